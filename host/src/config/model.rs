@@ -1,0 +1,403 @@
+//! The checked configuration: what the rest of the gateway builds on. Nothing here is raw: every name is resolved,
+//! every default filled in, every path made absolute, so nothing downstream has to check again.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::{HeaderName, Method};
+use ipnet::IpNet;
+use serde_json::{Map, Value};
+
+/// One whole gateway.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where it was read from; relative paths inside it are relative to its folder.
+    pub file: PathBuf,
+    /// Worker threads; default one per core.
+    pub workers: usize,
+    /// Where compiled components are kept; default `plugway` in the user's cache folder.
+    pub cache_directory: PathBuf,
+    /// Listening sockets, in order of name.
+    pub listeners: Vec<Listener>,
+    /// The admin listener; default `127.0.0.1:9901`; `None` when `enabled = false`.
+    pub admin: Option<SocketAddr>,
+    /// Every configured plugin, in order of name. `PluginUse::plugin` is an index into it.
+    pub plugins: Vec<Plugin>,
+    /// Every upstream, in order of name. `Route::upstream` is an index into it.
+    pub upstreams: Vec<Upstream>,
+    /// Every route, as written.
+    pub routes: Vec<Route>,
+    /// Proxies whose `Forwarded` and `X-Forwarded-*` headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Limits on what a client may use.
+    pub limits: Limits,
+    /// Timeouts towards clients.
+    pub timeouts: Timeouts,
+    /// Logging.
+    pub log: Log,
+}
+
+/// `[listen.NAME]`
+#[derive(Debug, Clone)]
+pub struct Listener {
+    /// Its name.
+    pub name: String,
+    /// Where it listens; port 0 picks a free one.
+    pub address: SocketAddr,
+    /// TLS termination.
+    pub tls: Option<ListenerTls>,
+}
+
+/// `[listen.NAME.tls]`
+#[derive(Debug, Clone)]
+pub struct ListenerTls {
+    /// Certificates to choose from by SNI; the first serves clients that send none.
+    pub certificates: Vec<CertificateFiles>,
+    /// What is asked of clients.
+    pub client_auth: ClientAuth,
+    /// Whether HTTP/2 is offered by ALPN; default true.
+    pub http2: bool,
+}
+
+/// A certificate chain and its private key, PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// Leaf first.
+    pub certificate: PathBuf,
+    /// PKCS#8, PKCS#1 or SEC1.
+    pub key: PathBuf,
+}
+
+/// The client-certificate rule of a listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// None is asked for.
+    None,
+    /// Asked for and verified when sent.
+    Optional {
+        /// PEM file of trusted roots.
+        ca: PathBuf,
+    },
+    /// A handshake without a valid one fails.
+    Required {
+        /// PEM file of trusted roots.
+        ca: PathBuf,
+    },
+}
+
+/// `[plugins.NAME]`
+#[derive(Debug, Clone)]
+pub struct Plugin {
+    /// Its name.
+    pub name: String,
+    /// Where its bytes come from.
+    pub source: Source,
+    /// What it may use besides what every plugin has.
+    pub grants: Grants,
+    /// Its own table; a place's table is merged over it.
+    pub config: Map<String, Value>,
+    /// What one call and one instance may use.
+    pub budget: Budget,
+    /// What happens to a request when this plugin fails.
+    pub on_failure: FailurePolicy,
+    /// Line and column of its table, for messages.
+    pub position: Position,
+}
+
+/// Where a plugin's bytes come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// `builtin:NAME`
+    Builtin(String),
+    /// A file, looked up in `plugin_directory` unless the path is absolute.
+    File(PathBuf),
+}
+
+/// `[plugins.NAME.grants]`: capabilities that are denied unless named.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Grants {
+    /// `crypto = {}`
+    pub crypto: bool,
+}
+
+/// `[plugins.NAME.budget]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Budget {
+    /// CPU time of one hook call on a worker; default 10 ms.
+    pub cpu: Duration,
+    /// CPU time of one call off the request's path (`configure`, `on-endpoints`, `on-complete`); default 2 s.
+    pub setup_cpu: Duration,
+    /// Memory of one instance, bytes; default 32 MiB.
+    pub memory: usize,
+    /// Headers a plugin may add to one message, and in one local answer; default 64.
+    pub max_headers: usize,
+    /// Bytes of names and values of those headers; default 32 KiB.
+    pub max_header_bytes: usize,
+    /// Body of a local answer, bytes; default 1 MiB.
+    pub max_local_body_bytes: usize,
+    /// Attributes and identity claims of one request, bytes; default 16 KiB.
+    pub max_attribute_bytes: usize,
+    /// Log lines a second, per worker; default 100.
+    pub log_lines_per_second: u32,
+    /// Metric series; default 1,000.
+    pub max_series: usize,
+}
+
+/// What a failing plugin does to its request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailurePolicy {
+    /// The request is answered with a 5xx.
+    Reject,
+    /// The request goes on as if the plugin were not there; refused for authorizers.
+    Skip,
+}
+
+/// `[upstreams.NAME]`
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// Its name.
+    pub name: String,
+    /// Its members, as written.
+    pub endpoints: Vec<Endpoint>,
+    /// TLS settings for `https` endpoints.
+    pub tls: TlsProfile,
+    /// Other TLS settings a forwarder may choose by name.
+    pub tls_profiles: BTreeMap<String, TlsProfile>,
+    /// Server names a forwarder may choose.
+    pub server_names: Vec<String>,
+    /// Application protocol; default HTTP/1.1.
+    pub protocol: Protocol,
+    /// The `Host` that is sent; default the client's.
+    pub host: HostPolicy,
+    /// Connecting, TLS included; default 5 s.
+    pub connect_timeout: Duration,
+    /// From sending the request to the complete response head; default 60 s.
+    pub response_timeout: Duration,
+    /// Longest pause while a body is streamed either way; default 60 s.
+    pub stream_timeout: Duration,
+    /// How long an unused connection is kept; default 60 s.
+    pub idle_timeout: Duration,
+    /// Unused connections kept per endpoint, for all workers together; default 256.
+    pub max_idle_connections: usize,
+    /// Connections to one endpoint, for all workers together; default 16,384.
+    pub max_connections: usize,
+    /// Attempts in all, the first included; default 2.
+    pub max_attempts: u32,
+}
+
+/// One member of an upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Whether it is spoken to over TLS.
+    pub tls: bool,
+    /// Host name or address literal, without brackets.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// 1 to 65535; default 1.
+    pub weight: u16,
+    /// Free text for routers.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Endpoint {
+    /// `scheme://host:port`
+    pub fn url(&self) -> String {
+        let scheme = if self.tls { "https" } else { "http" };
+        let host = &self.host;
+        if host.contains(':') {
+            format!("{scheme}://[{host}]:{}", self.port)
+        } else {
+            format!("{scheme}://{host}:{}", self.port)
+        }
+    }
+}
+
+/// How an endpoint's certificate is verified and which one is shown to it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsProfile {
+    /// PEM file of trusted roots; default the system's.
+    pub ca: Option<PathBuf>,
+    /// Name sent (SNI) and verified; default the endpoint's host.
+    pub server_name: Option<String>,
+    /// Certificate shown when asked.
+    pub client_certificate: Option<CertificateFiles>,
+}
+
+/// Application protocol towards an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// HTTP/1.1
+    Http1,
+    /// HTTP/2
+    Http2,
+}
+
+/// Which `Host` an upstream sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostPolicy {
+    /// The one the client asked for.
+    Client,
+    /// The endpoint's own.
+    Endpoint,
+    /// Always this one.
+    Fixed(String),
+}
+
+/// `[[routes]]`
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// Unique.
+    pub name: String,
+    /// The API it belongs to.
+    pub api: Option<String>,
+    /// The API's version.
+    pub version: Option<String>,
+    /// Which requests it takes.
+    pub matches: Match,
+    /// Whether it may be reached without an authorizer.
+    pub public: bool,
+    /// `[defaults] plugins`, then its own, in order.
+    pub chain: Vec<PluginUse>,
+    /// Picks the endpoint; native weighted round robin without.
+    pub router: Option<PluginUse>,
+    /// Writes the plan; the upstream's own settings without.
+    pub forwarder: Option<PluginUse>,
+    /// Where it goes: an index into `Config::upstreams`.
+    pub upstream: usize,
+    /// Largest request body, bytes; default `Limits::max_body_bytes`.
+    pub max_body_bytes: Option<u64>,
+    /// Line and column of its table, for messages.
+    pub position: Position,
+}
+
+/// A plugin in one place.
+#[derive(Debug, Clone)]
+pub struct PluginUse {
+    /// An index into `Config::plugins`.
+    pub plugin: usize,
+    /// The plugin's own table with the place's merged over it: what `configure` gets.
+    pub config: Map<String, Value>,
+    /// The plugin's own policy unless the place names another.
+    pub on_failure: FailurePolicy,
+    /// Where it is named, for messages.
+    pub position: Position,
+}
+
+/// Which requests a route takes. Empty lists match everything.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Match {
+    /// Any of these hosts.
+    pub hosts: Vec<HostPattern>,
+    /// Any of these paths; empty means every path.
+    pub paths: Vec<PathPattern>,
+    /// Any of these methods.
+    pub methods: Vec<Method>,
+    /// All of these headers.
+    pub headers: Vec<HeaderMatch>,
+}
+
+/// A host without port, lower case.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum HostPattern {
+    /// `api.example.com`
+    Exact(String),
+    /// `*.example.com`: one or more labels in front; holds `example.com`.
+    Wildcard(String),
+}
+
+/// A path in normal form.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PathPattern {
+    /// `/orders`, `/orders/{id}/items`: every segment.
+    Exact(Vec<Segment>),
+    /// `/orders/*`: these segments and whatever follows, `/orders` itself included.
+    Prefix(Vec<Segment>),
+}
+
+/// One segment of a path pattern.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Segment {
+    /// This text.
+    Literal(String),
+    /// `{name}`: any one non-empty segment.
+    Parameter(String),
+}
+
+/// A header a request must have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderMatch {
+    /// Its name.
+    pub name: HeaderName,
+    /// Its exact value; `None` asks only that it is there.
+    pub value: Option<String>,
+}
+
+/// `[limits]`: what a client may use. All per gateway, not per worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Client connections; default 65,536.
+    pub max_connections: usize,
+    /// Bytes of a request head; default 64 KiB.
+    pub max_head_bytes: usize,
+    /// Header lines of a request; default 100.
+    pub max_headers: usize,
+    /// Bytes of a request body; default unlimited (bodies are streamed).
+    pub max_body_bytes: Option<u64>,
+    /// Requests answered at once on one HTTP/2 connection; default 128.
+    pub max_concurrent_streams: u32,
+    /// Requests answered on one connection before it is closed; default unlimited.
+    pub max_requests_per_connection: Option<u64>,
+    /// Age after which a connection is closed when idle; default unlimited.
+    pub max_connection_age: Option<Duration>,
+    /// Requests being answered at once; more get 503; default 65,536.
+    pub max_requests_in_flight: usize,
+}
+
+/// `[timeouts]`: towards clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timeouts {
+    /// TLS handshake; default 10 s.
+    pub handshake: Duration,
+    /// From the first byte of a head to its end; default 15 s.
+    pub head: Duration,
+    /// Waiting for the next request on a kept connection; default 60 s.
+    pub idle: Duration,
+    /// Longest pause while a body is streamed either way; default 60 s.
+    pub stream: Duration,
+    /// Drain after Ctrl-C or SIGTERM; default 30 s.
+    pub drain: Duration,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// Lines of this level and louder; default `info`.
+    pub level: tracing::Level,
+    /// Human or JSON; default human on a terminal, JSON otherwise.
+    pub format: LogFormat,
+    /// One line per request; default true.
+    pub access: bool,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Human on a terminal, JSON otherwise.
+    Auto,
+    /// For people.
+    Human,
+    /// One JSON object per line.
+    Json,
+}
+
+/// A place in the configuration file, both counted from 1.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// Line.
+    pub line: usize,
+    /// Column, in characters.
+    pub column: usize,
+}
