@@ -89,6 +89,8 @@ faults! {
     AuthorizerUnavailable = "authorizer-unavailable", SERVICE_UNAVAILABLE, Plugin, false, "Credentials cannot be checked now.";
     /// No endpoint may be sent to.
     NoEndpoint = "no-endpoint", SERVICE_UNAVAILABLE, Upstream, false, "No upstream is available.";
+    /// The forwarder does not want this endpoint for this request.
+    EndpointRefused = "endpoint-refused", SERVICE_UNAVAILABLE, Plugin, true, "No upstream is available.";
     /// As many connections as allowed are open to the endpoint.
     UpstreamSaturated = "upstream-saturated", SERVICE_UNAVAILABLE, Upstream, true, "The upstream is at its limit.";
     /// The endpoint's name did not resolve.

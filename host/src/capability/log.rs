@@ -1,0 +1,139 @@
+//! `log`: a plugin's lines, under its name, cut and rate-limited, so that a chatty plugin costs neither disk nor time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+/// How loud a line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// Only while developing.
+    Debug,
+    /// Worth keeping.
+    Info,
+    /// Something is not as it should be, and goes on.
+    Warn,
+    /// Something failed.
+    Error,
+}
+
+/// Where the lines of one instance go. Clones share the rate.
+#[derive(Debug, Clone)]
+pub struct PluginLog {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    plugin: Arc<str>,
+    started: Instant,
+    lines_per_second: u64,
+    /// The second being counted in the upper half, its lines in the lower. One thread writes at a time.
+    window: AtomicU64,
+    dropped: AtomicU64,
+}
+
+/// Longest line, bytes.
+const MAX_LINE: usize = 4096;
+
+impl PluginLog {
+    /// A log for one plugin on one worker.
+    pub fn new(plugin: Arc<str>, lines_per_second: u32) -> Self {
+        let shared = Shared {
+            plugin,
+            started: Instant::now(),
+            lines_per_second: lines_per_second.into(),
+            window: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Whether a line of this level would be written.
+    pub fn enabled(&self, level: Level) -> bool {
+        match level {
+            Level::Debug => tracing::enabled!(target: "plugin", tracing::Level::DEBUG),
+            Level::Info => tracing::enabled!(target: "plugin", tracing::Level::INFO),
+            Level::Warn => tracing::enabled!(target: "plugin", tracing::Level::WARN),
+            Level::Error => tracing::enabled!(target: "plugin", tracing::Level::ERROR),
+        }
+    }
+
+    /// Writes one line, unless the plugin has written enough this second.
+    pub fn write(&self, level: Level, message: &str) {
+        if !self.enabled(level) {
+            return;
+        }
+        let Admitted::Yes { dropped_before } = self.shared.admit(self.shared.started.elapsed().as_secs()) else { return };
+        let plugin = &*self.shared.plugin;
+        if dropped_before > 0 {
+            tracing::warn!(target: "plugin", plugin, lines = dropped_before, "Log lines were dropped: more than log_lines_per_second");
+        }
+        let message = cut(message);
+        match level {
+            Level::Debug => tracing::debug!(target: "plugin", plugin, "{message}"),
+            Level::Info => tracing::info!(target: "plugin", plugin, "{message}"),
+            Level::Warn => tracing::warn!(target: "plugin", plugin, "{message}"),
+            Level::Error => tracing::error!(target: "plugin", plugin, "{message}"),
+        }
+    }
+
+    /// Lines dropped so far.
+    pub fn dropped(&self) -> u64 {
+        self.shared.dropped.load(Ordering::Relaxed)
+    }
+}
+
+enum Admitted {
+    Yes {
+        /// Lines dropped in the window that has just ended.
+        dropped_before: u64,
+    },
+    No,
+}
+
+impl Shared {
+    fn admit(&self, second: u64) -> Admitted {
+        let window = self.window.load(Ordering::Relaxed);
+        let (current, lines) = (window >> 32, window & 0xffff_ffff);
+        if second != current {
+            self.window.store(second << 32 | 1, Ordering::Relaxed);
+            return Admitted::Yes { dropped_before: lines.saturating_sub(self.lines_per_second) };
+        }
+        self.window.store(second << 32 | (lines + 1).min(0xffff_ffff), Ordering::Relaxed);
+        if lines < self.lines_per_second {
+            Admitted::Yes { dropped_before: 0 }
+        } else {
+            self.dropped.store(self.dropped.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+            Admitted::No
+        }
+    }
+}
+
+/// At most [`MAX_LINE`] bytes, cut between characters.
+fn cut(message: &str) -> &str {
+    message.get(..message.floor_char_boundary(MAX_LINE)).unwrap_or(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_has_room_for_so_many_lines_and_says_how_many_it_dropped() {
+        let log = PluginLog::new("p".into(), 2);
+        let admitted = |second| matches!(log.shared.admit(second), Admitted::Yes { .. });
+        assert!(admitted(1) && admitted(1) && !admitted(1) && !admitted(1));
+        assert_eq!(log.dropped(), 2);
+        assert!(matches!(log.shared.admit(2), Admitted::Yes { dropped_before: 2 }));
+    }
+
+    #[test]
+    fn cuts_between_characters() {
+        let long = "ä".repeat(4096);
+        assert_eq!(cut(&long).len(), MAX_LINE);
+        let odd = format!("x{long}");
+        assert_eq!(cut(&odd).len(), MAX_LINE - 1);
+        assert_eq!(cut("short"), "short");
+    }
+}

@@ -1,0 +1,120 @@
+//! One request and its answer, as every hook sees them: facts, identity, attributes, and the changes of the hook that is
+//! running right now.
+//!
+//! An exchange is one owned box: it moves into a plugin's store for a call and back out, so nothing on its path needs a
+//! lock or a count.
+
+mod attribute;
+mod change;
+mod identity;
+mod journal;
+mod request;
+mod response;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use http::{HeaderName, HeaderValue};
+
+pub use attribute::{Attributes, Value};
+pub use change::{ChangeError, ChangeLimits, Phase, final_status, has_no_body, is_reserved};
+pub use identity::Identity;
+pub use request::{host_of, ConnectionFacts, RequestHead, RouteFacts, TlsFacts};
+pub use response::{LocalResponse, Origin, ResponseHead};
+
+use crate::fault::Fault;
+use journal::Journal;
+
+/// One request on its way through the chain.
+#[derive(Debug)]
+pub struct Exchange {
+    /// The request, as changed so far.
+    pub request: RequestHead,
+    /// The connection it came on.
+    pub connection: Arc<ConnectionFacts>,
+    /// The client after the trust rules.
+    pub client: IpAddr,
+    /// `x-request-id`.
+    pub id: HeaderValue,
+    /// `traceparent` sent upstream.
+    pub trace_parent: HeaderValue,
+    /// When the head was complete.
+    pub received_at: SystemTime,
+    /// The same moment on the clock that never jumps.
+    pub started: Instant,
+    /// The matched route.
+    pub route: Arc<RouteFacts>,
+    /// `{name}` segments of the matched path, percent-encoded as matched.
+    pub parameters: Vec<(Arc<str>, String)>,
+    /// Who is calling, once an authorizer said so.
+    pub identity: Option<Arc<Identity>>,
+    /// What plugins left for later.
+    pub attributes: Attributes,
+    /// Headers left for the final response.
+    pub response_headers: Vec<(HeaderName, HeaderValue)>,
+    /// Tries at an upstream so far.
+    pub attempts: Attempts,
+    /// The final response, while response filters run.
+    pub response: Option<ResponseHead>,
+    journal: Journal,
+}
+
+/// Tries at an upstream.
+#[derive(Debug, Default, Clone)]
+pub struct Attempts {
+    /// 1 for the first try, 0 before it.
+    pub number: u32,
+    /// Endpoints tried before this one, oldest first.
+    pub tried: Vec<u64>,
+    /// How the one before this ended.
+    pub last: Option<Outcome>,
+    /// Time from sending to the response head, of the last one that was answered.
+    pub upstream_time: Option<Duration>,
+}
+
+/// How a try at an endpoint ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Outcome {
+    /// Where.
+    pub endpoint: u64,
+    /// Status, if answered.
+    pub status: Option<u16>,
+    /// Fault, if not.
+    pub fault: Option<Fault>,
+}
+
+// === impl Exchange ===
+
+impl Exchange {
+    /// A new exchange for a matched request.
+    #[expect(clippy::too_many_arguments, reason = "called once; every argument is a fact of its own")]
+    pub fn new(
+        request: RequestHead,
+        connection: Arc<ConnectionFacts>,
+        client: IpAddr,
+        id: HeaderValue,
+        trace_parent: HeaderValue,
+        started: Instant,
+        route: Arc<RouteFacts>,
+        parameters: Vec<(Arc<str>, String)>,
+    ) -> Box<Self> {
+        Box::new(Self {
+            request,
+            connection,
+            client,
+            id,
+            trace_parent,
+            received_at: SystemTime::now(),
+            started,
+            route,
+            parameters,
+            identity: None,
+            attributes: Attributes::default(),
+            response_headers: Vec::new(),
+            attempts: Attempts::default(),
+            response: None,
+            journal: Journal::default(),
+        })
+    }
+}

@@ -1,0 +1,106 @@
+//! What the running hook changed, so that a trap can take it back. Changes are made at once and undone in reverse:
+//! a hook that returns normally, which is nearly every one, pays for nothing but the list.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+
+use super::{Exchange, Identity, Value};
+
+/// Changes of one hook, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Journal {
+    undo: Vec<Undo>,
+    /// Header lines this hook set.
+    pub(super) headers: usize,
+    /// Bytes of their names and values.
+    pub(super) header_bytes: usize,
+}
+
+/// How to take one change back.
+#[derive(Debug)]
+pub(super) enum Undo {
+    RequestHeader(HeaderName, Previous),
+    ResponseHeader(HeaderName, Previous),
+    Method(Method),
+    Path(String),
+    Query(Option<String>),
+    Status(StatusCode),
+    Attribute(Arc<str>, String, Option<Value>),
+    Identity(Option<Arc<Identity>>),
+    LeftResponseHeader,
+}
+
+/// Values a header had.
+#[derive(Debug)]
+pub(super) enum Previous {
+    Absent,
+    One(HeaderValue),
+    Many(Vec<HeaderValue>),
+}
+
+impl Journal {
+    pub(super) fn push(&mut self, undo: Undo) {
+        self.undo.push(undo);
+    }
+}
+
+impl Previous {
+    /// What `name` holds now.
+    pub(super) fn of(headers: &HeaderMap, name: &HeaderName) -> Self {
+        let mut values = headers.get_all(name).iter();
+        match (values.next(), values.next()) {
+            (None, _) => Self::Absent,
+            (Some(only), None) => Self::One(only.clone()),
+            (Some(_), Some(_)) => Self::Many(headers.get_all(name).iter().cloned().collect()),
+        }
+    }
+
+    fn restore(self, headers: &mut HeaderMap, name: HeaderName) {
+        headers.remove(&name);
+        match self {
+            Self::Absent => {}
+            Self::One(value) => drop(headers.insert(name, value)),
+            Self::Many(values) => {
+                for value in values {
+                    headers.append(name.clone(), value);
+                }
+            }
+        }
+    }
+}
+
+impl Exchange {
+    /// The hook returned normally: its changes stay.
+    pub fn commit(&mut self) {
+        self.journal.undo.clear();
+        self.journal.headers = 0;
+        self.journal.header_bytes = 0;
+    }
+
+    /// The hook failed: everything is as it was before it.
+    pub fn roll_back(&mut self) {
+        while let Some(undo) = self.journal.undo.pop() {
+            match undo {
+                Undo::RequestHeader(name, previous) => previous.restore(&mut self.request.headers, name),
+                Undo::ResponseHeader(name, previous) => {
+                    if let Some(response) = &mut self.response {
+                        previous.restore(&mut response.headers, name);
+                    }
+                }
+                Undo::Method(method) => self.request.method = method,
+                Undo::Path(path) => self.request.path = path,
+                Undo::Query(query) => self.request.query = query,
+                Undo::Status(status) => {
+                    if let Some(response) = &mut self.response {
+                        response.status = status;
+                    }
+                }
+                Undo::Attribute(plugin, name, value) => self.attributes.restore(&plugin, &name, value),
+                Undo::Identity(identity) => self.identity = identity,
+                Undo::LeftResponseHeader => drop(self.response_headers.pop()),
+            }
+        }
+        self.commit();
+    }
+}

@@ -1,0 +1,157 @@
+//! Facts of a request that no hook can change, and the head that some can.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+
+use http::{HeaderMap, Method};
+
+/// The head of a request.
+#[derive(Debug, Clone)]
+pub struct RequestHead {
+    /// The method.
+    pub method: Method,
+    /// Whether the client used TLS.
+    pub tls: bool,
+    /// Host and port asked for, lower case.
+    pub authority: Arc<str>,
+    /// The path in normal form.
+    pub path: String,
+    /// The path as received, where it differs.
+    pub raw_path: Option<String>,
+    /// The query without `?`.
+    pub query: Option<String>,
+    /// Every header, without those of the connection.
+    pub headers: HeaderMap,
+}
+
+/// Facts of a connection, shared by its requests.
+#[derive(Debug)]
+pub struct ConnectionFacts {
+    /// The other end.
+    pub peer: SocketAddr,
+    /// Which `[listen.NAME]` it came in on.
+    pub listener: Arc<str>,
+    /// TLS, if any.
+    pub tls: Option<TlsFacts>,
+}
+
+/// Facts of a TLS connection.
+#[derive(Debug, Default)]
+pub struct TlsFacts {
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub version: &'static str,
+    /// Server name the client sent.
+    pub server_name: Option<String>,
+    /// Protocol agreed on.
+    pub alpn: Option<&'static str>,
+    /// Client certificate, DER.
+    pub client_certificate: Option<Vec<u8>>,
+    /// Its SHA-256, computed when first asked for.
+    pub client_certificate_sha256: OnceLock<[u8; 32]>,
+}
+
+/// Facts of a route.
+#[derive(Debug)]
+pub struct RouteFacts {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The API it belongs to.
+    pub api: Option<Arc<str>>,
+    /// The API's version.
+    pub version: Option<Arc<str>>,
+}
+
+// === impl RequestHead ===
+
+impl RequestHead {
+    /// `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls { "https" } else { "http" }
+    }
+
+    /// The path as received.
+    pub fn raw_path(&self) -> &str {
+        self.raw_path.as_deref().unwrap_or(&self.path)
+    }
+
+    /// The authority without its port.
+    pub fn host(&self) -> &str {
+        host_of(&self.authority)
+    }
+
+    /// The first query parameter of that name, percent-decoded.
+    pub fn query_parameter(&self, name: &str) -> Option<String> {
+        self.query.as_deref()?.split('&').find_map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decode(key) == name).then(|| decode(value))
+        })
+    }
+}
+
+// === impl TlsFacts ===
+
+impl TlsFacts {
+    /// SHA-256 of the client certificate.
+    pub fn client_certificate_sha256(&self) -> Option<&[u8; 32]> {
+        let der = self.client_certificate.as_ref()?;
+        Some(self.client_certificate_sha256.get_or_init(|| {
+            let digest = ring::digest::digest(&ring::digest::SHA256, der);
+            let mut sum = [0; 32];
+            sum.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
+            sum
+        }))
+    }
+}
+
+/// The host of an authority: without port, with the brackets of an IPv6 literal.
+pub fn host_of(authority: &str) -> &str {
+    match authority.rfind(':') {
+        Some(colon) if !authority.get(colon..).is_some_and(|port| port.contains(']')) => authority.get(..colon).unwrap_or(authority),
+        _ => authority,
+    }
+}
+
+/// Percent-decodes a query component; `+` is a space (WHATWG URL, application/x-www-form-urlencoded parsing).
+/// Malformed sequences stay as they are and invalid UTF-8 becomes U+FFFD.
+fn decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = tail;
+        match byte {
+            b'+' => bytes.push(b' '),
+            b'%' => match tail.split_first_chunk::<2>().and_then(|(pair, after)| Some((hex(pair)?, after))) {
+                Some((decoded, after)) => {
+                    bytes.push(decoded);
+                    rest = after;
+                }
+                None => bytes.push(b'%'),
+            },
+            other => bytes.push(other),
+        }
+    }
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+fn hex(pair: &[u8; 2]) -> Option<u8> {
+    let [high, low] = pair.map(|digit| char::from(digit).to_digit(16));
+    u8::try_from(high? * 16 + low?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decodes_query_components() {
+        assert_eq!(decode("a%20b+c%zz%"), "a b c%zz%");
+        assert_eq!(decode("%ff"), "\u{fffd}");
+    }
+
+    #[test]
+    fn takes_the_port_off_every_form_of_authority() {
+        for (authority, host) in [("a.example", "a.example"), ("a.example:8443", "a.example"), ("[::1]:80", "[::1]"), ("[::1]", "[::1]")] {
+            assert_eq!(host_of(authority), host);
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Words of HTTP the gateway needs beyond the `http` crate: normal paths, well-known header numbers, and which headers belong
+//! to the connection.
+
+pub mod connection_headers;
+pub mod known;
+pub mod path;

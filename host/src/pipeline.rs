@@ -1,0 +1,107 @@
+//! The hooks of one route, in order, and what happens when one fails.
+//!
+//! `Chain` is what assembly made of a route's plugins; `Plugins` is what one worker calls them on. A hook that no plugin
+//! of a route exports is not in its chain, so it costs nothing.
+
+mod admit;
+mod finish;
+mod select;
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use crate::config::model::FailurePolicy;
+use crate::exchange::LocalResponse;
+use crate::fault::Fault;
+use crate::plugin::Slot;
+
+pub use finish::Finished;
+pub use select::Selected;
+
+/// The hooks of one route.
+#[derive(Debug, Default)]
+pub struct Chain {
+    /// Authorizers and request filters, as written.
+    pub incoming: Vec<Step>,
+    /// Response filters, in reverse.
+    pub outgoing: Vec<Place>,
+    /// Picks the endpoint; native round robin without.
+    pub router: Option<Place>,
+    /// Writes the plan; the upstream's own settings without.
+    pub forwarder: Option<Place>,
+    /// Learn of the end; `Place::slot` counts on the control side.
+    pub observers: Vec<Place>,
+    /// Whether a request that no authorizer allowed may pass.
+    pub public: bool,
+}
+
+/// One step of a request's way in.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// Which hook.
+    pub kind: StepKind,
+    /// Whose.
+    pub place: Place,
+}
+
+/// The hooks of the way in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepKind {
+    /// `authorize`; `last` when no other authorizer follows, so that a denial comes before later filters run.
+    Authorize {
+        /// Whether it is the chain's last.
+        last: bool,
+    },
+    /// `on-request`
+    Filter,
+}
+
+/// A plugin in one place of a route.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// An index into [`Plugins`].
+    pub slot: usize,
+    /// Which of its configurations.
+    pub config: u32,
+    /// Its configured name.
+    pub name: Arc<str>,
+    /// What happens to the request when it fails.
+    pub on_failure: FailurePolicy,
+}
+
+/// Every plugin of one worker, ready to be called.
+#[derive(Debug, Default)]
+pub struct Plugins {
+    slots: Vec<RefCell<Slot>>,
+}
+
+/// Where a request goes after the way in.
+#[derive(Debug)]
+pub enum Verdict {
+    /// On to an upstream.
+    Pass,
+    /// Back to the client, with a plugin's answer.
+    Answer {
+        /// Who answered.
+        by: Arc<str>,
+        /// What.
+        response: LocalResponse,
+    },
+    /// Back to the client, with a fault.
+    Fault(Fault),
+}
+
+// === impl Plugins ===
+
+impl Plugins {
+    /// A worker's plugins, in the order assembly numbered them.
+    pub fn new(slots: Vec<Slot>) -> Self {
+        Self { slots: slots.into_iter().map(RefCell::new).collect() }
+    }
+
+    /// The slot of a place. Hooks never call hooks, so it is never borrowed twice; a number out of range is a fault of
+    /// assembly, answered as one.
+    fn slot(&self, place: &Place) -> Result<std::cell::RefMut<'_, Slot>, Fault> {
+        self.slots.get(place.slot).and_then(|slot| slot.try_borrow_mut().ok()).ok_or(Fault::Internal)
+    }
+}

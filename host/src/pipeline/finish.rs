@@ -1,0 +1,69 @@
+//! The way back: response filters in reverse, once, on the final response, the gateway's own included.
+
+use bytes::Bytes;
+
+use super::{Chain, Plugins};
+use crate::config::model::FailurePolicy;
+use crate::exchange::{Exchange, LocalResponse, Origin, ResponseHead};
+use crate::plugin::Flow;
+use crate::problem;
+
+/// What became of the response's body.
+#[derive(Debug)]
+pub enum Finished {
+    /// It is still the one the response came with.
+    SameBody,
+    /// A plugin or a fault put another in its place.
+    NewBody(Bytes),
+}
+
+impl Chain {
+    /// Runs the way back on `exchange.response`.
+    pub fn finish(&self, plugins: &Plugins, mut exchange: Box<Exchange>) -> (Box<Exchange>, Finished) {
+        let mut finished = Finished::SameBody;
+        for place in &self.outgoing {
+            let flow = match plugins.slot(place) {
+                Ok(mut slot) => {
+                    let (back, flow) = slot.on_response(place.config, exchange);
+                    exchange = back;
+                    flow
+                }
+                Err(fault) => Err(fault),
+            };
+            match (flow, place.on_failure) {
+                (Ok(Flow::Next), _) | (Err(_), FailurePolicy::Skip) => {}
+                (Ok(Flow::Respond(response)), _) => {
+                    let (head, body) = local(response, Origin::Plugin(place.name.clone()));
+                    exchange.response = Some(head);
+                    finished = Finished::NewBody(body);
+                }
+                (Err(fault), FailurePolicy::Reject) => {
+                    let (head, body) = problem::respond(fault, Some(&exchange.id));
+                    exchange.response = Some(head);
+                    finished = Finished::NewBody(body);
+                }
+            }
+        }
+        (exchange, finished)
+    }
+}
+
+/// A plugin's answer as a response.
+pub(super) fn local(response: LocalResponse, origin: Origin) -> (ResponseHead, Bytes) {
+    let mut headers = http::HeaderMap::with_capacity(response.headers.len() + 4);
+    for (name, value) in response.headers {
+        headers.append(name, value);
+    }
+    (ResponseHead { status: response.status, headers, origin }, response.body)
+}
+
+impl super::Verdict {
+    /// The response a verdict stands for; `None` when the request passes.
+    pub fn into_response(self, request_id: &http::HeaderValue) -> Option<(ResponseHead, Bytes)> {
+        match self {
+            Self::Pass => None,
+            Self::Answer { by, response } => Some(local(response, Origin::Plugin(by))),
+            Self::Fault(fault) => Some(problem::respond(fault, Some(request_id))),
+        }
+    }
+}

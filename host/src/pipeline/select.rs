@@ -1,0 +1,79 @@
+//! The way out to an upstream: which endpoint, and how.
+
+use std::sync::Arc;
+
+use super::{Chain, Plugins};
+use crate::config::model::FailurePolicy;
+use crate::exchange::Exchange;
+use crate::fault::Fault;
+use crate::plugin::{Forwarded, PlanDraft, PlanEdits, Routed};
+use crate::upstream::{Endpoint, RoundRobin, Upstream};
+
+/// An endpoint, and whether the router named one that is no member.
+#[derive(Debug)]
+pub struct Selected {
+    /// Where to.
+    pub endpoint: Arc<Endpoint>,
+    /// The router named an endpoint that is gone, and the gateway picked for itself.
+    pub stale: bool,
+}
+
+impl Chain {
+    /// Picks the endpoint of one attempt.
+    pub fn select(
+        &self,
+        plugins: &Plugins,
+        mut exchange: Box<Exchange>,
+        upstream: &Upstream,
+        native: &RoundRobin,
+    ) -> (Box<Exchange>, Result<Selected, Fault>) {
+        let mut stale = false;
+        if let Some(place) = &self.router {
+            let mut slot = match plugins.slot(place) {
+                Ok(slot) => slot,
+                Err(fault) => return (exchange, Err(fault)),
+            };
+            let (back, routed) = slot.route(place.config, exchange);
+            exchange = back;
+            match (routed, place.on_failure) {
+                (Ok(Routed::To(id)), _) => {
+                    if let Some(endpoint) = upstream.find(id) {
+                        let endpoint = Arc::clone(endpoint);
+                        return (exchange, Ok(Selected { endpoint, stale: false }));
+                    }
+                    stale = true;
+                }
+                (Ok(Routed::NoEndpoint), _) => return (exchange, Err(Fault::NoEndpoint)),
+                (Err(fault), FailurePolicy::Reject) => return (exchange, Err(fault)),
+                (Err(_), FailurePolicy::Skip) => {}
+            }
+        }
+        let picked = native.pick(upstream, &exchange.attempts.tried).ok_or(Fault::NoEndpoint);
+        (exchange, picked.map(|endpoint| Selected { endpoint: Arc::clone(endpoint), stale }))
+    }
+
+    /// Lets the forwarder write the plan of one attempt. `None` is the upstream's own settings.
+    pub fn plan(
+        &self,
+        plugins: &Plugins,
+        exchange: Box<Exchange>,
+        upstream: &Arc<Upstream>,
+        endpoint: &Arc<Endpoint>,
+        host: &str,
+    ) -> (Box<Exchange>, Result<Option<Box<PlanEdits>>, Fault>) {
+        let Some(place) = &self.forwarder else { return (exchange, Ok(None)) };
+        let mut slot = match plugins.slot(place) {
+            Ok(slot) => slot,
+            Err(fault) => return (exchange, Err(fault)),
+        };
+        let draft = PlanDraft::new(Arc::clone(upstream), Arc::clone(endpoint), &exchange.request.path, host);
+        let (exchange, forwarded) = slot.forward(place.config, exchange, endpoint.id, draft);
+        let plan = match (forwarded, place.on_failure) {
+            (Ok(Forwarded::Planned(edits)), _) => Ok(Some(edits)),
+            (Ok(Forwarded::Refused), _) => Err(Fault::EndpointRefused),
+            (Err(fault), FailurePolicy::Reject) => Err(fault),
+            (Err(_), FailurePolicy::Skip) => Ok(None),
+        };
+        (exchange, plan)
+    }
+}

@@ -1,0 +1,30 @@
+//! Plugins: what a file is and wants (`component`, `rights`, `cache`), what any instance is given (`recipe`), the one a
+//! worker calls (`slot`, `instance`, `calls`), and what it may reach (`host`, `wasi`), within its `budget`.
+
+mod bindings;
+mod budget;
+mod cache;
+mod calls;
+mod component;
+mod engine;
+mod guest;
+mod hooks;
+mod host;
+mod instance;
+mod output;
+mod plan;
+mod recipe;
+mod rights;
+mod slot;
+mod wasi;
+
+pub use bindings::plugway::gateway::types::Value as RecordValue;
+pub use cache::CompileCache;
+pub use calls::{Decision, ExchangeRecord, Flow, Forwarded, Routed};
+pub use component::{LoadError, LoadedComponent};
+pub use engine::{MAX_MEMORY, TICK, Ticker, build as build_engine};
+pub use instance::{Failure, FailureKind, Surroundings};
+pub use plan::{PlanDraft, PlanEdits};
+pub use recipe::{Configuration, Recipe, SetupError};
+pub use rights::{Hook, Rights, RightsError};
+pub use slot::{Called, Slot};

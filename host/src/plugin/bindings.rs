@@ -1,0 +1,18 @@
+//! Generated from `wit/`; nothing else lives here. Imports are synchronous: a hook runs to its end on the worker it was
+//! called on.
+
+#![allow(missing_docs, missing_debug_implementations, unreachable_pub, clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "generated code")]
+
+wasmtime::component::bindgen!({
+    path: "../wit",
+    world: "every-hook",
+    imports: { default: trappable },
+    with: {
+        "plugway:gateway/types.identity": super::guest::IdentityHandle,
+        "plugway:gateway/types.request": super::guest::RequestHandle,
+        "plugway:gateway/types.response": super::guest::ResponseHandle,
+        "plugway:gateway/routing.attempt": super::guest::AttemptHandle,
+        "plugway:gateway/forwarding.forward-plan": super::guest::PlanHandle,
+        "plugway:gateway/crypto.public-key": super::guest::PublicKeyHandle,
+    },
+});

@@ -1,0 +1,138 @@
+//! What one call and one instance may use: CPU as thread CPU time, memory as bytes of linear memory.
+
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use wasmtime::{ResourceLimiter, StoreContextMut, UpdateDeadline};
+
+use super::guest::Guest;
+
+/// CPU time used by the call that is running.
+///
+/// Reading the thread's clock is a system call, so no call pays for it up front: the first tick inside a call starts the
+/// count and every later one compares. A call is therefore ended after its budget plus at most two ticks, and one that
+/// ends within a tick, which is nearly every one, costs nothing.
+#[derive(Debug)]
+pub(super) struct CpuMeter {
+    limit: Duration,
+    since: Option<Duration>,
+    pub(super) exceeded: bool,
+}
+
+/// Counts linear memory and refuses what is past the limit.
+#[derive(Debug)]
+pub(super) struct MemoryLimiter {
+    limit: usize,
+    /// Bytes in use now.
+    pub(super) used: usize,
+    pub(super) exceeded: bool,
+}
+
+/// Why a guest was ended from outside.
+#[derive(Debug)]
+pub(super) struct CpuExceeded(pub(super) Duration);
+
+// === impl CpuMeter ===
+
+impl CpuMeter {
+    pub(super) fn new() -> Self {
+        Self { limit: Duration::ZERO, since: None, exceeded: false }
+    }
+
+    /// A call begins.
+    pub(super) fn begin(&mut self, limit: Duration) {
+        self.limit = limit;
+        self.since = None;
+    }
+
+    fn tick(&mut self, now: Duration) -> Result<(), CpuExceeded> {
+        match self.since {
+            None => self.since = Some(now),
+            Some(since) if now.saturating_sub(since) >= self.limit => {
+                self.exceeded = true;
+                return Err(CpuExceeded(self.limit));
+            }
+            Some(_) => {}
+        }
+        Ok(())
+    }
+}
+
+/// The epoch callback of every store.
+#[expect(clippy::needless_pass_by_value, reason = "the signature is wasmtime's")]
+pub(super) fn on_tick(mut store: StoreContextMut<'_, Guest>) -> wasmtime::Result<UpdateDeadline> {
+    store.data_mut().cpu.tick(thread_cpu_time())?;
+    Ok(UpdateDeadline::Continue(1))
+}
+
+fn thread_cpu_time() -> Duration {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
+impl std::fmt::Display for CpuExceeded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "used more than its budget of {:?} CPU time", self.0)
+    }
+}
+
+impl std::error::Error for CpuExceeded {}
+
+// === impl MemoryLimiter ===
+
+impl MemoryLimiter {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit, used: 0, exceeded: false }
+    }
+}
+
+impl ResourceLimiter for MemoryLimiter {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let used = self.used - current.min(self.used) + desired;
+        if used > self.limit || maximum.is_some_and(|maximum| desired > maximum) {
+            self.exceeded |= used > self.limit;
+            return Ok(false);
+        }
+        self.used = used;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, _current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(maximum.is_none_or(|maximum| desired <= maximum))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_may_use_its_budget_and_no_tick_more() {
+        let mut meter = CpuMeter::new();
+        meter.begin(Duration::from_millis(10));
+        assert!(meter.tick(Duration::from_millis(100)).is_ok());
+        assert!(meter.tick(Duration::from_millis(109)).is_ok());
+        assert!(meter.tick(Duration::from_millis(110)).is_err());
+        assert!(meter.exceeded);
+    }
+
+    #[test]
+    fn wall_time_without_cpu_time_is_free() {
+        let mut meter = CpuMeter::new();
+        meter.begin(Duration::from_millis(1));
+        for _ in 0..1000 {
+            assert!(meter.tick(Duration::from_millis(5)).is_ok());
+        }
+    }
+
+    #[test]
+    fn memory_may_grow_to_the_limit_and_not_past_it() {
+        let mut limiter = MemoryLimiter::new(128 << 10);
+        assert!(limiter.memory_growing(0, 64 << 10, None).unwrap());
+        assert!(limiter.memory_growing(64 << 10, 128 << 10, None).unwrap());
+        assert!(!limiter.exceeded);
+        assert!(!limiter.memory_growing(128 << 10, 192 << 10, None).unwrap());
+        assert!(limiter.exceeded);
+        assert_eq!(limiter.used, 128 << 10);
+    }
+}

@@ -1,0 +1,130 @@
+//! Compiled components on disk, so that a start does not compile again.
+//!
+//! The cache is native code, so it is trusted only as far as it is guarded: the folder must belong to this user and be
+//! writable by nobody else, every entry carries an HMAC-SHA-256 made with a key kept in that folder, and its name holds
+//! the digest of the bytes it was compiled from, which were read and verified in this process. Anything that does not
+//! fit is compiled anew and replaced.
+
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use ring::hmac;
+use ring::rand::SecureRandom;
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+/// A folder of compiled components.
+#[derive(Debug)]
+pub struct CompileCache {
+    directory: PathBuf,
+    key: hmac::Key,
+}
+
+/// Length of the tag in front of every entry.
+const TAG: usize = 32;
+
+impl CompileCache {
+    /// Opens the folder, making it if needed.
+    ///
+    /// # Errors
+    /// When it cannot be made, or others could write into it.
+    pub fn open(directory: &Path) -> io::Result<Self> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        guard(directory)?;
+        let key = read_or_make_key(&directory.join("key"))?;
+        Ok(Self { directory: directory.to_owned(), key: hmac::Key::new(hmac::HMAC_SHA256, &key) })
+    }
+
+    /// The compiled form of bytes with that digest, if it is here and untouched.
+    pub fn get(&self, engine: &Engine, digest: &str) -> Option<Component> {
+        let path = self.path(engine, digest);
+        guard(&path).ok()?;
+        let entry = fs::read(&path).ok()?;
+        let (tag, compiled) = entry.split_at_checked(TAG)?;
+        if hmac::verify(&self.key, &signed(&path, compiled), tag).is_err() {
+            tracing::warn!(path = %path.display(), "A compiled plugin in the cache was changed from outside; compiling it anew");
+            return None;
+        }
+        #[expect(unsafe_code, reason = "the only way to load compiled code; it is ours by the checks above")]
+        // SAFETY: the bytes were written by `put` of this program for this engine: the tag proves that whoever wrote them
+        // holds the key, which only this user can read.
+        let component = unsafe { Component::deserialize(engine, compiled) };
+        component.ok()
+    }
+
+    /// Keeps a compiled component. Failing to is not an error: the next start compiles again.
+    pub fn put(&self, engine: &Engine, digest: &str, component: &Component) {
+        let path = self.path(engine, digest);
+        let kept = component.serialize().map_err(io::Error::other).and_then(|compiled| {
+            let tag = hmac::sign(&self.key, &signed(&path, &compiled));
+            // Written beside and renamed, so that nobody ever reads half an entry.
+            let partial = path.with_extension(format!("{}.partial", std::process::id()));
+            let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
+            file.write_all(tag.as_ref())?;
+            file.write_all(&compiled)?;
+            fs::rename(&partial, &path)
+        });
+        if let Err(error) = kept {
+            tracing::warn!(path = %path.display(), %error, "A compiled plugin could not be kept in the cache");
+        }
+    }
+
+    /// The name holds everything the compiled form depends on: the bytes, and the engine's version and settings.
+    fn path(&self, engine: &Engine, digest: &str) -> PathBuf {
+        let mut hasher = DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        self.directory.join(format!("{digest}-{:016x}.cwasm", hasher.finish()))
+    }
+}
+
+/// What the tag covers: the entry's name too, or one plugin's code could be put in another's place.
+fn signed(path: &Path, compiled: &[u8]) -> Vec<u8> {
+    let mut message = path.file_name().map(|name| name.as_encoded_bytes().to_vec()).unwrap_or_default();
+    message.push(0);
+    message.extend_from_slice(compiled);
+    message
+}
+
+fn read_or_make_key(path: &Path) -> io::Result<Vec<u8>> {
+    match fs::read(path) {
+        Ok(key) if key.len() == 32 => {
+            guard(path)?;
+            Ok(key)
+        }
+        Ok(_) => Err(io::Error::other(format!("{} is not a key of 32 bytes; delete it", path.display()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let mut key = vec![0; 32];
+            ring::rand::SystemRandom::new().fill(&mut key).map_err(|_| io::Error::other("no random bytes"))?;
+            let partial = path.with_extension(format!("{}.partial", std::process::id()));
+            let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
+            file.write_all(&key)?;
+            // Linked, not renamed: of two processes that start at once the second takes the first one's key.
+            let linked = fs::hard_link(&partial, path);
+            fs::remove_file(&partial)?;
+            match linked {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read_or_make_key(path),
+                Err(error) => Err(error),
+                Ok(()) => Ok(key),
+            }
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Refuses what others could have written.
+fn guard(path: &Path) -> io::Result<()> {
+    let metadata = fs::symlink_metadata(path)?;
+    if metadata.file_type().is_symlink() {
+        return Err(io::Error::other(format!("{} is a symbolic link", path.display())));
+    }
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Err(io::Error::other(format!("{} belongs to another user", path.display())));
+    }
+    if metadata.mode() & 0o022 != 0 {
+        return Err(io::Error::other(format!("{} can be written by others; run `chmod go-w` on it", path.display())));
+    }
+    Ok(())
+}

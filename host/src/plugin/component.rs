@@ -1,0 +1,143 @@
+//! A plugin's file: read, held against the contract and the grants, compiled, linked. Nothing of it has run yet.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use wasmtime::Engine;
+use wasmtime::component::{Component, InstancePre, Linker};
+
+use super::bindings::plugway::gateway as imports;
+use super::cache::CompileCache;
+use super::guest::Guest;
+use super::hooks::HookIndices;
+use super::rights::{Hook, Rights, RightsError};
+use super::wasi;
+use crate::config::model::Grants;
+
+/// A component that may be instantiated.
+pub struct LoadedComponent {
+    /// SHA-256 of its bytes, in hexadecimal.
+    pub digest: String,
+    /// Size of the file, bytes.
+    pub size: usize,
+    /// What it has and wants.
+    pub rights: Rights,
+    /// Whether the compiled form came from the cache.
+    pub cached: bool,
+    pub(super) pre: InstancePre<Guest>,
+    pub(super) indices: HookIndices,
+}
+
+/// Why a plugin's file was not loaded.
+#[derive(Debug)]
+pub enum LoadError {
+    /// Not a component; a core module or something else.
+    NotAComponent(String),
+    /// Wants what it may not have.
+    Rights(RightsError),
+    /// Its imports or exports do not have the contract's types.
+    Mismatch(String),
+}
+
+// === impl LoadedComponent ===
+
+impl LoadedComponent {
+    /// Loads a component from its bytes.
+    ///
+    /// # Errors
+    /// When it is no component, was built for another contract, or wants what was not granted.
+    pub fn load(engine: &Engine, cache: Option<&CompileCache>, bytes: &[u8], grants: &Grants) -> Result<Arc<Self>, LoadError> {
+        let digest = hex(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref());
+        let started = Instant::now();
+        let from_cache = cache.and_then(|cache| cache.get(engine, &digest));
+        let cached = from_cache.is_some();
+        let component = match from_cache {
+            Some(component) => component,
+            None => {
+                let component = compile(engine, bytes)?;
+                if let Some(cache) = cache {
+                    cache.put(engine, &digest, &component);
+                }
+                component
+            }
+        };
+        let rights = Rights::read(engine, &component).map_err(LoadError::Rights)?;
+        rights.check(grants).map_err(LoadError::Rights)?;
+        let pre = link(engine, &rights)
+            .and_then(|linker| linker.instantiate_pre(&component))
+            .map_err(|error| LoadError::Mismatch(format!("{error:#}")))?;
+        let indices = HookIndices::find(&pre, &rights).map_err(|error| LoadError::Mismatch(format!("{error:#}")))?;
+        tracing::debug!(digest, cached, elapsed_ms = started.elapsed().as_millis(), "A component was loaded");
+        Ok(Arc::new(Self { digest, size: bytes.len(), rights, cached, pre, indices }))
+    }
+
+    /// Whether it exports that hook.
+    pub fn has(&self, hook: Hook) -> bool {
+        self.rights.hooks.contains(&hook)
+    }
+}
+
+fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, LoadError> {
+    if !bytes.starts_with(b"\0asm") {
+        return Err(LoadError::NotAComponent("it does not begin as WebAssembly does".into()));
+    }
+    if bytes.get(4..8) == Some(&[1, 0, 0, 0]) {
+        return Err(LoadError::NotAComponent("it is a core module; build it with `--target wasm32-wasip2`, which writes a component".into()));
+    }
+    Component::from_binary(engine, bytes).map_err(|error| LoadError::NotAComponent(format!("{error:#}")))
+}
+
+/// Links what every plugin has and what was granted, and nothing else.
+fn link(engine: &Engine, rights: &Rights) -> wasmtime::Result<Linker<Guest>> {
+    type Has = wasmtime::component::HasSelf<Guest>;
+    let mut linker = Linker::new(engine);
+    wasi::add_to_linker(&mut linker)?;
+    imports::types::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
+    imports::routing::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
+    imports::forwarding::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
+    imports::log::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
+    imports::clock::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
+    imports::random::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
+    imports::metrics::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
+    imports::endpoints::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
+    if rights.capabilities.contains(&"crypto") {
+        imports::crypto::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
+    }
+    Ok(linker)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl fmt::Debug for LoadedComponent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoadedComponent").field("digest", &self.digest).field("rights", &self.rights).finish_non_exhaustive()
+    }
+}
+
+// === impl LoadError ===
+
+impl LoadError {
+    /// What to do about it.
+    pub fn remedy(&self, plugin: &str) -> String {
+        match self {
+            Self::NotAComponent(_) => "give it a component, e.g. from `cargo build --release --target wasm32-wasip2`".to_owned(),
+            Self::Rights(error) => error.remedy(plugin),
+            Self::Mismatch(_) => "rebuild it against the wit/ folder of this gateway".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAComponent(why) => write!(f, "it is not a WebAssembly component: {why}"),
+            Self::Rights(error) => error.fmt(f),
+            Self::Mismatch(why) => write!(f, "it does not fit the contract: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for LoadError {}

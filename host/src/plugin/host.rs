@@ -1,0 +1,81 @@
+//! The contract's imports, each adapted to plain Rust of the rows below.
+
+mod basics;
+mod crypto;
+mod forwarding;
+mod identity;
+mod request;
+mod response;
+mod routing;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::bindings::plugway::gateway::types;
+use crate::exchange::{ChangeError, Value};
+use crate::http::known;
+
+/// The name a guest means, if it is one.
+fn header_name(name: &types::HeaderName) -> Option<HeaderName> {
+    match name {
+        types::HeaderName::Known(number) => known::name(*number).cloned(),
+        types::HeaderName::Text(text) => HeaderName::from_bytes(text.as_bytes()).ok(),
+    }
+}
+
+/// A name and value a guest wants to write.
+fn header_line(name: &types::HeaderName, value: &[u8]) -> Result<(HeaderName, HeaderValue), types::ChangeError> {
+    let name = header_name(name).ok_or_else(|| types::ChangeError::Invalid("not a header name".into()))?;
+    let value = HeaderValue::from_bytes(value).map_err(|_| types::ChangeError::Invalid("the value holds a control character".into()))?;
+    Ok((name, value))
+}
+
+fn first(headers: &HeaderMap, name: &types::HeaderName) -> Option<Vec<u8>> {
+    let value = match name {
+        types::HeaderName::Known(number) => headers.get(known::name(*number)?),
+        types::HeaderName::Text(text) => headers.get(text.as_str()),
+    };
+    value.map(|value| value.as_bytes().to_vec())
+}
+
+fn every(headers: &HeaderMap, name: &types::HeaderName) -> Vec<Vec<u8>> {
+    header_name(name).map(|name| headers.get_all(name).iter().map(|value| value.as_bytes().to_vec()).collect()).unwrap_or_default()
+}
+
+fn all(headers: &HeaderMap) -> Vec<types::Header> {
+    headers.iter().map(|(name, value)| types::Header { name: name.as_str().to_owned(), value: value.as_bytes().to_vec() }).collect()
+}
+
+impl From<ChangeError> for types::ChangeError {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::Forbidden => Self::Forbidden,
+            ChangeError::Immutable => Self::Immutable,
+            ChangeError::Invalid(why) => Self::Invalid(why.to_owned()),
+            ChangeError::TooLarge => Self::TooLarge,
+        }
+    }
+}
+
+impl From<types::Value> for Value {
+    fn from(value: types::Value) -> Self {
+        match value {
+            types::Value::Text(text) => Self::Text(text),
+            types::Value::Integer(integer) => Self::Integer(integer),
+            types::Value::Number(number) => Self::Number(number),
+            types::Value::Boolean(boolean) => Self::Boolean(boolean),
+            types::Value::Bytes(bytes) => Self::Bytes(bytes),
+        }
+    }
+}
+
+impl From<&Value> for types::Value {
+    fn from(value: &Value) -> Self {
+        match value {
+            Value::Text(text) => Self::Text(text.clone()),
+            Value::Integer(integer) => Self::Integer(*integer),
+            Value::Number(number) => Self::Number(*number),
+            Value::Boolean(boolean) => Self::Boolean(*boolean),
+            Value::Bytes(bytes) => Self::Bytes(bytes.clone()),
+        }
+    }
+}

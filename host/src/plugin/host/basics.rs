@@ -1,0 +1,124 @@
+//! The capabilities every plugin has: `log`, `clock`, `random`, `metrics`, `endpoints`.
+
+use std::sync::LazyLock;
+use std::time::{Instant, UNIX_EPOCH};
+
+use ring::rand::SecureRandom;
+use wasmtime::Result;
+
+use crate::capability::log::Level;
+use crate::capability::metrics::{DeclareError, Kind};
+use crate::exchange::Phase;
+use crate::plugin::bindings::plugway::gateway::{clock, endpoints, log, metrics, random};
+use crate::plugin::guest::Guest;
+
+impl From<log::Level> for Level {
+    fn from(level: log::Level) -> Self {
+        match level {
+            log::Level::Debug => Self::Debug,
+            log::Level::Info => Self::Info,
+            log::Level::Warn => Self::Warn,
+            log::Level::Error => Self::Error,
+        }
+    }
+}
+
+impl log::Host for Guest {
+    fn enabled(&mut self, level: log::Level) -> Result<bool> {
+        Ok(self.log.enabled(level.into()))
+    }
+
+    fn write(&mut self, level: log::Level, message: String) -> Result<()> {
+        self.log.write(level.into(), &message);
+        Ok(())
+    }
+}
+
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+impl clock::Host for Guest {
+    fn now(&mut self) -> Result<u64> {
+        let since = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    fn monotonic(&mut self) -> Result<u64> {
+        Ok(u64::try_from(START.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+}
+
+/// The most one call gives: its work grows with what the guest asks for.
+const MAX_RANDOM: u32 = 4096;
+
+fn fill(bytes: &mut [u8]) -> Result<()> {
+    ring::rand::SystemRandom::new().fill(bytes).map_err(|_| wasmtime::Error::msg("the operating system gave no random bytes"))
+}
+
+impl random::Host for Guest {
+    fn bytes(&mut self, length: u32) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; length.min(MAX_RANDOM) as usize];
+        fill(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn number(&mut self) -> Result<u64> {
+        let mut bytes = [0; 8];
+        fill(&mut bytes)?;
+        Ok(u64::from_ne_bytes(bytes))
+    }
+}
+
+impl From<DeclareError> for metrics::MetricError {
+    fn from(error: DeclareError) -> Self {
+        match error {
+            DeclareError::InvalidName(name) => Self::InvalidName(name),
+            DeclareError::Conflict => Self::Conflict,
+            DeclareError::TooMany => Self::TooMany,
+        }
+    }
+}
+
+impl metrics::Host for Guest {
+    fn declare(
+        &mut self,
+        kind: metrics::Kind,
+        name: String,
+        description: String,
+        unit: String,
+        labels: Vec<String>,
+        bounds: Vec<f64>,
+    ) -> Result<std::result::Result<u32, metrics::MetricError>> {
+        if self.phase != Phase::Setup {
+            return Ok(Err(metrics::MetricError::TooLate));
+        }
+        let kind = match kind {
+            metrics::Kind::Counter => Kind::Counter,
+            metrics::Kind::Histogram => Kind::Histogram,
+            metrics::Kind::Gauge => Kind::Gauge,
+        };
+        Ok(self.metrics.declare(kind, &name, &description, &unit, &labels, &bounds).map_err(Into::into))
+    }
+
+    fn record(&mut self, instrument: u32, amount: f64, labels: Vec<String>) -> Result<()> {
+        self.metrics.record(instrument, amount, &labels);
+        Ok(())
+    }
+}
+
+impl endpoints::Host for Guest {
+    fn available(&mut self, endpoint: u64) -> Result<bool> {
+        Ok(self.endpoints.endpoint(endpoint).is_some_and(|endpoint| endpoint.is_available()))
+    }
+
+    fn in_flight(&mut self, endpoint: u64) -> Result<u32> {
+        Ok(self.endpoints.endpoint(endpoint).map_or(0, |endpoint| endpoint.in_flight()))
+    }
+
+    fn latency_us(&mut self, endpoint: u64) -> Result<u32> {
+        Ok(self.endpoints.endpoint(endpoint).map_or(0, |endpoint| endpoint.latency_us()))
+    }
+
+    fn upstream_in_flight(&mut self, endpoint: u64) -> Result<u32> {
+        Ok(self.endpoints.upstream_of(endpoint).map_or(0, |upstream| upstream.in_flight()))
+    }
+}

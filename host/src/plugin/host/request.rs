@@ -1,0 +1,184 @@
+//! `types.request`.
+
+use std::time::UNIX_EPOCH;
+
+use wasmtime::Result;
+use wasmtime::component::Resource;
+
+use super::{all, every, first, header_line, header_name};
+use crate::exchange::TlsFacts;
+use crate::plugin::bindings::plugway::gateway::types::{ChangeError, Header, HeaderName, Host, HostRequest, Value};
+use crate::plugin::guest::{Guest, IdentityHandle, RequestHandle};
+
+type Request = Resource<RequestHandle>;
+type Changed = Result<std::result::Result<(), ChangeError>>;
+
+impl Host for Guest {}
+
+impl Guest {
+    fn tls(&mut self) -> Result<Option<&TlsFacts>> {
+        Ok(self.exchange()?.connection.tls.as_ref())
+    }
+}
+
+impl HostRequest for Guest {
+    fn method(&mut self, _: Request) -> Result<String> {
+        Ok(self.exchange()?.request.method.as_str().to_owned())
+    }
+
+    fn scheme(&mut self, _: Request) -> Result<String> {
+        Ok(self.exchange()?.request.scheme().to_owned())
+    }
+
+    fn authority(&mut self, _: Request) -> Result<String> {
+        Ok(self.exchange()?.request.authority.to_string())
+    }
+
+    fn path(&mut self, _: Request) -> Result<String> {
+        Ok(self.exchange()?.request.path.clone())
+    }
+
+    fn raw_path(&mut self, _: Request) -> Result<String> {
+        Ok(self.exchange()?.request.raw_path().to_owned())
+    }
+
+    fn query(&mut self, _: Request) -> Result<Option<String>> {
+        Ok(self.exchange()?.request.query.clone())
+    }
+
+    fn query_parameter(&mut self, _: Request, name: String) -> Result<Option<String>> {
+        Ok(self.exchange()?.request.query_parameter(&name))
+    }
+
+    fn path_parameter(&mut self, _: Request, name: String) -> Result<Option<String>> {
+        let found = self.exchange()?.parameters.iter().find(|(known, _)| **known == *name);
+        Ok(found.map(|(_, segment)| String::from_utf8_lossy(&crate::http::path::decode_segment(segment)).into_owned()))
+    }
+
+    fn header(&mut self, _: Request, name: HeaderName) -> Result<Option<Vec<u8>>> {
+        Ok(first(&self.exchange()?.request.headers, &name))
+    }
+
+    fn header_values(&mut self, _: Request, name: HeaderName) -> Result<Vec<Vec<u8>>> {
+        Ok(every(&self.exchange()?.request.headers, &name))
+    }
+
+    fn headers(&mut self, _: Request) -> Result<Vec<Header>> {
+        Ok(all(&self.exchange()?.request.headers))
+    }
+
+    fn set_header(&mut self, _: Request, name: HeaderName, value: Vec<u8>) -> Changed {
+        let (phase, limits) = (self.phase, self.limits);
+        let exchange = self.exchange()?;
+        Ok(header_line(&name, &value).and_then(|(name, value)| Ok(exchange.set_header(phase, &limits, name, value)?)))
+    }
+
+    fn append_header(&mut self, _: Request, name: HeaderName, value: Vec<u8>) -> Changed {
+        let (phase, limits) = (self.phase, self.limits);
+        let exchange = self.exchange()?;
+        Ok(header_line(&name, &value).and_then(|(name, value)| Ok(exchange.append_header(phase, &limits, name, value)?)))
+    }
+
+    fn remove_header(&mut self, _: Request, name: HeaderName) -> Changed {
+        let phase = self.phase;
+        let exchange = self.exchange()?;
+        Ok(match header_name(&name) {
+            Some(name) => exchange.remove_header(phase, &name).map_err(ChangeError::from),
+            None => Err(ChangeError::Invalid("not a header name".into())),
+        })
+    }
+
+    fn set_method(&mut self, _: Request, method: String) -> Changed {
+        let phase = self.phase;
+        Ok(self.exchange()?.set_method(phase, &method).map_err(ChangeError::from))
+    }
+
+    fn set_path(&mut self, _: Request, path: String) -> Changed {
+        let phase = self.phase;
+        Ok(self.exchange()?.set_path(phase, path).map_err(ChangeError::from))
+    }
+
+    fn set_query(&mut self, _: Request, query: Option<String>) -> Changed {
+        let phase = self.phase;
+        Ok(self.exchange()?.set_query(phase, query).map_err(ChangeError::from))
+    }
+
+    fn append_response_header(&mut self, _: Request, name: HeaderName, value: Vec<u8>) -> Changed {
+        let (phase, limits) = (self.phase, self.limits);
+        let exchange = self.exchange()?;
+        Ok(header_line(&name, &value).and_then(|(name, value)| Ok(exchange.leave_response_header(phase, &limits, name, value)?)))
+    }
+
+    fn peer_address(&mut self, _: Request) -> Result<String> {
+        Ok(self.exchange()?.connection.peer.ip().to_string())
+    }
+
+    fn client_address(&mut self, _: Request) -> Result<String> {
+        Ok(self.exchange()?.client.to_string())
+    }
+
+    fn tls_version(&mut self, _: Request) -> Result<Option<String>> {
+        Ok(self.tls()?.map(|tls| tls.version.to_owned()))
+    }
+
+    fn tls_server_name(&mut self, _: Request) -> Result<Option<String>> {
+        Ok(self.tls()?.and_then(|tls| tls.server_name.clone()))
+    }
+
+    fn tls_alpn(&mut self, _: Request) -> Result<Option<String>> {
+        Ok(self.tls()?.and_then(|tls| tls.alpn).map(str::to_owned))
+    }
+
+    fn client_certificate(&mut self, _: Request) -> Result<Option<Vec<u8>>> {
+        Ok(self.tls()?.and_then(|tls| tls.client_certificate.clone()))
+    }
+
+    fn client_certificate_sha256(&mut self, _: Request) -> Result<Option<Vec<u8>>> {
+        Ok(self.tls()?.and_then(TlsFacts::client_certificate_sha256).map(|sum| sum.to_vec()))
+    }
+
+    fn id(&mut self, _: Request) -> Result<String> {
+        Ok(String::from_utf8_lossy(self.exchange()?.id.as_bytes()).into_owned())
+    }
+
+    fn trace_parent(&mut self, _: Request) -> Result<String> {
+        Ok(String::from_utf8_lossy(self.exchange()?.trace_parent.as_bytes()).into_owned())
+    }
+
+    fn received_at(&mut self, _: Request) -> Result<u64> {
+        let since = self.exchange()?.received_at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    fn route(&mut self, _: Request) -> Result<String> {
+        Ok(self.exchange()?.route.name.to_string())
+    }
+
+    fn api(&mut self, _: Request) -> Result<Option<String>> {
+        Ok(self.exchange()?.route.api.as_deref().map(str::to_owned))
+    }
+
+    fn api_version(&mut self, _: Request) -> Result<Option<String>> {
+        Ok(self.exchange()?.route.version.as_deref().map(str::to_owned))
+    }
+
+    fn identity(&mut self, _: Request) -> Result<Option<Resource<IdentityHandle>>> {
+        let Some(identity) = self.exchange()?.identity.clone() else { return Ok(None) };
+        let handle = self.wasi.table.push(IdentityHandle((*identity).clone()))?;
+        Ok(Some(handle))
+    }
+
+    fn attribute(&mut self, _: Request, plugin: String, name: String) -> Result<Option<Value>> {
+        Ok(self.exchange()?.attributes.get(&plugin, &name).map(Value::from))
+    }
+
+    fn set_attribute(&mut self, _: Request, name: String, value: Value) -> Changed {
+        let limits = self.limits;
+        let plugin = std::sync::Arc::clone(&self.name);
+        Ok(self.exchange()?.set_attribute(&limits, &plugin, &name, value.into()).map_err(ChangeError::from))
+    }
+
+    fn drop(&mut self, _: Request) -> Result<()> {
+        Ok(())
+    }
+}

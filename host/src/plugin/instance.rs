@@ -1,0 +1,221 @@
+//! One live instance of a plugin: a store, its hooks, and the two ways to call one: on the request's path with an
+//! exchange, and off it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::Store;
+
+use super::budget::{self, CpuMeter, MemoryLimiter};
+use super::component::LoadedComponent;
+use super::guest::Guest;
+use super::hooks::Hooks;
+use super::wasi::Wasi;
+use crate::capability::log::PluginLog;
+use crate::capability::metrics::PluginMetrics;
+use crate::config::model::Budget;
+use crate::exchange::{ChangeLimits, Exchange, Phase};
+use crate::fault::Fault;
+use crate::upstream::Directory;
+
+/// One live instance. It belongs to one thread at a time and can be sent to another.
+pub(super) struct Instance {
+    store: Store<Guest>,
+    hooks: Hooks,
+}
+
+/// What an instance needs besides its component.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// The plugin's configured name.
+    pub name: Arc<str>,
+    /// What it may use.
+    pub budget: Arc<Budget>,
+    /// Where its log lines go.
+    pub log: PluginLog,
+    /// Where its metrics go.
+    pub metrics: PluginMetrics,
+    /// What it may ask about endpoints.
+    pub endpoints: Arc<Directory>,
+}
+
+/// Why a call did not end normally. The instance is gone.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// What happened.
+    pub kind: FailureKind,
+    /// For the log; never for a client.
+    pub message: String,
+}
+
+/// Kinds of failure, as metrics and status count them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FailureKind {
+    /// It trapped: a panic, `unreachable`, a host call it must not make.
+    Trap,
+    /// It used up its CPU time.
+    Cpu,
+    /// It wanted more memory than it may have.
+    Memory,
+    /// It answered what it must not: too large, illegal, an endpoint that is no member.
+    Output,
+    /// It answered with an error of its own.
+    Refused,
+}
+
+// === impl Instance ===
+
+impl Instance {
+    /// Makes an instance; runs the component's start functions under the setup budget.
+    pub(super) fn new(component: &LoadedComponent, surroundings: &Surroundings) -> Result<Self, Failure> {
+        let budget = &surroundings.budget;
+        let guest = Guest {
+            name: Arc::clone(&surroundings.name),
+            limits: ChangeLimits {
+                headers: budget.max_headers,
+                header_bytes: budget.max_header_bytes,
+                attribute_bytes: budget.max_attribute_bytes,
+            },
+            phase: Phase::Setup,
+            exchange: None,
+            plan: None,
+            cpu: CpuMeter::new(),
+            memory: MemoryLimiter::new(budget.memory),
+            wasi: Wasi::new(&surroundings.log),
+            log: surroundings.log.clone(),
+            metrics: surroundings.metrics.clone(),
+            endpoints: Arc::clone(&surroundings.endpoints),
+            budget: Arc::clone(budget),
+        };
+        let mut store = Store::new(component.pre.engine(), guest);
+        store.limiter(|guest| &mut guest.memory);
+        store.epoch_deadline_callback(budget::on_tick);
+        begin(&mut store, Phase::Setup, budget.setup_cpu);
+        let made = component.pre.instantiate(&mut store).and_then(|instance| component.indices.load(&mut store, &instance));
+        match made {
+            Ok(hooks) => Ok(Self { store, hooks }),
+            Err(error) => Err(Failure::of(&error, store.data())),
+        }
+    }
+
+    /// Bytes of memory it holds.
+    pub(super) fn memory(&self) -> usize {
+        self.store.data().memory.used
+    }
+
+    /// Calls a hook off the request's path.
+    pub(super) fn call<R>(&mut self, call: impl FnOnce(&Hooks, &mut Store<Guest>) -> wasmtime::Result<R>) -> Result<R, Failure> {
+        let limit = self.store.data().budget.setup_cpu;
+        begin(&mut self.store, Phase::Setup, limit);
+        call(&self.hooks, &mut self.store).map_err(|error| Failure::of(&error, self.store.data()))
+    }
+
+    /// Calls a hook with an exchange. Its changes stay only if `call` succeeds.
+    pub(super) fn call_with<R>(
+        &mut self,
+        phase: Phase,
+        exchange: Box<Exchange>,
+        call: impl FnOnce(&Hooks, &mut Store<Guest>) -> wasmtime::Result<R>,
+    ) -> (Option<Box<Exchange>>, Result<R, Failure>) {
+        let limit = self.store.data().budget.cpu;
+        begin(&mut self.store, phase, limit);
+        self.store.data_mut().exchange = Some(exchange);
+        let called = call(&self.hooks, &mut self.store);
+        let mut exchange = self.store.data_mut().exchange.take();
+        match called {
+            Ok(answer) => {
+                if let Some(exchange) = &mut exchange {
+                    exchange.commit();
+                }
+                (exchange, Ok(answer))
+            }
+            Err(error) => {
+                if let Some(exchange) = &mut exchange {
+                    exchange.roll_back();
+                }
+                (exchange, Err(Failure::of(&error, self.store.data())))
+            }
+        }
+    }
+}
+
+fn begin(store: &mut Store<Guest>, phase: Phase, cpu: Duration) {
+    let guest = store.data_mut();
+    guest.phase = phase;
+    guest.cpu.begin(cpu);
+    store.set_epoch_deadline(1);
+}
+
+impl fmt::Debug for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Instance").field("guest", self.store.data()).finish_non_exhaustive()
+    }
+}
+
+// === impl Failure ===
+
+impl Failure {
+    fn of(error: &wasmtime::Error, guest: &Guest) -> Self {
+        if let Some(failure) = error.downcast_ref::<Self>() {
+            return failure.clone();
+        }
+        let kind = if guest.cpu.exceeded {
+            FailureKind::Cpu
+        } else if guest.memory.exceeded {
+            FailureKind::Memory
+        } else {
+            FailureKind::Trap
+        };
+        let message = match kind {
+            FailureKind::Memory => format!("wanted more than its {} bytes of memory: {error:#}", guest.budget.memory),
+            _ => format!("{error:#}"),
+        };
+        Self { kind, message }
+    }
+
+    /// An answer the contract does not allow.
+    pub(super) fn output(message: impl Into<String>) -> Self {
+        Self { kind: FailureKind::Output, message: message.into() }
+    }
+
+    /// An error the plugin answered with.
+    pub(super) fn refused(message: impl Into<String>) -> Self {
+        Self { kind: FailureKind::Refused, message: message.into() }
+    }
+
+    /// What the client is told.
+    pub fn fault(&self) -> Fault {
+        match self.kind {
+            FailureKind::Cpu => Fault::PluginCpuExceeded,
+            FailureKind::Memory => Fault::PluginMemoryExceeded,
+            FailureKind::Trap | FailureKind::Output | FailureKind::Refused => Fault::PluginFailed,
+        }
+    }
+
+    /// Whether the instance that failed is still whole: it answered an error of its own, in good order.
+    pub(super) fn leaves_instance_whole(&self) -> bool {
+        matches!(self.kind, FailureKind::Refused | FailureKind::Output)
+    }
+}
+
+impl FailureKind {
+    /// As it stands in metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trap => "trap",
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+            Self::Output => "output",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}

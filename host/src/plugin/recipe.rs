@@ -1,0 +1,93 @@
+//! Everything a worker needs to have one plugin at work: the component and every configuration its instances are given.
+//! Built once by assembly and shared; an instance made from it anywhere is like every other.
+
+use std::sync::Arc;
+
+use super::bindings::plugway::gateway::routing;
+use super::component::LoadedComponent;
+use super::instance::{Failure, Instance, Surroundings};
+use super::rights::Hook;
+use crate::upstream::{Directory, Upstream};
+use crate::config::model::Budget;
+
+/// A plugin as configured.
+#[derive(Debug)]
+pub struct Recipe {
+    /// Its configured name.
+    pub name: Arc<str>,
+    /// Its component.
+    pub component: Arc<LoadedComponent>,
+    /// What it may use.
+    pub budget: Arc<Budget>,
+    /// Every configuration, by `config-id`: its index here.
+    pub configurations: Vec<Configuration>,
+    /// What it may ask about endpoints.
+    pub endpoints: Arc<Directory>,
+}
+
+/// One distinct configuration.
+#[derive(Debug, Clone)]
+pub struct Configuration {
+    /// A JSON object.
+    pub json: Arc<str>,
+    /// The members a router learns.
+    pub upstream: Option<Arc<Upstream>>,
+}
+
+/// Why an instance could not be made ready.
+#[derive(Debug)]
+pub struct SetupError {
+    /// Which configuration it refused; `None` when it failed before any.
+    pub configuration: Option<usize>,
+    /// What happened.
+    pub failure: Failure,
+}
+
+impl Recipe {
+    /// Makes an instance ready to serve: instantiated, configured for every place, and told the endpoints.
+    ///
+    /// # Errors
+    /// When the guest traps, runs over its setup budget, or refuses a configuration.
+    pub(super) fn instantiate(&self, surroundings: &Surroundings) -> Result<Instance, SetupError> {
+        let mut instance = Instance::new(&self.component, surroundings).map_err(|failure| SetupError { configuration: None, failure })?;
+        for (id, configuration) in self.configurations.iter().enumerate() {
+            configure(&mut instance, id, configuration).map_err(|failure| SetupError { configuration: Some(id), failure })?;
+        }
+        Ok(instance)
+    }
+
+    /// Whether its component exports that hook.
+    pub fn has(&self, hook: Hook) -> bool {
+        self.component.has(hook)
+    }
+}
+
+fn configure(instance: &mut Instance, id: usize, configuration: &Configuration) -> Result<(), Failure> {
+    let id = u32::try_from(id).map_err(|_| Failure::refused("more configurations than can be numbered"))?;
+    instance
+        .call(|hooks, store| match &hooks.lifecycle {
+            Some(lifecycle) => lifecycle.call_configure(store, id, &configuration.json),
+            None if *configuration.json == *"{}" => Ok(Ok(())),
+            None => Ok(Err("it takes no configuration: it does not export `lifecycle`".to_owned())),
+        })?
+        .map_err(Failure::refused)?;
+    let Some(upstream) = &configuration.upstream else { return Ok(()) };
+    let members: Vec<routing::Endpoint> = upstream
+        .endpoints
+        .iter()
+        .map(|endpoint| routing::Endpoint {
+            id: endpoint.id,
+            url: endpoint.url.clone(),
+            host: endpoint.host.clone(),
+            port: endpoint.port,
+            weight: endpoint.weight,
+            labels: endpoint.labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        })
+        .collect();
+    instance
+        .call(|hooks, store| match &hooks.router {
+            Some(router) => router.call_on_endpoints(store, id, 1, &members),
+            None => Ok(Ok(())),
+        })?
+        .map_err(Failure::refused)
+}

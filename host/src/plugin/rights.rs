@@ -1,0 +1,184 @@
+//! What a component exports says which hooks it has, what it imports says which capabilities it wants. Both are read
+//! here, before anything of it runs, and held against what the operator granted.
+
+use std::fmt;
+
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use crate::config::model::Grants;
+
+/// The contract's package, without its version.
+const PACKAGE: &str = "plugway:gateway/";
+/// The versions this gateway links.
+pub const VERSIONS: &[&str] = &["0.1.0"];
+/// Interfaces every plugin may import.
+const ALWAYS: &[&str] = &["types", "routing", "forwarding", "log", "clock", "random", "metrics", "endpoints"];
+
+/// One hook interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Hook {
+    /// `lifecycle`
+    Lifecycle,
+    /// `authorizer`
+    Authorizer,
+    /// `request-filter`
+    RequestFilter,
+    /// `router`
+    Router,
+    /// `forwarder`
+    Forwarder,
+    /// `response-filter`
+    ResponseFilter,
+    /// `observer`
+    Observer,
+}
+
+/// What a component has and wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rights {
+    /// Hooks it exports.
+    pub hooks: Vec<Hook>,
+    /// Capabilities it imports beside those every plugin has.
+    pub capabilities: Vec<&'static str>,
+    /// Everything it imports, as written.
+    pub imports: Vec<String>,
+}
+
+/// Why a component may not be loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RightsError {
+    /// It imports or exports the contract in a version that is not offered.
+    WrongVersion {
+        /// The interface and version it was built for.
+        wanted: String,
+    },
+    /// It imports something no plugin gets.
+    UnknownImport(String),
+    /// It imports a capability that was not granted.
+    NotGranted {
+        /// The capability.
+        capability: &'static str,
+    },
+    /// It has no hook at all.
+    NoHook,
+}
+
+// === impl Hook ===
+
+impl Hook {
+    /// Every hook, in the order of the contract.
+    pub const ALL: [Self; 7] =
+        [Self::Lifecycle, Self::Authorizer, Self::RequestFilter, Self::Router, Self::Forwarder, Self::ResponseFilter, Self::Observer];
+
+    /// Its interface's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Lifecycle => "lifecycle",
+            Self::Authorizer => "authorizer",
+            Self::RequestFilter => "request-filter",
+            Self::Router => "router",
+            Self::Forwarder => "forwarder",
+            Self::ResponseFilter => "response-filter",
+            Self::Observer => "observer",
+        }
+    }
+}
+
+impl fmt::Display for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+// === impl Rights ===
+
+impl Rights {
+    /// Reads a component's imports and exports.
+    ///
+    /// # Errors
+    /// When they are not of this contract, or not of a version this gateway links.
+    pub fn read(engine: &Engine, component: &Component) -> Result<Self, RightsError> {
+        let ty = component.component_type();
+        let mut rights = Self { hooks: Vec::new(), capabilities: Vec::new(), imports: Vec::new() };
+        for (import, _) in ty.imports(engine) {
+            rights.imports.push(import.to_owned());
+            if import.starts_with("wasi:") {
+                // Linked with an empty context; what is not WASI 0.2 fails to link, with its name.
+                continue;
+            }
+            let interface = contract_interface(import)?.ok_or_else(|| RightsError::UnknownImport(import.to_owned()))?;
+            match interface {
+                "crypto" => rights.capabilities.push("crypto"),
+                known if ALWAYS.contains(&known) => {}
+                _ => return Err(RightsError::UnknownImport(import.to_owned())),
+            }
+        }
+        for (export, _) in ty.exports(engine) {
+            if let Some(interface) = contract_interface(export)? {
+                rights.hooks.extend(Hook::ALL.into_iter().find(|hook| hook.as_str() == interface));
+            }
+        }
+        if rights.hooks.iter().all(|hook| *hook == Hook::Lifecycle) {
+            return Err(RightsError::NoHook);
+        }
+        rights.hooks.sort_unstable();
+        Ok(rights)
+    }
+
+    /// Holds what is wanted against what was granted.
+    ///
+    /// # Errors
+    /// The first capability that is wanted and was not granted.
+    pub fn check(&self, grants: &Grants) -> Result<(), RightsError> {
+        match self.capabilities.iter().find(|capability| !is_granted(grants, capability)) {
+            Some(capability) => Err(RightsError::NotGranted { capability }),
+            None => Ok(()),
+        }
+    }
+}
+
+fn is_granted(grants: &Grants, capability: &str) -> bool {
+    match capability {
+        "crypto" => grants.crypto,
+        _ => false,
+    }
+}
+
+/// The interface's name if it belongs to the contract and its version is offered; `None` if it is someone else's.
+fn contract_interface(name: &str) -> Result<Option<&str>, RightsError> {
+    let Some(rest) = name.strip_prefix(PACKAGE) else { return Ok(None) };
+    match rest.split_once('@') {
+        Some((interface, version)) if VERSIONS.contains(&version) => Ok(Some(interface)),
+        _ => Err(RightsError::WrongVersion { wanted: name.to_owned() }),
+    }
+}
+
+// === impl RightsError ===
+
+impl RightsError {
+    /// What the operator or author should do.
+    pub fn remedy(&self, plugin: &str) -> String {
+        match self {
+            Self::WrongVersion { .. } => format!("rebuild it with a plugway-sdk of version {}", VERSIONS.join(" or ")),
+            Self::UnknownImport(_) => "build it for the worlds in wit/world.wit; other imports are never linked".to_owned(),
+            Self::NotGranted { capability } => format!("if it may have this, write `grants = {{ {capability} = {{}} }}` in [plugins.{plugin}]"),
+            Self::NoHook => "export at least one hook interface, e.g. with the SDK's `export!` macro".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for RightsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WrongVersion { wanted } => {
+                write!(f, "it was built for `{wanted}`, and this gateway offers plugway:gateway {}", VERSIONS.join(", "))
+            }
+            Self::UnknownImport(import) => write!(f, "it imports `{import}`, which no plugin gets"),
+            Self::NotGranted { capability } => write!(f, "it imports the capability `{capability}`, which was not granted"),
+            Self::NoHook => write!(f, "it exports no hook of plugway:gateway"),
+        }
+    }
+}
+
+impl std::error::Error for RightsError {}

@@ -1,0 +1,99 @@
+//! Request ids and trace context: accepted where that is safe, made otherwise.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// Longest id that is accepted.
+const MAX_ID: usize = 128;
+
+/// The request's id: the one a trusted proxy sent, or a new one of 128 random bits.
+pub(super) fn request_id(headers: &HeaderMap, trusted: bool) -> HeaderValue {
+    match headers.get(X_REQUEST_ID) {
+        // Ids end up in logs and commands, so only plain text is believed.
+        Some(id) if trusted && id.len() <= MAX_ID && !id.is_empty() && id.as_bytes().iter().all(u8::is_ascii_graphic) => id.clone(),
+        _ => hexadecimal(fastrand::u128(..), 32, b"", b""),
+    }
+}
+
+/// The `traceparent` sent upstream (W3C Trace Context, section 3.2): a valid one is kept as it is, since the gateway
+/// makes no span of its own; a missing or broken one is replaced by a new, unsampled one.
+pub(super) fn trace_parent(headers: &HeaderMap) -> HeaderValue {
+    match headers.get(TRACEPARENT) {
+        Some(parent) if is_trace_parent(parent.as_bytes()) => parent.clone(),
+        // Neither id may be zero.
+        _ => {
+            let trace = fastrand::u128(1..);
+            let span = format!("-{:016x}-00", fastrand::u64(1..));
+            hexadecimal(trace, 32, b"00-", span.as_bytes())
+        }
+    }
+}
+
+/// The trace id of a valid `traceparent`.
+pub(super) fn trace_id(parent: &HeaderValue) -> &str {
+    parent.to_str().ok().and_then(|parent| parent.get(3..35)).unwrap_or_default()
+}
+
+fn is_trace_parent(value: &[u8]) -> bool {
+    let lower_hex = |bytes: &[u8]| bytes.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let mut parts = value.splitn(4, |byte| *byte == b'-');
+    let (Some(version), Some(trace), Some(span), Some(rest)) = (parts.next(), parts.next(), parts.next(), parts.next()) else { return false };
+    // Later versions may append fields; version 00 may not.
+    let flags = rest.get(..2).unwrap_or_default();
+    let tail = rest.get(2..).unwrap_or_default();
+    version.len() == 2
+        && lower_hex(version)
+        && version != b"ff"
+        && trace.len() == 32
+        && lower_hex(trace)
+        && trace.iter().any(|byte| *byte != b'0')
+        && span.len() == 16
+        && lower_hex(span)
+        && span.iter().any(|byte| *byte != b'0')
+        && flags.len() == 2
+        && lower_hex(flags)
+        && (tail.is_empty() || (version != b"00" && tail.first() == Some(&b'-')))
+}
+
+fn hexadecimal(number: u128, digits: u32, before: &[u8], after: &[u8]) -> HeaderValue {
+    let mut text = Vec::with_capacity(before.len() + digits as usize + after.len());
+    text.extend_from_slice(before);
+    text.extend((0..digits).rev().map(|digit| match (number >> (digit * 4)) & 0xf {
+        nibble @ 0..=9 => b'0' + nibble as u8,
+        nibble => b'a' + nibble as u8 - 10,
+    }));
+    text.extend_from_slice(after);
+    HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).unwrap_or_else(|_| HeaderValue::from_static("0"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_believed_from_a_trusted_proxy_only() {
+        let mut headers = HeaderMap::new();
+        headers.insert(X_REQUEST_ID, "abc-1".parse().unwrap());
+        assert_eq!(request_id(&headers, true), "abc-1");
+        assert_ne!(request_id(&headers, false), "abc-1");
+        headers.insert(X_REQUEST_ID, "has space".parse().unwrap());
+        assert_ne!(request_id(&headers, true), "has space");
+        assert_eq!(request_id(&headers, false).len(), 32);
+    }
+
+    #[test]
+    fn trace_context_is_kept_or_made() {
+        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let mut headers = HeaderMap::new();
+        headers.insert(TRACEPARENT, good.parse().unwrap());
+        assert_eq!(trace_parent(&headers), good);
+        for bad in ["00-00000000000000000000000000000000-00f067aa0ba902b7-01", "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x", "x"] {
+            headers.insert(TRACEPARENT, bad.parse().unwrap());
+            let made = trace_parent(&headers);
+            assert!(is_trace_parent(made.as_bytes()), "{made:?} for {bad}");
+            assert_eq!(trace_id(&made).len(), 32);
+        }
+    }
+}
