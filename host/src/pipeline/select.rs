@@ -25,7 +25,7 @@ impl Chain {
         plugins: &Plugins,
         mut exchange: Box<Exchange>,
         upstream: &Upstream,
-        native: &RoundRobin,
+        native: Option<&RoundRobin>,
     ) -> (Box<Exchange>, Result<Selected, Fault>) {
         let mut stale = false;
         if let Some(place) = &self.router {
@@ -48,7 +48,7 @@ impl Chain {
                 (Err(_), FailurePolicy::Skip) => {}
             }
         }
-        let picked = native.pick(upstream, &exchange.attempts.tried).ok_or(Fault::NoEndpoint);
+        let picked = native.and_then(|native| native.pick(upstream, &exchange.attempts.tried, exchange.started)).ok_or(Fault::NoEndpoint);
         (exchange, picked.map(|endpoint| Selected { endpoint: Arc::clone(endpoint), stale }))
     }
 

@@ -1,0 +1,14 @@
+//! The shipped plugins, embedded. A built-in is the same component as its file and runs through the same calls.
+
+/// Names and bytes.
+const BUILTINS: [(&str, &[u8]); 4] = [
+    ("hash-router", include_bytes!(concat!(env!("OUT_DIR"), "/hash-router.wasm"))),
+    ("tls-forward", include_bytes!(concat!(env!("OUT_DIR"), "/tls-forward.wasm"))),
+    ("oauth2", include_bytes!(concat!(env!("OUT_DIR"), "/oauth2.wasm"))),
+    ("metrics", include_bytes!(concat!(env!("OUT_DIR"), "/metrics.wasm"))),
+];
+
+/// The component of `builtin:NAME`.
+pub fn builtin(name: &str) -> Option<&'static [u8]> {
+    BUILTINS.iter().find(|(known, _)| *known == name).map(|(_, bytes)| *bytes)
+}

@@ -1,0 +1,178 @@
+//! The chain of each route, from its plugins and the hooks they turn out to have.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::HeaderValue;
+
+use super::numbering::{Numbering, Side, members_for};
+use crate::config::model::{Config, FailurePolicy, HostPolicy, PluginUse, Route};
+use crate::config::{Problem, Problems};
+use crate::exchange::RouteFacts;
+use crate::pipeline::{Chain, Step, StepKind};
+use crate::plugin::{Hook, LoadedComponent};
+use crate::proxy::{Host, RoutePlan};
+use crate::upstream::Upstream;
+
+/// What a route runs, in order, for people.
+#[derive(Debug, Clone)]
+pub struct EffectiveChain {
+    /// The route.
+    pub route: String,
+    /// Its steps: what, and which plugin.
+    pub steps: Vec<(String, String)>,
+}
+
+type Components = [Option<Arc<LoadedComponent>>];
+
+/// Builds every route's chain, and finds everything that is wrong with them.
+pub(super) fn build(config: &Config, components: &Components, numbering: &mut Numbering, problems: &mut Problems) -> Vec<(Chain, EffectiveChain)> {
+    config
+        .routes
+        .iter()
+        .enumerate()
+        .map(|(index, route)| Builder { config, components, numbering, problems, route, index }.build())
+        .collect()
+}
+
+/// Makes the routes workers read.
+pub(super) fn routes(config: &Config, chains: Vec<(Chain, EffectiveChain)>, upstreams: &[Arc<Upstream>]) -> (Vec<Arc<RoutePlan>>, Vec<EffectiveChain>) {
+    let mut plans = Vec::with_capacity(chains.len());
+    let mut effective = Vec::with_capacity(chains.len());
+    for (route, (chain, shown)) in config.routes.iter().zip(chains) {
+        let (Some(upstream), Some(model)) = (upstreams.get(route.upstream), config.upstreams.get(route.upstream)) else { continue };
+        let facts = RouteFacts {
+            name: Arc::from(route.name.as_str()),
+            api: route.api.as_deref().map(Arc::from),
+            version: route.version.as_deref().map(Arc::from),
+        };
+        let host = match &model.host {
+            HostPolicy::Client => Host::Client,
+            HostPolicy::Endpoint => Host::Endpoint,
+            // Checked to be an authority, which is always a legal value.
+            HostPolicy::Fixed(host) => HeaderValue::from_str(host).map_or(Host::Endpoint, Host::Fixed),
+        };
+        let max_body_bytes = route.max_body_bytes.or(config.limits.max_body_bytes);
+        plans.push(Arc::new(RoutePlan { facts: Arc::new(facts), chain, upstream: Arc::clone(upstream), host, max_body_bytes }));
+        effective.push(shown);
+    }
+    (plans, effective)
+}
+
+struct Builder<'a> {
+    config: &'a Config,
+    components: &'a Components,
+    numbering: &'a mut Numbering,
+    problems: &'a mut Problems,
+    route: &'a Route,
+    index: usize,
+}
+
+impl Builder<'_> {
+    fn build(mut self) -> (Chain, EffectiveChain) {
+        let mut chain = Chain { public: self.route.public, ..Chain::default() };
+        let mut shown = Vec::new();
+        let mut outgoing = Vec::new();
+        for (position, used) in self.route.chain.iter().enumerate() {
+            let key = format!("routes[{}].plugins[{position}]", self.index);
+            self.link(used, &key, &mut chain, &mut shown, &mut outgoing);
+        }
+        let last = chain.incoming.iter().rposition(|step| matches!(step.kind, StepKind::Authorize { .. }));
+        match last.and_then(|last| chain.incoming.get_mut(last)) {
+            Some(step) => step.kind = StepKind::Authorize { last: true },
+            None if !self.route.public && self.loaded() => {
+                let message = format!("route `{}` has no authorizer, so anyone could use it", self.route.name);
+                let help = "put an authorizer such as `builtin:oauth2` in its `plugins`, or write `public = true`";
+                self.problems.push(Problem::error(self.route.position, format!("routes[{}].public", self.index), message).with_suggestion(help));
+            }
+            None => {}
+        }
+        chain.router = self.route.router.as_ref().and_then(|used| self.one(used, "router", Hook::Router));
+        shown.push(("router".to_owned(), self.name_or(self.route.router.as_ref(), "native round robin")));
+        chain.forwarder = self.route.forwarder.as_ref().and_then(|used| self.one(used, "forwarder", Hook::Forwarder));
+        shown.push(("forwarder".to_owned(), self.name_or(self.route.forwarder.as_ref(), "the upstream's settings")));
+        let upstream = self.config.upstreams.get(self.route.upstream).map_or("", |upstream| upstream.name.as_str());
+        shown.push(("upstream".to_owned(), upstream.to_owned()));
+        chain.outgoing.reverse();
+        shown.extend(outgoing.into_iter().rev());
+        shown.extend(chain.observers.iter().map(|place| ("observer".to_owned(), place.name.to_string())));
+        (chain, EffectiveChain { route: self.route.name.clone(), steps: shown })
+    }
+
+    /// Whether every plugin of the chain was loaded, so that a missing hook is really missing.
+    fn loaded(&self) -> bool {
+        self.route.chain.iter().all(|used| self.component(used).is_some())
+    }
+
+    fn component(&self, used: &PluginUse) -> Option<&Arc<LoadedComponent>> {
+        self.components.get(used.plugin).and_then(Option::as_ref)
+    }
+
+    fn name(&self, used: &PluginUse) -> String {
+        self.config.plugins.get(used.plugin).map(|plugin| plugin.name.clone()).unwrap_or_default()
+    }
+
+    fn name_or(&self, used: Option<&PluginUse>, otherwise: &str) -> String {
+        used.map_or_else(|| otherwise.to_owned(), |used| self.name(used))
+    }
+
+    /// One entry of `plugins`: every chain hook it has.
+    fn link(&mut self, used: &PluginUse, key: &str, chain: &mut Chain, shown: &mut Vec<(String, String)>, outgoing: &mut Vec<(String, String)>) {
+        let Some(component) = self.component(used).cloned() else { return };
+        let name = self.name(used);
+        let hooks = [Hook::Authorizer, Hook::RequestFilter, Hook::ResponseFilter, Hook::Observer];
+        if !hooks.iter().any(|hook| component.has(*hook)) {
+            let has: Vec<_> = component.rights.hooks.iter().map(|hook| hook.as_str()).collect();
+            let message = format!("plugin `{name}` has no hook that runs in a chain; it has {}", has.join(", "));
+            self.problems.push(Problem::error(used.position, key.to_owned(), message).with_suggestion("name it as the route's `router` or `forwarder`"));
+            return;
+        }
+        if component.has(Hook::Authorizer) && used.on_failure == FailurePolicy::Skip {
+            let message = format!("`on_failure = \"skip\"` for the authorizer `{name}` would let everyone in when it fails");
+            self.problems.push(Problem::error(used.position, format!("{key}.on_failure"), message).with_suggestion("remove it, or write \"reject\""));
+        }
+        let members = members_for(&component, self.route.upstream);
+        for hook in hooks.into_iter().filter(|hook| component.has(*hook)) {
+            let side = if hook == Hook::Observer { Side::Control } else { Side::Worker };
+            let Some(place) = self.numbering.place(self.config, used, key.to_owned(), &self.route.name, side, members) else { continue };
+            match hook {
+                Hook::Authorizer => {
+                    chain.incoming.push(Step { kind: StepKind::Authorize { last: false }, place });
+                    shown.push(("authorizer".to_owned(), name.clone()));
+                }
+                Hook::RequestFilter => {
+                    chain.incoming.push(Step { kind: StepKind::Filter, place });
+                    shown.push(("request filter".to_owned(), name.clone()));
+                }
+                Hook::ResponseFilter => {
+                    chain.outgoing.push(place);
+                    outgoing.push(("response filter".to_owned(), name.clone()));
+                }
+                _ => chain.observers.push(place),
+            }
+        }
+    }
+
+    /// The route's `router` or `forwarder`.
+    fn one(&mut self, used: &PluginUse, what: &str, hook: Hook) -> Option<crate::pipeline::Place> {
+        let component = self.component(used)?.clone();
+        let key = format!("routes[{}].{what}", self.index);
+        if !component.has(hook) {
+            let message = format!("plugin `{}` is no {what}: it does not export `{hook}`", self.name(used));
+            self.problems.push(Problem::error(used.position, key, message));
+            return None;
+        }
+        let members = members_for(&component, self.route.upstream);
+        self.numbering.place(self.config, used, key, &self.route.name, Side::Worker, members)
+    }
+}
+
+impl fmt::Display for EffectiveChain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.route)?;
+        for (what, name) in &self.steps {
+            write!(f, "\n  {what:<16} {name}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,115 @@
+//! Instances, made ready on the control side: each worker's share of a snapshot, and the observers.
+
+use std::sync::Arc;
+
+use super::{Assembled, AssembledPlugin, Workshop};
+use crate::capability::log::PluginLog;
+use crate::config::model::Config;
+use crate::config::{Problem, Problems};
+use crate::pipeline::Plugins;
+use crate::plugin::{SetupError, Slot, Surroundings};
+use crate::proxy::{Batch, Generation};
+use crate::upstream::RoundRobin;
+
+/// The observers of one snapshot, on the control side.
+#[derive(Debug)]
+pub struct Observers {
+    snapshot: u64,
+    slots: Vec<Slot>,
+}
+
+/// The control side's place among the threads that have instances.
+pub const CONTROL: usize = usize::MAX;
+
+impl Workshop {
+    /// One worker's share of a snapshot.
+    ///
+    /// # Errors
+    /// Every plugin that could not be made ready.
+    pub fn generation(&self, config: &Config, assembled: &Assembled, worker: usize) -> Result<Generation, Problems> {
+        let plugins = Plugins::new(self.slots(config, assembled, &assembled.on_workers, worker)?);
+        let cells = self.telemetry.worker(worker);
+        let snapshot = Arc::clone(&assembled.snapshot);
+        let facts = |facts: &crate::exchange::RouteFacts| cells.route(&facts.name, facts.api.as_deref(), facts.version.as_deref());
+        Ok(Generation {
+            plugins,
+            cells: snapshot.routes.iter().map(|route| facts(&route.facts)).collect(),
+            unrouted: facts(&snapshot.unrouted),
+            native: snapshot.routes.iter().map(|_| RoundRobin::default()).collect(),
+            snapshot,
+        })
+    }
+
+    /// The observers of a snapshot.
+    ///
+    /// # Errors
+    /// Every plugin that could not be made ready.
+    pub fn observers(&self, config: &Config, assembled: &Assembled) -> Result<Observers, Problems> {
+        let slots = self.slots(config, assembled, &assembled.on_control, CONTROL)?;
+        Ok(Observers { snapshot: assembled.snapshot.number, slots })
+    }
+
+    fn slots(&self, config: &Config, assembled: &Assembled, numbers: &[usize], thread: usize) -> Result<Vec<Slot>, Problems> {
+        let mut problems = Problems::new(&config.file);
+        let mut slots = Vec::with_capacity(numbers.len());
+        for plugin in numbers.iter().filter_map(|number| assembled.plugins.get(*number)) {
+            match self.slot(plugin, thread) {
+                Ok(slot) => slots.push(slot),
+                Err(error) => problems.push(setup_problem(config, plugin, &error)),
+            }
+        }
+        if problems.is_empty() { Ok(slots) } else { Err(problems) }
+    }
+
+    fn slot(&self, plugin: &AssembledPlugin, thread: usize) -> Result<Slot, SetupError> {
+        let recipe = &plugin.recipe;
+        let surroundings = Surroundings {
+            name: Arc::clone(&recipe.name),
+            budget: Arc::clone(&recipe.budget),
+            log: PluginLog::new(Arc::clone(&recipe.name), recipe.budget.log_lines_per_second),
+            metrics: self.telemetry.plugin_metrics(&recipe.name, thread, recipe.budget.max_series),
+            endpoints: Arc::clone(&recipe.endpoints),
+        };
+        Slot::new(Arc::clone(recipe), surroundings, self.telemetry.plugin(&recipe.name, thread))
+    }
+}
+
+fn setup_problem(config: &Config, plugin: &AssembledPlugin, error: &SetupError) -> Problem {
+    let name = &plugin.recipe.name;
+    match error.configuration.and_then(|id| plugin.origins.get(id)) {
+        Some(origin) => {
+            let message = format!("plugin `{name}` does not take its configuration: {}", error.failure);
+            Problem::error(origin.position, format!("{}.config", origin.key), message)
+        }
+        None => {
+            let position = config.plugins.iter().find(|model| *model.name == **name).map(|model| model.position).unwrap_or_default();
+            Problem::error(position, format!("plugins.{name}"), format!("plugin `{name}` does not start: {}", error.failure))
+        }
+    }
+}
+
+impl Observers {
+    /// Hands a batch to the observers it is for. A batch of an earlier snapshot is lost to them, and counted by the caller.
+    ///
+    /// # Errors
+    /// How many records were lost.
+    pub fn complete(&mut self, batch: Batch) -> Result<(), u64> {
+        if batch.snapshot != self.snapshot {
+            return Err(batch.records.len() as u64);
+        }
+        let mut lost = 0;
+        let mut by_observer: Vec<Vec<_>> = self.slots.iter().map(|_| Vec::new()).collect();
+        for addressed in batch.records {
+            match by_observer.get_mut(addressed.observer) {
+                Some(records) => records.push(addressed.record),
+                None => lost += 1,
+            }
+        }
+        for (slot, records) in self.slots.iter_mut().zip(by_observer) {
+            if !records.is_empty() && slot.on_complete(&records).is_err() {
+                lost += records.len() as u64;
+            }
+        }
+        if lost == 0 { Ok(()) } else { Err(lost) }
+    }
+}

@@ -1,0 +1,5 @@
+//! What plugins may use, in plain Rust: no wasmtime here. `plugin::host` adapts each to the contract.
+
+pub mod crypto;
+pub mod log;
+pub mod metrics;

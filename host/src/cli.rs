@@ -1,0 +1,131 @@
+//! The command line.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use plugway::config::{self, Loaded};
+use plugway::gateway::{Gateway, check};
+use plugway::telemetry::logs;
+
+/// An API gateway that is programmed with WebAssembly components.
+#[derive(Debug, Parser)]
+#[command(name = "plugway", version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve traffic until Ctrl-C or SIGTERM; a second one ends at once.
+    Run {
+        /// The configuration file.
+        #[arg(long, default_value = "plugway.toml")]
+        config: PathBuf,
+    },
+    /// Find everything that is wrong with a configuration; binds nothing.
+    Check {
+        /// The configuration file.
+        #[arg(long, default_value = "plugway.toml")]
+        config: PathBuf,
+    },
+    /// Write a commented configuration to start from.
+    Init {
+        /// Where to; an existing file is never overwritten.
+        #[arg(default_value = "plugway.toml")]
+        file: PathBuf,
+    },
+    /// Print the configuration's JSON schema, for editors.
+    Schema,
+}
+
+/// Runs the command line.
+pub(crate) fn run(cli: Cli) -> ExitCode {
+    let done = match cli.command {
+        Command::Run { config } => serve(&config),
+        Command::Check { config } => inspect(&config),
+        Command::Init { file } => init(&file),
+        Command::Schema => print(&config::json_schema()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{}", message.trim_end());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn load(file: &Path) -> Result<Loaded, String> {
+    let loaded = config::load(file).map_err(|problems| problems.to_string())?;
+    Ok(loaded)
+}
+
+fn serve(file: &Path) -> Result<(), String> {
+    let Loaded { config, warnings } = load(file)?;
+    let _logs = logs::init(&config.log);
+    for warning in &warnings {
+        tracing::warn!(key = warning.key, line = warning.position.line, "{}", warning.message);
+    }
+    let gateway = Gateway::start(config).map_err(|error| error.to_string())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    runtime.block_on(async {
+        signal().await.map_err(|error| error.to_string())?;
+        tokio::select! {
+            () = gateway.drain() => {}
+            again = signal() => {
+                again.map_err(|error| error.to_string())?;
+                tracing::warn!("Ended without draining");
+                // Workers may be stuck in whatever made somebody ask twice.
+                std::process::exit(130);
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Resolves on Ctrl-C or SIGTERM.
+async fn signal() -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+fn inspect(file: &Path) -> Result<(), String> {
+    let Loaded { config, warnings } = load(file)?;
+    let assembled = check(&config).map_err(|error| error.to_string())?;
+    let mut out = String::new();
+    for chain in &assembled.chains {
+        out.push_str(&format!("{chain}\n"));
+    }
+    for warning in &warnings {
+        out.push_str(&format!("warning: {}:{}:{}: {}: {}\n", file.display(), warning.position.line, warning.position.column, warning.key, warning.message));
+    }
+    out.push_str(&format!("{} is good: {} routes, {} plugins, {} upstreams\n", file.display(), config.routes.len(), assembled.plugins.len(), config.upstreams.len()));
+    print(&out)
+}
+
+fn init(file: &Path) -> Result<(), String> {
+    let mut created = std::fs::OpenOptions::new().write(true).create_new(true).open(file).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => format!("{} exists; name another file", file.display()),
+        _ => format!("{} cannot be written: {error}", file.display()),
+    })?;
+    created.write_all(config::INIT.as_bytes()).map_err(|error| format!("{} cannot be written: {error}", file.display()))?;
+    print(&format!("wrote {}; edit it, then run `plugway check --config {0}`\n", file.display()))
+}
+
+fn print(text: &str) -> Result<(), String> {
+    // A reader such as `head` may be gone.
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.to_string()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,125 @@
+//! A running gateway: the control thread, its workers, and the way they end.
+
+mod control;
+mod status;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::thread::JoinHandle;
+
+use tokio::sync::{mpsc, oneshot};
+
+pub use control::check;
+
+use crate::config::Problems;
+use crate::config::model::Config;
+
+/// A running gateway. Dropping it stops it at once; [`Gateway::drain`] lets requests finish.
+#[derive(Debug)]
+pub struct Gateway {
+    addresses: Addresses,
+    orders: mpsc::Sender<Order>,
+    control: Option<JoinHandle<()>>,
+}
+
+/// Where a gateway listens.
+#[derive(Debug, Clone, Default)]
+pub struct Addresses {
+    /// `[listen.NAME]` and its address.
+    pub listeners: Vec<(String, SocketAddr)>,
+    /// The admin listener.
+    pub admin: Option<SocketAddr>,
+}
+
+/// Why a gateway did not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The configuration cannot be served.
+    Problems(Problems),
+    /// A socket could not be opened.
+    Listen {
+        /// `listen.NAME` or `admin`.
+        key: String,
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// A certificate or key cannot be used.
+    Tls {
+        /// `listen.NAME.tls`
+        key: String,
+        /// What is wrong, and what to do.
+        message: String,
+    },
+    /// The machine refused something: threads, memory.
+    System(String),
+}
+
+/// What a gateway is told to do.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Finish what is in flight, within the configured time, then end.
+    Drain(oneshot::Sender<()>),
+}
+
+impl Gateway {
+    /// Starts a gateway and waits until it serves.
+    ///
+    /// # Errors
+    /// When anything of the configuration cannot be served; nothing is left running.
+    pub fn start(config: Config) -> Result<Self, StartError> {
+        let (orders, receiver) = mpsc::channel(4);
+        let (started, start) = std::sync::mpsc::channel();
+        let control = std::thread::Builder::new()
+            .name("plugway-control".into())
+            .spawn(move || control::run(config, receiver, &started))
+            .map_err(|error| StartError::System(error.to_string()))?;
+        match start.recv() {
+            Ok(Ok(addresses)) => Ok(Self { addresses, orders, control: Some(control) }),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(StartError::System("the control thread ended while starting".into())),
+        }
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// Stops accepting, lets requests in flight finish within the configured time, and ends. Resolves when it has ended.
+    pub async fn drain(&self) {
+        let (done, drained) = oneshot::channel();
+        if self.orders.send(Order::Drain(done)).await.is_ok() {
+            // An error means that it has ended already.
+            drop(drained.await);
+        }
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        // The control thread ends when nobody can order it any more.
+        let (closed, _) = mpsc::channel(1);
+        drop(std::mem::replace(&mut self.orders, closed));
+        if let Some(control) = self.control.take() {
+            drop(control.join());
+        }
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Problems(problems) => problems.fmt(f),
+            Self::Listen { key, address, error } if error.kind() == std::io::ErrorKind::AddrInUse => {
+                write!(f, "{key}: {address} is in use; stop what listens there or choose another address")
+            }
+            Self::Listen { key, address, error } => write!(f, "{key}: {address} cannot be listened on: {error}"),
+            Self::Tls { key, message } => write!(f, "{key}: {message}"),
+            Self::System(message) => f.write_str(message),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}

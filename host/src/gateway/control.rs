@@ -1,0 +1,227 @@
+//! The control thread: everything that is not a request. It assembles, starts the workers, runs observers, answers the
+//! admin listener, and ends the workers.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::mpsc;
+
+use super::status::Status;
+use super::{Addresses, Order, StartError};
+use crate::assembly::{Assembled, Observers, Workshop};
+use crate::config::model::Config;
+use crate::plugin::Ticker;
+use crate::proxy::{Batch, Shared};
+use crate::server::tls::ServerTls;
+use crate::server::{Command, Sockets, Start, WorkerHandle, WorkerListener, admin, start};
+use crate::telemetry::Telemetry;
+
+type Started = std::sync::mpsc::Sender<Result<Addresses, StartError>>;
+
+/// Batches on their way from workers; a worker that finds it full drops and counts.
+const BATCHES: usize = 64;
+
+/// Runs a gateway to its end.
+pub(super) fn run(config: Config, orders: mpsc::Receiver<Order>, started: &Started) {
+    let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            drop(started.send(Err(StartError::System(error.to_string()))));
+            return;
+        }
+    };
+    runtime.block_on(async move {
+        match Running::start(config).await {
+            Ok((running, addresses)) => {
+                drop(started.send(Ok(addresses)));
+                running.run(orders).await;
+            }
+            Err(error) => drop(started.send(Err(error))),
+        }
+    });
+}
+
+struct Running {
+    config: Config,
+    workers: Vec<WorkerHandle>,
+    observers: Observers,
+    batches: mpsc::Receiver<Batch>,
+    status: Rc<Status>,
+    telemetry: Arc<Telemetry>,
+    /// Ticks for as long as anything can run a plugin.
+    _ticker: Option<Ticker>,
+    _workshop: Workshop,
+}
+
+impl Running {
+    async fn start(config: Config) -> Result<(Self, Addresses), StartError> {
+        let began = Instant::now();
+        let telemetry = Telemetry::new().map_err(|error| StartError::System(error.to_string()))?;
+        let mut workshop = Workshop::open(&config, Arc::clone(&telemetry)).map_err(|error| StartError::System(format!("{error:#}")))?;
+        let ticker = ticker(&config, &workshop)?;
+        let assembled = workshop.assemble(&config).map_err(StartError::Problems)?;
+        let observers = workshop.observers(&config, &assembled).map_err(StartError::Problems)?;
+
+        let (mut sockets, mut addresses) = open(&config)?;
+        let shared = Arc::new(Shared::default());
+        let (records, batches) = mpsc::channel(BATCHES);
+        let mut generations = Vec::with_capacity(config.workers);
+        for index in 0..config.workers {
+            generations.push(workshop.generation(&config, &assembled, index).map_err(StartError::Problems)?);
+        }
+        // Nothing can fail any more but the machine itself: from here on it serves.
+        let mut workers = Vec::with_capacity(config.workers);
+        for (index, generation) in generations.into_iter().enumerate() {
+            let worker = Start {
+                index,
+                generation,
+                listeners: sockets.iter_mut().filter_map(OpenListener::next).collect(),
+                cells: telemetry.worker(index),
+                shared: Arc::clone(&shared),
+                records: records.clone(),
+            };
+            workers.push(start(worker).map_err(|error| StartError::System(error.to_string()))?);
+        }
+        let status = Rc::new(Status::new(&config, &addresses, assembled, Arc::clone(&telemetry)));
+        if let Some(address) = config.admin {
+            addresses.admin = Some(serve_admin(address, Rc::clone(&status)).await?);
+        }
+        announce(&addresses, began.elapsed());
+        Ok((Self { config, workers, observers, batches, status, telemetry, _ticker: ticker, _workshop: workshop }, addresses))
+    }
+
+    async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
+        loop {
+            tokio::select! {
+                Some(batch) = self.batches.recv() => {
+                    if let Err(lost) = self.observers.complete(batch) {
+                        self.telemetry.records_lost(lost);
+                    }
+                }
+                order = orders.recv() => match order {
+                    Some(Order::Drain(done)) => {
+                        self.drain().await;
+                        drop(done.send(()));
+                        return;
+                    }
+                    None => {
+                        self.stop().await;
+                        return;
+                    }
+                },
+            }
+        }
+    }
+
+    async fn drain(&mut self) {
+        self.status.draining.set(true);
+        tracing::info!(within = ?self.config.timeouts.drain, "Draining");
+        for worker in &self.workers {
+            drop(worker.commands.send(Command::Drain).await);
+        }
+        let deadline = Instant::now() + self.config.timeouts.drain;
+        // Observers hear of the last requests too.
+        while self.workers.iter().any(|worker| !worker.thread.is_finished()) && Instant::now() < deadline {
+            if let Ok(Some(batch)) = tokio::time::timeout(Duration::from_millis(10), self.batches.recv()).await {
+                if let Err(lost) = self.observers.complete(batch) {
+                    self.telemetry.records_lost(lost);
+                }
+            }
+        }
+        self.stop().await;
+        while let Ok(batch) = self.batches.try_recv() {
+            if let Err(lost) = self.observers.complete(batch) {
+                self.telemetry.records_lost(lost);
+            }
+        }
+        tracing::info!("Stopped");
+    }
+
+    async fn stop(&mut self) {
+        for worker in &self.workers {
+            // Fails where the worker has ended already.
+            drop(worker.commands.send(Command::Stop).await);
+        }
+        for worker in self.workers.drain(..) {
+            if worker.thread.join().is_err() {
+                tracing::error!("A worker ended by a panic");
+            }
+        }
+    }
+}
+
+/// Ticks only where a plugin is configured: without one there is nothing to interrupt.
+fn ticker(config: &Config, workshop: &Workshop) -> Result<Option<Ticker>, StartError> {
+    if config.plugins.is_empty() {
+        return Ok(None);
+    }
+    Ticker::start(workshop.engine()).map(Some).map_err(|error| StartError::System(error.to_string()))
+}
+
+struct OpenListener {
+    name: Arc<str>,
+    sockets: std::vec::IntoIter<std::net::TcpListener>,
+    tls: Option<Arc<ServerTls>>,
+}
+
+impl OpenListener {
+    /// The socket of the next worker.
+    fn next(&mut self) -> Option<WorkerListener> {
+        Some(WorkerListener { name: Arc::clone(&self.name), socket: self.sockets.next()?, tls: self.tls.clone() })
+    }
+}
+
+fn open(config: &Config) -> Result<(Vec<OpenListener>, Addresses), StartError> {
+    let mut addresses = Addresses::default();
+    let mut opened = Vec::with_capacity(config.listeners.len());
+    for listener in &config.listeners {
+        let key = format!("listen.{}", listener.name);
+        let tls = match &listener.tls {
+            Some(tls) => Some(Arc::new(ServerTls::build(tls).map_err(|error| StartError::Tls { key: format!("{key}.tls"), message: error.to_string() })?)),
+            None => None,
+        };
+        let sockets = Sockets::open(listener.address, config.workers).map_err(|error| StartError::Listen { key, address: listener.address, error })?;
+        addresses.listeners.push((listener.name.clone(), sockets.address));
+        opened.push(OpenListener { name: Arc::from(listener.name.as_str()), sockets: sockets.sockets.into_iter(), tls });
+    }
+    Ok((opened, addresses))
+}
+
+async fn serve_admin(address: std::net::SocketAddr, status: Rc<Status>) -> Result<std::net::SocketAddr, StartError> {
+    let failed = |error| StartError::Listen { key: "admin".to_owned(), address, error };
+    let listener = tokio::net::TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    tokio::task::spawn_local(admin::serve(listener, status));
+    Ok(address)
+}
+
+fn announce(addresses: &Addresses, took: Duration) {
+    for (name, address) in &addresses.listeners {
+        tracing::info!(listener = name, %address, "Listening");
+    }
+    if let Some(address) = addresses.admin {
+        tracing::info!(%address, "Admin listening");
+    }
+    tracing::info!(took_ms = took.as_millis(), "Serving");
+}
+
+/// Assembles a configuration and makes one instance of everything, as `check` does: binds nothing, serves nothing.
+///
+/// # Errors
+/// Every problem that was found.
+pub fn check(config: &Config) -> Result<Assembled, StartError> {
+    let telemetry = Telemetry::new().map_err(|error| StartError::System(error.to_string()))?;
+    let mut workshop = Workshop::open(config, telemetry).map_err(|error| StartError::System(format!("{error:#}")))?;
+    let _ticker = ticker(config, &workshop)?;
+    let assembled = workshop.assemble(config).map_err(StartError::Problems)?;
+    workshop.generation(config, &assembled, 0).map_err(StartError::Problems)?;
+    workshop.observers(config, &assembled).map_err(StartError::Problems)?;
+    for listener in &config.listeners {
+        if let Some(tls) = &listener.tls {
+            ServerTls::build(tls).map_err(|error| StartError::Tls { key: format!("listen.{}.tls", listener.name), message: error.to_string() })?;
+        }
+    }
+    Ok(assembled)
+}

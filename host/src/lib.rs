@@ -1,0 +1,30 @@
+//! plugway: an API gateway that is programmed with WebAssembly components.
+//!
+//! The modules stand in rows; each imports only from rows below its own, and a test proves it.
+//!
+//! | row | modules |
+//! |---|---|
+//! | 0 words | [`config`], [`fault`], [`http`], [`exchange`], [`problem`], [`telemetry`], `tls_files` |
+//! | 1 mechanisms | [`route`], [`upstream`], [`capability`] |
+//! | 2 plugins | [`plugin`] |
+//! | 3 chains | [`pipeline`] |
+//! | 4 requests | [`proxy`] |
+//! | 5 servers | [`server`] |
+//! | 6 assembly | [`assembly`], [`gateway`] |
+
+pub mod assembly;
+pub mod capability;
+pub mod config;
+pub mod exchange;
+pub mod fault;
+pub mod gateway;
+pub mod http;
+pub mod pipeline;
+pub mod plugin;
+pub mod problem;
+pub mod proxy;
+pub mod route;
+pub mod server;
+pub mod telemetry;
+mod tls_files;
+pub mod upstream;

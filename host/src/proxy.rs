@@ -1,0 +1,22 @@
+//! The life of one request: `handle` tells it, the other files are its verbs.
+
+mod arrival;
+mod client_address;
+mod connection;
+mod ending;
+mod forward;
+mod handle;
+mod ids;
+mod outbound;
+mod records;
+mod reply;
+mod request_body;
+mod response_body;
+mod snapshot;
+
+pub use connection::{Connection, Doing};
+pub use handle::handle;
+pub use records::{Addressed, Batch, RecordSink};
+pub use request_body::RequestBody;
+pub use response_body::ResponseBody;
+pub use snapshot::{Generation, Host, RoutePlan, Shared, Snapshot, Worker};

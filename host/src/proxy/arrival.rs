@@ -1,0 +1,133 @@
+//! A request as it arrives: its head becomes an exchange, in the one form that is matched, authorized, hashed and
+//! forwarded.
+
+use std::borrow::Cow;
+use std::time::Instant;
+
+use http::header::{EXPECT, FORWARDED, HOST, VIA};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version};
+use hyper::body::Incoming;
+
+use super::client_address::{client_address, is_trusted};
+use super::connection::{Connection, Known};
+use super::ids::{TRACEPARENT, X_REQUEST_ID, request_id, trace_parent};
+use super::snapshot::Snapshot;
+use crate::exchange::{Exchange, RequestHead};
+use crate::fault::Fault;
+use crate::http::connection_headers::{self, Trailers};
+use crate::http::path;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+/// A request whose head was read.
+pub(super) struct Arrival {
+    /// What hooks will see.
+    pub(super) exchange: Box<Exchange>,
+    /// What follows.
+    pub(super) body: Incoming,
+    /// What it said of trailers.
+    pub(super) trailers: Trailers,
+    /// The client's authority as a header value.
+    pub(super) host: HeaderValue,
+    /// Protocol the client spoke.
+    pub(super) version: Version,
+    /// Why it cannot go on.
+    pub(super) fault: Option<Fault>,
+}
+
+/// Reads a head. A request that cannot go on still becomes an exchange, so that it is answered, counted and logged like
+/// every other.
+pub(super) fn receive(snapshot: &Snapshot, connection: &Connection, request: Request<Incoming>, started: Instant) -> Arrival {
+    let (parts, body) = request.into_parts();
+    let mut headers = parts.headers;
+    let mut fault = refused_method(&parts.method);
+
+    let target = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
+    let authority = authority(target, &headers, parts.version).and_then(|raw| connection.authority(raw));
+    let known = authority.map_err(|invalid| fault = fault.or(Some(invalid))).ok();
+
+    let raw_path = parts.uri.path();
+    let (path, raw_path) = match path::normalise(raw_path) {
+        Ok(Cow::Borrowed(same)) => (same.to_owned(), None),
+        Ok(Cow::Owned(normal)) => (normal, Some(raw_path.to_owned())),
+        // `OPTIONS *` has no path; no route can take it.
+        Err(_) if raw_path == "*" && parts.method == Method::OPTIONS => ("*".to_owned(), None),
+        Err(_) => {
+            fault = fault.or(Some(Fault::AmbiguousPath));
+            ("/".to_owned(), Some(raw_path.to_owned()))
+        }
+    };
+
+    let peer = connection.facts.peer.ip();
+    let trusted = !snapshot.trusted_proxies.is_empty() && is_trusted(&snapshot.trusted_proxies, peer);
+    let client = if trusted { client_address(&snapshot.trusted_proxies, peer, &headers) } else { peer.to_canonical() };
+    let id = request_id(&headers, trusted);
+    let trace = trace_parent(&headers);
+    let trailers = connection_headers::strip(&mut headers);
+    if let Some(known) = &known {
+        forwarding_headers(&mut headers, connection, known, trusted, parts.version);
+    }
+    headers.insert(X_REQUEST_ID, id.clone());
+    headers.insert(TRACEPARENT, trace.clone());
+    // hyper answers 100-continue itself, when the body is first asked for.
+    headers.remove(EXPECT);
+
+    let host = known.as_ref().map_or_else(|| HeaderValue::from_static(""), |known| known.host.clone());
+    let head = RequestHead {
+        method: parts.method,
+        tls: connection.facts.tls.is_some(),
+        authority: known.map_or_else(|| "".into(), |known| known.authority),
+        path,
+        raw_path,
+        query: parts.uri.query().map(str::to_owned),
+        headers,
+    };
+    let exchange = Exchange::new(head, connection.facts.clone(), client, id, trace, started, snapshot.unrouted.clone(), Vec::new());
+    Arrival { exchange, body, trailers, host, version: parts.version, fault }
+}
+
+/// CONNECT would make a tunnel, TRACE would show the client headers the gateway added (RFC 9110, sections 9.3.6 and
+/// 9.3.8).
+fn refused_method(method: &Method) -> Option<Fault> {
+    (*method == Method::CONNECT || *method == Method::TRACE).then_some(Fault::MethodNotForwarded)
+}
+
+/// The authority a request names: that of its target where it has one, else `Host` (RFC 9112, section 3.2.2). In HTTP/2
+/// both may be there and must say the same (RFC 9113, section 8.3.1).
+fn authority<'a>(target: Option<&'a [u8]>, headers: &'a HeaderMap, version: Version) -> Result<&'a [u8], Fault> {
+    let mut hosts = headers.get_all(HOST).iter();
+    let host = hosts.next().map(HeaderValue::as_bytes);
+    if hosts.next().is_some() {
+        return Err(Fault::InvalidAuthority);
+    }
+    match (target, host) {
+        (Some(target), Some(host)) if version == Version::HTTP_2 && !target.eq_ignore_ascii_case(host) => Err(Fault::InvalidAuthority),
+        (Some(authority), _) | (None, Some(authority)) => Ok(authority),
+        (None, None) => Err(Fault::InvalidAuthority),
+    }
+}
+
+/// Tells the upstream who is calling. What a stranger says of itself is replaced; what a trusted proxy says is kept and
+/// added to.
+fn forwarding_headers(headers: &mut HeaderMap, connection: &Connection, known: &Known, trusted: bool, version: Version) {
+    let via = HeaderValue::from_static(if version == Version::HTTP_2 { "2.0 plugway" } else if version == Version::HTTP_10 { "1.0 plugway" } else { "1.1 plugway" });
+    headers.append(VIA, via);
+    let scheme = HeaderValue::from_static(if connection.facts.tls.is_some() { "https" } else { "http" });
+    if trusted {
+        headers.append(X_FORWARDED_FOR, connection.peer.clone());
+        headers.append(FORWARDED, known.forwarded.clone());
+        headers.entry(X_FORWARDED_HOST).or_insert_with(|| known.host.clone());
+        headers.entry(X_FORWARDED_PROTO).or_insert(scheme);
+    } else {
+        headers.insert(X_FORWARDED_FOR, connection.peer.clone());
+        headers.insert(FORWARDED, known.forwarded.clone());
+        headers.insert(X_FORWARDED_HOST, known.host.clone());
+        headers.insert(X_FORWARDED_PROTO, scheme);
+        headers.remove(X_FORWARDED_PORT);
+        headers.remove(X_REAL_IP);
+    }
+}

@@ -1,0 +1,189 @@
+//! What the requests of one client connection share, so that it is worked out once: its facts, and everything that
+//! follows from an authority, which nearly every request of a connection has in common.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::HeaderValue;
+use http::uri::Authority;
+
+use crate::exchange::{ConnectionFacts, host_of};
+use crate::fault::Fault;
+
+/// A client connection.
+pub struct Connection {
+    /// What plugins may know.
+    pub facts: Arc<ConnectionFacts>,
+    /// Whether an authority is covered by the certificate this connection was made with; none on plaintext.
+    covers: Option<Box<dyn Fn(&str) -> bool>>,
+    /// The peer's address as a header value.
+    pub(super) peer: HeaderValue,
+    last: RefCell<Option<Known>>,
+    activity: Activity,
+}
+
+/// What a connection is doing, so that one sweep a worker can close those that do nothing, without a timer a request.
+#[derive(Debug)]
+struct Activity {
+    /// Requests being answered.
+    busy: Cell<u32>,
+    /// Requests so far.
+    requests: Cell<u64>,
+    /// Whether part of a head has arrived.
+    in_head: Cell<bool>,
+    /// Since when it is idle, or the head is arriving.
+    since: Cell<Instant>,
+}
+
+/// What a connection is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doing {
+    /// Nothing, since then.
+    Idle(Instant),
+    /// Part of a head has arrived; the first byte at that time.
+    Head(Instant),
+    /// Requests are being answered.
+    Requests,
+}
+
+/// One request being answered, until dropped.
+#[derive(Debug)]
+pub(super) struct Busy(Rc<Connection>);
+
+/// What follows from an authority.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    /// As received.
+    raw: HeaderValue,
+    /// In lower case.
+    pub(super) authority: Arc<str>,
+    /// The same as a header value.
+    pub(super) host: HeaderValue,
+    /// A `Forwarded` element for a request from this peer to this authority.
+    pub(super) forwarded: HeaderValue,
+}
+
+impl Connection {
+    /// A new connection.
+    pub fn new(facts: ConnectionFacts, covers: Option<Box<dyn Fn(&str) -> bool>>) -> Self {
+        let peer = value(&facts.peer.ip().to_canonical().to_string());
+        let activity = Activity { busy: Cell::new(0), requests: Cell::new(0), in_head: Cell::new(false), since: Cell::new(Instant::now()) };
+        Self { facts: Arc::new(facts), covers, peer, last: RefCell::new(None), activity }
+    }
+
+    /// What it is doing.
+    pub fn doing(&self) -> Doing {
+        let Activity { busy, in_head, since, .. } = &self.activity;
+        match (busy.get(), in_head.get()) {
+            (0, false) => Doing::Idle(since.get()),
+            (0, true) => Doing::Head(since.get()),
+            _ => Doing::Requests,
+        }
+    }
+
+    /// Requests so far.
+    pub fn requests(&self) -> u64 {
+        self.activity.requests.get()
+    }
+
+    /// Bytes have arrived.
+    pub fn received(&self) {
+        let Activity { busy, in_head, since, .. } = &self.activity;
+        if busy.get() == 0 && !in_head.replace(true) {
+            since.set(Instant::now());
+        }
+    }
+
+    /// A request has begun.
+    pub(super) fn begin(self: &Rc<Self>) -> Busy {
+        let Activity { busy, requests, in_head, .. } = &self.activity;
+        busy.set(busy.get() + 1);
+        requests.set(requests.get() + 1);
+        in_head.set(false);
+        Busy(Rc::clone(self))
+    }
+
+    /// Checks an authority and works out what follows from it.
+    ///
+    /// # Errors
+    /// `InvalidAuthority` when it is none, `MisdirectedRequest` when this connection's certificate does not cover it
+    /// (RFC 9110, section 7.4).
+    pub(super) fn authority(&self, raw: &[u8]) -> Result<Known, Fault> {
+        if let Some(known) = self.last.borrow().as_ref().filter(|known| known.raw.as_bytes() == raw) {
+            return Ok(known.clone());
+        }
+        let authority: Authority = raw.try_into().map_err(|_| Fault::InvalidAuthority)?;
+        if authority.as_str().contains('@') || authority.host().is_empty() {
+            return Err(Fault::InvalidAuthority);
+        }
+        let lower = authority.as_str().to_ascii_lowercase();
+        if self.covers.as_ref().is_some_and(|covers| !covers(host_of(&lower))) {
+            return Err(Fault::MisdirectedRequest);
+        }
+        let known = Known {
+            raw: HeaderValue::from_bytes(raw).map_err(|_| Fault::InvalidAuthority)?,
+            forwarded: value(&self.forwarded(&lower)),
+            host: value(&lower),
+            authority: Arc::from(lower),
+        };
+        *self.last.borrow_mut() = Some(known.clone());
+        Ok(known)
+    }
+
+    /// RFC 7239, section 4; an IPv6 node is quoted and in brackets, and so is a host with a port.
+    fn forwarded(&self, host: &str) -> String {
+        let address = self.facts.peer.ip().to_canonical();
+        let node = if address.is_ipv6() { format!("\"[{address}]\"") } else { address.to_string() };
+        let scheme = if self.facts.tls.is_some() { "https" } else { "http" };
+        let host = if host.contains([':', '[']) { format!("\"{host}\"") } else { host.to_owned() };
+        format!("for={node};host={host};proto={scheme}")
+    }
+}
+
+/// Addresses and authorities are visible ASCII, so this never falls back.
+fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let Activity { busy, since, .. } = &self.0.activity;
+        busy.set(busy.get().saturating_sub(1));
+        since.set(Instant::now());
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("facts", &self.facts).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connection() -> Connection {
+        let facts = ConnectionFacts { peer: "[::1]:4711".parse().unwrap(), listener: "web".into(), tls: None };
+        Connection::new(facts, Some(Box::new(|host| host == "a.example")))
+    }
+
+    #[test]
+    fn an_authority_is_lower_case_and_covered() {
+        let connection = connection();
+        let known = connection.authority(b"A.Example:8443").unwrap();
+        assert_eq!(&*known.authority, "a.example:8443");
+        assert_eq!(known.forwarded, "for=\"[::1]\";host=\"a.example:8443\";proto=http");
+        assert_eq!(connection.authority(b"b.example").unwrap_err(), Fault::MisdirectedRequest);
+    }
+
+    #[test]
+    fn what_is_no_authority_is_refused() {
+        for raw in [&b""[..], b"user@a.example", b"a b", b"a.example/", b":80", b"\xff"] {
+            assert!(connection().authority(raw).is_err(), "{raw:?}");
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! The end of an exchange, however it ends: counted, logged, told to observers, exactly once. A client that leaves
+//! drops whatever future or body is running, and with it this, so nothing that was begun goes uncounted.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Instant, UNIX_EPOCH};
+
+use http::{HeaderValue, Method, Version};
+
+use super::connection::{Busy, Connection};
+use super::ids::trace_id;
+use super::records::Addressed;
+use super::request_body::Progress;
+use super::snapshot::{Generation, RoutePlan, Worker};
+use crate::exchange::{Exchange, Origin};
+use crate::fault::Fault;
+use crate::plugin::{ExchangeRecord, RecordValue};
+use crate::telemetry::{AccessLine, RouteCells, write_access_line};
+use crate::upstream::Endpoint;
+
+/// What is needed to conclude an exchange.
+#[derive(Debug)]
+pub(super) struct Ending {
+    worker: Rc<Worker>,
+    cells: Arc<RouteCells>,
+    route: Option<Arc<RoutePlan>>,
+    snapshot: u64,
+    access_log: bool,
+    started: Instant,
+    version: Version,
+    method: Method,
+    id: HeaderValue,
+    progress: Rc<Progress>,
+    exchange: Option<Box<Exchange>>,
+    endpoint: Option<Arc<Endpoint>>,
+    status: u16,
+    fault: Option<Fault>,
+    sent: u64,
+    state: State,
+    /// Whether it counts among the requests in flight.
+    admitted: bool,
+    _busy: Busy,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// No response yet.
+    Working,
+    /// The response is being sent.
+    Answering,
+    /// All of it was handed to the connection.
+    Complete,
+}
+
+/// nginx's status for a client that left before it was answered; it stands in metrics and logs only.
+const CLIENT_LEFT: u16 = 499;
+
+impl Ending {
+    /// An exchange has begun.
+    pub(super) fn begin(worker: &Rc<Worker>, connection: &Rc<Connection>, generation: &Generation, exchange: &Exchange, version: Version, admitted: bool) -> Box<Self> {
+        generation.unrouted.started();
+        Box::new(Self {
+            worker: Rc::clone(worker),
+            cells: Arc::clone(&generation.unrouted),
+            route: None,
+            snapshot: generation.snapshot.number,
+            access_log: generation.snapshot.access_log,
+            started: exchange.started,
+            version,
+            method: exchange.request.method.clone(),
+            id: exchange.id.clone(),
+            progress: Rc::default(),
+            exchange: None,
+            endpoint: None,
+            status: CLIENT_LEFT,
+            fault: Some(Fault::ClientGone),
+            sent: 0,
+            state: State::Working,
+            admitted,
+            _busy: connection.begin(),
+        })
+    }
+
+    /// It has a route.
+    pub(super) fn routed(&mut self, route: &Arc<RoutePlan>, cells: &Arc<RouteCells>) {
+        self.cells.moved_to(cells);
+        self.cells = Arc::clone(cells);
+        self.route = Some(Arc::clone(route));
+    }
+
+    /// How the request's body is getting on.
+    pub(super) fn progress(&self) -> &Rc<Progress> {
+        &self.progress
+    }
+
+    /// An endpoint answered.
+    pub(super) fn answered_by(&mut self, endpoint: Arc<Endpoint>) {
+        self.endpoint = Some(endpoint);
+    }
+
+    /// The response's head is made.
+    pub(super) fn answer(&mut self, status: u16, origin: &Origin, exchange: Box<Exchange>) {
+        self.status = status;
+        self.fault = match origin {
+            Origin::Gateway(fault) => Some(*fault),
+            Origin::Upstream(_) | Origin::Plugin(_) => None,
+        };
+        self.exchange = Some(exchange);
+        self.state = State::Answering;
+    }
+
+    /// Body bytes were handed to the connection.
+    pub(super) fn sent(&mut self, bytes: usize) {
+        self.sent += bytes as u64;
+    }
+
+    /// The whole body was.
+    pub(super) fn complete(&mut self) {
+        self.state = State::Complete;
+    }
+
+    /// It broke off.
+    pub(super) fn broke_off(&mut self, fault: Fault) {
+        self.fault = Some(fault);
+        self.state = State::Complete;
+    }
+
+    fn record(&self, exchange: &Exchange, config_id: u32) -> ExchangeRecord {
+        let since = exchange.received_at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        ExchangeRecord {
+            config_id,
+            id: text(&self.id),
+            trace_id: trace_id(&exchange.trace_parent).to_owned(),
+            received_at: u64::try_from(since.as_nanos()).unwrap_or(u64::MAX),
+            duration_us: u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            method: self.method.as_str().to_owned(),
+            host: exchange.request.host().to_owned(),
+            route: exchange.route.name.to_string(),
+            api: exchange.route.api.as_deref().map(str::to_owned),
+            api_version: exchange.route.version.as_deref().map(str::to_owned),
+            status: self.status,
+            fault: self.fault.map(|fault| fault.code().to_owned()),
+            blame: self.fault.map(|fault| fault.blame().as_str().to_owned()),
+            consumer: exchange.identity.as_ref().map(|identity| identity.subject.clone()),
+            client_address: exchange.client.to_string(),
+            endpoint: self.endpoint.as_ref().map(|endpoint| endpoint.url.clone()),
+            attempts: exchange.attempts.number,
+            upstream_us: exchange.attempts.upstream_time.map(|time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX)),
+            request_bytes: self.progress.bytes(),
+            response_bytes: self.sent,
+            protocol: protocol(self.version).to_owned(),
+            attributes: exchange.attributes.iter().map(|(plugin, name, value)| (format!("{plugin}.{name}"), RecordValue::from(value))).collect(),
+            extra: Vec::new(),
+        }
+    }
+
+    fn log(&self) {
+        let exchange = self.exchange.as_deref();
+        let client = exchange.map(|exchange| exchange.client);
+        write_access_line(&AccessLine {
+            request_id: self.id.to_str().unwrap_or_default(),
+            client,
+            method: self.method.as_str(),
+            host: exchange.map_or("", |exchange| &exchange.request.authority),
+            path: exchange.map_or("", |exchange| exchange.request.raw_path()),
+            status: self.status,
+            duration: self.started.elapsed(),
+            route: self.route.as_ref().map(|route| &*route.facts.name),
+            endpoint: self.endpoint.as_ref().map(|endpoint| endpoint.url.as_str()),
+            attempts: exchange.map_or(0, |exchange| exchange.attempts.number),
+            request_bytes: self.progress.bytes(),
+            response_bytes: self.sent,
+            fault: self.fault,
+            protocol: protocol(self.version),
+            consumer: exchange.and_then(|exchange| exchange.identity.as_ref()).map(|identity| identity.subject.as_str()),
+        });
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if self.admitted {
+            self.worker.shared.requests.fetch_sub(1, Ordering::Relaxed);
+        }
+        if self.state != State::Complete {
+            self.fault = self.fault.or(Some(Fault::ClientGone));
+        }
+        self.cells.finished(&self.method, self.status, self.started.elapsed());
+        if let Some(fault) = self.fault {
+            self.worker.cells.fault(fault);
+        }
+        if let (Some(route), Some(exchange)) = (&self.route, &self.exchange) {
+            for place in &route.chain.observers {
+                let record = self.record(exchange, place.config);
+                self.worker.records.push(self.snapshot, Addressed { observer: place.slot, record });
+            }
+        }
+        if self.access_log {
+            self.log();
+        }
+    }
+}
+
+fn text(value: &HeaderValue) -> String {
+    String::from_utf8_lossy(value.as_bytes()).into_owned()
+}
+
+fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_2 => "h2",
+        Version::HTTP_10 => "http/1.0",
+        _ => "http/1.1",
+    }
+}

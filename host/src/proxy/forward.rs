@@ -1,0 +1,155 @@
+//! Attempts at an upstream: pick, plan, send, and again where that is safe.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::Method;
+use hyper::body::Incoming;
+
+use super::ending::Ending;
+use super::outbound::Outbound;
+use super::reply::Reply;
+use super::request_body::RequestBody;
+use super::snapshot::{Generation, RoutePlan, Worker};
+use crate::exchange::{Exchange, Outcome};
+use crate::fault::Fault;
+use crate::plugin::PlanEdits;
+use crate::upstream::{Endpoint, Plan};
+
+/// What stays the same over the attempts of one request.
+pub(super) struct Forward<'a> {
+    pub(super) worker: &'a Worker,
+    pub(super) generation: &'a Generation,
+    pub(super) route: &'a RoutePlan,
+    /// The route's number in its generation.
+    pub(super) number: usize,
+    pub(super) outbound: Outbound<'a>,
+}
+
+/// What an attempt came to.
+enum Attempt {
+    /// An endpoint answered.
+    Answered(Reply),
+    /// It failed.
+    Failed {
+        fault: Fault,
+        /// Where, if it came that far.
+        endpoint: Option<Arc<Endpoint>>,
+        /// The body, if it can be sent again.
+        body: Option<RequestBody>,
+    },
+}
+
+impl Forward<'_> {
+    /// Sends a request upstream and gives the answer, whoever makes it.
+    pub(super) async fn send(&self, mut exchange: Box<Exchange>, body: Incoming, ending: &mut Ending) -> (Box<Exchange>, Reply) {
+        let mut body = RequestBody::new(body, ending.progress(), self.route.max_body_bytes, self.generation.snapshot.timeouts.stream);
+        let mut max_attempts = self.route.upstream.max_attempts;
+        loop {
+            exchange.attempts.number += 1;
+            let (back, attempt) = self.attempt(exchange, body, ending, &mut max_attempts).await;
+            exchange = back;
+            let (fault, endpoint, returned) = match attempt {
+                Attempt::Answered(reply) => return (exchange, reply),
+                Attempt::Failed { fault, endpoint, body } => (fault, endpoint, body),
+            };
+            // A body that broke off on the client's side is the client's fault, whatever that did to the upstream.
+            let fault = ending.progress().fault().unwrap_or(fault);
+            if let Some(endpoint) = endpoint {
+                exchange.attempts.tried.push(endpoint.id);
+                exchange.attempts.last = Some(Outcome { endpoint: endpoint.id, status: None, fault: Some(fault) });
+            }
+            match returned {
+                Some(again) if fault.retryable() && exchange.attempts.number < max_attempts => body = again,
+                _ => {
+                    let reply = Reply::fault(fault, &exchange.id);
+                    return (exchange, reply);
+                }
+            }
+        }
+    }
+
+    async fn attempt(
+        &self,
+        exchange: Box<Exchange>,
+        body: RequestBody,
+        ending: &mut Ending,
+        max_attempts: &mut u32,
+    ) -> (Box<Exchange>, Attempt) {
+        let chain = &self.route.chain;
+        let plugins = &self.generation.plugins;
+        let upstream = &self.route.upstream;
+        let native = self.generation.native.get(self.number);
+
+        let (exchange, selected) = chain.select(plugins, exchange, upstream, native);
+        let endpoint = match selected {
+            Ok(selected) => {
+                if selected.stale {
+                    self.worker.cells.stale_endpoint();
+                }
+                selected.endpoint
+            }
+            Err(fault) => return (exchange, Attempt::Failed { fault, endpoint: None, body: None }),
+        };
+
+        let host = self.outbound.host_for(&endpoint);
+        let (mut exchange, edits) = chain.plan(plugins, exchange, upstream, &endpoint, host.to_str().unwrap_or_default());
+        let edits = match edits {
+            Ok(edits) => edits,
+            Err(fault) => return (exchange, Attempt::Failed { fault, endpoint: Some(endpoint), body: Some(body) }),
+        };
+        let plan = match self.plan(&endpoint, edits.as_deref()) {
+            Ok(plan) => plan,
+            Err(fault) => return (exchange, Attempt::Failed { fault, endpoint: Some(endpoint), body: Some(body) }),
+        };
+        if let Some(attempts) = edits.as_ref().and_then(|edits| edits.max_attempts) {
+            *max_attempts = (*max_attempts).min(attempts);
+        }
+
+        let replayable = body.is_empty() && is_idempotent(&exchange.request.method);
+        let request = match self.outbound.request(&exchange, &endpoint, edits.as_deref(), plan.protocol, body) {
+            Ok(request) => request,
+            Err((fault, body)) => return (exchange, Attempt::Failed { fault, endpoint: Some(endpoint), body: Some(body) }),
+        };
+        let sent = Instant::now();
+        match self.worker.pool.send(&plan, request).await {
+            Ok(response) => {
+                exchange.attempts.upstream_time = Some(sent.elapsed());
+                let status = response.status().as_u16();
+                self.worker.cells.upstream_attempt(&upstream.name, None);
+                exchange.attempts.last = Some(Outcome { endpoint: endpoint.id, status: Some(status), fault: None });
+                let reply = Reply::upstream(response, endpoint.id, upstream.stream_timeout);
+                ending.answered_by(endpoint);
+                (exchange, Attempt::Answered(reply))
+            }
+            Err(error) => {
+                self.worker.cells.upstream_attempt(&upstream.name, Some(error.fault));
+                tracing::debug!(upstream = %upstream.name, endpoint = %endpoint.url, fault = error.fault.code(), cause = %error.cause, "An attempt failed");
+                // Unused, it comes back; used up, only a request without a body can be made again, and only where doing it
+                // twice is the same as once (RFC 9110, section 9.2.2).
+                let body = error.request.map(http::Request::into_body).or_else(|| replayable.then(RequestBody::empty));
+                (exchange, Attempt::Failed { fault: error.fault, endpoint: Some(endpoint), body })
+            }
+        }
+    }
+
+    /// The upstream's own settings with what the forwarder wants different.
+    fn plan(&self, endpoint: &Arc<Endpoint>, edits: Option<&PlanEdits>) -> Result<Plan, Fault> {
+        let mut plan = Plan::default_for(&self.route.upstream, endpoint);
+        let Some(edits) = edits else { return Ok(plan) };
+        plan.force_tls = edits.force_tls;
+        plan.tls = edits.tls_profile;
+        if let Some(name) = &edits.server_name {
+            // Only names the upstream lists get this far, and those were parsed when it was assembled.
+            plan.server_name = Some(self.route.upstream.server_name(name).ok_or(Fault::Internal)?);
+        }
+        plan.protocol = edits.protocol.unwrap_or(plan.protocol);
+        plan.connect_timeout = edits.connect_timeout.unwrap_or(plan.connect_timeout);
+        plan.response_timeout = edits.response_timeout.unwrap_or(plan.response_timeout);
+        Ok(plan)
+    }
+}
+
+fn is_idempotent(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
+}

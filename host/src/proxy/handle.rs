@@ -1,0 +1,88 @@
+//! The life of one request, top to bottom.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::header::{ALLOW, CONTENT_LENGTH};
+use http::{HeaderValue, Request, Response};
+use hyper::body::Incoming;
+
+use super::arrival::{self, Arrival};
+use super::connection::Connection;
+use super::ending::Ending;
+use super::forward::Forward;
+use super::outbound::Outbound;
+use super::reply::Reply;
+use super::response_body::ResponseBody;
+use super::snapshot::{Generation, RoutePlan, Shared, Worker};
+use crate::exchange::Exchange;
+use crate::fault::Fault;
+use crate::route;
+
+/// Takes a request from a client's connection and gives the response that goes back on it.
+///
+/// Everything between, hooks included, happens on the thread this is called on.
+pub async fn handle(worker: Rc<Worker>, connection: Rc<Connection>, request: Request<Incoming>) -> Response<ResponseBody> {
+    let started = Instant::now();
+    let generation = worker.generation();
+    let snapshot = &generation.snapshot;
+
+    let Arrival { mut exchange, body, trailers, host, version, fault } = arrival::receive(snapshot, &connection, request, started);
+    let admitted = Shared::take(&worker.shared.requests, snapshot.limits.max_requests_in_flight);
+    let mut ending = Ending::begin(&worker, &connection, &generation, &exchange, version, admitted);
+    let fault = fault.or((!admitted).then_some(Fault::Overloaded));
+
+    let (number, route) = match fault.map_or_else(|| find(&generation, &mut exchange), |fault| Err((fault, None))) {
+        Ok(found) => found,
+        Err((fault, allow)) => {
+            let mut reply = Reply::fault(fault, &exchange.id);
+            if let Some(allow) = allow {
+                reply = reply.with_header(ALLOW, allow);
+            }
+            return reply.finish(&generation, None, exchange, ending, trailers.accepted, version);
+        }
+    };
+    if let Some(cells) = generation.cells.get(number) {
+        ending.routed(route, cells);
+    }
+
+    let (exchange, verdict) = match too_large(route, &exchange) {
+        Some(fault) => (exchange, crate::pipeline::Verdict::Fault(fault)),
+        None => route.chain.admit(&generation.plugins, exchange),
+    };
+    let own = verdict.into_response(&exchange.id);
+    let (exchange, reply) = match own {
+        Some(own) => (exchange, Reply::own(own)),
+        None => {
+            let outbound = Outbound { host: &route.host, client_host: &host, trailers: &trailers };
+            let forward = Forward { worker: &worker, generation: &generation, route, number, outbound };
+            forward.send(exchange, body, &mut ending).await
+        }
+    };
+    reply.finish(&generation, Some(route), exchange, ending, trailers.accepted, version)
+}
+
+/// Matches the request, once.
+fn find<'a>(generation: &'a Generation, exchange: &mut Exchange) -> Result<(usize, &'a Arc<RoutePlan>), (Fault, Option<HeaderValue>)> {
+    let request = &exchange.request;
+    match generation.snapshot.table.find(request.host(), &request.path, &request.method, &request.headers) {
+        route::Outcome::Found(found) => {
+            let number = found.route;
+            let route = generation.snapshot.routes.get(number).ok_or((Fault::Internal, None))?;
+            let parameters = found.parameters.to_vec(&request.path);
+            exchange.route = Arc::clone(&route.facts);
+            exchange.parameters = parameters;
+            Ok((number, route))
+        }
+        route::Outcome::NotFound => Err((Fault::NoRoute, None)),
+        route::Outcome::MethodNotAllowed { allow } => Err((Fault::MethodNotAllowed, Some(allow))),
+    }
+}
+
+/// A body that says it is too large is refused before any of it is read.
+fn too_large(route: &RoutePlan, exchange: &Exchange) -> Option<Fault> {
+    let limit = route.max_body_bytes?;
+    let length: u64 = exchange.request.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()?;
+    (length > limit).then_some(Fault::BodyTooLarge)
+}

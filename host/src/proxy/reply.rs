@@ -1,0 +1,108 @@
+//! The answer to a request, from wherever it came, on its way to the client.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::TRAILER;
+use http::{HeaderValue, Response, Version};
+
+use super::ending::Ending;
+use super::ids::X_REQUEST_ID;
+use super::response_body::ResponseBody;
+use super::snapshot::{Generation, RoutePlan};
+use crate::exchange::{Exchange, Origin, ResponseHead};
+use crate::fault::Fault;
+use crate::http::connection_headers::{self, Trailers};
+use crate::pipeline::Finished;
+use crate::problem;
+use crate::upstream::UpstreamBody;
+
+/// An answer that no response filter has seen yet.
+pub(super) struct Reply {
+    head: ResponseHead,
+    body: ReplyBody,
+    trailers: Trailers,
+}
+
+enum ReplyBody {
+    Own(Bytes),
+    Upstream { body: UpstreamBody, longest_pause: Duration },
+}
+
+impl Reply {
+    /// The gateway's own answer to a fault.
+    pub(super) fn fault(fault: Fault, id: &HeaderValue) -> Self {
+        Self::own(problem::respond(fault, Some(id)))
+    }
+
+    /// An answer made here.
+    pub(super) fn own((head, body): (ResponseHead, Bytes)) -> Self {
+        Self { head, body: ReplyBody::Own(body), trailers: Trailers::default() }
+    }
+
+    /// An endpoint's answer, without the headers that belong to its connection.
+    pub(super) fn upstream(response: Response<UpstreamBody>, endpoint: u64, longest_pause: Duration) -> Self {
+        let (mut parts, body) = response.into_parts();
+        let trailers = connection_headers::strip(&mut parts.headers);
+        let head = ResponseHead { status: parts.status, headers: parts.headers, origin: Origin::Upstream(endpoint) };
+        Self { head, body: ReplyBody::Upstream { body, longest_pause }, trailers }
+    }
+
+    /// Adds a header, e.g. `Allow`.
+    pub(super) fn with_header(mut self, name: http::HeaderName, value: HeaderValue) -> Self {
+        self.head.headers.insert(name, value);
+        self
+    }
+
+    /// Lets response filters see it, and makes it the response the client gets.
+    pub(super) fn finish(
+        self,
+        generation: &Generation,
+        route: Option<&RoutePlan>,
+        mut exchange: Box<Exchange>,
+        mut ending: Box<Ending>,
+        client_reads_trailers: bool,
+        version: Version,
+    ) -> Response<ResponseBody> {
+        let Self { head, mut body, trailers } = self;
+        exchange.response = Some(head);
+        if let Some(response) = &mut exchange.response {
+            for (name, value) in exchange.response_headers.drain(..) {
+                response.headers.append(name, value);
+            }
+        }
+        if let Some(route) = route.filter(|route| !route.chain.outgoing.is_empty()) {
+            let (back, finished) = route.chain.finish(&generation.plugins, exchange);
+            exchange = back;
+            if let Finished::NewBody(bytes) = finished {
+                body = ReplyBody::Own(bytes);
+            }
+        }
+        let Some(mut head) = exchange.response.take() else {
+            // Put there above, and filters can only change it.
+            let (head, bytes) = problem::respond(Fault::Internal, Some(&exchange.id));
+            ending.answer(head.status.as_u16(), &head.origin, exchange);
+            return assemble(head, ResponseBody::own(bytes, ending));
+        };
+        head.headers.insert(X_REQUEST_ID, exchange.id.clone());
+        // HTTP/1.1 sends trailers only to who asked, and hyper only those announced; HTTP/2 needs neither.
+        if let Some(announced) = trailers.announced.filter(|_| client_reads_trailers || version == Version::HTTP_2) {
+            if matches!(body, ReplyBody::Upstream { .. }) {
+                head.headers.insert(TRAILER, announced);
+            }
+        }
+        ending.answer(head.status.as_u16(), &head.origin, exchange);
+        let body = match body {
+            ReplyBody::Own(bytes) => ResponseBody::own(bytes, ending),
+            ReplyBody::Upstream { body, longest_pause } => ResponseBody::upstream(body, longest_pause, ending),
+        };
+        assemble(head, body)
+    }
+}
+
+fn assemble(head: ResponseHead, body: ResponseBody) -> Response<ResponseBody> {
+    let mut response = Response::new(body);
+    *response.status_mut() = head.status;
+    *response.headers_mut() = head.headers;
+    response
+}

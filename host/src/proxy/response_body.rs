@@ -1,0 +1,98 @@
+//! A response's body on its way down: streamed, counted, and tied to the ending of its exchange.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use super::ending::Ending;
+use super::request_body::{BodyFailed, Pause};
+use crate::fault::Fault;
+use crate::upstream::UpstreamBody;
+
+/// The body a client gets.
+#[derive(Debug)]
+pub struct ResponseBody {
+    source: Source,
+    pause: Pause,
+    /// Concluded when this body has ended or was given up.
+    ending: Box<Ending>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Own(Option<Bytes>),
+    Upstream(UpstreamBody),
+}
+
+impl ResponseBody {
+    /// A body the gateway or a plugin made.
+    pub(super) fn own(bytes: Bytes, ending: Box<Ending>) -> Self {
+        Self { source: Source::Own(Some(bytes).filter(|bytes| !bytes.is_empty())), pause: Pause::new(Duration::MAX), ending }
+    }
+
+    /// An upstream's body.
+    pub(super) fn upstream(body: UpstreamBody, longest_pause: Duration, ending: Box<Ending>) -> Self {
+        Self { source: Source::Upstream(body), pause: Pause::new(longest_pause), ending }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyFailed;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFailed>>> {
+        let this = &mut *self;
+        let body = match &mut this.source {
+            Source::Own(bytes) => {
+                let bytes = bytes.take();
+                this.ending.sent(bytes.as_ref().map_or(0, Bytes::len));
+                this.ending.complete();
+                return Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))));
+            }
+            Source::Upstream(body) => body,
+        };
+        match Pin::new(&mut *body).poll_frame(context) {
+            Poll::Ready(Some(Ok(frame))) => {
+                this.pause.ended();
+                this.ending.sent(frame.data_ref().map_or(0, Bytes::len));
+                if body.is_end_stream() {
+                    this.ending.complete();
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(None) => {
+                this.ending.complete();
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(error))) => {
+                tracing::debug!(%error, "A response body broke off");
+                this.ending.broke_off(Fault::UpstreamBodyFailed);
+                Poll::Ready(Some(Err(BodyFailed(Fault::UpstreamBodyFailed))))
+            }
+            Poll::Pending => match this.pause.poll(context) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(()) => {
+                    this.ending.broke_off(Fault::UpstreamTimeout);
+                    Poll::Ready(Some(Err(BodyFailed(Fault::UpstreamTimeout))))
+                }
+            },
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Own(bytes) => bytes.is_none(),
+            Source::Upstream(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+            Source::Upstream(body) => body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What a worker reads while it serves: one immutable snapshot shared by all workers, and this worker's own share of it.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use http::HeaderValue;
+use ipnet::IpNet;
+
+use super::records::RecordSink;
+use super::request_body::RequestBody;
+use crate::config::model::{Limits, Timeouts};
+use crate::exchange::RouteFacts;
+use crate::pipeline::{Chain, Plugins};
+use crate::route::Table;
+use crate::telemetry::{RouteCells, WorkerCells};
+use crate::upstream::{Pool, RoundRobin, Upstream};
+
+/// Everything a configuration means for a request. Built by assembly, never changed.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Grows with every reload.
+    pub number: u64,
+    /// Which route takes a request.
+    pub table: Table,
+    /// Every route, as the table numbers them.
+    pub routes: Vec<Arc<RoutePlan>>,
+    /// Stands in for the route of a request that has none.
+    pub unrouted: Arc<RouteFacts>,
+    /// Whose forwarding headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// What a client may use.
+    pub limits: Limits,
+    /// How long a client may take.
+    pub timeouts: Timeouts,
+    /// Whether finished exchanges are logged.
+    pub access_log: bool,
+}
+
+/// One route, ready to serve.
+#[derive(Debug)]
+pub struct RoutePlan {
+    /// What plugins, logs and metrics call it.
+    pub facts: Arc<RouteFacts>,
+    /// Its hooks.
+    pub chain: Chain,
+    /// Where it goes.
+    pub upstream: Arc<Upstream>,
+    /// Which `Host` is sent.
+    pub host: Host,
+    /// Largest request body, bytes.
+    pub max_body_bytes: Option<u64>,
+}
+
+/// Which `Host` an upstream sees.
+#[derive(Debug)]
+pub enum Host {
+    /// The client's.
+    Client,
+    /// The endpoint's.
+    Endpoint,
+    /// This one.
+    Fixed(HeaderValue),
+}
+
+/// One worker's share of a snapshot: instances and counters are its own, so nothing of it is ever locked.
+#[derive(Debug)]
+pub struct Generation {
+    /// The shared part.
+    pub snapshot: Arc<Snapshot>,
+    /// This worker's instances.
+    pub plugins: Plugins,
+    /// Counters by route, as the table numbers them.
+    pub cells: Vec<Arc<RouteCells>>,
+    /// Counters of requests without a route.
+    pub unrouted: Arc<RouteCells>,
+    /// Native round robin by route.
+    pub native: Vec<RoundRobin>,
+}
+
+/// One worker, for as long as the gateway runs.
+pub struct Worker {
+    /// From 0.
+    pub index: usize,
+    /// The generation new requests are served by.
+    generation: RefCell<Rc<Generation>>,
+    /// Connections to upstreams.
+    pub pool: Pool<RequestBody>,
+    /// Its counters.
+    pub cells: Arc<WorkerCells>,
+    /// Limits shared by all workers.
+    pub shared: Arc<Shared>,
+    /// Where records for observers go.
+    pub records: RecordSink,
+    /// Whether no new request should keep its connection open.
+    pub draining: Cell<bool>,
+}
+
+/// Counts every worker adds to, because every configured limit is per gateway.
+#[derive(Debug, Default)]
+pub struct Shared {
+    /// Requests being answered.
+    pub requests: AtomicUsize,
+    /// Client connections.
+    pub connections: AtomicUsize,
+}
+
+// === impl Worker ===
+
+impl Worker {
+    /// A worker that serves a first generation.
+    pub fn new(index: usize, first: Generation, pool: Pool<RequestBody>, cells: Arc<WorkerCells>, shared: Arc<Shared>, records: RecordSink) -> Rc<Self> {
+        Rc::new(Self { index, generation: RefCell::new(Rc::new(first)), pool, cells, shared, records, draining: Cell::new(false) })
+    }
+
+    /// The generation to serve a new request by.
+    pub fn generation(&self) -> Rc<Generation> {
+        Rc::clone(&self.generation.borrow())
+    }
+
+    /// Serves new requests by another generation. Those in flight end on theirs.
+    pub fn replace(&self, next: Generation) -> Rc<Generation> {
+        self.generation.replace(Rc::new(next))
+    }
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Worker").field("index", &self.index).finish_non_exhaustive()
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    /// Counts one up if that stays within a limit.
+    pub fn take(count: &AtomicUsize, limit: usize) -> bool {
+        // One addition in the common case; the refused one is taken back.
+        if count.fetch_add(1, Ordering::Relaxed) < limit {
+            return true;
+        }
+        count.fetch_sub(1, Ordering::Relaxed);
+        false
+    }
+}

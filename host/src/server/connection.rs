@@ -1,0 +1,239 @@
+//! One client connection, from the TLS handshake to the last byte.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::framing::Scanner;
+use super::stream::{ClientStream, Seen};
+use super::sweep::{End, Sweep, Watched};
+use super::tls::ServerTls;
+use crate::exchange::{ConnectionFacts, TlsFacts};
+use crate::fault::Fault;
+use crate::proxy::{Connection, ResponseBody, Snapshot, Worker, handle};
+
+/// What every connection of one listener on one worker shares.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub(super) worker: Rc<Worker>,
+    pub(super) listener: Arc<str>,
+    pub(super) tls: Option<Arc<ServerTls>>,
+    pub(super) sweep: Rc<Sweep>,
+}
+
+/// How long a client that is still sending may take to notice that it was answered. Closing at once would reset the
+/// connection under the answer (RFC 9112, section 9.6).
+const LINGER: Duration = Duration::from_secs(5);
+
+/// Bytes of one HTTP/2 request body a client may send before the upstream took any.
+const STREAM_WINDOW: u32 = 256 << 10;
+/// The same for all streams of a connection together.
+const CONNECTION_WINDOW: u32 = 1 << 20;
+
+/// Serves one connection to its end.
+pub(super) async fn serve(context: Rc<Context>, stream: TcpStream, peer: SocketAddr) {
+    let _open = context.worker.cells.connection_opened(&context.listener);
+    // Small answers must not wait for an acknowledgement of the one before.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY was refused");
+    }
+    match &context.tls {
+        None => {
+            let facts = ConnectionFacts { peer, listener: context.listener.clone(), tls: None };
+            http1(&context, stream, Rc::new(Connection::new(facts, None))).await;
+        }
+        Some(tls) => {
+            let timeout = context.worker.generation().snapshot.timeouts.handshake;
+            match tokio::time::timeout(timeout, TlsAcceptor::from(tls.config()).accept(stream)).await {
+                Ok(Ok(stream)) => {
+                    context.worker.cells.handshake(true);
+                    encrypted(&context, tls, stream, peer).await;
+                }
+                Ok(Err(error)) => {
+                    context.worker.cells.handshake(false);
+                    tracing::debug!(%peer, %error, "A TLS handshake failed");
+                }
+                Err(_) => {
+                    context.worker.cells.handshake(false);
+                    tracing::debug!(%peer, "A TLS handshake took too long");
+                }
+            }
+        }
+    }
+}
+
+async fn encrypted(context: &Context, tls: &Arc<ServerTls>, stream: TlsStream<TcpStream>, peer: SocketAddr) {
+    let (_, session) = stream.get_ref();
+    let facts = TlsFacts {
+        version: match session.protocol_version() {
+            Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
+            _ => "TLSv1.3",
+        },
+        server_name: session.server_name().map(str::to_owned),
+        alpn: match session.alpn_protocol() {
+            Some(b"h2") => Some("h2"),
+            Some(b"http/1.1") => Some("http/1.1"),
+            _ => None,
+        },
+        client_certificate: session.peer_certificates().and_then(|chain| chain.first()).map(|leaf| leaf.to_vec()),
+        ..TlsFacts::default()
+    };
+    let (sni, http2_agreed) = (facts.server_name.clone(), facts.alpn == Some("h2"));
+    let covering = Arc::clone(tls);
+    let covers = move |host: &str| covering.covers(sni.as_deref(), host);
+    let facts = ConnectionFacts { peer, listener: context.listener.clone(), tls: Some(facts) };
+    let connection = Rc::new(Connection::new(facts, Some(Box::new(covers))));
+    if http2_agreed {
+        http2(context, stream, connection).await;
+    } else {
+        http1(context, stream, connection).await;
+    }
+}
+
+async fn http1<S: AsyncRead + AsyncWrite + Unpin + 'static>(context: &Context, stream: S, connection: Rc<Connection>) {
+    let snapshot = Arc::clone(&context.worker.generation().snapshot);
+    let scanner = Scanner::new(super::framing::Limits { max_head_bytes: snapshot.limits.max_head_bytes, max_headers: snapshot.limits.max_headers });
+    let stream = ClientStream::new(stream, Rc::clone(&connection), Some(scanner), snapshot.timeouts.stream);
+    let seen = stream.seen();
+    let watched = context.sweep.watch(Rc::clone(&connection));
+
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        // The sweep closes what is idle or slow, without a timer for every request.
+        .header_read_timeout(None)
+        .max_buf_size(snapshot.limits.max_head_bytes.max(8192))
+        .max_headers(snapshot.limits.max_headers);
+    let served = Served::new(context, &connection, &snapshot, &watched);
+    let mut hyper = builder.serve_connection(TokioIo::new(stream), service_fn(|request| served.call(request)));
+
+    let mut end = pin!(watched.asked_to_end());
+    let mut asked = None;
+    let ended = std::future::poll_fn(|task| {
+        if asked.is_none() {
+            if let Poll::Ready(how) = end.as_mut().poll(task) {
+                asked = Some(how);
+                Pin::new(&mut hyper).graceful_shutdown();
+            }
+        }
+        if asked == Some(End::Now) {
+            return Poll::Ready(None);
+        }
+        hyper.poll_without_shutdown(task).map(Some)
+    })
+    .await;
+    let Some(ended) = ended else { return };
+    refusal(context, &seen, ended.as_ref().err());
+    if !seen.end.get() && !seen.stalled.get() {
+        let unread = asked.is_none() || ended.is_err();
+        drop(close(hyper.into_parts().io.into_inner(), unread).await);
+    }
+}
+
+async fn http2(context: &Context, stream: TlsStream<TcpStream>, connection: Rc<Connection>) {
+    let snapshot = Arc::clone(&context.worker.generation().snapshot);
+    let stream = ClientStream::new(stream, Rc::clone(&connection), None, snapshot.timeouts.stream);
+    let seen = stream.seen();
+    let watched = context.sweep.watch(Rc::clone(&connection));
+    let served = Served::new(context, &connection, &snapshot, &watched);
+    let hyper = http2::Builder::new(OnThisThread)
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(snapshot.limits.max_concurrent_streams)
+        .max_header_list_size(u32::try_from(snapshot.limits.max_head_bytes).unwrap_or(u32::MAX))
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .serve_connection(TokioIo::new(stream), service_fn(move |request| served.call(request)));
+    let mut hyper = pin!(hyper);
+    let ended = tokio::select! {
+        ended = hyper.as_mut() => ended,
+        how = watched.asked_to_end() => {
+            if how == End::Now {
+                return;
+            }
+            hyper.as_mut().graceful_shutdown();
+            hyper.await
+        }
+    };
+    refusal(context, &seen, ended.as_ref().err());
+}
+
+/// What hyper calls for every request.
+#[derive(Debug, Clone)]
+struct Served {
+    worker: Rc<Worker>,
+    connection: Rc<Connection>,
+    watched: Watched,
+    max_requests: Option<u64>,
+}
+
+impl Served {
+    fn new(context: &Context, connection: &Rc<Connection>, snapshot: &Snapshot, watched: &Watched) -> Self {
+        Self {
+            worker: Rc::clone(&context.worker),
+            connection: Rc::clone(connection),
+            watched: watched.clone(),
+            max_requests: snapshot.limits.max_requests_per_connection,
+        }
+    }
+
+    fn call(&self, request: Request<Incoming>) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + use<> {
+        if self.max_requests.is_some_and(|limit| self.connection.requests() + 1 >= limit) {
+            self.watched.end(End::WhenIdle);
+        }
+        let response = handle(Rc::clone(&self.worker), Rc::clone(&self.connection), request);
+        async move { Ok(response.await) }
+    }
+}
+
+/// Counts what never became a request.
+fn refusal(context: &Context, seen: &Seen, error: Option<&hyper::Error>) {
+    let cells = &context.worker.cells;
+    if let Some(fault) = seen.fault.get() {
+        cells.fault(Fault::AmbiguousFraming);
+        context.worker.generation().unrouted.refused(http::StatusCode::BAD_REQUEST.as_u16());
+        tracing::debug!(reason = %fault, "A connection was closed for its framing");
+    } else if let Some(error) = error {
+        if error.is_parse() {
+            cells.fault(Fault::MalformedRequest);
+            context.worker.generation().unrouted.refused(http::StatusCode::BAD_REQUEST.as_u16());
+        }
+        tracing::debug!(%error, "A client connection ended early");
+    }
+}
+
+/// Ends our side, and lets a client that is still sending read its answer first.
+async fn close<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, unread: bool) -> io::Result<()> {
+    stream.shutdown().await?;
+    if unread {
+        let mut waste = vec![0; 16 << 10];
+        // A refused stream gives errors where bytes were; the answer is out, so the first one ends it.
+        let drained = async { while stream.read(&mut waste).await? > 0 {} Ok::<_, io::Error>(()) };
+        drop(tokio::time::timeout(LINGER, drained).await);
+    }
+    Ok(())
+}
+
+/// Runs the tasks of an HTTP/2 connection where the connection is.
+#[derive(Debug, Clone, Copy)]
+struct OnThisThread;
+
+impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for OnThisThread {
+    fn execute(&self, task: F) {
+        tokio::task::spawn_local(task);
+    }
+}

@@ -1,0 +1,101 @@
+//! One look at every connection a few times a second closes those that are idle, slow or old: a timer for each request
+//! would cost more than all of this.
+
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use crate::config::model::{Limits, Timeouts};
+use crate::proxy::{Connection, Doing};
+
+/// How often. Timeouts are kept to within this.
+pub(super) const INTERVAL: Duration = Duration::from_millis(100);
+
+/// Every connection of one worker.
+#[derive(Debug, Default)]
+pub(super) struct Sweep {
+    connections: RefCell<Vec<Weak<Entry>>>,
+    draining: Cell<bool>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    connection: Rc<Connection>,
+    opened: Instant,
+    end: Notify,
+    asked: Cell<Option<End>>,
+}
+
+/// How a connection is asked to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum End {
+    /// When the requests it answers are done.
+    WhenIdle,
+    /// At once: a head that takes too long has no request to finish.
+    Now,
+}
+
+/// One connection's place in the sweep.
+#[derive(Debug, Clone)]
+pub(super) struct Watched(Rc<Entry>);
+
+impl Sweep {
+    /// Looks after a connection until it is dropped.
+    pub(super) fn watch(&self, connection: Rc<Connection>) -> Watched {
+        let entry = Rc::new(Entry { connection, opened: Instant::now(), end: Notify::new(), asked: Cell::new(None) });
+        self.connections.borrow_mut().push(Rc::downgrade(&entry));
+        let watched = Watched(entry);
+        if self.draining.get() {
+            watched.end(End::WhenIdle);
+        }
+        watched
+    }
+
+    /// Asks every connection to end that has been idle, sending a head, or open for too long.
+    pub(super) fn sweep(&self, now: Instant, timeouts: &Timeouts, limits: &Limits) {
+        self.connections.borrow_mut().retain(|entry| {
+            let Some(entry) = entry.upgrade() else { return false };
+            let old = limits.max_connection_age.is_some_and(|age| now.saturating_duration_since(entry.opened) >= age);
+            let how = match entry.connection.doing() {
+                Doing::Head(since) if now.saturating_duration_since(since) >= timeouts.head => Some(End::Now),
+                Doing::Idle(since) if now.saturating_duration_since(since) >= timeouts.idle => Some(End::WhenIdle),
+                _ => old.then_some(End::WhenIdle),
+            };
+            if let Some(how) = how {
+                Watched(entry).end(how);
+            }
+            true
+        });
+    }
+
+    /// Asks every connection to end, those that come later too.
+    pub(super) fn drain(&self, how: End) {
+        self.draining.set(true);
+        for entry in self.connections.borrow().iter().filter_map(Weak::upgrade) {
+            Watched(entry).end(how);
+        }
+    }
+
+    /// Connections open.
+    pub(super) fn open(&self) -> usize {
+        self.connections.borrow().iter().filter(|entry| entry.strong_count() > 0).count()
+    }
+}
+
+impl Watched {
+    /// Asks the connection to end.
+    pub(super) fn end(&self, how: End) {
+        if self.0.asked.get() < Some(how) {
+            self.0.asked.set(Some(how));
+            self.0.end.notify_one();
+        }
+    }
+
+    /// Resolves once it is asked to.
+    pub(super) async fn asked_to_end(&self) -> End {
+        self.0.end.notified().await;
+        self.0.asked.get().unwrap_or(End::WhenIdle)
+    }
+}

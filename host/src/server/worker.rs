@@ -1,0 +1,152 @@
+//! One worker thread: its runtime, its listeners, and what the control side tells it.
+
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::accept::accept;
+use super::connection::Context;
+use super::sweep::{self, End, Sweep};
+use super::tls::ServerTls;
+use crate::proxy::{Batch, Generation, RecordSink, Shared, Worker};
+use crate::telemetry::WorkerCells;
+use crate::upstream::Pool;
+
+/// What a worker is started with. Everything in it was made on the control side.
+#[derive(Debug)]
+pub struct Start {
+    /// From 0.
+    pub index: usize,
+    /// What it serves first.
+    pub generation: Generation,
+    /// Its sockets.
+    pub listeners: Vec<WorkerListener>,
+    /// Its counters.
+    pub cells: Arc<WorkerCells>,
+    /// Limits of the whole gateway.
+    pub shared: Arc<Shared>,
+    /// Where its records go.
+    pub records: mpsc::Sender<Batch>,
+}
+
+/// One listening socket of a worker.
+#[derive(Debug)]
+pub struct WorkerListener {
+    /// Its configured name.
+    pub name: Arc<str>,
+    /// The socket.
+    pub socket: TcpListener,
+    /// TLS termination.
+    pub tls: Option<Arc<ServerTls>>,
+}
+
+/// What the control side tells a worker.
+#[derive(Debug)]
+pub enum Command {
+    /// Serve new requests by this; the old one comes back to be ended off the worker.
+    Serve(Box<Generation>, oneshot::Sender<()>),
+    /// Stop accepting, finish what is in flight.
+    Drain,
+    /// Stop now.
+    Stop,
+}
+
+/// The control side's end of a running worker.
+#[derive(Debug)]
+pub struct WorkerHandle {
+    /// Tells it.
+    pub commands: mpsc::Sender<Command>,
+    /// Its thread.
+    pub thread: JoinHandle<()>,
+}
+
+/// How often records are handed over.
+const FLUSH: Duration = Duration::from_millis(100);
+
+/// Starts a worker thread.
+///
+/// # Errors
+/// When the thread or its runtime cannot be made.
+pub fn start(start: Start) -> std::io::Result<WorkerHandle> {
+    let (commands, receiver) = mpsc::channel(16);
+    let name = format!("plugway-{}", start.index);
+    let thread = std::thread::Builder::new().name(name).spawn(move || {
+        // I/O is polled for often enough that one busy task does not starve the sockets.
+        match Builder::new_current_thread().enable_all().event_interval(31).build_local(LocalOptions::default()) {
+            Ok(runtime) => runtime.block_on(run(start, receiver)),
+            Err(error) => tracing::error!(%error, "A worker's runtime could not be made"),
+        }
+    })?;
+    Ok(WorkerHandle { commands, thread })
+}
+
+async fn run(start: Start, mut commands: mpsc::Receiver<Command>) {
+    let records = RecordSink::new(start.records, Arc::clone(&start.cells));
+    let worker = Worker::new(start.index, start.generation, Pool::new(), start.cells, start.shared, records);
+    let sweep = Rc::new(Sweep::default());
+    let (stop, stopped) = watch::channel(false);
+    for listener in start.listeners {
+        let socket = match tokio::net::TcpListener::from_std(listener.socket) {
+            Ok(socket) => socket,
+            Err(error) => {
+                tracing::error!(listener = %listener.name, %error, "A socket could not be listened on");
+                continue;
+            }
+        };
+        let context = Context { worker: Rc::clone(&worker), listener: listener.name, tls: listener.tls, sweep: Rc::clone(&sweep) };
+        tokio::task::spawn_local(accept(socket, Rc::new(context), stopped.clone()));
+    }
+    tokio::task::spawn_local(housekeeping(Rc::clone(&worker), Rc::clone(&sweep)));
+
+    while let Some(command) = commands.recv().await {
+        match command {
+            Command::Serve(generation, done) => {
+                drop(worker.replace(*generation));
+                // The control side may have stopped waiting.
+                drop(done.send(()));
+            }
+            Command::Drain => {
+                worker.draining.set(true);
+                drop(stop.send(true));
+                sweep.drain(End::WhenIdle);
+                break;
+            }
+            Command::Stop => return,
+        }
+    }
+    // Draining: until every connection has ended, or the control side has had enough.
+    let drained = async {
+        while sweep.open() > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        () = drained => {}
+        _ = async { while !matches!(commands.recv().await, None | Some(Command::Stop)) {} } => {
+            tracing::warn!(worker = worker.index, connections = sweep.open(), "Connections were cut off");
+        }
+    }
+    worker.records.flush();
+}
+
+/// What is done a few times a second, off every request's path.
+async fn housekeeping(worker: Rc<Worker>, sweep: Rc<Sweep>) {
+    let mut ticks = tokio::time::interval(sweep::INTERVAL.min(FLUSH));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let due = ticks.tick().await;
+        // How long a task that was due had to wait is how long every connection had to.
+        worker.cells.event_loop_lag(due.elapsed());
+        let now = Instant::now();
+        let snapshot = Arc::clone(&worker.generation().snapshot);
+        sweep.sweep(now, &snapshot.timeouts, &snapshot.limits);
+        worker.pool.reap(now);
+        worker.records.flush();
+        worker.cells.open_connections(sweep.open());
+    }
+}

@@ -1,0 +1,110 @@
+//! Why a try got no response.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use http::Request;
+
+use super::connect::ConnectError;
+use crate::fault::Fault;
+
+/// A try that got no response.
+pub struct SendError<B> {
+    /// What the client gets, unless another try is made.
+    pub fault: Fault,
+    /// The request, whenever nothing of it was used: it may be sent elsewhere as it is, whatever its method.
+    pub request: Option<Request<B>>,
+    /// The upstream surely did not act on the request (it never got it, or said so: HTTP/2 `REFUSED_STREAM`).
+    pub unprocessed: bool,
+    /// It went out on a connection that had been used before and ended without one byte of a response: most likely the
+    /// upstream closed it at the same moment, so an idempotent request may be made again (RFC 9110, section 9.2.2).
+    pub reused: bool,
+    /// For the log, never for the client.
+    pub source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl<B> SendError<B> {
+    /// Nothing of the request was used.
+    pub(super) fn unused(fault: Fault, request: Request<B>) -> Box<Self> {
+        Box::new(Self { fault, request: Some(request), unprocessed: true, reused: false, source: None })
+    }
+
+    /// No connection to send it on.
+    pub(super) fn unconnected(error: ConnectError, request: Request<B>) -> Box<Self> {
+        Box::new(Self { fault: error.fault, request: Some(request), unprocessed: true, reused: false, source: error.source })
+    }
+
+    /// The request is gone.
+    pub(super) fn lost(fault: Fault, reused: bool, source: Option<Box<dyn Error + Send + Sync>>) -> Box<Self> {
+        Box::new(Self { fault, request: None, unprocessed: false, reused, source })
+    }
+
+    /// hyper gave up on it.
+    pub(super) fn broken(error: hyper::Error, request: Option<Request<B>>, reused: bool) -> Box<Self> {
+        let fault = fault_of(&error);
+        let unprocessed = request.is_some() || h2_error(&error).is_some_and(|error| error.reason() == Some(h2::Reason::REFUSED_STREAM));
+        Box::new(Self { fault, request, unprocessed, reused: reused && fault == Fault::UpstreamReset, source: Some(Box::new(error)) })
+    }
+}
+
+/// What an error before the response head means.
+fn fault_of(error: &hyper::Error) -> Fault {
+    // TLS 1.3 refuses a client certificate only after the handshake has ended on this side.
+    if chain(error).any(is_tls) {
+        Fault::UpstreamTlsFailed
+    } else if error.is_user() {
+        // The request's body failed, and that comes from the client.
+        Fault::ClientGone
+    } else if error.is_parse() || h2_error(error).is_some_and(|error| error.is_library() && error.reason() == Some(h2::Reason::PROTOCOL_ERROR)) {
+        Fault::UpstreamMalformed
+    } else {
+        Fault::UpstreamReset
+    }
+}
+
+fn h2_error(error: &hyper::Error) -> Option<&h2::Error> {
+    chain(error).find_map(|error| error.downcast_ref())
+}
+
+fn chain<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| {
+        let error: &'e (dyn Error + 'static) = *error;
+        match error.downcast_ref::<io::Error>() {
+            // What an I/O error wraps is not its source but itself.
+            Some(io) => io.get_ref().map(|inner| inner as &(dyn Error + 'static)),
+            None => error.source(),
+        }
+    })
+}
+
+fn is_tls(error: &(dyn Error + 'static)) -> bool {
+    error.is::<rustls::Error>()
+}
+
+impl<B> fmt::Debug for SendError<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendError")
+            .field("fault", &self.fault)
+            .field("request", &self.request.is_some())
+            .field("unprocessed", &self.unprocessed)
+            .field("reused", &self.reused)
+            .field("source", &self.source)
+            .finish()
+    }
+}
+
+/// The stable code, then every cause.
+impl<B> fmt::Display for SendError<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.fault.code())?;
+        let mut cause = self.source.as_deref().map(|source| source as &(dyn Error + 'static));
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl<B> Error for SendError<B> {}

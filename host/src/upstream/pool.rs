@@ -1,0 +1,322 @@
+//! A worker's connections to upstreams, and the way a request takes through them.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response, Version};
+use http_body::Body;
+use hyper::body::Incoming;
+use rustls::pki_types::ServerName;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::body::{Carrier, ResponseBody};
+use super::connect::{ConnectError, connect};
+use super::endpoint::{ConnectionLimits, ConnectionPermit, InFlight};
+use super::failure::SendError;
+use super::http1::{Broken, Http1};
+use super::http2::{Http2, Opening, OpeningGuard, Shared, StreamGuard, to_http1, to_http2};
+use super::{IdMap, Plan, framing};
+use crate::config::model::Protocol;
+use crate::fault::Fault;
+
+type SendResult<B> = Result<Response<ResponseBody<B>>, Box<SendError<B>>>;
+
+/// One worker's connections. `B` is the request body. Lives on one thread, inside a local runtime.
+pub struct Pool<B: Body + 'static> {
+    lanes: RefCell<IdMap<Vec<Rc<Lane<B>>>>>,
+}
+
+/// Connections that can stand in for each other: to one endpoint, with one TLS profile, server name and protocol.
+pub(super) struct Lane<B: Body + 'static> {
+    key: LaneKey,
+    /// Unused HTTP/1.1 connections, the one used last on top: it is the one most surely alive and warm.
+    idle: RefCell<Vec<Idle<B>>>,
+    shared: RefCell<Shared<B>>,
+}
+
+#[derive(PartialEq, Eq)]
+struct LaneKey {
+    /// 0 is no TLS.
+    profile: u64,
+    server_name: Option<Arc<ServerName<'static>>>,
+    protocol: Protocol,
+}
+
+struct Idle<B: Body + 'static> {
+    connection: Box<Http1<B>>,
+    expires: Instant,
+}
+
+// === impl Pool ===
+
+impl<B> Pool<B>
+where
+    B: Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    /// No connections yet.
+    pub fn new() -> Self {
+        Self { lanes: RefCell::default() }
+    }
+
+    /// Sends a request as the plan says and waits for the response head.
+    ///
+    /// The request is in origin form with a `Host` header, whatever the protocol, and its `Content-Length` or
+    /// `Transfer-Encoding` fits its body. An unused connection found closed is replaced without a word. Dropping the
+    /// future closes the connection it uses.
+    ///
+    /// # Errors
+    /// No response head came; the request is in the error whenever nothing of it was used.
+    pub async fn send(&self, plan: &Plan, request: Request<B>) -> SendResult<B> {
+        let in_flight = InFlight::new(&plan.endpoint);
+        let lane = self.lane(plan);
+        match plan.protocol {
+            Protocol::Http1 => self.send_http1(plan, lane, request, in_flight).await,
+            Protocol::Http2 => self.send_http2(plan, lane, request, in_flight).await,
+        }
+    }
+
+    /// Closes connections that were unused for too long or that the other side has closed. To be called about once a
+    /// second: an unused connection is watched by nobody else.
+    pub fn reap(&self, now: Instant) {
+        self.lanes.borrow_mut().retain(|_, lanes| {
+            lanes.retain(|lane| {
+                lane.reap(now);
+                Rc::strong_count(lane) > 1 || !lane.is_empty()
+            });
+            !lanes.is_empty()
+        });
+    }
+
+    async fn send_http1(&self, plan: &Plan, lane: Rc<Lane<B>>, mut request: Request<B>, in_flight: InFlight) -> SendResult<B> {
+        *request.version_mut() = Version::HTTP_11;
+        let has_body = !request.body().is_end_stream();
+        loop {
+            let mut started = Instant::now();
+            let (mut connection, reused) = match lane.take(started) {
+                Some(connection) => (connection, true),
+                None => match self.connect_http1(plan).await {
+                    Ok(connection) => {
+                        started = Instant::now();
+                        (connection, false)
+                    }
+                    Err(error) => return Err(SendError::unconnected(error, request)),
+                },
+            };
+            match connection.exchange(request, started + plan.response_timeout).await {
+                Ok(response) => {
+                    let response = checked(response, in_flight.endpoint().as_ref(), started)?;
+                    let carrier = carry(connection, lane, has_body, &in_flight);
+                    return Ok(response.map(|incoming| ResponseBody::new(incoming, carrier, in_flight)));
+                }
+                Err(Broken::Failed(_, Some(unused))) if reused => request = unused,
+                Err(Broken::Failed(error, unused)) => return Err(SendError::broken(error, unused, reused)),
+                Err(Broken::TimedOut) => return Err(SendError::lost(Fault::UpstreamTimeout, false, None)),
+            }
+        }
+    }
+
+    async fn connect_http1(&self, plan: &Plan) -> Result<Box<Http1<B>>, ConnectError> {
+        let permit = self.permit(plan)?;
+        let stream = connect(plan).await?;
+        Http1::open(stream, permit).await.map_err(|error| ConnectError { fault: Fault::UpstreamConnectFailed, source: Some(Box::new(error)) })
+    }
+
+    async fn send_http2(&self, plan: &Plan, lane: Rc<Lane<B>>, mut request: Request<B>, in_flight: InFlight) -> SendResult<B> {
+        loop {
+            let (connection, fresh) = match self.shared(plan, &lane).await {
+                Ok(found) => found,
+                Err(error) => return Err(SendError::unconnected(error, request)),
+            };
+            let endpoint = in_flight.endpoint();
+            if to_http2(&mut request, endpoint.tls, &endpoint.authority).is_none() {
+                return Err(SendError::unused(Fault::Internal, request));
+            }
+            let started = Instant::now();
+            let guard = StreamGuard::new(Rc::clone(&connection));
+            match timeout(plan.response_timeout, connection.sender().try_send_request(request)).await {
+                Ok(Ok(response)) => {
+                    let response = checked(response, endpoint, started)?;
+                    return Ok(response.map(|incoming| ResponseBody::new(incoming, Carrier::Stream { _guard: guard }, in_flight)));
+                }
+                Ok(Err(mut error)) => {
+                    let unused = error.take_message().map(|mut unused| {
+                        to_http1(&mut unused);
+                        unused
+                    });
+                    match unused {
+                        Some(unused) if !fresh => request = unused,
+                        unused => return Err(SendError::broken(error.into_error(), unused, !fresh)),
+                    }
+                }
+                Err(_) => {
+                    // Slow, or dead without a word: requests to come get a connection of their own.
+                    lane.forget(&connection);
+                    return Err(SendError::lost(Fault::UpstreamTimeout, false, None));
+                }
+            }
+        }
+    }
+
+    /// The lane's shared connection and whether this call made it.
+    async fn shared(&self, plan: &Plan, lane: &Lane<B>) -> Result<(Rc<Http2<B>>, bool), ConnectError> {
+        let deadline = Instant::now() + plan.connect_timeout;
+        loop {
+            let waiting = match &*lane.shared.borrow() {
+                Shared::Open(connection) if !connection.is_closed() => return Ok((Rc::clone(connection), false)),
+                Shared::Connecting(opening) => Some(Rc::clone(opening)),
+                _ => None,
+            };
+            let Some(opening) = waiting else { break };
+            if timeout_at(deadline, opening.done.notified()).await.is_err() {
+                return Err(ConnectError { fault: Fault::UpstreamConnectTimeout, source: None });
+            }
+            if let Some(fault) = opening.fault.get() {
+                return Err(ConnectError { fault, source: None });
+            }
+        }
+        let opening = Rc::new(Opening::default());
+        *lane.shared.borrow_mut() = Shared::Connecting(Rc::clone(&opening));
+        let guard = OpeningGuard { shared: &lane.shared, opening };
+        match self.connect_http2(plan).await {
+            Ok(connection) => {
+                *lane.shared.borrow_mut() = Shared::Open(Rc::clone(&connection));
+                drop(guard);
+                Ok((connection, true))
+            }
+            Err(error) => {
+                guard.opening.fault.set(Some(error.fault));
+                Err(error)
+            }
+        }
+    }
+
+    async fn connect_http2(&self, plan: &Plan) -> Result<Rc<Http2<B>>, ConnectError> {
+        let permit = self.permit(plan)?;
+        let stream = connect(plan).await?;
+        let opened = Http2::open(stream, permit, plan.endpoint.limits.idle_timeout).await;
+        opened.map_err(|error| ConnectError { fault: Fault::UpstreamConnectFailed, source: Some(Box::new(error)) })
+    }
+
+    /// Leave for one more connection; at the limit one of this worker's unused ones to the same endpoint is given up for it.
+    fn permit(&self, plan: &Plan) -> Result<ConnectionPermit, ConnectError> {
+        let endpoint = &plan.endpoint;
+        endpoint
+            .open_connection()
+            .or_else(|| {
+                let victim = self.lanes.borrow().get(&endpoint.id)?.iter().find_map(|lane| lane.idle.borrow_mut().pop());
+                drop(victim?);
+                endpoint.open_connection()
+            })
+            .ok_or(ConnectError { fault: Fault::UpstreamSaturated, source: None })
+    }
+
+    fn lane(&self, plan: &Plan) -> Rc<Lane<B>> {
+        let profile = plan.profile().map_or(0, |profile| profile.id);
+        let found = |lane: &&Rc<Lane<B>>| lane.key.profile == profile && lane.key.protocol == plan.protocol && lane.key.server_name == plan.server_name;
+        if let Some(lane) = self.lanes.borrow().get(&plan.endpoint.id).and_then(|lanes| lanes.iter().find(found)) {
+            return Rc::clone(lane);
+        }
+        let key = LaneKey { profile, server_name: plan.server_name.clone(), protocol: plan.protocol };
+        let lane = Rc::new(Lane { key, idle: RefCell::default(), shared: RefCell::new(Shared::Closed) });
+        self.lanes.borrow_mut().entry(plan.endpoint.id).or_default().push(Rc::clone(&lane));
+        lane
+    }
+}
+
+/// Counts the answer, and refuses one whose framing cannot be trusted; its connection is closed then.
+fn checked<B>(response: Response<Incoming>, endpoint: &super::Endpoint, started: Instant) -> Result<Response<Incoming>, Box<SendError<B>>> {
+    endpoint.state.answered_in(started.elapsed());
+    match framing::problem(response.status(), response.headers()) {
+        None => Ok(response),
+        Some(problem) => Err(SendError::lost(Fault::UpstreamMalformed, false, Some(problem.into()))),
+    }
+}
+
+/// What becomes of a connection whose response head is here.
+fn carry<B>(connection: Box<Http1<B>>, lane: Rc<Lane<B>>, has_body: bool, in_flight: &InFlight) -> Carrier<B>
+where
+    B: Body<Data = Bytes> + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    if connection.is_ready() {
+        // Head and body came in one piece, the common case: the next request can have the connection already.
+        lane.park(connection, &in_flight.endpoint().limits, Instant::now());
+        Carrier::None
+    } else if has_body {
+        Carrier::Driven(connection.drive(), lane)
+    } else {
+        Carrier::Read(connection, lane)
+    }
+}
+
+// === impl Lane ===
+
+impl<B> Lane<B>
+where
+    B: Body<Data = Bytes> + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    /// An unused connection that is still open.
+    fn take(&self, now: Instant) -> Option<Box<Http1<B>>> {
+        let mut idle = self.idle.borrow_mut();
+        while let Some(Idle { mut connection, expires }) = idle.pop() {
+            if expires <= now {
+                // Those below have waited even longer.
+                idle.clear();
+                return None;
+            }
+            connection.permit.leave_idle();
+            if connection.settle() {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection for the next request, if it can take one and there is room.
+    pub(super) fn park(&self, mut connection: Box<Http1<B>>, limits: &ConnectionLimits, now: Instant) {
+        if (connection.is_ready() || connection.settle()) && connection.permit.enter_idle(limits) {
+            self.idle.borrow_mut().push(Idle { connection, expires: now + limits.idle_timeout });
+        }
+    }
+
+    fn reap(&self, now: Instant) {
+        self.idle.borrow_mut().retain_mut(|idle| idle.expires > now && idle.connection.settle());
+        let mut shared = self.shared.borrow_mut();
+        if matches!(&*shared, Shared::Open(connection) if connection.is_closed() || connection.is_expired(now)) {
+            *shared = Shared::Closed;
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.idle.borrow().is_empty() && matches!(*self.shared.borrow(), Shared::Closed)
+    }
+
+    /// Sends no further requests on that shared connection.
+    fn forget(&self, connection: &Rc<Http2<B>>) {
+        let mut shared = self.shared.borrow_mut();
+        if matches!(&*shared, Shared::Open(current) if Rc::ptr_eq(current, connection)) {
+            *shared = Shared::Closed;
+        }
+    }
+}
+
+impl<B> Default for Pool<B>
+where
+    B: Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<B: Body + 'static> fmt::Debug for Pool<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("endpoints", &self.lanes.borrow().len()).finish()
+    }
+}

@@ -1,0 +1,204 @@
+//! From configuration to upstreams, on the control side. Remembers what must survive a reload: endpoint ids, what was
+//! learned about endpoints, and TLS profiles whose files have not changed (with them the open connections).
+
+use std::collections::{BTreeMap, HashMap};
+use std::error::Error;
+use std::fmt;
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use http::HeaderValue;
+use rustls::RootCertStore;
+use rustls::pki_types::ServerName;
+
+use super::endpoint::ConnectionLimits;
+use super::profile::{ProfileError, ProfileFiles, parse_server_name};
+use super::{Endpoint, EndpointId, EndpointState, HostHeader, Profile, Upstream, UpstreamState};
+use crate::config::model::{self, HostPolicy, TlsProfile};
+
+/// Assembles upstreams. One per process: ids are unique within it.
+#[derive(Debug, Default)]
+pub struct Registry {
+    last_endpoint: EndpointId,
+    last_generation: u64,
+    last_profile: u64,
+    /// By upstream, then URL. An id stays reserved for its URL; the state goes when nothing uses it any more.
+    endpoints: HashMap<String, HashMap<String, (EndpointId, Weak<EndpointState>)>>,
+    upstreams: HashMap<String, Weak<UpstreamState>>,
+    /// By upstream and profile name (`None` is the upstream's own), with the fingerprint of its files.
+    profiles: HashMap<(String, Option<String>), ([u8; 32], Weak<Profile>)>,
+    system_roots: Option<Arc<RootCertStore>>,
+}
+
+/// Why an upstream cannot be used; names the setting, the file and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamError {
+    /// `[upstreams.NAME]`
+    pub upstream: String,
+    /// The key inside it.
+    pub setting: String,
+    /// What is wrong and what to do.
+    pub problem: String,
+}
+
+// === impl Registry ===
+
+impl Registry {
+    /// Nothing remembered.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads the upstream's files and builds everything its requests will need.
+    ///
+    /// # Errors
+    /// A file, name or header value that cannot be used. What was remembered stays as it was.
+    pub fn assemble(&mut self, model: &model::Upstream) -> Result<Arc<Upstream>, UpstreamError> {
+        let error = |setting: &str, problem: String| UpstreamError { upstream: model.name.clone(), setting: setting.to_owned(), problem };
+        let uses_tls = model.endpoints.iter().any(|endpoint| endpoint.tls);
+        let default_profile = if uses_tls { Some(self.profile(&model.name, None, &model.tls)?) } else { None };
+        let mut profiles = Vec::with_capacity(model.tls_profiles.len());
+        for (name, profile) in &model.tls_profiles {
+            profiles.push(self.profile(&model.name, Some(name), profile)?);
+        }
+        let mut server_names = Vec::with_capacity(model.server_names.len());
+        for name in &model.server_names {
+            let parsed = parse_server_name(name).map_err(|problem| error("server_names", problem))?;
+            server_names.push((name.clone(), Arc::new(parsed)));
+        }
+        let host = match &model.host {
+            HostPolicy::Client => HostHeader::Client,
+            HostPolicy::Endpoint => HostHeader::Endpoint,
+            HostPolicy::Fixed(host) => {
+                HostHeader::Fixed(HeaderValue::from_str(host).map_err(|_| error("host", format!("{host:?} cannot stand in a header")))?)
+            }
+        };
+        let state = self.upstream_state(&model.name);
+        let mut endpoints: Vec<Arc<Endpoint>> = Vec::with_capacity(model.endpoints.len());
+        let mut by_id = super::IdMap::default();
+        for member in &model.endpoints {
+            let endpoint = self.endpoint(model, member, &state).map_err(|problem| error("endpoints", problem))?;
+            if by_id.insert(endpoint.id, endpoints.len()).is_some() {
+                return Err(error("endpoints", format!("{} is listed twice: list it once and give it the weight of both", endpoint.url)));
+            }
+            endpoints.push(Arc::new(endpoint));
+        }
+        self.last_generation += 1;
+        Ok(Arc::new(Upstream {
+            name: Arc::from(model.name.as_str()),
+            generation: self.last_generation,
+            endpoints,
+            protocol: model.protocol,
+            host,
+            connect_timeout: model.connect_timeout,
+            response_timeout: model.response_timeout,
+            stream_timeout: model.stream_timeout,
+            max_attempts: model.max_attempts,
+            state,
+            by_id,
+            default_profile,
+            profiles,
+            server_names,
+        }))
+    }
+
+    fn upstream_state(&mut self, name: &str) -> Arc<UpstreamState> {
+        if let Some(state) = self.upstreams.get(name).and_then(Weak::upgrade) {
+            return state;
+        }
+        let state = Arc::new(UpstreamState::default());
+        self.upstreams.insert(name.to_owned(), Arc::downgrade(&state));
+        state
+    }
+
+    fn endpoint(&mut self, upstream: &model::Upstream, model: &model::Endpoint, upstream_state: &Arc<UpstreamState>) -> Result<Endpoint, String> {
+        let url = model.url();
+        let known = self.endpoints.entry(upstream.name.clone()).or_default();
+        let (id, state) = match known.get(&url) {
+            Some((id, state)) => (*id, state.upgrade()),
+            None => {
+                self.last_endpoint += 1;
+                (self.last_endpoint, None)
+            }
+        };
+        let state = state.unwrap_or_else(|| Arc::new(EndpointState::new(Instant::now())));
+        known.insert(url.clone(), (id, Arc::downgrade(&state)));
+        let server_name: Option<ServerName<'static>> = if model.tls { Some(parse_server_name(&model.host)?) } else { None };
+        Ok(Endpoint {
+            id,
+            authority: authority(model)?,
+            url,
+            host: model.host.clone(),
+            port: model.port,
+            tls: model.tls,
+            weight: model.weight,
+            labels: BTreeMap::clone(&model.labels),
+            state,
+            upstream_state: Arc::clone(upstream_state),
+            server_name,
+            limits: ConnectionLimits {
+                idle_timeout: upstream.idle_timeout,
+                max_idle: upstream.max_idle_connections,
+                max_open: upstream.max_connections,
+            },
+        })
+    }
+
+    fn profile(&mut self, upstream: &str, name: Option<&str>, model: &TlsProfile) -> Result<Arc<Profile>, UpstreamError> {
+        let error = |ProfileError { setting, problem }| UpstreamError {
+            upstream: upstream.to_owned(),
+            setting: name.map_or_else(|| format!("tls.{setting}"), |name| format!("tls_profiles.{name}.{setting}")),
+            problem,
+        };
+        let files = ProfileFiles::read(model).map_err(error)?;
+        let fingerprint = files.fingerprint();
+        let place = (upstream.to_owned(), name.map(str::to_owned));
+        if let Some((before, profile)) = self.profiles.get(&place)
+            && *before == fingerprint
+            && let Some(profile) = profile.upgrade()
+        {
+            return Ok(profile);
+        }
+        let roots = if files.needs_system_roots() { self.system_roots().map_err(error)? } else { Arc::new(RootCertStore::empty()) };
+        self.last_profile += 1;
+        let profile = Arc::new(files.build(name, self.last_profile, model, &roots).map_err(error)?);
+        self.profiles.insert(place, (fingerprint, Arc::downgrade(&profile)));
+        Ok(profile)
+    }
+
+    /// Read once, and only when some profile needs them.
+    fn system_roots(&mut self) -> Result<Arc<RootCertStore>, ProfileError> {
+        if let Some(roots) = &self.system_roots {
+            return Ok(Arc::clone(roots));
+        }
+        let found = rustls_native_certs::load_native_certs();
+        let mut roots = RootCertStore::empty();
+        let (added, _) = roots.add_parsable_certificates(found.certs);
+        if added == 0 {
+            let why = found.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
+            let problem = format!("this system has no trusted root certificates{why}: install its `ca-certificates` package or name a PEM file here");
+            return Err(ProfileError { setting: "ca", problem });
+        }
+        let roots = Arc::new(roots);
+        self.system_roots = Some(Arc::clone(&roots));
+        Ok(roots)
+    }
+}
+
+/// RFC 9110, section 4.2.1 and 4.2.2: the scheme's own port is left out.
+fn authority(endpoint: &model::Endpoint) -> Result<HeaderValue, String> {
+    let host = if endpoint.host.contains(':') { format!("[{}]", endpoint.host) } else { endpoint.host.clone() };
+    let authority = if endpoint.port == if endpoint.tls { 443 } else { 80 } { host } else { format!("{host}:{}", endpoint.port) };
+    HeaderValue::from_str(&authority).map_err(|_| format!("{authority:?} is no host"))
+}
+
+impl fmt::Display for UpstreamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "upstream `{}`, {}: {}", self.upstream, self.setting, self.problem)
+    }
+}
+
+impl Error for UpstreamError {}
+
+#[cfg(test)]
+mod tests;
