@@ -19,4 +19,4 @@ pub use handle::handle;
 pub use records::{Addressed, Batch, RecordSink};
 pub use request_body::RequestBody;
 pub use response_body::ResponseBody;
-pub use snapshot::{Generation, Host, RoutePlan, Shared, Snapshot, Worker};
+pub use snapshot::{Generation, RoutePlan, Shared, Snapshot, Worker};

@@ -8,6 +8,7 @@
 mod availability;
 mod body;
 mod connect;
+mod directory;
 mod endpoint;
 mod failure;
 mod framing;
@@ -32,6 +33,7 @@ use rustls::pki_types::ServerName;
 use crate::config::model::Protocol;
 
 pub use body::ResponseBody;
+pub use directory::Directory;
 pub use endpoint::{Endpoint, EndpointId, EndpointState, InFlight, UpstreamState};
 pub use failure::SendError;
 pub use plan::Plan;

@@ -3,15 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::HeaderValue;
-
 use super::numbering::{Numbering, Side, members_for};
-use crate::config::model::{Config, FailurePolicy, HostPolicy, PluginUse, Route};
+use crate::config::model::{Config, FailurePolicy, PluginUse, Route};
 use crate::config::{Problem, Problems};
 use crate::exchange::RouteFacts;
 use crate::pipeline::{Chain, Step, StepKind};
 use crate::plugin::{Hook, LoadedComponent};
-use crate::proxy::{Host, RoutePlan};
+use crate::proxy::RoutePlan;
 use crate::upstream::Upstream;
 
 /// What a route runs, in order, for people.
@@ -40,20 +38,14 @@ pub(super) fn routes(config: &Config, chains: Vec<(Chain, EffectiveChain)>, upst
     let mut plans = Vec::with_capacity(chains.len());
     let mut effective = Vec::with_capacity(chains.len());
     for (route, (chain, shown)) in config.routes.iter().zip(chains) {
-        let (Some(upstream), Some(model)) = (upstreams.get(route.upstream), config.upstreams.get(route.upstream)) else { continue };
+        let Some(upstream) = upstreams.get(route.upstream) else { continue };
         let facts = RouteFacts {
             name: Arc::from(route.name.as_str()),
             api: route.api.as_deref().map(Arc::from),
             version: route.version.as_deref().map(Arc::from),
         };
-        let host = match &model.host {
-            HostPolicy::Client => Host::Client,
-            HostPolicy::Endpoint => Host::Endpoint,
-            // Checked to be an authority, which is always a legal value.
-            HostPolicy::Fixed(host) => HeaderValue::from_str(host).map_or(Host::Endpoint, Host::Fixed),
-        };
         let max_body_bytes = route.max_body_bytes.or(config.limits.max_body_bytes);
-        plans.push(Arc::new(RoutePlan { facts: Arc::new(facts), chain, upstream: Arc::clone(upstream), host, max_body_bytes }));
+        plans.push(Arc::new(RoutePlan { facts: Arc::new(facts), chain, upstream: Arc::clone(upstream), max_body_bytes }));
         effective.push(shown);
     }
     (plans, effective)

@@ -185,6 +185,8 @@ pub struct Upstream {
     pub max_connections: usize,
     /// Attempts in all, the first included; default 2.
     pub max_attempts: u32,
+    /// Line and column of its table, for messages.
+    pub position: Position,
 }
 
 /// One member of an upstream.

@@ -86,15 +86,13 @@ impl PlanDraft {
 
     /// Chooses a TLS profile by name.
     pub fn set_tls_profile(&mut self, name: &str) -> Planned {
-        self.edits.tls_profile = Some(self.upstream.tls_profile(name).ok_or(PlanError::NotAllowed)?);
+        self.edits.tls_profile = Some(self.upstream.profile(name).ok_or(PlanError::NotAllowed)?);
         Ok(())
     }
 
     /// Chooses a server name.
     pub fn set_server_name(&mut self, name: &str) -> Planned {
-        if !self.upstream.server_names.iter().any(|allowed| allowed == name) {
-            return Err(PlanError::NotAllowed);
-        }
+        self.upstream.server_name(name).ok_or(PlanError::NotAllowed)?;
         self.edits.server_name = Some(name.to_owned());
         Ok(())
     }

@@ -124,7 +124,7 @@ impl Forward<'_> {
             }
             Err(error) => {
                 self.worker.cells.upstream_attempt(&upstream.name, Some(error.fault));
-                tracing::debug!(upstream = %upstream.name, endpoint = %endpoint.url, fault = error.fault.code(), cause = %error.cause, "An attempt failed");
+                tracing::debug!(upstream = %upstream.name, endpoint = %endpoint.url, fault = error.fault.code(), cause = error.source.as_ref().map(tracing::field::display), "An attempt failed");
                 // Unused, it comes back; used up, only a request without a body can be made again, and only where doing it
                 // twice is the same as once (RFC 9110, section 9.2.2).
                 let body = error.request.map(http::Request::into_body).or_else(|| replayable.then(RequestBody::empty));
@@ -137,11 +137,10 @@ impl Forward<'_> {
     fn plan(&self, endpoint: &Arc<Endpoint>, edits: Option<&PlanEdits>) -> Result<Plan, Fault> {
         let mut plan = Plan::default_for(&self.route.upstream, endpoint);
         let Some(edits) = edits else { return Ok(plan) };
-        plan.force_tls = edits.force_tls;
         plan.tls = edits.tls_profile;
         if let Some(name) = &edits.server_name {
             // Only names the upstream lists get this far, and those were parsed when it was assembled.
-            plan.server_name = Some(self.route.upstream.server_name(name).ok_or(Fault::Internal)?);
+            plan.server_name = Some(self.route.upstream.server_name(name).cloned().ok_or(Fault::Internal)?);
         }
         plan.protocol = edits.protocol.unwrap_or(plan.protocol);
         plan.connect_timeout = edits.connect_timeout.unwrap_or(plan.connect_timeout);

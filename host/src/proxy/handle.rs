@@ -55,7 +55,7 @@ pub async fn handle(worker: Rc<Worker>, connection: Rc<Connection>, request: Req
     let (exchange, reply) = match own {
         Some(own) => (exchange, Reply::own(own)),
         None => {
-            let outbound = Outbound { host: &route.host, client_host: &host, trailers: &trailers };
+            let outbound = Outbound { host: &route.upstream.host, client_host: &host, trailers: &trailers };
             let forward = Forward { worker: &worker, generation: &generation, route, number, outbound };
             forward.send(exchange, body, &mut ending).await
         }
@@ -70,13 +70,13 @@ fn find<'a>(generation: &'a Generation, exchange: &mut Exchange) -> Result<(usiz
         route::Outcome::Found(found) => {
             let number = found.route;
             let route = generation.snapshot.routes.get(number).ok_or((Fault::Internal, None))?;
-            let parameters = found.parameters.to_vec(&request.path);
+            let parameters = found.parameters(&request.path).map(|(name, segment)| (Arc::clone(name), segment.to_owned())).collect();
             exchange.route = Arc::clone(&route.facts);
             exchange.parameters = parameters;
             Ok((number, route))
         }
         route::Outcome::NotFound => Err((Fault::NoRoute, None)),
-        route::Outcome::MethodNotAllowed { allow } => Err((Fault::MethodNotAllowed, Some(allow))),
+        route::Outcome::MethodNotAllowed { allow } => Err((Fault::MethodNotAllowed, Some(allow.clone()))),
     }
 }
 

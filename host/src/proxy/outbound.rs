@@ -1,22 +1,21 @@
 //! The request as it leaves for one attempt.
 
 use http::header::{CONNECTION, HOST, TE, TRAILER};
-use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderValue, Request, Uri, Version};
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Request, Uri};
 
 use super::request_body::RequestBody;
-use super::snapshot::Host;
 use crate::config::model::Protocol;
 use crate::exchange::Exchange;
 use crate::fault::Fault;
 use crate::http::connection_headers::Trailers;
 use crate::plugin::PlanEdits;
-use crate::upstream::Endpoint;
+use crate::upstream::{Endpoint, HostHeader};
 
 /// What of a request stays the same over its attempts.
 pub(super) struct Outbound<'a> {
     /// Which `Host` is sent, unless the plan says otherwise.
-    pub(super) host: &'a Host,
+    pub(super) host: &'a HostHeader,
     /// The client's authority.
     pub(super) client_host: &'a HeaderValue,
     /// What the client said of trailers.
@@ -27,9 +26,9 @@ impl Outbound<'_> {
     /// The `Host` this attempt sends, before the forwarder.
     pub(super) fn host_for<'a>(&'a self, endpoint: &'a Endpoint) -> &'a HeaderValue {
         match self.host {
-            Host::Client => self.client_host,
-            Host::Endpoint => &endpoint.authority,
-            Host::Fixed(host) => host,
+            HostHeader::Client => self.client_host,
+            HostHeader::Endpoint => &endpoint.authority,
+            HostHeader::Fixed(host) => host,
         }
     }
 
@@ -48,20 +47,13 @@ impl Outbound<'_> {
         let head = &exchange.request;
         let path = edits.and_then(|edits| edits.path.as_deref()).unwrap_or(&head.path);
         let host = edits.and_then(|edits| edits.host.as_ref()).unwrap_or_else(|| self.host_for(endpoint));
-        let tls = endpoint.tls || edits.is_some_and(|edits| edits.force_tls);
-        let Some(uri) = uri(path, head.query.as_deref(), host, tls, protocol) else { return Err((Fault::Internal, body)) };
+        let Some(uri) = target(path, head.query.as_deref()) else { return Err((Fault::Internal, body)) };
 
         let mut request = Request::new(body);
         *request.method_mut() = head.method.clone();
         *request.uri_mut() = uri;
         let mut headers = head.headers.clone();
-        match protocol {
-            Protocol::Http1 => drop(headers.insert(HOST, host.clone())),
-            Protocol::Http2 => {
-                headers.remove(HOST);
-                *request.version_mut() = Version::HTTP_2;
-            }
-        }
+        headers.insert(HOST, host.clone());
         if self.trailers.accepted {
             headers.insert(TE, HeaderValue::from_static("trailers"));
             if protocol == Protocol::Http1 {
@@ -82,7 +74,8 @@ impl Outbound<'_> {
     }
 }
 
-fn uri(path: &str, query: Option<&str>, host: &HeaderValue, tls: bool, protocol: Protocol) -> Option<Uri> {
+/// The target in origin form; the pool makes of it and `Host` what HTTP/2 wants.
+fn target(path: &str, query: Option<&str>) -> Option<Uri> {
     let target = match query {
         Some(query) => {
             let mut target = String::with_capacity(path.len() + 1 + query.len());
@@ -93,11 +86,5 @@ fn uri(path: &str, query: Option<&str>, host: &HeaderValue, tls: bool, protocol:
         }
         None => PathAndQuery::try_from(path).ok()?,
     };
-    let mut parts = http::uri::Parts::default();
-    parts.path_and_query = Some(target);
-    if protocol == Protocol::Http2 {
-        parts.scheme = Some(if tls { Scheme::HTTPS } else { Scheme::HTTP });
-        parts.authority = Some(Authority::try_from(host.as_bytes()).ok()?);
-    }
-    Uri::from_parts(parts).ok()
+    Some(Uri::from(target))
 }

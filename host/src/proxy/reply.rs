@@ -8,14 +8,13 @@ use http::{HeaderValue, Response, Version};
 
 use super::ending::Ending;
 use super::ids::X_REQUEST_ID;
-use super::response_body::ResponseBody;
+use super::response_body::{ResponseBody, UpstreamBody};
 use super::snapshot::{Generation, RoutePlan};
 use crate::exchange::{Exchange, Origin, ResponseHead};
 use crate::fault::Fault;
 use crate::http::connection_headers::{self, Trailers};
 use crate::pipeline::Finished;
 use crate::problem;
-use crate::upstream::UpstreamBody;
 
 /// An answer that no response filter has seen yet.
 pub(super) struct Reply {

@@ -8,9 +8,11 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::ending::Ending;
-use super::request_body::{BodyFailed, Pause};
+use super::request_body::{BodyFailed, Pause, RequestBody};
 use crate::fault::Fault;
-use crate::upstream::UpstreamBody;
+
+/// What an upstream answers with.
+pub(super) type UpstreamBody = crate::upstream::ResponseBody<RequestBody>;
 
 /// The body a client gets.
 #[derive(Debug)]

@@ -5,7 +5,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use http::HeaderValue;
 use ipnet::IpNet;
 
 use super::records::RecordSink;
@@ -47,21 +46,8 @@ pub struct RoutePlan {
     pub chain: Chain,
     /// Where it goes.
     pub upstream: Arc<Upstream>,
-    /// Which `Host` is sent.
-    pub host: Host,
     /// Largest request body, bytes.
     pub max_body_bytes: Option<u64>,
-}
-
-/// Which `Host` an upstream sees.
-#[derive(Debug)]
-pub enum Host {
-    /// The client's.
-    Client,
-    /// The endpoint's.
-    Endpoint,
-    /// This one.
-    Fixed(HeaderValue),
 }
 
 /// One worker's share of a snapshot: instances and counters are its own, so nothing of it is ever locked.

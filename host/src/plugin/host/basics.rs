@@ -105,20 +105,24 @@ impl metrics::Host for Guest {
     }
 }
 
+fn clamp(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
 impl endpoints::Host for Guest {
     fn available(&mut self, endpoint: u64) -> Result<bool> {
-        Ok(self.endpoints.endpoint(endpoint).is_some_and(|endpoint| endpoint.is_available()))
+        Ok(self.endpoints.endpoint(endpoint).is_some_and(|endpoint| endpoint.is_available(Instant::now())))
     }
 
     fn in_flight(&mut self, endpoint: u64) -> Result<u32> {
-        Ok(self.endpoints.endpoint(endpoint).map_or(0, |endpoint| endpoint.in_flight()))
+        Ok(self.endpoints.endpoint(endpoint).map_or(0, |endpoint| clamp(endpoint.state.in_flight() as u64)))
     }
 
     fn latency_us(&mut self, endpoint: u64) -> Result<u32> {
-        Ok(self.endpoints.endpoint(endpoint).map_or(0, |endpoint| endpoint.latency_us()))
+        Ok(self.endpoints.endpoint(endpoint).map_or(0, |endpoint| clamp(endpoint.state.latency_us())))
     }
 
     fn upstream_in_flight(&mut self, endpoint: u64) -> Result<u32> {
-        Ok(self.endpoints.upstream_of(endpoint).map_or(0, |upstream| upstream.in_flight()))
+        Ok(self.endpoints.upstream_of(endpoint).map_or(0, |upstream| clamp(upstream.state.in_flight() as u64)))
     }
 }

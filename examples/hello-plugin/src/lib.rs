@@ -1,0 +1,36 @@
+//! The smallest useful plugin: says hello to upstreams, and refuses requests that name no tenant.
+
+use plugway_sdk::{Error, Flow, LocalResponse, Plugin, Request, RequestFilter, Status, header};
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    greeting: String,
+}
+
+struct Hello {
+    greeting: String,
+}
+
+impl Plugin for Hello {
+    type Config = Config;
+
+    fn configure(config: Config) -> Result<Self, Error> {
+        if config.greeting.is_empty() {
+            return Err("`greeting` is empty: write what upstreams should read in x-hello".into());
+        }
+        Ok(Self { greeting: config.greeting })
+    }
+}
+
+impl RequestFilter for Hello {
+    fn on_request(&self, request: &mut Request) -> Result<Flow, Error> {
+        let Some(tenant) = request.header_str(header::X_TENANT_ID) else {
+            return Ok(Flow::respond(LocalResponse::problem(Status::BAD_REQUEST, "The x-tenant-id header is missing.")));
+        };
+        request.set_header("x-hello", format!("{} {tenant}", self.greeting))?;
+        Ok(Flow::Next)
+    }
+}
+
+plugway_sdk::export!(Hello: RequestFilter);

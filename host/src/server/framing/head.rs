@@ -1,0 +1,267 @@
+//! A request's head, or a trailer section: the same lines, without the first.
+
+use super::bytes::{Word, token_run, unexpected, value_run};
+use super::target::Target;
+use super::value::{CodingValue, HostValue, LengthValue};
+use super::{FramingFault, Limits};
+
+/// A head or trailer section, as far as it was read.
+#[derive(Debug)]
+pub(super) struct Head {
+    state: State,
+    /// Whether these are trailers.
+    trailers: bool,
+    /// Bytes and lines that may still come.
+    bytes_left: usize,
+    headers_left: usize,
+    /// The method, then the name of the header, as far as earlier runs of bytes held it.
+    method: Word,
+    name: Word,
+    http10: bool,
+    host: bool,
+    length: Option<u64>,
+    chunked: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Nothing yet, save perhaps one empty line.
+    Start { after_empty_line: bool },
+    StartLf,
+    Method,
+    Target(Target),
+    /// So many bytes of the version are there.
+    Version(usize),
+    RequestLineLf,
+    LineStart,
+    Name,
+    Plain,
+    Length(LengthValue),
+    Coding(CodingValue),
+    Host(HostValue),
+    LineLf,
+    EndLf,
+}
+
+/// What follows a head that is complete.
+#[derive(Debug)]
+pub(super) enum HeadEvent {
+    /// A body of that many bytes.
+    Sized(u64),
+    /// A chunked body.
+    Chunked,
+    /// The next request: these were trailers.
+    EndOfTrailers,
+}
+
+/// Bytes read, or read before the fault.
+type Read<T> = Result<(usize, T), (usize, FramingFault)>;
+
+impl Head {
+    pub(super) fn request(limits: Limits) -> Self {
+        Self {
+            state: State::Start { after_empty_line: false },
+            trailers: false,
+            bytes_left: limits.head_bytes,
+            headers_left: limits.headers,
+            method: Word::default(),
+            name: Word::default(),
+            http10: false,
+            host: false,
+            length: None,
+            chunked: false,
+        }
+    }
+
+    pub(super) fn trailers(limits: Limits) -> Self {
+        Self { state: State::LineStart, trailers: true, ..Self::request(limits) }
+    }
+
+    /// Whether nothing of it was read, an empty line aside.
+    pub(super) fn is_untouched(&self) -> bool {
+        matches!(self.state, State::Start { .. })
+    }
+
+    /// Reads on, at most to the end of the head.
+    pub(super) fn read(&mut self, bytes: &[u8]) -> Read<Option<HeadEvent>> {
+        // What is over the limit is cut off, so that a fault before it is still found first.
+        let allowed = bytes.get(..self.bytes_left).unwrap_or(bytes);
+        let mut rest = allowed;
+        let mut event = None;
+        while !rest.is_empty() && event.is_none() {
+            let before = allowed.len() - rest.len();
+            let (read, done) = self.step(rest).map_err(|(read, fault)| (before + read, fault))?;
+            rest = rest.get(read..).unwrap_or_default();
+            event = done;
+        }
+        let read = allowed.len() - rest.len();
+        self.bytes_left -= read;
+        if event.is_none() && allowed.len() < bytes.len() {
+            return Err((read, if self.trailers { FramingFault::TrailersTooLarge } else { FramingFault::HeadTooLarge }));
+        }
+        Ok((read, event))
+    }
+
+    /// Reads one byte, or a run of them that all mean the same; `bytes` is not empty.
+    fn step(&mut self, bytes: &[u8]) -> Read<Option<HeadEvent>> {
+        let run = match &mut self.state {
+            State::Target(target) => {
+                let (read, done) = target.read(bytes, self.method.as_bytes())?;
+                if done {
+                    self.state = State::Version(0);
+                }
+                return Ok((read, None));
+            }
+            State::Plain => value_run(bytes),
+            State::Method | State::Name => token_run(bytes),
+            _ => 0,
+        };
+        let word = bytes.get(..run).unwrap_or_default();
+        let Some(&byte) = bytes.get(run) else {
+            match &self.state {
+                State::Method => self.method.extend(word),
+                State::Name => self.name.extend(word),
+                _ => {}
+            }
+            return Ok((run, None));
+        };
+        let event = match &self.state {
+            State::Method => self.end_method(word, byte).map(|()| None),
+            State::Name => self.end_name(word, byte).map(|()| None),
+            _ => self.push(byte),
+        };
+        // The first byte of a name is looked at, then read with the rest of it.
+        let read = if matches!(self.state, State::Name) { run } else { run + 1 };
+        event.map(|event| (read, event)).map_err(|fault| (run, fault))
+    }
+
+    fn end_method(&mut self, word: &[u8], byte: u8) -> Result<(), FramingFault> {
+        self.method.extend(word);
+        if byte != b' ' {
+            return Err(unexpected(byte, FramingFault::InvalidRequestLine));
+        }
+        self.state = State::Target(Target::default());
+        Ok(())
+    }
+
+    fn end_name(&mut self, word: &[u8], byte: u8) -> Result<(), FramingFault> {
+        match byte {
+            b':' => {}
+            b' ' | b'\t' => return Err(FramingFault::SpaceBeforeColon),
+            _ => return Err(unexpected(byte, FramingFault::InvalidHeaderName)),
+        }
+        // A name that lies whole in this run is not copied.
+        let mut whole = self.name;
+        let name = if whole.is_empty() {
+            word
+        } else {
+            whole.extend(word);
+            whole.as_bytes()
+        };
+        self.state = self.value_of(name)?;
+        Ok(())
+    }
+
+    /// What kind of value follows a name.
+    fn value_of(&mut self, name: &[u8]) -> Result<State, FramingFault> {
+        let kind = match name.len() {
+            4 if name.eq_ignore_ascii_case(b"host") => State::Host(HostValue::default()),
+            14 if name.eq_ignore_ascii_case(b"content-length") => State::Length(LengthValue::default()),
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => State::Coding(CodingValue::default()),
+            _ => return Ok(State::Plain),
+        };
+        match kind {
+            _ if self.trailers => Err(FramingFault::FramingTrailer),
+            State::Host(_) if self.host => Err(FramingFault::RepeatedHost),
+            State::Length(_) if self.length.is_some() => Err(FramingFault::RepeatedContentLength),
+            State::Coding(_) if self.chunked => Err(FramingFault::RepeatedTransferEncoding),
+            State::Coding(_) if self.http10 => Err(FramingFault::TransferEncodingInHttp10),
+            State::Coding(_) if self.length.is_some() => Err(FramingFault::LengthWithTransferEncoding),
+            State::Length(_) if self.chunked => Err(FramingFault::LengthWithTransferEncoding),
+            kind => Ok(kind),
+        }
+    }
+
+    fn push(&mut self, byte: u8) -> Result<Option<HeadEvent>, FramingFault> {
+        self.state = match (&mut self.state, byte) {
+            (State::Start { after_empty_line: false }, b'\r') => State::StartLf,
+            (State::Start { .. }, b'\r') => return Err(FramingFault::EmptyLines),
+            (State::StartLf, b'\n') => State::Start { after_empty_line: true },
+            (State::Start { .. }, _) if token_run(&[byte]) == 1 => {
+                self.method.extend(&[byte]);
+                State::Method
+            }
+            (State::Start { .. }, _) => return Err(unexpected(byte, FramingFault::InvalidRequestLine)),
+            (State::Version(read), _) => Self::version(*read, byte, &mut self.http10)?,
+            (State::RequestLineLf | State::LineLf, b'\n') => State::LineStart,
+            (State::LineStart, b'\r') => State::EndLf,
+            (State::LineStart, b' ' | b'\t') => return Err(FramingFault::ObsoleteFold),
+            (State::LineStart, _) if token_run(&[byte]) == 1 => self.header()?,
+            (State::LineStart, _) => return Err(unexpected(byte, FramingFault::InvalidHeaderName)),
+            (State::EndLf, b'\n') => return self.end().map(Some),
+            (State::StartLf | State::RequestLineLf | State::LineLf | State::EndLf, _) => return Err(FramingFault::BareCr),
+            (State::Plain, b'\r') => State::LineLf,
+            (State::Plain, b'\t') => return Ok(None),
+            (_, b'\r') => self.end_value()?,
+            (_, _) if byte.is_ascii_control() && byte != b'\t' => return Err(unexpected(byte, FramingFault::Control)),
+            (value, _) => {
+                match value {
+                    State::Length(value) => value.push(byte)?,
+                    State::Coding(value) => value.push(byte)?,
+                    State::Host(value) => value.push(byte)?,
+                    _ => {}
+                }
+                return Ok(None);
+            }
+        };
+        Ok(None)
+    }
+
+    /// The next state after one more byte of `HTTP/1.0` or `HTTP/1.1`, or the CR after it.
+    fn version(read: usize, byte: u8, http10: &mut bool) -> Result<State, FramingFault> {
+        const START: &[u8] = b"HTTP/1.";
+        match byte {
+            _ if START.get(read) == Some(&byte) => {}
+            b'0' | b'1' if read == START.len() => *http10 = byte == b'0',
+            b'\r' if read > START.len() => return Ok(State::RequestLineLf),
+            b'0'..=b'9' | b'.' if read > 4 => return Err(FramingFault::UnsupportedVersion),
+            _ => return Err(unexpected(byte, FramingFault::InvalidRequestLine)),
+        }
+        Ok(State::Version(read + 1))
+    }
+
+    /// A header line begins.
+    fn header(&mut self) -> Result<State, FramingFault> {
+        let over = if self.trailers { FramingFault::TrailersTooLarge } else { FramingFault::TooManyHeaders };
+        self.headers_left = self.headers_left.checked_sub(1).ok_or(over)?;
+        self.name = Word::default();
+        Ok(State::Name)
+    }
+
+    /// The CR after a value that matters.
+    fn end_value(&mut self) -> Result<State, FramingFault> {
+        match &self.state {
+            State::Length(value) => self.length = Some(value.end()?),
+            State::Coding(value) => {
+                value.end()?;
+                self.chunked = true;
+            }
+            State::Host(value) => {
+                value.end()?;
+                self.host = true;
+            }
+            _ => {}
+        }
+        Ok(State::LineLf)
+    }
+
+    /// The last LF.
+    fn end(&self) -> Result<HeadEvent, FramingFault> {
+        match (self.length, self.chunked) {
+            _ if self.trailers => Ok(HeadEvent::EndOfTrailers),
+            _ if !self.host && !self.http10 => Err(FramingFault::MissingHost),
+            (_, true) => Ok(HeadEvent::Chunked),
+            (length, false) => Ok(HeadEvent::Sized(length.unwrap_or(0))),
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Certificates and private keys as they lie in PEM files (RFC 7468). An error names the file and says what to do.
+
+use std::error::Error;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+/// Every certificate of a PEM file, in order; other sections are passed over.
+///
+/// # Errors
+/// The file cannot be read, is no PEM, or holds no certificate.
+pub fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFileError> {
+    let bytes = read(file)?;
+    let certificates = CertificateDer::pem_slice_iter(&bytes)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| TlsFileError::new(file, format!("is no valid PEM ({error:?}): write it anew from its source")))?;
+    if certificates.is_empty() {
+        let found = if contains(&bytes, b"PRIVATE KEY-----") { "holds a private key but no certificate" } else { "holds no certificate" };
+        return Err(TlsFileError::new(file, format!("{found}: it must have a `-----BEGIN CERTIFICATE-----` section (a DER file: `openssl x509 -inform der`)")));
+    }
+    Ok(certificates)
+}
+
+/// The first private key of a PEM file: PKCS#8, PKCS#1 or SEC1.
+///
+/// # Errors
+/// The file cannot be read, is no PEM, holds no key, or an encrypted one.
+pub fn read_private_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsFileError> {
+    let bytes = read(file)?;
+    // Both encrypted forms, PKCS#8 and the older PEM header, before the parser meets what it cannot read.
+    if contains(&bytes, b"ENCRYPTED PRIVATE KEY-----") || contains(&bytes, b"Proc-Type: 4,ENCRYPTED") {
+        return Err(TlsFileError::new(file, "is encrypted, and there is nobody to ask for the passphrase: decrypt it with `openssl pkey -in KEY -out NEW`".to_owned()));
+    }
+    match PrivateKeyDer::from_pem_slice(&bytes) {
+        Ok(key) => Ok(key),
+        Err(rustls::pki_types::pem::Error::NoItemsFound) => {
+            Err(TlsFileError::new(file, "holds no private key: it must have a `-----BEGIN PRIVATE KEY-----` section (PKCS#8, PKCS#1 or SEC1)".to_owned()))
+        }
+        Err(error) => Err(TlsFileError::new(file, format!("is no valid PEM ({error:?}): write it anew from its source"))),
+    }
+}
+
+/// Why a certificate or key file cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFileError {
+    /// The file.
+    pub file: PathBuf,
+    /// What is wrong with it and what to do, as the end of a sentence that begins with the file's name.
+    pub problem: String,
+}
+
+impl TlsFileError {
+    /// A problem of that file.
+    pub fn new(file: &Path, problem: String) -> Self {
+        Self { file: file.to_owned(), problem }
+    }
+}
+
+impl fmt::Display for TlsFileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.file.display(), self.problem)
+    }
+}
+
+impl Error for TlsFileError {}
+
+fn read(file: &Path) -> Result<Vec<u8>, TlsFileError> {
+    std::fs::read(file).map_err(|error| TlsFileError::new(file, format!("cannot be read: {error}")))
+}
+
+fn contains(bytes: &[u8], text: &[u8]) -> bool {
+    bytes.windows(text.len()).any(|window| window == text)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! From the generated exports to the plugin's traits. Inside a component only.
+
+use crate::answer::LocalResponse;
+use crate::bindings::{authorizer, forwarder, imports, lifecycle, observer, request_filter, response_filter, router};
+use crate::error::Error;
+use crate::forwarding::Plan;
+use crate::places::Places;
+use crate::plugin::{
+    AuthError, Authorizer, Decision, Flow, ForwardError, Forwarder, Observer, Plugin, RequestFilter, ResponseFilter, RouteError, Router,
+};
+use crate::request::Request;
+use crate::response::Response;
+use crate::routing::{Attempt, Endpoint, EndpointId};
+use crate::{log, sys};
+use imports::plugway::gateway::types as raw;
+
+/// What `export!` implements: where the objects of a plugin are.
+#[doc(hidden)]
+pub trait Exported {
+    /// The plugin.
+    type Plugin: Plugin;
+
+    /// Lends the objects.
+    fn places<R>(hook: impl FnOnce(&Places<Self::Plugin>) -> R) -> R;
+}
+
+/// Runs a hook on the object of its place.
+#[inline]
+fn run<E: Exported, R>(id: u32, hook: impl FnOnce(&E::Plugin) -> R) -> R {
+    match E::places(|places| places.with(id, hook)) {
+        Some(result) => result,
+        None => fail("the gateway named a configuration this instance was never given"),
+    }
+}
+
+/// Ends a call that has no error of its own in the contract: the reason goes to the log, and the trap makes the gateway
+/// take back every change of this hook.
+#[cold]
+fn fail(reason: &str) -> ! {
+    log::write(log::Level::Error, reason);
+    core::arch::wasm32::unreachable()
+}
+
+impl<E: Exported> lifecycle::exports::plugway::gateway::lifecycle::Guest for E {
+    fn configure(id: u32, config: String) -> Result<(), String> {
+        version::keep();
+        let plugin = crate::config::configure(&config).map_err(|error: Error| error.to_string())?;
+        E::places(|places| places.insert(id, plugin));
+        Ok(())
+    }
+
+    fn unconfigure(id: u32) {
+        E::places(|places| places.remove(id));
+    }
+}
+
+impl<E: Exported<Plugin: Authorizer>> authorizer::exports::plugway::gateway::authorizer::Guest for E {
+    fn authorize(
+        id: u32,
+        request: &raw::Request,
+    ) -> Result<authorizer::exports::plugway::gateway::authorizer::Decision, authorizer::exports::plugway::gateway::authorizer::AuthError>
+    {
+        use authorizer::exports::plugway::gateway::authorizer as contract;
+        match run::<E, _>(id, |plugin| plugin.authorize(&mut Request::new(request))) {
+            Ok(Decision::Allow(identity)) => Ok(contract::Decision::Allow(identity.into_raw())),
+            Ok(Decision::Abstain) => Ok(contract::Decision::Abstain),
+            Ok(Decision::Respond(answer)) => Ok(contract::Decision::Respond(answer.into())),
+            Err(AuthError::Unavailable(seconds)) => Err(contract::AuthError::Unavailable(seconds)),
+            Err(AuthError::Failed(why)) => Err(contract::AuthError::Failed(why)),
+        }
+    }
+}
+
+impl<E: Exported<Plugin: RequestFilter>> request_filter::exports::plugway::gateway::request_filter::Guest for E {
+    fn on_request(id: u32, request: &raw::Request) -> raw::Flow {
+        flow(run::<E, _>(id, |plugin| plugin.on_request(&mut Request::new(request))))
+    }
+}
+
+impl<E: Exported<Plugin: Router>> router::exports::plugway::gateway::router::Guest for E {
+    fn on_endpoints(id: u32, version: u64, endpoints: Vec<Endpoint>) -> Result<(), String> {
+        match E::places(|places| places.with_mut(id, |plugin| plugin.on_endpoints(version, endpoints))) {
+            Some(result) => result.map_err(|error| error.to_string()),
+            None => fail("the gateway named a configuration this instance was never given"),
+        }
+    }
+
+    fn route(
+        id: u32,
+        request: &raw::Request,
+        attempt: &sys::routing::Attempt,
+    ) -> Result<EndpointId, router::exports::plugway::gateway::router::RouteError> {
+        use router::exports::plugway::gateway::router as contract;
+        run::<E, _>(id, |plugin| plugin.route(&Request::new(request), &Attempt::new(attempt))).map_err(|error| match error {
+            RouteError::NoEndpoint => contract::RouteError::NoEndpoint,
+            RouteError::Failed(why) => contract::RouteError::Failed(why),
+        })
+    }
+}
+
+impl<E: Exported<Plugin: Forwarder>> forwarder::exports::plugway::gateway::forwarder::Guest for E {
+    fn forward(
+        id: u32,
+        request: &raw::Request,
+        endpoint: EndpointId,
+        plan: &sys::forwarding::ForwardPlan,
+    ) -> Result<(), forwarder::exports::plugway::gateway::forwarder::ForwardError> {
+        use forwarder::exports::plugway::gateway::forwarder as contract;
+        run::<E, _>(id, |plugin| plugin.forward(&Request::new(request), endpoint, &mut Plan::new(plan))).map_err(|error| match error {
+            ForwardError::Refused => contract::ForwardError::Refused,
+            ForwardError::Failed(why) => contract::ForwardError::Failed(why),
+        })
+    }
+}
+
+impl<E: Exported<Plugin: ResponseFilter>> response_filter::exports::plugway::gateway::response_filter::Guest for E {
+    fn on_response(id: u32, request: &raw::Request, response: &raw::Response) -> raw::Flow {
+        flow(run::<E, _>(id, |plugin| plugin.on_response(&Request::new(request), &mut Response::new(response))))
+    }
+}
+
+impl<E: Exported<Plugin: Observer>> observer::exports::plugway::gateway::observer::Guest for E {
+    fn on_complete(mut records: Vec<observer::exports::plugway::gateway::observer::ExchangeRecord>) {
+        // Stable: the records of one place stay in the order they finished.
+        records.sort_by_key(|record| record.config_id);
+        let mut failed = None;
+        for records in records.chunk_by(|left, right| left.config_id == right.config_id) {
+            let Some(id) = records.first().map(|record| record.config_id) else { continue };
+            // A record can outlive the place it was made for: a reload may have taken it away meanwhile.
+            if let Some(Err(error)) = E::places(|places| places.with(id, |plugin| plugin.on_complete(records))) {
+                failed = Some(error);
+            }
+        }
+        if let Some(error) = failed {
+            fail(&error.to_string());
+        }
+    }
+}
+
+fn flow(result: Result<Flow, Error>) -> raw::Flow {
+    match result {
+        Ok(Flow::Next) => raw::Flow::Next,
+        Ok(Flow::Respond(answer)) => raw::Flow::Respond(answer.into()),
+        Err(error) => fail(&error.to_string()),
+    }
+}
+
+impl From<LocalResponse> for raw::LocalResponse {
+    fn from(answer: LocalResponse) -> Self {
+        Self { status: answer.status.0, headers: answer.headers, body: answer.body }
+    }
+}
+
+/// The SDK's version, readable from the file without running it.
+mod version {
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+    #[used]
+    #[allow(unsafe_code, reason = "naming a section is how data gets into a custom section; nothing reads it here")]
+    #[unsafe(link_section = "plugway-sdk")]
+    static SECTION: [u8; VERSION.len()] = {
+        let mut bytes = [0; VERSION.len()];
+        let mut at = 0;
+        while at < bytes.len() {
+            bytes[at] = VERSION.as_bytes()[at];
+            at += 1;
+        }
+        bytes
+    };
+
+    /// Makes the linker take the object file with the section.
+    #[inline(never)]
+    pub(super) fn keep() {}
+}

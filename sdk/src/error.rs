@@ -1,0 +1,149 @@
+//! Why something was refused. Each mirrors one error of the contract and reads as a sentence.
+
+use std::fmt;
+
+use crate::bindings::imports::plugway::gateway as raw;
+
+/// Any error. `?` turns every `std::error::Error`, `String` and `&str` into it; what becomes of it depends on the hook.
+pub type Error = Box<dyn std::error::Error>;
+
+/// Why a change to a request, response, plan or identity was refused. It had no effect, and the hook goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChangeError {
+    /// Never settable by a plugin: framing and hop-by-hop headers, the gateway's identity and forwarding headers.
+    Forbidden,
+    /// Not settable by this hook, e.g. the path in an authorizer.
+    Immutable,
+    /// Not a legal name or value; why.
+    Invalid(String),
+    /// Past the plugin's `max_headers`, `max_header_bytes` or `max_attribute_bytes`.
+    TooLarge,
+}
+
+/// Why a part of a forward plan was refused: a plan can tighten the upstream's settings but never weaken them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PlanError {
+    /// Weaker than the upstream's own settings: plaintext in place of TLS, a longer timeout, more attempts.
+    Weaker,
+    /// Not among the upstream's `tls_profiles` or `server_names`.
+    NotAllowed,
+    /// Not a legal value; why.
+    Invalid(String),
+}
+
+/// Why an instrument cannot be declared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MetricError {
+    /// Name or label is not `[a-z][a-z0-9_]*`; which.
+    InvalidName(String),
+    /// Declared before with another kind or other labels.
+    Conflict,
+    /// More than 64 instruments, or more than 8 labels.
+    TooMany,
+    /// Not called from `configure`.
+    TooLate,
+}
+
+/// Why something could not be computed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CryptoError {
+    /// The key is not what the algorithm needs; why.
+    InvalidKey(String),
+    /// The algorithm is not supported.
+    Unsupported,
+    /// The signature does not match.
+    Mismatch,
+    /// More than 1 MiB of input.
+    TooLarge,
+}
+
+impl fmt::Display for ChangeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Forbidden => f.write_str("no plugin may change this"),
+            Self::Immutable => f.write_str("this hook may not change this"),
+            Self::Invalid(why) => write!(f, "not a legal value: {why}"),
+            Self::TooLarge => f.write_str("past the plugin's size limits"),
+        }
+    }
+}
+
+impl fmt::Display for PlanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Weaker => f.write_str("weaker than the upstream's own settings"),
+            Self::NotAllowed => f.write_str("the upstream does not allow this name"),
+            Self::Invalid(why) => write!(f, "not a legal value: {why}"),
+        }
+    }
+}
+
+impl fmt::Display for MetricError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidName(name) => write!(f, "`{name}` is not a legal name for an instrument or label: use [a-z][a-z0-9_]*"),
+            Self::Conflict => f.write_str("the instrument was declared before with another kind or other labels"),
+            Self::TooMany => f.write_str("more than 64 instruments, or more than 8 labels"),
+            Self::TooLate => f.write_str("instruments are declared in configure"),
+        }
+    }
+}
+
+impl fmt::Display for CryptoError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidKey(why) => write!(f, "the key cannot be used: {why}"),
+            Self::Unsupported => f.write_str("the algorithm is not supported"),
+            Self::Mismatch => f.write_str("the signature does not match"),
+            Self::TooLarge => f.write_str("more than 1 MiB of input"),
+        }
+    }
+}
+
+impl std::error::Error for ChangeError {}
+impl std::error::Error for PlanError {}
+impl std::error::Error for MetricError {}
+impl std::error::Error for CryptoError {}
+
+impl From<raw::types::ChangeError> for ChangeError {
+    fn from(error: raw::types::ChangeError) -> Self {
+        match error {
+            raw::types::ChangeError::Forbidden => Self::Forbidden,
+            raw::types::ChangeError::Immutable => Self::Immutable,
+            raw::types::ChangeError::Invalid(why) => Self::Invalid(why),
+            raw::types::ChangeError::TooLarge => Self::TooLarge,
+        }
+    }
+}
+
+impl From<raw::forwarding::PlanError> for PlanError {
+    fn from(error: raw::forwarding::PlanError) -> Self {
+        match error {
+            raw::forwarding::PlanError::Weaker => Self::Weaker,
+            raw::forwarding::PlanError::NotAllowed => Self::NotAllowed,
+            raw::forwarding::PlanError::Invalid(why) => Self::Invalid(why),
+        }
+    }
+}
+
+impl From<raw::metrics::MetricError> for MetricError {
+    fn from(error: raw::metrics::MetricError) -> Self {
+        match error {
+            raw::metrics::MetricError::InvalidName(name) => Self::InvalidName(name),
+            raw::metrics::MetricError::Conflict => Self::Conflict,
+            raw::metrics::MetricError::TooMany => Self::TooMany,
+            raw::metrics::MetricError::TooLate => Self::TooLate,
+        }
+    }
+}
+
+impl From<raw::crypto::CryptoError> for CryptoError {
+    fn from(error: raw::crypto::CryptoError) -> Self {
+        match error {
+            raw::crypto::CryptoError::InvalidKey(why) => Self::InvalidKey(why),
+            raw::crypto::CryptoError::Unsupported => Self::Unsupported,
+            raw::crypto::CryptoError::Mismatch => Self::Mismatch,
+            raw::crypto::CryptoError::TooLarge => Self::TooLarge,
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Header names.
+
+pub use crate::bindings::imports::plugway::gateway::types::{Header, HeaderName};
+
+macro_rules! known_headers {
+    ($($constant:ident = $number:literal, $name:literal;)*) => {
+        $(
+            #[doc = concat!("`", $name, "`")]
+            pub const $constant: HeaderName<'static> = HeaderName::Known($number);
+        )*
+
+        /// The text of every well-known name, by number.
+        const NAMES: &[&str] = &[$($name,)*];
+    };
+}
+
+// The lines of `wit/known-headers.txt`: a test compares them.
+known_headers! {
+    ACCEPT = 0, "accept";
+    ACCEPT_ENCODING = 1, "accept-encoding";
+    ACCEPT_LANGUAGE = 2, "accept-language";
+    AGE = 3, "age";
+    ALLOW = 4, "allow";
+    AUTHORIZATION = 5, "authorization";
+    CACHE_CONTROL = 6, "cache-control";
+    CONTENT_ENCODING = 7, "content-encoding";
+    CONTENT_LANGUAGE = 8, "content-language";
+    CONTENT_LENGTH = 9, "content-length";
+    CONTENT_LOCATION = 10, "content-location";
+    CONTENT_RANGE = 11, "content-range";
+    CONTENT_SECURITY_POLICY = 12, "content-security-policy";
+    CONTENT_TYPE = 13, "content-type";
+    COOKIE = 14, "cookie";
+    DATE = 15, "date";
+    DPOP = 16, "dpop";
+    ETAG = 17, "etag";
+    EXPIRES = 18, "expires";
+    FORWARDED = 19, "forwarded";
+    HOST = 20, "host";
+    IF_MATCH = 21, "if-match";
+    IF_MODIFIED_SINCE = 22, "if-modified-since";
+    IF_NONE_MATCH = 23, "if-none-match";
+    IF_RANGE = 24, "if-range";
+    IF_UNMODIFIED_SINCE = 25, "if-unmodified-since";
+    LAST_MODIFIED = 26, "last-modified";
+    LINK = 27, "link";
+    LOCATION = 28, "location";
+    ORIGIN = 29, "origin";
+    RANGE = 30, "range";
+    REFERER = 31, "referer";
+    RETRY_AFTER = 32, "retry-after";
+    SERVER = 33, "server";
+    SET_COOKIE = 34, "set-cookie";
+    STRICT_TRANSPORT_SECURITY = 35, "strict-transport-security";
+    TRACEPARENT = 36, "traceparent";
+    TRACESTATE = 37, "tracestate";
+    USER_AGENT = 38, "user-agent";
+    VARY = 39, "vary";
+    VIA = 40, "via";
+    WWW_AUTHENTICATE = 41, "www-authenticate";
+    X_API_KEY = 42, "x-api-key";
+    X_CONTENT_TYPE_OPTIONS = 43, "x-content-type-options";
+    X_CORRELATION_ID = 44, "x-correlation-id";
+    X_FORWARDED_FOR = 45, "x-forwarded-for";
+    X_FORWARDED_HOST = 46, "x-forwarded-host";
+    X_FORWARDED_PROTO = 47, "x-forwarded-proto";
+    X_FRAME_OPTIONS = 48, "x-frame-options";
+    X_REAL_IP = 49, "x-real-ip";
+    X_REQUEST_ID = 50, "x-request-id";
+    X_TENANT_ID = 51, "x-tenant-id";
+}
+
+impl<'a> From<&'a str> for HeaderName<'a> {
+    fn from(name: &'a str) -> Self {
+        Self::Text(name)
+    }
+}
+
+impl<'a> From<&'a String> for HeaderName<'a> {
+    fn from(name: &'a String) -> Self {
+        Self::Text(name)
+    }
+}
+
+impl<'a> HeaderName<'a> {
+    /// The name as text; empty for a number this version of the SDK does not know.
+    pub fn as_str(&self) -> &'a str {
+        match self {
+            Self::Known(number) => NAMES.get(usize::from(*number)).copied().unwrap_or_default(),
+            Self::Text(text) => text,
+        }
+    }
+
+    /// The well-known name with this text, or the text itself. Worth it once, in `configure`; not per request.
+    pub fn known_or_text(name: &'a str) -> Self {
+        match NAMES.iter().position(|known| known.eq_ignore_ascii_case(name)).and_then(|number| u16::try_from(number).ok()) {
+            Some(number) => Self::Known(number),
+            None => Self::Text(name),
+        }
+    }
+}
+
+/// The token in the value of an `Authorization` header (RFC 6750, section 2.1), if the scheme is `Bearer`.
+pub(crate) fn bearer_token(value: &[u8]) -> Option<&str> {
+    let (scheme, rest) = value.split_at_checked(6)?;
+    let token = rest.strip_prefix(b" ")?.trim_ascii();
+    let body = token.iter().rposition(|byte| *byte != b'=')?;
+    let legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(byte);
+    let is_token = scheme.eq_ignore_ascii_case(b"bearer") && token.get(..=body)?.iter().all(legal);
+    is_token.then(|| std::str::from_utf8(token).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_a_bearer_token_and_nothing_else() {
+        assert_eq!(bearer_token(b"Bearer abc.def-1_~+/=="), Some("abc.def-1_~+/=="));
+        assert_eq!(bearer_token(b"bEARER  a"), Some("a"));
+        for other in
+            [&b"Basic YTpi"[..], b"Bearer", b"Bearer ", b"Bearer a b", b"Bearer a=b", b"Bearer ==", b"BearerX a", b"Bearer \xff", b""]
+        {
+            assert_eq!(bearer_token(other), None);
+        }
+    }
+
+    #[test]
+    fn constants_are_the_lines_of_the_contract() {
+        let lines: Vec<&str> = include_str!("../../wit/known-headers.txt").lines().collect();
+        assert_eq!(NAMES, lines);
+        assert_eq!(ACCEPT.as_str(), "accept");
+        assert_eq!(X_TENANT_ID.as_str(), "x-tenant-id");
+        for (number, line) in lines.iter().enumerate() {
+            assert_eq!(HeaderName::known_or_text(line), HeaderName::Known(number as u16));
+        }
+    }
+
+    #[test]
+    fn other_names_stay_text() {
+        assert_eq!(HeaderName::known_or_text("X-Tenant-ID"), X_TENANT_ID);
+        assert_eq!(HeaderName::known_or_text("x-plugin").as_str(), "x-plugin");
+    }
+}

@@ -1,0 +1,74 @@
+//! Who is calling.
+
+use std::fmt;
+
+use crate::error::ChangeError;
+use crate::sys;
+use crate::value::Value;
+
+/// Who is calling, as an authorizer found. Every later plugin, the access log and the record can read it.
+pub struct Identity {
+    raw: sys::types::Identity,
+}
+
+impl Identity {
+    pub(crate) fn from_raw(raw: sys::types::Identity) -> Self {
+        Self { raw }
+    }
+
+    #[cfg(target_family = "wasm")]
+    pub(crate) fn into_raw(self) -> sys::types::Identity {
+        self.raw
+    }
+
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn fake(&self) -> &sys::types::Identity {
+        &self.raw
+    }
+
+    /// A new identity with the given subject (the `sub` of a token, the name of an API key's owner).
+    pub fn new(subject: &str) -> Self {
+        Self::from_raw(sys::types::Identity::new(subject))
+    }
+
+    /// The subject.
+    pub fn subject(&self) -> String {
+        self.raw.subject()
+    }
+
+    /// Who vouches for it (the `iss` of a token), if set.
+    pub fn issuer(&self) -> Option<String> {
+        self.raw.issuer()
+    }
+
+    /// Sets the issuer.
+    pub fn set_issuer(&mut self, issuer: &str) {
+        self.raw.set_issuer(issuer);
+    }
+
+    /// Granted scopes in the order they were given.
+    pub fn scopes(&self) -> Vec<String> {
+        self.raw.scopes()
+    }
+
+    /// Replaces the scopes.
+    pub fn set_scopes(&mut self, scopes: &[&str]) {
+        self.raw.set_scopes(scopes);
+    }
+
+    /// One claim by name.
+    pub fn claim(&self, name: &str) -> Option<Value> {
+        self.raw.claim(name)
+    }
+
+    /// Sets one claim. Fails with `TooLarge` past the plugin's `max_attribute_bytes`.
+    pub fn set_claim(&mut self, name: &str, value: impl Into<Value>) -> Result<(), ChangeError> {
+        Ok(self.raw.set_claim(name, &value.into())?)
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity").field("subject", &self.subject()).finish_non_exhaustive()
+    }
+}

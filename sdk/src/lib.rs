@@ -1,0 +1,122 @@
+//! Write plugins for the plugway API gateway in Rust. A whole one:
+//!
+//! ```
+//! use plugway_sdk::{Error, Flow, LocalResponse, NoConfig, Plugin, Request, RequestFilter, Status, header};
+//!
+//! struct Hello;
+//!
+//! impl Plugin for Hello {
+//!     type Config = NoConfig;
+//!     fn configure(_: NoConfig) -> Result<Self, Error> { Ok(Self) }
+//! }
+//!
+//! impl RequestFilter for Hello {
+//!     fn on_request(&self, request: &mut Request) -> Result<Flow, Error> {
+//!         let Some(tenant) = request.header_str(header::X_TENANT_ID) else {
+//!             return Ok(Flow::respond(LocalResponse::problem(Status::BAD_REQUEST, "Which tenant?")));
+//!         };
+//!         request.set_header("x-hello", format!("Hello {tenant}"))?;
+//!         Ok(Flow::Next)
+//!     }
+//! }
+//!
+//! plugway_sdk::export!(Hello: RequestFilter);
+//! # let hello = plugway_sdk::testing::configure::<Hello>(plugway_sdk::testing::json!({})).unwrap();
+//! # let mut request = plugway_sdk::testing::Request::get("/").header(header::X_TENANT_ID, "acme").build();
+//! # assert_eq!(hello.on_request(&mut request).unwrap(), Flow::Next);
+//! # assert_eq!(request.header_str("x-hello").as_deref(), Some("Hello acme"));
+//! ```
+//!
+//! With `crate-type = ["cdylib", "rlib"]` in its manifest, `cargo build --release --target wasm32-wasip2` makes the component,
+//! and nothing else is needed. `examples/hello-plugin` is this plugin with configuration, unit tests and a gateway to run
+//! it in.
+//!
+//! # What a plugin is
+//!
+//! A component *exports* the hooks it implements and *imports* the capabilities it calls; both can be read from the file.
+//! [`export!`] makes the exports, one for each trait named:
+//!
+//! | trait | when | may change |
+//! |---|---|---|
+//! | [`Authorizer`] | where it stands in the route's chain | request headers; who is calling |
+//! | [`RequestFilter`] | where it stands in the route's chain | request headers, method, path, query |
+//! | [`Router`] | once per attempt | which endpoint |
+//! | [`Forwarder`] | once per attempt, after the router | the [`Plan`]: TLS, timeouts, path, host, headers |
+//! | [`ResponseFilter`] | on the final response, in reverse order | status, response headers |
+//! | [`Observer`] | after the response, in batches | nothing |
+//!
+//! Capabilities are modules: [`log`], [`clock`], [`random`], [`metrics`] and [`endpoints`] are there for every plugin;
+//! [`crypto`] must be granted in the gateway's configuration. Calling one is what imports it.
+//!
+//! # What to rely on
+//!
+//! - **One object per place.** The gateway configures one instance for many places; [`Plugin::configure`] makes one object
+//!   for each, and a hook gets the one of its place. Several instances exist at once and any may vanish: memory is a cache.
+//! - **Changes are transactional.** A hook sees its own changes at once, everyone else when it returns normally.
+//! - **Errors are values.** A refused change is a [`ChangeError`]. `Err` from a hook fails that call and nothing else; hooks
+//!   without an error in the contract log it and trap, which takes their changes back.
+//! - **Budgets.** CPU time, memory, sizes and log lines are bounded; past a bound the call ends, never the gateway.
+//! - **Cost.** Every method of a request is one call into the gateway, about 0.1 µs. Names in [`header`] cross as numbers,
+//!   other names as text. Prepare in `configure` what does not depend on the request.
+//!
+//! # Testing
+//!
+//! Natively the same types are backed by [`testing`], a stand-in for the gateway, so a plugin's tests are plain `cargo test`.
+
+pub mod clock;
+pub mod crypto;
+pub mod endpoints;
+pub mod header;
+pub mod log;
+pub mod metrics;
+pub mod random;
+
+mod answer;
+mod bindings;
+mod config;
+mod cookie;
+#[cfg(target_family = "wasm")]
+mod dispatch;
+mod error;
+mod export;
+mod forwarding;
+mod identity;
+#[cfg(any(target_family = "wasm", test))]
+mod places;
+mod plugin;
+mod record;
+mod request;
+mod response;
+mod routing;
+mod status;
+mod sys;
+mod value;
+
+#[cfg(not(target_family = "wasm"))]
+pub mod testing;
+
+pub use answer::{LocalResponse, Problem};
+pub use error::{ChangeError, CryptoError, Error, MetricError, PlanError};
+pub use forwarding::{Plan, Protocol};
+pub use header::{Header, HeaderName};
+pub use identity::Identity;
+pub use plugin::{
+    AuthError, Authorizer, Decision, Flow, ForwardError, Forwarder, NoConfig, Observer, Plugin, RequestFilter, ResponseFilter, RouteError,
+    Router,
+};
+pub use record::ExchangeRecord;
+pub use request::Request;
+pub use response::{Response, ResponseOrigin};
+pub use routing::{Attempt, Endpoint, EndpointId, Outcome};
+pub use status::Status;
+pub use value::Value;
+
+/// What [`export!`] expands to; not for use by hand.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::bindings::{authorizer, forwarder, lifecycle, observer, request_filter, response_filter, router};
+    #[cfg(target_family = "wasm")]
+    pub use crate::dispatch::Exported;
+    #[cfg(any(target_family = "wasm", test))]
+    pub use crate::places::Places;
+}

@@ -1,0 +1,168 @@
+//! What a plugin implements: [`Plugin`] for its configuration, and one trait per hook.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::answer::LocalResponse;
+use crate::error::Error;
+use crate::forwarding::Plan;
+use crate::identity::Identity;
+use crate::record::ExchangeRecord;
+use crate::request::Request;
+use crate::response::Response;
+use crate::routing::{Attempt, Endpoint, EndpointId};
+
+/// A plugin in one place of one route: what it is configured with.
+///
+/// One instance of a component serves many places; the SDK keeps one object of this type for each. Every worker has
+/// instances of its own and an instance may be replaced at any time, so an object is a cache, never the only copy of
+/// anything. WebAssembly is single-threaded: use `Cell` and `RefCell` for what changes between requests.
+pub trait Plugin: Sized + 'static {
+    /// The plugin's own table merged with the place's. Give it `#[serde(deny_unknown_fields)]`, so that a mistyped key
+    /// is an error that names it. [`NoConfig`] if there is nothing to configure.
+    type Config: DeserializeOwned;
+
+    /// Checks one configuration and prepares everything that does not depend on a request. The error's text is shown to
+    /// the operator: name the key and say what to do about it.
+    fn configure(config: Self::Config) -> Result<Self, Error>;
+}
+
+/// The configuration of a plugin that has none: any key is refused.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoConfig {}
+
+/// Decides whether a request may pass.
+pub trait Authorizer: Plugin {
+    /// Decides about one request. May change request headers and leave response headers. `?` turns any error into
+    /// [`AuthError::Failed`].
+    fn authorize(&self, request: &mut Request<'_>) -> Result<Decision, AuthError>;
+}
+
+/// Sees a request on its way in.
+pub trait RequestFilter: Plugin {
+    /// May change headers, method, path and query, or answer in the upstream's place. An error is logged and fails the
+    /// call: the request is answered with 500, or goes on unchanged under `on_failure = "skip"`.
+    fn on_request(&self, request: &mut Request<'_>) -> Result<Flow, Error>;
+}
+
+/// Picks the endpoint of a request.
+pub trait Router: Plugin {
+    /// Learns the members. Called after `configure` and again when membership or weights change, on an instance that is
+    /// not serving: the place to build tables. `version` grows with every change.
+    fn on_endpoints(&mut self, version: u64, endpoints: Vec<Endpoint>) -> Result<(), Error>;
+
+    /// Picks one endpoint. An id that is no longer a member makes the gateway pick for itself, and is counted.
+    fn route(&self, request: &Request<'_>, attempt: &Attempt<'_>) -> Result<EndpointId, RouteError>;
+}
+
+/// Decides how a request travels to its endpoint. Runs once per attempt.
+pub trait Forwarder: Plugin {
+    /// Writes the plan of one attempt.
+    fn forward(&self, request: &Request<'_>, endpoint: EndpointId, plan: &mut Plan<'_>) -> Result<(), ForwardError>;
+}
+
+/// Sees the final response on its way out, the gateway's own answers included.
+pub trait ResponseFilter: Plugin {
+    /// May change status and headers, or put another answer in its place. An error is logged and fails the call.
+    fn on_response(&self, request: &Request<'_>, response: &mut Response<'_>) -> Result<Flow, Error>;
+}
+
+/// Learns of finished exchanges, in batches, off the request's path.
+pub trait Observer: Plugin {
+    /// Takes the records of this place, oldest first. Records can be lost under overload; never keep the only copy of a
+    /// number here. An error is logged and fails the call after every other place got its records.
+    fn on_complete(&self, records: &[ExchangeRecord]) -> Result<(), Error>;
+}
+
+/// What follows a filter.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Flow {
+    /// Go on with the chain.
+    Next,
+    /// Stop here and answer the client with this.
+    Respond(LocalResponse),
+}
+
+/// What an authorizer says of a request. The first `Allow` or `Respond` of a chain wins; when every authorizer abstains
+/// the request is denied.
+#[derive(Debug)]
+pub enum Decision {
+    /// Let it pass as this identity.
+    Allow(Identity),
+    /// No credentials of the kind this plugin knows: ask the next authorizer.
+    Abstain,
+    /// Answer the client instead: a 401 challenge, a 302 to a login page, a callback page.
+    Respond(LocalResponse),
+}
+
+/// Why no decision could be made. Either way the request does not pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuthError {
+    /// A service this plugin depends on is away; seconds until a retry makes sense, if known. Becomes 503.
+    Unavailable(Option<u32>),
+    /// A fault of the plugin or its configuration; the text goes to the log. Becomes 500.
+    Failed(String),
+}
+
+/// Why no endpoint was picked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RouteError {
+    /// None is available. Becomes 503.
+    NoEndpoint,
+    /// A fault of the plugin; the text goes to the log. Becomes 500, or the native default under `skip`.
+    Failed(String),
+}
+
+/// Why a request cannot be forwarded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ForwardError {
+    /// This endpoint must not be used for this request; counts as a failed attempt.
+    Refused,
+    /// A fault of the plugin; the text goes to the log. Becomes 500, or the upstream's own settings under `skip`.
+    Failed(String),
+}
+
+impl<T: Into<LocalResponse>> From<T> for Flow {
+    fn from(answer: T) -> Self {
+        Self::Respond(answer.into())
+    }
+}
+
+impl<T: Into<LocalResponse>> From<T> for Decision {
+    fn from(answer: T) -> Self {
+        Self::Respond(answer.into())
+    }
+}
+
+impl Flow {
+    /// Stop here and answer the client with this.
+    pub fn respond(answer: impl Into<LocalResponse>) -> Self {
+        Self::Respond(answer.into())
+    }
+}
+
+impl Decision {
+    /// Answer the client with this.
+    pub fn respond(answer: impl Into<LocalResponse>) -> Self {
+        Self::Respond(answer.into())
+    }
+}
+
+impl<E: Into<Error>> From<E> for AuthError {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into().to_string())
+    }
+}
+
+impl<E: Into<Error>> From<E> for RouteError {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into().to_string())
+    }
+}
+
+impl<E: Into<Error>> From<E> for ForwardError {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into().to_string())
+    }
+}

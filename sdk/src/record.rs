@@ -1,0 +1,3 @@
+//! Finished exchanges.
+
+pub use crate::bindings::observer::exports::plugway::gateway::observer::ExchangeRecord;

@@ -1,0 +1,121 @@
+//! A plugin under test, called as the gateway calls it.
+
+use std::ops::{Deref, DerefMut};
+
+use serde_json::Value as Json;
+
+use super::rules::{Phase, during};
+use crate::config;
+use crate::error::Error;
+use crate::forwarding::Plan;
+use crate::plugin::{
+    AuthError, Authorizer, Decision, Flow, ForwardError, Forwarder, Observer, Plugin, RequestFilter, ResponseFilter, RouteError, Router,
+};
+use crate::record::ExchangeRecord;
+use crate::request::Request;
+use crate::response::Response;
+use crate::routing::{Attempt, Endpoint, EndpointId};
+
+/// Configures a plugin as the gateway does: from JSON, with `deny_unknown_fields` and the plugin's own checks at work.
+/// The error is what the operator would read.
+pub fn configure<P: Plugin>(json: Json) -> Result<Configured<P>, String> {
+    let plugin = during(Phase::Setup, || config::configure(&json.to_string()));
+    plugin.map(|plugin| Configured { plugin }).map_err(|error| error.to_string())
+}
+
+/// Runs something as if in `configure`, e.g. declaring an instrument on its own.
+pub fn in_configure<R>(setup: impl FnOnce() -> R) -> R {
+    during(Phase::Setup, setup)
+}
+
+/// A configured plugin. Its hooks are called under the rules of their phase, and a hook that fails changes nothing; the
+/// plugin itself is reached by dereferencing.
+#[derive(Debug)]
+pub struct Configured<P> {
+    plugin: P,
+}
+
+impl<P> Deref for Configured<P> {
+    type Target = P;
+
+    fn deref(&self) -> &P {
+        &self.plugin
+    }
+}
+
+impl<P> DerefMut for Configured<P> {
+    fn deref_mut(&mut self) -> &mut P {
+        &mut self.plugin
+    }
+}
+
+impl<P: Authorizer> Configured<P> {
+    /// Calls the hook. On `Allow` the request has the identity afterwards.
+    pub fn authorize(&self, request: &mut Request<'_>) -> Result<Decision, AuthError> {
+        let decision = keep_if_ok(request, |request| during(Phase::Authorize, || self.plugin.authorize(request)))?;
+        if let Decision::Allow(identity) = &decision {
+            request.fake().set_identity(identity.fake().facts());
+        }
+        Ok(decision)
+    }
+}
+
+impl<P: RequestFilter> Configured<P> {
+    /// Calls the hook.
+    pub fn on_request(&self, request: &mut Request<'_>) -> Result<Flow, Error> {
+        keep_if_ok(request, |request| during(Phase::Request, || self.plugin.on_request(request)))
+    }
+}
+
+impl<P: Router> Configured<P> {
+    /// Calls the hook.
+    pub fn on_endpoints(&mut self, version: u64, endpoints: Vec<Endpoint>) -> Result<(), Error> {
+        during(Phase::Setup, || self.plugin.on_endpoints(version, endpoints))
+    }
+
+    /// Calls the hook.
+    pub fn route(&self, request: &Request<'_>, attempt: &Attempt<'_>) -> Result<EndpointId, RouteError> {
+        during(Phase::Other, || self.plugin.route(request, attempt))
+    }
+}
+
+impl<P: Forwarder> Configured<P> {
+    /// Calls the hook.
+    pub fn forward(&self, request: &Request<'_>, endpoint: EndpointId, plan: &mut Plan<'_>) -> Result<(), ForwardError> {
+        let before = plan.fake().planned();
+        let result = during(Phase::Other, || self.plugin.forward(request, endpoint, plan));
+        if result.is_err() {
+            plan.fake().restore(before);
+        }
+        result
+    }
+}
+
+impl<P: ResponseFilter> Configured<P> {
+    /// Calls the hook.
+    pub fn on_response(&self, request: &Request<'_>, response: &mut Response<'_>) -> Result<Flow, Error> {
+        let before = response.fake().save();
+        let result = during(Phase::Response, || self.plugin.on_response(request, response));
+        if result.is_err() {
+            response.fake().restore(before);
+        }
+        result
+    }
+}
+
+impl<P: Observer> Configured<P> {
+    /// Calls the hook.
+    pub fn on_complete(&self, records: &[ExchangeRecord]) -> Result<(), Error> {
+        during(Phase::Other, || self.plugin.on_complete(records))
+    }
+}
+
+/// Runs a hook and takes its changes back when it fails.
+fn keep_if_ok<R, E>(request: &mut Request<'_>, hook: impl FnOnce(&mut Request<'_>) -> Result<R, E>) -> Result<R, E> {
+    let before = request.fake().save();
+    let result = hook(request);
+    if result.is_err() {
+        request.fake().restore(before);
+    }
+    result
+}

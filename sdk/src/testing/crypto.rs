@@ -1,0 +1,124 @@
+//! Cryptography of the double: the same library as the gateway's, so signatures are checked for real.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::signature::{self, RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm};
+use ring::{digest as ring_digest, hmac as ring_hmac};
+use serde_json::Value as Json;
+
+use crate::bindings::imports::plugway::gateway::crypto::{CryptoError, DigestAlgorithm};
+
+/// The gateway's limit on input, bytes.
+const MAX_INPUT: usize = 1 << 20;
+
+fn bounded(data: &[u8]) -> Result<(), CryptoError> {
+    if data.len() > MAX_INPUT { Err(CryptoError::TooLarge) } else { Ok(()) }
+}
+
+pub(crate) fn digest(algorithm: DigestAlgorithm, data: &[u8]) -> Result<Vec<u8>, CryptoError> {
+    bounded(data)?;
+    let algorithm = match algorithm {
+        DigestAlgorithm::Sha256 => &ring_digest::SHA256,
+        DigestAlgorithm::Sha384 => &ring_digest::SHA384,
+        DigestAlgorithm::Sha512 => &ring_digest::SHA512,
+    };
+    Ok(ring_digest::digest(algorithm, data).as_ref().to_vec())
+}
+
+pub(crate) fn hmac(algorithm: DigestAlgorithm, key: &[u8], data: &[u8]) -> Result<Vec<u8>, CryptoError> {
+    bounded(data)?;
+    let algorithm = match algorithm {
+        DigestAlgorithm::Sha256 => ring_hmac::HMAC_SHA256,
+        DigestAlgorithm::Sha384 => ring_hmac::HMAC_SHA384,
+        DigestAlgorithm::Sha512 => ring_hmac::HMAC_SHA512,
+    };
+    Ok(ring_hmac::sign(&ring_hmac::Key::new(algorithm, key), data).as_ref().to_vec())
+}
+
+pub(crate) fn equal(left: &[u8], right: &[u8]) -> bool {
+    left.len() == right.len() && left.iter().zip(right).fold(0, |differ, (left, right)| differ | (left ^ right)) == 0
+}
+
+/// What stands in for the gateway's key. Its methods have the shape of the generated ones.
+#[derive(Debug)]
+pub(crate) enum PublicKey {
+    Rsa { modulus: Vec<u8>, exponent: Vec<u8> },
+    P256(Vec<u8>),
+    P384(Vec<u8>),
+    Ed25519(Vec<u8>),
+}
+
+impl PublicKey {
+    pub(crate) fn from_jwk(jwk: &str) -> Result<Self, CryptoError> {
+        let jwk: Json = serde_json::from_str(jwk).map_err(|error| invalid(&error.to_string()))?;
+        let text = |member: &str| jwk.get(member).and_then(Json::as_str);
+        let bytes = |member: &str| {
+            let text = text(member).ok_or_else(|| invalid(&format!("`{member}` is missing")))?;
+            URL_SAFE_NO_PAD.decode(text).map_err(|_| invalid(&format!("`{member}` is not base64url")))
+        };
+        let point = |size: usize| {
+            let (x, y) = (bytes("x")?, bytes("y")?);
+            if x.len() != size || y.len() != size {
+                return Err(invalid("the point has the wrong length"));
+            }
+            Ok([&[4][..], &x, &y].concat())
+        };
+        match (text("kty"), text("crv")) {
+            (Some("RSA"), _) => {
+                let (modulus, exponent) = (bytes("n")?, bytes("e")?);
+                if !(256..=1024).contains(&modulus.len()) {
+                    return Err(invalid("an RSA key has 2048 to 8192 bits"));
+                }
+                Ok(Self::Rsa { modulus, exponent })
+            }
+            (Some("EC"), Some("P-256")) => Ok(Self::P256(point(32)?)),
+            (Some("EC"), Some("P-384")) => Ok(Self::P384(point(48)?)),
+            (Some("OKP"), Some("Ed25519")) => match bytes("x")? {
+                key if key.len() == 32 => Ok(Self::Ed25519(key)),
+                _ => Err(invalid("an Ed25519 key has 32 bytes")),
+            },
+            (Some("oct"), _) => Err(invalid("a symmetric key is no public key")),
+            _ => Err(CryptoError::Unsupported),
+        }
+    }
+
+    pub(crate) fn verify(&self, algorithm: &str, message: &[u8], signature: &[u8]) -> Result<(), CryptoError> {
+        bounded(message)?;
+        let verified = match (self, family(algorithm).ok_or(CryptoError::Unsupported)?) {
+            (Self::Rsa { modulus, exponent }, Family::Rsa(parameters)) => {
+                RsaPublicKeyComponents { n: modulus, e: exponent }.verify(parameters, message, signature)
+            }
+            (Self::P256(key), Family::P256(algorithm))
+            | (Self::P384(key), Family::P384(algorithm))
+            | (Self::Ed25519(key), Family::Ed25519(algorithm)) => UnparsedPublicKey::new(algorithm, key).verify(message, signature),
+            _ => return Err(invalid("the algorithm belongs to another kind of key")),
+        };
+        verified.map_err(|_| CryptoError::Mismatch)
+    }
+}
+
+enum Family {
+    Rsa(&'static RsaParameters),
+    P256(&'static dyn VerificationAlgorithm),
+    P384(&'static dyn VerificationAlgorithm),
+    Ed25519(&'static dyn VerificationAlgorithm),
+}
+
+fn family(algorithm: &str) -> Option<Family> {
+    Some(match algorithm {
+        "RS256" => Family::Rsa(&signature::RSA_PKCS1_2048_8192_SHA256),
+        "RS384" => Family::Rsa(&signature::RSA_PKCS1_2048_8192_SHA384),
+        "RS512" => Family::Rsa(&signature::RSA_PKCS1_2048_8192_SHA512),
+        "PS256" => Family::Rsa(&signature::RSA_PSS_2048_8192_SHA256),
+        "PS384" => Family::Rsa(&signature::RSA_PSS_2048_8192_SHA384),
+        "PS512" => Family::Rsa(&signature::RSA_PSS_2048_8192_SHA512),
+        "ES256" => Family::P256(&signature::ECDSA_P256_SHA256_FIXED),
+        "ES384" => Family::P384(&signature::ECDSA_P384_SHA384_FIXED),
+        "EdDSA" => Family::Ed25519(&signature::ED25519),
+        _ => return None,
+    })
+}
+
+fn invalid(why: &str) -> CryptoError {
+    CryptoError::InvalidKey(why.to_owned())
+}

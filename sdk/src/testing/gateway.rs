@@ -1,0 +1,13 @@
+//! The double in the shape of the generated imports: what `sys` is natively.
+
+pub(crate) use super::capabilities::{clock, endpoints, log, random};
+pub(crate) use super::{crypto, metrics};
+
+pub(crate) mod types {
+    pub(crate) use super::super::identity::FakeIdentity as Identity;
+}
+
+pub(crate) type RequestHandle<'a> = super::handle::Handle<'a, super::FakeRequest>;
+pub(crate) type ResponseHandle<'a> = super::handle::Handle<'a, super::FakeResponse>;
+pub(crate) type AttemptHandle<'a> = super::handle::Handle<'a, super::attempt::FakeAttempt>;
+pub(crate) type PlanHandle<'a> = super::handle::Handle<'a, super::FakePlan>;

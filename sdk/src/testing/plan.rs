@@ -1,0 +1,241 @@
+//! Forward plans of the double.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use super::handle::Handle;
+use super::rules;
+use crate::bindings::imports::plugway::gateway::forwarding::{PlanError, Protocol};
+use crate::bindings::imports::plugway::gateway::types::ChangeError;
+use crate::header::{Header, HeaderName};
+
+/// Builds a plan: the upstream's own settings, which a forwarder can tighten but not weaken.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    tls_profiles: Vec<String>,
+    server_names: Vec<String>,
+    planned: Planned,
+}
+
+/// A plan as it stands: the upstream's own settings where the forwarder left them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Planned {
+    /// `http` or `https`.
+    pub scheme: String,
+    /// The TLS profile chosen.
+    pub tls_profile: Option<String>,
+    /// The server name chosen.
+    pub server_name: Option<String>,
+    /// The protocol chosen.
+    pub protocol: Option<Protocol>,
+    /// Time for connecting.
+    pub connect_timeout: Duration,
+    /// Time until the response head.
+    pub response_timeout: Duration,
+    /// Attempts in all.
+    pub max_attempts: u32,
+    /// The path to send.
+    pub path: String,
+    /// The authority to send.
+    pub host: String,
+    /// Headers to set, in order.
+    pub set_headers: Vec<Header>,
+    /// Headers to remove, in order.
+    pub removed_headers: Vec<String>,
+}
+
+impl Plan {
+    /// A plan for an endpoint with this scheme, `http` or `https`: path `/`, the host `gateway.example`, timeouts of 5 s
+    /// and 60 s, two attempts.
+    pub fn new(scheme: &str) -> Self {
+        Self {
+            tls_profiles: Vec::new(),
+            server_names: Vec::new(),
+            planned: Planned {
+                scheme: scheme.to_owned(),
+                tls_profile: None,
+                server_name: None,
+                protocol: None,
+                connect_timeout: Duration::from_secs(5),
+                response_timeout: Duration::from_secs(60),
+                max_attempts: 2,
+                path: "/".to_owned(),
+                host: "gateway.example".to_owned(),
+                set_headers: Vec::new(),
+                removed_headers: Vec::new(),
+            },
+        }
+    }
+
+    /// Allows a TLS profile by name.
+    #[must_use]
+    pub fn tls_profile(mut self, name: &str) -> Self {
+        self.tls_profiles.push(name.to_owned());
+        self
+    }
+
+    /// Allows a server name.
+    #[must_use]
+    pub fn server_name(mut self, name: &str) -> Self {
+        self.server_names.push(name.to_owned());
+        self
+    }
+
+    /// Sets the upstream's own timeouts: connecting, and until the response head.
+    #[must_use]
+    pub fn timeouts(mut self, connect: Duration, response: Duration) -> Self {
+        self.planned.connect_timeout = connect;
+        self.planned.response_timeout = response;
+        self
+    }
+
+    /// Sets the upstream's own number of attempts.
+    #[must_use]
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.planned.max_attempts = attempts;
+        self
+    }
+
+    /// Sets the path that would be sent.
+    #[must_use]
+    pub fn path(mut self, path: &str) -> Self {
+        self.planned.path = path.to_owned();
+        self
+    }
+
+    /// Sets the authority that would be sent.
+    #[must_use]
+    pub fn host(mut self, host: &str) -> Self {
+        self.planned.host = host.to_owned();
+        self
+    }
+
+    /// The plan as a hook gets it.
+    pub fn build(self) -> crate::Plan<'static> {
+        let own = self.planned.clone();
+        crate::Plan::new(Handle::new(FakePlan {
+            tls_profiles: self.tls_profiles,
+            server_names: self.server_names,
+            own,
+            planned: RefCell::new(self.planned),
+        }))
+    }
+}
+
+/// What stands in for the gateway's plan. Its methods have the shape of the generated ones.
+#[derive(Debug)]
+pub(crate) struct FakePlan {
+    tls_profiles: Vec<String>,
+    server_names: Vec<String>,
+    own: Planned,
+    planned: RefCell<Planned>,
+}
+
+type Made = Result<(), PlanError>;
+
+impl FakePlan {
+    pub(crate) fn planned(&self) -> Planned {
+        self.planned.borrow().clone()
+    }
+
+    pub(crate) fn restore(&self, planned: Planned) {
+        self.planned.replace(planned);
+    }
+
+    pub(crate) fn scheme(&self) -> String {
+        self.planned.borrow().scheme.clone()
+    }
+
+    pub(crate) fn set_scheme(&self, scheme: &str) -> Made {
+        match scheme {
+            "http" if self.own.scheme == "https" => return Err(PlanError::Weaker),
+            "http" | "https" => self.planned.borrow_mut().scheme = scheme.to_owned(),
+            _ => return Err(PlanError::Invalid("the scheme is neither http nor https".to_owned())),
+        }
+        Ok(())
+    }
+
+    pub(crate) fn set_tls_profile(&self, name: &str) -> Made {
+        self.planned.borrow_mut().tls_profile = Some(one_of(&self.tls_profiles, name)?);
+        Ok(())
+    }
+
+    pub(crate) fn set_server_name(&self, name: &str) -> Made {
+        self.planned.borrow_mut().server_name = Some(one_of(&self.server_names, name)?);
+        Ok(())
+    }
+
+    pub(crate) fn set_protocol(&self, protocol: Protocol) -> Made {
+        self.planned.borrow_mut().protocol = Some(protocol);
+        Ok(())
+    }
+
+    pub(crate) fn set_connect_timeout_ms(&self, milliseconds: u32) -> Made {
+        self.planned.borrow_mut().connect_timeout = shorter(milliseconds, self.own.connect_timeout)?;
+        Ok(())
+    }
+
+    pub(crate) fn set_response_timeout_ms(&self, milliseconds: u32) -> Made {
+        self.planned.borrow_mut().response_timeout = shorter(milliseconds, self.own.response_timeout)?;
+        Ok(())
+    }
+
+    pub(crate) fn set_max_attempts(&self, attempts: u32) -> Made {
+        match attempts {
+            0 => Err(PlanError::Invalid("there is always one attempt".to_owned())),
+            _ if attempts > self.own.max_attempts => Err(PlanError::Weaker),
+            _ => {
+                self.planned.borrow_mut().max_attempts = attempts;
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn path(&self) -> String {
+        self.planned.borrow().path.clone()
+    }
+
+    pub(crate) fn set_path(&self, path: &str) -> Made {
+        if !rules::is_normal_path(path) {
+            return Err(PlanError::Invalid("the path is not in normal form".to_owned()));
+        }
+        self.planned.borrow_mut().path = path.to_owned();
+        Ok(())
+    }
+
+    pub(crate) fn host(&self) -> String {
+        self.planned.borrow().host.clone()
+    }
+
+    pub(crate) fn set_host(&self, host: &str) -> Made {
+        if host.is_empty() || !host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte)) {
+            return Err(PlanError::Invalid("not an authority".to_owned()));
+        }
+        self.planned.borrow_mut().host = host.to_owned();
+        Ok(())
+    }
+
+    pub(crate) fn set_header(&self, name: HeaderName<'_>, value: &[u8]) -> Result<(), ChangeError> {
+        let name = rules::header_line(name.as_str(), value, rules::reserved_in_request)?;
+        self.planned.borrow_mut().set_headers.push(Header { name, value: value.to_vec() });
+        Ok(())
+    }
+
+    pub(crate) fn remove_header(&self, name: HeaderName<'_>) -> Result<(), ChangeError> {
+        let name = rules::header_name(name.as_str(), rules::reserved_in_request)?;
+        self.planned.borrow_mut().removed_headers.push(name);
+        Ok(())
+    }
+}
+
+fn one_of(allowed: &[String], name: &str) -> Result<String, PlanError> {
+    allowed.iter().find(|allowed| *allowed == name).cloned().ok_or(PlanError::NotAllowed)
+}
+
+fn shorter(milliseconds: u32, own: Duration) -> Result<Duration, PlanError> {
+    let wanted = Duration::from_millis(milliseconds.into());
+    if wanted.is_zero() {
+        return Err(PlanError::Invalid("a timeout of nothing".to_owned()));
+    }
+    if wanted > own { Err(PlanError::Weaker) } else { Ok(wanted) }
+}

@@ -1,0 +1,29 @@
+//! Picks the first available endpoint that was not tried yet, unless told otherwise.
+
+use plugway_sdk::{Attempt, Endpoint, EndpointId, Error, Request, RouteError, Router, endpoints};
+
+use crate::mode::Mode;
+use crate::{Guest, Hook, behaviour};
+
+impl Router for Guest {
+    fn on_endpoints(&mut self, _: u64, endpoints: Vec<Endpoint>) -> Result<(), Error> {
+        self.endpoints = endpoints;
+        Ok(())
+    }
+
+    fn route(&self, request: &Request, attempt: &Attempt) -> Result<EndpointId, RouteError> {
+        let mode = self.mode(Hook::Router, request);
+        self.misbehave(mode)?;
+        match mode {
+            Mode::StaleEndpoint => return Ok(EndpointId::MAX),
+            Mode::Unavailable => return Err(RouteError::NoEndpoint),
+            Mode::AttributeBytes(bytes) => {
+                behaviour::outcome(&request.set_attribute("large", "a".repeat(bytes)));
+            }
+            _ => {}
+        }
+        let tried = attempt.tried();
+        let mut candidates = self.endpoints.iter().map(|endpoint| endpoint.id).filter(|id| !tried.contains(id));
+        candidates.find(|id| endpoints::available(*id)).ok_or(RouteError::NoEndpoint)
+    }
+}
