@@ -1,4 +1,93 @@
-//! Configuration: the file as written (`schema`), checked and resolved (`compile`) into the `model`, with every problem
+//! Configuration: the file as written ([`schema`]), checked and resolved ([`compile`]) into the [`model`], with every problem
 //! reported at once.
+//!
+//! A file goes through four steps. [`document`] reads TOML into a tree and remembers where everything stands. [`structure`]
+//! holds the tree against the schema and cuts out what does not fit. serde makes [`schema`] types of the rest, and
+//! [`compile`] checks what the schema cannot say: names, addresses, patterns. No step hides what a later one would find,
+//! save that text which is no TOML is not looked into.
 
+mod compile;
+pub mod defaults;
+mod document;
+mod editor;
 pub mod model;
+mod problems;
+mod schema;
+mod structure;
+mod suggest;
+mod units;
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use self::compile::Compiler;
+pub use self::editor::json_schema;
+use self::model::{Config, Position};
+pub use self::problems::{Problem, Problems};
+
+/// A commented configuration to start from: what `plugway init` writes.
+pub const INIT: &str = include_str!("../../examples/quickstart/plugway.toml");
+
+/// A configuration that can be used.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// What is not wrong, but hardly meant.
+    pub warnings: Vec<Problem>,
+}
+
+/// Reads a configuration file.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn load(file: &Path) -> Result<Loaded, Problems> {
+    let text = std::fs::read(file).map_err(|error| format!("this file cannot be read: {error}")).and_then(|bytes| {
+        // What stands before the first wrong byte tells where it is.
+        String::from_utf8(bytes).map_err(|error| format!("byte {} of this file is no UTF-8", error.utf8_error().valid_up_to()))
+    });
+    match text {
+        Ok(text) => parse(&text, file),
+        Err(message) => {
+            let mut problems = Problems::new(file);
+            problems.push(Problem::error(Position { line: 1, column: 1 }, "", message));
+            Err(problems)
+        }
+    }
+}
+
+/// Reads a configuration from its text. Relative paths in it are relative to the folder of `file`, which itself is not read.
+/// Files that plugin tables name as `{ file = "PATH" }` are.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn parse(text: &str, file: &Path) -> Result<Loaded, Problems> {
+    let mut problems = Problems::new(file);
+    let (tree, places) = match document::read(text) {
+        Ok(read) => read,
+        Err(found) => {
+            found.into_iter().for_each(|problem| problems.push(problem));
+            return Err(problems);
+        }
+    };
+    let declared = compile::Declared::of(&tree);
+    let mut tree = Value::Object(tree);
+    structure::check(&mut tree, editor::schema(), &places).into_iter().for_each(|problem| problems.push(problem));
+    let raw: schema::File = match serde_json::from_value(tree) {
+        Ok(raw) => raw,
+        // Only if the schema took what the types do not.
+        Err(error) => {
+            problems.push(Problem::error(Position { line: 1, column: 1 }, "", error.to_string()));
+            return Err(problems);
+        }
+    };
+    let mut compiler = Compiler::new(file, &places, declared);
+    let config = compiler.file(raw);
+    let (errors, warnings) = compiler.finish();
+    errors.into_iter().for_each(|problem| problems.push(problem));
+    if problems.is_empty() { Ok(Loaded { config, warnings }) } else { Err(problems) }
+}
+
+#[cfg(test)]
+mod tests;

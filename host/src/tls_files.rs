@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 ///
 /// # Errors
 /// The file cannot be read, is no PEM, or holds no certificate.
-pub fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFileError> {
+pub(crate) fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFileError> {
     let bytes = read(file)?;
     let certificates = CertificateDer::pem_slice_iter(&bytes)
         .collect::<Result<Vec<_>, _>>()
@@ -27,7 +27,7 @@ pub fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Tl
 ///
 /// # Errors
 /// The file cannot be read, is no PEM, holds no key, or an encrypted one.
-pub fn read_private_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsFileError> {
+pub(crate) fn read_private_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsFileError> {
     let bytes = read(file)?;
     // Both encrypted forms, PKCS#8 and the older PEM header, before the parser meets what it cannot read.
     if contains(&bytes, b"ENCRYPTED PRIVATE KEY-----") || contains(&bytes, b"Proc-Type: 4,ENCRYPTED") {

@@ -66,7 +66,7 @@ pub struct Upstream {
     /// What all its endpoints together have learned.
     pub state: Arc<UpstreamState>,
     by_id: IdMap<usize>,
-    /// `None` where no endpoint uses TLS.
+    /// `None` where nothing is said of TLS.
     default_profile: Option<Arc<Profile>>,
     profiles: Vec<Arc<Profile>>,
     server_names: Vec<(String, Arc<ServerName<'static>>)>,
@@ -89,6 +89,11 @@ impl Upstream {
     /// The endpoint with that id; `None` for an id of another upstream or of an endpoint that has left.
     pub fn find(&self, id: EndpointId) -> Option<&Arc<Endpoint>> {
         self.endpoints.get(*self.by_id.get(&id)?)
+    }
+
+    /// Whether anything says how to verify its endpoints: it has TLS endpoints, or TLS settings of its own.
+    pub fn has_tls(&self) -> bool {
+        self.default_profile.is_some()
     }
 
     /// The TLS profile of that name (`[upstreams.NAME.tls_profiles.PROFILE]`), by index.

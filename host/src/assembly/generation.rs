@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::{Assembled, AssembledPlugin, Workshop};
 use crate::capability::log::PluginLog;
+use crate::capability::metrics::PluginMetrics;
 use crate::config::model::Config;
 use crate::config::{Problem, Problems};
 use crate::pipeline::Plugins;
-use crate::plugin::{SetupError, Slot, Surroundings};
+use crate::plugin::{FailureKind, Hook, SetupError, Slot, Surroundings};
 use crate::proxy::{Batch, Generation};
 use crate::upstream::RoundRobin;
 
@@ -19,7 +20,7 @@ pub struct Observers {
 }
 
 /// The control side's place among the threads that have instances.
-pub const CONTROL: usize = usize::MAX;
+const CONTROL: usize = usize::MAX;
 
 impl Workshop {
     /// One worker's share of a snapshot.
@@ -35,6 +36,7 @@ impl Workshop {
             plugins,
             cells: snapshot.routes.iter().map(|route| facts(&route.facts)).collect(),
             unrouted: facts(&snapshot.unrouted),
+            upstreams: snapshot.routes.iter().map(|route| cells.upstream(&route.upstream.name)).collect(),
             native: snapshot.routes.iter().map(|_| RoundRobin::default()).collect(),
             snapshot,
         })
@@ -67,10 +69,10 @@ impl Workshop {
             name: Arc::clone(&recipe.name),
             budget: Arc::clone(&recipe.budget),
             log: PluginLog::new(Arc::clone(&recipe.name), recipe.budget.log_lines_per_second),
-            metrics: self.telemetry.plugin_metrics(&recipe.name, thread, recipe.budget.max_series),
+            metrics: PluginMetrics::new(self.telemetry.instruments(), &recipe.name, thread, recipe.budget.max_series),
             endpoints: Arc::clone(&recipe.endpoints),
         };
-        Slot::new(Arc::clone(recipe), surroundings, self.telemetry.plugin(&recipe.name, thread))
+        Slot::new(Arc::clone(recipe), surroundings, self.telemetry.plugin(&recipe.name, thread, &Hook::NAMES, &FailureKind::NAMES))
     }
 }
 

@@ -103,7 +103,7 @@ impl Running {
                 order = orders.recv() => match order {
                     Some(Order::Drain(done)) => {
                         self.drain().await;
-                        drop(done.send(()));
+                        let _ = done.send(());
                         return;
                     }
                     None => {

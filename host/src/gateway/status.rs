@@ -108,7 +108,7 @@ impl Administered for Status {
             "routes": self.routes(),
             "plugins": self.plugins(),
             "upstreams": self.upstreams(),
-            "workers": (0..self.workers).map(|index| self.telemetry.worker(index).status(index)).collect::<Vec<_>>(),
+            "workers": (0..self.workers).map(|index| self.telemetry.worker(index).status()).collect::<Vec<_>>(),
         })
     }
 }

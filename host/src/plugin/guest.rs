@@ -1,5 +1,7 @@
 //! What a store holds for its guest: the exchange while a hook runs, budgets, and the capabilities' state.
 
+#![allow(unreachable_pub, reason = "the generated bindings re-export the handles")]
+
 use std::sync::Arc;
 
 use super::budget::{CpuMeter, MemoryLimiter};

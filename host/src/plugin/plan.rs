@@ -76,7 +76,10 @@ impl PlanDraft {
     /// Asks for TLS, or for what is there already.
     pub fn set_scheme(&mut self, scheme: &str) -> Planned {
         match scheme {
-            "https" => self.edits.force_tls = !self.endpoint.tls,
+            "https" if self.endpoint.tls => {}
+            // How the endpoint is to be verified must have been said by the operator.
+            "https" if self.upstream.has_tls() || self.edits.tls_profile.is_some() => self.edits.force_tls = true,
+            "https" => return Err(PlanError::NotAllowed),
             "http" if self.endpoint.tls => return Err(PlanError::Weaker),
             "http" => self.edits.force_tls = false,
             _ => return Err(PlanError::Invalid("the scheme is neither http nor https")),

@@ -11,7 +11,7 @@ use crate::config::model::Grants;
 /// The contract's package, without its version.
 const PACKAGE: &str = "plugway:gateway/";
 /// The versions this gateway links.
-pub const VERSIONS: &[&str] = &["0.1.0"];
+pub(super) const VERSIONS: &[&str] = &["0.1.0"];
 /// Interfaces every plugin may import.
 const ALWAYS: &[&str] = &["types", "routing", "forwarding", "log", "clock", "random", "metrics", "endpoints"];
 
@@ -71,17 +71,12 @@ impl Hook {
     pub const ALL: [Self; 7] =
         [Self::Lifecycle, Self::Authorizer, Self::RequestFilter, Self::Router, Self::Forwarder, Self::ResponseFilter, Self::Observer];
 
+    /// Their interfaces' names, in the same order: `hook as usize` finds a hook's.
+    pub const NAMES: [&'static str; 7] = ["lifecycle", "authorizer", "request-filter", "router", "forwarder", "response-filter", "observer"];
+
     /// Its interface's name.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Lifecycle => "lifecycle",
-            Self::Authorizer => "authorizer",
-            Self::RequestFilter => "request-filter",
-            Self::Router => "router",
-            Self::Forwarder => "forwarder",
-            Self::ResponseFilter => "response-filter",
-            Self::Observer => "observer",
-        }
+        Self::NAMES.get(self as usize).copied().unwrap_or_default()
     }
 }
 

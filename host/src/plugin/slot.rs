@@ -46,7 +46,7 @@ impl Slot {
     /// When the instance cannot be made ready; see [`SetupError`].
     pub fn new(recipe: Arc<Recipe>, surroundings: Surroundings, cells: Arc<PluginCells>) -> Result<Self, SetupError> {
         let instance = recipe.instantiate(&surroundings)?;
-        cells.instance_started(instance.memory());
+        cells.instance_started();
         Ok(Self { recipe, surroundings, cells, state: State::Ready(instance) })
     }
 
@@ -70,7 +70,7 @@ impl Slot {
         call: impl FnOnce(&Hooks, &mut Store<Guest>) -> wasmtime::Result<A>,
         check: impl FnOnce(A, &mut Store<Guest>) -> Result<R, Failure>,
     ) -> Called<R> {
-        self.cells.called(hook);
+        self.cells.called(hook as usize);
         let instance = match self.ready() {
             Ok(instance) => instance,
             Err(failure) => {
@@ -97,11 +97,11 @@ impl Slot {
 
     /// Calls a hook off the request's path.
     pub(super) fn call_aside<R>(&mut self, hook: Hook, call: impl FnOnce(&Hooks, &mut Store<Guest>) -> wasmtime::Result<R>) -> Result<R, Failure> {
-        self.cells.called(hook);
+        self.cells.called(hook as usize);
         let called = self.ready()?.call(call);
         if let Err(failure) = &called {
             tracing::warn!(plugin = %self.recipe.name, hook = hook.as_str(), kind = failure.kind.as_str(), error = %failure, "A plugin failed");
-            self.cells.failed(hook, failure.kind);
+            self.cells.failed(hook as usize, failure.kind as usize);
             self.replace(failure);
         }
         called
@@ -132,7 +132,7 @@ impl Slot {
             error = %failure,
             "A plugin failed"
         );
-        self.cells.failed(hook, failure.kind);
+        self.cells.failed(hook as usize, failure.kind as usize);
         if !failure.leaves_instance_whole() {
             self.replace(failure);
         }
@@ -148,7 +148,7 @@ impl Slot {
         self.state = State::Broken { failure: why.clone(), retry_at: Instant::now() + RETRY };
         match self.recipe.instantiate(&self.surroundings) {
             Ok(instance) => {
-                self.cells.instance_started(instance.memory());
+                self.cells.instance_started();
                 self.state = State::Ready(instance);
             }
             Err(SetupError { failure, .. }) => {

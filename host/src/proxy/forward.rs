@@ -116,14 +116,14 @@ impl Forward<'_> {
             Ok(response) => {
                 exchange.attempts.upstream_time = Some(sent.elapsed());
                 let status = response.status().as_u16();
-                self.worker.cells.upstream_attempt(&upstream.name, None);
+                self.count(None);
                 exchange.attempts.last = Some(Outcome { endpoint: endpoint.id, status: Some(status), fault: None });
                 let reply = Reply::upstream(response, endpoint.id, upstream.stream_timeout);
                 ending.answered_by(endpoint);
                 (exchange, Attempt::Answered(reply))
             }
             Err(error) => {
-                self.worker.cells.upstream_attempt(&upstream.name, Some(error.fault));
+                self.count(Some(error.fault));
                 tracing::debug!(upstream = %upstream.name, endpoint = %endpoint.url, fault = error.fault.code(), cause = error.source.as_ref().map(tracing::field::display), "An attempt failed");
                 // Unused, it comes back; used up, only a request without a body can be made again, and only where doing it
                 // twice is the same as once (RFC 9110, section 9.2.2).
@@ -134,9 +134,16 @@ impl Forward<'_> {
     }
 
     /// The upstream's own settings with what the forwarder wants different.
+    fn count(&self, fault: Option<Fault>) {
+        if let Some(cells) = self.generation.upstreams.get(self.number) {
+            cells.attempt(fault);
+        }
+    }
+
     fn plan(&self, endpoint: &Arc<Endpoint>, edits: Option<&PlanEdits>) -> Result<Plan, Fault> {
         let mut plan = Plan::default_for(&self.route.upstream, endpoint);
         let Some(edits) = edits else { return Ok(plan) };
+        plan.force_tls = edits.force_tls;
         plan.tls = edits.tls_profile;
         if let Some(name) = &edits.server_name {
             // Only names the upstream lists get this far, and those were parsed when it was assembled.

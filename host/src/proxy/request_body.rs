@@ -35,12 +35,11 @@ struct Stream {
 pub(super) struct Progress {
     bytes: Cell<u64>,
     fault: Cell<Option<Fault>>,
-    started: Cell<bool>,
 }
 
 /// Why a body broke off. What the client is told comes from the fault.
 #[derive(Debug)]
-pub(super) struct BodyFailed(pub(super) Fault);
+pub struct BodyFailed(pub(super) Fault);
 
 /// The longest pause allowed between two parts. The timer is made only when there is a pause at all.
 #[derive(Debug)]
@@ -77,7 +76,6 @@ impl Body for RequestBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFailed>>> {
         let Some(stream) = &mut self.stream else { return Poll::Ready(None) };
-        stream.progress.started.set(true);
         match Pin::new(&mut stream.incoming).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => {
                 stream.pause.ended();
@@ -122,11 +120,6 @@ impl Progress {
     /// Why it broke off, if it did: then the client is to blame and not the upstream.
     pub(super) fn fault(&self) -> Option<Fault> {
         self.fault.get()
-    }
-
-    /// Whether any of it was asked for: then it cannot be sent again.
-    pub(super) fn started(&self) -> bool {
-        self.started.get()
     }
 
     fn fail(&self, fault: Fault) -> BodyFailed {

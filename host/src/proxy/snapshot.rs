@@ -13,7 +13,7 @@ use crate::config::model::{Limits, Timeouts};
 use crate::exchange::RouteFacts;
 use crate::pipeline::{Chain, Plugins};
 use crate::route::Table;
-use crate::telemetry::{RouteCells, WorkerCells};
+use crate::telemetry::{RouteCells, UpstreamCells, WorkerCells};
 use crate::upstream::{Pool, RoundRobin, Upstream};
 
 /// Everything a configuration means for a request. Built by assembly, never changed.
@@ -59,6 +59,8 @@ pub struct Generation {
     pub plugins: Plugins,
     /// Counters by route, as the table numbers them.
     pub cells: Vec<Arc<RouteCells>>,
+    /// Counters of the upstream of each route.
+    pub upstreams: Vec<Arc<UpstreamCells>>,
     /// Counters of requests without a route.
     pub unrouted: Arc<RouteCells>,
     /// Native round robin by route.

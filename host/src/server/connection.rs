@@ -19,19 +19,21 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::framing::Scanner;
+use super::framing::{Limits, Scanner};
 use super::stream::{ClientStream, Seen};
 use super::sweep::{End, Sweep, Watched};
 use super::tls::ServerTls;
 use crate::exchange::{ConnectionFacts, TlsFacts};
 use crate::fault::Fault;
 use crate::proxy::{Connection, ResponseBody, Snapshot, Worker, handle};
+use crate::telemetry::ListenerCells;
 
 /// What every connection of one listener on one worker shares.
 #[derive(Debug)]
 pub(super) struct Context {
     pub(super) worker: Rc<Worker>,
     pub(super) listener: Arc<str>,
+    pub(super) cells: Arc<ListenerCells>,
     pub(super) tls: Option<Arc<ServerTls>>,
     pub(super) sweep: Rc<Sweep>,
 }
@@ -47,7 +49,7 @@ const CONNECTION_WINDOW: u32 = 1 << 20;
 
 /// Serves one connection to its end.
 pub(super) async fn serve(context: Rc<Context>, stream: TcpStream, peer: SocketAddr) {
-    let _open = context.worker.cells.connection_opened(&context.listener);
+    let _open = context.cells.opened();
     // Small answers must not wait for an acknowledgement of the one before.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY was refused");
@@ -61,15 +63,15 @@ pub(super) async fn serve(context: Rc<Context>, stream: TcpStream, peer: SocketA
             let timeout = context.worker.generation().snapshot.timeouts.handshake;
             match tokio::time::timeout(timeout, TlsAcceptor::from(tls.config()).accept(stream)).await {
                 Ok(Ok(stream)) => {
-                    context.worker.cells.handshake(true);
+                    context.cells.handshake(true);
                     encrypted(&context, tls, stream, peer).await;
                 }
                 Ok(Err(error)) => {
-                    context.worker.cells.handshake(false);
+                    context.cells.handshake(false);
                     tracing::debug!(%peer, %error, "A TLS handshake failed");
                 }
                 Err(_) => {
-                    context.worker.cells.handshake(false);
+                    context.cells.handshake(false);
                     tracing::debug!(%peer, "A TLS handshake took too long");
                 }
             }
@@ -107,7 +109,7 @@ async fn encrypted(context: &Context, tls: &Arc<ServerTls>, stream: TlsStream<Tc
 
 async fn http1<S: AsyncRead + AsyncWrite + Unpin + 'static>(context: &Context, stream: S, connection: Rc<Connection>) {
     let snapshot = Arc::clone(&context.worker.generation().snapshot);
-    let scanner = Scanner::new(super::framing::Limits { max_head_bytes: snapshot.limits.max_head_bytes, max_headers: snapshot.limits.max_headers });
+    let scanner = Scanner::new(Limits { head_bytes: snapshot.limits.max_head_bytes, headers: snapshot.limits.max_headers });
     let stream = ClientStream::new(stream, Rc::clone(&connection), Some(scanner), snapshot.timeouts.stream);
     let seen = stream.seen();
     let watched = context.sweep.watch(Rc::clone(&connection));
@@ -120,7 +122,7 @@ async fn http1<S: AsyncRead + AsyncWrite + Unpin + 'static>(context: &Context, s
         .max_buf_size(snapshot.limits.max_head_bytes.max(8192))
         .max_headers(snapshot.limits.max_headers);
     let served = Served::new(context, &connection, &snapshot, &watched);
-    let mut hyper = builder.serve_connection(TokioIo::new(stream), service_fn(|request| served.call(request)));
+    let mut hyper = builder.serve_connection(TokioIo::new(stream), service_fn(|request| Box::pin(served.call(request))));
 
     let mut end = pin!(watched.asked_to_end());
     let mut asked = None;

@@ -98,7 +98,8 @@ async fn run(start: Start, mut commands: mpsc::Receiver<Command>) {
                 continue;
             }
         };
-        let context = Context { worker: Rc::clone(&worker), listener: listener.name, tls: listener.tls, sweep: Rc::clone(&sweep) };
+        let cells = worker.cells.listener(&listener.name);
+        let context = Context { worker: Rc::clone(&worker), listener: listener.name, cells, tls: listener.tls, sweep: Rc::clone(&sweep) };
         tokio::task::spawn_local(accept(socket, Rc::new(context), stopped.clone()));
     }
     tokio::task::spawn_local(housekeeping(Rc::clone(&worker), Rc::clone(&sweep)));
@@ -108,11 +109,11 @@ async fn run(start: Start, mut commands: mpsc::Receiver<Command>) {
             Command::Serve(generation, done) => {
                 drop(worker.replace(*generation));
                 // The control side may have stopped waiting.
-                drop(done.send(()));
+                let _ = done.send(());
             }
             Command::Drain => {
                 worker.draining.set(true);
-                drop(stop.send(true));
+                let _ = stop.send(true);
                 sweep.drain(End::WhenIdle);
                 break;
             }
@@ -145,7 +146,7 @@ async fn housekeeping(worker: Rc<Worker>, sweep: Rc<Sweep>) {
         let now = Instant::now();
         let snapshot = Arc::clone(&worker.generation().snapshot);
         sweep.sweep(now, &snapshot.timeouts, &snapshot.limits);
-        worker.pool.reap(now);
+        worker.pool.reap(tokio::time::Instant::from_std(now));
         worker.records.flush();
         worker.cells.open_connections(sweep.open());
     }

@@ -47,7 +47,7 @@ pub(super) async fn connect(plan: &Plan) -> Result<Stream, ConnectError> {
 async fn open(plan: &Plan, deadline: Instant) -> Result<Stream, ConnectError> {
     let tcp = open_tcp(&plan.endpoint, deadline).await?;
     match plan.profile() {
-        None if plan.endpoint.tls => Err(fail(Fault::Internal, "an endpoint with TLS but no TLS profile")),
+        None if plan.uses_tls() => Err(fail(Fault::Internal, "an endpoint with TLS but no TLS profile")),
         None => Ok(Stream::Plain(tcp)),
         Some(profile) => open_tls(plan, profile, tcp).await,
     }

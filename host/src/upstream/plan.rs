@@ -15,8 +15,9 @@ pub struct Plan {
     pub upstream: Arc<Upstream>,
     /// One of its endpoints.
     pub endpoint: Arc<Endpoint>,
-    /// Index of a TLS profile ([`Upstream::profile`]); the upstream's own where `None`. Means nothing for an endpoint
-    /// without TLS: a plan cannot add or take TLS.
+    /// TLS to an endpoint configured without; the other way round there is nothing to say.
+    pub force_tls: bool,
+    /// Index of a TLS profile ([`Upstream::profile`]); the upstream's own where `None`. Means nothing without TLS.
     pub tls: Option<usize>,
     /// Name sent (SNI) and verified ([`Upstream::server_name`]); the profile's or the endpoint's own where `None`.
     pub server_name: Option<Arc<ServerName<'static>>>,
@@ -34,6 +35,7 @@ impl Plan {
         Self {
             upstream: Arc::clone(upstream),
             endpoint: Arc::clone(endpoint),
+            force_tls: false,
             tls: None,
             server_name: None,
             protocol: upstream.protocol,
@@ -44,9 +46,14 @@ impl Plan {
 }
 
 impl Plan {
-    /// The TLS profile it uses; `None` for an endpoint without TLS.
+    /// Whether this try is made over TLS.
+    pub(super) fn uses_tls(&self) -> bool {
+        self.endpoint.tls || self.force_tls
+    }
+
+    /// The TLS profile it uses; `None` without TLS.
     pub(super) fn profile(&self) -> Option<&Profile> {
-        if !self.endpoint.tls {
+        if !self.uses_tls() {
             return None;
         }
         match self.tls {

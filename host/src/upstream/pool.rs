@@ -132,7 +132,7 @@ where
                 Err(error) => return Err(SendError::unconnected(error, request)),
             };
             let endpoint = in_flight.endpoint();
-            if to_http2(&mut request, endpoint.tls, &endpoint.authority).is_none() {
+            if to_http2(&mut request, plan.uses_tls(), &endpoint.authority).is_none() {
                 return Err(SendError::unused(Fault::Internal, request));
             }
             let started = Instant::now();

@@ -56,7 +56,8 @@ impl Registry {
     pub fn assemble(&mut self, model: &model::Upstream) -> Result<Arc<Upstream>, UpstreamError> {
         let error = |setting: &str, problem: String| UpstreamError { upstream: model.name.clone(), setting: setting.to_owned(), problem };
         let uses_tls = model.endpoints.iter().any(|endpoint| endpoint.tls);
-        let default_profile = if uses_tls { Some(self.profile(&model.name, None, &model.tls)?) } else { None };
+        // Without TLS endpoints a profile is for forwarders that ask for TLS; the system's roots are not read for nothing.
+        let default_profile = if uses_tls || model.tls != TlsProfile::default() { Some(self.profile(&model.name, None, &model.tls)?) } else { None };
         let mut profiles = Vec::with_capacity(model.tls_profiles.len());
         for (name, profile) in &model.tls_profiles {
             profiles.push(self.profile(&model.name, Some(name), profile)?);
@@ -123,7 +124,7 @@ impl Registry {
         };
         let state = state.unwrap_or_else(|| Arc::new(EndpointState::new(Instant::now())));
         known.insert(url.clone(), (id, Arc::downgrade(&state)));
-        let server_name: Option<ServerName<'static>> = if model.tls { Some(parse_server_name(&model.host)?) } else { None };
+        let server_name: Option<ServerName<'static>> = if model.tls { Some(parse_server_name(&model.host)?) } else { parse_server_name(&model.host).ok() };
         Ok(Endpoint {
             id,
             authority: authority(model)?,

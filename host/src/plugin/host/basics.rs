@@ -78,6 +78,11 @@ impl From<DeclareError> for metrics::MetricError {
     }
 }
 
+/// Prometheus has no field for units; `1` is UCUM's for none.
+fn described(description: &str, unit: &str) -> String {
+    if unit.is_empty() || unit == "1" { description.to_owned() } else { format!("{description} ({unit})") }
+}
+
 impl metrics::Host for Guest {
     fn declare(
         &mut self,
@@ -96,7 +101,7 @@ impl metrics::Host for Guest {
             metrics::Kind::Histogram => Kind::Histogram,
             metrics::Kind::Gauge => Kind::Gauge,
         };
-        Ok(self.metrics.declare(kind, &name, &description, &unit, &labels, &bounds).map_err(Into::into))
+        Ok(self.metrics.declare(kind, &name, &described(&description, &unit), &labels, &bounds).map_err(Into::into))
     }
 
     fn record(&mut self, instrument: u32, amount: f64, labels: Vec<String>) -> Result<()> {

@@ -1,0 +1,139 @@
+//! `crypto`: digests, HMAC and the checking of signatures, done by ring. A symmetric secret can never be taken for a public
+//! key: there is no way to make one of it (RFC 8725, section 2.1).
+
+mod jwk;
+
+use ring::{digest as ring_digest, hmac as ring_hmac, signature};
+use subtle::ConstantTimeEq;
+
+/// Most input of one call, bytes: its time grows with what the guest passes.
+const MAX_INPUT: usize = 1 << 20;
+
+/// Why something could not be computed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CryptoError {
+    /// The key is not what the algorithm needs; the text says why.
+    InvalidKey(String),
+    /// The algorithm is not supported.
+    Unsupported,
+    /// The signature does not match.
+    Mismatch,
+    /// More than 1 MiB of input.
+    TooLarge,
+}
+
+/// Digest algorithms (FIPS 180-4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DigestAlgorithm {
+    /// SHA-256
+    Sha256,
+    /// SHA-384
+    Sha384,
+    /// SHA-512
+    Sha512,
+}
+
+/// A public key for checking signatures.
+#[derive(Debug, Clone)]
+pub struct PublicKey(Key);
+
+#[derive(Debug, Clone)]
+enum Key {
+    Rsa { n: Vec<u8>, e: Vec<u8> },
+    /// The point, uncompressed (SEC 1, section 2.3.3).
+    P256(Vec<u8>),
+    P384(Vec<u8>),
+    Ed25519(Vec<u8>),
+}
+
+/// A digest of the data.
+///
+/// # Errors
+/// [`CryptoError::TooLarge`]
+pub fn digest(algorithm: DigestAlgorithm, data: &[u8]) -> Result<Vec<u8>, CryptoError> {
+    bounded(data.len())?;
+    let algorithm = match algorithm {
+        DigestAlgorithm::Sha256 => &ring_digest::SHA256,
+        DigestAlgorithm::Sha384 => &ring_digest::SHA384,
+        DigestAlgorithm::Sha512 => &ring_digest::SHA512,
+    };
+    Ok(ring_digest::digest(algorithm, data).as_ref().to_vec())
+}
+
+/// HMAC (RFC 2104) of the data.
+///
+/// # Errors
+/// [`CryptoError::TooLarge`]
+pub fn hmac(algorithm: DigestAlgorithm, key: &[u8], data: &[u8]) -> Result<Vec<u8>, CryptoError> {
+    bounded(key.len().saturating_add(data.len()))?;
+    let algorithm = match algorithm {
+        DigestAlgorithm::Sha256 => ring_hmac::HMAC_SHA256,
+        DigestAlgorithm::Sha384 => ring_hmac::HMAC_SHA384,
+        DigestAlgorithm::Sha512 => ring_hmac::HMAC_SHA512,
+    };
+    Ok(ring_hmac::sign(&ring_hmac::Key::new(algorithm, key), data).as_ref().to_vec())
+}
+
+/// Compares without telling by its time where the first difference is. Lengths are no secret.
+pub fn equal(left: &[u8], right: &[u8]) -> bool {
+    left.ct_eq(right).into()
+}
+
+fn bounded(bytes: usize) -> Result<(), CryptoError> {
+    if bytes > MAX_INPUT { Err(CryptoError::TooLarge) } else { Ok(()) }
+}
+
+impl PublicKey {
+    /// Reads a JSON Web Key (RFC 7517): `RSA` of 2048 to 8192 bits, `EC` on P-256 or P-384, `OKP` with Ed25519 (RFC 8037).
+    ///
+    /// # Errors
+    /// [`CryptoError::InvalidKey`] with what is wrong; the text never holds the key.
+    pub fn from_jwk(jwk: &str) -> Result<Self, CryptoError> {
+        bounded(jwk.len())?;
+        jwk::read(jwk).map(Self)
+    }
+
+    /// Checks a signature by the algorithm's name in JWS (RFC 7518, section 3.1; RFC 8037, section 3.1).
+    ///
+    /// # Errors
+    /// [`CryptoError::InvalidKey`] for an algorithm of another family than the key's, [`CryptoError::Unsupported`] for `none`
+    /// and everything unknown, [`CryptoError::Mismatch`] where the signature is not of this key and message.
+    pub fn verify(&self, algorithm: &str, message: &[u8], signature: &[u8]) -> Result<(), CryptoError> {
+        bounded(message.len().saturating_add(signature.len()))?;
+        let rsa: &signature::RsaParameters = match algorithm {
+            "RS256" => &signature::RSA_PKCS1_2048_8192_SHA256,
+            "RS384" => &signature::RSA_PKCS1_2048_8192_SHA384,
+            "RS512" => &signature::RSA_PKCS1_2048_8192_SHA512,
+            "PS256" => &signature::RSA_PSS_2048_8192_SHA256,
+            "PS384" => &signature::RSA_PSS_2048_8192_SHA384,
+            "PS512" => &signature::RSA_PSS_2048_8192_SHA512,
+            "ES256" | "ES384" | "EdDSA" => return self.verify_on_curve(algorithm, message, signature),
+            _ => return Err(CryptoError::Unsupported),
+        };
+        let Key::Rsa { n, e } = &self.0 else { return Err(self.wrong_family(algorithm)) };
+        signature::RsaPublicKeyComponents { n, e }.verify(rsa, message, signature).map_err(|_| CryptoError::Mismatch)
+    }
+
+    fn verify_on_curve(&self, algorithm: &str, message: &[u8], signature: &[u8]) -> Result<(), CryptoError> {
+        let (verifier, key): (&'static dyn signature::VerificationAlgorithm, &[u8]) = match (algorithm, &self.0) {
+            ("ES256", Key::P256(point)) => (&signature::ECDSA_P256_SHA256_FIXED, point),
+            ("ES384", Key::P384(point)) => (&signature::ECDSA_P384_SHA384_FIXED, point),
+            ("EdDSA", Key::Ed25519(point)) => (&signature::ED25519, point),
+            _ => return Err(self.wrong_family(algorithm)),
+        };
+        signature::UnparsedPublicKey::new(verifier, key).verify(message, signature).map_err(|_| CryptoError::Mismatch)
+    }
+
+    fn wrong_family(&self, algorithm: &str) -> CryptoError {
+        let family = match &self.0 {
+            Key::Rsa { .. } => "RSA",
+            Key::P256(_) => "EC P-256",
+            Key::P384(_) => "EC P-384",
+            Key::Ed25519(_) => "Ed25519",
+        };
+        CryptoError::InvalidKey(format!("{algorithm} cannot be checked with a key of {family}"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+//! Expected values come from the RFCs.
+
+use super::*;
+
+/// RFC 8037, appendix A: the key, the signing input and the signature of appendix A.4.
+const ED25519: &str = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+const ED25519_INPUT: &[u8] = b"eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc";
+const ED25519_SIGNATURE: &str = "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
+
+/// RFC 7515, appendix A.3.
+const P256: &str = r#"{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}"#;
+const P256_INPUT: &[u8] = b"eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+const P256_SIGNATURE: &str = "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
+
+/// RFC 7515, appendix A.2.
+const RSA: &str = r#"{"kty":"RSA","e":"AQAB","n":"ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ"}"#;
+const RSA_INPUT: &[u8] = b"eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+const RSA_SIGNATURE: &str = "cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_lF5YKt_O8W2Fp5jujGbds9uJdbF9CUAr7t1dnZcAcQjbKBYNX4BAynRFdiuB--f_nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--xi12jzDwusC-eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQGe77Rw";
+
+fn decode(text: &str) -> Vec<u8> {
+    use base64::Engine;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).unwrap()
+}
+
+fn cases() -> [(&'static str, PublicKey, &'static [u8], Vec<u8>); 3] {
+    [
+        ("EdDSA", PublicKey::from_jwk(ED25519).unwrap(), ED25519_INPUT, decode(ED25519_SIGNATURE)),
+        ("ES256", PublicKey::from_jwk(P256).unwrap(), P256_INPUT, decode(P256_SIGNATURE)),
+        ("RS256", PublicKey::from_jwk(RSA).unwrap(), RSA_INPUT, decode(RSA_SIGNATURE)),
+    ]
+}
+
+#[test]
+fn the_signatures_of_the_rfcs_verify_and_changed_ones_do_not() {
+    for (algorithm, key, message, signature) in cases() {
+        assert_eq!(key.verify(algorithm, message, &signature), Ok(()), "{algorithm}");
+        let mut changed = message.to_vec();
+        changed[0] ^= 1;
+        assert_eq!(key.verify(algorithm, &changed, &signature), Err(CryptoError::Mismatch), "{algorithm}");
+        let mut changed = signature.clone();
+        changed[10] ^= 1;
+        assert_eq!(key.verify(algorithm, message, &changed), Err(CryptoError::Mismatch), "{algorithm}");
+        assert_eq!(key.verify(algorithm, message, &[]), Err(CryptoError::Mismatch), "{algorithm}");
+    }
+}
+
+#[test]
+fn a_key_checks_only_algorithms_of_its_family() {
+    for (own, key, message, signature) in cases() {
+        for other in ["RS256", "PS512", "ES256", "ES384", "EdDSA"] {
+            let family = |algorithm: &str| algorithm.get(..1).map(|first| if first == "P" { "R".to_owned() } else { first.to_owned() });
+            if other != own && (family(other) != family(own) || own == "ES256") {
+                assert!(matches!(key.verify(other, message, &signature), Err(CryptoError::InvalidKey(_))), "{own} {other}");
+            }
+        }
+        for none in ["none", "HS256", "", "rs256"] {
+            assert_eq!(key.verify(none, message, &signature), Err(CryptoError::Unsupported), "{none}");
+        }
+    }
+}
+
+#[test]
+fn keys_that_cannot_be_trusted_are_refused_with_the_reason() {
+    let refused = |jwk: &str, why: &str| match PublicKey::from_jwk(jwk) {
+        Err(CryptoError::InvalidKey(text)) => assert!(text.contains(why), "{jwk}: {text}"),
+        other => panic!("{jwk}: {other:?}"),
+    };
+    refused(r#"{"kty":"oct","k":"c2VjcmV0"}"#, "private or shared");
+    refused(r#"{"kty":"oct"}"#, "symmetric");
+    refused(r#"{"kty":"EC","crv":"secp256k1","x":"","y":""}"#, "secp256k1");
+    refused(r#"{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}"#, "1 bytes where the curve has 32");
+    refused(r#"{"kty":"OKP","crv":"Ed25519"}"#, "`x` is missing");
+    refused(r#"{"kty":"OKP","crv":"Ed25519","x":"a=="}"#, "base64url");
+    refused(r#"{"kty":"RSA","n":"AQAB","e":"AQAB"}"#, "17 bits");
+    refused(r#"{"kty":"RSA","n":"AA","e":"AQAB"}"#, "`n` is zero");
+    refused(&P256.replace("\"kty\"", "\"d\":\"x\",\"kty\""), "private or shared");
+    refused("nothing", "line 1");
+}
+
+#[test]
+fn digests_and_macs_are_those_of_the_standards() {
+    let hex = |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    // FIPS 180-4's example for "abc"; RFC 4231, test case 2.
+    assert_eq!(hex(digest(DigestAlgorithm::Sha256, b"abc").unwrap()), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    let mac = hmac(DigestAlgorithm::Sha256, b"Jefe", b"what do ya want for nothing?").unwrap();
+    assert_eq!(hex(mac), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    assert_eq!(digest(DigestAlgorithm::Sha512, &vec![0; MAX_INPUT + 1]), Err(CryptoError::TooLarge));
+    assert!(equal(b"same", b"same") && !equal(b"same", b"sama") && !equal(b"same", b"sam"));
+}

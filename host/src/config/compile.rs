@@ -1,0 +1,161 @@
+//! From the file as written to the model: names become indices, text becomes what it means, defaults are filled in.
+//!
+//! A value that is wrong is reported and replaced by whatever lets the rest be checked; a model with such a value in it is
+//! never given out.
+
+mod endpoint;
+mod hosts;
+mod listen;
+mod paths;
+mod plugins;
+mod routes;
+mod settings;
+mod tables;
+mod upstreams;
+mod values;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use super::defaults;
+use super::document::{At, Places};
+use super::model::{Config, Position};
+use super::problems::Problem;
+use super::schema::{self, List};
+use super::suggest::advice;
+
+/// Names that are declared, whether what they name is right or not: a reference to something that is wrong is not wrong itself.
+#[derive(Debug, Default)]
+pub(super) struct Declared {
+    plugins: BTreeMap<String, usize>,
+    upstreams: BTreeMap<String, usize>,
+    listeners: usize,
+}
+
+/// Checks one file.
+pub(super) struct Compiler<'a> {
+    file: PathBuf,
+    /// What relative paths are relative to.
+    folder: PathBuf,
+    plugin_directory: PathBuf,
+    places: &'a Places,
+    declared: Declared,
+    plugins_used: Vec<bool>,
+    upstreams_used: Vec<bool>,
+    errors: Vec<Problem>,
+    warnings: Vec<Problem>,
+}
+
+impl Declared {
+    /// What a file declares, in order of name.
+    pub(super) fn of(tree: &Map<String, Value>) -> Self {
+        let names = |section: &str| {
+            let mut names: Vec<_> = tree.get(section).and_then(Value::as_object).into_iter().flat_map(Map::keys).cloned().collect();
+            names.sort();
+            names.into_iter().enumerate().map(|(index, name)| (name, index)).collect::<BTreeMap<_, _>>()
+        };
+        Self { plugins: names("plugins"), upstreams: names("upstreams"), listeners: names("listen").len() }
+    }
+}
+
+impl<'a> Compiler<'a> {
+    /// A compiler for a file that was read.
+    pub(super) fn new(file: &Path, places: &'a Places, declared: Declared) -> Self {
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        // Fails only without a current folder; then relative paths stay what they are.
+        let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+        Self {
+            file: file.to_owned(),
+            plugin_directory: folder.join(defaults::PLUGIN_DIRECTORY),
+            folder,
+            places,
+            plugins_used: vec![false; declared.plugins.len()],
+            upstreams_used: vec![false; declared.upstreams.len()],
+            declared,
+            errors: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// The model of a file. It is complete only if there are no errors.
+    pub(super) fn file(&mut self, raw: schema::File) -> Config {
+        let root = At::default();
+        if let Some(directory) = raw.plugin_directory {
+            self.plugin_directory = self.path(&root.key("plugin_directory"), &directory);
+        }
+        let cache_directory = match raw.cache_directory {
+            Some(directory) => self.path(&root.key("cache_directory"), &directory),
+            None => self.user_cache(),
+        };
+        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let config = Config {
+            file: self.file.clone(),
+            workers: raw.workers.and_then(|workers| usize::try_from(workers).ok()).unwrap_or_else(cores),
+            cache_directory,
+            listeners: self.listeners(raw.listen),
+            admin: self.admin(raw.admin.unwrap_or_default()),
+            trusted_proxies: self.trusted_proxies(raw.trusted_proxies.unwrap_or_default()),
+            plugins: self.plugins(raw.plugins),
+            upstreams: self.upstreams(raw.upstreams),
+            // After plugins: a place's table is merged over its plugin's.
+            routes: Vec::new(),
+            limits: self.limits(raw.limits.unwrap_or_default()),
+            timeouts: self.timeouts(raw.timeouts.unwrap_or_default()),
+            log: settings::log(raw.log.unwrap_or_default()),
+        };
+        self.check_addresses(&config);
+        let routes = self.routes(raw.routes, raw.defaults.unwrap_or_default(), &config.plugins);
+        self.warn_of_unused();
+        Config { routes, ..config }
+    }
+
+    /// Errors and warnings.
+    pub(super) fn finish(self) -> (Vec<Problem>, Vec<Problem>) {
+        (self.errors, self.warnings)
+    }
+
+    fn error(&mut self, at: &At, message: impl Into<String>, help: impl Into<String>) {
+        self.errors.push(Problem::error(self.places.value(at), at.to_string(), message).with_suggestion(help));
+    }
+
+    fn warn(&mut self, at: &At, message: impl Into<String>, help: impl Into<String>) {
+        self.warnings.push(Problem::error(self.places.value(at), at.to_string(), message).with_suggestion(help));
+    }
+
+    fn position(&self, at: &At) -> Position {
+        self.places.value(at)
+    }
+
+    /// Reports a name that is not declared, with the ones that are.
+    fn unknown(&mut self, at: &At, what: &str, name: &str) {
+        let declared = if what == "plugin" { &self.declared.plugins } else { &self.declared.upstreams };
+        let none = format!("there are none: write a table `[{what}s.{name}]`");
+        let help = advice(name, declared.keys().map(String::as_str), &none);
+        self.error(at, format!("there is no {what} `{name}`"), help);
+    }
+
+    fn warn_of_unused(&mut self) {
+        let mut unused = Vec::new();
+        for (section, declared, used) in
+            [("plugins", &self.declared.plugins, &self.plugins_used), ("upstreams", &self.declared.upstreams, &self.upstreams_used)]
+        {
+            let names = declared.iter().filter(|(_, index)| used.get(**index).is_some_and(|used| !used));
+            unused.extend(names.map(|(name, _)| (At::default().key(section).key(name), section)));
+        }
+        for (at, section) in unused {
+            let (message, help) = match section {
+                "plugins" => ("no route uses this plugin", "name it in a route or in `[defaults] plugins`, or remove it"),
+                _ => ("no route leads to this upstream", "name it as a route's `upstream`, or remove it"),
+            };
+            self.warn(&at, message, help);
+        }
+    }
+}
+
+/// The items of a list that are right in themselves, with their places.
+fn items<T>(list: List<T>, at: &At) -> impl Iterator<Item = (At, T)> {
+    list.into_iter().enumerate().filter_map(|(index, item)| Some((at.index(index), item?)))
+}

@@ -1,0 +1,119 @@
+//! `[listen.NAME]` and `[admin]`.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use super::{Compiler, items};
+use crate::config::defaults;
+use crate::config::document::At;
+use crate::config::model::{CertificateFiles, ClientAuth, Config, Listener, ListenerTls};
+use crate::config::schema::{self, ClientAuthMode};
+
+impl Compiler<'_> {
+    pub(super) fn listeners(&mut self, raw: BTreeMap<String, schema::Listener>) -> Vec<Listener> {
+        let section = At::default().key("listen");
+        if self.declared.listeners == 0 {
+            self.error(&section, "there is no listener, so nobody could send a request", "write `[listen.web]` and under it `address = \"0.0.0.0:8443\"`");
+        }
+        let mut listeners = Vec::with_capacity(raw.len());
+        for (name, raw) in raw {
+            let at = section.key(&name);
+            self.name(&at, "a listener", &name);
+            let address = self.address(&at.key("address"), &raw.address);
+            let tls = raw.tls.map(|tls| self.listener_tls(&at.key("tls"), tls));
+            listeners.extend(address.map(|address| Listener { name, address, tls }));
+        }
+        listeners
+    }
+
+    fn listener_tls(&mut self, at: &At, raw: schema::ListenerTls) -> ListenerTls {
+        let certificates = self.certificates(at, &raw);
+        let client_auth = match raw.client_auth {
+            None | Some(schema::ClientAuth::Word(_)) => ClientAuth::None,
+            Some(schema::ClientAuth::Rule(rule)) => {
+                let ca = self.path(&at.key("client_auth").key("ca"), &rule.ca);
+                match rule.mode {
+                    ClientAuthMode::Optional => ClientAuth::Optional { ca },
+                    ClientAuthMode::Required => ClientAuth::Required { ca },
+                }
+            }
+        };
+        ListenerTls { certificates, client_auth, http2: raw.http2.unwrap_or(defaults::LISTENER_HTTP2) }
+    }
+
+    fn certificates(&mut self, at: &At, raw: &schema::ListenerTls) -> Vec<CertificateFiles> {
+        // Asked of the file, not of what is left of it: a value of the wrong type has been reported and is not missing.
+        let [certificate, key, several] = ["certificate", "key", "certificates"].map(|key| self.places.has(&at.key(key)));
+        let example = "write `certificate = \"certs/web.pem\"` and `key = \"certs/web.key\"`";
+        match (certificate, key, several) {
+            (false, false, false) => self.error(at, "TLS needs a certificate", example),
+            (true, false, _) => self.error(at, "`key` is missing", "name the PEM file of the certificate's private key: `key = \"certs/web.key\"`"),
+            (false, true, _) => self.error(at, "`certificate` is missing", "name the PEM file of the key's certificate chain: `certificate = \"certs/web.pem\"`"),
+            (true, true, true) => {
+                self.error(&at.key("certificates"), "`certificate` and `certificates` are both there", "put every certificate into `certificates`, the default one first");
+            }
+            _ => {}
+        }
+        if let (Some(certificate), Some(key)) = (&raw.certificate, &raw.key) {
+            let files = schema::CertificateFiles { certificate: certificate.clone(), key: key.clone() };
+            return vec![self.certificate_files(at, &files)];
+        }
+        let list = raw.certificates.iter().flatten().enumerate();
+        list.filter_map(|(index, files)| Some(self.certificate_files(&at.key("certificates").index(index), files.as_ref()?))).collect()
+    }
+
+    pub(super) fn admin(&mut self, raw: schema::Admin) -> Option<SocketAddr> {
+        let at = At::default().key("admin").key("address");
+        let address = match raw.address {
+            Some(text) => self.address(&at, &text)?,
+            None => defaults::ADMIN_ADDRESS,
+        };
+        if !raw.enabled.unwrap_or(true) {
+            return None;
+        }
+        if !address.ip().is_loopback() {
+            let message = format!("{address} can be reached from other machines, and the admin listener asks nobody who they are");
+            self.warn(&at, message, format!("write `127.0.0.1:{}`, or see that a firewall stands before it", address.port()));
+        }
+        Some(address)
+    }
+
+    /// Two sockets on one address: the second would fail to open, or take requests that were meant for the first.
+    pub(super) fn check_addresses(&mut self, config: &Config) {
+        let listen = At::default().key("listen");
+        let mut taken: BTreeMap<SocketAddr, At> = BTreeMap::new();
+        let named = config.listeners.iter().map(|listener| (listener.address, listen.key(&listener.name)));
+        let all: Vec<_> = named.chain(config.admin.map(|address| (address, At::default().key("admin")))).collect();
+        for (address, at) in all.into_iter().filter(|(address, _)| address.port() != 0) {
+            match taken.get(&address) {
+                Some(first) => {
+                    let message = format!("`{first}` listens on {address} already");
+                    let own = at.key("address");
+                    let place = if self.places.has(&own) { own } else { at };
+                    self.error(&place, message, "give each its own port");
+                }
+                None => {
+                    taken.insert(address, at);
+                }
+            }
+        }
+    }
+
+    pub(super) fn trusted_proxies(&mut self, raw: schema::List<String>) -> Vec<ipnet::IpNet> {
+        let mut networks = Vec::with_capacity(raw.len());
+        for (at, text) in items(raw, &At::default().key("trusted_proxies")) {
+            let network = text.parse::<ipnet::IpNet>().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(ipnet::IpNet::from));
+            let Some(network) = network else {
+                self.error(&at, format!("{text:?} is no network"), "write an IP address or a network, such as `10.0.0.1`, `10.0.0.0/8` or `fd00::/8`");
+                continue;
+            };
+            if network.prefix_len() == 0 {
+                self.warn(&at, "every client is believed to be a trusted proxy, so each can claim any address", "name the networks of your proxies only");
+            } else if network.addr() != network.network() {
+                self.warn(&at, format!("{text} has bits behind its prefix"), format!("{} is used: write it so", network.trunc()));
+            }
+            networks.push(network.trunc());
+        }
+        networks
+    }
+}

@@ -1,0 +1,114 @@
+//! `[plugins.NAME]` and the places that name a plugin.
+
+use std::collections::BTreeMap;
+
+use super::Compiler;
+use super::settings::count;
+use crate::config::defaults;
+use crate::config::document::At;
+use crate::config::model::{Budget, FailurePolicy, Grants, Plugin, PluginUse, Source};
+use crate::config::schema::{self, Table};
+use crate::config::suggest::advice;
+
+/// What `builtin:` can be followed by.
+const BUILTINS: [&str; 4] = ["hash-router", "metrics", "oauth2", "tls-forward"];
+
+impl Compiler<'_> {
+    pub(super) fn plugins(&mut self, raw: BTreeMap<String, schema::Plugin>) -> Vec<Plugin> {
+        let section = At::default().key("plugins");
+        let mut plugins = Vec::with_capacity(raw.len());
+        for (name, raw) in raw {
+            let at = section.key(&name);
+            self.name(&at, "a plugin", &name);
+            let plugin = Plugin {
+                source: self.source(&at.key("source"), &raw.source),
+                grants: Grants { crypto: raw.grants.is_some_and(|grants| grants.crypto.is_some()) },
+                config: self.plugin_table(&at.key("config"), raw.config),
+                budget: self.budget(&at.key("budget"), raw.budget.unwrap_or_default()),
+                on_failure: raw.on_failure.map_or(FailurePolicy::Reject, policy),
+                position: self.position(&at),
+                name,
+            };
+            plugins.push(plugin);
+        }
+        plugins
+    }
+
+    fn source(&mut self, at: &At, text: &str) -> Source {
+        if let Some(name) = text.strip_prefix("builtin:") {
+            if !BUILTINS.contains(&name) {
+                let help = advice(name, BUILTINS, "there are none");
+                self.error(at, format!("there is no built-in plugin `{name}`"), help);
+            }
+            return Source::Builtin(name.to_owned());
+        }
+        if BUILTINS.contains(&text) {
+            let message = format!("`{text}` is the name of a built-in plugin, but without `builtin:` a file is meant");
+            self.error(at, message, format!("write \"builtin:{text}\", or \"./{text}\" for a file of that name"));
+        } else if text.is_empty() || text.contains('\0') || text.ends_with('/') {
+            self.error(at, format!("{text:?} is no file"), "write \"builtin:NAME\", or the name of a file in `plugin_directory`");
+        } else if let Some((scheme, _)) = text.split_once("://") {
+            let message = format!("plugins are not fetched over `{scheme}`");
+            self.error(at, message, "download the file into `plugin_directory` and write its name here");
+        }
+        Source::File(self.plugin_directory.join(text))
+    }
+
+    fn budget(&mut self, at: &At, raw: schema::Budget) -> Budget {
+        Budget {
+            cpu: self.span(&at.key("cpu"), raw.cpu, defaults::PLUGIN_CPU),
+            setup_cpu: self.span(&at.key("setup_cpu"), raw.setup_cpu, defaults::PLUGIN_SETUP_CPU),
+            // One page of WebAssembly memory is the least, all that 32 bits can address the most.
+            memory: self.size(&at.key("memory"), raw.memory, defaults::PLUGIN_MEMORY, 64 << 10..=4 << 30),
+            max_headers: count(raw.max_headers, defaults::PLUGIN_MAX_HEADERS),
+            max_header_bytes: self.size(&at.key("max_header_bytes"), raw.max_header_bytes, defaults::PLUGIN_MAX_HEADER_BYTES, 1..=16 << 20),
+            max_local_body_bytes: self.size(&at.key("max_local_body_bytes"), raw.max_local_body_bytes, defaults::PLUGIN_MAX_LOCAL_BODY_BYTES, 1..=1 << 30),
+            max_attribute_bytes: self.size(&at.key("max_attribute_bytes"), raw.max_attribute_bytes, defaults::PLUGIN_MAX_ATTRIBUTE_BYTES, 1..=1 << 30),
+            log_lines_per_second: raw.log_lines_per_second.unwrap_or(defaults::PLUGIN_LOG_LINES_PER_SECOND),
+            max_series: count(raw.max_series, defaults::PLUGIN_MAX_SERIES),
+        }
+    }
+
+    /// A plugin where it is named, or `None` when the name is not declared or what it names is wrong.
+    pub(super) fn plugin_use(&mut self, at: &At, raw: schema::PluginUse, plugins: &[Plugin]) -> Option<PluginUse> {
+        let (name_at, name, config, on_failure) = match raw {
+            schema::PluginUse::Name(name) => (at.clone(), name, None, None),
+            schema::PluginUse::Table(raw) => (at.key("plugin"), raw.plugin, raw.config, raw.on_failure),
+        };
+        let own = self.plugin_table(&at.key("config"), config);
+        let Some(&index) = self.declared.plugins.get(&name) else {
+            match name.strip_prefix("builtin:") {
+                Some(builtin) if BUILTINS.contains(&builtin) => {
+                    let help = format!("write `[plugins.{builtin}]` with `source = \"{name}\"`, and the name `{builtin}` here");
+                    self.error(&name_at, format!("`{name}` is a source, and here stands the name of a plugin"), help);
+                }
+                _ => self.unknown(&name_at, "plugin", &name),
+            }
+            return None;
+        };
+        if let Some(used) = self.plugins_used.get_mut(index) {
+            *used = true;
+        }
+        let plugin = plugins.iter().find(|plugin| plugin.name == name)?;
+        Some(PluginUse {
+            plugin: index,
+            config: merge(&plugin.config, own),
+            on_failure: on_failure.map_or(plugin.on_failure, policy),
+            position: self.position(at),
+        })
+    }
+}
+
+fn policy(raw: schema::FailurePolicy) -> FailurePolicy {
+    match raw {
+        schema::FailurePolicy::Reject => FailurePolicy::Reject,
+        schema::FailurePolicy::Skip => FailurePolicy::Skip,
+    }
+}
+
+/// A place's table over its plugin's: whole values are replaced, tables inside them are not merged.
+fn merge(plugin: &Table, place: Table) -> Table {
+    let mut merged = plugin.clone();
+    merged.extend(place);
+    merged
+}

@@ -1,0 +1,56 @@
+//! Plugins' own tables. Text that belongs in a file of its own, such as a key set, is put in its place.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::Compiler;
+use crate::config::document::At;
+use crate::config::schema::Table;
+
+/// Largest file, bytes: each configuration of a plugin gets a copy of its own.
+const LARGEST: u64 = 1 << 20;
+
+impl Compiler<'_> {
+    /// A table with the text of a file wherever `{ file = "PATH" }` stands.
+    pub(super) fn plugin_table(&mut self, at: &At, table: Option<Table>) -> Table {
+        let mut table = table.unwrap_or_default();
+        for (key, value) in &mut table {
+            self.put_files(&at.key(key), value);
+        }
+        table
+    }
+
+    fn put_files(&mut self, at: &At, value: &mut Value) {
+        match value {
+            Value::Object(map) => match map.get("file") {
+                Some(Value::String(path)) if map.len() == 1 => {
+                    let text = read(&self.beside(path)).unwrap_or_else(|message| {
+                        let help = "`{ file = \"PATH\" }` stands for the text of a file; a relative path starts at the folder of this file";
+                        self.error(&at.key("file"), format!("{path:?} cannot be read: {message}"), help);
+                        String::new()
+                    });
+                    *value = Value::String(text);
+                }
+                _ => map.iter_mut().for_each(|(key, value)| self.put_files(&at.key(key), value)),
+            },
+            Value::Array(items) => items.iter_mut().enumerate().for_each(|(index, item)| self.put_files(&at.index(index), item)),
+            _ => {}
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    // Opening a pipe would wait for somebody to write to it.
+    if !std::fs::metadata(path).map_err(|error| error.to_string())?.is_file() {
+        return Err("it is no file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes)).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > LARGEST {
+        return Err("it is larger than 1 MiB".to_owned());
+    }
+    String::from_utf8(bytes).map_err(|_| "it is no UTF-8 text".to_owned())
+}

@@ -1,0 +1,121 @@
+//! `[upstreams.NAME]`.
+
+use std::collections::BTreeMap;
+
+use super::settings::count;
+use super::{Compiler, endpoint, items};
+use crate::config::defaults;
+use crate::config::document::At;
+use crate::config::model::{Endpoint, HostPolicy, Protocol, TlsProfile, Upstream};
+use crate::config::schema::{self, HostWord, List};
+
+impl Compiler<'_> {
+    pub(super) fn upstreams(&mut self, raw: BTreeMap<String, schema::Upstream>) -> Vec<Upstream> {
+        let section = At::default().key("upstreams");
+        raw.into_iter().map(|(name, raw)| self.upstream(section.key(&name), name, raw)).collect()
+    }
+
+    fn upstream(&mut self, at: At, name: String, raw: schema::Upstream) -> Upstream {
+        self.name(&at, "an upstream", &name);
+        let whole = raw.endpoints.iter().all(Option::is_some);
+        let count_before = self.errors.len();
+        let endpoints = self.endpoints(&at.key("endpoints"), raw.endpoints);
+        let plain = whole && count_before == self.errors.len() && endpoints.iter().all(|endpoint| !endpoint.tls);
+        if plain {
+            self.warn_of_tls_without_use(&at);
+        }
+        let tls = self.tls_profile(&at.key("tls"), raw.tls.unwrap_or_default());
+        let mut tls_profiles = BTreeMap::new();
+        for (profile, raw) in raw.tls_profiles {
+            let at = at.key("tls_profiles").key(&profile);
+            self.name(&at, "a TLS profile", &profile);
+            let made = self.tls_profile(&at, raw);
+            tls_profiles.insert(profile, made);
+        }
+        let mut server_names = Vec::new();
+        for (at, name) in items(raw.server_names.unwrap_or_default(), &at.key("server_names")) {
+            self.server_name(&at, &name);
+            server_names.push(name);
+        }
+        let host = self.host_policy(&at.key("host"), raw.host);
+        let timeouts_at = at.key("timeouts");
+        let timeouts = raw.timeouts.unwrap_or_default();
+        Upstream {
+            name,
+            endpoints,
+            tls,
+            tls_profiles,
+            server_names,
+            protocol: match raw.protocol {
+                None | Some(schema::Protocol::Http1) => Protocol::Http1,
+                Some(schema::Protocol::Http2) => Protocol::Http2,
+            },
+            host,
+            connect_timeout: self.span(&timeouts_at.key("connect"), timeouts.connect, defaults::UPSTREAM_CONNECT),
+            response_timeout: self.span(&timeouts_at.key("response"), timeouts.response, defaults::UPSTREAM_RESPONSE),
+            stream_timeout: self.span(&timeouts_at.key("stream"), timeouts.stream, defaults::UPSTREAM_STREAM),
+            idle_timeout: self.span(&timeouts_at.key("idle"), timeouts.idle, defaults::UPSTREAM_IDLE),
+            max_idle_connections: count(raw.max_idle_connections, defaults::UPSTREAM_MAX_IDLE_CONNECTIONS),
+            max_connections: count(raw.max_connections, defaults::UPSTREAM_MAX_CONNECTIONS),
+            max_attempts: raw.max_attempts.unwrap_or(defaults::UPSTREAM_MAX_ATTEMPTS),
+            position: self.position(&at),
+        }
+    }
+
+    fn endpoints(&mut self, at: &At, raw: List<schema::Endpoint>) -> Vec<Endpoint> {
+        let mut endpoints: Vec<Endpoint> = Vec::with_capacity(raw.len());
+        for (at, raw) in items(raw, at) {
+            let (at, url, weight, labels) = match raw {
+                schema::Endpoint::Url(url) => (at, url, None, BTreeMap::new()),
+                schema::Endpoint::Table(table) => (at.key("url"), table.url, table.weight, table.labels),
+            };
+            let url = match endpoint::parse(&url) {
+                Ok(url) => url,
+                Err((message, help)) => {
+                    self.error(&at, message, help);
+                    continue;
+                }
+            };
+            let endpoint = Endpoint { tls: url.tls, host: url.host, port: url.port, weight: weight.unwrap_or(defaults::ENDPOINT_WEIGHT), labels };
+            let url = endpoint.url();
+            if endpoints.iter().any(|other| other.url() == url) {
+                self.error(&at, format!("{url} is listed twice"), format!("list it once, with the weight of both: {{ url = \"{url}\", weight = 2 }}"));
+            }
+            endpoints.push(endpoint);
+        }
+        endpoints
+    }
+
+    fn warn_of_tls_without_use(&mut self, at: &At) {
+        for key in ["tls", "tls_profiles", "server_names"].map(|key| at.key(key)) {
+            if self.places.has(&key) {
+                self.warn(&key, "this has no effect: no endpoint is spoken to over TLS", "write `https` in the endpoints' URLs, or remove it");
+            }
+        }
+    }
+
+    fn tls_profile(&mut self, at: &At, raw: schema::TlsProfile) -> TlsProfile {
+        if let Some(name) = &raw.server_name {
+            self.server_name(&at.key("server_name"), name);
+        }
+        TlsProfile {
+            ca: raw.ca.map(|ca| self.path(&at.key("ca"), &ca)),
+            server_name: raw.server_name,
+            client_certificate: raw.client_certificate.map(|files| self.certificate_files(&at.key("client_certificate"), &files)),
+        }
+    }
+
+    fn host_policy(&mut self, at: &At, raw: Option<schema::Host>) -> HostPolicy {
+        match raw {
+            None | Some(schema::Host::Word(HostWord::Client)) => HostPolicy::Client,
+            Some(schema::Host::Word(HostWord::Endpoint)) => HostPolicy::Endpoint,
+            Some(schema::Host::Fixed(raw)) => {
+                // An authority is what a URL has behind its scheme.
+                if let Err((message, _)) = endpoint::parse(&format!("http://{}", raw.fixed)) {
+                    self.error(&at.key("fixed"), message, "write a host, and its port where it has one, such as `orders.internal` or `orders.internal:8080`");
+                }
+                HostPolicy::Fixed(raw.fixed)
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Every default of the configuration, in one place. A test holds `examples/quickstart/plugway.toml` against them.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+/// `plugin_directory`: beside the configuration file.
+pub const PLUGIN_DIRECTORY: &str = "plugins.d";
+/// `[admin] address`: this machine only.
+pub const ADMIN_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
+
+/// `[listen.NAME.tls] http2`.
+pub const LISTENER_HTTP2: bool = true;
+
+/// `[plugins.NAME.budget] cpu`: CPU time of one hook call on a worker.
+pub const PLUGIN_CPU: Duration = Duration::from_millis(10);
+/// `[plugins.NAME.budget] setup_cpu`: CPU time of one call off the request's path.
+pub const PLUGIN_SETUP_CPU: Duration = Duration::from_secs(2);
+/// `[plugins.NAME.budget] memory`: bytes of one instance.
+pub const PLUGIN_MEMORY: usize = 32 << 20;
+/// `[plugins.NAME.budget] max_headers`: headers added to one message.
+pub const PLUGIN_MAX_HEADERS: usize = 64;
+/// `[plugins.NAME.budget] max_header_bytes`: bytes of those headers.
+pub const PLUGIN_MAX_HEADER_BYTES: usize = 32 << 10;
+/// `[plugins.NAME.budget] max_local_body_bytes`: bytes of a local answer's body.
+pub const PLUGIN_MAX_LOCAL_BODY_BYTES: usize = 1 << 20;
+/// `[plugins.NAME.budget] max_attribute_bytes`: bytes of one request's attributes and identity claims.
+pub const PLUGIN_MAX_ATTRIBUTE_BYTES: usize = 16 << 10;
+/// `[plugins.NAME.budget] log_lines_per_second`: lines a second, per worker.
+pub const PLUGIN_LOG_LINES_PER_SECOND: u32 = 100;
+/// `[plugins.NAME.budget] max_series`: metric series.
+pub const PLUGIN_MAX_SERIES: usize = 1_000;
+
+/// Weight of an endpoint, 1 to 65535.
+pub const ENDPOINT_WEIGHT: u16 = 1;
+/// `[upstreams.NAME.timeouts] connect`: connecting, TLS included.
+pub const UPSTREAM_CONNECT: Duration = Duration::from_secs(5);
+/// `[upstreams.NAME.timeouts] response`: from sending the request to the complete response head.
+pub const UPSTREAM_RESPONSE: Duration = Duration::from_secs(60);
+/// `[upstreams.NAME.timeouts] stream`: longest pause while a body is streamed either way.
+pub const UPSTREAM_STREAM: Duration = Duration::from_secs(60);
+/// `[upstreams.NAME.timeouts] idle`: how long an unused connection is kept.
+pub const UPSTREAM_IDLE: Duration = Duration::from_secs(60);
+/// `[upstreams.NAME] max_idle_connections`: per endpoint, all workers together.
+pub const UPSTREAM_MAX_IDLE_CONNECTIONS: usize = 256;
+/// `[upstreams.NAME] max_connections`: per endpoint, all workers together.
+pub const UPSTREAM_MAX_CONNECTIONS: usize = 16_384;
+/// `[upstreams.NAME] max_attempts`: the first included.
+pub const UPSTREAM_MAX_ATTEMPTS: u32 = 2;
+
+/// `[limits] max_connections`: of clients, all workers together.
+pub const MAX_CONNECTIONS: usize = 65_536;
+/// `[limits] max_head_bytes`: bytes of a request head.
+pub const MAX_HEAD_BYTES: usize = 64 << 10;
+/// `[limits] max_headers`: header lines of a request.
+pub const MAX_HEADERS: usize = 100;
+/// `[limits] max_concurrent_streams`: requests at once on one HTTP/2 connection.
+pub const MAX_CONCURRENT_STREAMS: u32 = 128;
+/// `[limits] max_requests_in_flight`: requests being answered at once.
+pub const MAX_REQUESTS_IN_FLIGHT: usize = 65_536;
+
+/// `[timeouts] handshake`: TLS handshake with a client.
+pub const HANDSHAKE: Duration = Duration::from_secs(10);
+/// `[timeouts] head`: from the first byte of a head to its end.
+pub const HEAD: Duration = Duration::from_secs(15);
+/// `[timeouts] idle`: waiting for the next request on a kept connection.
+pub const IDLE: Duration = Duration::from_secs(60);
+/// `[timeouts] stream`: longest pause while a body is streamed either way.
+pub const STREAM: Duration = Duration::from_secs(60);
+/// `[timeouts] drain`: for requests in flight after Ctrl-C or SIGTERM.
+pub const DRAIN: Duration = Duration::from_secs(30);
+
+/// `[log] level`.
+pub const LOG_LEVEL: tracing::Level = tracing::Level::INFO;
+/// `[log] access`: one line per request.
+pub const LOG_ACCESS: bool = true;

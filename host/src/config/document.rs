@@ -1,0 +1,170 @@
+//! The file as a tree of values, with the place of each. Nothing here knows what the keys mean.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use serde_json::{Map, Number, Value};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::model::Position;
+use super::problems::Problem;
+
+/// Deeper nesting is refused: everything that walks the tree calls itself once per level.
+const MAX_DEPTH: usize = 64;
+
+/// A key from the top of the file: `routes[2].match.path`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(super) struct At(String);
+
+/// Where a key and its value stand.
+#[derive(Debug, Clone, Copy, Default)]
+struct Spot {
+    key: Position,
+    value: Position,
+}
+
+/// Where everything stands.
+#[derive(Debug, Default)]
+pub(super) struct Places(HashMap<At, Spot>);
+
+/// Reads a file. Dates become strings, since JSON has none.
+///
+/// # Errors
+/// Everything that is no TOML, and values JSON cannot say.
+pub(super) fn read(text: &str) -> Result<(Map<String, Value>, Places), Vec<Problem>> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let lines = Lines::new(text);
+    if !errors.is_empty() {
+        let problem = |error: toml::de::Error| Problem::error(lines.position(error.span().map_or(0, |span| span.start)), "", error.message().trim_end());
+        return Err(errors.into_iter().map(problem).collect());
+    }
+    let mut reader = Reader { lines, places: Places::default(), problems: Vec::new() };
+    let start = reader.lines.position(0);
+    reader.places.0.insert(At::default(), Spot { key: start, value: start });
+    let map = reader.table(table.into_inner(), &At::default(), 0);
+    if reader.problems.is_empty() { Ok((map, reader.places)) } else { Err(reader.problems) }
+}
+
+struct Reader<'a> {
+    lines: Lines<'a>,
+    places: Places,
+    problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn table(&mut self, table: DeTable<'_>, at: &At, depth: usize) -> Map<String, Value> {
+        let mut map = Map::new();
+        for (key, value) in table {
+            let at = at.key(key.get_ref());
+            let position = self.lines.position(key.span().start);
+            let value = self.value(value, at, Some(position), depth + 1);
+            map.insert(key.into_inner().into_owned(), value);
+        }
+        map
+    }
+
+    fn value(&mut self, value: Spanned<DeValue<'_>>, at: At, key: Option<Position>, depth: usize) -> Value {
+        let position = self.lines.position(value.span().start);
+        let spot = Spot { key: key.unwrap_or(position), value: position };
+        self.places.0.insert(at.clone(), spot);
+        if depth > MAX_DEPTH {
+            self.problems.push(Problem::error(position, at.to_string(), format!("this is nested more than {MAX_DEPTH} levels deep")));
+            return Value::Null;
+        }
+        match value.into_inner() {
+            DeValue::String(text) => Value::String(text.into_owned()),
+            DeValue::Boolean(value) => Value::Bool(value),
+            DeValue::Datetime(value) => Value::String(value.to_string()),
+            DeValue::Integer(value) => {
+                let number = value.to_i64().map(Number::from).or_else(|| value.to_u64().map(Number::from));
+                self.number(number, &at, position, "this number is too large", "whole numbers have at most 64 bits")
+            }
+            DeValue::Float(value) => {
+                let number = value.to_f64().and_then(Number::from_f64);
+                self.number(number, &at, position, "`inf` and `nan` cannot be given to a plugin", "write a finite number, or a string the plugin understands")
+            }
+            DeValue::Array(items) => {
+                let items = items.into_iter().enumerate().map(|(index, item)| self.value(item, at.index(index), None, depth + 1));
+                Value::Array(items.collect())
+            }
+            DeValue::Table(table) => Value::Object(self.table(table, &at, depth)),
+        }
+    }
+
+    fn number(&mut self, number: Option<Number>, at: &At, position: Position, message: &str, suggestion: &str) -> Value {
+        if number.is_none() {
+            self.problems.push(Problem::error(position, at.to_string(), message).with_suggestion(suggestion));
+        }
+        number.map_or(Value::Null, Value::Number)
+    }
+}
+
+// === impl At ===
+
+impl At {
+    /// A key below this one.
+    pub(super) fn key(&self, key: &str) -> Self {
+        let bare = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+        let dot = if self.0.is_empty() { "" } else { "." };
+        if bare { Self(format!("{}{dot}{key}", self.0)) } else { Self(format!("{}{dot}{key:?}", self.0)) }
+    }
+
+    /// An item of this list.
+    pub(super) fn index(&self, index: usize) -> Self {
+        Self(format!("{}[{index}]", self.0))
+    }
+
+    /// The key itself, without what it stands in; `None` for an item of a list.
+    pub(super) fn last_key(&self) -> Option<&str> {
+        let last = self.0.rsplit('.').next().filter(|key| !key.is_empty())?;
+        (!last.ends_with([']', '"'])).then_some(last)
+    }
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+// === impl Places ===
+
+impl Places {
+    /// Where a value stands.
+    pub(super) fn value(&self, at: &At) -> Position {
+        self.0.get(at).map(|spot| spot.value).unwrap_or_default()
+    }
+
+    /// Whether there is such a key.
+    pub(super) fn has(&self, at: &At) -> bool {
+        self.0.contains_key(at)
+    }
+
+    /// Where a key stands.
+    pub(super) fn key(&self, at: &At) -> Position {
+        self.0.get(at).map(|spot| spot.key).unwrap_or_default()
+    }
+}
+
+/// Byte offsets as lines and columns.
+struct Lines<'a> {
+    text: &'a str,
+    starts: Vec<usize>,
+}
+
+impl<'a> Lines<'a> {
+    fn new(text: &'a str) -> Self {
+        let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(offset, _)| offset + 1)).collect();
+        Self { text, starts }
+    }
+
+    fn position(&self, offset: usize) -> Position {
+        let line = self.starts.partition_point(|start| *start <= offset);
+        let start = line.checked_sub(1).and_then(|index| self.starts.get(index)).copied().unwrap_or(0);
+        let before = self.text.as_bytes().get(start..offset).unwrap_or_default();
+        // Characters, not bytes: continuation bytes of UTF-8 are not counted.
+        let column = before.iter().filter(|byte| **byte & 0xC0 != 0x80).count();
+        Position { line, column: column + 1 }
+    }
+}

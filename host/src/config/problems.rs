@@ -1,0 +1,87 @@
+//! What is wrong with a configuration, all of it at once.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::model::Position;
+
+/// One thing that is wrong.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    /// Where it stands.
+    pub position: Position,
+    /// The key, from the top of the file: `routes[2].match.path`. Empty for the file itself.
+    pub key: String,
+    /// What is wrong with it.
+    pub message: String,
+    /// What to do about it.
+    pub suggestion: Option<String>,
+}
+
+impl Problem {
+    /// A problem without a suggestion.
+    pub fn error(position: Position, key: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { position, key: key.into(), message: message.into(), suggestion: None }
+    }
+
+    /// The same problem with advice.
+    #[must_use]
+    pub fn with_suggestion(mut self, suggestion: impl Into<String>) -> Self {
+        self.suggestion = Some(suggestion.into());
+        self
+    }
+}
+
+/// Everything that is wrong with one file.
+#[derive(Debug)]
+pub struct Problems {
+    file: PathBuf,
+    found: Vec<Problem>,
+}
+
+impl Problems {
+    /// None yet.
+    pub fn new(file: &Path) -> Self {
+        Self { file: file.to_owned(), found: Vec::new() }
+    }
+
+    /// One more.
+    pub fn push(&mut self, problem: Problem) {
+        self.found.push(problem);
+    }
+
+    /// Whether nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.found.len()
+    }
+}
+
+impl fmt::Display for Problems {
+    /// `FILE:LINE:COLUMN: KEY: MESSAGE` each, in the order of the file, so that editors and people can follow them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut sorted: Vec<_> = self.found.iter().collect();
+        sorted.sort_by_key(|problem| problem.position);
+        let file = self.file.display();
+        for Problem { position, key, message, suggestion } in sorted {
+            write!(f, "{file}:{}:{}: ", position.line, position.column)?;
+            if !key.is_empty() {
+                write!(f, "{key}: ")?;
+            }
+            writeln!(f, "{message}")?;
+            if let Some(suggestion) = suggestion {
+                writeln!(f, "    help: {suggestion}")?;
+            }
+        }
+        match self.found.len() {
+            1 => writeln!(f, "1 problem"),
+            count => writeln!(f, "{count} problems"),
+        }
+    }
+}
+
+impl std::error::Error for Problems {}

@@ -1,0 +1,73 @@
+//! The file as written, before anything in it is checked. What is written above a field here is what editors show, by way
+//! of the JSON schema; the same schema is what [`super::structure`] checks a file against, so these types are the one place
+//! that says which keys there are.
+
+mod listen;
+mod plugin;
+mod route;
+mod settings;
+mod upstream;
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+pub(super) use self::listen::{Admin, CertificateFiles, ClientAuth, ClientAuthMode, Listener, ListenerTls};
+pub(super) use self::plugin::{Budget, FailurePolicy, Grants, Plugin, PluginUse, Table};
+pub(super) use self::route::{Header, Match, Route};
+pub(super) use self::settings::{Count, Limits, Log, LogFormat, LogLevel, Size, Span, Timeouts};
+pub(super) use self::upstream::{Endpoint, EndpointTable, Host, HostWord, Protocol, TlsProfile, Upstream, UpstreamTimeouts};
+
+/// A list. An item that is wrong in itself is reported and leaves a gap, so that the others keep their numbers.
+pub(super) type List<T> = Vec<Option<T>>;
+
+/// The configuration of a plugway gateway.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "plugway")]
+pub(super) struct File {
+    /// Worker threads. Default: one per processor core.
+    #[schemars(range(min = 1, max = 1024), example = 4)]
+    pub(super) workers: Option<u64>,
+    /// Where compiled plugins are kept. Default: `plugway` in the user's cache folder.
+    #[schemars(example = "/var/cache/plugway")]
+    pub(super) cache_directory: Option<String>,
+    /// Where plugin files are looked up. Default: `plugins.d` beside this file.
+    #[schemars(example = "plugins.d")]
+    pub(super) plugin_directory: Option<String>,
+    /// Networks of proxies whose `Forwarded` and `X-Forwarded-*` headers are believed. Default: none.
+    #[schemars(example = ["10.0.0.0/8"])]
+    pub(super) trusted_proxies: Option<List<String>>,
+    /// Listening sockets by name. At least one.
+    #[serde(default)]
+    pub(super) listen: BTreeMap<String, Listener>,
+    /// The listener for operators: `/healthz`, `/readyz`, `/metrics` and `/status`.
+    pub(super) admin: Option<Admin>,
+    /// Plugins by name. One that no route names is not loaded into requests.
+    #[serde(default)]
+    pub(super) plugins: BTreeMap<String, Plugin>,
+    /// Upstreams by name.
+    #[serde(default)]
+    pub(super) upstreams: BTreeMap<String, Upstream>,
+    /// What holds for every route.
+    pub(super) defaults: Option<Defaults>,
+    /// Which requests go where, through which plugins. The most specific one takes a request.
+    #[serde(default)]
+    pub(super) routes: List<Route>,
+    /// What clients may use, for all workers together.
+    pub(super) limits: Option<Limits>,
+    /// How long clients are waited for.
+    pub(super) timeouts: Option<Timeouts>,
+    /// Logging.
+    pub(super) log: Option<Log>,
+}
+
+/// What holds for every route.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Defaults {
+    /// Plugins that stand at the beginning of every route's chain. Default: none.
+    #[schemars(example = ["metrics"])]
+    pub(super) plugins: Option<List<PluginUse>>,
+}

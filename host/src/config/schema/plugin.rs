@@ -1,0 +1,99 @@
+//! `[plugins.NAME]` and the places that name a plugin, as written.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{Size, Span};
+
+/// A plugin's own table. `{ file = "PATH" }` anywhere in it stands for the text of that file.
+pub(in crate::config) type Table = Map<String, Value>;
+
+/// A plugin: one WebAssembly component.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Plugin {
+    /// `builtin:NAME` for a shipped plugin, or a file in `plugin_directory`.
+    #[schemars(example = "builtin:oauth2")]
+    pub(in crate::config) source: String,
+    /// Capabilities it may use besides those every plugin has. Default: none.
+    pub(in crate::config) grants: Option<Grants>,
+    /// Its own table, given to it as JSON. `{ file = "PATH" }` anywhere in it stands for the text of that file. Default: empty.
+    pub(in crate::config) config: Option<Table>,
+    /// What one call and one instance of it may use.
+    pub(in crate::config) budget: Option<Budget>,
+    /// What happens to a request when it fails. Default: `"reject"`.
+    pub(in crate::config) on_failure: Option<FailurePolicy>,
+}
+
+/// Capabilities that are denied unless named.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Grants {
+    /// Digests, HMAC and signature verification: `crypto = {}`.
+    pub(in crate::config) crypto: Option<NoParameters>,
+}
+
+/// A capability without parameters.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct NoParameters {}
+
+/// What one call and one instance of a plugin may use.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Budget {
+    /// CPU time of one call for a request. Default: `10ms`.
+    pub(in crate::config) cpu: Option<Span>,
+    /// CPU time of one call off a request's path, such as its configuration. Default: `2s`.
+    pub(in crate::config) setup_cpu: Option<Span>,
+    /// Memory of one instance. Default: `32MiB`.
+    pub(in crate::config) memory: Option<Size>,
+    /// Headers it may add to one message. Default: 64.
+    #[schemars(range(min = 1))]
+    pub(in crate::config) max_headers: Option<u64>,
+    /// Bytes of names and values of those headers. Default: `32KiB`.
+    pub(in crate::config) max_header_bytes: Option<Size>,
+    /// Bytes of the body of an answer of its own. Default: `1MiB`.
+    pub(in crate::config) max_local_body_bytes: Option<Size>,
+    /// Bytes of attributes and identity claims of one request. Default: `16KiB`.
+    pub(in crate::config) max_attribute_bytes: Option<Size>,
+    /// Log lines a second, per worker. Default: 100.
+    #[schemars(range(min = 1, max = 4_294_967_295_u32))]
+    pub(in crate::config) log_lines_per_second: Option<u32>,
+    /// Metric series. Default: 1000.
+    #[schemars(range(min = 1))]
+    pub(in crate::config) max_series: Option<u64>,
+}
+
+/// What a failing plugin does to its request. `"reject"`: a 5xx answer. `"skip"`: it goes on as if the plugin were not
+/// there; refused for authorizers.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::config) enum FailurePolicy {
+    Reject,
+    Skip,
+}
+
+/// A plugin in one place: its name, or a table.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(in crate::config) enum PluginUse {
+    /// `"metrics"`
+    Name(String),
+    /// `{ plugin = "auth", config = { .. } }`
+    Table(PluginUseTable),
+}
+
+/// A plugin with settings of this place.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct PluginUseTable {
+    /// The name of a plugin.
+    #[schemars(example = "auth")]
+    pub(in crate::config) plugin: String,
+    /// Merged over the plugin's own table: a key here replaces the same key there. Default: empty.
+    pub(in crate::config) config: Option<Table>,
+    /// Default: the plugin's own.
+    pub(in crate::config) on_failure: Option<FailurePolicy>,
+}

@@ -1,0 +1,96 @@
+//! What the schema expects, in words.
+
+use serde_json::Value;
+
+use super::known::resolve;
+use crate::config::document::At;
+
+/// Whether a value is of a schema's type. Says nothing about what is inside it.
+pub(super) fn fits(value: &Value, schema: &Value) -> bool {
+    match schema.get("type").and_then(Value::as_str) {
+        None => true,
+        Some("object") => value.is_object(),
+        Some("array") => value.is_array(),
+        Some("string") => value.is_string(),
+        Some("boolean") => value.is_boolean(),
+        Some("integer") => value.is_i64() || value.is_u64(),
+        Some(_) => value.is_number(),
+    }
+}
+
+/// What a schema takes: `a string`, `a list`, `"client" or "endpoint" or a table`.
+pub(super) fn expectation(root: &Value, schema: &Value) -> String {
+    let schema = resolve(root, schema);
+    if let Some(options) = ["anyOf", "oneOf"].iter().find_map(|key| schema.get(key)).and_then(Value::as_array) {
+        return either(options.iter().map(|option| expectation(root, option)));
+    }
+    if let Some(words) = schema.get("enum").and_then(Value::as_array) {
+        return either(words.iter().map(Value::to_string));
+    }
+    match schema.get("type").and_then(Value::as_str) {
+        Some("object") => "a table",
+        Some("array") => "a list",
+        Some("string") => "a string",
+        Some("boolean") => "`true` or `false`",
+        Some("integer") => "a whole number",
+        _ => "a value",
+    }
+    .to_owned()
+}
+
+fn either(options: impl Iterator<Item = String>) -> String {
+    let mut options: Vec<_> = options.collect();
+    let last = options.pop().unwrap_or_default();
+    if options.is_empty() { last } else { format!("{} or {last}", options.join(", ")) }
+}
+
+/// A value as a person would call it.
+pub(super) fn describe(value: &Value) -> String {
+    match value {
+        Value::Object(_) => "a table".to_owned(),
+        Value::Array(_) => "a list".to_owned(),
+        Value::String(text) if text.chars().count() > 40 => "a string".to_owned(),
+        Value::String(text) => format!("the string {text:?}"),
+        Value::Number(number) if number.is_f64() => format!("the fraction {number}"),
+        Value::Number(number) => format!("the number {number}"),
+        other => format!("`{other}`"),
+    }
+}
+
+/// The same value as the schema would take it, where that is plain: `"4"` for `4`, `"a"` for `["a"]`.
+pub(super) fn instead(root: &Value, value: &Value, schema: &Value) -> Option<String> {
+    if let Value::String(text) = value
+        && let Ok(unquoted) = serde_json::from_str::<Value>(text)
+        && !unquoted.is_string()
+        && fits(&unquoted, schema)
+        && schema.get("type").is_some()
+    {
+        return Some(format!("write it without quotes: `{text}`"));
+    }
+    let item = resolve(root, schema.get("items")?);
+    let options = item.get("anyOf").and_then(Value::as_array);
+    let takes = options.map_or_else(|| fits(value, item), |options| options.iter().any(|option| fits(value, resolve(root, option))));
+    (takes && !value.is_object()).then(|| format!("write it in brackets: `[{value}]`"))
+}
+
+/// An example of the key, or else what the key means.
+pub(super) fn for_example(root: &Value, at: &At, schema: &Value) -> Option<String> {
+    let resolved = resolve(root, schema);
+    let either = |key| schema.get(key).or_else(|| resolved.get(key));
+    if let Some(example) = either("examples").and_then(|examples| examples.get(0)) {
+        return Some(match at.last_key() {
+            Some(key) => format!("for example `{key} = {}`", toml(example)),
+            None => format!("for example `{}`", toml(example)),
+        });
+    }
+    // Wrapped lines of a doc comment are one sentence.
+    either("description").and_then(Value::as_str).map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// Examples are strings, numbers and lists of them: TOML writes these as JSON does, but for blanks.
+fn toml(example: &Value) -> String {
+    match example {
+        Value::Array(items) => format!("[{}]", items.iter().map(Value::to_string).collect::<Vec<_>>().join(", ")),
+        other => other.to_string(),
+    }
+}

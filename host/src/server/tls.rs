@@ -1,0 +1,149 @@
+//! TLS termination: which certificate a client is shown, what is asked of it, and which hosts a connection may name.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::{RootCertStore, ServerConfig};
+use webpki::EndEntityCert;
+
+use crate::config::model::{CertificateFiles, ClientAuth, ListenerTls};
+use crate::tls_files::{TlsFileError, read_certificates, read_private_key};
+
+/// TLS of one listener.
+#[derive(Debug)]
+pub struct ServerTls {
+    config: Arc<ServerConfig>,
+    certificates: Arc<Certificates>,
+}
+
+/// Certificates by the names they are valid for.
+#[derive(Debug)]
+struct Certificates {
+    all: Vec<Certificate>,
+    /// Lower case; a wildcard stands as `*.example.com`. The first certificate that has a name is shown for it.
+    by_name: HashMap<String, usize>,
+}
+
+#[derive(Debug)]
+struct Certificate {
+    key: Arc<CertifiedKey>,
+    /// Lower case.
+    names: Vec<String>,
+}
+
+impl ServerTls {
+    /// Reads every file and makes one TLS configuration of them.
+    ///
+    /// # Errors
+    /// A file that cannot be read or used, a key that is not the certificate's, a certificate without names; the text names
+    /// the file and says what to do.
+    pub fn build(tls: &ListenerTls) -> Result<Self, TlsFileError> {
+        let provider = Arc::new(ring::default_provider());
+        let all = tls.certificates.iter().map(|files| Certificate::read(files, &provider)).collect::<Result<Vec<_>, _>>()?;
+        let mut by_name = HashMap::new();
+        for (index, certificate) in all.iter().enumerate() {
+            for name in &certificate.names {
+                by_name.entry(name.clone()).or_insert(index);
+            }
+        }
+        let certificates = Arc::new(Certificates { all, by_name });
+
+        let first = || tls.certificates.first().map_or(Path::new(""), |files| &files.certificate);
+        let refused = |error: rustls::Error| TlsFileError::new(first(), format!("cannot be served: {error}"));
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().map_err(refused)?;
+        let builder = match &tls.client_auth {
+            ClientAuth::None => builder.with_no_client_auth(),
+            ClientAuth::Optional { ca } => builder.with_client_cert_verifier(verifier(ca, &provider, false)?),
+            ClientAuth::Required { ca } => builder.with_client_cert_verifier(verifier(ca, &provider, true)?),
+        };
+        let resolver: Arc<dyn ResolvesServerCert> = Arc::clone(&certificates) as _;
+        let mut config = builder.with_cert_resolver(resolver);
+        config.alpn_protocols = if tls.http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
+        // Resumption without state: a client may come back to another worker.
+        config.ticketer = ring::Ticketer::new().map_err(refused)?;
+        Ok(Self { config: Arc::new(config), certificates })
+    }
+
+    /// For the handshake.
+    pub fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.config)
+    }
+
+    /// Whether the certificate shown for this server name (SNI) is valid for that host: a client that asks for another one
+    /// on this connection is on the wrong one (RFC 9110, section 15.5.20). The host has no port.
+    pub fn covers(&self, server_name: Option<&str>, host: &str) -> bool {
+        self.certificates.choose(server_name).is_some_and(|certificate| certificate.covers(host))
+    }
+}
+
+fn verifier(ca: &Path, provider: &Arc<CryptoProvider>, required: bool) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, TlsFileError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in read_certificates(ca)? {
+        roots.add(certificate).map_err(|error| TlsFileError::new(ca, format!("holds a root that cannot be used: {error}")))?;
+    }
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+    let builder = if required { builder } else { builder.allow_unauthenticated() };
+    builder.build().map_err(|error| TlsFileError::new(ca, format!("cannot be used to verify clients: {error}")))
+}
+
+impl Certificate {
+    fn read(files: &CertificateFiles, provider: &CryptoProvider) -> Result<Self, TlsFileError> {
+        let chain = read_certificates(&files.certificate)?;
+        let key = read_private_key(&files.key)?;
+        let names = chain.first().map(names).transpose().map_err(|error| TlsFileError::new(&files.certificate, format!("is no valid certificate: {error}")))?;
+        let names = names.unwrap_or_default();
+        let key = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => {
+                TlsFileError::new(&files.key, format!("is not the key of {}: the two do not belong together", files.certificate.display()))
+            }
+            other => TlsFileError::new(&files.key, format!("cannot be used: {other}")),
+        })?;
+        Ok(Self { key: Arc::new(key), names })
+    }
+
+    fn covers(&self, host: &str) -> bool {
+        if host.parse::<std::net::IpAddr>().is_ok() || host.starts_with('[') {
+            return self.covers_address(host.trim_start_matches('[').trim_end_matches(']'));
+        }
+        let is = |name: &String| match name.strip_prefix("*.") {
+            Some(parent) => host.split_once('.').is_some_and(|(label, rest)| !label.is_empty() && rest.eq_ignore_ascii_case(parent)),
+            None => host.eq_ignore_ascii_case(name),
+        };
+        self.names.iter().any(is)
+    }
+
+    fn covers_address(&self, host: &str) -> bool {
+        let Some(leaf) = self.key.cert.first() else { return false };
+        let (Ok(name), Ok(certificate)) = (ServerName::try_from(host), EndEntityCert::try_from(leaf)) else { return false };
+        certificate.verify_is_valid_for_subject_name(&name).is_ok()
+    }
+}
+
+fn names(leaf: &CertificateDer<'static>) -> Result<Vec<String>, webpki::Error> {
+    let certificate = EndEntityCert::try_from(leaf)?;
+    Ok(certificate.valid_dns_names().map(str::to_ascii_lowercase).collect())
+}
+
+impl Certificates {
+    /// The first one for clients that name no server, or one that is not here: what they make of it is theirs to say, and
+    /// no host but those it is valid for is answered.
+    fn choose(&self, server_name: Option<&str>) -> Option<&Certificate> {
+        let chosen = server_name.and_then(|name| {
+            let name = name.to_ascii_lowercase();
+            let parent = || name.split_once('.').and_then(|(_, parent)| self.by_name.get(&format!("*.{parent}")));
+            self.by_name.get(&name).or_else(parent).copied()
+        });
+        self.all.get(chosen.unwrap_or(0))
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.choose(hello.server_name()).map(|certificate| Arc::clone(&certificate.key))
+    }
+}

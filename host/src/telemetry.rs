@@ -1,0 +1,109 @@
+//! What the gateway counts of itself. Every thread counts in cells of its own that only it writes, so counting on a
+//! request's path is one load and one store; the control thread adds them up when somebody asks for `/metrics`.
+
+mod access;
+mod cell;
+mod export;
+mod histogram;
+mod instruments;
+pub mod logs;
+mod plugin;
+mod route;
+mod worker;
+
+use std::fmt;
+use std::sync::Arc;
+#[allow(clippy::disallowed_types, reason = "taken where threads are set up and where metrics are read, never for a request")]
+use std::sync::Mutex;
+
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use prometheus::{Registry, TextEncoder};
+
+pub use access::{AccessLine, write_access_line};
+pub use instruments::{Declared, DeclareError, InstrumentKind, Instruments, PluginUse, Series};
+pub use plugin::PluginCells;
+pub use route::RouteCells;
+pub use worker::{UpstreamCells, ListenerCells, OpenConnection, WorkerCells};
+
+/// Everything the gateway counts.
+pub struct Telemetry {
+    cells: Arc<Cells>,
+    registry: Registry,
+    /// Observable instruments live as long as their provider.
+    _provider: SdkMeterProvider,
+}
+
+/// Cells of every thread.
+#[derive(Debug, Default)]
+#[allow(clippy::disallowed_types, reason = "taken where threads are set up and where metrics are read, never for a request")]
+struct Cells {
+    workers: Mutex<Vec<Arc<WorkerCells>>>,
+    plugins: Mutex<Vec<Arc<PluginCells>>>,
+    instruments: Arc<Instruments>,
+    lost_on_control: cell::Count,
+}
+
+impl Telemetry {
+    /// Counters at zero.
+    ///
+    /// # Errors
+    /// When the metrics libraries refuse what they are given.
+    pub fn new() -> Result<Arc<Self>, String> {
+        let cells = Arc::new(Cells::default());
+        let registry = Registry::new();
+        let provider = export::register(&registry, &cells)?;
+        Ok(Arc::new(Self { cells, registry, _provider: provider }))
+    }
+
+    /// The cells of one worker, the same ones each time.
+    pub fn worker(&self, index: usize) -> Arc<WorkerCells> {
+        let mut workers = cell::lock(&self.cells.workers);
+        while workers.len() <= index {
+            let next = workers.len();
+            workers.push(Arc::new(WorkerCells::new(next)));
+        }
+        workers.get(index).map(Arc::clone).unwrap_or_default()
+    }
+
+    /// The cells of one plugin on one thread, the same ones each time. `hooks` and `failures` name what
+    /// [`PluginCells::called`] and [`PluginCells::failed`] are given by number.
+    pub fn plugin(&self, name: &Arc<str>, thread: usize, hooks: &'static [&'static str], failures: &'static [&'static str]) -> Arc<PluginCells> {
+        let mut plugins = cell::lock(&self.cells.plugins);
+        if let Some(known) = plugins.iter().find(|cells| cells.is(name, thread)) {
+            return Arc::clone(known);
+        }
+        let cells = Arc::new(PluginCells::new(Arc::clone(name), thread, hooks, failures));
+        plugins.push(Arc::clone(&cells));
+        cells
+    }
+
+    /// What plugins declared.
+    pub fn instruments(&self) -> &Arc<Instruments> {
+        &self.cells.instruments
+    }
+
+    /// Instances of a plugin that are alive now.
+    pub fn plugin_instances(&self, name: &str) -> u64 {
+        cell::lock(&self.cells.plugins).iter().filter(|cells| &**cells.name() == name).map(|cells| cells.instances()).sum()
+    }
+
+    /// Records that no observer got, counted on the control thread.
+    pub fn records_lost(&self, records: u64) {
+        self.cells.lost_on_control.add(records);
+    }
+
+    /// Everything in Prometheus' text format.
+    pub fn render(&self) -> Vec<u8> {
+        let families = self.registry.gather();
+        TextEncoder::new().encode_to_string(&families).unwrap_or_else(|error| format!("# {error}\n")).into_bytes()
+    }
+}
+
+impl fmt::Debug for Telemetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Telemetry").field("cells", &self.cells).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,294 @@
+//! Instruments that plugins declare. Series are made when a label set is first seen; recording into one that exists needs
+//! neither a lock nor the lists here (`capability::metrics` keeps what a thread has seen).
+
+#![allow(clippy::disallowed_types, reason = "taken when an instrument or a series is new, and when metrics are read")]
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::Meter;
+
+use super::cell::{Sum, lock};
+use super::histogram::{Histogram, Reading, SECONDS};
+
+/// What an instrument measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InstrumentKind {
+    /// A sum that only grows.
+    Counter,
+    /// A distribution.
+    Histogram,
+    /// The last value set.
+    Gauge,
+}
+
+/// Why an instrument cannot be declared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeclareError {
+    /// Not `[a-z][a-z0-9_]*`, or reserved; the text says which.
+    InvalidName(String),
+    /// Declared before, by this plugin or another, with another kind, labels or bounds.
+    Conflict,
+    /// More instruments or labels than allowed.
+    TooMany,
+}
+
+/// Labels the gateway adds, and the one Prometheus keeps for buckets.
+const RESERVED: [&str; 2] = ["plugin", "le"];
+/// Labels of one instrument.
+const MAX_LABELS: usize = 8;
+/// Buckets of one histogram.
+const MAX_BOUNDS: usize = 64;
+/// What stands for every label of a series past the limit.
+const OVERFLOW: &str = "overflow";
+
+/// Every declared instrument, by the name it is exported under.
+#[derive(Debug, Default)]
+pub struct Instruments {
+    declared: Mutex<BTreeMap<String, Arc<Declared>>>,
+    plugins: Mutex<BTreeMap<Arc<str>, Arc<PluginUse>>>,
+    meter: OnceLock<Meter>,
+}
+
+/// How much of its share a plugin has used, over all threads.
+#[derive(Debug, Default)]
+pub struct PluginUse {
+    series: AtomicUsize,
+    ignored: AtomicU64,
+    folded: AtomicU64,
+}
+
+/// One declared instrument.
+#[derive(Debug)]
+pub struct Declared {
+    pub(super) name: String,
+    pub(super) kind: InstrumentKind,
+    pub(super) description: String,
+    pub(super) labels: Vec<String>,
+    bounds: Vec<f64>,
+    series: Mutex<BTreeMap<Labelled, Vec<(usize, Arc<Series>)>>>,
+}
+
+/// Whose series, and its label values.
+type Labelled = (Arc<str>, Box<[String]>);
+
+/// What one thread records of one label set.
+#[derive(Debug)]
+pub enum Series {
+    /// A sum.
+    Counter(Amount),
+    /// A distribution.
+    Histogram(Distribution),
+    /// A value.
+    Gauge(Amount),
+}
+
+/// A number of a series.
+#[derive(Debug, Default)]
+pub struct Amount(Sum);
+
+/// A distribution of a series.
+#[derive(Debug)]
+pub struct Distribution(Histogram);
+
+impl Instruments {
+    pub(super) fn connect(&self, meter: Meter) {
+        // Set once, before any plugin runs.
+        drop(self.meter.set(meter));
+    }
+
+    /// How much a plugin has used.
+    pub fn of_plugin(&self, plugin: &Arc<str>) -> Arc<PluginUse> {
+        Arc::clone(lock(&self.plugins).entry(Arc::clone(plugin)).or_default())
+    }
+
+    /// Declares an instrument, or finds the same one.
+    ///
+    /// # Errors
+    /// See [`DeclareError`].
+    pub fn declare(&self, kind: InstrumentKind, name: &str, description: &str, labels: &[String], bounds: &[f64]) -> Result<Arc<Declared>, DeclareError> {
+        let growing = bounds.windows(2).all(|pair| matches!(pair, [low, high] if low < high));
+        if labels.len() > MAX_LABELS || bounds.len() > MAX_BOUNDS {
+            return Err(DeclareError::TooMany);
+        }
+        if let Some(bad) = std::iter::once(name).chain(labels.iter().map(String::as_str)).find(|name| !is_name(name)) {
+            return Err(DeclareError::InvalidName(bad.to_owned()));
+        }
+        if let Some(twice) = labels.iter().enumerate().find(|(at, label)| labels.iter().take(*at).any(|other| other == *label)) {
+            return Err(DeclareError::InvalidName(twice.1.clone()));
+        }
+        if !growing || bounds.iter().any(|bound| !bound.is_finite()) {
+            return Err(DeclareError::InvalidName("bounds must be finite and grow".to_owned()));
+        }
+        let exported = exported(kind, name);
+        let bounds = if bounds.is_empty() { &SECONDS[..] } else { bounds };
+        let mut declared = lock(&self.declared);
+        if let Some(known) = declared.get(&exported) {
+            let same = known.kind == kind && known.labels == labels && (kind != InstrumentKind::Histogram || known.bounds == bounds);
+            return if same { Ok(Arc::clone(known)) } else { Err(DeclareError::Conflict) };
+        }
+        let new = Arc::new(Declared {
+            name: exported.clone(),
+            kind,
+            description: description.to_owned(),
+            labels: labels.to_vec(),
+            bounds: bounds.to_vec(),
+            series: Mutex::default(),
+        });
+        declared.insert(exported, Arc::clone(&new));
+        if let Some(meter) = self.meter.get() {
+            observe(meter, &new);
+        }
+        Ok(new)
+    }
+
+    pub(super) fn each(&self, mut each: impl FnMut(&Declared)) {
+        lock(&self.declared).values().for_each(|declared| each(declared));
+    }
+
+    /// Plugin, records ignored, records folded into `overflow`.
+    pub(super) fn uses(&self) -> Vec<(Arc<str>, u64, u64)> {
+        let uses = lock(&self.plugins);
+        uses.iter().map(|(plugin, used)| (Arc::clone(plugin), used.ignored.load(Ordering::Relaxed), used.folded.load(Ordering::Relaxed))).collect()
+    }
+}
+
+/// Lets the SDK read an instrument when metrics are read. Histograms have no observable form there; `export` reads them.
+fn observe(meter: &Meter, declared: &Arc<Declared>) {
+    let read = Arc::clone(declared);
+    let (name, description) = (declared.name.clone(), declared.description.clone());
+    match declared.kind {
+        InstrumentKind::Counter => {
+            let name = name.trim_end_matches("_total").to_owned();
+            let callback = move |observer: &dyn opentelemetry::metrics::AsyncInstrument<f64>| {
+                read.each_amount(|labels, amount| observer.observe(amount, labels));
+            };
+            meter.f64_observable_counter(name).with_description(description).with_callback(callback).build();
+        }
+        InstrumentKind::Gauge => {
+            let callback = move |observer: &dyn opentelemetry::metrics::AsyncInstrument<f64>| {
+                read.each_amount(|labels, amount| observer.observe(amount, labels));
+            };
+            meter.f64_observable_gauge(name).with_description(description).with_callback(callback).build();
+        }
+        InstrumentKind::Histogram => {}
+    }
+}
+
+impl Declared {
+    /// How many label values a record has.
+    pub fn label_count(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// The series of a label set for one thread; `None` when it would be one more than the plugin may have.
+    pub fn series(&self, plugin: &Arc<str>, used: &PluginUse, max_series: usize, thread: usize, values: &[String]) -> Option<Arc<Series>> {
+        let mut all = lock(&self.series);
+        let key = (Arc::clone(plugin), Box::from(values));
+        if !all.contains_key(&key) {
+            used.series.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |series| (series < max_series).then_some(series + 1)).ok()?;
+        }
+        Some(self.of_thread(all.entry(key).or_default(), thread))
+    }
+
+    /// The series everything past the limit is folded into.
+    pub fn overflow(&self, plugin: &Arc<str>, thread: usize) -> Arc<Series> {
+        let values = self.labels.iter().map(|_| OVERFLOW.to_owned()).collect();
+        self.of_thread(lock(&self.series).entry((Arc::clone(plugin), values)).or_default(), thread)
+    }
+
+    /// Every label set of a plugin, made ready for one thread. When the plugin has no series left this is all it will
+    /// ever have.
+    pub fn all(&self, plugin: &Arc<str>, thread: usize) -> Vec<(Box<[String]>, Arc<Series>)> {
+        let mut all = lock(&self.series);
+        let own = all.iter_mut().filter(|((owner, _), _)| owner == plugin);
+        own.map(|((_, values), threads)| (values.clone(), self.of_thread(threads, thread))).collect()
+    }
+
+    /// A gauge has one cell for all threads: the last one to set it counts.
+    fn of_thread(&self, threads: &mut Vec<(usize, Arc<Series>)>, thread: usize) -> Arc<Series> {
+        let shared = self.kind == InstrumentKind::Gauge;
+        if let Some((_, known)) = threads.iter().find(|(owner, _)| shared || *owner == thread) {
+            return Arc::clone(known);
+        }
+        let new = Arc::new(match self.kind {
+            InstrumentKind::Counter => Series::Counter(Amount::default()),
+            InstrumentKind::Gauge => Series::Gauge(Amount::default()),
+            InstrumentKind::Histogram => Series::Histogram(Distribution(Histogram::new(&self.bounds))),
+        });
+        threads.push((thread, Arc::clone(&new)));
+        new
+    }
+
+    fn each_amount(&self, mut each: impl FnMut(&[KeyValue], f64)) {
+        for ((plugin, values), threads) in lock(&self.series).iter() {
+            let amounts = threads.iter().map(|(_, series)| match &**series {
+                Series::Counter(amount) | Series::Gauge(amount) => amount.0.get(),
+                Series::Histogram(_) => 0.0,
+            });
+            let mut labels = vec![KeyValue::new("plugin", plugin.to_string())];
+            labels.extend(self.labels.iter().zip(values).map(|(label, value)| KeyValue::new(label.clone(), value.clone())));
+            each(&labels, amounts.sum());
+        }
+    }
+
+    pub(super) fn each_distribution(&self, mut each: impl FnMut(&str, &[String], Reading)) {
+        for ((plugin, values), threads) in lock(&self.series).iter() {
+            let mut sum: Option<Reading> = None;
+            for (_, series) in threads {
+                let Series::Histogram(Distribution(histogram)) = &**series else { continue };
+                let reading = histogram.read();
+                match &mut sum {
+                    None => sum = Some(reading),
+                    Some(sum) => sum.merge(&reading),
+                }
+            }
+            if let Some(sum) = sum {
+                each(plugin, values, sum);
+            }
+        }
+    }
+}
+
+impl PluginUse {
+    /// A record was ignored: unknown instrument, negative amount, wrong number of labels.
+    pub fn ignored(&self) {
+        self.ignored.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A record was folded into the overflow series.
+    pub fn folded(&self) {
+        self.folded.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Series {
+    /// Adds to a counter, records in a histogram, sets a gauge; `false` for an amount the kind does not take.
+    pub fn record(&self, amount: f64) -> bool {
+        match self {
+            Self::Counter(_) if amount < 0.0 || !amount.is_finite() => return false,
+            Self::Histogram(_) if !amount.is_finite() => return false,
+            Self::Counter(sum) => sum.0.add(amount),
+            Self::Gauge(value) => value.0.set(amount),
+            Self::Histogram(histogram) => histogram.0.record(amount),
+        }
+        true
+    }
+}
+
+fn exported(kind: InstrumentKind, name: &str) -> String {
+    match kind {
+        InstrumentKind::Counter => format!("plugway_plugin_{}_total", name.trim_end_matches("_total")),
+        InstrumentKind::Histogram | InstrumentKind::Gauge => format!("plugway_plugin_{name}"),
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    bytes.next().is_some_and(|first| first.is_ascii_lowercase())
+        && bytes.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+        && name.len() <= 64
+        && !RESERVED.contains(&name)
+}

@@ -1,0 +1,78 @@
+//! What one thread counts of one plugin.
+
+use std::sync::Arc;
+
+use super::cell::Count;
+
+/// A plugin's counters on one thread.
+#[derive(Debug)]
+pub struct PluginCells {
+    name: Arc<str>,
+    thread: usize,
+    hooks: &'static [&'static str],
+    failures: &'static [&'static str],
+    calls: Box<[Count]>,
+    /// By hook, then kind.
+    failed: Box<[Count]>,
+    started: Count,
+    ended: Count,
+}
+
+impl PluginCells {
+    pub(super) fn new(name: Arc<str>, thread: usize, hooks: &'static [&'static str], failures: &'static [&'static str]) -> Self {
+        let counts = |length: usize| (0..length).map(|_| Count::default()).collect();
+        let (calls, failed) = (counts(hooks.len()), counts(hooks.len() * failures.len()));
+        Self { name, thread, hooks, failures, calls, failed, started: Count::default(), ended: Count::default() }
+    }
+
+    pub(super) fn is(&self, name: &str, thread: usize) -> bool {
+        &*self.name == name && self.thread == thread
+    }
+
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// A hook is called.
+    pub fn called(&self, hook: usize) {
+        if let Some(count) = self.calls.get(hook) {
+            count.add(1);
+        }
+    }
+
+    /// A call failed.
+    pub fn failed(&self, hook: usize, kind: usize) {
+        if let Some(count) = self.failed.get(hook * self.failures.len() + kind) {
+            count.add(1);
+        }
+    }
+
+    /// An instance is ready.
+    pub fn instance_started(&self) {
+        self.started.add(1);
+    }
+
+    /// An instance has ended.
+    pub fn instance_ended(&self) {
+        self.ended.add(1);
+    }
+
+    /// Instances alive now.
+    pub(super) fn instances(&self) -> u64 {
+        self.started.get().saturating_sub(self.ended.get())
+    }
+
+    /// Instances ever made.
+    pub(super) fn started(&self) -> u64 {
+        self.started.get()
+    }
+
+    pub(super) fn calls(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        self.hooks.iter().copied().zip(self.calls.iter().map(Count::get)).filter(|(_, count)| *count > 0)
+    }
+
+    pub(super) fn failures(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> + '_ {
+        let kinds = self.hooks.iter().flat_map(|hook| self.failures.iter().map(move |kind| (*hook, *kind)));
+        kinds.zip(self.failed.iter().map(Count::get)).filter(|(_, count)| *count > 0).map(|((hook, kind), count)| (hook, kind, count))
+    }
+}

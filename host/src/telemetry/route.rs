@@ -1,0 +1,103 @@
+//! Requests of one route on one worker.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use http::Method;
+
+use super::cell::Count;
+use super::histogram::{Histogram, Reading, SECONDS};
+
+/// Methods with a series of their own (RFC 9110, section 9.3; RFC 5789). A client may invent others without end, so they
+/// share one.
+const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+const OTHER: &str = "other";
+/// Status codes of one class.
+const CODES: usize = 100;
+/// 1xx to 5xx.
+const CLASSES: usize = 5;
+
+/// Counts of the codes of one class; made when the first one comes, since most routes meet two classes and one method.
+type Class = OnceLock<Box<[Count; CODES]>>;
+
+/// What one worker counts of one route.
+#[derive(Debug)]
+pub struct RouteCells {
+    pub(super) name: Arc<str>,
+    pub(super) api: Option<Arc<str>>,
+    pub(super) version: Option<Arc<str>>,
+    /// By method, then class.
+    requests: Box<[[Class; CLASSES]; METHODS.len() + 1]>,
+    in_flight: Count,
+    duration: Histogram,
+}
+
+impl RouteCells {
+    pub(super) fn new(name: &str, api: Option<&str>, version: Option<&str>) -> Self {
+        Self {
+            name: name.into(),
+            api: api.map(Arc::from),
+            version: version.map(Arc::from),
+            requests: Box::default(),
+            in_flight: Count::default(),
+            duration: Histogram::new(&SECONDS),
+        }
+    }
+
+    pub(super) fn is(&self, name: &str, api: Option<&str>, version: Option<&str>) -> bool {
+        &*self.name == name && self.api.as_deref() == api && self.version.as_deref() == version
+    }
+
+    /// A request has begun.
+    pub fn started(&self) {
+        self.in_flight.add(1);
+    }
+
+    /// A request that had begun here turned out to be another route's.
+    pub fn moved_to(&self, other: &Self) {
+        self.in_flight.sub(1);
+        other.in_flight.add(1);
+    }
+
+    /// A request that had begun has ended.
+    pub fn finished(&self, method: &Method, status: u16, duration: Duration) {
+        self.in_flight.sub(1);
+        self.count(method.as_str(), status);
+        self.duration.record(duration.as_secs_f64());
+    }
+
+    /// Something was answered that never became a request.
+    pub fn refused(&self, status: u16) {
+        self.count(OTHER, status);
+    }
+
+    fn count(&self, method: &str, status: u16) {
+        let method = METHODS.iter().position(|known| *known == method).unwrap_or(METHODS.len());
+        let (class, code) = (usize::from(status / 100).wrapping_sub(1), usize::from(status % 100));
+        if let Some(class) = self.requests.get(method).and_then(|classes| classes.get(class)) {
+            let codes = class.get_or_init(|| Box::new(std::array::from_fn(|_| Count::default())));
+            if let Some(count) = codes.get(code) {
+                count.add(1);
+            }
+        }
+    }
+
+    pub(super) fn in_flight(&self) -> u64 {
+        self.in_flight.get()
+    }
+
+    pub(super) fn duration(&self) -> Reading {
+        self.duration.read()
+    }
+
+    /// Method, status and count of everything that was counted.
+    pub(super) fn requests(&self) -> impl Iterator<Item = (&'static str, usize, u64)> + '_ {
+        let methods = METHODS.iter().copied().chain([OTHER]);
+        methods.zip(self.requests.iter()).flat_map(|(method, classes)| {
+            classes.iter().enumerate().flat_map(move |(class, codes)| {
+                let codes = codes.get().into_iter().flat_map(|codes| codes.iter().enumerate());
+                codes.map(move |(code, count)| (method, (class + 1) * 100 + code, count.get())).filter(|(_, _, count)| *count > 0)
+            })
+        })
+    }
+}
