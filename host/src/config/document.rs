@@ -77,11 +77,13 @@ impl Reader<'_> {
             DeValue::Boolean(value) => Value::Bool(value),
             DeValue::Datetime(value) => Value::String(value.to_string()),
             DeValue::Integer(value) => {
-                let number = value.to_i64().map(Number::from).or_else(|| value.to_u64().map(Number::from));
+                let (digits, radix) = (value.as_str(), value.radix());
+                let signed = i64::from_str_radix(digits, radix).map(Number::from);
+                let number = signed.or_else(|_| u64::from_str_radix(digits, radix).map(Number::from)).ok();
                 self.number(number, &at, position, "this number is too large", "whole numbers have at most 64 bits")
             }
             DeValue::Float(value) => {
-                let number = value.to_f64().and_then(Number::from_f64);
+                let number = value.as_str().parse().ok().and_then(Number::from_f64);
                 self.number(number, &at, position, "`inf` and `nan` cannot be given to a plugin", "write a finite number, or a string the plugin understands")
             }
             DeValue::Array(items) => {

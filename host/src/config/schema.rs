@@ -14,10 +14,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(super) use self::listen::{Admin, CertificateFiles, ClientAuth, ClientAuthMode, Listener, ListenerTls};
-pub(super) use self::plugin::{Budget, FailurePolicy, Grants, Plugin, PluginUse, Table};
+pub(super) use self::plugin::{Budget, FailurePolicy, Plugin, PluginUse, Table};
 pub(super) use self::route::{Header, Match, Route};
 pub(super) use self::settings::{Count, Limits, Log, LogFormat, LogLevel, Size, Span, Timeouts};
-pub(super) use self::upstream::{Endpoint, EndpointTable, Host, HostWord, Protocol, TlsProfile, Upstream, UpstreamTimeouts};
+pub(super) use self::upstream::{Endpoint, Host, HostWord, Protocol, TlsProfile, Upstream};
 
 /// A list. An item that is wrong in itself is reported and leaves a gap, so that the others keep their numbers.
 pub(super) type List<T> = Vec<Option<T>>;
@@ -31,13 +31,13 @@ pub(super) struct File {
     #[schemars(range(min = 1, max = 1024), example = 4)]
     pub(super) workers: Option<u64>,
     /// Where compiled plugins are kept. Default: `plugway` in the user's cache folder.
-    #[schemars(example = "/var/cache/plugway")]
+    #[schemars(example = &"/var/cache/plugway")]
     pub(super) cache_directory: Option<String>,
     /// Where plugin files are looked up. Default: `plugins.d` beside this file.
-    #[schemars(example = "plugins.d")]
+    #[schemars(example = &"plugins.d")]
     pub(super) plugin_directory: Option<String>,
     /// Networks of proxies whose `Forwarded` and `X-Forwarded-*` headers are believed. Default: none.
-    #[schemars(example = ["10.0.0.0/8"])]
+    #[schemars(example = vec!["10.0.0.0/8"])]
     pub(super) trusted_proxies: Option<List<String>>,
     /// Listening sockets by name. At least one.
     #[serde(default)]
@@ -68,6 +68,6 @@ pub(super) struct File {
 #[serde(deny_unknown_fields)]
 pub(super) struct Defaults {
     /// Plugins that stand at the beginning of every route's chain. Default: none.
-    #[schemars(example = ["metrics"])]
+    #[schemars(example = vec!["metrics"])]
     pub(super) plugins: Option<List<PluginUse>>,
 }

@@ -56,8 +56,8 @@ pub(super) fn receive(snapshot: &Snapshot, connection: &Connection, request: Req
         Ok(Cow::Owned(normal)) => (normal, Some(raw_path.to_owned())),
         // `OPTIONS *` has no path; no route can take it.
         Err(_) if raw_path == "*" && parts.method == Method::OPTIONS => ("*".to_owned(), None),
-        Err(_) => {
-            fault = fault.or(Some(Fault::AmbiguousPath));
+        Err(refused) => {
+            fault = fault.or(Some(refused.fault()));
             ("/".to_owned(), Some(raw_path.to_owned()))
         }
     };

@@ -10,7 +10,7 @@ use super::List;
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Listener {
     /// IP address and port. Port 0 picks a free one.
-    #[schemars(example = "0.0.0.0:8443")]
+    #[schemars(example = &"0.0.0.0:8443")]
     pub(in crate::config) address: String,
     /// TLS termination. Default: plain text.
     pub(in crate::config) tls: Option<ListenerTls>,
@@ -21,10 +21,10 @@ pub(in crate::config) struct Listener {
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct ListenerTls {
     /// PEM file of a certificate chain, leaf first.
-    #[schemars(example = "certs/web.pem")]
+    #[schemars(example = &"certs/web.pem")]
     pub(in crate::config) certificate: Option<String>,
     /// PEM file of its private key: PKCS#8, PKCS#1 or SEC1.
-    #[schemars(example = "certs/web.key")]
+    #[schemars(example = &"certs/web.key")]
     pub(in crate::config) key: Option<String>,
     /// Several certificates, chosen from by the name a client asks for (SNI). The first serves clients that ask for none.
     #[schemars(length(min = 1))]
@@ -40,10 +40,10 @@ pub(in crate::config) struct ListenerTls {
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct CertificateFiles {
     /// PEM file of a certificate chain, leaf first.
-    #[schemars(example = "certs/web.pem")]
+    #[schemars(example = &"certs/web.pem")]
     pub(in crate::config) certificate: String,
     /// PEM file of its private key: PKCS#8, PKCS#1 or SEC1.
-    #[schemars(example = "certs/web.key")]
+    #[schemars(example = &"certs/web.key")]
     pub(in crate::config) key: String,
 }
 
@@ -71,7 +71,7 @@ pub(in crate::config) struct ClientAuthRule {
     /// `"optional"`: verified when shown. `"required"`: no connection without a valid one.
     pub(in crate::config) mode: ClientAuthMode,
     /// PEM file of the roots that clients' certificates lead to.
-    #[schemars(example = "certs/clients.pem")]
+    #[schemars(example = &"certs/clients.pem")]
     pub(in crate::config) ca: String,
 }
 
@@ -88,7 +88,7 @@ pub(in crate::config) enum ClientAuthMode {
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Admin {
     /// IP address and port. Default: `127.0.0.1:9901`.
-    #[schemars(example = "127.0.0.1:9901")]
+    #[schemars(example = &"127.0.0.1:9901")]
     pub(in crate::config) address: Option<String>,
     /// Whether there is one. Default: true.
     pub(in crate::config) enabled: Option<bool>,

@@ -14,7 +14,7 @@ pub(in crate::config) type Table = Map<String, Value>;
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Plugin {
     /// `builtin:NAME` for a shipped plugin, or a file in `plugin_directory`.
-    #[schemars(example = "builtin:oauth2")]
+    #[schemars(example = &"builtin:oauth2")]
     pub(in crate::config) source: String,
     /// Capabilities it may use besides those every plugin has. Default: none.
     pub(in crate::config) grants: Option<Grants>,
@@ -90,7 +90,7 @@ pub(in crate::config) enum PluginUse {
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct PluginUseTable {
     /// The name of a plugin.
-    #[schemars(example = "auth")]
+    #[schemars(example = &"auth")]
     pub(in crate::config) plugin: String,
     /// Merged over the plugin's own table: a key here replaces the same key there. Default: empty.
     pub(in crate::config) config: Option<Table>,

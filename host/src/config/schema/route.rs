@@ -12,13 +12,13 @@ use super::{List, PluginUse, Size};
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Route {
     /// Unique; stands in logs and metrics.
-    #[schemars(example = "orders")]
+    #[schemars(example = &"orders")]
     pub(in crate::config) name: String,
     /// The API it belongs to. Default: none.
-    #[schemars(example = "orders")]
+    #[schemars(example = &"orders")]
     pub(in crate::config) api: Option<String>,
     /// The API's version. Default: none.
-    #[schemars(example = "v1")]
+    #[schemars(example = &"v1")]
     pub(in crate::config) version: Option<String>,
     /// Which requests it takes. Default: every request.
     #[serde(rename = "match")]
@@ -26,16 +26,16 @@ pub(in crate::config) struct Route {
     /// Whether it may be used without an authorizer. Default: false.
     pub(in crate::config) public: Option<bool>,
     /// Its chain, after `[defaults] plugins`: names, or tables with `plugin`, `config` and `on_failure`. Default: empty.
-    #[schemars(example = ["auth"])]
+    #[schemars(example = vec!["auth"])]
     pub(in crate::config) plugins: Option<List<PluginUse>>,
     /// The plugin that picks the endpoint. Default: weighted round robin.
-    #[schemars(example = "by-customer")]
+    #[schemars(example = &"by-customer")]
     pub(in crate::config) router: Option<PluginUse>,
     /// The plugin that decides how the endpoint is spoken to. Default: the upstream's own settings.
-    #[schemars(example = "forward")]
+    #[schemars(example = &"forward")]
     pub(in crate::config) forwarder: Option<PluginUse>,
     /// The name of the upstream it goes to.
-    #[schemars(example = "orders")]
+    #[schemars(example = &"orders")]
     pub(in crate::config) upstream: String,
     /// Bytes of a request body, or `"unlimited"`. Default: that of `[limits]`.
     pub(in crate::config) max_body_bytes: Option<Size>,
@@ -46,19 +46,19 @@ pub(in crate::config) struct Route {
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Match {
     /// `api.example.com`, or `*.example.com` for everything below it. Default: every host.
-    #[schemars(example = "api.example.com")]
+    #[schemars(example = &"api.example.com")]
     pub(in crate::config) host: Option<String>,
     /// Several hosts, in place of `host`.
-    #[schemars(length(min = 1), example = ["api.example.com", "*.example.org"])]
+    #[schemars(length(min = 1), example = vec!["api.example.com", "*.example.org"])]
     pub(in crate::config) hosts: Option<List<String>>,
     /// `/orders`, `/orders/{id}`, or `/orders/*` for everything below it. Default: every path.
-    #[schemars(example = "/orders/*")]
+    #[schemars(example = &"/orders/*")]
     pub(in crate::config) path: Option<String>,
     /// Several paths, in place of `path`.
-    #[schemars(length(min = 1), example = ["/orders/*", "/baskets/*"])]
+    #[schemars(length(min = 1), example = vec!["/orders/*", "/baskets/*"])]
     pub(in crate::config) paths: Option<List<String>>,
     /// Methods. Default: every method.
-    #[schemars(length(min = 1), example = ["GET", "POST"])]
+    #[schemars(length(min = 1), example = vec!["GET", "POST"])]
     pub(in crate::config) methods: Option<List<String>>,
     /// Headers: an exact value, or `true` for any. Default: none.
     #[serde(default)]
@@ -68,7 +68,7 @@ pub(in crate::config) struct Match {
 /// A header's exact value, or `true` for any.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
-#[schemars(example = "2")]
+#[schemars(example = &"2")]
 pub(in crate::config) enum Header {
     /// `"2"`
     Value(String),

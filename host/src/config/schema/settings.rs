@@ -6,13 +6,13 @@ use serde::Deserialize;
 /// A duration: `"5s"`, `"250ms"`, `"1m30s"`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
-#[schemars(example = "5s")]
+#[schemars(example = &"5s")]
 pub(in crate::config) struct Span(pub(in crate::config) String);
 
 /// Bytes: a whole number, or text such as `"64KiB"` or `"1MiB"`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
-#[schemars(example = "64KiB")]
+#[schemars(example = &"64KiB")]
 pub(in crate::config) enum Size {
     /// `65536`
     Bytes(#[schemars(range(min = 1))] u64),
@@ -23,7 +23,7 @@ pub(in crate::config) enum Size {
 /// A whole number, or `"unlimited"`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
-#[schemars(example = "unlimited")]
+#[schemars(example = &"unlimited")]
 pub(in crate::config) enum Count {
     /// `1000`
     Number(#[schemars(range(min = 1))] u64),

@@ -12,7 +12,7 @@ use super::{CertificateFiles, List, Span};
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Upstream {
     /// Its members: URLs, or tables with `url`, `weight` and `labels`.
-    #[schemars(length(min = 1), example = ["https://10.0.0.1:9443", "https://10.0.0.2:9443"])]
+    #[schemars(length(min = 1), example = vec!["https://10.0.0.1:9443", "https://10.0.0.2:9443"])]
     pub(in crate::config) endpoints: List<Endpoint>,
     /// TLS settings for `https` endpoints.
     pub(in crate::config) tls: Option<TlsProfile>,
@@ -20,7 +20,7 @@ pub(in crate::config) struct Upstream {
     #[serde(default)]
     pub(in crate::config) tls_profiles: BTreeMap<String, TlsProfile>,
     /// Server names (SNI) a forwarder may choose. Default: none.
-    #[schemars(example = ["orders.internal"])]
+    #[schemars(example = vec!["orders.internal"])]
     pub(in crate::config) server_names: Option<List<String>>,
     /// `"http1"` or `"http2"`. Default: `"http1"`.
     pub(in crate::config) protocol: Option<Protocol>,
@@ -54,7 +54,7 @@ pub(in crate::config) enum Endpoint {
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct EndpointTable {
     /// `http://HOST:PORT` or `https://HOST:PORT`.
-    #[schemars(example = "https://10.0.0.1:9443")]
+    #[schemars(example = &"https://10.0.0.1:9443")]
     pub(in crate::config) url: String,
     /// Its share, 1 to 65535. Default: 1.
     #[schemars(range(min = 1, max = 65_535))]
@@ -69,10 +69,10 @@ pub(in crate::config) struct EndpointTable {
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct TlsProfile {
     /// PEM file of trusted roots. Default: the system's.
-    #[schemars(example = "certs/internal-ca.pem")]
+    #[schemars(example = &"certs/internal-ca.pem")]
     pub(in crate::config) ca: Option<String>,
     /// Name sent (SNI) and verified. Default: the endpoint's host.
-    #[schemars(example = "orders.internal")]
+    #[schemars(example = &"orders.internal")]
     pub(in crate::config) server_name: Option<String>,
     /// Certificate shown when asked for. Default: none.
     pub(in crate::config) client_certificate: Option<CertificateFiles>,
@@ -109,7 +109,7 @@ pub(in crate::config) enum HostWord {
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct FixedHost {
     /// A host, with a port where it has one.
-    #[schemars(example = "orders.internal")]
+    #[schemars(example = &"orders.internal")]
     pub(in crate::config) fixed: String,
 }
 
