@@ -1,9 +1,9 @@
-//! Configuration: the file as written ([`schema`]), checked and resolved ([`compile`]) into the [`model`], with every problem
+//! Configuration: the file as written (`schema`), checked and resolved (`compile`) into the [`model`], with every problem
 //! reported at once.
 //!
-//! A file goes through four steps. [`document`] reads TOML into a tree and remembers where everything stands. [`structure`]
-//! holds the tree against the schema and cuts out what does not fit. serde makes [`schema`] types of the rest, and
-//! [`compile`] checks what the schema cannot say: names, addresses, patterns. No step hides what a later one would find,
+//! A file goes through four steps. `document` reads TOML into a tree and remembers where everything stands. `structure`
+//! holds the tree against the schema and cuts out what does not fit. serde makes `schema` types of the rest, and
+//! `compile` checks what the schema cannot say: names, addresses, patterns. No step hides what a later one would find,
 //! save that text which is no TOML is not looked into.
 
 mod compile;

@@ -1,4 +1,4 @@
-//! The JSON schema: what editors complete and check with, and what [`super::structure`] checks a file against.
+//! The JSON schema: what editors complete and check with, and what `structure` checks a file against.
 
 use std::sync::LazyLock;
 

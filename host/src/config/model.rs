@@ -185,7 +185,7 @@ pub struct Upstream {
     pub max_connections: usize,
     /// Attempts in all, the first included; default 2.
     pub max_attempts: u32,
-    /// Line and column of its table, for messages.
+    /// Its table, for messages.
     pub position: Position,
 }
 
@@ -384,14 +384,12 @@ pub struct Log {
     pub access: bool,
 }
 
-/// How log lines look.
+/// How log lines look: human on a terminal and JSON otherwise, for people, or one JSON object per line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "said above")]
 pub enum LogFormat {
-    /// Human on a terminal, JSON otherwise.
     Auto,
-    /// For people.
     Human,
-    /// One JSON object per line.
     Json,
 }
 

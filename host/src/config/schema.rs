@@ -1,5 +1,5 @@
 //! The file as written, before anything in it is checked. What is written above a field here is what editors show, by way
-//! of the JSON schema; the same schema is what [`super::structure`] checks a file against, so these types are the one place
+//! of the JSON schema; the same schema is what `structure` checks a file against, so these types are the one place
 //! that says which keys there are.
 
 mod listen;

@@ -10,6 +10,8 @@ use serde_json::{Map, Value};
 
 use self::expected::{expectation, fits, for_example, instead};
 use self::known::belongs;
+#[cfg(test)]
+pub(super) use self::known::visit;
 use super::document::{At, Places};
 use super::model::Position;
 use super::problems::Problem;
@@ -58,7 +60,7 @@ impl<'a> Checker<'a> {
     fn check(&mut self, value: &mut Value, schema: &'a Value, here: &Here) -> bool {
         let place = schema;
         let schema = known::resolve(self.root, schema);
-        let options = ["anyOf", "oneOf"].iter().find_map(|key| schema.get(key)).and_then(Value::as_array);
+        let options = schema.get("anyOf").and_then(Value::as_array);
         // Of several forms, the one of the value's own type is meant.
         let form = match options {
             None => Some(schema),

@@ -18,30 +18,31 @@ pub(super) fn fits(value: &Value, schema: &Value) -> bool {
     }
 }
 
-/// What a schema takes: `a string`, `a list`, `"client" or "endpoint" or a table`.
+/// What a schema takes: `a string`, `a list`, `"client", "endpoint" or a table`.
 pub(super) fn expectation(root: &Value, schema: &Value) -> String {
+    let mut forms = Vec::new();
+    add_forms(root, schema, &mut forms);
+    let last = forms.pop().unwrap_or_default();
+    if forms.is_empty() { last } else { format!("{} or {last}", forms.join(", ")) }
+}
+
+fn add_forms(root: &Value, schema: &Value, forms: &mut Vec<String>) {
     let schema = resolve(root, schema);
-    if let Some(options) = ["anyOf", "oneOf"].iter().find_map(|key| schema.get(key)).and_then(Value::as_array) {
-        return either(options.iter().map(|option| expectation(root, option)));
+    if let Some(options) = schema.get("anyOf").and_then(Value::as_array) {
+        return options.iter().for_each(|option| add_forms(root, option, forms));
     }
     if let Some(words) = schema.get("enum").and_then(Value::as_array) {
-        return either(words.iter().map(Value::to_string));
+        return forms.extend(words.iter().map(Value::to_string));
     }
-    match schema.get("type").and_then(Value::as_str) {
+    let form = match schema.get("type").and_then(Value::as_str) {
         Some("object") => "a table",
         Some("array") => "a list",
         Some("string") => "a string",
-        Some("boolean") => "`true` or `false`",
+        Some("boolean") => return forms.extend(["`true`".to_owned(), "`false`".to_owned()]),
         Some("integer") => "a whole number",
         _ => "a value",
-    }
-    .to_owned()
-}
-
-fn either(options: impl Iterator<Item = String>) -> String {
-    let mut options: Vec<_> = options.collect();
-    let last = options.pop().unwrap_or_default();
-    if options.is_empty() { last } else { format!("{} or {last}", options.join(", ")) }
+    };
+    forms.push(form.to_owned());
 }
 
 /// A value as a person would call it.

@@ -42,7 +42,7 @@ pub(in crate::config) fn visit(root: &Value, schema: &Value, pattern: &str, each
     if let Some(entries) = schema.get("additionalProperties").filter(|entries| entries.is_object()) {
         visit(root, entries, &below(pattern, ANY), each);
     }
-    let forms = ["anyOf", "oneOf"].iter().filter_map(|key| schema.get(key)).filter_map(Value::as_array).flatten();
+    let forms = schema.get("anyOf").and_then(Value::as_array).into_iter().flatten();
     for form in forms.chain(schema.get("items")) {
         visit(root, form, pattern, each);
     }

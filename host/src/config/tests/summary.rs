@@ -1,0 +1,110 @@
+//! A configuration in a few lines. What is a default is left out.
+
+use std::fmt::Write;
+
+use super::super::{Loaded, defaults, parse};
+use crate::config::model::{Config, Endpoint, PluginUse, Position};
+
+/// A summary, with the warnings behind it.
+pub(super) fn summary(loaded: &Loaded) -> String {
+    let config = &loaded.config;
+    let plain = plain();
+    let mut out = String::new();
+    let mut line = |text: String| writeln!(out, "{text}").unwrap();
+    if config.workers != plain.workers {
+        line(format!("workers: {}", config.workers));
+    }
+    if config.cache_directory != plain.cache_directory {
+        line(format!("cache: {}", config.cache_directory.display()));
+    }
+    for listener in &config.listeners {
+        line(format!("listen {}: {}, {:?}", listener.name, listener.address, listener.tls));
+    }
+    if config.admin != Some(defaults::ADMIN_ADDRESS) {
+        line(format!("admin: {:?}", config.admin));
+    }
+    if !config.trusted_proxies.is_empty() {
+        line(format!("trusted proxies: {:?}", config.trusted_proxies));
+    }
+    for plugin in &config.plugins {
+        line(format!("plugin {} {}: {:?}, {:?}, {:?}", plugin.name, place(plugin.position), plugin.source, plugin.grants, plugin.on_failure));
+        line(format!("  config: {}", serde_json::to_string(&plugin.config).unwrap()));
+        if plugin.budget != plain.plugins[0].budget {
+            line(format!("  budget: {:?}", plugin.budget));
+        }
+    }
+    for upstream in &config.upstreams {
+        let plain = &plain.upstreams[0];
+        line(format!("upstream {} {}: {:?}, host {:?}", upstream.name, place(upstream.position), upstream.protocol, upstream.host));
+        for endpoint in &upstream.endpoints {
+            let Endpoint { weight, labels, .. } = endpoint;
+            line(format!("  {} weight {weight} {labels:?}", endpoint.url()));
+        }
+        line(format!("  {:?}", upstream.tls));
+        for (name, profile) in &upstream.tls_profiles {
+            line(format!("  {name}: {profile:?}"));
+        }
+        if !upstream.server_names.is_empty() {
+            line(format!("  server names: {:?}", upstream.server_names));
+        }
+        let numbers = |upstream: &crate::config::model::Upstream| {
+            format!(
+                "  timeouts {:?} {:?} {:?} {:?}, connections {} {}, attempts {}",
+                upstream.connect_timeout,
+                upstream.response_timeout,
+                upstream.stream_timeout,
+                upstream.idle_timeout,
+                upstream.max_idle_connections,
+                upstream.max_connections,
+                upstream.max_attempts
+            )
+        };
+        if numbers(upstream) != numbers(plain) {
+            line(numbers(upstream));
+        }
+    }
+    for route in &config.routes {
+        let name = route.api.as_ref().map(|api| format!(", api {api}")).unwrap_or_default();
+        let version = route.version.as_ref().map(|version| format!(", version {version}")).unwrap_or_default();
+        line(format!("route {} {}{name}{version}, public {}", route.name, place(route.position), route.public));
+        line(format!("  {:?}", route.matches));
+        for used in &route.chain {
+            line(format!("  plugin {}", of(config, used)));
+        }
+        for (what, used) in [("router", &route.router), ("forwarder", &route.forwarder)] {
+            if let Some(used) = used {
+                line(format!("  {what} {}", of(config, used)));
+            }
+        }
+        line(format!("  to {}{}", config.upstreams[route.upstream].name, route.max_body_bytes.map(|most| format!(", at most {most} bytes")).unwrap_or_default()));
+    }
+    if config.limits != plain.limits {
+        line(format!("{:?}", config.limits));
+    }
+    if config.timeouts != plain.timeouts {
+        line(format!("{:?}", config.timeouts));
+    }
+    if config.log != plain.log {
+        line(format!("{:?}", config.log));
+    }
+    for warning in &loaded.warnings {
+        let help = warning.suggestion.as_deref().unwrap_or_default();
+        line(format!("warning {}: {}: {}; {help}", place(warning.position), warning.key, warning.message));
+    }
+    out
+}
+
+/// Nothing but defaults.
+pub(super) fn plain() -> Config {
+    let text = super::with("plugins = ['p']\n[plugins.p]\nsource = 'p.wasm'\n");
+    parse(&text, std::path::Path::new("plugway.toml")).unwrap().config
+}
+
+fn of(config: &Config, used: &PluginUse) -> String {
+    let json = serde_json::to_string(&used.config).unwrap();
+    format!("{} {}: {json}, {:?}", config.plugins[used.plugin].name, place(used.position), used.on_failure)
+}
+
+fn place(position: Position) -> String {
+    format!("({}:{})", position.line, position.column)
+}

@@ -1,0 +1,44 @@
+//! Components the tests need, built as their authors would build them, into a target directory of their own.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+use crate::error::{Context, Error, Result};
+
+/// One build at a time: two would wait for each other's lock and say so in the middle of a test's output.
+static BUILDING: Mutex<()> = Mutex::new(());
+
+/// The top of this checkout.
+pub fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_path_buf()
+}
+
+/// Builds the misbehaving guest of `tests/guest` and gives its component.
+///
+/// # Errors
+/// When it does not build, with cargo's message.
+pub fn misbehaving() -> Result<PathBuf> {
+    component(&root(), "plugway-test-guest")
+}
+
+/// Builds a crate of the workspace at `directory` for `wasm32-wasip2` and gives its component.
+///
+/// # Errors
+/// When it does not build, with cargo's message.
+pub fn component(directory: &Path, package: &str) -> Result<PathBuf> {
+    let _one_at_a_time = BUILDING.lock();
+    let target = root().join("target").join("guests");
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(directory).args(["build", "--release", "--target", "wasm32-wasip2", "--package", package, "--target-dir"]).arg(&target);
+    // Settings of the outer cargo are for the host's target.
+    for name in ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_TARGET_DIR"] {
+        command.env_remove(name);
+    }
+    let output = command.output().context("cargo")?;
+    if !output.status.success() {
+        return Err(Error::new(format!("{package} does not build; `cargo xtask setup` installs what it needs:\n{}", String::from_utf8_lossy(&output.stderr))));
+    }
+    Ok(target.join("wasm32-wasip2").join("release").join(format!("{}.wasm", package.replace('-', "_"))))
+}
