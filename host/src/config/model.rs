@@ -1,5 +1,5 @@
-//! The checked configuration: what the rest of the gateway builds on. Nothing here is raw: every name is resolved,
-//! every default filled in, every path made absolute, so nothing downstream has to check again.
+//! The checked configuration: what the rest of the gateway builds on. Every name is resolved, every default filled in, every
+//! path made absolute, so nothing downstream has to check again.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -102,7 +102,7 @@ pub struct Plugin {
     pub budget: Budget,
     /// What happens to a request when this plugin fails.
     pub on_failure: FailurePolicy,
-    /// Line and column of its table, for messages.
+    /// Its table, for messages.
     pub position: Position,
 }
 
@@ -237,14 +237,12 @@ pub enum Protocol {
     Http2,
 }
 
-/// Which `Host` an upstream sees.
+/// Which `Host` an upstream sees: the client's, the endpoint's own, or always this one.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "said above")]
 pub enum HostPolicy {
-    /// The one the client asked for.
     Client,
-    /// The endpoint's own.
     Endpoint,
-    /// Always this one.
     Fixed(String),
 }
 

@@ -52,8 +52,8 @@ struct Checker<'a> {
 }
 
 impl<'a> Checker<'a> {
-    fn report(&mut self, position: Position, at: &At, message: impl Into<String>, suggestion: Option<String>) {
-        self.problems.push(Problem { position, key: at.to_string(), message: message.into(), suggestion });
+    fn report(&mut self, position: Position, at: &At, message: impl Into<String>, help: String) {
+        self.problems.push(Problem::error(position, at.to_string(), message).with_suggestion(help));
     }
 
     /// Whether what is left of a value is good.
@@ -70,6 +70,7 @@ impl<'a> Checker<'a> {
             let expected = expectation(self.root, schema);
             let found = expected::describe(value);
             let help = instead(self.root, value, schema).or_else(|| for_example(self.root, &here.at, place));
+            let help = help.unwrap_or_else(|| format!("write {expected}, or remove it"));
             self.report(self.places.value(&here.at), &here.at, format!("{expected} is expected here, not {found}"), help);
             return false;
         };
@@ -93,7 +94,7 @@ impl<'a> Checker<'a> {
                 Some(Value::Bool(false)) => {
                     let at = here.at.key(key);
                     let help = self.meant(key, known, here);
-                    self.report(self.places.key(&at), &at, "unknown key", Some(help));
+                    self.report(self.places.key(&at), &at, "unknown key", help);
                     false
                 }
                 Some(schema @ Value::Object(_)) => self.check(value, schema, &here.entry(key)),
@@ -108,6 +109,7 @@ impl<'a> Checker<'a> {
             // A key that is there was wrong, and that was said.
             if !self.places.has(&at) {
                 let help = known.and_then(|known| known.get(key)).and_then(|schema| for_example(self.root, &at, schema));
+                let help = help.unwrap_or_else(|| format!("write `{key} = ...`"));
                 self.report(self.places.value(&here.at), &at, format!("`{key}` is missing"), help);
             }
         }
@@ -135,7 +137,8 @@ impl<'a> Checker<'a> {
     fn list(&mut self, items: &mut [Value], schema: &'a Value, here: &Here) -> bool {
         let least = schema.get("minItems").and_then(Value::as_u64).unwrap_or(0);
         if (items.len() as u64) < least {
-            self.report(self.places.value(&here.at), &here.at, "this list must not be empty", for_example(self.root, &here.at, schema));
+            let help = for_example(self.root, &here.at, schema).unwrap_or_else(|| "put something into it, or remove it".to_owned());
+            self.report(self.places.value(&here.at), &here.at, "this list must not be empty", help);
             return false;
         }
         if let Some(schema) = schema.get("items") {
@@ -156,7 +159,7 @@ impl<'a> Checker<'a> {
         }
         let expected = expectation(self.root, schema);
         let help = advice(word, words.iter().copied(), "no word is known here");
-        self.report(self.places.value(&here.at), &here.at, format!("{expected} is expected here, not {word:?}"), Some(help));
+        self.report(self.places.value(&here.at), &here.at, format!("{expected} is expected here, not {word:?}"), help);
         false
     }
 
@@ -169,7 +172,7 @@ impl<'a> Checker<'a> {
             i128::MAX => format!("{least} is the least"),
             most => format!("write {least} to {most}"),
         };
-        self.report(self.places.value(&here.at), &here.at, message, Some(help));
+        self.report(self.places.value(&here.at), &here.at, message, help);
         false
     }
 }

@@ -1,0 +1,36 @@
+//! `metrics`: counters and histograms from finished exchanges, for operators who want them by labels of their choice. The
+//! gateway's own instruments are exact without it; records that are lost under overload are missing here, and counted there.
+
+mod config;
+mod instruments;
+mod label;
+
+use plugway_sdk::{Error, ExchangeRecord, Observer, Plugin};
+
+use config::Config;
+use instruments::Instruments;
+
+/// The instruments of one place.
+struct Metrics {
+    instruments: Box<dyn Instruments>,
+}
+
+impl Plugin for Metrics {
+    type Config = Config;
+
+    fn configure(config: Config) -> Result<Self, Error> {
+        Ok(Self { instruments: instruments::declare(&config.check()?)? })
+    }
+}
+
+impl Observer for Metrics {
+    fn on_complete(&self, records: &[ExchangeRecord]) -> Result<(), Error> {
+        self.instruments.take(records);
+        Ok(())
+    }
+}
+
+plugway_sdk::export!(Metrics: Observer);
+
+#[cfg(test)]
+mod tests;

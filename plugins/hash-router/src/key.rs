@@ -1,0 +1,155 @@
+//! The key: what of a request decides where it goes.
+
+use plugway_sdk::{HeaderName, Request, Value};
+use serde::Deserialize;
+
+/// Stands between the parts of a joined key, so that different lists of parts never make the same key.
+///
+/// No single byte will do: a header cannot hold 0x00 (RFC 9110, section 5.5) but may hold 0xFF, and everything else is UTF-8,
+/// which never holds 0xFF but after percent-decoding may hold 0x00. The pair is unambiguous: a header part ends at the first
+/// 0x00, any other part one byte before the first 0xFF.
+const SEPARATOR: [u8; 2] = [0x00, 0xFF];
+
+/// Longest name of a parameter, header, cookie or claim, bytes.
+const MAX_NAME: usize = 256;
+
+/// Where one part of a key comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// The normalised path.
+    Path,
+    /// The client's address after the gateway's trust rules, without port.
+    ClientAddress,
+    /// A `{name}` segment of the matched route, percent-decoded.
+    Parameter(String),
+    /// The first query parameter of that name, percent-decoded.
+    Query(String),
+    /// The first value of a header, bytes as received.
+    Header(String),
+    /// The first cookie of that name, without quotes.
+    Cookie(String),
+    /// A claim of the identity an authorizer found; `sub` and `iss` are its subject and issuer.
+    Claim(String),
+}
+
+impl Source {
+    /// Refuses a name that could never be found.
+    pub fn check(&self) -> Result<(), String> {
+        let (what, name, is_token) = match self {
+            Self::Path | Self::ClientAddress => return Ok(()),
+            Self::Parameter(name) => ("parameter", name, false),
+            Self::Query(name) => ("query", name, false),
+            Self::Header(name) => ("header", name, true),
+            Self::Cookie(name) => ("cookie", name, true),
+            Self::Claim(name) => ("claim", name, false),
+        };
+        if name.is_empty() {
+            return Err(format!("`{what}` needs a name"));
+        }
+        if name.len() > MAX_NAME {
+            return Err(format!("the name of `{what}` is longer than {MAX_NAME} bytes"));
+        }
+        // RFC 9110, section 5.6.2; cookie names are tokens too (RFC 6265, section 4.1.1).
+        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        if is_token && !name.bytes().all(token) {
+            return Err(format!("`{name}` is not a legal name for a {what}"));
+        }
+        Ok(())
+    }
+}
+
+/// What reads the key of a request.
+#[derive(Debug)]
+pub struct Key {
+    first: Part,
+    rest: Vec<Part>,
+}
+
+/// A source, prepared: header names the contract knows cross as numbers.
+#[derive(Debug)]
+enum Part {
+    Known(HeaderName<'static>),
+    Other(Source),
+}
+
+impl Key {
+    /// Joins sources; an empty list reads the path.
+    pub fn new(sources: Vec<Source>) -> Self {
+        let mut parts = sources.into_iter().map(Part::new);
+        Self { first: parts.next().unwrap_or(Part::Other(Source::Path)), rest: parts.collect() }
+    }
+
+    /// The key, or `None` if every part is absent or empty. In a joined key an absent part is like an empty one. A single
+    /// source is not copied.
+    pub fn read(&self, request: &Request<'_>) -> Option<Vec<u8>> {
+        let first = self.first.read(request);
+        if self.rest.is_empty() {
+            return first.filter(|key| !key.is_empty());
+        }
+        let mut key = first.unwrap_or_default();
+        let mut found = !key.is_empty();
+        for part in &self.rest {
+            let value = part.read(request).unwrap_or_default();
+            found |= !value.is_empty();
+            key.extend_from_slice(&SEPARATOR);
+            key.extend_from_slice(&value);
+        }
+        found.then_some(key)
+    }
+}
+
+impl Part {
+    fn new(source: Source) -> Self {
+        if let Source::Header(name) = &source
+            && let HeaderName::Known(number) = HeaderName::known_or_text(name)
+        {
+            return Self::Known(HeaderName::Known(number));
+        }
+        match source {
+            // The gateway holds header names in lower case.
+            Source::Header(name) => Self::Other(Source::Header(name.to_ascii_lowercase())),
+            other => Self::Other(other),
+        }
+    }
+
+    fn read(&self, request: &Request<'_>) -> Option<Vec<u8>> {
+        let source = match self {
+            Self::Known(name) => return request.header(name.clone()),
+            Self::Other(source) => source,
+        };
+        let text = match source {
+            Source::Path => Some(request.path()),
+            Source::ClientAddress => Some(request.client_address()),
+            Source::Parameter(name) => request.path_parameter(name),
+            Source::Query(name) => request.query_parameter(name),
+            Source::Header(name) => return request.header(name),
+            Source::Cookie(name) => request.cookie(name),
+            Source::Claim(name) => claim(request, name),
+        };
+        text.map(String::into_bytes)
+    }
+}
+
+fn claim(request: &Request<'_>, name: &str) -> Option<String> {
+    let identity = request.identity()?;
+    match name {
+        "sub" => Some(identity.subject()),
+        "iss" => identity.issuer(),
+        name => identity.claim(name).map(text),
+    }
+}
+
+/// A claim as text. Bytes become hexadecimal digits, since raw ones could look like a separator.
+fn text(value: Value) -> String {
+    match value {
+        Value::Text(text) => text,
+        Value::Integer(integer) => integer.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::Boolean(boolean) => boolean.to_string(),
+        Value::Bytes(bytes) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+//! `ketama-nginx` against the program it promises to agree with: a running nginx says where each key goes.
+//!
+//! nginx gets one server block per upstream server, which answers with its own port, and one in front of them with
+//! `hash $arg_k consistent`. Our side builds a placement from the same servers and weights and looks the same keys up.
+
+mod support;
+
+use plugway_plugin_hash_router::hash::Hash;
+use plugway_plugin_hash_router::placement::{Kind, Member, Placement};
+use plugway_sdk::testing::endpoint;
+
+use support::{Nginx, Server};
+
+/// Keys asked for per configuration; the issue wants at least 1000.
+const KEYS: usize = 2000;
+
+/// Where a key goes by our own placement, without the servers that are down.
+fn ours(servers: &[Server], keys: &[String]) -> Vec<u16> {
+    let endpoints: Vec<_> = (0..)
+        .zip(servers)
+        .map(|(id, server)| {
+            let mut endpoint = endpoint(id, &format!("http://127.0.0.1:{}", server.port));
+            endpoint.weight = server.weight;
+            endpoint
+        })
+        .collect();
+    let placement = Placement::build(Kind::KetamaNginx, &Member::of(&endpoints)).unwrap();
+    let up = |key: &String| placement.order(Hash::Crc32.of(key.as_bytes())).find(|index| !servers[*index].down);
+    keys.iter().map(|key| endpoints[up(key).unwrap()].port).collect()
+}
+
+/// Keys of several lengths and shapes, all legal in a query as they are, since `$arg_k` is not decoded.
+fn keys() -> Vec<String> {
+    (0..KEYS)
+        .map(|n| match n % 4 {
+            0 => n.to_string(),
+            1 => format!("user-{n}@example.com"),
+            2 => format!("/orders/{n}/items/{}", n * 7919),
+            _ => format!("{n:x}").repeat(9),
+        })
+        .collect()
+}
+
+/// Compares one configuration; `down` is the position of a server marked `down`.
+fn agrees(weights: &[u16], down: Option<usize>) {
+    let nginx = Nginx::start(weights, down);
+    let keys = keys();
+    let theirs = nginx.ask(&keys);
+    let ours = ours(&nginx.servers, &keys);
+
+    let different: Vec<_> = keys.iter().zip(theirs.iter().zip(&ours)).filter(|(_, (theirs, ours))| theirs != ours).take(5).collect();
+    assert!(different.is_empty(), "key, (nginx, ours): {different:?}");
+    for server in &nginx.servers {
+        assert_eq!(theirs.contains(&server.port), !server.down, "nginx and server {server:?}: the comparison says nothing of it");
+    }
+}
+
+#[test]
+fn keys_go_where_nginx_sends_them() {
+    agrees(&[1, 1, 1, 1, 1], None);
+}
+
+#[test]
+fn weights_count_as_in_nginx() {
+    agrees(&[1, 2, 5, 10, 3, 1, 7], None);
+}
+
+#[test]
+fn weights_with_a_common_divisor_are_not_reduced() {
+    agrees(&[4, 6], None);
+}
+
+#[test]
+fn keys_of_a_server_that_is_down_go_where_nginx_sends_them() {
+    agrees(&[2, 2, 3, 2, 1], Some(2));
+}

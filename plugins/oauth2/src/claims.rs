@@ -1,0 +1,105 @@
+//! What a token says, judged (RFC 7519, section 4.1; RFC 9068, section 4). Pure: the time is given.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::denial::Denial;
+
+/// What must hold.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    /// `iss`, exactly.
+    pub(crate) issuer: String,
+    /// One of these must be in `aud`.
+    pub(crate) audiences: Vec<String>,
+    /// All of these must be granted.
+    pub(crate) scopes: Vec<String>,
+    /// How far the issuer's clock may be from ours.
+    pub(crate) leeway: Duration,
+}
+
+/// Claims that passed.
+#[derive(Debug)]
+pub(crate) struct Verified {
+    pub(crate) subject: String,
+    pub(crate) client: Option<String>,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) claims: Map<String, Value>,
+}
+
+/// Judges the claims of a token whose signature is good; `now` is since the Unix epoch.
+pub(crate) fn judge(claims: Map<String, Value>, rules: &Rules, now: Duration) -> Result<Verified, Denial> {
+    if text(&claims, "iss")? != Some(&rules.issuer) {
+        return Err(Denial::Issuer);
+    }
+    if !list(&claims, "aud")?.iter().any(|audience| rules.audiences.iter().any(|own| own == audience)) {
+        return Err(Denial::Audience);
+    }
+    judge_times(&claims, rules.leeway.as_secs_f64(), now.as_secs_f64())?;
+    // A token bound to a key (RFC 7800) is worth nothing to whoever steals it, unless somebody takes it as a bearer token.
+    if claims.contains_key("cnf") {
+        return Err(Denial::Bound);
+    }
+    let subject = text(&claims, "sub")?.filter(|subject| !subject.is_empty()).ok_or(Denial::NoSubject)?.to_owned();
+    let client = text(&claims, "client_id")?.or(text(&claims, "azp")?).map(str::to_owned);
+    let scopes = granted(&claims)?;
+    if !rules.scopes.iter().all(|needed| scopes.contains(needed)) {
+        return Err(Denial::InsufficientScope);
+    }
+    Ok(Verified { subject, client, scopes, claims })
+}
+
+fn judge_times(claims: &Map<String, Value>, leeway: f64, now: f64) -> Result<(), Denial> {
+    // An access token must end (RFC 9068, section 2.2). "On or after" is over (RFC 7519, section 4.1.4).
+    let expires = time(claims, "exp")?.ok_or(Denial::Malformed)?;
+    if now >= expires + leeway {
+        return Err(Denial::Expired);
+    }
+    if time(claims, "nbf")?.is_some_and(|begins| now + leeway < begins) {
+        return Err(Denial::NotYetValid);
+    }
+    time(claims, "iat")?;
+    Ok(())
+}
+
+/// Scopes of `scope`, a text with spaces (RFC 8693, section 4.2), else of `scp`, which other servers use; both may be a list.
+fn granted(claims: &Map<String, Value>) -> Result<Vec<String>, Denial> {
+    let name = if claims.contains_key("scope") { "scope" } else { "scp" };
+    match claims.get(name) {
+        None => Ok(Vec::new()),
+        Some(Value::String(scopes)) => Ok(scopes.split(' ').filter(|scope| !scope.is_empty()).map(str::to_owned).collect()),
+        Some(Value::Array(_)) => Ok(list(claims, name)?.into_iter().map(str::to_owned).collect()),
+        Some(_) => Err(Denial::Malformed),
+    }
+}
+
+/// Seconds since the epoch, with or without a fraction (RFC 7519, section 2, `NumericDate`).
+fn time(claims: &Map<String, Value>, name: &str) -> Result<Option<f64>, Denial> {
+    match claims.get(name) {
+        None => Ok(None),
+        Some(Value::Number(number)) => number.as_f64().filter(|seconds| seconds.is_finite()).map(Some).ok_or(Denial::Malformed),
+        Some(_) => Err(Denial::Malformed),
+    }
+}
+
+fn text<'a>(claims: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, Denial> {
+    match claims.get(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(Denial::Malformed),
+    }
+}
+
+/// A text or a list of texts; nothing is an empty list.
+fn list<'a>(claims: &'a Map<String, Value>, name: &str) -> Result<Vec<&'a str>, Denial> {
+    match claims.get(name) {
+        None => Ok(Vec::new()),
+        Some(Value::String(text)) => Ok(vec![text]),
+        Some(Value::Array(items)) => items.iter().map(|item| item.as_str().ok_or(Denial::Malformed)).collect(),
+        Some(_) => Err(Denial::Malformed),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! The rules, one claim at a time; whole tokens are tested with the plugin.
+
+use serde_json::json;
+
+use super::*;
+
+const NOW: u64 = 1_000_000;
+
+fn judged(changes: Value) -> Result<Verified, Denial> {
+    let mut claims = json!({ "iss": "i", "aud": "a", "sub": "s", "exp": NOW + 10 });
+    for (name, value) in changes.as_object().unwrap() {
+        match value {
+            Value::Null => claims.as_object_mut().unwrap().remove(name),
+            value => claims.as_object_mut().unwrap().insert(name.clone(), value.clone()),
+        };
+    }
+    let rules = Rules {
+        issuer: "i".to_owned(),
+        audiences: vec!["a".to_owned(), "b".to_owned()],
+        scopes: vec!["read".to_owned()],
+        leeway: Duration::from_secs(5),
+    };
+    let Value::Object(mut claims) = claims else { unreachable!() };
+    claims.entry("scope").or_insert(json!("read"));
+    judge(claims, &rules, Duration::from_secs(NOW))
+}
+
+fn denial(changes: Value) -> Option<Denial> {
+    judged(changes).err()
+}
+
+#[test]
+fn compares_issuer_and_audience_exactly() {
+    for issuer in [json!(null), json!("I"), json!("i/"), json!("")] {
+        assert_eq!(denial(json!({ "iss": issuer })), Some(Denial::Issuer), "{issuer}");
+    }
+    for audience in [json!(null), json!("A"), json!([]), json!(["c"]), json!("a b"), json!("")] {
+        assert_eq!(denial(json!({ "aud": audience })), Some(Denial::Audience), "{audience}");
+    }
+    for audience in [json!("b"), json!(["c", "a"])] {
+        assert_eq!(denial(json!({ "aud": audience })), None, "{audience}");
+    }
+    for changes in
+        [json!({ "iss": ["i"] }), json!({ "aud": { "a": 1 } }), json!({ "aud": [["a"]] }), json!({ "sub": 1 }), json!({ "client_id": 1 })]
+    {
+        assert_eq!(denial(changes.clone()), Some(Denial::Malformed), "{changes}");
+    }
+}
+
+#[test]
+fn times_have_a_leeway_and_an_end() {
+    assert_eq!(denial(json!({ "exp": NOW - 4 })), None);
+    assert_eq!(denial(json!({ "exp": NOW - 5 })), Some(Denial::Expired));
+    assert_eq!(denial(json!({ "exp": -1e300 })), Some(Denial::Expired));
+    assert_eq!(denial(json!({ "exp": 1e300 })), None);
+    assert_eq!(denial(json!({ "nbf": NOW + 5 })), None);
+    assert_eq!(denial(json!({ "nbf": NOW + 6 })), Some(Denial::NotYetValid));
+    assert_eq!(denial(json!({ "exp": null })), Some(Denial::Malformed));
+    for name in ["exp", "nbf", "iat"] {
+        assert_eq!(denial(json!({ name: "1000010" })), Some(Denial::Malformed), "{name}");
+    }
+}
+
+#[test]
+fn reads_scopes_in_every_form() {
+    assert_eq!(judged(json!({ "scope": " write  read " })).unwrap().scopes, ["write", "read"]);
+    assert_eq!(judged(json!({ "scope": ["read"] })).unwrap().scopes, ["read"]);
+    assert_eq!(denial(json!({ "scope": ["write read"] })), Some(Denial::InsufficientScope), "an element is one scope");
+    assert_eq!(denial(json!({ "scope": "reader" })), Some(Denial::InsufficientScope));
+    assert_eq!(denial(json!({ "scope": "" })), Some(Denial::InsufficientScope));
+    assert_eq!(denial(json!({ "scope": "write", "scp": "read" })), Some(Denial::InsufficientScope), "`scope` decides");
+    for scope in [json!(1), json!([1]), json!({})] {
+        assert_eq!(denial(json!({ "scope": scope })), Some(Denial::Malformed), "{scope}");
+    }
+}
+
+#[test]
+fn a_bound_token_is_no_bearer_token() {
+    assert_eq!(denial(json!({ "cnf": { "x5t#S256": "A" } })), Some(Denial::Bound));
+    assert_eq!(denial(json!({ "cnf": false })), Some(Denial::Bound));
+}
+
+#[test]
+fn names_the_client() {
+    assert_eq!(judged(json!({ "azp": "z" })).unwrap().client.as_deref(), Some("z"));
+    assert_eq!(judged(json!({ "azp": "z", "client_id": "c" })).unwrap().client.as_deref(), Some("c"));
+    assert_eq!(judged(json!({})).unwrap().client, None);
+}

@@ -1,0 +1,90 @@
+//! The credentials of a request (RFC 6750, section 2.1). Tokens in a form body or in the query (sections 2.2 and 2.3) are not
+//! read: they end up in logs, and RFC 9700, section 4.3.2, tells everyone to stop sending them.
+
+/// What the `Authorization` headers of a request hold.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Credentials<'a> {
+    /// No `Authorization`, or one of another scheme.
+    NoBearer,
+    /// More than one `Authorization` header: who reads which is anyone's guess.
+    Several,
+    /// The scheme is `Bearer`, and what follows is no token.
+    Malformed,
+    /// A token by its syntax (`b64token`), nothing else known of it.
+    Token(&'a str),
+}
+
+/// Reads the values of `Authorization`.
+pub(crate) fn read<V: AsRef<[u8]>>(values: &[V]) -> Credentials<'_> {
+    let value = match values {
+        [] => return Credentials::NoBearer,
+        [only] => only.as_ref().trim_ascii(),
+        _ => return Credentials::Several,
+    };
+    let scheme_length = value.iter().take_while(|byte| is_token_byte(**byte)).count();
+    let Some((scheme, rest)) = value.split_at_checked(scheme_length) else { return Credentials::Malformed };
+    if !scheme.eq_ignore_ascii_case(b"bearer") {
+        return Credentials::NoBearer;
+    }
+    match rest.strip_prefix(b" ").and_then(|rest| b64token(rest.trim_ascii_start())) {
+        Some(token) => Credentials::Token(token),
+        None => Credentials::Malformed,
+    }
+}
+
+/// `b64token`: 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="
+fn b64token(bytes: &[u8]) -> Option<&str> {
+    let legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(byte);
+    let body = bytes.iter().take_while(|byte| legal(byte)).count();
+    let is_token = body > 0 && bytes.get(body..)?.iter().all(|byte| *byte == b'=');
+    is_token.then(|| std::str::from_utf8(bytes).ok()).flatten()
+}
+
+/// RFC 9110, section 5.6.2.
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_a_bearer_token_of_any_case() {
+        for value in ["Bearer a.b-c_~+/==", "bearer a.b-c_~+/==", "BEARER   a.b-c_~+/==", "Bearer a.b-c_~+/== "] {
+            assert_eq!(read(&[value]), Credentials::Token("a.b-c_~+/=="), "{value}");
+        }
+    }
+
+    #[test]
+    fn leaves_other_schemes_to_others() {
+        assert_eq!(read::<&str>(&[]), Credentials::NoBearer);
+        for value in ["", "Basic YTpi", "DPoP a", "BearerX a", "Bearer-2 a", "=", "\u{e9}"] {
+            assert_eq!(read(&[value]), Credentials::NoBearer, "{value}");
+        }
+    }
+
+    #[test]
+    fn tells_a_broken_bearer_from_none() {
+        for value in [
+            &b"Bearer"[..],
+            b"Bearer ",
+            b"Bearer a b",
+            b"Bearer a, Bearer b",
+            b"Bearer\ta",
+            b"Bearer=a",
+            b"Bearer ==",
+            b"Bearer a=b",
+            b"Bearer \xff",
+            b"Bearer \"a\"",
+        ] {
+            assert_eq!(read(&[value]), Credentials::Malformed, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn takes_no_pick_of_several() {
+        assert_eq!(read(&["Bearer a", "Bearer a"]), Credentials::Several);
+        assert_eq!(read(&["Basic YTpi", "Bearer a"]), Credentials::Several);
+    }
+}

@@ -1,0 +1,88 @@
+//! Key sets as issuers and operators write them.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::algorithm::DEFAULT;
+
+/// RFC 8037, appendix A.2.
+fn ed25519() -> Value {
+    json!({ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" })
+}
+
+fn with(members: Value) -> Value {
+    let mut key = ed25519();
+    key.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+    key
+}
+
+fn set(keys: &[Value]) -> Result<KeySet, String> {
+    KeySet::read(&json!({ "keys": keys }), &DEFAULT)
+}
+
+/// RFC 8037, appendix A.4.
+const SIGNED: &[u8] = b"eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc";
+
+fn signature() -> Vec<u8> {
+    use base64::Engine;
+    let text = "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).unwrap()
+}
+
+#[test]
+fn picks_a_key_by_its_id() {
+    let keys =
+        set(&[with(json!({ "kid": "a" })), with(json!({ "kid": "b", "use": "sig", "key_ops": ["sign", "verify"], "alg": "EdDSA" }))])
+            .unwrap();
+    for id in ["a", "b"] {
+        assert_eq!(keys.verify(Algorithm::EdDSA, Some(id), SIGNED, &signature()), Ok(()), "{id}");
+    }
+    assert_eq!(keys.verify(Algorithm::EdDSA, Some("a"), b"other", &signature()), Err(Denial::Signature));
+    assert_eq!(keys.verify(Algorithm::EdDSA, Some("c"), SIGNED, &signature()), Err(Denial::UnknownKey));
+    assert_eq!(keys.verify(Algorithm::RS256, Some("a"), SIGNED, &signature()), Err(Denial::UnknownKey));
+    assert_eq!(keys.verify(Algorithm::EdDSA, None, SIGNED, &signature()), Err(Denial::UnknownKey), "it could be either");
+}
+
+#[test]
+fn needs_no_id_where_one_key_fits() {
+    let keys = set(&[ed25519()]).unwrap();
+    assert_eq!(keys.verify(Algorithm::EdDSA, None, SIGNED, &signature()), Ok(()));
+    assert_eq!(keys.verify(Algorithm::EdDSA, Some("a"), SIGNED, &signature()), Err(Denial::UnknownKey));
+}
+
+#[test]
+fn says_of_each_key_why_it_cannot_be_used() {
+    for (key, expected) in [
+        (json!("text"), "key 1: not an object"),
+        (json!({}), "key 1: no `kty`"),
+        (json!({ "kty": 1 }), "key 1: its `kty` is not text"),
+        (json!({ "kty": "oct", "k": "AA" }), "key 1: a symmetric key"),
+        (with(json!({ "use": "enc" })), "key 1: its `use` is \"enc\", not \"sig\""),
+        (with(json!({ "key_ops": ["sign"] })), "key 1: its `key_ops` do not have \"verify\""),
+        (with(json!({ "key_ops": "verify" })), "key 1: its `key_ops` do not have \"verify\""),
+        (with(json!({ "kid": "a", "alg": "RS256" })), "key 1 (kid \"a\"): a key of type OKP Ed25519 with alg \"RS256\" is for none"),
+        (with(json!({ "crv": "X25519" })), "a key of type OKP X25519 is for none of the accepted algorithms (RS256, ES256, EdDSA)"),
+        (with(json!({ "x": "AA" })), "the key cannot be used"),
+        (json!({ "kty": "RSA", "n": "AQAB", "e": "AQAB" }), "2048"),
+        (json!({ "kty": "EC", "crv": "secp256k1", "x": "AA", "y": "AA" }), "a key of type EC secp256k1 is for none"),
+    ] {
+        let error = set(std::slice::from_ref(&key)).unwrap_err();
+        assert!(error.starts_with("no key can be used: ") && error.contains(expected), "{key}: {error}");
+    }
+    let error = set(&[json!({ "kty": "oct" }), with(json!({ "use": "enc" }))]).unwrap_err();
+    assert!(error.contains("key 1: a symmetric key") && error.contains("; key 2: its `use`"), "{error}");
+}
+
+#[test]
+fn leaves_out_what_it_cannot_use() {
+    let keys = set(&[json!({ "kty": "future" }), ed25519(), with(json!({ "kid": "e", "use": "enc" }))]).unwrap();
+    assert_eq!(keys.keys.len(), 1);
+}
+
+#[test]
+fn refuses_private_keys_and_mistakable_ones() {
+    let error = set(&[ed25519(), with(json!({ "kid": "mine", "d": "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A" }))]).unwrap_err();
+    assert!(error.starts_with("key 2 (kid \"mine\") holds a private key") && !error.contains("nWGx"), "{error}");
+    let error = set(&[with(json!({ "kid": "a" })), with(json!({ "kid": "a" }))]).unwrap_err();
+    assert!(error.starts_with("key 2 (kid \"a\"): an earlier key has the same `kid`"), "{error}");
+}

@@ -1,0 +1,114 @@
+//! What later plugins and the upstream learn of a token: claims of the identity, and claims as request headers.
+
+use plugway_sdk::{AuthError, HeaderName, Identity, Request, Value, header};
+use serde_json::{Map, Value as Json};
+
+/// A claim that goes to the upstream as a header.
+#[derive(Debug)]
+pub(crate) struct ClaimHeader {
+    name: String,
+    claim: String,
+}
+
+impl ClaimHeader {
+    /// Checks the names. The gateway has the last word on the header's.
+    pub(crate) fn new(name: String, claim: String) -> Result<Self, &'static str> {
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        if name.is_empty() || !name.bytes().all(legal) {
+            return Err("not a header name");
+        }
+        if claim.is_empty() {
+            return Err("no claim is named");
+        }
+        if RESERVED.iter().any(|reserved| name.eq_ignore_ascii_case(reserved)) {
+            return Err("a header that means something else to the gateway or the upstream; choose one of your own, such as `x-user`");
+        }
+        Ok(Self { name: name.to_ascii_lowercase(), claim })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// Takes away what a client may have sent under these names, so that an upstream can believe them. Done for every request
+/// that can go on, whether there was a token or not.
+pub(crate) fn clear(request: &mut Request<'_>, headers: &[ClaimHeader]) -> Result<(), AuthError> {
+    for header in headers {
+        request.remove_header(&*header.name).map_err(|error| failed("`claims_as_headers`", &header.name, error))?;
+    }
+    Ok(())
+}
+
+/// Sets the headers; a claim that is absent, or no single value, sets none.
+pub(crate) fn set(request: &mut Request<'_>, headers: &[ClaimHeader], claims: &Map<String, Json>) -> Result<(), AuthError> {
+    for header in headers {
+        let text = match claims.get(&header.claim) {
+            Some(Json::String(text)) => text.clone(),
+            Some(value @ (Json::Number(_) | Json::Bool(_))) => value.to_string(),
+            _ => continue,
+        };
+        // Recipients strip spaces at the ends, and " root" must not become "root" on the way.
+        if text.trim().len() != text.len() || text.chars().any(char::is_control) {
+            return Err(failed("`claims_as_headers`", &header.name, "the claim cannot be sent as a header"));
+        }
+        request.set_header(HeaderName::from(&header.name), text).map_err(|error| failed("`claims_as_headers`", &header.name, error))?;
+    }
+    Ok(())
+}
+
+/// Puts the wanted claims into the identity: single values as they are, lists and objects as JSON text.
+pub(crate) fn keep(identity: &mut Identity, wanted: &[String], claims: &Map<String, Json>) -> Result<(), AuthError> {
+    for name in wanted {
+        let value = match claims.get(name) {
+            None | Some(Json::Null) => continue,
+            Some(Json::String(text)) => Value::Text(text.clone()),
+            Some(Json::Bool(boolean)) => Value::Boolean(*boolean),
+            Some(Json::Number(number)) => match number.as_i64() {
+                Some(integer) => Value::Integer(integer),
+                None => Value::Number(number.as_f64().unwrap_or(f64::NAN)),
+            },
+            Some(other) => Value::Text(other.to_string()),
+        };
+        identity.set_claim(name, value).map_err(|error| failed("`claims`", name, error))?;
+    }
+    Ok(())
+}
+
+/// Takes the token away from the upstream, which has no use for what it could be made to replay.
+pub(crate) fn drop_token(request: &mut Request<'_>) -> Result<(), AuthError> {
+    request.remove_header(header::AUTHORIZATION).map_err(|error| failed("`forward_token`", "authorization", error))
+}
+
+/// Names only, never values: the text goes to the log.
+fn failed(key: &str, name: &str, why: impl std::fmt::Display) -> AuthError {
+    AuthError::Failed(format!("{key}: {name}: {why}"))
+}
+
+/// Framing, the connection, what the gateway itself tells the upstream, and credentials.
+const RESERVED: &[&str] = &[
+    "authorization",
+    "connection",
+    "content-length",
+    "cookie",
+    "expect",
+    "forwarded",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "traceparent",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-real-ip",
+    "x-request-id",
+];
