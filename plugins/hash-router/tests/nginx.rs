@@ -3,6 +3,14 @@
 //! nginx gets one server block per upstream server, which answers with its own port, and one in front of them with
 //! `hash $arg_k consistent`. Our side builds a placement from the same servers and weights and looks the same keys up.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what helps a test fails it; clippy exempts only the test functions themselves"
+)]
+
 mod support;
 
 use plugway_plugin_hash_router::hash::Hash;

@@ -55,9 +55,14 @@ struct Sums {
 impl<const N: usize> Set<N> {
     fn declare(labels: [Label; N], wanted: &Wanted) -> Result<Self, String> {
         let names = labels.map(Label::name);
-        let counter = |name, description, unit| Counter::declare(name, description, unit, names).map_err(|error| explained(name, &error));
-        let histogram =
-            |name, description| Histogram::declare(name, description, "s", names, &wanted.bounds).map_err(|error| explained(name, &error));
+        let counter = |name: &str, description, unit| {
+            let name = [&wanted.prefix, name].concat();
+            Counter::declare(&name, description, unit, names).map_err(|error| explained(&name, &error))
+        };
+        let histogram = |name: &str, description| {
+            let name = [&wanted.prefix, name].concat();
+            Histogram::declare(&name, description, "s", names, &wanted.bounds).map_err(|error| explained(&name, &error))
+        };
         Ok(Self {
             labels,
             requests: counter("requests_total", "Finished exchanges.", "1")?,
@@ -105,12 +110,12 @@ impl<const N: usize> Instruments for Set<N> {
     }
 }
 
-/// Instruments belong to the plugin, not to the place: two places with other labels want two plugins.
+/// Names of instruments belong to the whole gateway, for as long as it runs.
 fn explained(name: &str, error: &MetricError) -> String {
     match error {
         MetricError::Conflict => format!(
-            "`{name}`: another place of this plugin has other labels; give every place the same `labels` and `consumer`, or \
-             configure the plugin a second time under another name"
+            "`{name}` is there already with other labels or bounds; use the same `labels`, `consumer` and `bounds` everywhere, or \
+             give this place a `prefix` of its own"
         ),
         other => format!("`{name}`: {other}"),
     }

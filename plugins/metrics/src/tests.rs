@@ -109,7 +109,9 @@ fn a_second_place_shares_the_instruments() {
     configured(json!({ "labels": ["route"] })).on_complete(&[testing::record()]).unwrap();
     assert_eq!(instrument("requests_total").sum(&["route"]), 2.0);
     let error = refused(json!({ "labels": ["method"] }));
-    assert!(error.contains("`requests_total`: another place of this plugin has other labels"), "{error}");
+    assert!(error.starts_with("`requests_total` is there already with other labels or bounds"), "{error}");
+    configured(json!({ "labels": ["method"], "prefix": "by_method" })).on_complete(&[testing::record()]).unwrap();
+    assert_eq!(instrument("by_method_requests_total").sum(&["GET"]), 1.0);
 }
 
 #[test]
@@ -128,6 +130,10 @@ fn refuses_a_configuration_that_cannot_work() {
         (json!({ "bounds": [-1.0] }), "`bounds`: -1 after 0"),
         (json!({ "bounds": (1..=51).collect::<Vec<_>>() }), "`bounds`: 51 bounds; at most 50"),
         (json!({ "consumer": "yes" }), "`consumer`"),
+        (json!({ "prefix": "By" }), "`prefix` = \"By\""),
+        (json!({ "prefix": "a".repeat(33) }), "at most 32"),
+        (json!({ "prefix": "_a" }), "`prefix` = \"_a\""),
+        (json!({ "prefix": "a-b" }), "`prefix` = \"a-b\""),
     ] {
         let error = refused(config.clone());
         assert!(error.contains(expected), "{config}: {error}");

@@ -1,0 +1,42 @@
+//! The plugin of the bench, doing what every peer's plugin did when the numbers to reach were measured: read the request
+//! header `x-tenant-id` and add one header.
+
+use plugway_sdk::{Error, Flow, Plugin, Request, RequestFilter, header};
+
+/// `config = { header = "x-plugin" }`
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The header to add; default `x-plugin`. A chain of five gives each its own, so that each really adds one.
+    header: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { header: "x-plugin".to_owned() }
+    }
+}
+
+struct Tagger {
+    header: String,
+}
+
+impl Plugin for Tagger {
+    type Config = Config;
+
+    fn configure(config: Config) -> Result<Self, Error> {
+        Ok(Self { header: config.header })
+    }
+}
+
+impl RequestFilter for Tagger {
+    fn on_request(&self, request: &mut Request) -> Result<Flow, Error> {
+        // The value decides, so that reading it cannot be left out.
+        if request.header(header::X_TENANT_ID).is_some() {
+            request.set_header(&self.header, "on")?;
+        }
+        Ok(Flow::Next)
+    }
+}
+
+plugway_sdk::export!(Tagger: RequestFilter);
