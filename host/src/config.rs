@@ -22,6 +22,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use self::compile::Compiler;
+use self::document::Document;
 pub use self::editor::json_schema;
 use self::model::{Config, Position};
 pub use self::problems::{Problem, Problems};
@@ -64,21 +65,22 @@ pub fn load(file: &Path) -> Result<Loaded, Problems> {
 /// Everything that is wrong with it.
 pub fn parse(text: &str, file: &Path) -> Result<Loaded, Problems> {
     let mut problems = Problems::new(file);
-    let (tree, places) = match document::read(text) {
-        Ok(read) => read,
+    let Document { tree, places, problems: found } = match document::read(text) {
+        Ok(document) => document,
         Err(found) => {
             found.into_iter().for_each(|problem| problems.push(problem));
             return Err(problems);
         }
     };
+    found.into_iter().for_each(|problem| problems.push(problem));
     let declared = compile::Declared::of(&tree);
     let mut tree = Value::Object(tree);
     structure::check(&mut tree, editor::schema(), &places).into_iter().for_each(|problem| problems.push(problem));
     let raw: schema::File = match serde_json::from_value(tree) {
         Ok(raw) => raw,
-        // Only if the schema took what the types do not.
+        // Only if the schema took what the types do not; tests see to it that it does not.
         Err(error) => {
-            problems.push(Problem::error(Position { line: 1, column: 1 }, "", error.to_string()));
+            problems.push(Problem::error(Position { line: 1, column: 1 }, "", format!("this cannot be used: {error}")));
             return Err(problems);
         }
     };

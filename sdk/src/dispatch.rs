@@ -162,7 +162,10 @@ mod version {
         let mut bytes = [0; VERSION.len()];
         let mut at = 0;
         while at < bytes.len() {
-            bytes[at] = VERSION.as_bytes()[at];
+            #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler; iterators are not const")]
+            {
+                bytes[at] = VERSION.as_bytes()[at];
+            }
             at += 1;
         }
         bytes

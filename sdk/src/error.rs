@@ -36,7 +36,7 @@ pub enum PlanError {
 pub enum MetricError {
     /// Name or label is not `[a-z][a-z0-9_]*`; which.
     InvalidName(String),
-    /// Declared before with another kind or other labels.
+    /// Declared before with another kind, other labels or other bounds.
     Conflict,
     /// More than 64 instruments, or more than 8 labels.
     TooMany,
@@ -82,7 +82,7 @@ impl fmt::Display for MetricError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InvalidName(name) => write!(f, "`{name}` is not a legal name for an instrument or label: use [a-z][a-z0-9_]*"),
-            Self::Conflict => f.write_str("the instrument was declared before with another kind or other labels"),
+            Self::Conflict => f.write_str("the instrument was declared before with another kind, other labels or other bounds"),
             Self::TooMany => f.write_str("more than 64 instruments, or more than 8 labels"),
             Self::TooLate => f.write_str("instruments are declared in configure"),
         }

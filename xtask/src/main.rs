@@ -1,1 +1,54 @@
-fn main() {}
+//! `cargo xtask`: every command of the README. Nothing else has to be installed or remembered.
+
+mod bench;
+mod demo;
+mod plugins;
+mod setup;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use plugway_harness::{Error, Result};
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  setup            install what is missing: the target wasm32-wasip2, Debian's nginx, wrk and h2load, componentize-py
+  test             setup, then build everything and run every test
+  demo             run the gateway with every shipped plugin in front of four upstreams, until Ctrl-C
+  demo --once      send it some hundred requests, print what happened, exit 0 when all of it was right
+  bench            measure CPU time per request beside nginx (15 pairs of 3 s); JSON goes to target/bench/latest.json
+  bench --quick    the same with 3 pairs of 2 s
+  plugins          build the shipped plugins to target/plugins/NAME.wasm
+  help             this text
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match run(&words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(words: &[&str]) -> Result<()> {
+    match words {
+        ["setup"] => setup::run(),
+        ["test"] => test::run(),
+        ["demo"] => demo::run(),
+        ["demo", "--once"] => demo::once(),
+        ["bench"] => bench::run(&bench::FULL),
+        ["bench", "--quick"] => bench::run(&bench::QUICK),
+        ["plugins"] => plugins::run(),
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => Err(Error::new(format!("there is no `cargo xtask {}`\n\n{HELP}", other.join(" ")))),
+    }
+}

@@ -28,22 +28,49 @@ struct Spot {
 #[derive(Debug, Default)]
 pub(super) struct Places(HashMap<At, Spot>);
 
-/// Reads a file. Dates become strings, since JSON has none.
+/// A file that is TOML.
+#[derive(Debug)]
+pub(super) struct Document {
+    /// What is in it, as JSON. Dates are strings, since JSON has none. What JSON cannot say is null, which TOML has not.
+    pub(super) tree: Map<String, Value>,
+    /// Where it stands.
+    pub(super) places: Places,
+    /// What JSON cannot say.
+    pub(super) problems: Vec<Problem>,
+}
+
+/// Reads a file.
 ///
 /// # Errors
-/// Everything that is no TOML, and values JSON cannot say.
-pub(super) fn read(text: &str) -> Result<(Map<String, Value>, Places), Vec<Problem>> {
+/// Everything that is no TOML.
+pub(super) fn read(text: &str) -> Result<Document, Vec<Problem>> {
     let (table, errors) = DeTable::parse_recoverable(text);
     let lines = Lines::new(text);
     if !errors.is_empty() {
-        let problem = |error: toml::de::Error| Problem::error(lines.position(error.span().map_or(0, |span| span.start)), "", error.message().trim_end());
-        return Err(errors.into_iter().map(problem).collect());
+        return Err(errors.iter().map(|error| syntax(error, text, &lines)).collect());
     }
     let mut reader = Reader { lines, places: Places::default(), problems: Vec::new() };
     let start = reader.lines.position(0);
     reader.places.0.insert(At::default(), Spot { key: start, value: start });
-    let map = reader.table(table.into_inner(), &At::default(), 0);
-    if reader.problems.is_empty() { Ok((map, reader.places)) } else { Err(reader.problems) }
+    let tree = reader.table(table.into_inner(), &At::default(), 0);
+    Ok(Document { tree, places: reader.places, problems: reader.problems })
+}
+
+/// What is no TOML, in the parser's words where they say enough.
+fn syntax(error: &toml::de::Error, text: &str, lines: &Lines<'_>) -> Problem {
+    let span = error.span().unwrap_or_default();
+    let position = lines.position(span.start);
+    let found = text.get(span).unwrap_or_default();
+    match error.message().trim_end() {
+        "duplicate key" => Problem::error(position, found, "this key is there already")
+            .with_suggestion("each key stands once in its table, and each `[table]` once in the file: merge the two"),
+        message if message.starts_with("string values must be quoted") && found.is_empty() => {
+            Problem::error(position, "", "a value is missing").with_suggestion("write one behind the `=`, or remove the key")
+        }
+        message if message.starts_with("string values must be quoted") => Problem::error(position, "", format!("`{found}` is no value"))
+            .with_suggestion(format!("text stands in quotes: \"{found}\"; without are numbers, `true` and `false`")),
+        message => Problem::error(position, "", format!("this is no TOML: {message}")),
+    }
 }
 
 struct Reader<'a> {
@@ -84,7 +111,13 @@ impl Reader<'_> {
             }
             DeValue::Float(value) => {
                 let number = value.as_str().parse().ok().and_then(Number::from_f64);
-                self.number(number, &at, position, "`inf` and `nan` cannot be given to a plugin", "write a finite number, or a string the plugin understands")
+                self.number(
+                    number,
+                    &at,
+                    position,
+                    "`inf` and `nan` cannot be given to a plugin",
+                    "write a finite number, or a string the plugin understands",
+                )
             }
             DeValue::Array(items) => {
                 let items = items.into_iter().enumerate().map(|(index, item)| self.value(item, at.index(index), None, depth + 1));
@@ -133,9 +166,9 @@ impl fmt::Display for At {
 // === impl Places ===
 
 impl Places {
-    /// Where a value stands.
+    /// Where a value stands. What is not there stands at the beginning.
     pub(super) fn value(&self, at: &At) -> Position {
-        self.0.get(at).map(|spot| spot.value).unwrap_or_default()
+        self.0.get(at).map_or(Position { line: 1, column: 1 }, |spot| spot.value)
     }
 
     /// Whether there is such a key.
@@ -145,7 +178,7 @@ impl Places {
 
     /// Where a key stands.
     pub(super) fn key(&self, at: &At) -> Position {
-        self.0.get(at).map(|spot| spot.key).unwrap_or_default()
+        self.0.get(at).map_or(Position { line: 1, column: 1 }, |spot| spot.key)
     }
 }
 

@@ -58,6 +58,10 @@ impl<'a> Checker<'a> {
 
     /// Whether what is left of a value is good.
     fn check(&mut self, value: &mut Value, schema: &'a Value, here: &Here) -> bool {
+        // TOML has no null: that is what was wrong in itself, and has been reported.
+        if value.is_null() {
+            return false;
+        }
         let place = schema;
         let schema = known::resolve(self.root, schema);
         let options = schema.get("anyOf").and_then(Value::as_array);
@@ -69,7 +73,7 @@ impl<'a> Checker<'a> {
         let Some(form) = form.filter(|form| fits(value, form)) else {
             let expected = expectation(self.root, schema);
             let found = expected::describe(value);
-            let help = instead(self.root, value, schema).or_else(|| for_example(self.root, &here.at, place));
+            let help = instead(self.root, value, schema, &here.at).or_else(|| for_example(self.root, &here.at, place));
             let help = help.unwrap_or_else(|| format!("write {expected}, or remove it"));
             self.report(self.places.value(&here.at), &here.at, format!("{expected} is expected here, not {found}"), help);
             return false;
@@ -77,7 +81,7 @@ impl<'a> Checker<'a> {
         match value {
             Value::Object(map) => self.table(map, form, here),
             Value::Array(items) => self.list(items, form, here),
-            Value::String(word) => self.word(word, form, here),
+            Value::String(word) => self.word(word, form, place, here),
             Value::Number(number) => self.range(number.as_i128(), form, here),
             _ => true,
         }
@@ -86,6 +90,8 @@ impl<'a> Checker<'a> {
     fn table(&mut self, map: &mut Map<String, Value>, schema: &'a Value, here: &Here) -> bool {
         let known = schema.get("properties").and_then(Value::as_object);
         let others = schema.get("additionalProperties");
+        // Keys that seem to be meant by unknown ones: one mistake is one problem.
+        let mut meant = Vec::new();
         map.retain(|key, value| {
             if let Some(schema) = known.and_then(|known| known.get(key)) {
                 return self.check(value, schema, &here.key(key));
@@ -93,7 +99,8 @@ impl<'a> Checker<'a> {
             match others {
                 Some(Value::Bool(false)) => {
                     let at = here.at.key(key);
-                    let help = self.meant(key, known, here);
+                    let (near, help) = self.meant(key, known, here);
+                    meant.extend(near);
                     self.report(self.places.key(&at), &at, "unknown key", help);
                     false
                 }
@@ -107,7 +114,7 @@ impl<'a> Checker<'a> {
             complete = false;
             let at = here.at.key(key);
             // A key that is there was wrong, and that was said.
-            if !self.places.has(&at) {
+            if !self.places.has(&at) && !meant.contains(&key) {
                 let help = known.and_then(|known| known.get(key)).and_then(|schema| for_example(self.root, &at, schema));
                 let help = help.unwrap_or_else(|| format!("write `{key} = ...`"));
                 self.report(self.places.value(&here.at), &at, format!("`{key}` is missing"), help);
@@ -116,22 +123,27 @@ impl<'a> Checker<'a> {
         complete
     }
 
-    fn meant(&self, key: &str, known: Option<&'a Map<String, Value>>, here: &Here) -> String {
+    /// The key of this table that an unknown one seems to mean, and advice.
+    fn meant(&self, key: &str, known: Option<&'a Map<String, Value>>, here: &Here) -> (Option<&'a str>, String) {
         let belongs = belongs(self.root, key);
         let inside = belongs.iter().find(|pattern| known::is_inside(pattern, &here.pattern));
         if let Some(inside) = inside {
-            return format!("it is a key of `{inside}`");
+            return (None, format!("it is a key of `{inside}`"));
         }
-        let words: Vec<&str> = known.into_iter().flat_map(Map::keys).map(String::as_str).collect();
-        match (nearest(key, words.iter().copied()), belongs.as_slice()) {
+        let words: Vec<&'a str> = known.into_iter().flat_map(Map::keys).map(String::as_str).collect();
+        let near = nearest(key, words.iter().copied());
+        let help = match (near, belongs.as_slice()) {
             (Some(near), _) => format!("did you mean `{near}`?"),
             (None, []) => advice(key, words.iter().copied(), "nothing can be set here"),
-            (None, patterns) if patterns.iter().any(String::is_empty) => "it is a key of the file itself: it stands above the first `[table]`".to_owned(),
+            (None, patterns) if patterns.iter().any(String::is_empty) => {
+                "it is a key of the file itself: it stands above the first `[table]`".to_owned()
+            }
             (None, patterns) => {
                 let patterns: Vec<_> = patterns.iter().map(|pattern| format!("`{pattern}`")).collect();
                 format!("it is a key of {}", patterns.join(" and "))
             }
-        }
+        };
+        (near, help)
     }
 
     fn list(&mut self, items: &mut [Value], schema: &'a Value, here: &Here) -> bool {
@@ -151,14 +163,16 @@ impl<'a> Checker<'a> {
         true
     }
 
-    fn word(&mut self, word: &str, schema: &'a Value, here: &Here) -> bool {
-        let Some(words) = schema.get("enum").and_then(Value::as_array) else { return true };
+    /// `form` is what is expected of a string, `place` everything that may stand here.
+    fn word(&mut self, word: &str, form: &'a Value, place: &'a Value, here: &Here) -> bool {
+        let Some(words) = form.get("enum").and_then(Value::as_array) else { return true };
         let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
         if words.contains(&word) {
             return true;
         }
-        let expected = expectation(self.root, schema);
-        let help = advice(word, words.iter().copied(), "no word is known here");
+        let expected = expectation(self.root, place);
+        let near = nearest(word, words.iter().copied()).map(|near| format!("did you mean `{near}`?"));
+        let help = near.or_else(|| for_example(self.root, &here.at, place)).unwrap_or_else(|| format!("write {expected}"));
         self.report(self.places.value(&here.at), &here.at, format!("{expected} is expected here, not {word:?}"), help);
         false
     }

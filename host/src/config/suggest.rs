@@ -8,7 +8,10 @@ pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) 
     }
     let word = word.to_ascii_lowercase();
     let allowed = (word.chars().count() / 3).clamp(1, 3);
-    known.into_iter().map(|known| (distance(&word, known), known)).filter(|(distance, _)| *distance <= allowed).min().map(|(_, known)| known)
+    // A word that was cut short or drawn out is as near as one wrong letter: `cert`, `logging`.
+    let part = |known: &str| word.len().min(known.len()) >= 3 && (known.starts_with(&word) || word.starts_with(known));
+    let distance = |known: &str| if part(known) { distance(&word, known).min(1) } else { distance(&word, known) };
+    known.into_iter().map(|known| (distance(known), known)).filter(|(distance, _)| *distance <= allowed).min().map(|(_, known)| known)
 }
 
 /// `help` for an unknown word: the nearest known one, or all of them.
@@ -17,7 +20,11 @@ pub(super) fn advice<'k>(word: &str, known: impl IntoIterator<Item = &'k str> + 
         return format!("did you mean `{near}`?");
     }
     let known: Vec<_> = known.into_iter().map(|known| format!("`{known}`")).collect();
-    if known.is_empty() { none.to_owned() } else { format!("known are {}", known.join(", ")) }
+    match known.as_slice() {
+        [] => none.to_owned(),
+        [only] => format!("only {only} is known here"),
+        known => format!("known are {}", known.join(", ")),
+    }
 }
 
 /// Insertions, deletions, replacements and swaps of neighbours that lead from one word to the other (optimal string alignment).
@@ -52,8 +59,15 @@ mod tests {
 
     #[test]
     fn distances_are_the_textbook_ones() {
-        let cases =
-            [("", "", 0), ("", "abc", 3), ("abc", "", 3), ("kitten", "sitting", 3), ("ca", "ac", 1), ("souce", "source", 1), ("hosts", "host", 1)];
+        let cases = [
+            ("", "", 0),
+            ("", "abc", 3),
+            ("abc", "", 3),
+            ("kitten", "sitting", 3),
+            ("ca", "ac", 1),
+            ("souce", "source", 1),
+            ("hosts", "host", 1),
+        ];
         for (from, to, expected) in cases {
             assert_eq!(distance(from, to), expected, "{from} {to}");
         }
@@ -65,7 +79,10 @@ mod tests {
         assert_eq!(nearest("adress", known), Some("address"));
         assert_eq!(nearest("TLS", known), Some("tls"));
         assert_eq!(nearest("certificate", known), None);
+        assert_eq!(nearest("addr", known), Some("address"));
+        assert_eq!(nearest("tls_settings", known), Some("tls"));
         assert_eq!(advice("zzz", known, "none"), "known are `address`, `tls`, `http2`");
+        assert_eq!(advice("zzz", ["tls"], "none"), "only `tls` is known here");
         assert_eq!(advice("zzz", [], "none"), "none");
     }
 }

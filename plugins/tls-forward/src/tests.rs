@@ -54,11 +54,14 @@ fn writes_the_whole_plan() {
 }
 
 #[test]
-fn refuses_an_endpoint_without_tls() {
-    for config in [json!({ "scheme": "https" }), json!({ "tls_profile": "mutual" }), json!({ "server_name": "a" })] {
+fn asks_an_endpoint_for_tls_where_it_can_be_verified_and_refuses_it_where_not() {
+    for config in [json!({ "scheme": "https" }), json!({ "server_name": "a" })] {
         let plan = testing::Plan::new("http").tls_profile("mutual").server_name("a");
-        assert_eq!(forward(config, plan), Err(ForwardError::Refused));
+        assert_eq!(forward(config.clone(), plan.clone()), Err(ForwardError::Refused));
+        assert_eq!(forward(config, plan.with_tls()).unwrap().scheme, "https");
     }
+    let plan = testing::Plan::new("http").tls_profile("mutual");
+    assert_eq!(forward(json!({ "tls_profile": "mutual" }), plan).unwrap().scheme, "https");
     assert!(forward(json!({ "scheme": "https" }), testing::Plan::new("https")).is_ok());
     assert!(forward(json!({ "protocol": "http1" }), testing::Plan::new("http")).is_ok());
 }

@@ -12,6 +12,7 @@ use crate::header::{Header, HeaderName};
 /// Builds a plan: the upstream's own settings, which a forwarder can tighten but not weaken.
 #[derive(Debug, Clone)]
 pub struct Plan {
+    has_tls: bool,
     tls_profiles: Vec<String>,
     server_names: Vec<String>,
     planned: Planned,
@@ -49,6 +50,7 @@ impl Plan {
     /// and 60 s, two attempts.
     pub fn new(scheme: &str) -> Self {
         Self {
+            has_tls: scheme == "https",
             tls_profiles: Vec::new(),
             server_names: Vec::new(),
             planned: Planned {
@@ -65,6 +67,13 @@ impl Plan {
                 removed_headers: Vec::new(),
             },
         }
+    }
+
+    /// Says that the upstream has TLS settings, so that a forwarder may ask an `http` endpoint for TLS.
+    #[must_use]
+    pub fn with_tls(mut self) -> Self {
+        self.has_tls = true;
+        self
     }
 
     /// Allows a TLS profile by name.
@@ -114,6 +123,7 @@ impl Plan {
     pub fn build(self) -> crate::Plan<'static> {
         let own = self.planned.clone();
         crate::Plan::new(Handle::new(FakePlan {
+            has_tls: self.has_tls,
             tls_profiles: self.tls_profiles,
             server_names: self.server_names,
             own,
@@ -125,6 +135,7 @@ impl Plan {
 /// What stands in for the gateway's plan. Its methods have the shape of the generated ones.
 #[derive(Debug)]
 pub(crate) struct FakePlan {
+    has_tls: bool,
     tls_profiles: Vec<String>,
     server_names: Vec<String>,
     own: Planned,
@@ -149,6 +160,7 @@ impl FakePlan {
     pub(crate) fn set_scheme(&self, scheme: &str) -> Made {
         match scheme {
             "http" if self.own.scheme == "https" => return Err(PlanError::Weaker),
+            "https" if !self.has_tls && self.planned.borrow().tls_profile.is_none() => return Err(PlanError::NotAllowed),
             "http" | "https" => self.planned.borrow_mut().scheme = scheme.to_owned(),
             _ => return Err(PlanError::Invalid("the scheme is neither http nor https".to_owned())),
         }

@@ -40,3 +40,22 @@ impl RequestFilter for Tagger {
 }
 
 plugway_sdk::export!(Tagger: RequestFilter);
+
+#[cfg(test)]
+mod tests {
+    use plugway_sdk::testing::{self, json};
+
+    use super::*;
+
+    #[test]
+    fn a_header_is_added_where_there_is_a_tenant() {
+        let plugin = testing::configure::<Tagger>(json!({ "header": "x-plugin-3" })).unwrap();
+        let mut tenant = testing::Request::get("/").header(header::X_TENANT_ID, "acme").build();
+        let mut nobody = testing::Request::get("/").build();
+        for request in [&mut tenant, &mut nobody] {
+            assert_eq!(plugin.on_request(request).unwrap(), Flow::Next);
+        }
+        assert_eq!(tenant.header_str("x-plugin-3").as_deref(), Some("on"));
+        assert_eq!(nobody.header_str("x-plugin-3"), None);
+    }
+}

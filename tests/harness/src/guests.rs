@@ -31,14 +31,20 @@ pub fn component(directory: &Path, package: &str) -> Result<PathBuf> {
     let _one_at_a_time = BUILDING.lock();
     let target = root().join("target").join("guests");
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(directory).args(["build", "--release", "--target", "wasm32-wasip2", "--package", package, "--target-dir"]).arg(&target);
+    command
+        .current_dir(directory)
+        .args(["build", "--release", "--target", "wasm32-wasip2", "--package", package, "--target-dir"])
+        .arg(&target);
     // Settings of the outer cargo are for the host's target.
     for name in ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_TARGET_DIR"] {
         command.env_remove(name);
     }
     let output = command.output().context("cargo")?;
     if !output.status.success() {
-        return Err(Error::new(format!("{package} does not build; `cargo xtask setup` installs what it needs:\n{}", String::from_utf8_lossy(&output.stderr))));
+        return Err(Error::new(format!(
+            "{package} does not build; `cargo xtask setup` installs what it needs:\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        )));
     }
     Ok(target.join("wasm32-wasip2").join("release").join(format!("{}.wasm", package.replace('-', "_"))))
 }

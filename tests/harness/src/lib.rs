@@ -1,0 +1,30 @@
+//! What plugway's whole-system tests, its demo and its bench share: real peers on loopback, each bounded in time and ended
+//! with its owner.
+//!
+//! | module | what it gives |
+//! |---|---|
+//! | [`ca`] | throw-away certificate authorities, server and client certificates, PEM files |
+//! | [`upstream`] | real HTTP/1.1 and HTTP/2 servers that report what reached them |
+//! | [`client`] | an HTTP client with every TLS and routing detail in the caller's hand |
+//! | [`raw`] | bytes on a socket, for requests that no client library would send |
+//! | [`gateway`] | the `plugway` program, its addresses, log lines and use of the machine |
+//! | [`guests`] | components built from this checkout |
+//! | [`nginx`], [`peers`] | Debian's nginx and wrk, as the programs to compare with |
+//!
+//! Nothing here knows how the gateway works inside: only its command line, its configuration, its sockets and its log.
+
+pub mod body;
+pub mod ca;
+pub mod client;
+pub mod error;
+pub mod gateway;
+pub mod guests;
+pub mod nginx;
+pub mod peers;
+pub mod process;
+pub mod raw;
+pub mod temp;
+pub mod tls;
+pub mod upstream;
+
+pub use error::{Error, Result};

@@ -39,10 +39,15 @@ pub(super) fn parse(text: &str) -> Result<HostPattern, Wrong> {
     // A request's trailing dot is cut off before it is matched.
     let name = lower.strip_suffix('.').unwrap_or(&lower);
     match name.strip_prefix("*.") {
-        Some(suffix) if suffix.parse::<IpAddr>().is_ok() => wrong("is no host", "a wildcard stands before a domain, such as `*.example.com`".to_owned()),
+        Some(suffix) if suffix.parse::<IpAddr>().is_ok() => {
+            wrong("is no host", "a wildcard stands before a domain, such as `*.example.com`".to_owned())
+        }
         Some(suffix) if is_host_name(suffix) => Ok(HostPattern::Wildcard(suffix.to_owned())),
         None if is_host_name(name) => Ok(HostPattern::Exact(name.to_owned())),
-        _ if name.contains('*') => wrong("has a `*` that is not its first label", "write `*.` and a domain, such as `*.example.com`, for everything below it".to_owned()),
+        _ if name.contains('*') => wrong(
+            "has a `*` that is not its first label",
+            "write `*.` and a domain, such as `*.example.com`, for everything below it".to_owned(),
+        ),
         _ => wrong("is no host", "write a host such as `api.example.com`, or `*.example.com` for everything below it".to_owned()),
     }
 }
@@ -59,7 +64,26 @@ mod tests {
         assert_eq!(parse("10.0.0.1"), exact("10.0.0.1"));
         assert_eq!(parse("[FD00:0:0::1]"), exact("[fd00::1]"));
         assert_eq!(parse("*.Example.com"), Ok(HostPattern::Wildcard("example.com".to_owned())));
-        for text in ["", "*", "*.", ".", "a..b", "*example.com", "a.*.b", "*.*.b", "a:80", "https://a", "[::1]:80", "::1", "[a]", "a b", "a/b", "münchen.de", "*.10.0.0.1", "-a.b"] {
+        for text in [
+            "",
+            "*",
+            "*.",
+            ".",
+            "a..b",
+            "*example.com",
+            "a.*.b",
+            "*.*.b",
+            "a:80",
+            "https://a",
+            "[::1]:80",
+            "::1",
+            "[a]",
+            "a b",
+            "a/b",
+            "münchen.de",
+            "*.10.0.0.1",
+            "-a.b",
+        ] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

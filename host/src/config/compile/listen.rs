@@ -13,7 +13,11 @@ impl Compiler<'_> {
     pub(super) fn listeners(&mut self, raw: BTreeMap<String, schema::Listener>) -> Vec<Listener> {
         let section = At::default().key("listen");
         if self.declared.listeners == 0 {
-            self.error(&section, "there is no listener, so nobody could send a request", "write `[listen.web]` and under it `address = \"0.0.0.0:8443\"`");
+            self.error(
+                &section,
+                "there is no listener, so nobody could send a request",
+                "write `[listen.web]` and under it `address = \"0.0.0.0:8443\"`",
+            );
         }
         let mut listeners = Vec::with_capacity(raw.len());
         for (name, raw) in raw {
@@ -47,10 +51,20 @@ impl Compiler<'_> {
         let example = "write `certificate = \"certs/web.pem\"` and `key = \"certs/web.key\"`";
         match (certificate, key, several) {
             (false, false, false) => self.error(at, "TLS needs a certificate", example),
-            (true, false, _) => self.error(at, "`key` is missing", "name the PEM file of the certificate's private key: `key = \"certs/web.key\"`"),
-            (false, true, _) => self.error(at, "`certificate` is missing", "name the PEM file of the key's certificate chain: `certificate = \"certs/web.pem\"`"),
+            (true, false, _) => {
+                self.error(at, "`key` is missing", "name the PEM file of the certificate's private key: `key = \"certs/web.key\"`")
+            }
+            (false, true, _) => self.error(
+                at,
+                "`certificate` is missing",
+                "name the PEM file of the key's certificate chain: `certificate = \"certs/web.pem\"`",
+            ),
             (true, true, true) => {
-                self.error(&at.key("certificates"), "`certificate` and `certificates` are both there", "put every certificate into `certificates`, the default one first");
+                self.error(
+                    &at.key("certificates"),
+                    "`certificate` and `certificates` are both there",
+                    "put every certificate into `certificates`, the default one first",
+                );
             }
             _ => {}
         }
@@ -83,7 +97,9 @@ impl Compiler<'_> {
         let listen = At::default().key("listen");
         let mut taken: BTreeMap<SocketAddr, At> = BTreeMap::new();
         let named = config.listeners.iter().map(|listener| (listener.address, listen.key(&listener.name)));
-        let all: Vec<_> = named.chain(config.admin.map(|address| (address, At::default().key("admin")))).collect();
+        // Its own first: it may not be in the file, and then there is no place to show.
+        let admin = config.admin.map(|address| (address, At::default().key("admin")));
+        let all: Vec<_> = admin.into_iter().chain(named).collect();
         for (address, at) in all.into_iter().filter(|(address, _)| address.port() != 0) {
             match taken.get(&address) {
                 Some(first) => {
@@ -104,11 +120,19 @@ impl Compiler<'_> {
         for (at, text) in items(raw, &At::default().key("trusted_proxies")) {
             let network = text.parse::<ipnet::IpNet>().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(ipnet::IpNet::from));
             let Some(network) = network else {
-                self.error(&at, format!("{text:?} is no network"), "write an IP address or a network, such as `10.0.0.1`, `10.0.0.0/8` or `fd00::/8`");
+                self.error(
+                    &at,
+                    format!("{text:?} is no network"),
+                    "write an IP address or a network, such as `10.0.0.1`, `10.0.0.0/8` or `fd00::/8`",
+                );
                 continue;
             };
             if network.prefix_len() == 0 {
-                self.warn(&at, "every client is believed to be a trusted proxy, so each can claim any address", "name the networks of your proxies only");
+                self.warn(
+                    &at,
+                    "every client is believed to be a trusted proxy, so each can claim any address",
+                    "name the networks of your proxies only",
+                );
             } else if network.addr() != network.network() {
                 self.warn(&at, format!("{text} has bits behind its prefix"), format!("{} is used: write it so", network.trunc()));
             }

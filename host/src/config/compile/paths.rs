@@ -8,13 +8,27 @@ use crate::http::path::normalise;
 /// `/orders`, `/orders/{id}`, `/orders/*`.
 pub(super) fn parse(text: &str) -> Result<PathPattern, Wrong> {
     let Some(inner) = text.strip_prefix('/') else {
-        return Err((format!("{text:?} does not begin with `/`"), format!("write `/{text}`")));
+        let help = match text.split_once("://") {
+            Some((_, rest)) => {
+                format!("write `{}`; the host has a key of its own", rest.find('/').and_then(|slash| rest.get(slash..)).unwrap_or("/"))
+            }
+            None if text.starts_with(['~', '^', '.', '(']) => {
+                "paths are no regular expressions: write `/orders/{id}` or `/orders/*`".to_owned()
+            }
+            None => format!("write `/{text}`"),
+        };
+        return Err((format!("{text:?} does not begin with `/`"), help));
     };
     let (inner, prefix) = match inner.strip_suffix('*') {
         Some("") => return Ok(PathPattern::Prefix(Vec::new())),
         Some(rest) => match rest.strip_suffix('/') {
             Some(rest) => (rest, true),
-            None => return Err((format!("the `*` in {text:?} is only a part of its segment"), format!("write `/{rest}/*` for everything below `/{rest}`"))),
+            None => {
+                return Err((
+                    format!("the `*` in {text:?} is only a part of its segment"),
+                    format!("write `/{rest}/*` for everything below `/{rest}`"),
+                ));
+            }
         },
         None => (inner, false),
     };
@@ -24,7 +38,10 @@ pub(super) fn parse(text: &str) -> Result<PathPattern, Wrong> {
         if let Segment::Parameter(name) = &segment
             && segments.contains(&segment)
         {
-            return Err((format!("the parameter `{{{name}}}` stands twice in {text:?}"), "give each parameter a name of its own".to_owned()));
+            return Err((
+                format!("the parameter `{{{name}}}` stands twice in {text:?}"),
+                "give each parameter a name of its own".to_owned(),
+            ));
         }
         segments.push(segment);
     }
@@ -34,21 +51,29 @@ pub(super) fn parse(text: &str) -> Result<PathPattern, Wrong> {
 
 fn segment(raw: &str) -> Result<Segment, Wrong> {
     if raw.contains('*') {
-        return Err(("a `*` that is not at the end".to_owned(), "write `{name}` for any one segment, `/*` at the end for whatever follows, or `%2A` for a real `*`".to_owned()));
+        return Err((
+            "a `*` that is not at the end".to_owned(),
+            "write `{name}` for any one segment, `/*` at the end for whatever follows, or `%2A` for a real `*`".to_owned(),
+        ));
     }
     if !raw.contains(['{', '}']) {
         return Ok(Segment::Literal(raw.to_owned()));
     }
     let whole = raw.strip_prefix('{').and_then(|raw| raw.strip_suffix('}'));
     let good = |name: &&str| {
-        name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-') && name.bytes().next().is_some_and(|first| !first.is_ascii_digit() && first != b'-')
+        name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+            && name.bytes().next().is_some_and(|first| !first.is_ascii_digit() && first != b'-')
     };
     match whole.filter(good) {
         Some(name) => Ok(Segment::Parameter(name.to_owned())),
-        None if whole.is_none_or(|name| name.contains(['{', '}'])) => {
-            Err((format!("`{raw}` is only partly a parameter"), "a parameter is a whole segment, such as `/{id}`; write `%7B` and `%7D` for real braces".to_owned()))
-        }
-        None => Err((format!("`{raw}` is no parameter"), "names have letters, digits, `_` and `-`, and begin with a letter or `_`, such as `{id}`".to_owned())),
+        None if whole.is_none_or(|name| name.contains(['{', '}'])) => Err((
+            format!("`{raw}` is only partly a parameter"),
+            "a parameter is a whole segment, such as `/{id}`; write `%7B` and `%7D` for real braces".to_owned(),
+        )),
+        None => Err((
+            format!("`{raw}` is no parameter"),
+            "names have letters, digits, `_` and `-`, and begin with a letter or `_`, such as `{id}`".to_owned(),
+        )),
     }
 }
 
@@ -76,9 +101,20 @@ fn normal(segments: &[Segment], prefix: bool) -> Result<(), Wrong> {
     };
     match normalise(&path) {
         Ok(normal) if normal == path => Ok(()),
-        Ok(normal) => Err(("this is not the normal form of paths, so it would never match".to_owned(), format!("write `{}`", back(&normal)))),
+        Ok(normal) => {
+            Err(("this is not the normal form of paths, so it would never match".to_owned(), format!("write `{}`", back(&normal))))
+        }
         Err(fault) => {
-            let escaped: String = path.bytes().map(|byte| if byte > b' ' && byte < 0x7F { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect();
+            if let Some((before, _)) = path.split_once(['?', '#']) {
+                return Err((
+                    fault.to_string(),
+                    format!("write `{}`; queries take no part in choosing a route", back(before).trim_end_matches('*')),
+                ));
+            }
+            let escaped: String = path
+                .bytes()
+                .map(|byte| if byte > b' ' && byte < 0x7F { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+                .collect();
             let help = match normalise(&escaped) {
                 Ok(normal) => format!("write `{}`", back(&normal)),
                 Err(_) => "requests with such a path are refused with a 400, so no route can take them".to_owned(),

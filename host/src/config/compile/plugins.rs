@@ -62,8 +62,18 @@ impl Compiler<'_> {
             memory: self.size(&at.key("memory"), raw.memory, defaults::PLUGIN_MEMORY, 64 << 10..=4 << 30),
             max_headers: count(raw.max_headers, defaults::PLUGIN_MAX_HEADERS),
             max_header_bytes: self.size(&at.key("max_header_bytes"), raw.max_header_bytes, defaults::PLUGIN_MAX_HEADER_BYTES, 1..=16 << 20),
-            max_local_body_bytes: self.size(&at.key("max_local_body_bytes"), raw.max_local_body_bytes, defaults::PLUGIN_MAX_LOCAL_BODY_BYTES, 1..=1 << 30),
-            max_attribute_bytes: self.size(&at.key("max_attribute_bytes"), raw.max_attribute_bytes, defaults::PLUGIN_MAX_ATTRIBUTE_BYTES, 1..=1 << 30),
+            max_local_body_bytes: self.size(
+                &at.key("max_local_body_bytes"),
+                raw.max_local_body_bytes,
+                defaults::PLUGIN_MAX_LOCAL_BODY_BYTES,
+                1..=1 << 30,
+            ),
+            max_attribute_bytes: self.size(
+                &at.key("max_attribute_bytes"),
+                raw.max_attribute_bytes,
+                defaults::PLUGIN_MAX_ATTRIBUTE_BYTES,
+                1..=1 << 30,
+            ),
             log_lines_per_second: raw.log_lines_per_second.unwrap_or(defaults::PLUGIN_LOG_LINES_PER_SECOND),
             max_series: count(raw.max_series, defaults::PLUGIN_MAX_SERIES),
         }

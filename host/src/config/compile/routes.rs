@@ -13,7 +13,11 @@ impl Compiler<'_> {
     pub(super) fn routes(&mut self, raw: List<schema::Route>, defaults: schema::Defaults, plugins: &[Plugin]) -> Vec<Route> {
         let section = At::default().key("routes");
         if !self.places.has(&section) {
-            self.warn(&section, "there are no routes, so every request gets a 404", "write `[[routes]]` and under it `name` and `upstream`");
+            self.warn(
+                &section,
+                "there are no routes, so every request gets a 404",
+                "write `[[routes]]` and under it `name` and `upstream`",
+            );
         }
         let defaults_at = At::default().key("defaults").key("plugins");
         let mut first = Vec::new();
@@ -28,7 +32,11 @@ impl Compiler<'_> {
             match names.get(&raw.name) {
                 Some(other) => {
                     let line = self.position(other).line;
-                    self.error(&name_at, format!("the route in line {line} is called `{}` too", raw.name), "give each route a name of its own: logs and metrics tell them apart by it");
+                    self.error(
+                        &name_at,
+                        format!("the route in line {line} is called `{}` too", raw.name),
+                        "give each route a name of its own: logs and metrics tell them apart by it",
+                    );
                 }
                 None => {
                     names.insert(raw.name.clone(), name_at);
@@ -41,7 +49,9 @@ impl Compiler<'_> {
                     let name = plugins.get(used.plugin).map_or("", |plugin| plugin.name.as_str());
                     let message = format!("plugin `{name}` stands more than once in the chain of route `{}`, and runs as often", raw.name);
                     let key = at.key("plugins").to_string();
-                    self.warnings.push(super::Problem::error(used.position, key, message).with_suggestion("remove it here or from `[defaults] plugins`"));
+                    self.warnings.push(
+                        super::Problem::error(used.position, key, message).with_suggestion("remove it here or from `[defaults] plugins`"),
+                    );
                 }
                 chain.push(used.clone());
             }
@@ -157,13 +167,21 @@ impl Compiler<'_> {
         let value = match header {
             Header::Present(true) => None,
             Header::Present(false) => {
-                self.error(at, "a route cannot ask that a header is absent", "write `true` or a value here, and a less specific route for requests without it");
+                self.error(
+                    at,
+                    "a route cannot ask that a header is absent",
+                    "write `true` or a value here, and a less specific route for requests without it",
+                );
                 None
             }
             Header::Value(value) => {
                 // What surrounds a value is no part of it (RFC 9110, section 5.5), so it would never match.
                 if HeaderValue::from_str(&value).is_err() || value.trim() != value || !value.is_ascii() {
-                    self.error(at, format!("{value:?} is no header value that can arrive"), "write visible ASCII, without blanks at either end; `true` takes every value");
+                    self.error(
+                        at,
+                        format!("{value:?} is no header value that can arrive"),
+                        "write visible ASCII, without blanks at either end; `true` takes every value",
+                    );
                 }
                 Some(value)
             }

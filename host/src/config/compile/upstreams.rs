@@ -76,10 +76,15 @@ impl Compiler<'_> {
                     continue;
                 }
             };
-            let endpoint = Endpoint { tls: url.tls, host: url.host, port: url.port, weight: weight.unwrap_or(defaults::ENDPOINT_WEIGHT), labels };
+            let endpoint =
+                Endpoint { tls: url.tls, host: url.host, port: url.port, weight: weight.unwrap_or(defaults::ENDPOINT_WEIGHT), labels };
             let url = endpoint.url();
             if endpoints.iter().any(|other| other.url() == url) {
-                self.error(&at, format!("{url} is listed twice"), format!("list it once, with the weight of both: {{ url = \"{url}\", weight = 2 }}"));
+                self.error(
+                    &at,
+                    format!("{url} is listed twice"),
+                    format!("list it once, with the weight of both: {{ url = \"{url}\", weight = 2 }}"),
+                );
             }
             endpoints.push(endpoint);
         }
@@ -89,7 +94,11 @@ impl Compiler<'_> {
     fn warn_of_tls_without_use(&mut self, at: &At) {
         for key in ["tls", "tls_profiles", "server_names"].map(|key| at.key(key)) {
             if self.places.has(&key) {
-                self.warn(&key, "this has no effect: no endpoint is spoken to over TLS", "write `https` in the endpoints' URLs, or remove it");
+                self.warn(
+                    &key,
+                    "this has no effect: no endpoint is spoken to over TLS",
+                    "write `https` in the endpoints' URLs, or remove it",
+                );
             }
         }
     }
@@ -111,8 +120,12 @@ impl Compiler<'_> {
             Some(schema::Host::Word(HostWord::Endpoint)) => HostPolicy::Endpoint,
             Some(schema::Host::Fixed(raw)) => {
                 // An authority is what a URL has behind its scheme.
-                if let Err((message, _)) = endpoint::parse(&format!("http://{}", raw.fixed)) {
-                    self.error(&at.key("fixed"), message, "write a host, and its port where it has one, such as `orders.internal` or `orders.internal:8080`");
+                if endpoint::parse(&format!("http://{}", raw.fixed)).is_err() {
+                    self.error(
+                        &at.key("fixed"),
+                        format!("{:?} is no host", raw.fixed),
+                        "write a host, and its port where it has one, such as `orders.internal` or `orders.internal:8080`",
+                    );
                 }
                 HostPolicy::Fixed(raw.fixed)
             }

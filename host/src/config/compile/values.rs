@@ -22,7 +22,8 @@ impl Compiler<'_> {
         if good && name.len() <= LONGEST_NAME {
             return;
         }
-        let mut better: String = name.to_ascii_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).collect();
+        let mut better: String =
+            name.to_ascii_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).collect();
         better.truncate(LONGEST_NAME);
         let better = better.trim_matches(['-', '_']);
         let rule = format!("names have 1 to {LONGEST_NAME} of `a` to `z`, `0` to `9`, `-` and `_`, and begin with a letter or digit");
@@ -51,7 +52,9 @@ impl Compiler<'_> {
         let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
         let port_is_good = port.parse::<u16>().is_ok();
         let help = match (host, port_is_good) {
-            _ if text.parse::<std::net::Ipv6Addr>().is_ok() => format!("write an IPv6 address in brackets and with its port: `[{text}]:8443`"),
+            _ if text.parse::<std::net::Ipv6Addr>().is_ok() => {
+                format!("write an IPv6 address in brackets and with its port: `[{text}]:8443`")
+            }
             ("" | "*", true) => format!("for every interface write `0.0.0.0:{port}`, or `[::]:{port}` with IPv6"),
             ("localhost", true) => format!("names are not looked up: write `127.0.0.1:{port}`"),
             (_, true) => format!("names are not looked up: write an IP address, such as `0.0.0.0:{port}`"),
@@ -99,7 +102,9 @@ impl Compiler<'_> {
             Size::Bytes(bytes) => units::size(&bytes.to_string()),
             Size::Text(text) => units::size(&text),
         };
-        bytes.map_err(|message| self.error(at, message, "write a whole number of bytes, or one with a unit, such as \"64KiB\" or \"1MiB\"")).ok()
+        bytes
+            .map_err(|message| self.error(at, message, "write a whole number of bytes, or one with a unit, such as \"64KiB\" or \"1MiB\""))
+            .ok()
     }
 
     /// `plugway` in the user's cache folder (XDG Base Directory Specification). A process without one, such as a service, keeps
@@ -113,7 +118,11 @@ impl Compiler<'_> {
     /// A server name as TLS sends it: a host name, or an address.
     pub(super) fn server_name(&mut self, at: &At, name: &str) {
         if !is_host_name(name) && name.parse::<std::net::IpAddr>().is_err() {
-            self.error(at, format!("{name:?} is neither a host name nor an address"), "write the name alone, without scheme and port, such as `orders.internal`");
+            self.error(
+                at,
+                format!("{name:?} is neither a host name nor an address"),
+                "write the name alone, without scheme and port, such as `orders.internal`",
+            );
         }
     }
 

@@ -22,7 +22,7 @@ pub(in crate::config) struct Plugin {
     pub(in crate::config) config: Option<Table>,
     /// What one call and one instance of it may use.
     pub(in crate::config) budget: Option<Budget>,
-    /// What happens to a request when it fails. Default: `"reject"`.
+    /// What happens to a request when it fails: `"reject"` answers it with a 5xx, `"skip"` goes on without. Default: `"reject"`.
     pub(in crate::config) on_failure: Option<FailurePolicy>,
 }
 
@@ -94,6 +94,6 @@ pub(in crate::config) struct PluginUseTable {
     pub(in crate::config) plugin: String,
     /// Merged over the plugin's own table: a key here replaces the same key there. Default: empty.
     pub(in crate::config) config: Option<Table>,
-    /// Default: the plugin's own.
+    /// `"reject"` or `"skip"` for this place. Default: the plugin's own.
     pub(in crate::config) on_failure: Option<FailurePolicy>,
 }

@@ -48,7 +48,7 @@ pub(in crate::config) struct Limits {
     /// Bytes of a request head. Default: `64KiB`.
     pub(in crate::config) max_head_bytes: Option<Size>,
     /// Header lines of a request. Default: 100.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 10_000))]
     pub(in crate::config) max_headers: Option<u64>,
     /// Bytes of a request body, or `"unlimited"`. Default: unlimited, since bodies are streamed.
     pub(in crate::config) max_body_bytes: Option<Size>,

@@ -59,7 +59,7 @@ pub(super) fn describe(value: &Value) -> String {
 }
 
 /// The same value as the schema would take it, where that is plain: `"4"` for `4`, `"a"` for `["a"]`.
-pub(super) fn instead(root: &Value, value: &Value, schema: &Value) -> Option<String> {
+pub(super) fn instead(root: &Value, value: &Value, schema: &Value, at: &At) -> Option<String> {
     if let Value::String(text) = value
         && let Ok(unquoted) = serde_json::from_str::<Value>(text)
         && !unquoted.is_string()
@@ -70,6 +70,9 @@ pub(super) fn instead(root: &Value, value: &Value, schema: &Value) -> Option<Str
     }
     let item = resolve(root, schema.get("items")?);
     let options = item.get("anyOf").and_then(Value::as_array);
+    if value.is_object() && fits(value, item) {
+        return Some(format!("write its header in two pairs of brackets, once for each: `[[{at}]]`"));
+    }
     let takes = options.map_or_else(|| fits(value, item), |options| options.iter().any(|option| fits(value, resolve(root, option))));
     (takes && !value.is_object()).then(|| format!("write it in brackets: `[{value}]`"))
 }

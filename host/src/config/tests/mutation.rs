@@ -6,20 +6,64 @@ use super::super::{INIT, parse};
 
 /// Pieces that mean something to TOML or to a value.
 const PIECES: [&str; 40] = [
-    "\"", "'", "[", "]", "[[", "]]", "{", "}", "=", ".", ",", "\n", "#", "\\", "\"\"\"", "'''", "\u{0}", "ü", "\u{1F600}", "0x", "1e9", "inf", "nan", "-1", "18446744073709551616",
-    "1979-05-27T07:32:00Z", "true", "null", "/*", "{id}", "*.", "://", "[::1]", ":0", "builtin:", "\"5s\"", "99999999999999999999GiB", "= {}", "= []", " = \"\"",
+    "\"",
+    "'",
+    "[",
+    "]",
+    "[[",
+    "]]",
+    "{",
+    "}",
+    "=",
+    ".",
+    ",",
+    "\n",
+    "#",
+    "\\",
+    "\"\"\"",
+    "'''",
+    "\u{0}",
+    "ü",
+    "\u{1F600}",
+    "0x",
+    "1e9",
+    "inf",
+    "nan",
+    "-1",
+    "18446744073709551616",
+    "1979-05-27T07:32:00Z",
+    "true",
+    "null",
+    "/*",
+    "{id}",
+    "*.",
+    "://",
+    "[::1]",
+    ":0",
+    "builtin:",
+    "\"5s\"",
+    "99999999999999999999GiB",
+    "= {}",
+    "= []",
+    " = \"\"",
 ];
 
 #[test]
 fn no_text_makes_it_panic() {
     let mut random = fastrand::Rng::with_seed(0x706C_7567);
-    let lines: Vec<_> = INIT.lines().map(|line| line.strip_prefix("# ").filter(|line| line.contains(" = ")).unwrap_or(line)).filter(|line| !line.is_empty()).collect();
+    let lines: Vec<_> = INIT
+        .lines()
+        .map(|line| line.strip_prefix("# ").filter(|line| line.contains(" = ")).unwrap_or(line))
+        .filter(|line| !line.is_empty())
+        .collect();
     let (mut good, mut bad) = (0, 0);
     for round in 0..2_000 {
         let mut text: Vec<char> = match round % 3 {
             0 => INIT.chars().collect(),
             // Few lines in any order make other nonsense than many.
-            _ => (0..random.usize(1..40)).map(|_| format!("{}\n", lines[random.usize(..lines.len())])).collect::<String>().chars().collect(),
+            _ => {
+                (0..random.usize(1..40)).map(|_| format!("{}\n", lines[random.usize(..lines.len())])).collect::<String>().chars().collect()
+            }
         };
         for _ in 0..random.usize(..8) {
             let at = random.usize(..=text.len());
@@ -41,6 +85,7 @@ fn no_text_makes_it_panic() {
             Err(problems) => {
                 bad += 1;
                 let printed = problems.to_string();
+                assert!(!printed.contains("this cannot be used"), "the schema took what the types do not: {printed}");
                 assert!(!problems.is_empty() && printed.lines().count() > problems.len(), "{printed}");
                 // The same text says the same again.
                 assert_eq!(parse(&text, Path::new("no-such-folder/plugway.toml")).unwrap_err().to_string(), printed);

@@ -49,7 +49,7 @@ fn it_is_good_with_every_line_in_use() {
 
 #[test]
 fn every_key_of_the_schema_is_in_it() {
-    let (tree, _) = document::read(&uncommented()).unwrap();
+    let tree = document::read(&uncommented()).unwrap().tree;
     let schema = editor::schema();
     let mut missing = BTreeSet::new();
     visit(schema, schema, "", &mut |pattern, key| {

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::super::{Loaded, defaults, parse};
-use crate::config::model::{Config, Endpoint, PluginUse, Position};
+use crate::config::model::{Config, Endpoint, Match, PluginUse, Position};
 
 /// A summary, with the warnings behind it.
 pub(super) fn summary(loaded: &Loaded) -> String {
@@ -27,7 +27,14 @@ pub(super) fn summary(loaded: &Loaded) -> String {
         line(format!("trusted proxies: {:?}", config.trusted_proxies));
     }
     for plugin in &config.plugins {
-        line(format!("plugin {} {}: {:?}, {:?}, {:?}", plugin.name, place(plugin.position), plugin.source, plugin.grants, plugin.on_failure));
+        line(format!(
+            "plugin {} {}: {:?}, {:?}, {:?}",
+            plugin.name,
+            place(plugin.position),
+            plugin.source,
+            plugin.grants,
+            plugin.on_failure
+        ));
         line(format!("  config: {}", serde_json::to_string(&plugin.config).unwrap()));
         if plugin.budget != plain.plugins[0].budget {
             line(format!("  budget: {:?}", plugin.budget));
@@ -40,7 +47,9 @@ pub(super) fn summary(loaded: &Loaded) -> String {
             let Endpoint { weight, labels, .. } = endpoint;
             line(format!("  {} weight {weight} {labels:?}", endpoint.url()));
         }
-        line(format!("  {:?}", upstream.tls));
+        if upstream.tls != plain.tls {
+            line(format!("  {:?}", upstream.tls));
+        }
         for (name, profile) in &upstream.tls_profiles {
             line(format!("  {name}: {profile:?}"));
         }
@@ -67,7 +76,9 @@ pub(super) fn summary(loaded: &Loaded) -> String {
         let name = route.api.as_ref().map(|api| format!(", api {api}")).unwrap_or_default();
         let version = route.version.as_ref().map(|version| format!(", version {version}")).unwrap_or_default();
         line(format!("route {} {}{name}{version}, public {}", route.name, place(route.position), route.public));
-        line(format!("  {:?}", route.matches));
+        if route.matches != Match::default() {
+            line(format!("  {:?}", route.matches));
+        }
         for used in &route.chain {
             line(format!("  plugin {}", of(config, used)));
         }
@@ -76,7 +87,11 @@ pub(super) fn summary(loaded: &Loaded) -> String {
                 line(format!("  {what} {}", of(config, used)));
             }
         }
-        line(format!("  to {}{}", config.upstreams[route.upstream].name, route.max_body_bytes.map(|most| format!(", at most {most} bytes")).unwrap_or_default()));
+        line(format!(
+            "  to {}{}",
+            config.upstreams[route.upstream].name,
+            route.max_body_bytes.map(|most| format!(", at most {most} bytes")).unwrap_or_default()
+        ));
     }
     if config.limits != plain.limits {
         line(format!("{:?}", config.limits));

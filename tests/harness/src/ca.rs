@@ -1,0 +1,144 @@
+//! Throw-away certificate authorities: keys are made at start, live in memory or in a temporary folder, and are trusted by
+//! nobody else.
+
+use std::path::{Path, PathBuf};
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use ring::digest::{SHA256, digest};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+
+use crate::error::{Context, Result};
+use crate::temp::write_private;
+
+/// A root that signs server and client certificates (ECDSA P-256).
+#[derive(Debug)]
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    der: CertificateDer<'static>,
+    pem: String,
+}
+
+/// A certificate with its private key.
+#[derive(Debug)]
+pub struct Issued {
+    der: CertificateDer<'static>,
+    key: PrivatePkcs8KeyDer<'static>,
+    certificate_pem: String,
+    key_pem: String,
+}
+
+/// Where an [`Issued`] was written.
+#[derive(Debug, Clone)]
+pub struct PemFiles {
+    /// The certificate.
+    pub certificate: PathBuf,
+    /// Its key (PKCS#8, mode 0600).
+    pub key: PathBuf,
+}
+
+impl Authority {
+    /// A new self-signed root with this common name.
+    ///
+    /// # Errors
+    /// When no key can be made.
+    pub fn new(name: &str) -> Result<Self> {
+        let key = KeyPair::generate().context("a key for the CA")?;
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let certificate = params.self_signed(&key).context("the CA's certificate")?;
+        let (der, pem) = (certificate.der().clone(), certificate.pem());
+        Ok(Self { issuer: Issuer::new(params, key), der, pem })
+    }
+
+    /// A server certificate for these DNS names (wildcards too) and IP addresses; the first is the common name.
+    ///
+    /// # Errors
+    /// When a name is neither a DNS name nor an address.
+    pub fn server(&self, names: &[&str]) -> Result<Issued> {
+        let params = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).context("server names")?;
+        self.issue(params, names.first().copied().unwrap_or("server"), ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
+    /// A client certificate with this common name.
+    ///
+    /// # Errors
+    /// When no key can be made.
+    pub fn client(&self, name: &str) -> Result<Issued> {
+        self.issue(CertificateParams::default(), name, ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    fn issue(&self, mut params: CertificateParams, name: &str, purpose: ExtendedKeyUsagePurpose) -> Result<Issued> {
+        let key = KeyPair::generate().context("a key")?;
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![purpose];
+        params.use_authority_key_identifier_extension = true;
+        let certificate = params.signed_by(&key, &self.issuer).context(name)?;
+        Ok(Issued {
+            der: certificate.der().clone(),
+            key: PrivatePkcs8KeyDer::from(key.serialize_der()),
+            certificate_pem: certificate.pem(),
+            key_pem: key.serialize_pem(),
+        })
+    }
+
+    /// The root itself.
+    pub fn der(&self) -> &CertificateDer<'static> {
+        &self.der
+    }
+
+    /// The root, PEM.
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// Writes the root to `DIRECTORY/NAME.pem`.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&self, directory: &Path, name: &str) -> Result<PathBuf> {
+        let path = directory.join(format!("{name}.pem"));
+        write_private(&path, self.pem.as_bytes())?;
+        Ok(path)
+    }
+}
+
+impl Issued {
+    /// The certificate.
+    pub fn der(&self) -> &CertificateDer<'static> {
+        &self.der
+    }
+
+    /// Its private key.
+    pub fn key(&self) -> PrivateKeyDer<'static> {
+        PrivateKeyDer::Pkcs8(self.key.clone_key())
+    }
+
+    /// SHA-256 of the certificate, lower-case hexadecimal, as upstreams report it.
+    pub fn fingerprint(&self) -> String {
+        fingerprint(&self.der)
+    }
+
+    /// Writes `DIRECTORY/NAME.pem` and `DIRECTORY/NAME.key`.
+    ///
+    /// # Errors
+    /// When one cannot be written.
+    pub fn write(&self, directory: &Path, name: &str) -> Result<PemFiles> {
+        let files = PemFiles { certificate: directory.join(format!("{name}.pem")), key: directory.join(format!("{name}.key")) };
+        write_private(&files.certificate, self.certificate_pem.as_bytes())?;
+        write_private(&files.key, self.key_pem.as_bytes())?;
+        Ok(files)
+    }
+}
+
+/// SHA-256 of a certificate, lower-case hexadecimal.
+pub fn fingerprint(certificate: &CertificateDer<'_>) -> String {
+    hex(digest(&SHA256, certificate).as_ref())
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

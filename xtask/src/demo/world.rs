@@ -1,0 +1,135 @@
+//! What the demo is made of: a throw-away CA, four upstreams and a stranger, and the gateway between them and the client.
+
+use std::path::Path;
+
+use plugway_harness::ca::Authority;
+use plugway_harness::gateway::{Gateway, Launch};
+use plugway_harness::upstream::Upstream;
+use plugway_harness::{Error, Result};
+
+use super::token::{AUDIENCE, ISSUER, Provider, SCOPE};
+
+/// What clients ask for, and what the gateway's certificate says.
+pub(super) const HOST: &str = "shop.example.com";
+/// What the TLS upstreams' certificates say; nothing but `tls-forward` tells the gateway to ask for it.
+pub(super) const INTERNAL: &str = "orders.internal";
+
+/// Where the gateway listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ports {
+    /// 8443 and 9901, as a person would type.
+    Fixed,
+    /// Whatever is free.
+    Free,
+}
+
+/// Everything that runs. Dropping it ends it.
+pub(super) struct World {
+    pub(super) ca: Authority,
+    pub(super) provider: Provider,
+    /// Three TLS upstreams behind `/orders/*`.
+    pub(super) orders: Vec<Upstream>,
+    /// A plain one behind `/hello`.
+    pub(super) hello: Upstream,
+    /// A TLS upstream whose certificate is of a CA that the gateway does not trust.
+    pub(super) stranger: Upstream,
+    pub(super) gateway: Gateway,
+}
+
+impl World {
+    pub(super) fn start(binary: &Path, ports: Ports) -> Result<Self> {
+        let ca = Authority::new("plugway demo CA")?;
+        let certificate = ca.server(&[INTERNAL])?;
+        let orders =
+            ["orders-1", "orders-2", "orders-3"].iter().map(|name| Upstream::tls(name, &certificate)).collect::<Result<Vec<_>>>()?;
+        let hello = Upstream::plain("hello")?;
+        let stranger = Upstream::tls("stranger", &Authority::new("another CA")?.server(&[INTERNAL])?)?;
+        let provider = Provider::new()?;
+
+        let launch = Launch::new(binary)?;
+        ca.write(launch.directory(), "ca")?;
+        ca.server(&[HOST])?.write(launch.directory(), "gateway")?;
+        launch.file("jwks.json", provider.jwks()?)?;
+        let config = configuration(&orders, &hello, &stranger, ports);
+        let gateway = launch.start(&config).map_err(|error| Error::new(format!("{error}\n\nits configuration was:\n{config}")))?;
+        Ok(Self { ca, provider, orders, hello, stranger, gateway })
+    }
+
+    /// Endpoints of the orders upstream as the configuration writes them, with their names.
+    pub(super) fn endpoints(&self) -> impl Iterator<Item = &Upstream> {
+        self.orders.iter()
+    }
+}
+
+fn configuration(orders: &[Upstream], hello: &Upstream, stranger: &Upstream, ports: Ports) -> String {
+    let (web, admin) = if ports == Ports::Fixed { (8443, 9901) } else { (0, 0) };
+    let endpoints = orders.iter().map(|upstream| format!("{:?}", upstream.url())).collect::<Vec<_>>().join(", ");
+    let (hello, stranger) = (hello.url(), stranger.url());
+    format!(
+        r#"workers = 2
+
+[listen.web]
+address = "127.0.0.1:{web}"
+tls = {{ certificate = "gateway.pem", key = "gateway.key" }}
+
+[admin]
+address = "127.0.0.1:{admin}"
+
+[log]
+access = false
+
+[plugins.auth]
+source = "builtin:oauth2"
+grants = {{ crypto = {{}} }}
+config = {{ issuer = "{ISSUER}", audience = "{AUDIENCE}", jwks = {{ file = "jwks.json" }} }}
+
+[plugins.by-path]
+source = "builtin:hash-router"
+config = {{ key = "path", hash = "sha1", placement = "maglev" }}
+
+[plugins.forward]
+source = "builtin:tls-forward"
+config = {{ scheme = "https", server_name = "{INTERNAL}", headers = {{ set = {{ x-demo = "through tls-forward" }} }} }}
+
+[plugins.metrics]
+source = "builtin:metrics"
+
+[upstreams.orders]
+endpoints = [{endpoints}]
+tls = {{ ca = "ca.pem" }}
+server_names = ["{INTERNAL}"]
+
+[upstreams.hello]
+endpoints = ["{hello}"]
+
+[upstreams.stranger]
+endpoints = ["{stranger}"]
+tls = {{ ca = "ca.pem", server_name = "{INTERNAL}" }}
+
+[defaults]
+plugins = ["metrics"]
+
+[[routes]]
+name = "orders"
+api = "orders"
+version = "v1"
+match = {{ host = "{HOST}", path = "/orders/*" }}
+plugins = [{{ plugin = "auth", config = {{ scopes = ["{SCOPE}"] }} }}]
+router = "by-path"
+forwarder = "forward"
+upstream = "orders"
+
+[[routes]]
+name = "hello"
+match = {{ host = "{HOST}", path = "/hello" }}
+public = true
+upstream = "hello"
+
+[[routes]]
+name = "stranger"
+match = {{ host = "{HOST}", path = "/stranger" }}
+public = true
+upstream = "stranger"
+"#
+    )
+}

@@ -1,0 +1,67 @@
+//! Where things are in this repository, and how commands are run from its root.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use plugway_harness::error::Context;
+use plugway_harness::{Error, Result};
+
+/// What guests are built for.
+pub(crate) const GUEST_TARGET: &str = "wasm32-wasip2";
+
+/// The repository's root.
+pub(crate) fn root() -> &'static Path {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().unwrap_or(xtask)
+}
+
+/// Where cargo builds for this machine.
+pub(crate) fn target_directory() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |directory| root().join(directory))
+}
+
+/// Where guests are built: a nested cargo in the shared directory would wait for the cargo around it. `host/build.rs` uses
+/// the same.
+pub(crate) fn guest_directory() -> PathBuf {
+    std::env::var_os("PLUGWAY_GUEST_TARGET_DIR").map_or_else(|| root().join("target").join("guests"), PathBuf::from)
+}
+
+/// A command that runs in the root.
+pub(crate) fn command<S: AsRef<OsStr>>(program: impl AsRef<OsStr>, words: impl IntoIterator<Item = S>) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(root()).args(words);
+    command
+}
+
+/// Cargo, the one that runs this.
+pub(crate) fn cargo<S: AsRef<OsStr>>(words: impl IntoIterator<Item = S>) -> Command {
+    command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), words)
+}
+
+/// Shows a command and runs it.
+///
+/// # Errors
+/// When it cannot be run or fails.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let line = shown(command);
+    println!("$ {line}");
+    let status = command.status().context(&line)?;
+    if status.success() { Ok(()) } else { Err(Error::new(format!("`{line}` ended with {status}"))) }
+}
+
+/// A command as one would type it.
+pub(crate) fn shown(command: &Command) -> String {
+    let program = Path::new(command.get_program()).file_name().unwrap_or_else(|| command.get_program());
+    let words = std::iter::once(program).chain(command.get_args());
+    words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+}
+
+/// Builds the gateway in release mode, plugins embedded, and returns where it is.
+///
+/// # Errors
+/// When it does not build.
+pub(crate) fn release_gateway() -> Result<PathBuf> {
+    run(&mut cargo(["build", "--release", "--locked", "--package", "plugway"]))?;
+    Ok(target_directory().join("release").join("plugway"))
+}
