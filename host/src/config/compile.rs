@@ -56,7 +56,9 @@ impl Declared {
             names.sort();
             names.into_iter().enumerate().map(|(index, name)| (name, index)).collect::<BTreeMap<_, _>>()
         };
-        Self { plugins: names("plugins"), upstreams: names("upstreams"), listeners: names("listen").len() }
+        // Something else than a table is wrong, and reported, but meant to be listeners.
+        let listeners = tree.get("listen").map_or(0, |listen| listen.as_object().map_or(1, Map::len));
+        Self { plugins: names("plugins"), upstreams: names("upstreams"), listeners }
     }
 }
 
@@ -109,6 +111,7 @@ impl<'a> Compiler<'a> {
         self.check_addresses(&config);
         let routes = self.routes(raw.routes, raw.defaults.unwrap_or_default(), &config.plugins);
         self.warn_of_unused();
+        self.warn_of_tls_without_use(&config.upstreams, &routes);
         Config { routes, ..config }
     }
 

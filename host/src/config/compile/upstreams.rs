@@ -6,7 +6,7 @@ use super::settings::count;
 use super::{Compiler, endpoint, items};
 use crate::config::defaults;
 use crate::config::document::At;
-use crate::config::model::{Endpoint, HostPolicy, Protocol, TlsProfile, Upstream};
+use crate::config::model::{Endpoint, HostPolicy, Protocol, Route, TlsProfile, Upstream};
 use crate::config::schema::{self, HostWord, List};
 
 impl Compiler<'_> {
@@ -17,13 +17,7 @@ impl Compiler<'_> {
 
     fn upstream(&mut self, at: At, name: String, raw: schema::Upstream) -> Upstream {
         self.name(&at, "an upstream", &name);
-        let whole = raw.endpoints.iter().all(Option::is_some);
-        let count_before = self.errors.len();
         let endpoints = self.endpoints(&at.key("endpoints"), raw.endpoints);
-        let plain = whole && count_before == self.errors.len() && endpoints.iter().all(|endpoint| !endpoint.tls);
-        if plain {
-            self.warn_of_tls_without_use(&at);
-        }
         let tls = self.tls_profile(&at.key("tls"), raw.tls.unwrap_or_default());
         let mut tls_profiles = BTreeMap::new();
         for (profile, raw) in raw.tls_profiles {
@@ -91,14 +85,19 @@ impl Compiler<'_> {
         endpoints
     }
 
-    fn warn_of_tls_without_use(&mut self, at: &At) {
-        for key in ["tls", "tls_profiles", "server_names"].map(|key| at.key(key)) {
-            if self.places.has(&key) {
-                self.warn(
-                    &key,
-                    "this has no effect: no endpoint is spoken to over TLS",
-                    "write `https` in the endpoints' URLs, or remove it",
-                );
+    /// TLS settings of an upstream that is spoken to in plain text. A forwarder may ask for TLS all the same.
+    pub(super) fn warn_of_tls_without_use(&mut self, upstreams: &[Upstream], routes: &[Route]) {
+        for (index, upstream) in upstreams.iter().enumerate() {
+            let forwarder = routes.iter().any(|route| route.upstream == index && route.forwarder.is_some());
+            if forwarder || upstream.endpoints.iter().any(|endpoint| endpoint.tls) {
+                continue;
+            }
+            let at = At::default().key("upstreams").key(&upstream.name);
+            for key in ["tls", "tls_profiles", "server_names"].map(|key| at.key(key)) {
+                if self.places.has(&key) {
+                    let help = "write `https` in the endpoints' URLs, name a forwarder that asks for TLS, or remove it";
+                    self.warn(&key, "this has no effect: no endpoint is spoken to over TLS", help);
+                }
             }
         }
     }

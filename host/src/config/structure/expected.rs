@@ -70,7 +70,7 @@ pub(super) fn instead(root: &Value, value: &Value, schema: &Value, at: &At) -> O
     }
     let item = resolve(root, schema.get("items")?);
     let options = item.get("anyOf").and_then(Value::as_array);
-    if value.is_object() && fits(value, item) {
+    if value.is_object() && fits(value, item) && item.get("type").is_some() {
         return Some(format!("write its header in two pairs of brackets, once for each: `[[{at}]]`"));
     }
     let takes = options.map_or_else(|| fits(value, item), |options| options.iter().any(|option| fits(value, resolve(root, option))));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 
@@ -23,7 +24,10 @@ fn uncommented() -> String {
 
 /// The quickstart names a key set; any text will do here.
 fn parse_beside_keys(text: &str) -> Loaded {
-    let folder = std::env::temp_dir().join(format!("plugway-quickstart-{}-{}", std::process::id(), text.len()));
+    // Tests run side by side, each in a folder of its own.
+    static FOLDERS: AtomicUsize = AtomicUsize::new(0);
+    let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
+    let folder = std::env::temp_dir().join(format!("plugway-quickstart-{}-{number}", std::process::id()));
     std::fs::create_dir_all(folder.join("certs")).unwrap();
     std::fs::write(folder.join("certs/jwks.json"), "{}").unwrap();
     let parsed = parse(text, &folder.join("plugway.toml"));
