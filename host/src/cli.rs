@@ -108,6 +108,9 @@ fn inspect(file: &Path) -> Result<(), String> {
     }
     for warning in &warnings {
         out.push_str(&format!("warning: {}:{}:{}: {}: {}\n", file.display(), warning.position.line, warning.position.column, warning.key, warning.message));
+        if let Some(suggestion) = &warning.suggestion {
+            out.push_str(&format!("    help: {suggestion}\n"));
+        }
     }
     out.push_str(&format!("{} is good: {} routes, {} plugins, {} upstreams\n", file.display(), config.routes.len(), assembled.plugins.len(), config.upstreams.len()));
     print(&out)

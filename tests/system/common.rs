@@ -73,3 +73,108 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
 }
+
+/// The beginning of a configuration with these endpoints; `upstream` holds more keys of the upstream, `more` goes at the end
+/// of the file.
+pub(crate) fn one_upstream(endpoints: &[String], upstream: &str, more: &str) -> String {
+    format!(
+        r#"{HEAD}
+[upstreams.up]
+endpoints = {endpoints:?}
+{upstream}
+[[routes]]
+name = "all"
+match = {{ path = "/*" }}
+public = true
+upstream = "up"
+{more}"#
+    )
+}
+
+/// The same configuration for two workers.
+pub(crate) fn two_workers(config: &str) -> String {
+    config.replace("workers = 1", "workers = 2")
+}
+
+/// A listener `tls` beside `web`, and the authority that signed it for `example.com`. Its files are in the launch.
+pub(crate) fn start_tls(config: &str) -> (Gateway, plugway_harness::ca::Authority) {
+    let authority = plugway_harness::ca::Authority::new("Test CA").unwrap();
+    let identity = authority.server(&["example.com"]).unwrap();
+    let launch = Launch::new(BINARY).unwrap();
+    identity.write(launch.directory(), "web").unwrap();
+    let tls = "[listen.tls]\naddress = \"127.0.0.1:0\"\ntls = { certificate = \"web.pem\", key = \"web.key\" }\n";
+    (launch.start(&config.replace("[admin]", &format!("{tls}[admin]"))).unwrap(), authority)
+}
+
+/// A connection to the listener `web`.
+pub(crate) fn web(gateway: &Gateway) -> plugway_harness::raw::Raw {
+    plugway_harness::raw::Raw::connect(gateway.address("web").unwrap()).unwrap()
+}
+
+/// Text as HTTP/1.1 has it on the wire.
+pub(crate) fn wire(text: &str) -> Vec<u8> {
+    text.replace('\n', "\r\n").into_bytes()
+}
+
+/// The answer to one request on a connection of its own; lines of `request` end in LF here.
+pub(crate) fn ask(gateway: &Gateway, request: &str) -> plugway_harness::raw::RawResponse {
+    let mut client = web(gateway);
+    client.send(wire(request)).unwrap();
+    client.response_to(request.split(' ').next().unwrap()).unwrap()
+}
+
+/// An answer's body as JSON: an upstream's report, or a problem.
+pub(crate) fn json(response: &plugway_harness::raw::RawResponse) -> serde_json::Value {
+    serde_json::from_slice(&response.body).unwrap_or_else(|error| panic!("{error} in {}: {}", response.status, response.text()))
+}
+
+/// Asserts that an answer is this fault's problem (RFC 9457), and that nothing in it tells what is behind the gateway.
+pub(crate) fn assert_problem(response: &plugway_harness::raw::RawResponse, status: u16, code: &str) {
+    assert_eq!(response.status, status, "{}", response.text());
+    assert_eq!(response.header("content-type"), Some(&b"application/problem+json"[..]), "{}", response.text());
+    let problem = json(response);
+    assert_eq!(problem["code"], code, "{problem:#}");
+    assert_eq!(problem["status"], status, "{problem:#}");
+    assert_eq!(problem["request_id"].as_str().map(str::as_bytes), response.header("x-request-id"));
+    let keys: Vec<_> = problem.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["code", "request_id", "status", "title", "type"]);
+    assert!(!response.text().contains("127.0.0.1"), "{problem:#}");
+}
+
+/// An upstream that does with every connection what a test says. Its thread ends with the test's process.
+pub(crate) struct Scripted {
+    address: std::net::SocketAddr,
+}
+
+impl Scripted {
+    /// `serve` gets each connection with its number, from 0, one after another.
+    pub(crate) fn start(serve: impl Fn(usize, &mut std::net::TcpStream) + Send + 'static) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for (number, stream) in listener.incoming().enumerate() {
+                serve(number, &mut stream.unwrap());
+            }
+        });
+        Self { address }
+    }
+
+    /// For `endpoints`.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+/// Reads one request head; `None` when the connection ends first.
+pub(crate) fn read_head(stream: &mut std::net::TcpStream) -> Option<String> {
+    use std::io::Read;
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read(&mut byte) {
+            Ok(1) => head.push(byte[0]),
+            _ => return None,
+        }
+    }
+    Some(String::from_utf8(head).unwrap())
+}

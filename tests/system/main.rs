@@ -1,5 +1,10 @@
 //! The gateway as a whole: the real program, real sockets, real TLS, real components.
 
+mod admin;
+mod bodies;
 mod common;
+mod drain;
+mod forwarded;
 mod layers;
+mod limits;
 mod proxy;

@@ -7,7 +7,7 @@ use plugway_harness::error::Context;
 use plugway_harness::peers;
 use plugway_harness::{Error, Result};
 
-use crate::workspace::{self, GUEST_TARGET, command, target_directory};
+use crate::workspace::{self, GUEST_TARGET, command};
 
 /// The Python toolchain that the tests build a component with, to show that other toolchains' components load.
 const COMPONENTIZE_PY: &str = "componentize-py==0.25.*";
@@ -96,9 +96,9 @@ fn can_make_environments() -> bool {
     asked.is_ok_and(|output| output.status.success())
 }
 
-/// The Python environment of the tests.
+/// The Python environment of the tests, which look for it here wherever cargo builds.
 fn environment() -> PathBuf {
-    target_directory().join("peers").join("venv")
+    workspace::root().join("target").join("peers").join("venv")
 }
 
 fn environment_program() -> Option<PathBuf> {

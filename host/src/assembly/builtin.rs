@@ -12,3 +12,15 @@ const BUILTINS: [(&str, &[u8]); 4] = [
 pub fn builtin(name: &str) -> Option<&'static [u8]> {
     BUILTINS.iter().find(|(known, _)| *known == name).map(|(_, bytes)| *bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn configuration_knows_exactly_what_is_embedded() {
+        let mut embedded: Vec<_> = BUILTINS.iter().map(|(name, _)| *name).collect();
+        embedded.sort_unstable();
+        assert_eq!(embedded, crate::config::BUILTINS);
+    }
+}

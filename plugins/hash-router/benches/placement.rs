@@ -10,10 +10,7 @@ use plugway_plugin_hash_router::placement::maglev::{DEFAULT_TABLE_SIZE, TableSiz
 use plugway_plugin_hash_router::placement::{Kind, Member, Placement};
 
 fn members(count: u16, weight: impl Fn(u16) -> u16) -> Vec<Member> {
-    let member = |number: u16| {
-        let host = format!("10.0.{}.{}", number / 250, number % 250);
-        Member { name: format!("{host}:8080"), host, written_port: "8080".to_owned(), weight: weight(number) }
-    };
+    let member = |number: u16| Member { name: format!("10.0.{}.{}:8080", number / 250, number % 250), weight: weight(number) };
     (0..count).map(member).collect()
 }
 

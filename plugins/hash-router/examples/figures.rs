@@ -36,10 +36,7 @@ fn main() -> Result<(), String> {
 /// The member each key goes to.
 fn placed(kind: Kind, hash: Hash, numbers: impl Iterator<Item = u32>) -> Result<Vec<u32>, String> {
     let numbers: Vec<u32> = numbers.collect();
-    let member = |number: &u32| {
-        let host = format!("10.0.0.{number}");
-        Member { name: format!("{host}:8080"), host, written_port: "8080".to_owned(), weight: 1 }
-    };
+    let member = |number: &u32| Member { name: format!("10.0.0.{number}:8080"), weight: 1 };
     let members: Vec<Member> = numbers.iter().map(member).collect();
     let placement = Placement::build(kind, &members)?;
     let place = |key: u32| {

@@ -12,7 +12,7 @@ use plugway_sdk::testing::endpoint;
 const PUBLISHED: &str = "5672b131391f5aa2b280936aec1eea74";
 
 fn member(name: &str, weight: u16) -> Member {
-    Member { name: name.to_owned(), host: name.to_owned(), written_port: String::new(), weight }
+    Member { name: name.to_owned(), weight }
 }
 
 #[test]

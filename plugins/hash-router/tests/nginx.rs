@@ -29,6 +29,9 @@ fn ours(servers: &[Server], keys: &[String]) -> Vec<u16> {
         .map(|(id, server)| {
             let mut endpoint = endpoint(id, &format!("http://127.0.0.1:{}", server.port));
             endpoint.weight = server.weight;
+            if server.name.starts_with("unix:") {
+                endpoint.labels = vec![("hash_name".to_owned(), server.name.clone())];
+            }
             endpoint
         })
         .collect();
@@ -49,9 +52,9 @@ fn keys() -> Vec<String> {
         .collect()
 }
 
-/// Compares one configuration; `down` is the position of a server marked `down`.
-fn agrees(weights: &[u16], down: Option<usize>) {
-    let nginx = Nginx::start(weights, down);
+/// Compares one configuration; `down` is the position of a server marked `down`, `unix` makes them sockets without a port.
+fn agrees(weights: &[u16], down: Option<usize>, unix: bool) {
+    let nginx = Nginx::start(weights, down, unix);
     let keys = keys();
     let theirs = nginx.ask(&keys);
     let ours = ours(&nginx.servers, &keys);
@@ -65,20 +68,25 @@ fn agrees(weights: &[u16], down: Option<usize>) {
 
 #[test]
 fn keys_go_where_nginx_sends_them() {
-    agrees(&[1, 1, 1, 1, 1], None);
+    agrees(&[1, 1, 1, 1, 1], None, false);
 }
 
 #[test]
 fn weights_count_as_in_nginx() {
-    agrees(&[1, 2, 5, 10, 3, 1, 7], None);
+    agrees(&[1, 2, 5, 10, 3, 1, 7], None, false);
 }
 
 #[test]
 fn weights_with_a_common_divisor_are_not_reduced() {
-    agrees(&[4, 6], None);
+    agrees(&[4, 6], None, false);
 }
 
 #[test]
 fn keys_of_a_server_that_is_down_go_where_nginx_sends_them() {
-    agrees(&[2, 2, 3, 2, 1], Some(2));
+    agrees(&[2, 2, 3, 2, 1], Some(2), false);
+}
+
+#[test]
+fn a_name_without_a_port_is_hashed_as_nginx_does_it() {
+    agrees(&[1, 3, 2], None, true);
 }

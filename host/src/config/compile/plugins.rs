@@ -11,7 +11,7 @@ use crate::config::schema::{self, Table};
 use crate::config::suggest::advice;
 
 /// What `builtin:` can be followed by.
-const BUILTINS: [&str; 4] = ["hash-router", "metrics", "oauth2", "tls-forward"];
+pub(crate) const BUILTINS: [&str; 4] = ["hash-router", "metrics", "oauth2", "tls-forward"];
 
 impl Compiler<'_> {
     pub(super) fn plugins(&mut self, raw: BTreeMap<String, schema::Plugin>) -> Vec<Plugin> {

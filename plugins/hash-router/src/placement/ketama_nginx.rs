@@ -16,10 +16,11 @@ pub(super) fn build(members: &[Member]) -> Result<Ring, String> {
 
     let mut points = Vec::new();
     for (owner, member) in (0_u16..).zip(members) {
+        let (host, port) = split(&member.name);
         let mut base = Hasher::new();
-        base.update(member.host.as_bytes());
+        base.update(host.as_bytes());
         base.update(b"\0");
-        base.update(member.written_port.as_bytes());
+        base.update(port.as_bytes());
         let mut previous = 0_u32;
         for _ in 0..u64::from(member.weight) * POINTS {
             let mut hasher = base.clone();
@@ -29,4 +30,35 @@ pub(super) fn build(members: &[Member]) -> Result<Ring, String> {
         }
     }
     Ok(Ring::new(points))
+}
+
+/// Host and port as nginx reads them from the text after `server`: a port is digits after the last colon, and may be missing;
+/// of a Unix socket the path is the host.
+fn split(name: &str) -> (&str, &str) {
+    if let Some((scheme, path)) = name.split_at_checked(5)
+        && scheme.eq_ignore_ascii_case("unix:")
+    {
+        return (path, "");
+    }
+    match name.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (host, port),
+        _ => (name, ""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split;
+
+    // Where the points are is checked against a running nginx, in `tests/nginx.rs`.
+    #[test]
+    fn a_name_is_split_as_nginx_does_it() {
+        assert_eq!(split("10.0.0.1:8080"), ("10.0.0.1", "8080"));
+        assert_eq!(split("api.example"), ("api.example", ""));
+        assert_eq!(split("[2001:db8::80]:81"), ("[2001:db8::80]", "81"));
+        assert_eq!(split("[2001:db8::80]"), ("[2001:db8::80]", ""));
+        assert_eq!(split("unix:/run/api.sock"), ("/run/api.sock", ""));
+        assert_eq!(split("UNIX:/run/api:80"), ("/run/api:80", ""));
+        assert_eq!(split("a:443#2"), ("a:443#2", ""));
+    }
 }

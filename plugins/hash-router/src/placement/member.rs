@@ -4,49 +4,41 @@ use std::collections::BTreeMap;
 
 use plugway_sdk::Endpoint;
 
+/// The label that gives an endpoint another name than `host:port`.
+const NAME_LABEL: &str = "hash_name";
+
 /// One member of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
-    /// `host:port`; an IPv6 address is in brackets, the port is there even where the configuration leaves it out.
+    /// What is hashed: the endpoint's label `hash_name`, or else its `host:port`, an IPv6 address in brackets.
     pub name: String,
-    /// The name's host.
-    pub host: String,
-    /// The port as the endpoint's url has it: empty where it has none. nginx hashes this one.
-    pub written_port: String,
     /// Share of the keys relative to its siblings, 1 to 65535.
     pub weight: u16,
 }
 
 impl Member {
-    /// Members of an upstream, in its order. Scheme, id, position and labels are not part of a name, so none of them moves a
-    /// key. Endpoints with the same host and port, e.g. with another scheme, are told apart as `host:port#2` and so on.
+    /// Members of an upstream, in its order. Scheme, id and position are not part of a name, so none of them moves a key.
+    /// Endpoints of the same name, e.g. with another scheme, are told apart as `host:port#2` and so on.
     pub fn of(endpoints: &[Endpoint]) -> Vec<Self> {
         let mut copies = BTreeMap::new();
-        let name = |endpoint: &Endpoint| {
-            let mut member = Self::from(endpoint);
-            let copy = copies.entry(member.name.clone()).and_modify(|copy| *copy += 1).or_insert(1_u32);
+        let member = |endpoint: &Endpoint| {
+            let mut name = name(endpoint);
+            let copy = copies.entry(name.clone()).and_modify(|copy| *copy += 1).or_insert(1_u32);
             if *copy > 1 {
-                let suffix = format!("#{copy}");
-                member.name.push_str(&suffix);
-                member.written_port.push_str(&suffix);
+                name.push_str(&format!("#{copy}"));
             }
-            member
+            Self { name, weight: endpoint.weight.max(1) }
         };
-        endpoints.iter().map(name).collect()
+        endpoints.iter().map(member).collect()
     }
 }
 
-impl From<&Endpoint> for Member {
-    fn from(endpoint: &Endpoint) -> Self {
-        let host = if endpoint.host.contains(':') { format!("[{}]", endpoint.host) } else { endpoint.host.clone() };
-        let port = endpoint.port.to_string();
-        let written = endpoint.url.rsplit_once(':').is_some_and(|(_, written)| written.trim_end_matches('/') == port);
-        Self {
-            name: format!("{host}:{port}"),
-            host,
-            written_port: if written { port } else { String::new() },
-            weight: endpoint.weight.max(1),
-        }
+fn name(endpoint: &Endpoint) -> String {
+    let label = endpoint.labels.iter().find(|(label, value)| label == NAME_LABEL && !value.is_empty());
+    match label {
+        Some((_, name)) => name.clone(),
+        None if endpoint.host.contains(':') => format!("[{}]:{}", endpoint.host, endpoint.port),
+        None => format!("{}:{}", endpoint.host, endpoint.port),
     }
 }
 
@@ -56,24 +48,29 @@ mod tests {
 
     use super::*;
 
-    fn name(url: &str) -> (String, String) {
-        let member = Member::from(&endpoint(7, url));
-        (member.name, member.written_port)
+    fn names(endpoints: &[Endpoint]) -> Vec<String> {
+        Member::of(endpoints).into_iter().map(|member| member.name).collect()
     }
 
     #[test]
     fn a_name_is_host_and_port() {
-        assert_eq!(name("http://10.0.0.1:8080"), ("10.0.0.1:8080".to_owned(), "8080".to_owned()));
-        assert_eq!(name("http://api.example"), ("api.example:80".to_owned(), String::new()));
-        assert_eq!(name("https://api.example"), ("api.example:443".to_owned(), String::new()));
-        assert_eq!(name("http://[2001:db8::80]:80"), ("[2001:db8::80]:80".to_owned(), "80".to_owned()));
-        assert_eq!(name("http://[2001:db8::80]"), ("[2001:db8::80]:80".to_owned(), String::new()));
+        let urls = ["http://10.0.0.1:8080", "http://api.example", "https://api.example", "http://[2001:db8::80]:81"];
+        let endpoints = urls.map(|url| endpoint(7, url));
+        assert_eq!(names(&endpoints), ["10.0.0.1:8080", "api.example:80", "api.example:443", "[2001:db8::80]:81"]);
+    }
+
+    #[test]
+    fn a_label_gives_another_name() {
+        let mut labelled = endpoint(1, "http://10.0.0.1:80");
+        labelled.labels = vec![("zone".to_owned(), "a".to_owned()), ("hash_name".to_owned(), "old.example".to_owned())];
+        let mut empty = endpoint(2, "http://10.0.0.2:80");
+        empty.labels = vec![("hash_name".to_owned(), String::new())];
+        assert_eq!(names(&[labelled, empty]), ["old.example", "10.0.0.2:80"]);
     }
 
     #[test]
     fn endpoints_of_one_name_are_told_apart() {
         let twins = [endpoint(1, "http://a:443"), endpoint(2, "http://b:443"), endpoint(3, "https://a:443")];
-        let names: Vec<_> = Member::of(&twins).into_iter().map(|member| member.name).collect();
-        assert_eq!(names, ["a:443", "b:443", "a:443#2"]);
+        assert_eq!(names(&twins), ["a:443", "b:443", "a:443#2"]);
     }
 }

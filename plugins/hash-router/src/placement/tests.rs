@@ -15,8 +15,7 @@ fn kinds() -> [Kind; 5] {
 }
 
 fn member(number: usize, weight: u16) -> Member {
-    let host = format!("10.0.{}.{}", number / 250, number % 250);
-    Member { name: format!("{host}:8080"), host, written_port: "8080".to_owned(), weight }
+    Member { name: format!("10.0.{}.{}:8080", number / 250, number % 250), weight }
 }
 
 fn members(count: usize) -> Vec<Member> {
@@ -37,7 +36,7 @@ fn build(kind: Kind, members: &[Member]) -> Placement {
 }
 
 /// Names of the members that keys prefer most.
-fn firsts<'a>(kind: Kind, members: &'a [Member], keys: usize) -> Vec<&'a str> {
+fn firsts(kind: Kind, members: &[Member], keys: usize) -> Vec<&str> {
     let placement = build(kind, members);
     (0..keys).map(|key| members[placement.order(hash(kind, key)).next().unwrap()].name.as_str()).collect()
 }

@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 /// Where Debian's package puts it; elsewhere the search path decides.
 const DEBIAN: &str = "/usr/sbin/nginx";
 
-/// One `server` of nginx's upstream, on 127.0.0.1.
-#[derive(Debug, Clone, Copy)]
+/// One `server` of nginx's upstream.
+#[derive(Debug, Clone)]
 pub(crate) struct Server {
-    /// Its port: what it answers with.
+    /// The text after `server`, which is what nginx hashes.
+    pub(crate) name: String,
+    /// What it answers with: its port, or the number in the name of its socket.
     pub(crate) port: u16,
     /// Its `weight`.
     pub(crate) weight: u16,
@@ -33,12 +35,12 @@ pub(crate) struct Nginx {
 
 impl Nginx {
     /// Starts nginx with one server per weight and a front that places the query parameter `k` on them. `down` is the
-    /// position of a server marked `down`.
-    pub(crate) fn start(weights: &[u16], down: Option<usize>) -> Self {
+    /// position of a server marked `down`. `unix` makes the servers Unix sockets: names without a port.
+    pub(crate) fn start(weights: &[u16], down: Option<usize>, unix: bool) -> Self {
         // Ports are free when chosen and may be taken when nginx wants them; then others are chosen.
         let mut why = String::new();
         for _ in 0..5 {
-            let mut nginx = Self::spawn(weights, down);
+            let mut nginx = Self::spawn(weights, down, unix);
             match nginx.wait_until_ready() {
                 Ok(()) => return nginx,
                 Err(log) => why = log,
@@ -47,14 +49,16 @@ impl Nginx {
         panic!("nginx does not start: {why}");
     }
 
-    fn spawn(weights: &[u16], down: Option<usize>) -> Self {
+    fn spawn(weights: &[u16], down: Option<usize>, unix: bool) -> Self {
         let ports = free_ports(weights.len() + 1);
-        let server =
-            |(position, (port, weight)): (usize, (&u16, &u16))| Server { port: *port, weight: *weight, down: down == Some(position) };
-        let servers: Vec<Server> = (0..).zip(ports[1..].iter().zip(weights)).map(server).collect();
         let front = ports[0];
-
         let directory = std::env::temp_dir().join(format!("plugway-nginx-{}-{front}", std::process::id()));
+        let server = |(position, (port, weight)): (usize, (&u16, &u16))| {
+            let name = if unix { format!("unix:{}/{port}.sock", directory.display()) } else { format!("127.0.0.1:{port}") };
+            Server { name, port: *port, weight: *weight, down: down == Some(position) }
+        };
+        let servers: Vec<Server> = (0..).zip(ports[1..].iter().zip(weights)).map(server).collect();
+
         std::fs::create_dir_all(&directory).unwrap();
         std::fs::write(directory.join("nginx.conf"), configuration(front, &servers)).unwrap();
         let program = if std::path::Path::new(DEBIAN).exists() { DEBIAN } else { "nginx" };
@@ -132,11 +136,11 @@ fn configuration(front: u16, servers: &[Server]) -> String {
     );
     for server in servers {
         let down = if server.down { " down" } else { "" };
-        writeln!(text, "    server 127.0.0.1:{} weight={}{down};", server.port, server.weight).unwrap();
+        writeln!(text, "    server {} weight={}{down};", server.name, server.weight).unwrap();
     }
     writeln!(text, "  }}\n  server {{ listen 127.0.0.1:{front}; location / {{ proxy_pass http://servers; }} }}").unwrap();
     for server in servers {
-        writeln!(text, "  server {{ listen 127.0.0.1:{}; return 200 \"$server_port\"; }}", server.port).unwrap();
+        writeln!(text, "  server {{ listen {}; return 200 \"{}\"; }}", server.name, server.port).unwrap();
     }
     text + "}\n"
 }

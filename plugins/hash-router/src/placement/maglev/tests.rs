@@ -24,7 +24,7 @@ fn a_weight_is_a_number_of_turns() {
 
 #[test]
 fn every_entry_has_a_member_and_members_differ_by_little() {
-    let member = |number: u32| Member { name: format!("10.0.0.{number}:80"), host: String::new(), written_port: String::new(), weight: 1 };
+    let member = |number: u32| Member { name: format!("10.0.0.{number}:80"), weight: 1 };
     let members: Vec<_> = (0..100).map(member).collect();
     let maglev = Maglev::build(&members, TableSize::new(DEFAULT_TABLE_SIZE).unwrap()).unwrap();
     let mut counts = [0_u32; 100];

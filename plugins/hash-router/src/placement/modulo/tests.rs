@@ -3,7 +3,7 @@
 use super::*;
 
 fn member(name: &str, weight: u16) -> Member {
-    Member { name: name.to_owned(), host: String::new(), written_port: String::new(), weight }
+    Member { name: name.to_owned(), weight }
 }
 
 fn first(modulo: &Modulo, hash: u64) -> usize {

@@ -4,8 +4,7 @@ use super::*;
 
 fn members(weights: &[u16]) -> Vec<Member> {
     let name = |number: usize| format!("10.0.0.{number}:80");
-    let member =
-        |(number, weight): (usize, &u16)| Member { name: name(number), host: String::new(), written_port: String::new(), weight: *weight };
+    let member = |(number, weight): (usize, &u16)| Member { name: name(number), weight: *weight };
     weights.iter().enumerate().map(member).collect()
 }
 

@@ -1,0 +1,75 @@
+//! One place of this plugin, and what it is configured to do.
+
+use std::cell::RefCell;
+
+use plugway_sdk::metrics::Counter;
+use plugway_sdk::{Endpoint, Error, Plugin, Request};
+use serde::Deserialize;
+
+use crate::behaviour;
+use crate::mode::Mode;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    #[serde(default)]
+    mode: Mode,
+    hook: Option<Hook>,
+}
+
+/// A hook that can be told to misbehave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Hook {
+    Authorizer,
+    RequestFilter,
+    Router,
+    Forwarder,
+    ResponseFilter,
+    Observer,
+}
+
+/// One place of this plugin.
+pub(crate) struct Guest {
+    mode: Mode,
+    hook: Option<Hook>,
+    pub(crate) endpoints: Vec<Endpoint>,
+    pub(crate) observed: Counter<1>,
+    /// What `memory` allocated, kept until the next time.
+    pub(crate) hoard: RefCell<Vec<u8>>,
+}
+
+impl Plugin for Guest {
+    type Config = Config;
+
+    fn configure(config: Config) -> Result<Self, Error> {
+        match config.mode {
+            Mode::RefuseConfigure => return Err("`mode` is refuse-configure: choose another one".into()),
+            Mode::TrapInConfigure => behaviour::trap(),
+            Mode::SlowConfigure(milliseconds) => behaviour::spin(milliseconds),
+            _ => {}
+        }
+        Ok(Self {
+            mode: config.mode,
+            hook: config.hook,
+            endpoints: Vec::new(),
+            observed: Counter::declare("observed_total", "Records this guest was given.", "1", ["route"])?,
+            hoard: RefCell::default(),
+        })
+    }
+}
+
+impl Guest {
+    /// What one hook does about this request.
+    pub(crate) fn mode(&self, hook: Hook, request: &Request) -> Mode {
+        match self.configured(hook) {
+            Mode::ByHeader => request.header_str("x-misbehave").and_then(|mode| mode.parse().ok()).unwrap_or_default(),
+            mode => mode,
+        }
+    }
+
+    /// What one hook is configured to do.
+    pub(crate) fn configured(&self, hook: Hook) -> Mode {
+        if self.hook.is_none_or(|chosen| chosen == hook) { self.mode } else { Mode::Pass }
+    }
+}

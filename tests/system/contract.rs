@@ -1,0 +1,7 @@
+//! What the plugin contract promises: transactions, phases, order, policies, grants and versions.
+
+mod changes;
+mod decisions;
+mod loading;
+mod order;
+mod policies;

@@ -1,0 +1,96 @@
+//! What authorizers decide and routers choose.
+
+use plugway_harness::upstream::Upstream;
+
+use crate::common::{metric, start};
+use crate::guest::{assert_problem, config, get, guest, report, route, tell, with_guest};
+
+#[test]
+fn when_all_abstain_the_request_is_denied_unless_the_route_is_public() {
+    let upstream = Upstream::plain("up").unwrap();
+    let parts = [
+        guest("one", "mode = \"by-header\", hook = \"authorizer\"", ""),
+        guest("two", "mode = \"by-header\", hook = \"authorizer\"", ""),
+        route("plugins = [\"one\", \"two\"]"),
+        "[[routes]]\nname = \"open\"\nmatch = { path = \"/open/*\" }\nupstream = \"up\"\npublic = true\nplugins = [\"one\", \"two\"]".to_owned(),
+    ];
+    let gateway = start(&config(&upstream, &[&parts[0], &parts[1], &parts[2], &parts[3]]));
+    let address = gateway.address("web").unwrap();
+    let abstain = [("x-misbehave", "abstain")];
+
+    let denied = get(address, "/", &abstain);
+    assert_problem(&denied, 401, "denied");
+    assert_eq!(upstream.requests(), 0);
+    report(&get(address, "/open/a", &abstain));
+    report(&get(address, "/", &[]));
+    let calls = |plugin: &str| metric(&gateway, "plugway_hook_calls_total", &["hook=\"authorizer\"", &format!("plugin=\"{plugin}\"")]);
+    assert_eq!((calls("one"), calls("two")), (3.0, 2.0), "the first who allows decides, and the second is not asked");
+}
+
+#[test]
+fn an_authorizer_answers_for_itself_or_says_when_to_come_back() {
+    let upstream = Upstream::plain("up").unwrap();
+    let gateway = with_guest(&upstream, "mode = \"by-header\", hook = \"authorizer\"", "");
+    let answer = tell(&gateway, "respond:3");
+    assert_eq!((answer.status, answer.text().as_str()), (200, "xxx"));
+
+    let unavailable = tell(&gateway, "unavailable");
+    assert_problem(&unavailable, 503, "authorizer-unavailable");
+    assert_eq!(unavailable.header("retry-after"), Some(&b"7"[..]));
+
+    assert_problem(&tell(&gateway, "fail"), 500, "plugin-failed");
+    assert_eq!(metric(&gateway, "plugway_hook_failures_total", &["hook=\"authorizer\"", "kind=\"refused\""]), 1.0);
+    assert_eq!(metric(&gateway, "plugway_instances_started_total", &["plugin=\"misbehaving\""]), started_by(&gateway), "an error of its own ends no instance");
+    assert_eq!(upstream.requests(), 0);
+}
+
+/// One per worker, and one on the control side for the observer.
+fn started_by(gateway: &plugway_harness::gateway::Gateway) -> f64 {
+    metric(gateway, "plugway_instances", &["plugin=\"misbehaving\""])
+}
+
+#[test]
+fn a_stale_endpoint_is_picked_again_and_counted() {
+    let upstream = Upstream::plain("up").unwrap();
+    let part = guest("routes", "mode = \"by-header\", hook = \"router\"", "");
+    let gateway = start(&config(&upstream, &[&part, &route("public = true\nrouter = \"routes\"")]));
+    let address = gateway.address("web").unwrap();
+    report(&get(address, "/", &[]));
+    assert_eq!(metric(&gateway, "plugway_stale_endpoints_total", &[]), 0.0);
+    report(&get(address, "/", &[("x-misbehave", "stale-endpoint")]));
+    assert_eq!(metric(&gateway, "plugway_stale_endpoints_total", &[]), 1.0);
+    assert_eq!(metric(&gateway, "plugway_hook_failures_total", &[]), 0.0);
+
+    assert_problem(&get(address, "/", &[("x-misbehave", "unavailable")]), 503, "no-endpoint");
+    assert_problem(&get(address, "/", &[("x-misbehave", "trap")]), 500, "plugin-failed");
+    assert_eq!(upstream.requests(), 2);
+}
+
+#[test]
+fn a_skipped_router_means_round_robin() {
+    let (one, two) = (Upstream::plain("one").unwrap(), Upstream::plain("two").unwrap());
+    let part = guest("routes", "mode = \"trap\", hook = \"router\"", "on_failure = \"skip\"");
+    let text = format!(
+        "{}\n[upstreams.up]\nendpoints = [\"{}\", \"{}\"]\n{part}{}",
+        crate::common::HEAD,
+        one.url(),
+        two.url(),
+        route("public = true\nrouter = \"routes\"")
+    );
+    let gateway = start(&text);
+    for _ in 0..10 {
+        report(&get(gateway.address("web").unwrap(), "/", &[]));
+    }
+    assert_eq!((one.requests(), two.requests()), (5, 5));
+    assert_eq!(metric(&gateway, "plugway_hook_failures_total", &["hook=\"router\"", "kind=\"trap\""]), 10.0);
+}
+
+#[test]
+fn an_endpoint_the_forwarder_refuses_is_not_sent_to() {
+    let upstream = Upstream::plain("up").unwrap();
+    let part = guest("plans", "mode = \"by-header\", hook = \"forwarder\"", "");
+    let gateway = start(&config(&upstream, &[&part, &route("public = true\nforwarder = \"plans\"")]));
+    let response = get(gateway.address("web").unwrap(), "/", &[("x-misbehave", "unavailable")]);
+    assert_problem(&response, 503, "endpoint-refused");
+    assert_eq!(upstream.requests(), 0);
+}

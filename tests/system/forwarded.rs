@@ -1,0 +1,121 @@
+//! Who is calling: what an upstream is told, whom the gateway believes, and what identifies a request.
+
+use std::time::Duration;
+
+use plugway_harness::client::reported;
+use plugway_harness::gateway::{Gateway, Line};
+use plugway_harness::upstream::Upstream;
+use serde_json::Value;
+
+use crate::common::{ask, json, one_route, start};
+
+const CLAIMS: &str = "x-forwarded-for: 6.6.6.6, 10.1.1.1\nforwarded: for=6.6.6.6\nx-forwarded-host: evil.example\nx-forwarded-proto: https\n\
+    x-forwarded-port: 1\nx-real-ip: 6.6.6.6\nvia: 1.1 before\nx-request-id: id-of-the-proxy\n";
+
+/// Sends the claims; gives the upstream's report and the gateway's log line.
+fn claim(gateway: &Gateway, claims: &str, target: &str) -> (Value, Line) {
+    let report = json(&ask(gateway, &format!("GET {target} HTTP/1.1\nhost: shop.example:81\n{claims}\n")));
+    let line = gateway.log().wait(Duration::from_secs(10), |line| line.field("path") == Some(target)).unwrap();
+    (report, line)
+}
+
+fn trusting(upstream: &Upstream, networks: &str) -> Gateway {
+    start(&format!("trusted_proxies = [{networks}]\n{}", one_route(upstream, "")))
+}
+
+#[test]
+fn a_stranger_cannot_say_who_it_is() {
+    let upstream = Upstream::plain("up").unwrap();
+    let gateway = trusting(&upstream, "\"192.0.2.0/24\"");
+    let (report, line) = claim(&gateway, CLAIMS, "/stranger");
+    assert_eq!(reported(&report, "x-forwarded-for"), ["127.0.0.1"]);
+    assert_eq!(reported(&report, "forwarded"), ["for=127.0.0.1;host=\"shop.example:81\";proto=http"]);
+    assert_eq!(reported(&report, "x-forwarded-host"), ["shop.example:81"]);
+    assert_eq!(reported(&report, "x-forwarded-proto"), ["http"]);
+    for name in ["x-forwarded-port", "x-real-ip"] {
+        assert!(reported(&report, name).is_empty(), "{name} in {report:#}");
+    }
+    // `Via` is a trace of the way, not a claim of who somebody is.
+    assert_eq!(reported(&report, "via"), ["1.1 before", "1.1 plugway"]);
+    assert_eq!(line.field("client"), Some("127.0.0.1"));
+    assert_ne!(line.field("request_id"), Some("id-of-the-proxy"));
+}
+
+#[test]
+fn what_a_trusted_proxy_says_is_kept_and_added_to() {
+    let upstream = Upstream::plain("up").unwrap();
+    let gateway = trusting(&upstream, "\"127.0.0.0/8\", \"10.0.0.0/8\"");
+    let (report, line) = claim(&gateway, CLAIMS, "/trusted");
+    assert_eq!(reported(&report, "x-forwarded-for").join(", "), "6.6.6.6, 10.1.1.1, 127.0.0.1");
+    assert_eq!(reported(&report, "forwarded").join(", "), "for=6.6.6.6, for=127.0.0.1;host=\"shop.example:81\";proto=http");
+    assert_eq!(reported(&report, "x-forwarded-host"), ["evil.example"]);
+    assert_eq!(reported(&report, "x-forwarded-proto"), ["https"]);
+    assert_eq!(reported(&report, "x-real-ip"), ["6.6.6.6"]);
+    assert_eq!(reported(&report, "x-request-id"), ["id-of-the-proxy"]);
+    assert_eq!(line.field("client"), Some("6.6.6.6"));
+    assert_eq!(line.field("request_id"), Some("id-of-the-proxy"));
+}
+
+#[test]
+fn the_client_is_the_nearest_address_that_is_no_trusted_proxy() {
+    let upstream = Upstream::plain("up").unwrap();
+    let gateway = trusting(&upstream, "\"127.0.0.1\", \"10.0.0.0/8\"");
+    for (target, claims, client) in [
+        ("/spoofed", "x-forwarded-for: 6.6.6.6, 192.0.2.7, 10.0.0.2\n", "192.0.2.7"),
+        ("/two-lines", "x-forwarded-for: 6.6.6.6\nx-forwarded-for: 192.0.2.8:4711\n", "192.0.2.8"),
+        ("/rfc7239", "forwarded: for=6.6.6.6, for=\"[2001:db8::1]:443\"\n", "2001:db8::1"),
+        ("/unknown", "forwarded: for=unknown\n", "127.0.0.1"),
+        ("/none", "", "127.0.0.1"),
+    ] {
+        let (_, line) = claim(&gateway, claims, target);
+        assert_eq!(line.field("client"), Some(client), "{target}");
+    }
+}
+
+#[test]
+fn a_request_has_one_id_everywhere() {
+    let upstream = Upstream::plain("up").unwrap();
+    let gateway = start(&one_route(&upstream, ""));
+    let mut seen = std::collections::HashSet::new();
+    for target in ["/1", "/2"] {
+        let response = ask(&gateway, &format!("GET {target} HTTP/1.1\nhost: a\nx-request-id: mine\n\n"));
+        let report = json(&response);
+        let id = reported(&report, "x-request-id").concat();
+        assert_eq!(id.len(), 32);
+        assert!(id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id}");
+        assert_eq!(response.header("x-request-id"), Some(id.as_bytes()));
+        let line = gateway.log().wait(Duration::from_secs(10), |line| line.field("path") == Some(target)).unwrap();
+        assert_eq!(line.field("request_id"), Some(id.as_str()));
+        assert!(seen.insert(id));
+    }
+}
+
+#[test]
+fn an_id_that_is_no_plain_text_is_not_believed_even_of_a_trusted_proxy() {
+    let upstream = Upstream::plain("up").unwrap();
+    let gateway = trusting(&upstream, "\"127.0.0.1\"");
+    for id in ["two words", "", &"x".repeat(129)] {
+        let report = json(&ask(&gateway, &format!("GET / HTTP/1.1\nhost: a\nx-request-id: {id}\n\n")));
+        let made = reported(&report, "x-request-id");
+        assert_eq!(made.len(), 1);
+        assert!(made[0].len() == 32 && made[0] != id, "{made:?}");
+    }
+}
+
+#[test]
+fn trace_context_is_kept_when_valid_and_made_otherwise() {
+    let upstream = Upstream::plain("up").unwrap();
+    let gateway = start(&one_route(&upstream, ""));
+    let valid = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let report = json(&ask(&gateway, &format!("GET / HTTP/1.1\nhost: a\ntraceparent: {valid}\ntracestate: a=b\n\n")));
+    assert_eq!(reported(&report, "traceparent"), [valid]);
+    assert_eq!(reported(&report, "tracestate"), ["a=b"]);
+    let zero = "00-00000000000000000000000000000000-00f067aa0ba902b7-01";
+    for given in [String::new(), format!("traceparent: {zero}\n"), "traceparent: nonsense\n".to_owned()] {
+        let report = json(&ask(&gateway, &format!("GET / HTTP/1.1\nhost: a\n{given}\n")));
+        let made = reported(&report, "traceparent").concat();
+        let parts: Vec<_> = made.split('-').collect();
+        assert_eq!(parts.iter().map(|part| part.len()).collect::<Vec<_>>(), [2, 32, 16, 2], "{made}");
+        assert_ne!(made, zero);
+    }
+}

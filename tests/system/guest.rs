@@ -1,0 +1,132 @@
+//! Gateways with the misbehaving guest of `tests/guest` in their chains.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use plugway_harness::gateway::{Gateway, Launch};
+use plugway_harness::guests;
+use plugway_harness::raw::{Raw, RawResponse};
+use plugway_harness::upstream::Upstream;
+
+use crate::common::{BINARY, HEAD};
+
+/// The guest with every hook.
+pub(crate) fn every_hook() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| guests::misbehaving().unwrap())
+}
+
+/// The guest with filters alone: it authorizes nobody, so it may be skipped when it fails.
+pub(crate) fn filters() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        // Built by the same cargo into the same folder, so it comes after the other one.
+        let release = every_hook().parent().unwrap();
+        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command.current_dir(guests::root().join("tests/guest"));
+        command.args(["build", "--release", "--target", "wasm32-wasip2", "--package", "plugway-test-guest", "--example", "filters"]);
+        command.arg("--target-dir").arg(guests::root().join("target/guests"));
+        for name in ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_TARGET_DIR"] {
+            command.env_remove(name);
+        }
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        release.join("examples/filters.wasm")
+    })
+}
+
+/// A component of the shipped plugins as a file: what the gateway embeds was built there.
+pub(crate) fn shipped(name: &str) -> PathBuf {
+    let file = format!("plugway_plugin_{}.wasm", name.replace('-', "_"));
+    guests::root().join("target/guests/wasm32-wasip2/release").join(file)
+}
+
+/// `[plugins.NAME]` of a file; `more` is the rest of its table.
+pub(crate) fn plugin(name: &str, file: &Path, config: &str, more: &str) -> String {
+    format!("[plugins.{name}]\nsource = {:?}\nconfig = {{ {config} }}\n{more}\n", file.to_str().unwrap())
+}
+
+/// `[plugins.NAME]` of the guest with every hook.
+pub(crate) fn guest(name: &str, config: &str, more: &str) -> String {
+    plugin(name, every_hook(), config, more)
+}
+
+/// A route for everything to `up`.
+pub(crate) fn route(settings: &str) -> String {
+    format!("[[routes]]\nname = \"all\"\nmatch = {{ path = \"/*\" }}\nupstream = \"up\"\n{settings}\n")
+}
+
+/// A whole configuration: one worker, the upstream `up`, and these parts.
+pub(crate) fn config(upstream: &Upstream, parts: &[&str]) -> String {
+    format!("{HEAD}\n[upstreams.up]\nendpoints = [\"{}\"]\n{}", upstream.url(), parts.join("\n"))
+}
+
+/// A gateway whose only plugin is the guest, in the chain of a route that takes everything.
+pub(crate) fn with_guest(upstream: &Upstream, guest_config: &str, more: &str) -> Gateway {
+    crate::common::start(&config(upstream, &[&guest("misbehaving", guest_config, more), &route("plugins = [\"misbehaving\"]")]))
+}
+
+/// One GET with these headers on a connection of its own.
+pub(crate) fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> RawResponse {
+    let mut raw = Raw::connect(address).unwrap();
+    send(&mut raw, path, headers)
+}
+
+/// One GET with these headers.
+pub(crate) fn send(raw: &mut Raw, path: &str, headers: &[(&str, &str)]) -> RawResponse {
+    let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    raw.send(format!("GET {path} HTTP/1.1\r\nhost: example.com\r\n{lines}\r\n").as_bytes()).unwrap();
+    raw.response().unwrap()
+}
+
+/// One GET that tells the guest what to do.
+pub(crate) fn tell(gateway: &Gateway, mode: &str) -> RawResponse {
+    get(gateway.address("web").unwrap(), "/", &[("x-misbehave", mode), ("x-tenant-id", "acme")])
+}
+
+/// What the upstream saw of a request.
+pub(crate) fn report(response: &RawResponse) -> serde_json::Value {
+    assert_eq!(response.status, 200, "{}", response.text());
+    serde_json::from_slice(&response.body).unwrap()
+}
+
+/// The first value of a header that the upstream saw.
+pub(crate) fn seen(response: &RawResponse, name: &str) -> Option<String> {
+    plugway_harness::client::reported(&report(response), name).first().map(|value| (*value).to_owned())
+}
+
+/// That a response is the gateway's own problem document, and says nothing of what is behind the gateway.
+pub(crate) fn assert_problem(response: &RawResponse, status: u16, code: &str) {
+    assert_eq!(response.status, status, "{}", response.text());
+    assert_eq!(response.header("content-type"), Some(&b"application/problem+json"[..]));
+    let problem: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
+    assert_eq!(problem["code"], code, "{problem}");
+    assert_eq!(problem["status"], status, "{problem}");
+    let keys: Vec<&str> = problem.as_object().unwrap().keys().map(String::as_str).collect();
+    assert!(keys.iter().all(|key| ["type", "title", "status", "code", "request_id"].contains(key)), "{problem}");
+    let whole = format!("{}{}", String::from_utf8_lossy(&response.head), response.text()).to_ascii_lowercase();
+    for internal in ["misbehaving", "wasm", "trap", "unreachable", "panic", "as told", "/work", ".rs", "127.0.0.1", "backtrace"] {
+        assert!(!whole.contains(internal), "the answer names `{internal}`: {whole}");
+    }
+}
+
+/// `plugway check` of a configuration: its output, and both streams as one text.
+pub(crate) fn check(config: &str) -> (Output, String) {
+    check_in(&Launch::new(BINARY).unwrap(), config)
+}
+
+/// As [`check`], in a folder that may hold files.
+pub(crate) fn check_in(launch: &Launch, config: &str) -> (Output, String) {
+    let output = launch.run("check", config).unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    (output, text)
+}
+
+/// The text of a configuration that `check` refuses.
+pub(crate) fn refused(config: &str) -> String {
+    let (output, text) = check(config);
+    assert_eq!(output.status.code(), Some(1), "it was not refused: {text}");
+    text
+}

@@ -1,0 +1,131 @@
+//! Upstreams that fail: which answer a client gets, and when another attempt is made.
+
+use std::io::Write;
+use std::net::TcpListener;
+
+use plugway_harness::upstream::Upstream;
+
+use crate::common::{Scripted, ask, assert_problem, json, metric, one_route, one_upstream, read_head, start, until, web, wire};
+
+/// An address nothing listens on: it was free a moment ago, and the kernel does not give it out again at once.
+fn refused() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
+}
+
+#[test]
+fn a_refused_connection_is_a_502() {
+    let gateway = start(&one_upstream(&[refused()], "", ""));
+    let response = ask(&gateway, "GET / HTTP/1.1\nhost: a\n\n");
+    assert_problem(&response, 502, "upstream-connect-failed");
+    assert_eq!(metric(&gateway, "plugway_upstream_attempts_total", &["upstream-connect-failed"]), 2.0);
+}
+
+#[test]
+fn an_endpoint_that_keeps_refusing_is_left_alone() {
+    let gateway = start(&one_upstream(&[refused()], "max_attempts = 1", ""));
+    let mut codes: Vec<_> = (0..8).map(|_| json(&ask(&gateway, "GET / HTTP/1.1\nhost: a\n\n"))["code"].as_str().unwrap().to_owned()).collect();
+    codes.dedup();
+    assert_eq!(codes, ["upstream-connect-failed", "no-endpoint"]);
+    assert_eq!(metric(&gateway, "plugway_upstream_attempts_total", &["upstream-connect-failed"]), 5.0);
+}
+
+#[test]
+fn an_upstream_that_closes_without_an_answer_is_asked_again_only_where_that_is_safe() {
+    let upstream = Upstream::plain("up").unwrap();
+    let gateway = start(&one_upstream(&[upstream.url()], "max_attempts = 3", ""));
+    for (request, attempts) in [
+        ("GET /close HTTP/1.1\nhost: a\n\n", 3),
+        ("DELETE /close HTTP/1.1\nhost: a\n\n", 3),
+        ("POST /close HTTP/1.1\nhost: a\n\n", 1),
+        ("PATCH /close HTTP/1.1\nhost: a\ncontent-length: 0\n\n", 1),
+        ("POST /close HTTP/1.1\nhost: a\ncontent-length: 5\n\nhello", 1),
+        ("PUT /close HTTP/1.1\nhost: a\ncontent-length: 5\n\nhello", 1),
+    ] {
+        let before = upstream.requests();
+        assert_problem(&ask(&gateway, request), 502, "upstream-reset");
+        assert_eq!(upstream.requests() - before, attempts, "{request}");
+    }
+}
+
+#[test]
+fn another_endpoint_answers_for_one_that_is_away() {
+    let upstream = Upstream::plain("good").unwrap();
+    let gateway = start(&one_upstream(&[refused(), upstream.url()], "", ""));
+    for number in 0..20 {
+        // Nothing of a request is used up by a refused connection, so its body can go elsewhere too.
+        let report = json(&ask(&gateway, &format!("POST /{number} HTTP/1.1\nhost: a\ncontent-length: 5\n\nhello")));
+        assert_eq!(report["upstream"], "good");
+        assert_eq!(report["body"]["length"], 5);
+    }
+    assert_eq!(upstream.requests(), 20);
+}
+
+#[test]
+fn an_answer_that_breaks_off_is_seen_to_break_off() {
+    let upstream = Upstream::plain("up").unwrap();
+    let gateway = start(&one_route(&upstream, ""));
+    let mut client = web(&gateway);
+    client.send(wire("GET /cut HTTP/1.1\nhost: a\n\n")).unwrap();
+    let error = client.response().unwrap_err().to_string();
+    assert!(error.contains("closed after 10 of 1000 bytes"), "{error}");
+    until("the fault is counted", || metric(&gateway, "plugway_faults_total", &["upstream-body-failed"]) == 1.0);
+}
+
+#[test]
+fn an_answer_that_does_not_come_is_a_504() {
+    let upstream = Upstream::plain("up").unwrap();
+    let gateway = start(&one_upstream(&[upstream.url()], "timeouts = { response = \"200ms\" }", ""));
+    assert_problem(&ask(&gateway, "GET /hang HTTP/1.1\nhost: a\n\n"), 504, "upstream-timeout");
+    assert_problem(&ask(&gateway, "POST /hang HTTP/1.1\nhost: a\ncontent-length: 5\n\nhello"), 504, "upstream-timeout");
+    // A request that may have been acted on is not made twice.
+    assert_eq!(upstream.requests(), 2);
+    assert_eq!(ask(&gateway, "GET /slow/20 HTTP/1.1\nhost: a\n\n").status, 200);
+}
+
+#[test]
+fn an_answer_that_pauses_too_long_breaks_off() {
+    let upstream = Upstream::plain("up").unwrap();
+    let gateway = start(&one_upstream(&[upstream.url()], "timeouts = { stream = \"200ms\" }", ""));
+    assert_eq!(ask(&gateway, "GET /drip/10/50 HTTP/1.1\nhost: a\n\n").text(), "..........");
+    let mut client = web(&gateway);
+    client.send(wire("GET /drip/2/5000 HTTP/1.1\nhost: a\n\n")).unwrap();
+    client.response().unwrap_err();
+    until("the fault is counted", || metric(&gateway, "plugway_faults_total", &["upstream-timeout"]) == 1.0);
+}
+
+#[test]
+fn a_connection_that_died_unused_is_replaced_without_a_word() {
+    // Answers one request a connection, promises to stay, and closes.
+    let upstream = Scripted::start(|number, stream| {
+        if read_head(stream).is_some() {
+            let body = number.to_string();
+            stream.write_all(&wire(&format!("HTTP/1.1 200 OK\ncontent-length: {}\n\n{body}", body.len()))).unwrap();
+        }
+    });
+    let gateway = start(&one_upstream(&[upstream.url()], "max_attempts = 1", ""));
+    let mut client = web(&gateway);
+    for number in 0..10 {
+        client.send(wire("POST /a HTTP/1.1\nhost: a\ncontent-length: 0\n\n")).unwrap();
+        assert_eq!(client.response().unwrap().text(), number.to_string());
+        until("the gateway has seen the end", || crate::common::status(&gateway)["upstreams"][0]["endpoints"][0]["connections"] == 0);
+    }
+}
+
+#[test]
+fn an_answer_with_ambiguous_framing_is_refused() {
+    let upstream = Scripted::start(|_, stream| {
+        if read_head(stream).is_some() {
+            drop(stream.write_all(&wire("HTTP/1.1 200 OK\ncontent-length: 5\ntransfer-encoding: chunked\n\n0\n\n")));
+        }
+    });
+    let gateway = start(&one_upstream(&[upstream.url()], "", ""));
+    assert_problem(&ask(&gateway, "GET / HTTP/1.1\nhost: a\n\n"), 502, "upstream-malformed");
+    let garbage = Scripted::start(|_, stream| {
+        if read_head(stream).is_some() {
+            drop(stream.write_all(b"SMTP ready\r\n\r\n"));
+        }
+    });
+    let gateway = start(&one_upstream(&[garbage.url()], "", ""));
+    assert_problem(&ask(&gateway, "GET / HTTP/1.1\nhost: a\n\n"), 502, "upstream-malformed");
+}

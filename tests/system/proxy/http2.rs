@@ -1,0 +1,69 @@
+//! HTTP/2 on either side.
+
+use http::Method;
+use plugway_harness::body;
+use plugway_harness::client::{Client, get, reported, request};
+use plugway_harness::upstream::{Settings, Upstream};
+
+use crate::common::{ask, json, metric, one_route, one_upstream, run, start, start_tls, until};
+
+#[test]
+fn an_upstream_may_speak_http2() {
+    let upstream = Upstream::start(&Settings { http2: true, ..Settings::new("up") }).unwrap();
+    let gateway = start(&one_upstream(&[upstream.url()], "protocol = \"http2\"", ""));
+    for _ in 0..10 {
+        let report = json(&ask(&gateway, "POST /a?b=c HTTP/1.1\nhost: shop.example\nte: trailers\nconnection: te\ncontent-length: 5\n\nhello"));
+        assert_eq!(report["version"], "HTTP/2.0");
+        assert_eq!(report["target"], "http://shop.example/a?b=c", "{report:#}");
+        assert_eq!(report["body"]["length"], 5);
+        assert_eq!(reported(&report, "te"), ["trailers"]);
+        assert!(reported(&report, "connection").is_empty());
+    }
+    let mixed = ask(&gateway, "HEAD /bytes/9 HTTP/1.1\nhost: shop.example\n\n");
+    assert_eq!((mixed.status, mixed.body.len()), (200, 0));
+    assert_eq!(upstream.connections(), 1);
+}
+
+#[test]
+fn streams_of_one_client_connection_run_side_by_side() {
+    let upstream = Upstream::plain("up").unwrap();
+    let (gateway, authority) = start_tls(&one_route(&upstream, ""));
+    run(async {
+        let client = Client::https(gateway.address("tls").unwrap(), "example.com", &authority).http2();
+        let mut connection = client.connect().await.unwrap();
+        // The first gives its head and then nothing for a while; the others must not wait for it.
+        let slow = connection.send(get("/drip/3/300").unwrap()).await.unwrap();
+        let began = std::time::Instant::now();
+        for number in 0..5 {
+            let answer = connection.get(&format!("/n/{number}")).await.unwrap();
+            assert_eq!(answer.version, http::Version::HTTP_2);
+            let report = answer.json().unwrap();
+            assert_eq!(report["target"], format!("/n/{number}"));
+            assert_eq!(reported(&report, "host"), ["example.com"]);
+            assert_eq!(reported(&report, "via"), ["2.0 plugway"]);
+            assert_eq!(reported(&report, "x-forwarded-proto"), ["https"]);
+        }
+        assert!(began.elapsed() < std::time::Duration::from_millis(800), "the answers waited: {:?}", began.elapsed());
+        let slow = plugway_harness::client::Answer::read(slow).await.unwrap();
+        assert_eq!(slow.text(), "...");
+    });
+    assert_eq!(metric(&gateway, "plugway_connections_total", &["listener=\"tls\""]), 1.0);
+}
+
+#[test]
+fn a_head_request_gets_no_body_over_http2() {
+    let upstream = Upstream::plain("up").unwrap();
+    let (gateway, authority) = start_tls(&one_route(&upstream, "").replace("/*", "/bytes/*"));
+    run(async {
+        let mut connection = Client::https(gateway.address("tls").unwrap(), "example.com", &authority).http2().connect().await.unwrap();
+        for (target, status) in [("/bytes/100", 200), ("/nothing", 404)] {
+            let answer = connection.request(request(Method::HEAD, target, body::empty()).unwrap()).await.unwrap();
+            assert_eq!(answer.status, status);
+            assert!(answer.body.is_empty(), "{}", answer.text());
+            assert!(answer.header("content-length").is_some_and(|length| length != "0"), "{:?}", answer.headers);
+        }
+        assert_eq!(connection.get("/bytes/5").await.unwrap().body.len(), 5);
+    });
+    until("every request is counted", || metric(&gateway, "plugway_requests_total", &[]) == 3.0);
+    assert_eq!(metric(&gateway, "plugway_faults_total", &["client-gone"]), 0.0);
+}
