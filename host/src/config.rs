@@ -21,6 +21,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
+#[cfg(test)]
+pub(crate) use self::compile::BUILTINS;
 use self::compile::Compiler;
 use self::document::Document;
 pub use self::editor::json_schema;

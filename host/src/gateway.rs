@@ -1,6 +1,7 @@
 //! A running gateway: the control thread, its workers, and the way they end.
 
 mod control;
+mod prepare;
 mod status;
 
 use std::fmt;
@@ -44,13 +45,6 @@ pub enum StartError {
         address: SocketAddr,
         /// Why not.
         error: std::io::Error,
-    },
-    /// A certificate or key cannot be used.
-    Tls {
-        /// `listen.NAME.tls`
-        key: String,
-        /// What is wrong, and what to do.
-        message: String,
     },
     /// The machine refused something: threads, memory.
     System(String),
@@ -116,7 +110,6 @@ impl fmt::Display for StartError {
                 write!(f, "{key}: {address} is in use; stop what listens there or choose another address")
             }
             Self::Listen { key, address, error } => write!(f, "{key}: {address} cannot be listened on: {error}"),
-            Self::Tls { key, message } => write!(f, "{key}: {message}"),
             Self::System(message) => f.write_str(message),
         }
     }

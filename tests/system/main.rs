@@ -3,8 +3,11 @@
 mod admin;
 mod bodies;
 mod common;
+mod contract;
+mod guest;
 mod drain;
 mod forwarded;
 mod layers;
 mod limits;
 mod proxy;
+mod smuggling;

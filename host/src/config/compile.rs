@@ -14,6 +14,8 @@ mod tables;
 mod upstreams;
 mod values;
 
+#[cfg(test)]
+pub(crate) use self::plugins::BUILTINS;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -1,14 +1,17 @@
 //! The checked configuration: what the rest of the gateway builds on. Every name is resolved, every default filled in, every
 //! path made absolute, so nothing downstream has to check again.
 
+mod route;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::{HeaderName, Method};
 use ipnet::IpNet;
 use serde_json::{Map, Value};
+
+pub use self::route::{HeaderMatch, HostPattern, Match, PathPattern, PluginUse, Route, Segment};
 
 /// One whole gateway.
 #[derive(Debug, Clone)]
@@ -48,6 +51,8 @@ pub struct Listener {
     pub address: SocketAddr,
     /// TLS termination.
     pub tls: Option<ListenerTls>,
+    /// Its table, for messages.
+    pub position: Position,
 }
 
 /// `[listen.NAME.tls]`
@@ -244,95 +249,6 @@ pub enum HostPolicy {
     Client,
     Endpoint,
     Fixed(String),
-}
-
-/// `[[routes]]`
-#[derive(Debug, Clone)]
-pub struct Route {
-    /// Unique.
-    pub name: String,
-    /// The API it belongs to.
-    pub api: Option<String>,
-    /// The API's version.
-    pub version: Option<String>,
-    /// Which requests it takes.
-    pub matches: Match,
-    /// Whether it may be reached without an authorizer.
-    pub public: bool,
-    /// `[defaults] plugins`, then its own, in order.
-    pub chain: Vec<PluginUse>,
-    /// Picks the endpoint; native weighted round robin without.
-    pub router: Option<PluginUse>,
-    /// Writes the plan; the upstream's own settings without.
-    pub forwarder: Option<PluginUse>,
-    /// Where it goes: an index into `Config::upstreams`.
-    pub upstream: usize,
-    /// Largest request body, bytes; default `Limits::max_body_bytes`.
-    pub max_body_bytes: Option<u64>,
-    /// Line and column of its table, for messages.
-    pub position: Position,
-}
-
-/// A plugin in one place.
-#[derive(Debug, Clone)]
-pub struct PluginUse {
-    /// An index into `Config::plugins`.
-    pub plugin: usize,
-    /// The plugin's own table with the place's merged over it: what `configure` gets.
-    pub config: Map<String, Value>,
-    /// The plugin's own policy unless the place names another.
-    pub on_failure: FailurePolicy,
-    /// Where it is named, for messages.
-    pub position: Position,
-}
-
-/// Which requests a route takes. Empty lists match everything.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Match {
-    /// Any of these hosts.
-    pub hosts: Vec<HostPattern>,
-    /// Any of these paths; empty means every path.
-    pub paths: Vec<PathPattern>,
-    /// Any of these methods.
-    pub methods: Vec<Method>,
-    /// All of these headers.
-    pub headers: Vec<HeaderMatch>,
-}
-
-/// A host without port, lower case.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum HostPattern {
-    /// `api.example.com`
-    Exact(String),
-    /// `*.example.com`: one or more labels in front; holds `example.com`.
-    Wildcard(String),
-}
-
-/// A path in normal form.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum PathPattern {
-    /// `/orders`, `/orders/{id}/items`: every segment.
-    Exact(Vec<Segment>),
-    /// `/orders/*`: these segments and whatever follows, `/orders` itself included.
-    Prefix(Vec<Segment>),
-}
-
-/// One segment of a path pattern.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Segment {
-    /// This text.
-    Literal(String),
-    /// `{name}`: any one non-empty segment.
-    Parameter(String),
-}
-
-/// A header a request must have.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HeaderMatch {
-    /// Its name.
-    pub name: HeaderName,
-    /// Its exact value; `None` asks only that it is there.
-    pub value: Option<String>,
 }
 
 /// `[limits]`: what a client may use. All per gateway, not per worker.

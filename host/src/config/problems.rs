@@ -50,6 +50,11 @@ impl Problems {
         self.found.push(problem);
     }
 
+    /// All of another list.
+    pub fn append(&mut self, mut others: Self) {
+        self.found.append(&mut others.found);
+    }
+
     /// Whether nothing is wrong.
     pub fn is_empty(&self) -> bool {
         self.found.is_empty()

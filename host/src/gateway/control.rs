@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
 
+use super::prepare::Prepared;
 use super::status::Status;
 use super::{Addresses, Order, StartError};
 use crate::assembly::{Assembled, Observers, Workshop};
@@ -58,19 +59,11 @@ struct Running {
 impl Running {
     async fn start(config: Config) -> Result<(Self, Addresses), StartError> {
         let began = Instant::now();
-        let telemetry = Telemetry::new().map_err(|error| StartError::System(error.to_string()))?;
-        let mut workshop = Workshop::open(&config, Arc::clone(&telemetry)).map_err(|error| StartError::System(format!("{error:#}")))?;
-        let ticker = ticker(&config, &workshop)?;
-        let assembled = workshop.assemble(&config).map_err(StartError::Problems)?;
-        let observers = workshop.observers(&config, &assembled).map_err(StartError::Problems)?;
-
-        let (mut sockets, mut addresses) = open(&config)?;
+        let telemetry = Telemetry::new().map_err(StartError::System)?;
+        let Prepared { workshop, ticker, assembled, observers, generations, tls } = Prepared::new(&config, &telemetry, config.workers)?;
+        let (mut sockets, mut addresses) = open(&config, tls)?;
         let shared = Arc::new(Shared::default());
         let (records, batches) = mpsc::channel(BATCHES);
-        let mut generations = Vec::with_capacity(config.workers);
-        for index in 0..config.workers {
-            generations.push(workshop.generation(&config, &assembled, index).map_err(StartError::Problems)?);
-        }
         // Nothing can fail any more but the machine itself: from here on it serves.
         let mut workers = Vec::with_capacity(config.workers);
         for (index, generation) in generations.into_iter().enumerate() {
@@ -152,14 +145,6 @@ impl Running {
     }
 }
 
-/// Ticks only where a plugin is configured: without one there is nothing to interrupt.
-fn ticker(config: &Config, workshop: &Workshop) -> Result<Option<Ticker>, StartError> {
-    if config.plugins.is_empty() {
-        return Ok(None);
-    }
-    Ticker::start(workshop.engine()).map(Some).map_err(|error| StartError::System(error.to_string()))
-}
-
 struct OpenListener {
     name: Arc<str>,
     sockets: std::vec::IntoIter<std::net::TcpListener>,
@@ -173,16 +158,12 @@ impl OpenListener {
     }
 }
 
-fn open(config: &Config) -> Result<(Vec<OpenListener>, Addresses), StartError> {
+fn open(config: &Config, tls: Vec<Option<Arc<ServerTls>>>) -> Result<(Vec<OpenListener>, Addresses), StartError> {
     let mut addresses = Addresses::default();
     let mut opened = Vec::with_capacity(config.listeners.len());
-    for listener in &config.listeners {
-        let key = format!("listen.{}", listener.name);
-        let tls = match &listener.tls {
-            Some(tls) => Some(Arc::new(ServerTls::build(tls).map_err(|error| StartError::Tls { key: format!("{key}.tls"), message: error.to_string() })?)),
-            None => None,
-        };
-        let sockets = Sockets::open(listener.address, config.workers).map_err(|error| StartError::Listen { key, address: listener.address, error })?;
+    for (listener, tls) in config.listeners.iter().zip(tls) {
+        let failed = |error| StartError::Listen { key: format!("listen.{}", listener.name), address: listener.address, error };
+        let sockets = Sockets::open(listener.address, config.workers).map_err(failed)?;
         addresses.listeners.push((listener.name.clone(), sockets.address));
         opened.push(OpenListener { name: Arc::from(listener.name.as_str()), sockets: sockets.sockets.into_iter(), tls });
     }
@@ -212,16 +193,6 @@ fn announce(addresses: &Addresses, took: Duration) {
 /// # Errors
 /// Every problem that was found.
 pub fn check(config: &Config) -> Result<Assembled, StartError> {
-    let telemetry = Telemetry::new().map_err(|error| StartError::System(error.to_string()))?;
-    let mut workshop = Workshop::open(config, telemetry).map_err(|error| StartError::System(format!("{error:#}")))?;
-    let _ticker = ticker(config, &workshop)?;
-    let assembled = workshop.assemble(config).map_err(StartError::Problems)?;
-    workshop.generation(config, &assembled, 0).map_err(StartError::Problems)?;
-    workshop.observers(config, &assembled).map_err(StartError::Problems)?;
-    for listener in &config.listeners {
-        if let Some(tls) = &listener.tls {
-            ServerTls::build(tls).map_err(|error| StartError::Tls { key: format!("listen.{}.tls", listener.name), message: error.to_string() })?;
-        }
-    }
-    Ok(assembled)
+    let telemetry = Telemetry::new().map_err(StartError::System)?;
+    Prepared::new(config, &telemetry, 1).map(|prepared| prepared.assembled)
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Instant, UNIX_EPOCH};
 
-use http::{HeaderValue, Method, Version};
+use http::{HeaderValue, Method, StatusCode, Version};
 
 use super::connection::{Busy, Connection};
 use super::ids::trace_id;
@@ -108,6 +108,16 @@ impl Ending {
         };
         self.exchange = Some(exchange);
         self.state = State::Answering;
+    }
+
+    /// Whether the client asked for the head alone.
+    pub(super) fn is_head(&self) -> bool {
+        self.method == Method::HEAD
+    }
+
+    /// Whether an answer with this status has no body (RFC 9110, section 6.4.1).
+    pub(super) fn has_no_body(&self, status: StatusCode) -> bool {
+        self.is_head() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
     }
 
     /// Body bytes were handed to the connection.

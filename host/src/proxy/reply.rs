@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::TRAILER;
+use http::header::{CONTENT_LENGTH, TRAILER};
 use http::{HeaderValue, Response, Version};
 
 use super::ending::Ending;
@@ -89,6 +89,16 @@ impl Reply {
             if matches!(body, ReplyBody::Upstream { .. }) {
                 head.headers.insert(TRAILER, announced);
             }
+        }
+        if ending.has_no_body(head.status) {
+            // hyper leaves a body out of an answer to HEAD over HTTP/1.1, but not over HTTP/2.
+            if let ReplyBody::Own(bytes) = &body
+                && !bytes.is_empty()
+                && ending.is_head()
+            {
+                head.headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+            }
+            body = ReplyBody::Own(Bytes::new());
         }
         ending.answer(head.status.as_u16(), &head.origin, exchange);
         let body = match body {

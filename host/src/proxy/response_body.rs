@@ -32,12 +32,21 @@ enum Source {
 impl ResponseBody {
     /// A body the gateway or a plugin made.
     pub(super) fn own(bytes: Bytes, ending: Box<Ending>) -> Self {
-        Self { source: Source::Own(Some(bytes).filter(|bytes| !bytes.is_empty())), pause: Pause::new(Duration::MAX), ending }
+        Self::new(Source::Own(Some(bytes).filter(|bytes| !bytes.is_empty())), Duration::MAX, ending)
     }
 
     /// An upstream's body.
     pub(super) fn upstream(body: UpstreamBody, longest_pause: Duration, ending: Box<Ending>) -> Self {
-        Self { source: Source::Upstream(body), pause: Pause::new(longest_pause), ending }
+        Self::new(Source::Upstream(body), longest_pause, ending)
+    }
+
+    fn new(source: Source, longest_pause: Duration, ending: Box<Ending>) -> Self {
+        let mut body = Self { source, pause: Pause::new(longest_pause), ending };
+        if body.is_end_stream() {
+            // hyper never asks an empty body for its end.
+            body.ending.complete();
+        }
+        body
     }
 }
 

@@ -25,7 +25,8 @@ impl Compiler<'_> {
             self.name(&at, "a listener", &name);
             let address = self.address(&at.key("address"), &raw.address);
             let tls = raw.tls.map(|tls| self.listener_tls(&at.key("tls"), tls));
-            listeners.extend(address.map(|address| Listener { name, address, tls }));
+            let position = self.position(&at);
+            listeners.extend(address.map(|address| Listener { name, address, tls, position }));
         }
         listeners
     }

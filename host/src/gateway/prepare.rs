@@ -1,0 +1,65 @@
+//! Everything a gateway needs before it may open a socket: `run` and `check` go through this one function, so what the one
+//! finds the other finds.
+
+use std::sync::Arc;
+
+use super::StartError;
+use crate::assembly::{Assembled, Observers, Workshop};
+use crate::config::model::Config;
+use crate::config::{Problem, Problems};
+use crate::plugin::Ticker;
+use crate::proxy::Generation;
+use crate::server::tls::ServerTls;
+use crate::telemetry::Telemetry;
+
+/// Ready to serve; nothing is bound.
+pub(super) struct Prepared {
+    pub(super) workshop: Workshop,
+    /// Ticks for as long as anything can run a plugin; only where one is configured is there anything to interrupt.
+    pub(super) ticker: Option<Ticker>,
+    pub(super) assembled: Assembled,
+    pub(super) observers: Observers,
+    /// One for each worker.
+    pub(super) generations: Vec<Generation>,
+    /// As the configuration lists its listeners.
+    pub(super) tls: Vec<Option<Arc<ServerTls>>>,
+}
+
+impl Prepared {
+    /// Assembles a configuration for so many workers.
+    ///
+    /// # Errors
+    /// Every problem that was found.
+    pub(super) fn new(config: &Config, telemetry: &Arc<Telemetry>, workers: usize) -> Result<Self, StartError> {
+        let mut workshop = Workshop::open(config, Arc::clone(telemetry)).map_err(|error| StartError::System(format!("{error:#}")))?;
+        let ticker = match config.plugins.is_empty() {
+            true => None,
+            false => Some(Ticker::start(workshop.engine()).map_err(|error| StartError::System(error.to_string()))?),
+        };
+        let mut problems = Problems::new(&config.file);
+        let tls = config.listeners.iter().map(|listener| terminate(listener, &mut problems)).collect();
+        let made = workshop.assemble(config).and_then(|assembled| {
+            let generations = (0..workers).map(|worker| workshop.generation(config, &assembled, worker)).collect::<Result<_, _>>()?;
+            let observers = workshop.observers(config, &assembled)?;
+            Ok((assembled, generations, observers))
+        });
+        match made {
+            Ok((assembled, generations, observers)) if problems.is_empty() => Ok(Self { workshop, ticker, assembled, observers, generations, tls }),
+            Ok(_) => Err(StartError::Problems(problems)),
+            Err(more) => {
+                problems.append(more);
+                Err(StartError::Problems(problems))
+            }
+        }
+    }
+}
+
+fn terminate(listener: &crate::config::model::Listener, problems: &mut Problems) -> Option<Arc<ServerTls>> {
+    match ServerTls::build(listener.tls.as_ref()?) {
+        Ok(tls) => Some(Arc::new(tls)),
+        Err(error) => {
+            problems.push(Problem::error(listener.position, format!("listen.{}.tls", listener.name), error.to_string()));
+            None
+        }
+    }
+}

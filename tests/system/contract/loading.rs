@@ -1,0 +1,175 @@
+//! Which files become plugins, and what an operator reads when one does not.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use plugway_harness::gateway::Launch;
+use plugway_harness::temp::TempDir;
+use plugway_harness::upstream::Upstream;
+
+use crate::common::{BINARY, status};
+use crate::guest::{config, filters, get, plugin, refused, report, route, shipped};
+
+fn refused_file(bytes: &[u8]) -> String {
+    let upstream = Upstream::plain("up").unwrap();
+    let directory = TempDir::new().unwrap();
+    let file = directory.write("filter.wasm", bytes).unwrap();
+    let text = refused(&config(&upstream, &[&plugin("broken", &file, "", ""), &route("public = true\nplugins = [\"broken\"]")]));
+    assert!(text.contains("plugin `broken`") && text.contains("filter.wasm"), "{text}");
+    assert!(text.contains("plugins.broken.source"), "{text}");
+    text
+}
+
+/// A component with every occurrence of a text replaced by one of the same length, so that no length in it changes.
+fn patched(from: &str, to: &str) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let mut bytes = fs::read(filters()).unwrap();
+    let found: Vec<usize> = bytes.windows(from.len()).enumerate().filter(|(_, window)| *window == from.as_bytes()).map(|(at, _)| at).collect();
+    assert!(!found.is_empty(), "the component does not name {from}");
+    for at in found {
+        bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+    }
+    bytes
+}
+
+#[test]
+fn what_is_no_component_is_refused_with_the_way_to_make_one() {
+    let text = refused_file(b"#!/bin/sh\necho hello\n");
+    assert!(text.contains("it is not a WebAssembly component") && text.contains("does not begin as WebAssembly does"), "{text}");
+    // The shortest core module there is.
+    let text = refused_file(b"\0asm\x01\0\0\0");
+    assert!(text.contains("it is a core module") && text.contains("--target wasm32-wasip2"), "{text}");
+    // A component that breaks off.
+    let bytes = fs::read(filters()).unwrap();
+    let text = refused_file(&bytes[..bytes.len() / 2]);
+    assert!(text.contains("it is not a WebAssembly component"), "{text}");
+    assert!(refused_file(b"").contains("it is not a WebAssembly component"));
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let upstream = Upstream::plain("up").unwrap();
+    let text = refused(&config(&upstream, &[&plugin("gone", Path::new("gone.wasm"), "", ""), &route("public = true\nplugins = [\"gone\"]")]));
+    assert!(text.contains("gone.wasm cannot be read"), "{text}");
+}
+
+#[test]
+fn another_version_of_the_contract_names_what_is_wanted_and_offered() {
+    let text = refused_file(&patched("@0.1.0", "@0.9.0"));
+    assert!(text.contains("it was built for `plugway:gateway/") && text.contains("@0.9.0`"), "{text}");
+    assert!(text.contains("this gateway offers plugway:gateway 0.1.0"), "{text}");
+    assert!(text.contains("rebuild it with a plugway-sdk of version 0.1.0"), "{text}");
+}
+
+#[test]
+fn an_import_that_no_plugin_gets_is_named() {
+    let text = refused_file(&patched("plugway:gateway/log@0.1.0", "plugway:gateway/gol@0.1.0"));
+    assert!(text.contains("it imports `plugway:gateway/gol@0.1.0`, which no plugin gets"), "{text}");
+    let text = refused_file(&patched("plugway:gateway/log@0.1.0", "someone:elses/log@0.1.0aa"));
+    assert!(text.contains("it imports `someone:elses/log@0.1.0aa`, which no plugin gets"), "{text}");
+}
+
+#[test]
+fn a_capability_is_denied_unless_granted_to_built_ins_and_files_alike() {
+    let upstream = Upstream::plain("up").unwrap();
+    for source in [PathBuf::from("builtin:oauth2"), shipped("oauth2")] {
+        let text = refused(&config(&upstream, &[&plugin("auth", &source, "", ""), &route("plugins = [\"auth\"]")]));
+        assert!(text.contains("plugin `auth`") && text.contains("it imports the capability `crypto`, which was not granted"), "{text}");
+        assert!(text.contains("write `grants = { crypto = {} }` in [plugins.auth]"), "{text}");
+        // With the line it goes on, as far as its configuration.
+        let granted = plugin("auth", &source, "", "grants = { crypto = {} }");
+        let text = refused(&config(&upstream, &[&granted, &route("plugins = [\"auth\"]")]));
+        assert!(text.contains("plugin `auth` does not take its configuration") && !text.contains("granted"), "{text}");
+    }
+}
+
+struct Cached {
+    upstream: Upstream,
+    directory: TempDir,
+    config: String,
+}
+
+impl Cached {
+    fn new() -> Self {
+        let upstream = Upstream::plain("up").unwrap();
+        let directory = TempDir::new().unwrap();
+        let parts = [plugin("filter", filters(), "mode = \"mark\"", ""), route("public = true\nplugins = [\"filter\"]")];
+        let config = format!("cache_directory = {:?}\n[log]\nlevel = \"debug\"\n{}", directory.path().join("cache"), "");
+        // `[log]` is a table, so the top-level keys of the rest come first.
+        let rest = self::config(&upstream, &[&parts[0], &parts[1]]);
+        let (top, log) = config.split_once('\n').unwrap();
+        Self { config: format!("{top}\n{rest}\n{log}"), upstream, directory }
+    }
+
+    /// Starts a gateway, proves that the plugin works, and says whether the plugin came from the cache, with the log.
+    fn run(&self) -> (Option<bool>, String) {
+        let gateway = Launch::new(BINARY).unwrap().start(&self.config).unwrap();
+        let response = get(gateway.address("web").unwrap(), "/", &[]);
+        assert_eq!(report(&response)["target"], "/");
+        assert_eq!(response.header("x-plugin"), Some(&b"on"[..]));
+        assert_eq!(status(&gateway)["plugins"][0]["name"], "filter");
+        let loaded = gateway.log().lines().into_iter().find(|line| line.message() == "A component was loaded");
+        let cached = loaded.and_then(|line| line.value("cached").and_then(serde_json::Value::as_bool));
+        (cached, gateway.log().text())
+    }
+
+    fn entry(&self) -> PathBuf {
+        let entries = fs::read_dir(self.directory.path().join("cache")).unwrap().map(|entry| entry.unwrap().path());
+        entries.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "cwasm")).unwrap()
+    }
+}
+
+#[test]
+fn a_compiled_file_is_used_again_only_as_it_was_written() {
+    let cached = Cached::new();
+    assert_eq!(cached.run().0, Some(false), "the first start compiles");
+    assert_eq!(cached.run().0, Some(true), "the second does not");
+
+    let entry = cached.entry();
+    let good = fs::read(&entry).unwrap();
+    assert_eq!(entry.metadata().unwrap().mode() & 0o777, 0o600);
+    let last = good.len() - 1;
+    let mut flipped = good.clone();
+    flipped[last / 2] ^= 1;
+    // Changed code, a changed tag, half a file, nothing at all, and code without a tag.
+    let mut tag = good.clone();
+    tag[0] ^= 1;
+    for broken in [flipped, tag, good[..last / 2].to_vec(), Vec::new(), good[32..].to_vec()] {
+        fs::write(&entry, &broken).unwrap();
+        let (from_cache, log) = cached.run();
+        assert_eq!(from_cache, Some(false), "{log}");
+        assert_eq!(fs::read(&entry).unwrap().len(), good.len(), "it was written anew");
+        assert_eq!(cached.run().0, Some(true));
+    }
+
+    // One plugin's code does not run in another's place, though it carries a good tag.
+    let name = entry.file_name().unwrap().to_str().unwrap().to_owned();
+    let (digest, engine) = name.split_at(64);
+    let other = entry.with_file_name(format!("{}{engine}", digest.chars().rev().collect::<String>()));
+    fs::rename(&entry, &other).unwrap();
+    assert_eq!(cached.run().0, Some(false));
+    fs::copy(&other, &entry).unwrap();
+    let (from_cache, log) = cached.run();
+    assert_eq!(from_cache, Some(false), "an entry under another name was taken: {log}");
+    assert!(log.contains("was changed from outside"), "{log}");
+    assert!(cached.upstream.requests() > 0);
+}
+
+#[test]
+fn a_cache_others_can_write_to_is_not_used() {
+    let cached = Cached::new();
+    assert_eq!(cached.run().0, Some(false));
+    assert_eq!(cached.run().0, Some(true));
+    let entry = cached.entry();
+    fs::set_permissions(&entry, fs::Permissions::from_mode(0o666)).unwrap();
+    assert_eq!(cached.run().0, Some(false), "an entry others can write to was taken");
+
+    let folder = cached.directory.path().join("cache");
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+    let (from_cache, log) = cached.run();
+    assert_eq!(from_cache, Some(false));
+    assert!(log.contains("the cache folder cannot be used") && log.contains("can be written by others"), "{log}");
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(cached.run().0, Some(true), "and it serves again once that is mended");
+}

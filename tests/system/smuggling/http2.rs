@@ -1,0 +1,211 @@
+//! HTTP/2 that becomes HTTP/1.1 on its way up: what its binary framing could carry into text (Kettle 2021, "HTTP/2: The
+//! Sequel is Always Worse"). Frames are written by hand, since no client library would send these.
+
+use std::net::SocketAddr;
+
+use plugway_harness::ca::Authority;
+use plugway_harness::gateway::Launch;
+use plugway_harness::tls;
+use plugway_harness::upstream::Upstream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::common::{BINARY, run};
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const GOAWAY: u8 = 7;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let mut frame = length[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// HPACK: literals without indexing, without Huffman coding (RFC 7541, section 6.2.2).
+fn headers(lines: &[(&str, &str)]) -> Vec<u8> {
+    let mut block = Vec::new();
+    for (name, value) in lines {
+        block.push(0);
+        for text in [name, value] {
+            block.push(u8::try_from(text.len()).ok().filter(|length| *length < 127).expect("short texts"));
+            block.extend(text.as_bytes());
+        }
+    }
+    block
+}
+
+/// How a stream ended.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    /// With this status.
+    Status(u16),
+    /// With an error of its own or the connection's.
+    Error,
+}
+
+/// Sends one request on a connection of its own.
+async fn exchange(address: SocketAddr, authority: &Authority, lines: &[(&str, &str)], body: Option<&[u8]>) -> End {
+    let config = tls::client(authority, &[tls::H2], None).unwrap();
+    let socket = TcpStream::connect(address).await.unwrap();
+    let mut stream = TlsConnector::from(config).connect("a.example".try_into().unwrap(), socket).await.unwrap();
+    let mut sent = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    sent.extend(frame(SETTINGS, 0, 0, &[]));
+    sent.extend(frame(HEADERS, END_HEADERS | if body.is_none() { END_STREAM } else { 0 }, 1, &headers(lines)));
+    if let Some(body) = body {
+        sent.extend(frame(DATA, END_STREAM, 1, body));
+    }
+    stream.write_all(&sent).await.unwrap();
+    let answer = async {
+        loop {
+            let mut head = [0; 9];
+            if stream.read_exact(&mut head).await.is_err() {
+                return End::Error;
+            }
+            let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+            stream.read_exact(&mut payload).await.unwrap();
+            match head[3] {
+                HEADERS => return End::Status(status(&payload)),
+                RST_STREAM | GOAWAY => return End::Error,
+                _ => {}
+            }
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), answer).await.expect("an answer or an error")
+}
+
+/// `:status` comes first: an index of the static table, or a literal whose name is one (RFC 7541, appendix A).
+fn status(block: &[u8]) -> u16 {
+    match block[0] {
+        0x88 => 200,
+        0x89 => 204,
+        0x8C => 400,
+        0x8D => 404,
+        0x8E => 500,
+        0x48 if block[1] & 0x80 == 0 => std::str::from_utf8(&block[2..5]).unwrap().parse().unwrap(),
+        // Huffman-coded digits: five bits each for 0 to 2, six for the others.
+        0x48 => huffman_digits(&block[2..2 + usize::from(block[1] & 0x7F)]),
+        other => panic!("{other:#x} is no status"),
+    }
+}
+
+fn huffman_digits(bytes: &[u8]) -> u16 {
+    let bits: Vec<u8> = bytes.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1)).collect();
+    let (mut at, mut value) = (0, 0);
+    for _ in 0..3 {
+        let read = |length: usize| bits[at..at + length].iter().fold(0, |code, bit| code << 1 | u16::from(*bit));
+        let (digit, length) = if read(5) < 3 { (read(5), 5) } else { (read(6) - 0x19 + 3, 6) };
+        value = value * 10 + digit;
+        at += length;
+    }
+    value
+}
+
+const PSEUDO: [(&str, &str); 4] = [(":method", "POST"), (":scheme", "https"), (":path", "/x"), (":authority", "a.example")];
+
+/// What is wrong, lines beside the pseudo-headers, and the body.
+#[rustfmt::skip]
+const DOWNGRADES: &[(&str, &[(&str, &str)], Option<&[u8]>)] = &[
+    ("H2.TE", &[("transfer-encoding", "chunked")], Some(b"0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n")),
+    ("H2.CL, less than there is", &[("content-length", "0")], Some(b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n")),
+    ("H2.CL, more than there is", &[("content-length", "100")], Some(b"abc")),
+    ("H2.CL without a body", &[("content-length", "3")], None),
+    ("two lengths that agree", &[("content-length", "3"), ("content-length", "3")], Some(b"abc")),
+    ("two lengths that differ", &[("content-length", "3"), ("content-length", "0")], Some(b"abc")),
+    ("a list of lengths", &[("content-length", "3, 3")], Some(b"abc")),
+    ("a signed length", &[("content-length", "+3")], Some(b"abc")),
+    ("connection", &[("connection", "close")], None),
+    ("keep-alive", &[("keep-alive", "timeout=5")], None),
+    ("proxy-connection", &[("proxy-connection", "close")], None),
+    ("upgrade", &[("upgrade", "h2c")], None),
+    ("te other than trailers", &[("te", "gzip")], None),
+    ("CR LF in a value", &[("x", "y\r\ntransfer-encoding: chunked")], Some(b"0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n")),
+    ("LF in a value", &[("x", "y\ncontent-length: 0")], Some(b"abc")),
+    ("NUL in a value", &[("x", "y\0")], None),
+    ("CR LF in a name", &[("x: y\r\ntransfer-encoding", "chunked")], Some(b"0\r\n\r\n")),
+    ("colon in a name", &[("x: y", "z")], None),
+    ("space in a name", &[("transfer-encoding ", "chunked")], Some(b"0\r\n\r\n")),
+    ("name in capitals", &[("X-Upper", "y")], None),
+    ("another host", &[("host", "b.example")], None),
+    ("two hosts", &[("host", "a.example"), ("host", "a.example")], None),
+    ("a pseudo-header after others", &[("x", "y"), (":path", "/smuggled")], None),
+    ("an unknown pseudo-header", &[(":smuggled", "y")], None),
+];
+
+/// What is wrong, and all the lines.
+#[rustfmt::skip]
+const TARGETS: &[(&str, [(&str, &str); 4])] = &[
+    ("a request line in the path", [(":method", "GET"), (":scheme", "https"), (":path", "/ HTTP/1.1\r\nHost: a\r\n\r\nGET /smuggled"), (":authority", "a.example")]),
+    ("space in the path", [(":method", "GET"), (":scheme", "https"), (":path", "/x HTTP/1.1"), (":authority", "a.example")]),
+    ("path without a slash", [(":method", "GET"), (":scheme", "https"), (":path", "smuggled"), (":authority", "a.example")]),
+    ("empty path", [(":method", "GET"), (":scheme", "https"), (":path", ""), (":authority", "a.example")]),
+    ("ambiguous path", [(":method", "GET"), (":scheme", "https"), (":path", "/x/%2e%2e/smuggled"), (":authority", "a.example")]),
+    ("a request line in the method", [(":method", "GET /smuggled HTTP/1.1\r\n"), (":scheme", "https"), (":path", "/"), (":authority", "a.example")]),
+    ("space in the method", [(":method", "GET /"), (":scheme", "https"), (":path", "/x"), (":authority", "a.example")]),
+    ("user information", [(":method", "GET"), (":scheme", "https"), (":path", "/x"), (":authority", "b.example@a.example")]),
+    ("a path in the authority", [(":method", "GET"), (":scheme", "https"), (":path", "/x"), (":authority", "a.example/smuggled")]),
+    ("CR LF in the authority", [(":method", "GET"), (":scheme", "https"), (":path", "/x"), (":authority", "a.example\r\nx: y")]),
+    ("a scheme with a host", [(":method", "GET"), (":scheme", "https://b.example/"), (":path", "/x"), (":authority", "a.example")]),
+    ("two methods", [(":method", "GET"), (":method", "POST"), (":path", "/x"), (":authority", "a.example")]),
+    ("two paths", [(":method", "GET"), (":scheme", "https"), (":path", "/x"), (":path", "/smuggled")]),
+];
+
+#[test]
+fn http2_carries_nothing_into_http1() {
+    let upstream = Upstream::plain("up").unwrap();
+    let authority = Authority::new("root").unwrap();
+    let launch = Launch::new(BINARY).unwrap();
+    authority.server(&["a.example"]).unwrap().write(launch.directory(), "web").unwrap();
+    let gateway = launch
+        .start(&format!(
+            r#"
+workers = 1
+[listen.web]
+address = "127.0.0.1:0"
+tls = {{ certificate = "web.pem", key = "web.key" }}
+[admin]
+address = "127.0.0.1:0"
+[upstreams.up]
+endpoints = ["{}"]
+[[routes]]
+name = "all"
+match = {{ path = "/*" }}
+public = true
+upstream = "up"
+"#,
+            upstream.url()
+        ))
+        .unwrap();
+    let address = gateway.address("web").unwrap();
+    run(async {
+        // The hand-written frames are right: without anything wrong they pass.
+        assert_eq!(exchange(address, &authority, &PSEUDO, Some(b"abc")).await, End::Status(200));
+        assert_eq!(upstream.requests(), 1);
+        let before = upstream.bytes();
+        for (what, lines, body) in DOWNGRADES {
+            let lines: Vec<_> = PSEUDO.iter().chain(*lines).copied().collect();
+            let end = exchange(address, &authority, &lines, *body).await;
+            assert!(matches!(end, End::Error | End::Status(400)), "{what}: {end:?}");
+            // A body that breaks its promise does so after its head went on; nothing else may.
+            let wire = String::from_utf8_lossy(&upstream.wire()[usize::try_from(before).unwrap()..]).into_owned();
+            let broken_promise = what.starts_with("H2.CL");
+            assert!(!wire.contains("smuggled"), "{what}: {wire}");
+            assert!(broken_promise || wire.is_empty() || wire.matches(" HTTP/1.1\r\n").count() <= 3, "{what}: {wire}");
+        }
+        for (what, lines) in TARGETS {
+            let requests = upstream.requests();
+            let end = exchange(address, &authority, lines, None).await;
+            assert!(matches!(end, End::Error | End::Status(400)), "{what}: {end:?}");
+            assert_eq!(upstream.requests(), requests, "{what}");
+        }
+        assert_eq!(exchange(address, &authority, &PSEUDO, Some(b"abc")).await, End::Status(200));
+    });
+}
