@@ -1,6 +1,7 @@
 //! The gateway as a whole: the real program, real sockets, real TLS, real components.
 
 mod admin;
+mod budgets;
 mod bodies;
 mod common;
 mod contract;
@@ -9,5 +10,7 @@ mod drain;
 mod forwarded;
 mod layers;
 mod limits;
+mod misbehaving;
 mod proxy;
 mod smuggling;
+mod tls;

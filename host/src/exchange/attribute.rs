@@ -53,9 +53,9 @@ impl Attributes {
         self.list.iter().map(|entry| (&*entry.plugin, entry.name.as_str(), &entry.value))
     }
 
-    /// Bytes one plugin holds.
-    pub(super) fn size_of(&self, plugin: &str) -> usize {
-        self.list.iter().filter(|entry| &*entry.plugin == plugin).map(|entry| entry.name.len() + entry.value.size()).sum()
+    /// Bytes one plugin holds under other names than this one.
+    pub(super) fn size_without(&self, plugin: &str, name: &str) -> usize {
+        self.list.iter().filter(|entry| &*entry.plugin == plugin && entry.name != name).map(|entry| entry.name.len() + entry.value.size()).sum()
     }
 
     /// Sets one and gives what was there.

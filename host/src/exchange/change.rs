@@ -213,7 +213,8 @@ impl Exchange {
 
     /// Sets an attribute in a plugin's own name space. Every hook may.
     pub fn set_attribute(&mut self, limits: &ChangeLimits, plugin: &Arc<str>, name: &str, value: Value) -> Changed {
-        if self.attributes.size_of(plugin) + name.len() + value.size() > limits.attribute_bytes {
+        // What it replaces makes room.
+        if self.attributes.size_without(plugin, name) + name.len() + value.size() > limits.attribute_bytes {
             return Err(ChangeError::TooLarge);
         }
         let previous = self.attributes.set(plugin, name, value);

@@ -139,6 +139,8 @@ fn begin(store: &mut Store<Guest>, phase: Phase, cpu: Duration) {
     let guest = store.data_mut();
     guest.phase = phase;
     guest.cpu.begin(cpu);
+    // A guest that was refused memory and lived on did not fail by it.
+    guest.memory.exceeded = false;
     store.set_epoch_deadline(1);
 }
 

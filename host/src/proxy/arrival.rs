@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::time::Instant;
 
-use http::header::{EXPECT, FORWARDED, HOST, VIA};
+use http::header::{CONTENT_LENGTH, EXPECT, FORWARDED, HOST, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version};
 use hyper::body::Incoming;
 
@@ -44,7 +44,7 @@ pub(super) struct Arrival {
 pub(super) fn receive(snapshot: &Snapshot, connection: &Connection, request: Request<Incoming>, started: Instant) -> Arrival {
     let (parts, body) = request.into_parts();
     let mut headers = parts.headers;
-    let mut fault = refused_method(&parts.method);
+    let mut fault = ambiguous_length(&headers).or(refused_method(&parts.method));
 
     let target = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
     let authority = authority(target, &headers, parts.version).and_then(|raw| connection.authority(raw));
@@ -88,6 +88,12 @@ pub(super) fn receive(snapshot: &Snapshot, connection: &Connection, request: Req
     };
     let exchange = Exchange::new(head, connection.facts.clone(), client, id, trace, started, snapshot.unrouted.clone(), Vec::new());
     Arrival { exchange, body, trailers, host, version: parts.version, fault }
+}
+
+/// HTTP/2 frames its messages without it, and its parser looks at the first alone, but the upstream may frame by another
+/// (RFC 9113, section 8.1.1). In HTTP/1.1 the connection's scanner has refused it before.
+fn ambiguous_length(headers: &HeaderMap) -> Option<Fault> {
+    headers.get_all(CONTENT_LENGTH).iter().nth(1).map(|_| Fault::AmbiguousFraming)
 }
 
 /// CONNECT would make a tunnel, TRACE would show the client headers the gateway added (RFC 9110, sections 9.3.6 and

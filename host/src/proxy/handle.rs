@@ -4,8 +4,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::{ALLOW, CONTENT_LENGTH};
-use http::{HeaderValue, Request, Response};
+use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH};
+use http::{HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
 
 use super::arrival::{self, Arrival};
@@ -57,7 +57,12 @@ pub async fn handle(worker: Rc<Worker>, connection: Rc<Connection>, request: Req
         None => {
             let outbound = Outbound { host: &route.upstream.host, client_host: &host, trailers: &trailers };
             let forward = Forward { worker: &worker, generation: &generation, route, number, outbound };
-            forward.send(exchange, body, &mut ending).await
+            let (exchange, mut reply) = forward.send(exchange, body, &mut ending).await;
+            // What is left of a body that broke off must not be read as the next request (RFC 9112, section 9.3).
+            if version < Version::HTTP_2 && ending.progress().fault().is_some() {
+                reply = reply.with_header(CONNECTION, HeaderValue::from_static("close"));
+            }
+            (exchange, reply)
         }
     };
     reply.finish(&generation, Some(route), exchange, ending, trailers.accepted, version)

@@ -1,8 +1,9 @@
-//! Accepting: a place for the connection first, then the connection, so that a full gateway leaves clients in the
-//! kernel's queue instead of taking what it cannot serve.
+//! Accepting: a connection is served once it has a place among those the gateway may have. A full gateway leaves clients
+//! in the kernel's queue; each worker holds back one that it took from there.
 
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -16,27 +17,22 @@ use crate::proxy::Shared;
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// A place among the gateway's connections.
-struct Place(std::sync::Arc<Shared>);
+struct Place(Arc<Shared>);
 
 /// Accepts until told to stop.
 pub(super) async fn accept(listener: TcpListener, context: Rc<Context>, mut stop: watch::Receiver<bool>) {
-    let shared = std::sync::Arc::clone(&context.worker.shared);
     loop {
-        let limit = context.worker.generation().snapshot.limits.max_connections;
-        if !Shared::take(&shared.connections, limit) {
-            context.worker.cells.accept_paused();
-            tokio::select! {
-                () = tokio::time::sleep(PAUSE) => continue,
-                _ = stop.wait_for(|stop| *stop) => return,
-            }
-        }
-        let place = Place(std::sync::Arc::clone(&shared));
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stop.wait_for(|stop| *stop) => return,
         };
         match accepted {
             Ok((stream, peer)) => {
+                // A place is taken only for a connection that is there: workers that wait for one must not use up places.
+                let place = tokio::select! {
+                    place = Place::free(&context) => place,
+                    _ = stop.wait_for(|stop| *stop) => return,
+                };
                 let context = Rc::clone(&context);
                 tokio::task::spawn_local(async move {
                     serve(context, stream, peer).await;
@@ -51,6 +47,21 @@ pub(super) async fn accept(listener: TcpListener, context: Rc<Context>, mut stop
                 tokio::time::sleep(PAUSE).await;
             }
         }
+    }
+}
+
+impl Place {
+    /// A place, as soon as there is one.
+    async fn free(context: &Context) -> Self {
+        let shared = &context.worker.shared;
+        let taken = || Shared::take(&shared.connections, context.worker.generation().snapshot.limits.max_connections);
+        if !taken() {
+            context.worker.cells.accept_paused();
+            while !taken() {
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        Self(Arc::clone(shared))
     }
 }
 

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -19,7 +20,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::framing::{Limits, Scanner};
+use super::framing::{FramingFault, Limits, Scanner};
 use super::stream::{ClientStream, Seen};
 use super::sweep::{End, Sweep, Watched};
 use super::tls::ServerTls;
@@ -127,14 +128,13 @@ async fn http1<S: AsyncRead + AsyncWrite + Unpin + 'static>(context: &Context, s
     let mut end = pin!(watched.asked_to_end());
     let mut asked = None;
     let ended = std::future::poll_fn(|task| {
-        if asked.is_none() {
-            if let Poll::Ready(how) = end.as_mut().poll(task) {
-                asked = Some(how);
-                Pin::new(&mut hyper).graceful_shutdown();
+        while let Poll::Ready(how) = end.as_mut().poll(task) {
+            if how == End::Now {
+                return Poll::Ready(None);
             }
-        }
-        if asked == Some(End::Now) {
-            return Poll::Ready(None);
+            asked = Some(how);
+            Pin::new(&mut hyper).graceful_shutdown();
+            end.set(watched.asked_to_end());
         }
         hyper.poll_without_shutdown(task).map(Some)
     })
@@ -143,7 +143,8 @@ async fn http1<S: AsyncRead + AsyncWrite + Unpin + 'static>(context: &Context, s
     refusal(context, &seen, ended.as_ref().err());
     if !seen.end.get() && !seen.stalled.get() {
         let unread = asked.is_none() || ended.is_err();
-        drop(close(hyper.into_parts().io.into_inner(), unread).await);
+        let stream = hyper.into_parts().io.into_inner().into_inner();
+        drop(tokio::time::timeout(LINGER, close(stream, unread)).await);
     }
 }
 
@@ -161,14 +162,13 @@ async fn http2(context: &Context, stream: TlsStream<TcpStream>, connection: Rc<C
         .initial_connection_window_size(CONNECTION_WINDOW)
         .serve_connection(TokioIo::new(stream), service_fn(move |request| served.call(request)));
     let mut hyper = pin!(hyper);
-    let ended = tokio::select! {
-        ended = hyper.as_mut() => ended,
-        how = watched.asked_to_end() => {
-            if how == End::Now {
-                return;
-            }
-            hyper.as_mut().graceful_shutdown();
-            hyper.await
+    let ended = loop {
+        tokio::select! {
+            ended = hyper.as_mut() => break ended,
+            how = watched.asked_to_end() => match how {
+                End::Now => return,
+                End::WhenIdle => hyper.as_mut().graceful_shutdown(),
+            },
         }
     };
     refusal(context, &seen, ended.as_ref().err());
@@ -194,28 +194,42 @@ impl Served {
     }
 
     fn call(&self, request: Request<Incoming>) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + use<> {
-        if self.max_requests.is_some_and(|limit| self.connection.requests() + 1 >= limit) {
+        let is_last = self.max_requests.is_some_and(|limit| self.connection.requests() + 1 >= limit);
+        if is_last {
             self.watched.end(End::WhenIdle);
         }
+        // HTTP/2 says it by `GOAWAY`.
+        let closes = is_last && request.version() != Version::HTTP_2;
         let response = handle(Rc::clone(&self.worker), Rc::clone(&self.connection), request);
-        async move { Ok(response.await) }
+        async move {
+            let mut response = response.await;
+            if closes {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(response)
+        }
     }
 }
 
 /// Counts what never became a request.
 fn refusal(context: &Context, seen: &Seen, error: Option<&hyper::Error>) {
-    let cells = &context.worker.cells;
-    if let Some(fault) = seen.fault.get() {
-        cells.fault(Fault::AmbiguousFraming);
-        context.worker.generation().unrouted.refused(http::StatusCode::BAD_REQUEST.as_u16());
-        tracing::debug!(reason = %fault, "A connection was closed for its framing");
-    } else if let Some(error) = error {
-        if error.is_parse() {
-            cells.fault(Fault::MalformedRequest);
-            context.worker.generation().unrouted.refused(http::StatusCode::BAD_REQUEST.as_u16());
+    let (fault, too_large) = match (seen.fault.get(), error) {
+        (Some(fault), _) => {
+            tracing::debug!(reason = %fault, "A connection was closed for its framing");
+            (fault.fault(), matches!(fault, FramingFault::HeadTooLarge | FramingFault::TooManyHeaders))
         }
-        tracing::debug!(%error, "A client connection ended early");
-    }
+        (None, Some(error)) => {
+            tracing::debug!(%error, "A client connection ended early");
+            if !error.is_parse() {
+                return;
+            }
+            (Fault::MalformedRequest, error.is_parse_too_large())
+        }
+        (None, None) => return,
+    };
+    let status = if too_large { StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE } else { StatusCode::BAD_REQUEST };
+    context.worker.cells.fault(fault);
+    context.worker.generation().unrouted.refused(status.as_u16());
 }
 
 /// Ends our side, and lets a client that is still sending read its answer first.
@@ -223,9 +237,7 @@ async fn close<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, unread: bool) -
     stream.shutdown().await?;
     if unread {
         let mut waste = vec![0; 16 << 10];
-        // A refused stream gives errors where bytes were; the answer is out, so the first one ends it.
-        let drained = async { while stream.read(&mut waste).await? > 0 {} Ok::<_, io::Error>(()) };
-        drop(tokio::time::timeout(LINGER, drained).await);
+        while stream.read(&mut waste).await? > 0 {}
     }
     Ok(())
 }

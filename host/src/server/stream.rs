@@ -1,7 +1,7 @@
 //! A client's bytes on their way to hyper: scanned for ambiguous framing first, since hyper repairs some of it silently.
 //!
-//! When the scanner refuses something, hyper gets what came before it and then a byte no head may hold, so that it answers
-//! what was asked before, then 400, and closes.
+//! When the scanner refuses something, hyper gets what came before it and then bytes that make no head, chunk or trailer,
+//! so that it answers what was asked before, then 400 (431 for a head over a limit, RFC 6585, section 5), and closes.
 
 use std::cell::Cell;
 use std::io;
@@ -44,14 +44,31 @@ pub(super) struct ClientStream<S> {
 enum Refused {
     /// Nothing yet.
     No,
-    /// The poisoned byte comes next.
-    Poison,
+    /// These bytes come next.
+    Poison(&'static [u8]),
+    /// A header goes on until hyper's own limit is reached.
+    TooLong,
     /// Nothing more comes.
     Done,
 }
 
-/// No method, target, header or chunk size may hold it.
-const POISON: u8 = 0;
+/// Wherever hyper stands, it finds a fault in these, and does not wait for more before it looks: no request line, header,
+/// trailer or chunk size may hold NUL, no chunk extension LF, and after two line ends a head or trailer section is parsed.
+const POISON: &[u8] = b"\0\n\r\n\r\n";
+
+/// The header that is one too many for hyper as well.
+const ONE_MORE: &[u8] = b"x: x\r\n\r\n";
+
+impl Refused {
+    /// What makes hyper give the right answer.
+    fn by(fault: FramingFault) -> Self {
+        match fault {
+            FramingFault::HeadTooLarge => Self::TooLong,
+            FramingFault::TooManyHeaders => Self::Poison(ONE_MORE),
+            _ => Self::Poison(POISON),
+        }
+    }
+}
 
 impl<S> ClientStream<S> {
     /// A stream whose bytes `scanner` sees first; HTTP/2 has its own framing and needs none.
@@ -62,6 +79,29 @@ impl<S> ClientStream<S> {
     /// What it has seen, also after hyper took it.
     pub(super) fn seen(&self) -> Rc<Seen> {
         Rc::clone(&self.seen)
+    }
+
+    /// The client's stream, scanned no longer.
+    pub(super) fn into_inner(self) -> S {
+        self.inner
+    }
+
+    /// Gives hyper what follows a refusal, as much as it has room for.
+    fn refuse(&mut self, buffer: &mut ReadBuf<'_>) -> io::Result<()> {
+        match self.refused {
+            Refused::No => {}
+            Refused::Poison(rest) => {
+                let (now, later) = rest.split_at(rest.len().min(buffer.remaining()));
+                buffer.put_slice(now);
+                self.refused = if later.is_empty() { Refused::Done } else { Refused::Poison(later) };
+            }
+            Refused::TooLong => {
+                buffer.initialize_unfilled().fill(b'x');
+                buffer.set_filled(buffer.capacity());
+            }
+            Refused::Done => return Err(io::ErrorKind::InvalidData.into()),
+        }
+        Ok(())
     }
 
     fn stalled<T>(&mut self, written: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
@@ -80,14 +120,8 @@ impl<S> ClientStream<S> {
 impl<S: AsyncRead + Unpin> AsyncRead for ClientStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        match this.refused {
-            Refused::No => {}
-            Refused::Poison => {
-                buffer.put_slice(&[POISON]);
-                this.refused = Refused::Done;
-                return Poll::Ready(Ok(()));
-            }
-            Refused::Done => return Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
+        if this.refused != Refused::No {
+            return Poll::Ready(this.refuse(buffer));
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut this.inner).poll_read(context, buffer))?;
@@ -96,16 +130,20 @@ impl<S: AsyncRead + Unpin> AsyncRead for ClientStream<S> {
             this.seen.end.set(true);
             return Poll::Ready(Ok(()));
         }
+        let Some(scanner) = &mut this.scanner else { return Poll::Ready(Ok(())) };
+        // Only in HTTP/1.1 do bytes between requests begin a head: HTTP/2 has settings, pings and windows to talk about.
         this.connection.received();
-        if let Some(Err((good, fault))) = this.scanner.as_mut().map(|scanner| scanner.scan(fresh)) {
+        if let Err((good, fault)) = scanner.scan(fresh) {
             this.seen.fault.set(Some(fault));
-            buffer.set_filled(before + good);
-            this.refused = Refused::Poison;
-            if good == 0 {
-                // An empty read would mean the end of the stream.
-                buffer.put_slice(&[POISON]);
-                this.refused = Refused::Done;
+            this.refused = Refused::by(fault);
+            let mut good = fresh.get(..good).unwrap_or_default();
+            if this.refused == Refused::TooLong {
+                // Half a line end could not go on.
+                good = good.trim_ascii_end();
             }
+            let good = before + good.len();
+            buffer.set_filled(good);
+            return Poll::Ready(this.refuse(buffer));
         }
         Poll::Ready(Ok(()))
     }

@@ -13,6 +13,9 @@ use crate::proxy::{Connection, Doing};
 /// How often. Timeouts are kept to within this.
 pub(super) const INTERVAL: Duration = Duration::from_millis(100);
 
+/// How long a client that was asked to leave for being idle may take: HTTP/2 ends when both sides agree.
+const PARTING: Duration = Duration::from_secs(5);
+
 /// Every connection of one worker.
 #[derive(Debug, Default)]
 pub(super) struct Sweep {
@@ -60,6 +63,7 @@ impl Sweep {
             let old = limits.max_connection_age.is_some_and(|age| now.saturating_duration_since(entry.opened) >= age);
             let how = match entry.connection.doing() {
                 Doing::Head(since) if now.saturating_duration_since(since) >= timeouts.head => Some(End::Now),
+                Doing::Idle(since) if now.saturating_duration_since(since) >= timeouts.idle.saturating_add(PARTING) => Some(End::Now),
                 Doing::Idle(since) if now.saturating_duration_since(since) >= timeouts.idle => Some(End::WhenIdle),
                 _ => old.then_some(End::WhenIdle),
             };

@@ -75,13 +75,19 @@ impl ServerTls {
     }
 
     /// Whether the certificate shown for this server name (SNI) is valid for that host: a client that asks for another one
-    /// on this connection is on the wrong one (RFC 9110, section 15.5.20). The host has no port.
+    /// on this connection is on the wrong one (RFC 9110, section 15.5.20). The host has no port; a dot at its end means
+    /// nothing to routes, and neither does it here.
     pub fn covers(&self, server_name: Option<&str>, host: &str) -> bool {
+        let host = host.strip_suffix('.').unwrap_or(host);
         self.certificates.choose(server_name).is_some_and(|certificate| certificate.covers(host))
     }
 }
 
-fn verifier(ca: &Path, provider: &Arc<CryptoProvider>, required: bool) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, TlsFileError> {
+fn verifier(
+    ca: &Path,
+    provider: &Arc<CryptoProvider>,
+    required: bool,
+) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, TlsFileError> {
     let mut roots = RootCertStore::empty();
     for certificate in read_certificates(ca)? {
         roots.add(certificate).map_err(|error| TlsFileError::new(ca, format!("holds a root that cannot be used: {error}")))?;
@@ -95,8 +101,14 @@ impl Certificate {
     fn read(files: &CertificateFiles, provider: &CryptoProvider) -> Result<Self, TlsFileError> {
         let chain = read_certificates(&files.certificate)?;
         let key = read_private_key(&files.key)?;
-        let names = chain.first().map(names).transpose().map_err(|error| TlsFileError::new(&files.certificate, format!("is no valid certificate: {error}")))?;
-        let names = names.unwrap_or_default();
+        let names = chain.first().map(names).transpose();
+        let names = names.map_err(|error| TlsFileError::new(&files.certificate, format!("is no valid certificate: {error}")))?;
+        let names = names.flatten().ok_or_else(|| {
+            TlsFileError::new(
+                &files.certificate,
+                "names no host: clients ignore its common name, so issue it with a subjectAltName (`DNS:` or `IP:`)".to_owned(),
+            )
+        })?;
         let key = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => {
                 TlsFileError::new(&files.key, format!("is not the key of {}: the two do not belong together", files.certificate.display()))
@@ -124,9 +136,17 @@ impl Certificate {
     }
 }
 
-fn names(leaf: &CertificateDer<'static>) -> Result<Vec<String>, webpki::Error> {
+/// The DNS names a certificate is valid for; `None` when it is valid for nothing, addresses included.
+fn names(leaf: &CertificateDer<'static>) -> Result<Option<Vec<String>>, webpki::Error> {
     let certificate = EndEntityCert::try_from(leaf)?;
-    Ok(certificate.valid_dns_names().map(str::to_ascii_lowercase).collect())
+    let names: Vec<_> = certificate.valid_dns_names().map(str::to_ascii_lowercase).collect();
+    // There is no list of addresses, but the reason why one does not match has it.
+    let unspecified = ServerName::from(std::net::IpAddr::from([0, 0, 0, 0]));
+    let nothing = match certificate.verify_is_valid_for_subject_name(&unspecified) {
+        Err(webpki::Error::CertNotValidForName(context)) => context.presented.is_empty(),
+        _ => false,
+    };
+    Ok((!nothing).then_some(names))
 }
 
 impl Certificates {

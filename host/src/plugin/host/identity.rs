@@ -55,7 +55,9 @@ impl HostIdentity for Guest {
         let limit = self.limits.attribute_bytes;
         let identity = self.owned(&handle)?;
         let value = crate::exchange::Value::from(value);
-        if identity.size() + name.len() + value.size() > limit {
+        // What it replaces makes room.
+        let replaced = identity.claim(&name).map_or(0, |old| name.len() + old.size());
+        if identity.size() - replaced + name.len() + value.size() > limit {
             return Ok(Err(ChangeError::TooLarge));
         }
         match identity.claims.iter_mut().find(|(known, _)| *known == name) {

@@ -1,0 +1,277 @@
+//! Guests that trap, loop, hoard and lie, beside a thousand requests that do not, on one worker.
+
+mod load;
+mod thread_time;
+
+use std::time::{Duration, Instant};
+
+use plugway_harness::gateway::Gateway;
+use plugway_harness::raw::{Raw, RawResponse};
+use plugway_harness::upstream::{Settings, Upstream};
+
+use crate::common::{metric, run, until};
+use crate::guest::{assert_problem, get, guest, route, send};
+use load::{Client, Good};
+use thread_time::Thread;
+
+/// `budget.cpu` of the guest.
+const BUDGET: Duration = Duration::from_millis(10);
+/// How often a running guest is looked at (`plugway::plugin::TICK`).
+const TICK: Duration = Duration::from_millis(1);
+/// Good requests in flight at once.
+const GOOD: usize = 1000;
+
+/// What a guest does wrong, what the client gets, and how the failure is counted.
+const BAD: [(&str, u16, &str, &str); 10] = [
+    ("trap", 500, "plugin-failed", "trap"),
+    ("panic", 500, "plugin-failed", "trap"),
+    ("sleep", 500, "plugin-failed", "trap"),
+    ("change-then-trap", 500, "plugin-failed", "trap"),
+    ("loop", 503, "plugin-cpu-exceeded", "cpu"),
+    ("memory:67108864", 503, "plugin-memory-exceeded", "memory"),
+    ("respond:100000", 500, "plugin-failed", "output"),
+    ("respond-headers:100", 500, "plugin-failed", "output"),
+    ("respond-framing", 500, "plugin-failed", "output"),
+    ("bad-status", 500, "plugin-failed", "output"),
+];
+
+struct Scene {
+    gateway: Gateway,
+    upstream: Upstream,
+    client: Client,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let upstream = Upstream::start(&Settings { http2: true, ..Settings::new("up") }).unwrap();
+        let authority = plugway_harness::ca::Authority::new("test").unwrap();
+        let launch = plugway_harness::gateway::Launch::new(crate::common::BINARY).unwrap();
+        authority.server(&["localhost"]).unwrap().write(launch.directory(), "web").unwrap();
+        let text = format!(
+            "{}\n[listen.secure]\naddress = \"127.0.0.1:0\"\ntls = {{ certificate = \"web.pem\", key = \"web.key\" }}\n[upstreams.up]\nendpoints = [\"{}\"]\nprotocol = \"http2\"\n{}{}[log]\naccess = false\n",
+            crate::common::HEAD,
+            upstream.url(),
+            guest("misbehaving", "mode = \"by-header\", hook = \"request-filter\"", "budget = { cpu = \"10ms\", memory = \"32MiB\", max_local_body_bytes = \"64KiB\" }"),
+            route("plugins = [\"misbehaving\"]")
+        );
+        let gateway = launch.start(&text).unwrap();
+        let client = Client::new(gateway.address("secure").unwrap(), authority);
+        Self { gateway, upstream, client }
+    }
+
+    fn failures(&self, kind: &str) -> f64 {
+        metric(&self.gateway, "plugway_hook_failures_total", &["hook=\"request-filter\"", &format!("kind=\"{kind}\"")])
+    }
+
+    fn instances(&self) -> [f64; 2] {
+        ["plugway_instances", "plugway_instances_started_total"].map(|name| metric(&self.gateway, name, &["plugin=\"misbehaving\""]))
+    }
+
+    fn in_flight(&self) -> f64 {
+        metric(&self.gateway, "plugway_requests_in_flight", &["route=\"all\""])
+    }
+
+    /// Answers with a 5xx so far.
+    fn five_hundreds(&self) -> f64 {
+        metric(&self.gateway, "plugway_requests_total", &["route=\"all\"", "status=\"500\""])
+            + metric(&self.gateway, "plugway_requests_total", &["route=\"all\"", "status=\"503\""])
+    }
+
+    /// One of each, in turn.
+    fn every_bad(&self) {
+        let address = self.gateway.address("web").unwrap();
+        for (mode, status, code, _) in BAD {
+            let response = get(address, "/", &[("x-misbehave", mode), ("x-tenant-id", "acme")]);
+            assert_eq!(response.status, status, "{mode}: {}", response.text());
+            assert_problem(&response, status, code);
+        }
+    }
+}
+
+#[test]
+fn a_thousand_good_requests_do_not_notice_the_bad_ones() {
+    const ROUNDS: usize = 10;
+    let scene = Scene::new();
+    // Once through everything, so that what is allocated once is allocated.
+    run(scene.client.all(Good { count: GOOD, path: "/" }));
+    scene.every_bad();
+    let before = (scene.instances(), scene.gateway.rss_bytes().unwrap(), scene.five_hundreds());
+    let failures = |scene: &Scene| ["trap", "cpu", "memory", "output", "refused"].map(|kind| scene.failures(kind));
+    let failed_before = failures(&scene);
+    assert_eq!(failed_before, [4.0, 1.0, 1.0, 4.0, 0.0]);
+
+    std::thread::scope(|scope| {
+        let good = scope.spawn(|| {
+            run(async {
+                // A thousand that wait for the upstream all the time, and thousands that come and go meanwhile.
+                let waiting = scene.client.all(Good { count: GOOD, path: "/slow/6000" });
+                let passing = async {
+                    for _ in 0..3 {
+                        scene.client.all(Good { count: GOOD, path: "/" }).await;
+                    }
+                };
+                tokio::join!(waiting, passing)
+            })
+        });
+        until("a thousand in flight", || scene.in_flight() >= GOOD as f64);
+        for _ in 0..ROUNDS {
+            scene.every_bad();
+        }
+        assert!(scene.in_flight() >= GOOD as f64, "the good ones were answered before the bad ones had come");
+        good.join().unwrap();
+    });
+
+    let bad = (ROUNDS * BAD.len()) as f64;
+    assert_eq!(scene.five_hundreds() - before.2, bad, "one 5xx for each bad request and none for a good one");
+    let rounds = ROUNDS as f64;
+    assert_eq!(failures(&scene), [4.0, 1.0, 1.0, 4.0, 0.0].map(|kind| kind * (rounds + 1.0)));
+    // What traps or is ended takes its instance with it; what answers wrongly leaves it whole.
+    let [alive, started] = scene.instances();
+    assert_eq!(alive, before.0[0]);
+    assert_eq!(started - before.0[1], rounds * 6.0);
+    assert_eq!(scene.upstream.requests(), 5 * GOOD as u64);
+    until("nothing in flight", || scene.in_flight() == 0.0);
+    // 60 instances of 32 MiB came and went; what stays is at most allocator noise.
+    let after = scene.gateway.rss_bytes().unwrap();
+    assert!(after < before.1 + (24 << 20), "{} MiB before, {} MiB after", before.1 >> 20, after >> 20);
+}
+
+/// One measured request.
+struct Measured {
+    /// CPU time of the worker, everything it did for this request.
+    cpu: Duration,
+    /// How long the worker was at work or waiting inside a guest, the machine's own delays taken off.
+    stall: Duration,
+    /// How much later than due the ticker was, because the machine had no core for it.
+    ticker_late: Duration,
+}
+
+/// Sends one request while nothing else runs on the worker, and reads from the kernel what it cost.
+///
+/// A stall in wall time says little on a machine that others use. The kernel keeps for each thread the time it ran and
+/// the time it was ready and did not get a core (`/proc/PID/task/TID/schedstat`), to the nanosecond and exact while the
+/// thread sleeps. What a request took, less what the machine kept the three threads involved waiting, is what the gateway
+/// made of it: running and sleeping count, and the neighbours do not.
+fn measure(raw: &mut Raw, worker: &Thread, ticker: &Thread, mode: &str) -> (Measured, RawResponse) {
+    let this = Thread::current();
+    let (worker_before, ticker_before, this_before) = (worker.settled(), ticker.read(), this.read());
+    let sent = Instant::now();
+    let response = send(raw, "/", &[("x-misbehave", mode)]);
+    let took = sent.elapsed();
+    let (ticker_after, this_after, worker_after) = (ticker.read(), this.read(), worker.settled());
+    let ticker_late = ticker_after.waited - ticker_before.waited;
+    let waited = (worker_after.waited - worker_before.waited) + (this_after.waited - this_before.waited) + ticker_late;
+    (Measured { cpu: worker_after.ran - worker_before.ran, stall: took.saturating_sub(waited), ticker_late }, response)
+}
+
+#[test]
+fn no_stall_is_longer_than_the_cpu_budget_and_two_ticks() {
+    let scene = Scene::new();
+    let pid = scene.gateway.pid();
+    let (worker, ticker) = (Thread::named(pid, "plugway-0"), Thread::named(pid, "plugway-ticker"));
+    std::thread::scope(|scope| {
+        let good = scope.spawn(|| run(scene.client.all(Good { count: GOOD, path: "/slow/9000" })));
+        until("a thousand in flight", || scene.in_flight() >= GOOD as f64);
+        let mut raw = Raw::connect(scene.gateway.address("web").unwrap()).unwrap();
+        for _ in 0..3 {
+            assert_problem(&send(&mut raw, "/", &[("x-misbehave", "trap")]), 500, "plugin-failed");
+        }
+        // What a failed request costs beside its guest: being read, logged and answered, and a new instance.
+        let mut rest = Duration::ZERO;
+        for _ in 0..20 {
+            let (trap, response) = measure(&mut raw, &worker, &ticker, "trap");
+            assert_problem(&response, 500, "plugin-failed");
+            rest = rest.max(trap.cpu);
+        }
+        assert!(rest < BUDGET, "a trap alone took {rest:?}");
+        // The kernel wakes a sleeper up to 50 us late (timer slack), so ten ticks of 1 ms last a little longer.
+        let bound = BUDGET + 2 * TICK + rest + Duration::from_micros(50) * 12;
+        for round in 0..25 {
+            let (looped, response) = measure(&mut raw, &worker, &ticker, "loop");
+            assert_problem(&response, 503, "plugin-cpu-exceeded");
+            assert!(looped.cpu >= BUDGET, "round {round}: ended after {:?}, before its budget", looped.cpu);
+            let bound = bound + looped.ticker_late;
+            assert!(looped.cpu <= bound, "round {round}: {:?} of CPU time, {bound:?} at most", looped.cpu);
+            assert!(looped.stall <= bound + 5 * TICK, "round {round}: stalled for {:?}, {bound:?} of CPU time at most", looped.stall);
+        }
+        // What waits instead of running stalls nobody either.
+        for (mode, ..) in BAD.into_iter().filter(|(mode, ..)| *mode != "loop") {
+            let (measured, response) = measure(&mut raw, &worker, &ticker, mode);
+            assert!(response.status >= 500);
+            assert!(measured.stall <= bound + measured.ticker_late + 5 * TICK, "{mode}: stalled for {:?}, {bound:?} at most", measured.stall);
+        }
+        assert!(scene.in_flight() >= GOOD as f64, "the good ones were answered before the bad ones had come");
+        good.join().unwrap();
+    });
+    assert_eq!(scene.failures("cpu"), 25.0);
+}
+
+#[test]
+fn the_operating_systems_doors_are_shut_and_nobody_waits_at_them() {
+    let scene = Scene::new();
+    let mut raw = Raw::connect(scene.gateway.address("web").unwrap()).unwrap();
+    let mut found = |mode: &str| {
+        let began = Instant::now();
+        let response = send(&mut raw, "/", &[("x-misbehave", mode)]);
+        assert!(began.elapsed() < Duration::from_secs(2), "{mode} waited");
+        crate::guest::seen(&response, "x-result")
+    };
+    for mode in ["read-file", "open-socket"] {
+        let result = found(mode).unwrap();
+        assert!(result.starts_with("denied: "), "{mode}: {result}");
+    }
+    assert_eq!(found("environment").as_deref(), Some("0 variables"));
+    assert_eq!(found("print"), None);
+    let logged = |text: &str| scene.gateway.log().wait(Duration::from_secs(5), |line| line.message().contains(text) && line.field("plugin") == Some("misbehaving"));
+    for (text, level) in [("a line on stdout", "INFO"), ("a line on stderr", "WARN")] {
+        let line = logged(text).unwrap_or_else(|| panic!("{text} is not in the log: {}", scene.gateway.log().text()));
+        assert_eq!(line.field("level"), Some(level), "{}", line.text);
+    }
+    assert_eq!(scene.failures("trap"), 0.0);
+
+    // A panic says what it says in the log, and only there; sleeping is a trap that says why.
+    let address = scene.gateway.address("web").unwrap();
+    assert_problem(&get(address, "/", &[("x-misbehave", "panic")]), 500, "plugin-failed");
+    assert!(logged("panicked as told").is_some(), "{}", scene.gateway.log().text());
+    assert_problem(&get(address, "/", &[("x-misbehave", "sleep")]), 500, "plugin-failed");
+    let failed = scene.gateway.log().wait(Duration::from_secs(5), |line| line.field("error").is_some_and(|error| error.contains("cannot sleep or wait on a worker")));
+    let failed = failed.unwrap_or_else(|| panic!("{}", scene.gateway.log().text()));
+    assert_eq!((failed.field("hook"), failed.field("kind")), (Some("request-filter"), Some("trap")), "{}", failed.text);
+    assert!(failed.field("request_id").is_some_and(|id| !id.is_empty()));
+    crate::guest::report(&get(address, "/", &[]));
+}
+
+#[test]
+fn a_failure_in_every_hook_ends_one_request() {
+    for (hook, place) in [
+        ("authorizer", "plugins = [\"misbehaving\"]"),
+        ("request-filter", "plugins = [\"misbehaving\"]"),
+        ("response-filter", "plugins = [\"misbehaving\"]"),
+        ("router", "public = true\nrouter = \"misbehaving\""),
+        ("forwarder", "public = true\nforwarder = \"misbehaving\""),
+    ] {
+        let upstream = Upstream::plain("up").unwrap();
+        let part = guest("misbehaving", &format!("mode = \"by-header\", hook = \"{hook}\""), "");
+        let gateway = crate::common::start(&crate::guest::config(&upstream, &[&part, &route(place)]));
+        let address = gateway.address("web").unwrap();
+        for (mode, status, code) in [("trap", 500, "plugin-failed"), ("loop", 503, "plugin-cpu-exceeded"), ("memory:67108864", 503, "plugin-memory-exceeded")] {
+            assert_problem(&get(address, "/", &[("x-misbehave", mode)]), status, code);
+            crate::guest::report(&get(address, "/", &[]));
+        }
+        assert_eq!(metric(&gateway, "plugway_hook_failures_total", &[&format!("hook=\"{hook}\"")]), 3.0, "{hook}");
+        assert_eq!(metric(&gateway, "plugway_hook_failures_total", &[]), 3.0, "{hook}");
+    }
+}
+
+#[test]
+fn a_failing_observer_loses_its_records_and_they_are_counted() {
+    let upstream = Upstream::plain("up").unwrap();
+    let gateway = crate::guest::with_guest(&upstream, "mode = \"trap\", hook = \"observer\"", "");
+    let address = gateway.address("web").unwrap();
+    for _ in 0..5 {
+        crate::guest::report(&get(address, "/", &[]));
+    }
+    until("five lost records", || metric(&gateway, "plugway_records_lost_total", &[]) == 5.0);
+    assert!(metric(&gateway, "plugway_hook_failures_total", &["hook=\"observer\"", "kind=\"trap\""]) >= 1.0);
+    assert_eq!(metric(&gateway, "plugway_requests_total", &["status=\"200\""]), 5.0);
+}
