@@ -39,8 +39,6 @@ pub struct Exchange {
     pub id: HeaderValue,
     /// `traceparent` sent upstream.
     pub trace_parent: HeaderValue,
-    /// When the head was complete.
-    pub received_at: SystemTime,
     /// The same moment on the clock that never jumps.
     pub started: Instant,
     /// The matched route.
@@ -105,7 +103,6 @@ impl Exchange {
             client,
             id,
             trace_parent,
-            received_at: SystemTime::now(),
             started,
             route,
             parameters,
@@ -116,5 +113,10 @@ impl Exchange {
             response: None,
             journal: Journal::default(),
         })
+    }
+
+    /// When its head was complete, by the wall clock. Worked out when asked for: most requests are never asked.
+    pub fn received_at(&self) -> SystemTime {
+        SystemTime::now().checked_sub(self.started.elapsed()).unwrap_or(SystemTime::UNIX_EPOCH)
     }
 }

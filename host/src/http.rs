@@ -2,5 +2,6 @@
 //! to the connection.
 
 pub mod connection_headers;
+pub mod gather;
 pub mod known;
 pub mod path;

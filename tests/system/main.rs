@@ -2,6 +2,7 @@
 
 mod admin;
 mod budgets;
+mod builtins;
 mod bodies;
 mod common;
 mod contract;
@@ -14,3 +15,4 @@ mod misbehaving;
 mod proxy;
 mod smuggling;
 mod tls;
+mod upstream_tls;

@@ -17,6 +17,9 @@ use crate::fault::Fault;
 use crate::http::connection_headers::{self, Trailers};
 use crate::http::path;
 
+/// Headers added to every request, with room for a few more.
+const ADDED: usize = 12;
+
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -68,6 +71,8 @@ pub(super) fn receive(snapshot: &Snapshot, connection: &Connection, request: Req
     let id = request_id(&headers, trusted);
     let trace = trace_parent(&headers);
     let trailers = connection_headers::strip(&mut headers);
+    // Room for what is added below, and for the few headers plugins add.
+    headers.reserve(ADDED);
     if let Some(known) = &known {
         forwarding_headers(&mut headers, connection, known, trusted, parts.version);
     }

@@ -35,7 +35,7 @@ struct Activity {
     /// Whether part of a head has arrived.
     in_head: Cell<bool>,
     /// Since when it is idle, or the head is arriving.
-    since: Cell<Instant>,
+    since: Cell<Option<Instant>>,
 }
 
 /// What a connection is doing.
@@ -70,16 +70,19 @@ impl Connection {
     /// A new connection.
     pub fn new(facts: ConnectionFacts, covers: Option<Box<dyn Fn(&str) -> bool>>) -> Self {
         let peer = value(&facts.peer.ip().to_canonical().to_string());
-        let activity = Activity { busy: Cell::new(0), requests: Cell::new(0), in_head: Cell::new(false), since: Cell::new(Instant::now()) };
+        let activity = Activity { busy: Cell::new(0), requests: Cell::new(0), in_head: Cell::new(false), since: Cell::new(None) };
         Self { facts: Arc::new(facts), covers, peer, last: RefCell::new(None), activity }
     }
 
-    /// What it is doing.
-    pub fn doing(&self) -> Doing {
+    /// What it is doing. A state's time begins when it is first looked at: whoever looks does so many times a second, and
+    /// the request's path is spared the clock.
+    pub fn doing(&self, now: Instant) -> Doing {
         let Activity { busy, in_head, since, .. } = &self.activity;
+        let began = since.get().unwrap_or(now);
+        since.set(Some(began));
         match (busy.get(), in_head.get()) {
-            (0, false) => Doing::Idle(since.get()),
-            (0, true) => Doing::Head(since.get()),
+            (0, false) => Doing::Idle(began),
+            (0, true) => Doing::Head(began),
             _ => Doing::Requests,
         }
     }
@@ -93,7 +96,7 @@ impl Connection {
     pub fn received(&self) {
         let Activity { busy, in_head, since, .. } = &self.activity;
         if busy.get() == 0 && !in_head.replace(true) {
-            since.set(Instant::now());
+            since.set(None);
         }
     }
 
@@ -152,7 +155,7 @@ impl Drop for Busy {
     fn drop(&mut self) {
         let Activity { busy, since, .. } = &self.0.activity;
         busy.set(busy.get().saturating_sub(1));
-        since.set(Instant::now());
+        since.set(None);
     }
 }
 

@@ -137,7 +137,7 @@ impl Ending {
     }
 
     fn record(&self, exchange: &Exchange, config_id: u32) -> ExchangeRecord {
-        let since = exchange.received_at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = exchange.received_at().duration_since(UNIX_EPOCH).unwrap_or_default();
         ExchangeRecord {
             config_id,
             id: text(&self.id),

@@ -1,10 +1,10 @@
 //! Attempts at an upstream: pick, plan, send, and again where that is safe.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use http::Method;
 use hyper::body::Incoming;
+use tokio::time::Instant;
 
 use super::ending::Ending;
 use super::outbound::Outbound;
@@ -111,10 +111,9 @@ impl Forward<'_> {
             Ok(request) => request,
             Err((fault, body)) => return (exchange, Attempt::Failed { fault, endpoint: Some(endpoint), body: Some(body) }),
         };
-        let sent = Instant::now();
-        match self.worker.pool.send(&plan, request).await {
+        match self.worker.pool.send(&plan, request, Instant::now()).await {
             Ok(response) => {
-                exchange.attempts.upstream_time = Some(sent.elapsed());
+                exchange.attempts.upstream_time = Some(response.body().took());
                 let status = response.status().as_u16();
                 self.count(None);
                 exchange.attempts.last = Some(Outcome { endpoint: endpoint.id, status: Some(status), fault: None });

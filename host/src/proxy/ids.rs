@@ -13,7 +13,11 @@ pub(super) fn request_id(headers: &HeaderMap, trusted: bool) -> HeaderValue {
     match headers.get(X_REQUEST_ID) {
         // Ids end up in logs and commands, so only plain text is believed.
         Some(id) if trusted && id.len() <= MAX_ID && !id.is_empty() && id.as_bytes().iter().all(u8::is_ascii_graphic) => id.clone(),
-        _ => hexadecimal(fastrand::u128(..), 32, b"", b""),
+        _ => {
+            let mut id = Vec::with_capacity(32);
+            hexadecimal(&mut id, &fastrand::u128(..).to_be_bytes());
+            value(id)
+        }
     }
 }
 
@@ -24,9 +28,13 @@ pub(super) fn trace_parent(headers: &HeaderMap) -> HeaderValue {
         Some(parent) if is_trace_parent(parent.as_bytes()) => parent.clone(),
         // Neither id may be zero.
         _ => {
-            let trace = fastrand::u128(1..);
-            let span = format!("-{:016x}-00", fastrand::u64(1..));
-            hexadecimal(trace, 32, b"00-", span.as_bytes())
+            let mut parent = Vec::with_capacity(55);
+            parent.extend_from_slice(b"00-");
+            hexadecimal(&mut parent, &fastrand::u128(1..).to_be_bytes());
+            parent.push(b'-');
+            hexadecimal(&mut parent, &fastrand::u64(1..).to_be_bytes());
+            parent.extend_from_slice(b"-00");
+            value(parent)
         }
     }
 }
@@ -57,14 +65,18 @@ fn is_trace_parent(value: &[u8]) -> bool {
         && (tail.is_empty() || (version != b"00" && tail.first() == Some(&b'-')))
 }
 
-fn hexadecimal(number: u128, digits: u32, before: &[u8], after: &[u8]) -> HeaderValue {
-    let mut text = Vec::with_capacity(before.len() + digits as usize + after.len());
-    text.extend_from_slice(before);
-    text.extend((0..digits).rev().map(|digit| match (number >> (digit * 4)) & 0xf {
-        nibble @ 0..=9 => b'0' + nibble as u8,
-        nibble => b'a' + nibble as u8 - 10,
-    }));
-    text.extend_from_slice(after);
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+/// Appends two lower-case digits for each byte.
+fn hexadecimal(text: &mut Vec<u8>, bytes: &[u8]) {
+    for byte in bytes {
+        let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0');
+        text.extend([digit(byte >> 4), digit(byte & 0xf)]);
+    }
+}
+
+/// Digits and dashes are always legal.
+fn value(text: Vec<u8>) -> HeaderValue {
     HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).unwrap_or_else(|_| HeaderValue::from_static("0"))
 }
 

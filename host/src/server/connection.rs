@@ -43,6 +43,9 @@ pub(super) struct Context {
 /// connection under the answer (RFC 9112, section 9.6).
 const LINGER: Duration = Duration::from_secs(5);
 
+/// Headers hyper parses on the stack by default; any other limit costs an allocation per head.
+const HYPER_HEADERS: usize = 100;
+
 /// Bytes of one HTTP/2 request body a client may send before the upstream took any.
 const STREAM_WINDOW: u32 = 256 << 10;
 /// The same for all streams of a connection together.
@@ -120,10 +123,12 @@ async fn http1<S: AsyncRead + AsyncWrite + Unpin + 'static>(context: &Context, s
         .timer(TokioTimer::new())
         // The sweep closes what is idle or slow, without a timer for every request.
         .header_read_timeout(None)
-        .max_buf_size(snapshot.limits.max_head_bytes.max(8192))
-        .max_headers(snapshot.limits.max_headers);
+        .max_buf_size(snapshot.limits.max_head_bytes.max(8192));
+    if snapshot.limits.max_headers != HYPER_HEADERS {
+        builder.max_headers(snapshot.limits.max_headers);
+    }
     let served = Served::new(context, &connection, &snapshot, &watched);
-    let mut hyper = builder.serve_connection(TokioIo::new(stream), service_fn(|request| Box::pin(served.call(request))));
+    let mut hyper = builder.serve_connection(TokioIo::new(stream), service_fn(|request| served.call(request)));
 
     let mut end = pin!(watched.asked_to_end());
     let mut asked = None;
@@ -136,7 +141,7 @@ async fn http1<S: AsyncRead + AsyncWrite + Unpin + 'static>(context: &Context, s
             Pin::new(&mut hyper).graceful_shutdown();
             end.set(watched.asked_to_end());
         }
-        hyper.poll_without_shutdown(task).map(Some)
+        Pin::new(&mut hyper).poll(task).map(Some)
     })
     .await;
     let Some(ended) = ended else { return };

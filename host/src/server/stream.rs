@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 use super::framing::{FramingFault, Scanner};
+use crate::http::gather::{MOST, gather};
 use crate::proxy::Connection;
 
 /// What the connection's task wants to know when hyper is done.
@@ -156,7 +157,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.inner).poll_write_vectored(context, bytes);
+        let written = match gather(bytes, &mut [0; MOST]) {
+            Some(together) => Pin::new(&mut self.inner).poll_write(context, together),
+            None => Pin::new(&mut self.inner).poll_write_vectored(context, bytes),
+        };
         self.stalled(written, context)
     }
 

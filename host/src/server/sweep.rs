@@ -61,7 +61,7 @@ impl Sweep {
         self.connections.borrow_mut().retain(|entry| {
             let Some(entry) = entry.upgrade() else { return false };
             let old = limits.max_connection_age.is_some_and(|age| now.saturating_duration_since(entry.opened) >= age);
-            let how = match entry.connection.doing() {
+            let how = match entry.connection.doing(now) {
                 Doing::Head(since) if now.saturating_duration_since(since) >= timeouts.head => Some(End::Now),
                 Doing::Idle(since) if now.saturating_duration_since(since) >= timeouts.idle.saturating_add(PARTING) => Some(End::Now),
                 Doing::Idle(since) if now.saturating_duration_since(since) >= timeouts.idle => Some(End::WhenIdle),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -21,6 +22,7 @@ pub struct ResponseBody<B: Body + 'static> {
     incoming: Incoming,
     carrier: Carrier<B>,
     in_flight: Option<InFlight>,
+    took: Duration,
 }
 
 /// What the body comes on.
@@ -43,12 +45,17 @@ where
     B: Body<Data = Bytes> + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    pub(super) fn new(incoming: Incoming, carrier: Carrier<B>, in_flight: InFlight) -> Self {
-        let mut body = Self { incoming, carrier, in_flight: Some(in_flight) };
+    pub(super) fn new(incoming: Incoming, carrier: Carrier<B>, in_flight: InFlight, took: Duration) -> Self {
+        let mut body = Self { incoming, carrier, in_flight: Some(in_flight), took };
         if body.incoming.is_end_stream() {
             body.end();
         }
         body
+    }
+
+    /// Time from sending the request to the response head.
+    pub fn took(&self) -> Duration {
+        self.took
     }
 
     fn end(&mut self) {

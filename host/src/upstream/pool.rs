@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, Version};
@@ -62,7 +63,7 @@ where
         Self { lanes: RefCell::default() }
     }
 
-    /// Sends a request as the plan says and waits for the response head.
+    /// Sends a request as the plan says and waits for the response head; `now` is when the sending begins.
     ///
     /// The request is in origin form with a `Host` header, whatever the protocol, and its `Content-Length` or
     /// `Transfer-Encoding` fits its body. An unused connection found closed is replaced without a word. Dropping the
@@ -70,11 +71,11 @@ where
     ///
     /// # Errors
     /// No response head came; the request is in the error whenever nothing of it was used.
-    pub async fn send(&self, plan: &Plan, request: Request<B>) -> SendResult<B> {
+    pub async fn send(&self, plan: &Plan, request: Request<B>, now: Instant) -> SendResult<B> {
         let in_flight = InFlight::new(&plan.endpoint);
         let lane = self.lane(plan);
         match plan.protocol {
-            Protocol::Http1 => self.send_http1(plan, lane, request, in_flight).await,
+            Protocol::Http1 => self.send_http1(plan, lane, request, in_flight, now).await,
             Protocol::Http2 => self.send_http2(plan, lane, request, in_flight).await,
         }
     }
@@ -91,11 +92,11 @@ where
         });
     }
 
-    async fn send_http1(&self, plan: &Plan, lane: Rc<Lane<B>>, mut request: Request<B>, in_flight: InFlight) -> SendResult<B> {
+    async fn send_http1(&self, plan: &Plan, lane: Rc<Lane<B>>, mut request: Request<B>, in_flight: InFlight, now: Instant) -> SendResult<B> {
         *request.version_mut() = Version::HTTP_11;
         let has_body = !request.body().is_end_stream();
+        let mut started = now;
         loop {
-            let mut started = Instant::now();
             let (mut connection, reused) = match lane.take(started) {
                 Some(connection) => (connection, true),
                 None => match self.connect_http1(plan).await {
@@ -108,9 +109,10 @@ where
             };
             match connection.exchange(request, started + plan.response_timeout).await {
                 Ok(response) => {
-                    let response = checked(response, in_flight.endpoint().as_ref(), started)?;
-                    let carrier = carry(connection, lane, has_body, &in_flight);
-                    return Ok(response.map(|incoming| ResponseBody::new(incoming, carrier, in_flight)));
+                    let answered = Instant::now();
+                    let response = checked(response, in_flight.endpoint().as_ref(), answered - started)?;
+                    let carrier = carry(connection, lane, has_body, &in_flight, answered);
+                    return Ok(response.map(|incoming| ResponseBody::new(incoming, carrier, in_flight, answered - started)));
                 }
                 Err(Broken::Failed(_, Some(unused))) if reused => request = unused,
                 Err(Broken::Failed(error, unused)) => return Err(SendError::broken(error, unused, reused)),
@@ -139,8 +141,9 @@ where
             let guard = StreamGuard::new(Rc::clone(&connection));
             match timeout(plan.response_timeout, connection.sender().try_send_request(request)).await {
                 Ok(Ok(response)) => {
-                    let response = checked(response, endpoint, started)?;
-                    return Ok(response.map(|incoming| ResponseBody::new(incoming, Carrier::Stream { _guard: guard }, in_flight)));
+                    let took = started.elapsed();
+                    let response = checked(response, endpoint, took)?;
+                    return Ok(response.map(|incoming| ResponseBody::new(incoming, Carrier::Stream { _guard: guard }, in_flight, took)));
                 }
                 Ok(Err(mut error)) => {
                     let unused = error.take_message().map(|mut unused| {
@@ -228,8 +231,8 @@ where
 }
 
 /// Counts the answer, and refuses one whose framing cannot be trusted; its connection is closed then.
-fn checked<B>(response: Response<Incoming>, endpoint: &super::Endpoint, started: Instant) -> Result<Response<Incoming>, Box<SendError<B>>> {
-    endpoint.state.answered_in(started.elapsed());
+fn checked<B>(response: Response<Incoming>, endpoint: &super::Endpoint, took: Duration) -> Result<Response<Incoming>, Box<SendError<B>>> {
+    endpoint.state.answered_in(took);
     match framing::problem(response.status(), response.headers()) {
         None => Ok(response),
         Some(problem) => Err(SendError::lost(Fault::UpstreamMalformed, false, Some(problem.into()))),
@@ -237,14 +240,14 @@ fn checked<B>(response: Response<Incoming>, endpoint: &super::Endpoint, started:
 }
 
 /// What becomes of a connection whose response head is here.
-fn carry<B>(connection: Box<Http1<B>>, lane: Rc<Lane<B>>, has_body: bool, in_flight: &InFlight) -> Carrier<B>
+fn carry<B>(connection: Box<Http1<B>>, lane: Rc<Lane<B>>, has_body: bool, in_flight: &InFlight, now: Instant) -> Carrier<B>
 where
     B: Body<Data = Bytes> + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     if connection.is_ready() {
         // Head and body came in one piece, the common case: the next request can have the connection already.
-        lane.park(connection, &in_flight.endpoint().limits, Instant::now());
+        lane.park(connection, &in_flight.endpoint().limits, now);
         Carrier::None
     } else if has_body {
         Carrier::Driven(connection.drive(), lane)

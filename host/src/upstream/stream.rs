@@ -8,6 +8,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use crate::http::gather::{MOST, gather};
+
 /// One open connection.
 #[derive(Debug)]
 pub(super) enum Stream {
@@ -44,7 +46,10 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, buffers: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        delegate!(self, stream => stream.poll_write_vectored(cx, buffers))
+        match gather(buffers, &mut [0; MOST]) {
+            Some(together) => delegate!(self, stream => stream.poll_write(cx, together)),
+            None => delegate!(self, stream => stream.poll_write_vectored(cx, buffers)),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {

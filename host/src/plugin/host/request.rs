@@ -146,7 +146,7 @@ impl HostRequest for Guest {
     }
 
     fn received_at(&mut self, _: Request) -> Result<u64> {
-        let since = self.exchange()?.received_at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = self.exchange()?.received_at().duration_since(UNIX_EPOCH).unwrap_or_default();
         Ok(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
     }
 
