@@ -5,6 +5,7 @@
 //! plugin), makes a [`Plan`] and calls [`Pool::send`]. Nothing here knows of plugins or routes, and nothing on a request's
 //! path takes a lock.
 
+mod answer_first;
 mod availability;
 mod body;
 mod connect;

@@ -1,7 +1,6 @@
 //! Guests that trap, loop, hoard and lie, beside a thousand requests that do not, on one worker.
 
 mod load;
-mod thread_time;
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,7 @@ use plugway_harness::upstream::{Settings, Upstream};
 use crate::common::{metric, run, until};
 use crate::guest::{assert_problem, get, guest, route, send};
 use load::{Client, Good};
-use thread_time::Thread;
+use crate::thread_time::Thread;
 
 /// `budget.cpu` of the guest.
 const BUDGET: Duration = Duration::from_millis(10);
@@ -37,26 +36,29 @@ const BAD: [(&str, u16, &str, &str); 10] = [
 
 struct Scene {
     gateway: Gateway,
-    upstream: Upstream,
+    upstreams: Vec<Upstream>,
     client: Client,
 }
 
 impl Scene {
     fn new() -> Self {
-        let upstream = Upstream::start(&Settings { http2: true, ..Settings::new("up") }).unwrap();
+        // One connection takes 200 requests at once (hyper's default), so these have room for all of them.
+        let upstream = || Upstream::start(&Settings { http2: true, ..Settings::new("up") }).unwrap();
+        let upstreams: Vec<Upstream> = (0..6).map(|_| upstream()).collect();
+        let urls: Vec<String> = upstreams.iter().map(Upstream::url).collect();
         let authority = plugway_harness::ca::Authority::new("test").unwrap();
         let launch = plugway_harness::gateway::Launch::new(crate::common::BINARY).unwrap();
         authority.server(&["localhost"]).unwrap().write(launch.directory(), "web").unwrap();
         let text = format!(
-            "{}\n[listen.secure]\naddress = \"127.0.0.1:0\"\ntls = {{ certificate = \"web.pem\", key = \"web.key\" }}\n[upstreams.up]\nendpoints = [\"{}\"]\nprotocol = \"http2\"\n{}{}[log]\naccess = false\n",
+            "{}\n[listen.secure]\naddress = \"127.0.0.1:0\"\ntls = {{ certificate = \"web.pem\", key = \"web.key\" }}\n[upstreams.up]\nendpoints = {:?}\nprotocol = \"http2\"\n{}{}[log]\naccess = false\n",
             crate::common::HEAD,
-            upstream.url(),
+            urls,
             guest("misbehaving", "mode = \"by-header\", hook = \"request-filter\"", "budget = { cpu = \"10ms\", memory = \"32MiB\", max_local_body_bytes = \"64KiB\" }"),
             route("plugins = [\"misbehaving\"]")
         );
         let gateway = launch.start(&text).unwrap();
         let client = Client::new(gateway.address("secure").unwrap(), authority);
-        Self { gateway, upstream, client }
+        Self { gateway, upstreams, client }
     }
 
     fn failures(&self, kind: &str) -> f64 {
@@ -129,7 +131,7 @@ fn a_thousand_good_requests_do_not_notice_the_bad_ones() {
     let [alive, started] = scene.instances();
     assert_eq!(alive, before.0[0]);
     assert_eq!(started - before.0[1], rounds * 6.0);
-    assert_eq!(scene.upstream.requests(), 5 * GOOD as u64);
+    assert_eq!(scene.upstreams.iter().map(Upstream::requests).sum::<u64>(), 5 * GOOD as u64);
     until("nothing in flight", || scene.in_flight() == 0.0);
     // 60 instances of 32 MiB came and went; what stays is at most allocator noise.
     let after = scene.gateway.rss_bytes().unwrap();

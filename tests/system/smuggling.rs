@@ -147,7 +147,7 @@ fn an_ambiguous_head_is_refused_and_nothing_reaches_the_upstream() {
         world.still_serves(&case.name);
     }
     // Nothing is refused in silence.
-    let counted = || metric(&world.gateway, "plugway_faults_total", &["fault=\"ambiguous-framing\""]);
+    let counted = || metric(&world.gateway, "plugway_faults_total", &["blame=\"client\""]);
     until("every refusal is counted", || counted() as usize == sent);
 }
 

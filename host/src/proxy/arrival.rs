@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::time::Instant;
 
-use http::header::{CONTENT_LENGTH, EXPECT, FORWARDED, HOST, VIA};
+use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version};
 use hyper::body::Incoming;
 
@@ -47,7 +47,7 @@ pub(super) struct Arrival {
 pub(super) fn receive(snapshot: &Snapshot, connection: &Connection, request: Request<Incoming>, started: Instant) -> Arrival {
     let (parts, body) = request.into_parts();
     let mut headers = parts.headers;
-    let mut fault = ambiguous_length(&headers).or(refused_method(&parts.method));
+    let mut fault = ambiguous_length(&headers).or(refused_method(&parts.method)).or(too_many(&headers, snapshot.limits.max_headers));
 
     let target = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
     let authority = authority(target, &headers, parts.version).and_then(|raw| connection.authority(raw));
@@ -71,6 +71,9 @@ pub(super) fn receive(snapshot: &Snapshot, connection: &Connection, request: Req
     let id = request_id(&headers, trusted);
     let trace = trace_parent(&headers);
     let trailers = connection_headers::strip(&mut headers);
+    if parts.version == Version::HTTP_2 {
+        join_cookies(&mut headers);
+    }
     // Room for what is added below, and for the few headers plugins add.
     headers.reserve(ADDED);
     if let Some(known) = &known {
@@ -99,6 +102,23 @@ pub(super) fn receive(snapshot: &Snapshot, connection: &Connection, request: Req
 /// (RFC 9113, section 8.1.1). In HTTP/1.1 the connection's scanner has refused it before.
 fn ambiguous_length(headers: &HeaderMap) -> Option<Fault> {
     headers.get_all(CONTENT_LENGTH).iter().nth(1).map(|_| Fault::AmbiguousFraming)
+}
+
+/// HTTP/2 bounds the bytes of a head, not its lines. In HTTP/1.1 the connection's scanner has refused it before.
+fn too_many(headers: &HeaderMap, limit: usize) -> Option<Fault> {
+    (headers.len() > limit).then_some(Fault::MalformedRequest)
+}
+
+/// One `Cookie`, as text has it and plugins expect it: HTTP/2 may split it into lines (RFC 9113, section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut crumbs = headers.get_all(COOKIE).iter();
+    if let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) {
+        let crumbs = [first, second].into_iter().chain(crumbs).map(HeaderValue::as_bytes);
+        // Pieces of header values make a header value.
+        if let Ok(cookie) = HeaderValue::from_bytes(&crumbs.collect::<Vec<_>>().join(&b"; "[..])) {
+            headers.insert(COOKIE, cookie);
+        }
+    }
 }
 
 /// CONNECT would make a tunnel, TRACE would show the client headers the gateway added (RFC 9110, sections 9.3.6 and

@@ -43,6 +43,14 @@ pub(super) struct Ending {
     _busy: Busy,
 }
 
+/// A wait that ends the exchange if it is dropped: the client left, and what it asked for is still to be told.
+#[derive(Debug)]
+pub(super) struct Waiting<'a> {
+    ending: &'a mut Ending,
+    exchange: &'a Exchange,
+    over: bool,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// No response yet.
@@ -51,6 +59,8 @@ enum State {
     Answering,
     /// All of it was handed to the connection.
     Complete,
+    /// Nothing is left to be told.
+    Told,
 }
 
 /// nginx's status for a client that left before it was answered; it stands in metrics and logs only.
@@ -92,6 +102,11 @@ impl Ending {
     /// How the request's body is getting on.
     pub(super) fn progress(&self) -> &Rc<Progress> {
         &self.progress
+    }
+
+    /// Something is waited for, and the client may leave meanwhile.
+    pub(super) fn waiting<'a>(&'a mut self, exchange: &'a Exchange) -> Waiting<'a> {
+        Waiting { ending: self, exchange, over: false }
     }
 
     /// An endpoint answered.
@@ -165,8 +180,7 @@ impl Ending {
         }
     }
 
-    fn log(&self) {
-        let exchange = self.exchange.as_deref();
+    fn log(&self, exchange: Option<&Exchange>) {
         let client = exchange.map(|exchange| exchange.client);
         write_access_line(&AccessLine {
             request_id: self.id.to_str().unwrap_or_default(),
@@ -188,26 +202,52 @@ impl Ending {
     }
 }
 
-impl Drop for Ending {
-    fn drop(&mut self) {
-        if self.admitted {
-            self.worker.shared.requests.fetch_sub(1, Ordering::Relaxed);
-        }
+impl Ending {
+    /// Counts it, tells observers and logs it.
+    fn tell(&mut self, exchange: Option<&Exchange>) {
         if self.state != State::Complete {
             self.fault = self.fault.or(Some(Fault::ClientGone));
         }
+        self.state = State::Told;
         self.cells.finished(&self.method, self.status, self.started.elapsed());
         if let Some(fault) = self.fault {
             self.worker.cells.fault(fault);
         }
-        if let (Some(route), Some(exchange)) = (&self.route, &self.exchange) {
+        if let (Some(route), Some(exchange)) = (&self.route, exchange) {
             for place in &route.chain.observers {
                 let record = self.record(exchange, place.config);
                 self.worker.records.push(self.snapshot, Addressed { observer: place.slot, record });
             }
         }
         if self.access_log {
-            self.log();
+            self.log(exchange);
+        }
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if self.admitted {
+            self.worker.shared.requests.fetch_sub(1, Ordering::Relaxed);
+        }
+        if self.state != State::Told {
+            let exchange = self.exchange.take();
+            self.tell(exchange.as_deref());
+        }
+    }
+}
+
+impl Waiting<'_> {
+    /// What was waited for is here.
+    pub(super) fn over(mut self) {
+        self.over = true;
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if !self.over {
+            self.ending.tell(Some(self.exchange));
         }
     }
 }

@@ -111,7 +111,10 @@ impl Forward<'_> {
             Ok(request) => request,
             Err((fault, body)) => return (exchange, Attempt::Failed { fault, endpoint: Some(endpoint), body: Some(body) }),
         };
-        match self.worker.pool.send(&plan, request, Instant::now()).await {
+        let waiting = ending.waiting(&exchange);
+        let sent = self.worker.pool.send(&plan, request, Instant::now()).await;
+        waiting.over();
+        match sent {
             Ok(response) => {
                 exchange.attempts.upstream_time = Some(response.body().took());
                 let status = response.status().as_u16();
@@ -132,13 +135,13 @@ impl Forward<'_> {
         }
     }
 
-    /// The upstream's own settings with what the forwarder wants different.
     fn count(&self, fault: Option<Fault>) {
         if let Some(cells) = self.generation.upstreams.get(self.number) {
             cells.attempt(fault);
         }
     }
 
+    /// The upstream's own settings with what the forwarder wants different.
     fn plan(&self, endpoint: &Arc<Endpoint>, edits: Option<&PlanEdits>) -> Result<Plan, Fault> {
         let mut plan = Plan::default_for(&self.route.upstream, endpoint);
         let Some(edits) = edits else { return Ok(plan) };

@@ -55,10 +55,10 @@ enum Refused {
 
 /// Wherever hyper stands, it finds a fault in these, and does not wait for more before it looks: no request line, header,
 /// trailer or chunk size may hold NUL, no chunk extension LF, and after two line ends a head or trailer section is parsed.
-const POISON: &[u8] = b"\0\n\r\n\r\n";
+pub(super) const POISON: &[u8] = b"\0\n\r\n\r\n";
 
-/// The header that is one too many for hyper as well.
-const ONE_MORE: &[u8] = b"x: x\r\n\r\n";
+/// The header that is one too many for hyper as well. If it were not, the NUL keeps a head that was cut off from passing.
+pub(super) const ONE_MORE: &[u8] = b"x: x\r\n\0\r\n\r\n";
 
 impl Refused {
     /// What makes hyper give the right answer.

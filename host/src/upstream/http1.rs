@@ -21,6 +21,7 @@ use hyper_util::rt::TokioIo;
 use tokio::task::{AbortHandle, spawn_local, unconstrained};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::answer_first::AnswerFirst;
 use super::endpoint::ConnectionPermit;
 use super::stream::Stream;
 
@@ -29,7 +30,7 @@ const MAX_BUFFER: usize = 64 * 1024;
 
 /// An open connection.
 pub(super) struct Http1<B: Body + 'static> {
-    connection: Connection<TokioIo<Stream>, B>,
+    connection: Connection<TokioIo<AnswerFirst<Stream>>, B>,
     sender: SendRequest<B>,
     /// Made by the first request, then only moved: a deadline that moves later costs no trip into the timer wheel.
     deadline: Option<Pin<Box<Sleep>>>,
@@ -63,7 +64,7 @@ where
         // The rest are hyper's defaults on purpose: headers parsed on the stack (`max_headers` would move them to the
         // heap), names written in lower case as they are stored, and vectored writes wherever the stream has them, so a
         // body chunk goes from one socket to the other without a copy.
-        let (sender, connection) = Builder::new().max_buf_size(MAX_BUFFER).handshake(TokioIo::new(stream)).await?;
+        let (sender, connection) = Builder::new().max_buf_size(MAX_BUFFER).handshake(TokioIo::new(AnswerFirst::new(stream))).await?;
         Ok(Box::new(Self { connection, sender, deadline: None, ended: false, permit }))
     }
 

@@ -76,7 +76,7 @@ where
         let lane = self.lane(plan);
         match plan.protocol {
             Protocol::Http1 => self.send_http1(plan, lane, request, in_flight, now).await,
-            Protocol::Http2 => self.send_http2(plan, lane, request, in_flight).await,
+            Protocol::Http2 => Box::pin(self.send_http2(plan, lane, request, in_flight)).await,
         }
     }
 
@@ -99,7 +99,8 @@ where
         loop {
             let (mut connection, reused) = match lane.take(started) {
                 Some(connection) => (connection, true),
-                None => match self.connect_http1(plan).await {
+                // Boxed, as is HTTP/2: what a request on a kept connection never runs must not make every request's future larger.
+                None => match Box::pin(self.connect_http1(plan)).await {
                     Ok(connection) => {
                         started = Instant::now();
                         (connection, false)

@@ -13,7 +13,7 @@ use plugway_harness::body;
 use plugway_harness::client::{Client, get, request};
 use plugway_harness::gateway::Gateway;
 
-use crate::common::{Scripted, ask, one_upstream, read_head, run, start, start_tls, wire};
+use crate::common::{Scripted, one_upstream, read_head, run, start, start_tls, wire};
 
 const GIB: u64 = 1 << 30;
 const MIB: u64 = 1 << 20;
@@ -91,9 +91,8 @@ struct Memory<'g> {
 }
 
 impl<'g> Memory<'g> {
-    /// Starts after one request, so that what every request needs is there.
+    /// To be called after a small body each way, so that what every one of them needs is there.
     fn of(gateway: &'g Gateway) -> Self {
-        assert_eq!(ask(gateway, "GET /warm HTTP/1.1\nhost: a\n\n").status, 200);
         let before = gateway.rss_bytes().unwrap();
         Self { gateway, before, highest: before }
     }
@@ -109,14 +108,36 @@ impl<'g> Memory<'g> {
     }
 }
 
-/// Answers a warm-up; else sends that many letters.
+/// The small bodies that go first.
+const WARM: u64 = MIB;
+
+/// A client that has sent and read the small ones.
+fn warmed(gateway: &Gateway) -> TcpStream {
+    let mut client = TcpStream::connect(gateway.address("web").unwrap()).unwrap();
+    client.write_all(&wire(&format!("POST /warm HTTP/1.1\nhost: a\ncontent-length: {WARM}\n\n"))).unwrap();
+    Letters::new().write(&mut client, WARM, &AtomicU64::new(0));
+    assert!(read_head(&mut client).unwrap().starts_with("HTTP/1.1 200 "));
+    Letters::new().read(&mut client, WARM, || ());
+    client
+}
+
+/// Reads the small body and answers with one; `false` for another request.
+fn warm(stream: &mut TcpStream, head: &str) -> bool {
+    if !head.contains("/warm") {
+        return false;
+    }
+    std::io::copy(&mut stream.try_clone().unwrap().take(WARM), &mut std::io::sink()).unwrap();
+    stream.write_all(&wire(&format!("HTTP/1.1 200 OK\ncontent-length: {WARM}\n\n"))).unwrap();
+    Letters::new().write(stream, WARM, &AtomicU64::new(0));
+    true
+}
+
+/// Sends that many letters.
 fn source(length: u64, sent: &Arc<AtomicU64>) -> Scripted {
     let sent = Arc::clone(sent);
     Scripted::start(move |_, stream| {
         while let Some(head) = read_head(stream) {
-            if head.contains("/warm") {
-                stream.write_all(&wire("HTTP/1.1 200 OK\ncontent-length: 0\n\n")).unwrap();
-            } else {
+            if !warm(stream, &head) {
                 stream.write_all(&wire(&format!("HTTP/1.1 200 OK\ncontent-length: {length}\n\n"))).unwrap();
                 Letters::new().write(stream, length, &sent);
             }
@@ -124,18 +145,19 @@ fn source(length: u64, sent: &Arc<AtomicU64>) -> Scripted {
     })
 }
 
-/// Answers a warm-up; else waits for a word and reads a body that ends with `end`, or that many letters.
+/// Waits for a word and reads a body: that many letters, or that many bytes of chunks and more that end with `end`.
 fn sink(length: u64, end: &'static [u8]) -> (Scripted, mpsc::Sender<()>) {
     let (go, went) = mpsc::channel();
     let upstream = Scripted::start(move |_, stream| {
         while let Some(head) = read_head(stream) {
-            if !head.contains("/warm") {
-                went.recv().unwrap();
-                if end.is_empty() {
-                    Letters::new().read(stream, length, || ());
-                } else {
-                    until_end(stream, length, end);
-                }
+            if warm(stream, &head) {
+                continue;
+            }
+            went.recv().unwrap();
+            if end.is_empty() {
+                Letters::new().read(stream, length, || ());
+            } else {
+                until_end(stream, length, end);
             }
             stream.write_all(&wire("HTTP/1.1 200 OK\ncontent-length: 0\n\n")).unwrap();
         }
@@ -161,8 +183,8 @@ fn a_gibibyte_down_to_a_slow_reader() {
     let sent = Arc::default();
     let upstream = source(GIB, &sent);
     let gateway = start(&one_upstream(&[upstream.url()], "", ""));
+    let mut client = warmed(&gateway);
     let mut memory = Memory::of(&gateway);
-    let mut client = TcpStream::connect(gateway.address("web").unwrap()).unwrap();
     client.write_all(&wire("GET /body HTTP/1.1\nhost: a\n\n")).unwrap();
     let buffered = stalled(&sent);
     assert!(buffered < BUFFERED, "{buffered} bytes were taken though nobody read");
@@ -177,8 +199,8 @@ fn a_gibibyte_down_to_a_slow_reader() {
 fn a_gibibyte_up_to_a_slow_upstream() {
     let (upstream, go) = sink(GIB, b"");
     let gateway = start(&one_upstream(&[upstream.url()], "", ""));
+    let mut client = warmed(&gateway);
     let mut memory = Memory::of(&gateway);
-    let mut client = TcpStream::connect(gateway.address("web").unwrap()).unwrap();
     client.write_all(&wire(&format!("POST /body HTTP/1.1\nhost: a\ncontent-length: {GIB}\n\n"))).unwrap();
     let sent = Arc::new(AtomicU64::new(0));
     let (mut sending, counted) = (client.try_clone().unwrap(), Arc::clone(&sent));
@@ -201,10 +223,12 @@ fn a_quarter_gibibyte_down_to_a_slow_reader_of_http2() {
     let sent = Arc::default();
     let upstream = source(length, &sent);
     let (gateway, authority) = start_tls(&one_upstream(&[upstream.url()], "", ""));
-    let mut memory = Memory::of(&gateway);
     run(async {
         let client = Client::https(gateway.address("tls").unwrap(), "example.com", &authority).http2();
         let mut connection = client.connect().await.unwrap();
+        let answer = connection.request(request(Method::POST, "/warm", body::pattern(WARM, true)).unwrap()).await.unwrap();
+        assert_eq!(answer.body.len() as u64, WARM);
+        let mut memory = Memory::of(&gateway);
         let mut body = connection.send(get("/body").unwrap()).await.unwrap().into_body();
         let buffered = stalled(&sent);
         assert!(buffered < BUFFERED, "{buffered} bytes were taken though nobody read");
@@ -220,8 +244,8 @@ fn a_quarter_gibibyte_down_to_a_slow_reader_of_http2() {
             }
         }
         assert_eq!(at, length);
+        memory.check();
     });
-    memory.check();
 }
 
 #[test]
@@ -229,10 +253,12 @@ fn a_quarter_gibibyte_up_from_http2_to_a_slow_upstream() {
     let length = GIB / 4;
     let (upstream, go) = sink(length, b"\r\n0\r\n\r\n");
     let (gateway, authority) = start_tls(&one_upstream(&[upstream.url()], "", ""));
-    let mut memory = Memory::of(&gateway);
     run(async {
         let client = Client::https(gateway.address("tls").unwrap(), "example.com", &authority).http2();
         let mut connection = client.connect().await.unwrap();
+        let answer = connection.request(request(Method::POST, "/warm", body::pattern(WARM, true)).unwrap()).await.unwrap();
+        assert_eq!(answer.body.len() as u64, WARM);
+        let mut memory = Memory::of(&gateway);
         let answer = connection.request(request(Method::POST, "/body", body::pattern(length, false)).unwrap());
         let mut answer = std::pin::pin!(answer);
         let mut ticks = tokio::time::interval(Duration::from_millis(10));
@@ -255,6 +281,6 @@ fn a_quarter_gibibyte_up_from_http2_to_a_slow_upstream() {
         };
         assert!(waiting.is_none(), "nobody had to wait");
         assert_eq!(answer.status, 200);
+        memory.check();
     });
-    memory.check();
 }

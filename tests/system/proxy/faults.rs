@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use plugway_harness::upstream::{Settings, Upstream};
 
-use crate::common::{Scripted, ask, assert_problem, json, metric, one_route, one_upstream, read_head, start, status, until, web, wire};
+use crate::common::{Scripted, ask, assert_problem, json, metric, one_route, one_upstream, read_head, start, status, two_workers, until, web, wire};
 
 /// An address nothing listens on: it was free a moment ago, and the kernel does not give it out again at once.
 fn refused() -> String {
@@ -145,4 +145,21 @@ fn an_answer_with_ambiguous_framing_is_refused() {
     });
     let gateway = start(&one_upstream(&[garbage.url()], "", ""));
     assert_problem(&ask(&gateway, "GET / HTTP/1.1\nhost: a\n\n"), 502, "upstream-malformed");
+}
+
+#[test]
+fn an_upstream_at_its_limit_of_connections_is_a_503_on_every_worker() {
+    let upstream = Upstream::plain("up").unwrap();
+    let gateway = start(&two_workers(&one_upstream(&[upstream.url()], "max_connections = 2", "")));
+    let mut busy: Vec<_> = (0..2).map(|_| web(&gateway)).collect();
+    for client in &mut busy {
+        client.send(wire("GET /hang HTTP/1.1\nhost: a\n\n")).unwrap();
+    }
+    until("both are with the upstream", || upstream.requests() == 2);
+    for _ in 0..5 {
+        assert_problem(&ask(&gateway, "GET / HTTP/1.1\nhost: a\n\n"), 503, "upstream-saturated");
+    }
+    drop(busy);
+    until("it is served again", || ask(&gateway, "GET / HTTP/1.1\nhost: a\n\n").status == 200);
+    assert!(upstream.connections() <= 4);
 }

@@ -67,3 +67,42 @@ fn a_head_request_gets_no_body_over_http2() {
     until("every request is counted", || metric(&gateway, "plugway_requests_total", &[]) == 3.0);
     assert_eq!(metric(&gateway, "plugway_faults_total", &["client-gone"]), 0.0);
 }
+
+#[test]
+fn a_head_over_a_limit_is_refused_and_other_streams_go_on() {
+    let upstream = Upstream::plain("up").unwrap();
+    let (gateway, authority) = start_tls(&one_route(&upstream, "[limits]\nmax_headers = 10\nmax_head_bytes = 4000"));
+    run(async {
+        let mut connection = Client::https(gateway.address("tls").unwrap(), "example.com", &authority).http2().connect().await.unwrap();
+        let headers = |count: usize, bytes: usize| {
+            let mut sent = get("/").unwrap();
+            for number in 0..count {
+                sent.headers_mut().insert(http::HeaderName::try_from(format!("x-{number}")).unwrap(), "v".repeat(bytes).parse().unwrap());
+            }
+            sent
+        };
+        assert_eq!(connection.request(headers(10, 1)).await.unwrap().status, 200);
+        assert_eq!(connection.request(headers(11, 1)).await.unwrap().status, 400);
+        assert_eq!(connection.request(headers(2, 2500)).await.unwrap().status, 431);
+        assert_eq!(connection.get("/").await.unwrap().status, 200);
+    });
+    assert_eq!(upstream.requests(), 2);
+}
+
+#[test]
+fn a_connection_goes_away_after_its_last_request() {
+    let upstream = Upstream::plain("up").unwrap();
+    let (gateway, authority) = start_tls(&one_route(&upstream, "[limits]\nmax_requests_per_connection = 3"));
+    run(async {
+        let mut connection = Client::https(gateway.address("tls").unwrap(), "example.com", &authority).http2().connect().await.unwrap();
+        for _ in 0..3 {
+            assert_eq!(connection.get("/").await.unwrap().status, 200);
+        }
+        let began = std::time::Instant::now();
+        while connection.is_open() {
+            assert!(began.elapsed() < std::time::Duration::from_secs(10), "the connection was left open");
+            tokio::task::yield_now().await;
+        }
+    });
+    assert_eq!(upstream.requests(), 3);
+}

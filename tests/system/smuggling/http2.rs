@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use plugway_harness::ca::Authority;
-use plugway_harness::gateway::Launch;
+use plugway_harness::gateway::{Gateway, Launch};
 use plugway_harness::tls;
 use plugway_harness::upstream::Upstream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -152,18 +152,26 @@ const TARGETS: &[(&str, [(&str, &str); 4])] = &[
     ("space in the method", [(":method", "GET /"), (":scheme", "https"), (":path", "/x"), (":authority", "a.example")]),
     ("user information", [(":method", "GET"), (":scheme", "https"), (":path", "/x"), (":authority", "b.example@a.example")]),
     ("a path in the authority", [(":method", "GET"), (":scheme", "https"), (":path", "/x"), (":authority", "a.example/smuggled")]),
+    // A wildcard covers these, and `Forwarded` would carry them.
+    ("parameters in the authority", [(":method", "GET"), (":scheme", "https"), (":path", "/x"), (":authority", "x;by=unknown;y.a.example")]),
+    ("a list in the authority", [(":method", "GET"), (":scheme", "https"), (":path", "/x"), (":authority", "x,y.a.example")]),
+    ("quotes in the authority", [(":method", "GET"), (":scheme", "https"), (":path", "/x"), (":authority", "x\"y.a.example")]),
+    ("percent in the authority", [(":method", "GET"), (":scheme", "https"), (":path", "/x"), (":authority", "x%2fy.a.example")]),
+    ("an empty port", [(":method", "GET"), (":scheme", "https"), (":path", "/x"), (":authority", "a.example:")]),
+    ("a port that is a name", [(":method", "GET"), (":scheme", "https"), (":path", "/x"), (":authority", "a.example:http")]),
+    ("a port of 99999", [(":method", "GET"), (":scheme", "https"), (":path", "/x"), (":authority", "a.example:99999")]),
+    ("an empty label", [(":method", "GET"), (":scheme", "https"), (":path", "/x"), (":authority", ".a.example")]),
     ("CR LF in the authority", [(":method", "GET"), (":scheme", "https"), (":path", "/x"), (":authority", "a.example\r\nx: y")]),
     ("a scheme with a host", [(":method", "GET"), (":scheme", "https://b.example/"), (":path", "/x"), (":authority", "a.example")]),
     ("two methods", [(":method", "GET"), (":method", "POST"), (":path", "/x"), (":authority", "a.example")]),
     ("two paths", [(":method", "GET"), (":scheme", "https"), (":path", "/x"), (":path", "/smuggled")]),
 ];
 
-#[test]
-fn http2_carries_nothing_into_http1() {
-    let upstream = Upstream::plain("up").unwrap();
+/// A gateway that speaks HTTP/2 to clients and HTTP/1.1 to the upstream.
+fn start(upstream: &Upstream) -> (Authority, Gateway) {
     let authority = Authority::new("root").unwrap();
     let launch = Launch::new(BINARY).unwrap();
-    authority.server(&["a.example"]).unwrap().write(launch.directory(), "web").unwrap();
+    authority.server(&["a.example", "*.a.example"]).unwrap().write(launch.directory(), "web").unwrap();
     let gateway = launch
         .start(&format!(
             r#"
@@ -184,6 +192,13 @@ upstream = "up"
             upstream.url()
         ))
         .unwrap();
+    (authority, gateway)
+}
+
+#[test]
+fn http2_carries_nothing_into_http1() {
+    let upstream = Upstream::plain("up").unwrap();
+    let (authority, gateway) = start(&upstream);
     let address = gateway.address("web").unwrap();
     run(async {
         // The hand-written frames are right: without anything wrong they pass.
@@ -207,4 +222,17 @@ upstream = "up"
         }
         assert_eq!(exchange(address, &authority, &PSEUDO, Some(b"abc")).await, End::Status(200));
     });
+}
+
+/// HTTP/2 may split a cookie into lines; text has one (RFC 9113, section 8.2.3).
+#[test]
+fn a_cookie_in_crumbs_arrives_whole() {
+    let upstream = Upstream::plain("up").unwrap();
+    let (authority, gateway) = start(&upstream);
+    let mut lines = PSEUDO.to_vec();
+    lines.extend([("cookie", "a=1"), ("x", "y"), ("cookie", "b=2"), ("cookie", "c=3; d=4")]);
+    let end = run(exchange(gateway.address("web").unwrap(), &authority, &lines, None));
+    assert_eq!(end, End::Status(200));
+    let wire = String::from_utf8(upstream.wire()).unwrap().to_ascii_lowercase();
+    assert!(wire.contains("\r\ncookie: a=1; b=2; c=3; d=4\r\n") && wire.matches("cookie:").count() == 1, "{wire}");
 }

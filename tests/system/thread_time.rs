@@ -1,0 +1,63 @@
+//! What the kernel knows of one thread: how long it ran, and how long it was ready to run and had no core.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A thread of some process.
+pub(crate) struct Thread(PathBuf);
+
+/// `/proc/PID/task/TID/schedstat` (Documentation/scheduler/sched-stats.rst).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Times {
+    /// Time on a core.
+    pub(crate) ran: Duration,
+    /// Time waiting for one.
+    pub(crate) waited: Duration,
+    /// Times it was put on a core.
+    pub(crate) runs: u64,
+}
+
+impl Thread {
+    /// The thread of a process that has this name.
+    pub(crate) fn named(pid: u32, name: &str) -> Self {
+        Self::all(pid).remove(name).unwrap_or_else(|| panic!("no thread is called {name}"))
+    }
+
+    /// Every thread of a process, by its name.
+    pub(crate) fn all(pid: u32) -> BTreeMap<String, Self> {
+        let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap().map(|entry| entry.unwrap().path());
+        let name = |task: &PathBuf| fs::read_to_string(task.join("comm")).unwrap().trim_end().to_owned();
+        let mut threads = BTreeMap::new();
+        for task in tasks {
+            let twice = threads.insert(name(&task), Self(task.join("schedstat")));
+            assert!(twice.is_none(), "two threads are called {}", name(&task));
+        }
+        threads
+    }
+
+    pub(crate) fn current() -> Self {
+        Self("/proc/thread-self/schedstat".into())
+    }
+
+    pub(crate) fn read(&self) -> Times {
+        let text = fs::read_to_string(&self.0).unwrap();
+        let numbers: Vec<u64> = text.split_whitespace().map(|number| number.parse().unwrap()).collect();
+        Times { ran: Duration::from_nanos(numbers[0]), waited: Duration::from_nanos(numbers[1]), runs: numbers[2] }
+    }
+
+    /// As [`Thread::read`], once the thread sleeps: the kernel brings a running thread's times up to date only now and then.
+    pub(crate) fn settled(&self) -> Times {
+        let mut last = self.read();
+        for _ in 0..10_000 {
+            std::thread::sleep(Duration::from_millis(1));
+            let now = self.read();
+            if now == last {
+                return now;
+            }
+            last = now;
+        }
+        panic!("the thread never sleeps");
+    }
+}

@@ -1,0 +1,89 @@
+//! A request stays on the thread that accepted it.
+//!
+//! The program says nothing about its own threads here; the kernel does. It counts for each thread how often it was put on
+//! a core. Between two readings one request is made on a connection of its own: it is accepted, goes through hooks, out on
+//! an upstream socket and back. A thread that does any of it has to run for that, so its count grows; one whose count stays
+//! had no part in it, whatever the code looks like. Two threads run for reasons of their own, and both have a rate: the
+//! ticker once in a millisecond, and each worker's housekeeping ten times a second.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use plugway_harness::raw::Raw;
+use plugway_harness::upstream::Upstream;
+
+use crate::common::{start, two_workers};
+use crate::guest::{config, filters, guest, plugin, report, route, seen};
+use crate::thread_time::{Thread, Times};
+
+const WORKERS: [&str; 2] = ["plugway-0", "plugway-1"];
+const TICKER: &str = "plugway-ticker";
+const REQUESTS: u64 = 400;
+/// How often a worker looks at all its connections.
+const HOUSEKEEPING: Duration = Duration::from_millis(100);
+/// How often the ticker ticks at most.
+const TICK: Duration = Duration::from_millis(1);
+
+/// How often each thread ran, read when nobody but the ticker is running.
+fn runs(threads: &BTreeMap<String, Thread>) -> BTreeMap<&str, Times> {
+    threads.iter().map(|(name, thread)| (name.as_str(), if name == TICKER { thread.read() } else { thread.settled() })).collect()
+}
+
+#[test]
+fn accept_hooks_upstream_and_response_of_a_request_run_on_one_thread() {
+    let upstream = Upstream::plain("up").unwrap();
+    let (filter, other) = (plugin("filter", filters(), "mode = \"mark\"", ""), guest("other", "mode = \"mark\"", ""));
+    let chain = route("public = true\nplugins = [\"filter\"]\nrouter = \"other\"\nforwarder = \"other\"");
+    let gateway = start(&two_workers(&config(&upstream, &[&filter, &other, &chain])));
+    let address = gateway.address("web").unwrap();
+    let threads = Thread::all(gateway.pid());
+    assert!(WORKERS.iter().chain([&TICKER]).all(|name| threads.contains_key(*name)), "{:?}", threads.keys());
+
+    // What happens once, on the program's side too, is over before the first reading.
+    for _ in 0..20 {
+        report(&crate::guest::get(address, "/", &[]));
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    let before_all = upstream.requests();
+
+    let mut handled: BTreeMap<&str, u64> = BTreeMap::new();
+    let (mut others, mut ticks, mut elapsed) = (0, 0, Duration::ZERO);
+    for _ in 0..REQUESTS {
+        let began = Instant::now();
+        let before = runs(&threads);
+        let mut client = Raw::connect(address).unwrap();
+        client.send(b"GET / HTTP/1.1\r\nhost: example.com\r\nconnection: close\r\n\r\n").unwrap();
+        let response = client.response().unwrap();
+        assert!(client.closes().unwrap());
+        drop(client);
+        let after = runs(&threads);
+        elapsed += began.elapsed();
+
+        // The hooks were at work: both filters, the router and the forwarder.
+        report(&response);
+        assert_eq!((response.header("x-plugin"), seen(&response, "x-plugin").as_deref()), (Some(&b"on"[..]), Some("on")));
+        let ran = |name: &str| after[name].runs - before[name].runs;
+        let time = |name: &str| after[name].ran - before[name].ran;
+        for name in threads.keys().filter(|name| *name != TICKER && !WORKERS.contains(&name.as_str())) {
+            assert_eq!(ran(name), 0, "{name} had a part in a request");
+        }
+        let [one, other] = if time(WORKERS[0]) > time(WORKERS[1]) { WORKERS } else { [WORKERS[1], WORKERS[0]] };
+        assert!(ran(one) > 0, "a request was answered and no worker ran");
+        *handled.entry(one).or_default() += 1;
+        others += ran(other);
+        ticks += ran(TICKER);
+    }
+    assert_eq!(Thread::all(gateway.pid()).len(), threads.len(), "no thread was started for requests");
+    assert_eq!(upstream.requests() - before_all, REQUESTS);
+
+    // Had the other worker a part in every request, or in every second one, it would have run for it.
+    let rounds = |every: Duration| u64::try_from(elapsed.as_nanos() / every.as_nanos()).unwrap();
+    // A round of housekeeping may be interrupted by the machine, and then counts twice.
+    let allowed = 2 * rounds(HOUSEKEEPING) + 20;
+    assert!(allowed < REQUESTS / 2, "this machine is too slow for the test to prove anything: {elapsed:?} for {REQUESTS} requests");
+    assert!(others <= allowed, "the other worker ran {others} times in {REQUESTS} requests and {elapsed:?}, for housekeeping {allowed} at most");
+    // The ticker had no time for anything but its ticks.
+    assert!(ticks <= rounds(TICK), "the ticker ran {ticks} times in {elapsed:?}");
+    // And both were workers.
+    assert!(WORKERS.iter().all(|name| handled.get(name).copied().unwrap_or_default() > REQUESTS / 10), "{handled:?}");
+}

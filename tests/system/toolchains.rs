@@ -1,0 +1,70 @@
+//! Components of other toolchains load: one written in Python, built from the contract alone with componentize-py.
+
+mod python;
+
+use std::time::{Duration, Instant};
+
+use plugway_harness::gateway::{Gateway, Launch};
+use plugway_harness::upstream::Upstream;
+
+use crate::common::{BINARY, metric};
+use crate::guest::{assert_problem, config, get, plugin, refused, report, route, seen};
+
+/// An interpreter needs more of everything than a guest in Rust; the defaults are made for those.
+const BUDGET: &str = "budget = { memory = \"128MiB\", cpu = \"200ms\", setup_cpu = \"20s\", log_lines_per_second = 10000 }";
+const SETTINGS: &str = "greeting = \"hello\", tenants = [\"acme\", \"umbrella\", \"print\"]";
+
+#[test]
+fn a_plugin_in_python_filters_requests_and_responses() {
+    let component = python::component();
+    let upstream = Upstream::plain("up").unwrap();
+    let part = plugin("snake", &component, SETTINGS, BUDGET);
+    let text = config(&upstream, &[&part, &route("public = true\nplugins = [\"snake\"]")]);
+    compiled_once(&text);
+    let gateway: Gateway = Launch::new(BINARY).unwrap().start(&text).unwrap();
+    let address = gateway.address("web").unwrap();
+    let ask = |tenant: &str| get(address, "/a", &[("x-tenant-id", tenant)]);
+
+    for tenant in ["acme", "umbrella"].into_iter().cycle().take(100) {
+        let response = ask(tenant);
+        assert_eq!(seen(&response, "x-hello"), Some(format!("hello {tenant}")));
+        assert_eq!(response.header("x-python"), Some(&b"GET 200"[..]));
+    }
+    let response = ask("initech");
+    assert_eq!((response.status, response.header("content-type")), (403, Some(&b"application/problem+json"[..])));
+    assert_eq!(serde_json::from_slice::<serde_json::Value>(&response.body).unwrap()["path"], "/a");
+    assert_eq!(response.header("x-python"), Some(&b"GET 403"[..]));
+
+    // A refused change is an exception it catches; a line it prints is a line in the log; a door is shut.
+    let logged = |text: &str| gateway.log().wait(Duration::from_secs(5), |line| line.message().contains(text) && line.field("plugin") == Some("snake")).is_some();
+    assert!(logged("content-length is not mine"));
+    report(&ask("print"));
+    assert!(logged("a line of Python"), "{}", gateway.log().text());
+    let found = seen(&ask("files"), "x-result").unwrap();
+    assert!(found.starts_with("denied: ") && found.ends_with(", 0 variables"), "{found}");
+    assert_eq!(metric(&gateway, "plugway_hook_failures_total", &[]), 0.0);
+
+    // It fails like any other: an exception nobody catches, and CPU time.
+    assert_problem(&ask("raise"), 500, "plugin-failed");
+    assert!(logged("raised as told"), "{}", gateway.log().text());
+    assert_problem(&ask("spin"), 503, "plugin-cpu-exceeded");
+    assert_eq!(seen(&ask("acme"), "x-hello").as_deref(), Some("hello acme"), "a new instance serves");
+    let failures = |kind: &str| metric(&gateway, "plugway_hook_failures_total", &["plugin=\"snake\"", &format!("kind=\"{kind}\"")]);
+    assert_eq!((failures("trap"), failures("cpu")), (1.0, 1.0));
+
+    // What it does not take is said by `check`, in its own words.
+    let part = plugin("snake", &component, "greting = \"hello\"", BUDGET);
+    let text = refused(&config(&upstream, &[&part, &route("public = true\nplugins = [\"snake\"]")]));
+    assert!(text.contains("plugin `snake` does not take its configuration: `greting` is no key of this plugin"), "{text}");
+}
+
+/// Compiling 18 MB of interpreter takes a while in a debug build, so it is done before the gateway has to be ready; the
+/// second time it comes from the cache.
+fn compiled_once(text: &str) {
+    let launch = Launch::new(BINARY).unwrap();
+    crate::guest::check_in(&launch, text);
+    let began = Instant::now();
+    let (output, shown) = crate::guest::check_in(&launch, text);
+    assert!(output.status.success(), "{shown}");
+    assert!(began.elapsed() < Duration::from_secs(20), "a compiled component took {:?}", began.elapsed());
+}
