@@ -1,5 +1,7 @@
 //! What finding a route costs, for one route and for ten thousand: `cargo bench -p plugway --bench routes`.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs, reason = "a bench that cannot go on ends; criterion's macro makes items without docs")]
+
 use std::path::Path;
 
 use criterion::{Criterion, criterion_group, criterion_main};

@@ -66,7 +66,7 @@ fn load(file: &Path) -> Result<Loaded, String> {
 
 fn serve(file: &Path) -> Result<(), String> {
     let Loaded { config, warnings } = load(file)?;
-    let _logs = logs::init(&config.log);
+    logs::init(&config.log);
     for warning in &warnings {
         tracing::warn!(key = warning.key, line = warning.position.line, "{}", warning.message);
     }

@@ -51,7 +51,8 @@ fn series(text: &str) -> BTreeMap<String, f64> {
         let bare = key.split('{').next().unwrap();
         assert!(name(bare), "{line}");
         assert!(key == bare || key.ends_with('}'), "{line}");
-        let family = ["_bucket", "_sum", "_count"].iter().find_map(|end| bare.strip_suffix(end)).filter(|family| types.contains_key(*family));
+        let family =
+            ["_bucket", "_sum", "_count"].iter().find_map(|end| bare.strip_suffix(end)).filter(|family| types.contains_key(*family));
         assert!(types.contains_key(family.unwrap_or(bare)), "no type: {line}");
         assert_eq!(found.insert(key.to_owned(), value.parse().unwrap()), None, "twice: {line}");
     }
@@ -94,7 +95,11 @@ fn metrics_count_exactly_what_was_sent() {
     let duration = "plugway_request_duration_seconds";
     let total: f64 = found.iter().filter(|(key, _)| key.starts_with(&format!("{duration}_count"))).map(|(_, value)| value).sum();
     assert_eq!(total, 31.0);
-    let endless: f64 = found.iter().filter(|(key, _)| key.starts_with(&format!("{duration}_bucket")) && key.contains("le=\"+Inf\"")).map(|(_, value)| value).sum();
+    let endless: f64 = found
+        .iter()
+        .filter(|(key, _)| key.starts_with(&format!("{duration}_bucket")) && key.contains("le=\"+Inf\""))
+        .map(|(_, value)| value)
+        .sum();
     assert_eq!(endless, 31.0);
     assert!(found.keys().any(|key| key.starts_with("plugway_worker_event_loop_lag_seconds_bucket")), "{:?}", found.keys());
 }
@@ -136,9 +141,19 @@ fn access(gateway: &Gateway, path: &str) -> Line {
 fn every_request_is_one_line_without_its_query() {
     let upstream = Upstream::plain("up").unwrap();
     let gateway = start(&one_route(&upstream, "").replace("\"/*\"", "\"/a/*\""));
-    let answer = ask(&gateway, "POST /a/b?token=s3cret HTTP/1.1\nhost: Shop.Example\ncookie: c00kie\nauthorization: Bearer s3cret\ncontent-length: 5\n\nhello");
+    let answer = ask(
+        &gateway,
+        "POST /a/b?token=s3cret HTTP/1.1\nhost: Shop.Example\ncookie: c00kie\nauthorization: Bearer s3cret\ncontent-length: 5\n\nhello",
+    );
     let line = access(&gateway, "/a/b");
-    for (field, value) in [("method", "POST"), ("host", "shop.example"), ("route", "all"), ("protocol", "http/1.1"), ("client", "127.0.0.1"), ("level", "INFO")] {
+    for (field, value) in [
+        ("method", "POST"),
+        ("host", "shop.example"),
+        ("route", "all"),
+        ("protocol", "http/1.1"),
+        ("client", "127.0.0.1"),
+        ("level", "INFO"),
+    ] {
         assert_eq!(line.field(field), Some(value), "{}", line.text);
     }
     assert_eq!(line.field("endpoint"), Some(upstream.url().as_str()));
@@ -168,7 +183,8 @@ fn a_request_whose_client_left_is_a_line_like_every_other() {
     until("it is with the upstream", || upstream.requests() == 1);
     drop(client);
     let line = access(&gateway, "/hang");
-    for (field, value) in [("method", "GET"), ("host", "shop.example"), ("route", "all"), ("client", "127.0.0.1"), ("fault", "client-gone")] {
+    for (field, value) in [("method", "GET"), ("host", "shop.example"), ("route", "all"), ("client", "127.0.0.1"), ("fault", "client-gone")]
+    {
         assert_eq!(line.field(field), Some(value), "{}", line.text);
     }
     for (field, value) in [("status", 499), ("attempts", 1)] {

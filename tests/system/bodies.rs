@@ -17,7 +17,9 @@ use plugway_harness::raw::Raw;
 use plugway_harness::upstream::{Settings, Upstream};
 use ring::digest::{SHA256, digest};
 
-use crate::common::{Scripted, ask, assert_problem, json, metric, one_route, one_upstream, read_head, run, start, start_tls, until, web, wire};
+use crate::common::{
+    Scripted, ask, assert_problem, json, metric, one_route, one_upstream, read_head, run, start, start_tls, until, web, wire,
+};
 
 const LENGTH: u64 = 5_000_003;
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use plugway_harness::client::Client;
+use plugway_harness::client::{Client, get};
 use plugway_harness::raw::Raw;
 use plugway_harness::upstream::Upstream;
 
@@ -99,6 +99,32 @@ fn a_client_that_stops_reading_is_let_go() {
     until("the connection is closed", || metric(&gateway, "plugway_connections_open", &[]) == 0.0);
 }
 
+#[test]
+fn a_client_of_http2_that_stops_reading_is_let_go() {
+    let upstream = Upstream::plain("up").unwrap();
+    let (gateway, authority) = start_tls(&one_route(&upstream, "[timeouts]\nstream = \"300ms\""));
+    let client = Client::https(gateway.address("tls").unwrap(), "example.com", &authority).http2();
+    let gone = || metric(&gateway, "plugway_faults_total", &["client-gone"]) == 2.0;
+    run(async {
+        let mut connection = client.connect().await.unwrap();
+        // A pause of the upstream is not the client's.
+        assert_eq!(connection.get("/drip/20/50").await.unwrap().text().len(), 20);
+        assert_eq!(connection.get("/slow/800").await.unwrap().status, 200);
+        let unread = [
+            connection.send(get("/bytes/100000000").unwrap()).await.unwrap(),
+            connection.send(get("/bytes/100000000").unwrap()).await.unwrap(),
+        ];
+        let began = Instant::now();
+        while !gone() {
+            assert!(began.elapsed() < Duration::from_secs(10), "the connection was left open");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(!connection.is_open());
+        drop(unread);
+    });
+    until("both connections to the upstream are closed", || status(&gateway)["upstreams"][0]["endpoints"][0]["in_flight"] == 0);
+}
+
 /// RFC 6585, section 5: 431 for a head that is too large as a whole or in one field.
 #[test]
 fn a_head_over_a_limit_is_a_431_and_goes_nowhere() {
@@ -127,7 +153,9 @@ fn a_head_over_a_limit_is_a_431_and_goes_nowhere() {
 fn a_head_that_is_no_http_is_a_400_however_it_arrives() {
     let upstream = Upstream::plain("up").unwrap();
     let gateway = start(&one_route(&upstream, ""));
-    for request in ["GET / HTTP/1.1\n\n", "GET / HTTP/1.1\nhost: a\nhost: a\n\n", "GET / HTTP/1.1\nhost: a\nx : 1\n\n", "GET / HTTP/2.0\nhost: a\n\n"] {
+    for request in
+        ["GET / HTTP/1.1\n\n", "GET / HTTP/1.1\nhost: a\nhost: a\n\n", "GET / HTTP/1.1\nhost: a\nx : 1\n\n", "GET / HTTP/2.0\nhost: a\n\n"]
+    {
         let mut client = web(&gateway);
         // The gateway may have closed before the last piece.
         drop(client.send_split(wire(request).chunks(7), Duration::from_millis(1)));

@@ -1,5 +1,14 @@
 //! The gateway as a whole: the real program, real sockets, real TLS, real components.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_types,
+    reason = "a test that cannot go on ends, and may wait for others"
+)]
+
 mod admin;
 mod bodies;
 mod budgets;
@@ -9,6 +18,7 @@ mod contract;
 mod drain;
 mod forwarded;
 mod guest;
+mod hello;
 mod layers;
 mod limits;
 mod misbehaving;

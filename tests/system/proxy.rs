@@ -35,7 +35,17 @@ fn connection_headers_of_a_request_end_at_the_gateway() {
          proxy-authorization: Basic eA==\nte: gzip\nupgrade: h2c\nhttp2-settings: AAMAAABk\nx-keep: 2\n\n",
     );
     let report = json(&response);
-    let gone = ["connection", "x-drop", "keep-alive", "proxy-connection", "proxy-authorization", "te", "upgrade", "http2-settings", "transfer-encoding"];
+    let gone = [
+        "connection",
+        "x-drop",
+        "keep-alive",
+        "proxy-connection",
+        "proxy-authorization",
+        "te",
+        "upgrade",
+        "http2-settings",
+        "transfer-encoding",
+    ];
     for name in gone {
         assert!(reported(&report, name).is_empty(), "{name} in {report:#}");
     }
@@ -73,7 +83,9 @@ fn the_target_of_an_absolute_form_is_the_host() {
 fn the_upstream_sees_the_host_that_was_configured() {
     let upstream = Upstream::plain("up").unwrap();
     let own = upstream.address().to_string();
-    for (policy, wanted) in [(r#""client""#, "shop.example:8080"), (r#""endpoint""#, own.as_str()), (r#"{ fixed = "inner.example" }"#, "inner.example")] {
+    for (policy, wanted) in
+        [(r#""client""#, "shop.example:8080"), (r#""endpoint""#, own.as_str()), (r#"{ fixed = "inner.example" }"#, "inner.example")]
+    {
         let gateway = start(&one_upstream(&[upstream.url()], &format!("host = {policy}"), ""));
         let report = json(&ask(&gateway, "GET / HTTP/1.1\nhost: Shop.Example:8080\n\n"));
         assert_eq!(reported(&report, "host"), [wanted], "{policy}");
@@ -181,7 +193,11 @@ fn connections_of_both_sides_are_used_again() {
     let gateway = start(&one_route(&upstream, ""));
     let mut client = web(&gateway);
     for number in 0..100 {
-        let request = if number % 2 == 0 { "GET /bytes/70000 HTTP/1.1\nhost: a\n\n" } else { "POST /x HTTP/1.1\nhost: a\ncontent-length: 5\n\nhello" };
+        let request = if number % 2 == 0 {
+            "GET /bytes/70000 HTTP/1.1\nhost: a\n\n"
+        } else {
+            "POST /x HTTP/1.1\nhost: a\ncontent-length: 5\n\nhello"
+        };
         client.send(wire(request)).unwrap();
         assert_eq!(client.response().unwrap().status, 200);
     }

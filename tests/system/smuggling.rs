@@ -154,8 +154,10 @@ fn an_ambiguous_head_is_refused_and_nothing_reaches_the_upstream() {
 #[test]
 fn a_body_with_ambiguous_framing_never_ends_for_the_upstream() {
     let world = World::new();
+    let mut sent = 0;
     for case in &cases().body {
         for (way, parts) in case.ways() {
+            sent += 1;
             let what = format!("{} ({}), {way}", case.name, case.source);
             let mut client = world.send(&parts);
             assert_refused(&client.response().unwrap_or_else(|error| panic!("{what}: {error}")), &what);
@@ -166,6 +168,10 @@ fn a_body_with_ambiguous_framing_never_ends_for_the_upstream() {
         // The connection on which it broke off is not used again.
         world.still_serves(&case.name);
     }
+    // Each was a request, and is counted as one.
+    let refused = || metric(&world.gateway, "plugway_requests_total", &["status=\"400\""]) as usize;
+    until("every refusal is counted", || refused() >= sent);
+    assert_eq!((refused(), metric(&world.gateway, "plugway_faults_total", &["blame=\"client\""]) as usize), (sent, sent));
 }
 
 #[test]

@@ -34,3 +34,26 @@ impl RequestFilter for Hello {
 }
 
 plugway_sdk::export!(Hello: RequestFilter);
+
+#[cfg(test)]
+mod tests {
+    use plugway_sdk::testing::{self, json};
+
+    use super::*;
+
+    #[test]
+    fn greets_tenants() {
+        let hello = testing::configure::<Hello>(json!({ "greeting": "Hello" })).unwrap();
+        let mut request = testing::Request::get("/").header(header::X_TENANT_ID, "acme").build();
+        assert_eq!(hello.on_request(&mut request).unwrap(), Flow::Next);
+        assert_eq!(request.header_str("x-hello").as_deref(), Some("Hello acme"));
+    }
+
+    #[test]
+    fn refuses_requests_without_a_tenant() {
+        let hello = testing::configure::<Hello>(json!({ "greeting": "Hello" })).unwrap();
+        let mut request = testing::Request::get("/").build();
+        assert!(matches!(hello.on_request(&mut request).unwrap(), Flow::Respond(_)));
+        assert!(testing::configure::<Hello>(json!({ "greeting": "" })).is_err());
+    }
+}

@@ -88,11 +88,7 @@ impl Running {
     async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
         loop {
             tokio::select! {
-                Some(batch) = self.batches.recv() => {
-                    if let Err(lost) = self.observers.complete(batch) {
-                        self.telemetry.records_lost(lost);
-                    }
-                }
+                Some(batch) = self.batches.recv() => self.observe(batch),
                 order = orders.recv() => match order {
                     Some(Order::Drain(done)) => {
                         self.drain().await;
@@ -108,6 +104,12 @@ impl Running {
         }
     }
 
+    fn observe(&mut self, batch: Batch) {
+        if let Err(lost) = self.observers.complete(batch) {
+            self.telemetry.records_lost(lost);
+        }
+    }
+
     async fn drain(&mut self) {
         self.status.draining.set(true);
         tracing::info!(within = ?self.config.timeouts.drain, "Draining");
@@ -118,16 +120,12 @@ impl Running {
         // Observers hear of the last requests too.
         while self.workers.iter().any(|worker| !worker.thread.is_finished()) && Instant::now() < deadline {
             if let Ok(Some(batch)) = tokio::time::timeout(Duration::from_millis(10), self.batches.recv()).await {
-                if let Err(lost) = self.observers.complete(batch) {
-                    self.telemetry.records_lost(lost);
-                }
+                self.observe(batch);
             }
         }
         self.stop().await;
         while let Ok(batch) = self.batches.try_recv() {
-            if let Err(lost) = self.observers.complete(batch) {
-                self.telemetry.records_lost(lost);
-            }
+            self.observe(batch);
         }
         tracing::info!("Stopped");
     }

@@ -59,7 +59,6 @@ impl CpuMeter {
 }
 
 /// The epoch callback of every store.
-#[expect(clippy::needless_pass_by_value, reason = "the signature is wasmtime's")]
 pub(super) fn on_tick(mut store: StoreContextMut<'_, Guest>) -> wasmtime::Result<UpdateDeadline> {
     store.data_mut().cpu.tick(thread_cpu_time())?;
     Ok(UpdateDeadline::Continue(1))

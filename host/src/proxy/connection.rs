@@ -22,6 +22,8 @@ pub struct Connection {
     /// The peer's address as a header value.
     pub(super) peer: HeaderValue,
     last: RefCell<Option<Known>>,
+    /// Whether its requests are streams of HTTP/2.
+    streams: bool,
     activity: Activity,
 }
 
@@ -34,7 +36,9 @@ struct Activity {
     requests: Cell<u64>,
     /// Whether part of a head has arrived.
     in_head: Cell<bool>,
-    /// Since when it is idle, or the head is arriving.
+    /// Streams whose client has not taken all it was handed.
+    unread: Cell<u32>,
+    /// Since when it is idle, the head is arriving, or nothing was taken.
     since: Cell<Option<Instant>>,
 }
 
@@ -47,11 +51,16 @@ pub enum Doing {
     Head(Instant),
     /// Requests are being answered.
     Requests,
+    /// They are, and the client has taken nothing of any answer since then. Only in HTTP/2: in HTTP/1.1 the socket shows it.
+    Unread(Instant),
 }
 
 /// One request being answered, until dropped.
 #[derive(Debug)]
-pub(super) struct Busy(Rc<Connection>);
+pub(super) struct Busy {
+    connection: Rc<Connection>,
+    unread: Cell<bool>,
+}
 
 /// What follows from an authority.
 #[derive(Debug, Clone)]
@@ -70,8 +79,9 @@ impl Connection {
     /// A new connection.
     pub fn new(facts: ConnectionFacts, covers: Option<Box<dyn Fn(&str) -> bool>>) -> Self {
         let peer = value(&facts.peer.ip().to_canonical().to_string());
-        let activity = Activity { busy: Cell::new(0), requests: Cell::new(0), in_head: Cell::new(false), since: Cell::new(None) };
-        Self { facts: Arc::new(facts), covers, peer, last: RefCell::new(None), activity }
+        let activity = Activity { busy: Cell::new(0), requests: Cell::new(0), in_head: Cell::new(false), unread: Cell::new(0), since: Cell::new(None) };
+        let streams = facts.tls.as_ref().is_some_and(|tls| tls.alpn == Some("h2"));
+        Self { facts: Arc::new(facts), covers, peer, last: RefCell::new(None), streams, activity }
     }
 
     /// What it is doing. A state's time begins when it is first looked at: whoever looks does so many times a second, and
@@ -83,6 +93,7 @@ impl Connection {
         match (busy.get(), in_head.get()) {
             (0, false) => Doing::Idle(began),
             (0, true) => Doing::Head(began),
+            _ if self.activity.unread.get() > 0 => Doing::Unread(began),
             _ => Doing::Requests,
         }
     }
@@ -106,7 +117,7 @@ impl Connection {
         busy.set(busy.get() + 1);
         requests.set(requests.get() + 1);
         in_head.set(false);
-        Busy(Rc::clone(self))
+        Busy { connection: Rc::clone(self), unread: Cell::new(false) }
     }
 
     /// Checks an authority and works out what follows from it.
@@ -164,9 +175,30 @@ fn value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
 }
 
+impl Busy {
+    /// A part of the answer waits for the client to take it.
+    pub(super) fn handed(&self) {
+        let Activity { unread, since, .. } = &self.connection.activity;
+        if self.connection.streams && !self.unread.replace(true) {
+            unread.set(unread.get() + 1);
+            since.set(None);
+        }
+    }
+
+    /// The client has room for more.
+    pub(super) fn taken(&self) {
+        let Activity { unread, since, .. } = &self.connection.activity;
+        if self.unread.replace(false) {
+            unread.set(unread.get().saturating_sub(1));
+            since.set(None);
+        }
+    }
+}
+
 impl Drop for Busy {
     fn drop(&mut self) {
-        let Activity { busy, since, .. } = &self.0.activity;
+        self.taken();
+        let Activity { busy, since, .. } = &self.connection.activity;
         busy.set(busy.get().saturating_sub(1));
         since.set(None);
     }

@@ -40,7 +40,7 @@ pub(super) struct Ending {
     state: State,
     /// Whether it counts among the requests in flight.
     admitted: bool,
-    _busy: Busy,
+    busy: Busy,
 }
 
 /// A wait that ends the exchange if it is dropped: the client left, and what it asked for is still to be told.
@@ -88,7 +88,7 @@ impl Ending {
             sent: 0,
             state: State::Working,
             admitted,
-            _busy: connection.begin(),
+            busy: connection.begin(),
         })
     }
 
@@ -138,6 +138,16 @@ impl Ending {
     /// Body bytes were handed to the connection.
     pub(super) fn sent(&mut self, bytes: usize) {
         self.sent += bytes as u64;
+    }
+
+    /// A part of the body waits to be taken.
+    pub(super) fn handed(&self) {
+        self.busy.handed();
+    }
+
+    /// The connection asks for more of the body.
+    pub(super) fn asked(&self) {
+        self.busy.taken();
     }
 
     /// The whole body was.

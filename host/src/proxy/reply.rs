@@ -85,10 +85,9 @@ impl Reply {
         };
         head.headers.insert(X_REQUEST_ID, exchange.id.clone());
         // HTTP/1.1 sends trailers only to who asked, and hyper only those announced; HTTP/2 needs neither.
-        if let Some(announced) = trailers.announced.filter(|_| client_reads_trailers || version == Version::HTTP_2) {
-            if matches!(body, ReplyBody::Upstream { .. }) {
-                head.headers.insert(TRAILER, announced);
-            }
+        let reads_trailers = client_reads_trailers || version == Version::HTTP_2;
+        if let (Some(announced), true, ReplyBody::Upstream { .. }) = (trailers.announced, reads_trailers, &body) {
+            head.headers.insert(TRAILER, announced);
         }
         if ending.has_no_body(head.status) {
             // hyper leaves a body out of an answer to HEAD over HTTP/1.1, but not over HTTP/2.

@@ -56,6 +56,7 @@ impl Body for ResponseBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFailed>>> {
         let this = &mut *self;
+        this.ending.asked();
         let body = match &mut this.source {
             Source::Own(bytes) => {
                 let bytes = bytes.take();
@@ -71,6 +72,8 @@ impl Body for ResponseBody {
                 this.ending.sent(frame.data_ref().map_or(0, Bytes::len));
                 if body.is_end_stream() {
                     this.ending.complete();
+                } else {
+                    this.ending.handed();
                 }
                 Poll::Ready(Some(Ok(frame)))
             }

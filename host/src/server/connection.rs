@@ -51,6 +51,9 @@ const STREAM_WINDOW: u32 = 256 << 10;
 /// The same for all streams of a connection together.
 const CONNECTION_WINDOW: u32 = 1 << 20;
 
+/// Bytes of one HTTP/2 answer that wait for the client: what a slow one takes within `timeouts.stream` keeps it connected.
+const STREAM_BUFFER: usize = 64 << 10;
+
 /// Serves one connection to its end.
 pub(super) async fn serve(context: Rc<Context>, stream: TcpStream, peer: SocketAddr) {
     let _open = context.cells.opened();
@@ -165,6 +168,7 @@ async fn http2(context: &Context, stream: TlsStream<TcpStream>, connection: Rc<C
         .max_header_list_size(u32::try_from(snapshot.limits.max_head_bytes).unwrap_or(u32::MAX))
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(STREAM_BUFFER)
         .serve_connection(TokioIo::new(stream), service_fn(move |request| served.call(request)));
     let mut hyper = pin!(hyper);
     let ended = loop {
@@ -219,10 +223,7 @@ impl Served {
 /// Counts what never became a request.
 fn refusal(context: &Context, seen: &Seen, error: Option<&hyper::Error>) {
     let (fault, too_large) = match (seen.fault.get(), error) {
-        (Some(fault), _) => {
-            tracing::debug!(reason = %fault, "A connection was closed for its framing");
-            (fault.fault(), matches!(fault, FramingFault::HeadTooLarge | FramingFault::TooManyHeaders))
-        }
+        (Some(fault), _) => (fault.fault(), matches!(fault, FramingFault::HeadTooLarge | FramingFault::TooManyHeaders)),
         (None, Some(error)) => {
             tracing::debug!(%error, "A client connection ended early");
             if !error.is_parse() {

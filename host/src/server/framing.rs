@@ -109,15 +109,15 @@ impl Scanner {
         self.requests
     }
 
-    /// Whether a request's head has begun and not ended: after a fault, whether it was the head's (no request to answer
-    /// exists) or a body's (its request is already being answered).
+    /// Whether the next byte belongs to a request's head: after a fault, whether it was the head's (there is no request to
+    /// answer) or a body's (its request is being answered already).
     pub fn in_head(&self) -> bool {
-        matches!(self.state, State::Head) && !self.head.is_untouched()
+        matches!(self.state, State::Head)
     }
 
     /// Whether the connection stands between two requests.
     pub fn is_between_requests(&self) -> bool {
-        matches!(self.state, State::Head) && self.head.is_untouched()
+        self.in_head() && self.head.is_untouched()
     }
 
     fn expect_head(&mut self) {

@@ -20,7 +20,7 @@ use crate::proxy::Connection;
 /// What the connection's task wants to know when hyper is done.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    /// What the scanner refused.
+    /// What the scanner refused in a head: no request will tell. One whose body it refused tells of itself.
     pub(super) fault: Cell<Option<FramingFault>>,
     /// Whether the client closed its side.
     pub(super) end: Cell<bool>,
@@ -135,7 +135,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for ClientStream<S> {
         // Only in HTTP/1.1 do bytes between requests begin a head: HTTP/2 has settings, pings and windows to talk about.
         this.connection.received();
         if let Err((good, fault)) = scanner.scan(fresh) {
-            this.seen.fault.set(Some(fault));
+            tracing::debug!(reason = %fault, "A connection is closed for its framing");
+            if scanner.in_head() {
+                this.seen.fault.set(Some(fault));
+            }
             this.refused = Refused::by(fault);
             let mut good = fresh.get(..good).unwrap_or_default();
             if this.refused == Refused::TooLong {

@@ -65,6 +65,7 @@ impl Sweep {
                 Doing::Head(since) if now.saturating_duration_since(since) >= timeouts.head => Some(End::Now),
                 Doing::Idle(since) if now.saturating_duration_since(since) >= timeouts.idle.saturating_add(PARTING) => Some(End::Now),
                 Doing::Idle(since) if now.saturating_duration_since(since) >= timeouts.idle => Some(End::WhenIdle),
+                Doing::Unread(since) if now.saturating_duration_since(since) >= timeouts.stream => Some(End::Now),
                 _ => old.then_some(End::WhenIdle),
             };
             if let Some(how) = how {

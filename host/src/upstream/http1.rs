@@ -39,6 +39,7 @@ pub(super) struct Http1<B: Body + 'static> {
 }
 
 /// How an exchange ended without a response.
+#[allow(clippy::large_enum_variant, reason = "it is moved once, on the way to an error, and a box would be made for each")]
 pub(super) enum Broken<B> {
     /// hyper's error, with the request if nothing of it was used.
     Failed(hyper::Error, Option<Request<B>>),

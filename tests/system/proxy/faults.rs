@@ -5,7 +5,9 @@ use std::net::TcpListener;
 
 use plugway_harness::upstream::{Settings, Upstream};
 
-use crate::common::{Scripted, ask, assert_problem, json, metric, one_route, one_upstream, read_head, start, status, two_workers, until, web, wire};
+use crate::common::{
+    Scripted, ask, assert_problem, json, metric, one_route, one_upstream, read_head, start, status, two_workers, until, web, wire,
+};
 
 /// An address nothing listens on: it was free a moment ago, and the kernel does not give it out again at once.
 fn refused() -> String {

@@ -12,7 +12,8 @@ fn an_upstream_may_speak_http2() {
     let upstream = Upstream::start(&Settings { http2: true, ..Settings::new("up") }).unwrap();
     let gateway = start(&one_upstream(&[upstream.url()], "protocol = \"http2\"", ""));
     for _ in 0..10 {
-        let report = json(&ask(&gateway, "POST /a?b=c HTTP/1.1\nhost: shop.example\nte: trailers\nconnection: te\ncontent-length: 5\n\nhello"));
+        let report =
+            json(&ask(&gateway, "POST /a?b=c HTTP/1.1\nhost: shop.example\nte: trailers\nconnection: te\ncontent-length: 5\n\nhello"));
         assert_eq!(report["version"], "HTTP/2.0");
         assert_eq!(report["target"], "http://shop.example/a?b=c", "{report:#}");
         assert_eq!(report["body"]["length"], 5);

@@ -151,17 +151,18 @@ fn a_large_body_is_counted_and_not_read() {
 }
 
 #[test]
-fn it_knows_whether_a_head_has_begun() {
+fn it_knows_whether_a_byte_is_of_a_head_or_of_a_body() {
     let mut scanner = Scanner::new(LIMITS);
     for (bytes, in_head, requests) in [
-        ("", false, 0),
-        ("\r\n", false, 0),
+        ("", true, 0),
+        ("\r\n", true, 0),
         ("G", true, 0),
         ("ET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r", true, 0),
         ("\n", false, 1),
         ("1\r\na\r\n0\r\nx: y\r\n", false, 1),
-        ("\r\n", false, 1),
-        ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", false, 2),
+        ("\r\n", true, 1),
+        ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", true, 2),
+        ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\na", false, 3),
     ] {
         scanner.scan(bytes.as_bytes()).unwrap();
         assert_eq!((scanner.in_head(), scanner.requests()), (in_head, requests), "{bytes:?}");

@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::oracle::{self, Seen};
-use super::{FramingFault, LIMITS, Scanner, State, Verdict, cases, scan};
+use super::{FramingFault, LIMITS, Scanner, Verdict, cases, scan};
 use crate::server::stream::{ONE_MORE, POISON};
 
 /// Mutated connections per run; the seed is the number of each.
@@ -172,7 +172,7 @@ async fn as_hyper_reads(bytes: &[u8], expected: &[Seen], what: &impl Fn() -> Str
 async fn hyper_refuses(bytes: &[u8], good: usize, what: &impl Fn() -> String) {
     let mut scanner = Scanner::new(LIMITS);
     scanner.scan(&bytes[..good]).unwrap();
-    let in_body = !matches!(scanner.state, State::Head);
+    let in_body = !scanner.in_head();
     let complete = usize::try_from(scanner.requests()).unwrap() - usize::from(in_body);
     let (seen, answers) = hyper_reads(&[&bytes[..good], POISON].concat(), LIMITS.headers).await;
     let whole = seen.iter().filter(|(.., length)| length.is_some()).count();
