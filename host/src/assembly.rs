@@ -16,7 +16,7 @@ use wasmtime::Engine;
 use crate::config::model::Config;
 use crate::config::{Problem, Problems};
 use crate::exchange::RouteFacts;
-use crate::plugin::{CompileCache, Recipe, build_engine};
+use crate::plugin::{CompileCache, Nursery, Recipe, build_engine};
 use crate::proxy::Snapshot;
 use crate::route::Table;
 use crate::telemetry::Telemetry;
@@ -35,6 +35,7 @@ pub struct Workshop {
     registry: Registry,
     snapshots: u64,
     telemetry: Arc<Telemetry>,
+    nursery: Nursery,
 }
 
 /// A configuration, assembled. Instances are made from it for each worker.
@@ -77,7 +78,7 @@ impl Workshop {
                 None
             }
         };
-        Ok(Self { engine: build_engine()?, cache, registry: Registry::new(), snapshots: 0, telemetry })
+        Ok(Self { engine: build_engine()?, cache, registry: Registry::new(), snapshots: 0, telemetry, nursery: Nursery::start()? })
     }
 
     /// The engine, for its ticker.

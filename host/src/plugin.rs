@@ -1,5 +1,5 @@
 //! Plugins: what a file is and wants (`component`, `rights`, `cache`), what any instance is given (`recipe`), the one a
-//! worker calls (`slot`, `instance`, `calls`), and what it may reach (`host`, `wasi`), within its `budget`.
+//! worker calls (`slot`, `instance`, `calls`, with the `nursery` that makes more), and what it may reach (`host`, `wasi`), within its `budget`.
 
 mod bindings;
 mod budget;
@@ -11,6 +11,7 @@ mod guest;
 mod hooks;
 mod host;
 mod instance;
+mod nursery;
 mod output;
 mod plan;
 mod recipe;
@@ -24,6 +25,7 @@ pub use calls::{Decision, ExchangeRecord, Flow, Forwarded, Routed};
 pub use component::{LoadError, LoadedComponent};
 pub use engine::{MAX_MEMORY, TICK, Ticker, build as build_engine};
 pub use instance::{Failure, FailureKind, Surroundings};
+pub use nursery::Nursery;
 pub use plan::{PlanDraft, PlanEdits};
 pub use recipe::{Configuration, Recipe, SetupError};
 pub use rights::{Hook, Rights, RightsError};

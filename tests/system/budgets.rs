@@ -114,7 +114,10 @@ fn answers_of_its_own() {
         assert_problem(&tell(&gateway, "respond-headers:6"), 500, "plugin-failed");
         assert_eq!(failures(&gateway, "output"), 2.0, "{hook}");
         for text in ["answered with a body of 16385 bytes; max_local_body_bytes is 16384", "headers; max_headers is 5"] {
-            assert!(gateway.log().wait(Duration::from_secs(5), |line| line.field("error").is_some_and(|error| error.contains(text))).is_some(), "{hook}: {text}");
+            assert!(
+                gateway.log().wait(Duration::from_secs(5), |line| line.field("error").is_some_and(|error| error.contains(text))).is_some(),
+                "{hook}: {text}"
+            );
         }
     }
 }
@@ -156,7 +159,11 @@ fn log_lines_a_second() {
     let lines = gateway.log().lines();
     let long = lines.iter().find(|line| line.message().starts_with("llll")).unwrap();
     assert_eq!(long.message().len(), 4096);
-    let dropped: u64 = lines.iter().filter(|line| line.message().starts_with("Log lines were dropped")).map(|line| line.value("lines").unwrap().as_u64().unwrap()).sum();
+    let dropped: u64 = lines
+        .iter()
+        .filter(|line| line.message().starts_with("Log lines were dropped"))
+        .map(|line| line.value("lines").unwrap().as_u64().unwrap())
+        .sum();
     let written = printed("line ") - 50;
     // The flood may have met the turn of a second.
     assert!((50..=100).contains(&written), "{written} lines were written");

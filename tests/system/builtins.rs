@@ -89,7 +89,9 @@ fn the_four_shipped_plugins_work_together_over_tls() {
     assert!(used.len() > 1, "15 tenants all went to {used:?}");
 
     // metrics: what it was configured to count, beside the gateway's own, which are exact.
-    let own = |class: &str| metric(&scene.gateway, "plugway_plugin_requests_total", &["plugin=\"metrics\"", "route=\"orders\"", &format!("status=\"{class}\"")]);
+    let own = |class: &str| {
+        metric(&scene.gateway, "plugway_plugin_requests_total", &["plugin=\"metrics\"", "route=\"orders\"", &format!("status=\"{class}\"")])
+    };
     until("the observer to have seen all", || own("2xx") == 30.0 && own("4xx") == 5.0);
     assert_eq!(metric(&scene.gateway, "plugway_plugin_request_duration_seconds_count", &["plugin=\"metrics\"", "route=\"orders\""]), 35.0);
     assert_eq!(metric(&scene.gateway, "plugway_plugin_upstream_attempts_total", &["plugin=\"metrics\""]), 30.0);

@@ -89,7 +89,12 @@ fn shell(line: &str, folder: &Path) -> Command {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = std::env::join_paths([binaries.to_path_buf()].into_iter().chain(std::env::split_paths(&path))).unwrap();
     let mut command = Command::new("sh");
-    command.args(["-c", line]).current_dir(folder).env("PATH", path).env("XDG_CACHE_HOME", binaries.join("plugway-cache")).stdin(Stdio::null());
+    command
+        .args(["-c", line])
+        .current_dir(folder)
+        .env("PATH", path)
+        .env("XDG_CACHE_HOME", binaries.join("plugway-cache"))
+        .stdin(Stdio::null());
     // What the outer cargo set is not the reader's.
     for name in ["CARGO_TARGET_DIR", "CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "CARGO_BUILD_TARGET"] {
         command.env_remove(name);

@@ -34,20 +34,20 @@ fn a_head_that_takes_too_long_ends_the_connection_even_while_bytes_come() {
 #[test]
 fn an_idle_connection_is_closed() {
     let upstream = Upstream::plain("up").unwrap();
-    let (gateway, authority) = start_tls(&one_route(&upstream, "[timeouts]\nidle = \"400ms\""));
+    let (gateway, authority) = start_tls(&one_route(&upstream, "[timeouts]\nidle = \"800ms\""));
     let mut untouched = web(&gateway);
     let mut used = web(&gateway);
     let began = Instant::now();
     used.send(wire(GET)).unwrap();
     assert_eq!(used.response().unwrap().status, 200);
     // A request that takes longer than that is not idle.
-    used.send(wire("GET /slow/800 HTTP/1.1\nhost: a\n\n")).unwrap();
+    used.send(wire("GET /slow/1500 HTTP/1.1\nhost: a\n\n")).unwrap();
     assert_eq!(used.response().unwrap().status, 200);
-    assert!(began.elapsed() >= Duration::from_millis(800));
+    assert!(began.elapsed() >= Duration::from_millis(1500));
     assert!(used.closes().unwrap() && untouched.closes().unwrap());
     run(async {
         let mut http2 = Client::https(gateway.address("tls").unwrap(), "example.com", &authority).http2().connect().await.unwrap();
-        assert_eq!(http2.get("/slow/800").await.unwrap().status, 200);
+        assert_eq!(http2.get("/slow/1500").await.unwrap().status, 200);
         let began = Instant::now();
         while http2.is_open() {
             assert!(began.elapsed() < Duration::from_secs(10), "the connection was left open");
@@ -115,11 +115,10 @@ fn a_client_of_http2_that_stops_reading_is_let_go() {
             connection.send(get("/bytes/100000000").unwrap()).await.unwrap(),
         ];
         let began = Instant::now();
-        while !gone() {
+        while connection.is_open() || !gone() {
             assert!(began.elapsed() < Duration::from_secs(10), "the connection was left open");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        assert!(!connection.is_open());
         drop(unread);
     });
     until("both connections to the upstream are closed", || status(&gateway)["upstreams"][0]["endpoints"][0]["in_flight"] == 0);

@@ -10,8 +10,8 @@ use plugway_harness::upstream::{Settings, Upstream};
 
 use crate::common::{metric, run, until};
 use crate::guest::{assert_problem, get, guest, route, send};
-use load::{Client, Good};
 use crate::thread_time::Thread;
+use load::{Client, Good};
 
 /// `budget.cpu` of the guest.
 const BUDGET: Duration = Duration::from_millis(10);
@@ -53,7 +53,11 @@ impl Scene {
             "{}\n[listen.secure]\naddress = \"127.0.0.1:0\"\ntls = {{ certificate = \"web.pem\", key = \"web.key\" }}\n[upstreams.up]\nendpoints = {:?}\nprotocol = \"http2\"\n{}{}[log]\naccess = false\n",
             crate::common::HEAD,
             urls,
-            guest("misbehaving", "mode = \"by-header\", hook = \"request-filter\"", "budget = { cpu = \"10ms\", memory = \"32MiB\", max_local_body_bytes = \"64KiB\" }"),
+            guest(
+                "misbehaving",
+                "mode = \"by-header\", hook = \"request-filter\"",
+                "budget = { cpu = \"10ms\", memory = \"32MiB\", max_local_body_bytes = \"64KiB\" }"
+            ),
             route("plugins = [\"misbehaving\"]")
         );
         let gateway = launch.start(&text).unwrap();
@@ -200,7 +204,11 @@ fn no_stall_is_longer_than_the_cpu_budget_and_two_ticks() {
         for (mode, ..) in BAD.into_iter().filter(|(mode, ..)| *mode != "loop") {
             let (measured, response) = measure(&mut raw, &worker, &ticker, mode);
             assert!(response.status >= 500);
-            assert!(measured.stall <= bound + measured.ticker_late + 5 * TICK, "{mode}: stalled for {:?}, {bound:?} at most", measured.stall);
+            assert!(
+                measured.stall <= bound + measured.ticker_late + 5 * TICK,
+                "{mode}: stalled for {:?}, {bound:?} at most",
+                measured.stall
+            );
         }
         assert!(scene.in_flight() >= GOOD as f64, "the good ones were answered before the bad ones had come");
         good.join().unwrap();
@@ -224,7 +232,12 @@ fn the_operating_systems_doors_are_shut_and_nobody_waits_at_them() {
     }
     assert_eq!(found("environment").as_deref(), Some("0 variables"));
     assert_eq!(found("print"), None);
-    let logged = |text: &str| scene.gateway.log().wait(Duration::from_secs(5), |line| line.message().contains(text) && line.field("plugin") == Some("misbehaving"));
+    let logged = |text: &str| {
+        scene
+            .gateway
+            .log()
+            .wait(Duration::from_secs(5), |line| line.message().contains(text) && line.field("plugin") == Some("misbehaving"))
+    };
     for (text, level) in [("a line on stdout", "INFO"), ("a line on stderr", "WARN")] {
         let line = logged(text).unwrap_or_else(|| panic!("{text} is not in the log: {}", scene.gateway.log().text()));
         assert_eq!(line.field("level"), Some(level), "{}", line.text);
@@ -236,7 +249,10 @@ fn the_operating_systems_doors_are_shut_and_nobody_waits_at_them() {
     assert_problem(&get(address, "/", &[("x-misbehave", "panic")]), 500, "plugin-failed");
     assert!(logged("panicked as told").is_some(), "{}", scene.gateway.log().text());
     assert_problem(&get(address, "/", &[("x-misbehave", "sleep")]), 500, "plugin-failed");
-    let failed = scene.gateway.log().wait(Duration::from_secs(5), |line| line.field("error").is_some_and(|error| error.contains("cannot sleep or wait on a worker")));
+    let failed = scene
+        .gateway
+        .log()
+        .wait(Duration::from_secs(5), |line| line.field("error").is_some_and(|error| error.contains("cannot sleep or wait on a worker")));
     let failed = failed.unwrap_or_else(|| panic!("{}", scene.gateway.log().text()));
     assert_eq!((failed.field("hook"), failed.field("kind")), (Some("request-filter"), Some("trap")), "{}", failed.text);
     assert!(failed.field("request_id").is_some_and(|id| !id.is_empty()));
@@ -256,7 +272,9 @@ fn a_failure_in_every_hook_ends_one_request() {
         let part = guest("misbehaving", &format!("mode = \"by-header\", hook = \"{hook}\""), "");
         let gateway = crate::common::start(&crate::guest::config(&upstream, &[&part, &route(place)]));
         let address = gateway.address("web").unwrap();
-        for (mode, status, code) in [("trap", 500, "plugin-failed"), ("loop", 503, "plugin-cpu-exceeded"), ("memory:67108864", 503, "plugin-memory-exceeded")] {
+        for (mode, status, code) in
+            [("trap", 500, "plugin-failed"), ("loop", 503, "plugin-cpu-exceeded"), ("memory:67108864", 503, "plugin-memory-exceeded")]
+        {
             assert_problem(&get(address, "/", &[("x-misbehave", mode)]), status, code);
             crate::guest::report(&get(address, "/", &[]));
         }
@@ -276,4 +294,41 @@ fn a_failing_observer_loses_its_records_and_they_are_counted() {
     until("five lost records", || metric(&gateway, "plugway_records_lost_total", &[]) == 5.0);
     assert!(metric(&gateway, "plugway_hook_failures_total", &["hook=\"observer\"", "kind=\"trap\""]) >= 1.0);
     assert_eq!(metric(&gateway, "plugway_requests_total", &["status=\"200\""]), 5.0);
+}
+
+#[test]
+fn a_plugin_that_is_dear_to_configure_is_replaced_off_the_worker() {
+    let upstream = Upstream::plain("up").unwrap();
+    // Every instance takes 300 ms to become ready: one of its configurations sees to that.
+    let part = guest("misbehaving", "mode = \"by-header\", hook = \"request-filter\"", "");
+    let slow = "[[routes]]\nname = \"slow\"\nmatch = { path = \"/slow-one\" }\nupstream = \"up\"\nplugins = [{ plugin = \"misbehaving\", config = { mode = \"slow-configure:300\" } }]";
+    let free = "[[routes]]\nname = \"free\"\nmatch = { path = \"/free\" }\nupstream = \"up\"\npublic = true";
+    let gateway = crate::common::start(&crate::guest::config(&upstream, &[&part, &route("plugins = [\"misbehaving\"]"), slow, free]));
+    let worker = Thread::named(gateway.pid(), "plugway-0");
+    let address = gateway.address("web").unwrap();
+    let started = || metric(&gateway, "plugway_instances_started_total", &["plugin=\"misbehaving\""]);
+    let at_first = started();
+    // The spare is made while the first instance already serves.
+    std::thread::sleep(Duration::from_millis(1500));
+
+    let before = worker.settled();
+    assert_problem(&get(address, "/", &[("x-misbehave", "trap")]), 500, "plugin-failed");
+    crate::guest::report(&get(address, "/", &[]));
+    let spent = worker.settled().ran - before.ran;
+    assert!(spent < Duration::from_millis(100), "the worker spent {spent:?} on a trap and the request after it");
+    assert_eq!(started(), at_first + 1.0, "the spare serves");
+
+    // Without a spare its requests fail until there is one, and nobody else waits for that.
+    let before = worker.settled();
+    assert_problem(&get(address, "/", &[("x-misbehave", "trap")]), 500, "plugin-failed");
+    let failed = get(address, "/", &[]);
+    if failed.status != 200 {
+        assert_problem(&failed, 500, "plugin-failed");
+    }
+    crate::guest::report(&get(address, "/free", &[]));
+    let spent = worker.settled().ran - before.ran;
+    assert!(spent < Duration::from_millis(100), "the worker spent {spent:?}");
+    until("the plugin to serve again", || get(address, "/", &[]).status == 200);
+    assert_eq!(started(), at_first + 2.0);
+    assert_eq!(metric(&gateway, "plugway_instances", &["plugin=\"misbehaving\""]), at_first);
 }

@@ -81,7 +81,10 @@ fn accept_hooks_upstream_and_response_of_a_request_run_on_one_thread() {
     // A round of housekeeping may be interrupted by the machine, and then counts twice.
     let allowed = 2 * rounds(HOUSEKEEPING) + 20;
     assert!(allowed < REQUESTS / 2, "this machine is too slow for the test to prove anything: {elapsed:?} for {REQUESTS} requests");
-    assert!(others <= allowed, "the other worker ran {others} times in {REQUESTS} requests and {elapsed:?}, for housekeeping {allowed} at most");
+    assert!(
+        others <= allowed,
+        "the other worker ran {others} times in {REQUESTS} requests and {elapsed:?}, for housekeeping {allowed} at most"
+    );
     // The ticker had no time for anything but its ticks.
     assert!(ticks <= rounds(TICK), "the ticker ran {ticks} times in {elapsed:?}");
     // And both were workers.

@@ -36,7 +36,9 @@ fn a_plugin_in_python_filters_requests_and_responses() {
     assert_eq!(response.header("x-python"), Some(&b"GET 403"[..]));
 
     // A refused change is an exception it catches; a line it prints is a line in the log; a door is shut.
-    let logged = |text: &str| gateway.log().wait(Duration::from_secs(5), |line| line.message().contains(text) && line.field("plugin") == Some("snake")).is_some();
+    let logged = |text: &str| {
+        gateway.log().wait(Duration::from_secs(5), |line| line.message().contains(text) && line.field("plugin") == Some("snake")).is_some()
+    };
     assert!(logged("content-length is not mine"));
     report(&ask("print"));
     assert!(logged("a line of Python"), "{}", gateway.log().text());

@@ -78,7 +78,8 @@ fn an_upstream_is_trusted_by_its_authority_and_name_alone() {
     // The same name, so that only its key tells the two apart.
     let same_name = Authority::new("root").unwrap();
     let server = Upstream::tls("good", &authority.server(&["127.0.0.1", "localhost"]).unwrap()).unwrap();
-    let strangers: Vec<_> = [&another, &same_name].map(|authority| Upstream::tls("bad", &authority.server(&["127.0.0.1"]).unwrap()).unwrap()).into();
+    let strangers: Vec<_> =
+        [&another, &same_name].map(|authority| Upstream::tls("bad", &authority.server(&["127.0.0.1"]).unwrap()).unwrap()).into();
     let misnamed = Upstream::tls("bad", &authority.server(&["other.internal"]).unwrap()).unwrap();
     let client_only = Upstream::tls("bad", &authority.client("no server").unwrap()).unwrap();
     let plain = Upstream::plain("bad").unwrap();
@@ -167,7 +168,9 @@ fn connections_of_different_profiles_are_never_mixed() {
     for (name, issued) in [("red", &red), ("blue", &blue), ("stranger", &stranger)] {
         issued.write(world.directory(), name).unwrap();
     }
-    let shows = |name: &str| format!("tls = {{ ca = \"root.pem\", client_certificate = {{ certificate = \"{name}.pem\", key = \"{name}.key\" }} }}");
+    let shows = |name: &str| {
+        format!("tls = {{ ca = \"root.pem\", client_certificate = {{ certificate = \"{name}.pem\", key = \"{name}.key\" }} }}")
+    };
     world.start(&[
         upstream("red", &server.url(), &shows("red")),
         upstream("blue", &server.url(), &shows("blue")),
@@ -234,7 +237,7 @@ fn a_file_that_cannot_be_used_is_named_with_its_setting() {
         ("{ ca = \"empty.pem\" }".to_owned(), &["ca", "empty.pem", "BEGIN CERTIFICATE"]),
         (shows("missing.pem", "red.key"), &["client_certificate", "missing.pem", "No such file"]),
         (shows("red.pem", "red.pem"), &["client_certificate", "red.pem", "BEGIN PRIVATE KEY"]),
-        (shows("red.pem", "blue.key"), &["client_certificate", "belong together"]),
+        (shows("red.pem", "blue.key"), &["client_certificate", "red.pem", "blue.key", "belong together"]),
     ] {
         let config = format!("{HEAD}{}", upstream("up", "https://127.0.0.1:1", &format!("tls = {tls}")));
         let output = launch.run("check", &config).unwrap();

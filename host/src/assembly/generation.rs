@@ -71,6 +71,7 @@ impl Workshop {
             log: PluginLog::new(Arc::clone(&recipe.name), recipe.budget.log_lines_per_second),
             metrics: PluginMetrics::new(self.telemetry.instruments(), &recipe.name, thread, recipe.budget.max_series),
             endpoints: Arc::clone(&recipe.endpoints),
+            nursery: self.nursery.clone(),
         };
         Slot::new(Arc::clone(recipe), surroundings, self.telemetry.plugin(&recipe.name, thread, &Hook::NAMES, &FailureKind::NAMES))
     }

@@ -55,7 +55,11 @@ impl Attributes {
 
     /// Bytes one plugin holds under other names than this one.
     pub(super) fn size_without(&self, plugin: &str, name: &str) -> usize {
-        self.list.iter().filter(|entry| &*entry.plugin == plugin && entry.name != name).map(|entry| entry.name.len() + entry.value.size()).sum()
+        self.list
+            .iter()
+            .filter(|entry| &*entry.plugin == plugin && entry.name != name)
+            .map(|entry| entry.name.len() + entry.value.size())
+            .sum()
     }
 
     /// Sets one and gives what was there.

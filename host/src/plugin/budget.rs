@@ -64,7 +64,8 @@ pub(super) fn on_tick(mut store: StoreContextMut<'_, Guest>) -> wasmtime::Result
     Ok(UpdateDeadline::Continue(1))
 }
 
-fn thread_cpu_time() -> Duration {
+/// CPU time this thread has used so far.
+pub(super) fn thread_cpu_time() -> Duration {
     let now = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
 }

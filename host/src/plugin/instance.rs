@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use wasmtime::Store;
 
-use super::budget::{self, CpuMeter, MemoryLimiter};
+use super::budget::{self, CpuExceeded, CpuMeter, MemoryLimiter};
 use super::component::LoadedComponent;
 use super::guest::Guest;
 use super::hooks::Hooks;
+use super::nursery::Nursery;
 use super::wasi::Wasi;
 use crate::capability::log::PluginLog;
 use crate::capability::metrics::PluginMetrics;
@@ -38,6 +39,8 @@ pub struct Surroundings {
     pub metrics: PluginMetrics,
     /// What it may ask about endpoints.
     pub endpoints: Arc<Directory>,
+    /// Where others like it are made.
+    pub nursery: Nursery,
 }
 
 /// Why a call did not end normally. The instance is gone.
@@ -67,8 +70,8 @@ pub enum FailureKind {
 // === impl Instance ===
 
 impl Instance {
-    /// Makes an instance; runs the component's start functions under the setup budget.
-    pub(super) fn new(component: &LoadedComponent, surroundings: &Surroundings) -> Result<Self, Failure> {
+    /// Makes an instance; runs the component's start functions for `limit` of CPU time at most.
+    pub(super) fn new(component: &LoadedComponent, surroundings: &Surroundings, limit: Duration) -> Result<Self, Failure> {
         let budget = &surroundings.budget;
         let guest = Guest {
             name: Arc::clone(&surroundings.name),
@@ -91,7 +94,7 @@ impl Instance {
         let mut store = Store::new(component.pre.engine(), guest);
         store.limiter(|guest| &mut guest.memory);
         store.epoch_deadline_callback(budget::on_tick);
-        begin(&mut store, Phase::Setup, budget.setup_cpu);
+        begin(&mut store, Phase::Setup, limit);
         let made = component.pre.instantiate(&mut store).and_then(|instance| component.indices.load(&mut store, &instance));
         match made {
             Ok(hooks) => Ok(Self { store, hooks }),
@@ -99,9 +102,12 @@ impl Instance {
         }
     }
 
-    /// Calls a hook off the request's path.
-    pub(super) fn call<R>(&mut self, call: impl FnOnce(&Hooks, &mut Store<Guest>) -> wasmtime::Result<R>) -> Result<R, Failure> {
-        let limit = self.store.data().budget.setup_cpu;
+    /// Calls a hook without an exchange, for `limit` of CPU time at most.
+    pub(super) fn call<R>(
+        &mut self,
+        limit: Duration,
+        call: impl FnOnce(&Hooks, &mut Store<Guest>) -> wasmtime::Result<R>,
+    ) -> Result<R, Failure> {
         begin(&mut self.store, Phase::Setup, limit);
         call(&self.hooks, &mut self.store).map_err(|error| Failure::of(&error, self.store.data()))
     }
@@ -179,6 +185,11 @@ impl Failure {
     /// An error the plugin answered with.
     pub(super) fn refused(message: impl Into<String>) -> Self {
         Self { kind: FailureKind::Refused, message: message.into() }
+    }
+
+    /// It took more CPU time to become ready than there was.
+    pub(super) fn late(limit: Duration) -> Self {
+        Self { kind: FailureKind::Cpu, message: CpuExceeded(limit).to_string() }
     }
 
     /// What the client is told.

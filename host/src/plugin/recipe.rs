@@ -2,13 +2,15 @@
 //! Built once by assembly and shared; an instance made from it anywhere is like every other.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::bindings::plugway::gateway::routing;
+use super::budget::thread_cpu_time;
 use super::component::LoadedComponent;
 use super::instance::{Failure, Instance, Surroundings};
 use super::rights::Hook;
-use crate::upstream::{Directory, Upstream};
 use crate::config::model::Budget;
+use crate::upstream::{Directory, Upstream};
 
 /// A plugin as configured.
 #[derive(Debug)]
@@ -43,15 +45,33 @@ pub struct SetupError {
     pub failure: Failure,
 }
 
+/// CPU time an instance may take to become ready.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum SetupTime {
+    /// `setup_cpu` for each call: off the workers.
+    PerCall,
+    /// This much for all of it: on a worker.
+    InAll(Duration),
+}
+
 impl Recipe {
     /// Makes an instance ready to serve: instantiated, configured for every place, and told the endpoints.
     ///
     /// # Errors
-    /// When the guest traps, runs over its setup budget, or refuses a configuration.
-    pub(super) fn instantiate(&self, surroundings: &Surroundings) -> Result<Instance, SetupError> {
-        let mut instance = Instance::new(&self.component, surroundings).map_err(|failure| SetupError { configuration: None, failure })?;
+    /// When the guest traps, runs over its time, or refuses a configuration.
+    pub(super) fn instantiate(&self, surroundings: &Surroundings, time: SetupTime) -> Result<Instance, SetupError> {
+        let limit = match time {
+            SetupTime::PerCall => self.budget.setup_cpu,
+            SetupTime::InAll(limit) => limit,
+        };
+        let began = thread_cpu_time();
+        let mut instance =
+            Instance::new(&self.component, surroundings, limit).map_err(|failure| SetupError { configuration: None, failure })?;
         for (id, configuration) in self.configurations.iter().enumerate() {
-            configure(&mut instance, id, configuration).map_err(|failure| SetupError { configuration: Some(id), failure })?;
+            if matches!(time, SetupTime::InAll(limit) if thread_cpu_time().saturating_sub(began) > limit) {
+                return Err(SetupError { configuration: None, failure: Failure::late(limit) });
+            }
+            configure(&mut instance, id, configuration, limit).map_err(|failure| SetupError { configuration: Some(id), failure })?;
         }
         Ok(instance)
     }
@@ -62,10 +82,10 @@ impl Recipe {
     }
 }
 
-fn configure(instance: &mut Instance, id: usize, configuration: &Configuration) -> Result<(), Failure> {
+fn configure(instance: &mut Instance, id: usize, configuration: &Configuration, limit: Duration) -> Result<(), Failure> {
     let id = u32::try_from(id).map_err(|_| Failure::refused("more configurations than can be numbered"))?;
     instance
-        .call(|hooks, store| match &hooks.lifecycle {
+        .call(limit, |hooks, store| match &hooks.lifecycle {
             Some(lifecycle) => lifecycle.call_configure(store, id, &configuration.json),
             None if *configuration.json == *"{}" => Ok(Ok(())),
             None => Ok(Err("it takes no configuration: it does not export `lifecycle`".to_owned())),
@@ -85,7 +105,7 @@ fn configure(instance: &mut Instance, id: usize, configuration: &Configuration) 
         })
         .collect();
     instance
-        .call(|hooks, store| match &hooks.router {
+        .call(limit, |hooks, store| match &hooks.router {
             Some(router) => router.call_on_endpoints(store, id, 1, &members),
             None => Ok(Ok(())),
         })?

@@ -1,17 +1,21 @@
 //! A worker's place for one plugin: the instance that serves, and how a failed one is replaced.
 //!
 //! A plugin that cannot wait has exactly one instance per worker, so a call needs no pool and no lock. Instances arrive
-//! ready from the control side; only one that trapped is replaced here, because the next request may need it at once.
+//! ready from the control side. One that trapped is replaced at once, because the next request may need it: made here
+//! where that takes next to nothing, as for nearly every plugin, and otherwise taken from the nursery, where a spare waits.
 
 use std::sync::Arc;
+use std::sync::mpsc::TryRecvError;
 use std::time::{Duration, Instant};
 
 use wasmtime::Store;
 
+use super::budget::thread_cpu_time;
 use super::guest::Guest;
 use super::hooks::Hooks;
 use super::instance::{Failure, FailureKind, Instance, Surroundings};
-use super::recipe::{Recipe, SetupError};
+use super::nursery::Coming;
+use super::recipe::{Recipe, SetupError, SetupTime};
 use super::rights::Hook;
 use crate::exchange::{Exchange, Phase};
 use crate::fault::Fault;
@@ -24,13 +28,18 @@ pub struct Slot {
     surroundings: Surroundings,
     cells: Arc<PluginCells>,
     state: State,
+    /// Of a plugin that is too dear to be made on a worker.
+    spare: Option<Coming>,
 }
 
 #[derive(Debug)]
 enum State {
     Ready(Instance),
     /// Could not be replaced; tried again after a while, so that a plugin that always fails to start costs little.
-    Broken { failure: Failure, retry_at: Instant },
+    Broken {
+        failure: Failure,
+        retry_at: Instant,
+    },
 }
 
 /// Pause between attempts to replace an instance that does not start.
@@ -45,9 +54,12 @@ impl Slot {
     /// # Errors
     /// When the instance cannot be made ready; see [`SetupError`].
     pub fn new(recipe: Arc<Recipe>, surroundings: Surroundings, cells: Arc<PluginCells>) -> Result<Self, SetupError> {
-        let instance = recipe.instantiate(&surroundings)?;
+        let began = thread_cpu_time();
+        let instance = recipe.instantiate(&surroundings, SetupTime::PerCall)?;
+        let is_dear = thread_cpu_time().saturating_sub(began) > here(&recipe);
+        let spare = is_dear.then(|| surroundings.nursery.order(&recipe, &surroundings));
         cells.instance_started();
-        Ok(Self { recipe, surroundings, cells, state: State::Ready(instance) })
+        Ok(Self { recipe, surroundings, cells, state: State::Ready(instance), spare })
     }
 
     /// The plugin's configured name.
@@ -96,9 +108,14 @@ impl Slot {
     }
 
     /// Calls a hook off the request's path.
-    pub(super) fn call_aside<R>(&mut self, hook: Hook, call: impl FnOnce(&Hooks, &mut Store<Guest>) -> wasmtime::Result<R>) -> Result<R, Failure> {
+    pub(super) fn call_aside<R>(
+        &mut self,
+        hook: Hook,
+        call: impl FnOnce(&Hooks, &mut Store<Guest>) -> wasmtime::Result<R>,
+    ) -> Result<R, Failure> {
         self.cells.called(hook as usize);
-        let called = self.ready()?.call(call);
+        let limit = self.recipe.budget.setup_cpu;
+        let called = self.ready()?.call(limit, call);
         if let Err(failure) = &called {
             tracing::warn!(plugin = %self.recipe.name, hook = hook.as_str(), kind = failure.kind.as_str(), error = %failure, "A plugin failed");
             self.cells.failed(hook as usize, failure.kind as usize);
@@ -143,20 +160,53 @@ impl Slot {
         if why.leaves_instance_whole() && matches!(self.state, State::Ready(_)) {
             return;
         }
-        self.cells.instance_ended();
+        if matches!(self.state, State::Ready(_)) {
+            self.cells.instance_ended();
+        }
         // The old one goes first: its slot in the pool may be the last.
         self.state = State::Broken { failure: why.clone(), retry_at: Instant::now() + RETRY };
-        match self.recipe.instantiate(&self.surroundings) {
-            Ok(instance) => {
+        match self.another() {
+            Some(Ok(instance)) => {
                 self.cells.instance_started();
                 self.state = State::Ready(instance);
             }
-            Err(SetupError { failure, .. }) => {
+            Some(Err(SetupError { failure, .. })) => {
                 tracing::error!(plugin = %self.recipe.name, error = %failure, "A plugin's instance could not be replaced");
                 self.state = State::Broken { failure, retry_at: Instant::now() + RETRY };
             }
+            // It comes as soon as it is made; every request asks.
+            None => self.state = State::Broken { failure: why.clone(), retry_at: Instant::now() },
         }
     }
+
+    /// Another instance; `None` while one is being made.
+    fn another(&mut self) -> Option<Result<Instance, SetupError>> {
+        if self.spare.is_none() {
+            match self.recipe.instantiate(&self.surroundings, SetupTime::InAll(here(&self.recipe))) {
+                // Dearer than it was at first: from now on it is made elsewhere.
+                Err(SetupError { failure, .. }) if failure.kind == FailureKind::Cpu => self.order(),
+                made => return Some(made),
+            }
+        }
+        match self.spare.as_ref()?.try_recv() {
+            Ok(made) => {
+                self.order();
+                Some(made)
+            }
+            Err(TryRecvError::Empty) => None,
+            // The nursery is gone, as at the end of a process.
+            Err(TryRecvError::Disconnected) => Some(self.recipe.instantiate(&self.surroundings, SetupTime::InAll(here(&self.recipe)))),
+        }
+    }
+
+    fn order(&mut self) {
+        self.spare = Some(self.surroundings.nursery.order(&self.recipe, &self.surroundings));
+    }
+}
+
+/// CPU time a worker may spend on making an instance: half of what it may spend on a call.
+fn here(recipe: &Recipe) -> Duration {
+    recipe.budget.cpu / 2
 }
 
 impl Drop for Slot {

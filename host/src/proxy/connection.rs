@@ -79,7 +79,13 @@ impl Connection {
     /// A new connection.
     pub fn new(facts: ConnectionFacts, covers: Option<Box<dyn Fn(&str) -> bool>>) -> Self {
         let peer = value(&facts.peer.ip().to_canonical().to_string());
-        let activity = Activity { busy: Cell::new(0), requests: Cell::new(0), in_head: Cell::new(false), unread: Cell::new(0), since: Cell::new(None) };
+        let activity = Activity {
+            busy: Cell::new(0),
+            requests: Cell::new(0),
+            in_head: Cell::new(false),
+            unread: Cell::new(0),
+            since: Cell::new(None),
+        };
         let streams = facts.tls.as_ref().is_some_and(|tls| tls.alpn == Some("h2"));
         Self { facts: Arc::new(facts), covers, peer, last: RefCell::new(None), streams, activity }
     }

@@ -68,7 +68,14 @@ const CLIENT_LEFT: u16 = 499;
 
 impl Ending {
     /// An exchange has begun.
-    pub(super) fn begin(worker: &Rc<Worker>, connection: &Rc<Connection>, generation: &Generation, exchange: &Exchange, version: Version, admitted: bool) -> Box<Self> {
+    pub(super) fn begin(
+        worker: &Rc<Worker>,
+        connection: &Rc<Connection>,
+        generation: &Generation,
+        exchange: &Exchange,
+        version: Version,
+        admitted: bool,
+    ) -> Box<Self> {
         generation.unrouted.started();
         Box::new(Self {
             worker: Rc::clone(worker),
@@ -185,7 +192,11 @@ impl Ending {
             request_bytes: self.progress.bytes(),
             response_bytes: self.sent,
             protocol: protocol(self.version).to_owned(),
-            attributes: exchange.attributes.iter().map(|(plugin, name, value)| (format!("{plugin}.{name}"), RecordValue::from(value))).collect(),
+            attributes: exchange
+                .attributes
+                .iter()
+                .map(|(plugin, name, value)| (format!("{plugin}.{name}"), RecordValue::from(value)))
+                .collect(),
             extra: Vec::new(),
         }
     }

@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::ending::Ending;
-use super::outbound::Outbound;
+use super::outbound::{Headers, Outbound};
 use super::reply::Reply;
 use super::request_body::RequestBody;
 use super::snapshot::{Generation, RoutePlan, Worker};
@@ -106,8 +106,12 @@ impl Forward<'_> {
             *max_attempts = (*max_attempts).min(attempts);
         }
 
-        let replayable = body.is_empty() && is_idempotent(&exchange.request.method);
-        let request = match self.outbound.request(&exchange, &endpoint, edits.as_deref(), plan.protocol, body) {
+        // A request that was used up can be made again only if it has no body, only where doing it twice is the same as once
+        // (RFC 9110, section 9.2.2), and only if there is somewhere else to try.
+        let replayable = body.is_empty() && is_idempotent(&exchange.request.method) && upstream.endpoints.len() > 1;
+        let edited = edits.as_ref().is_some_and(|edits| !edits.headers.is_empty());
+        let headers = if replayable || edited || !chain.outgoing.is_empty() { Headers::Copied } else { Headers::Lent };
+        let request = match self.outbound.request(&mut exchange, headers, &endpoint, edits.as_deref(), plan.protocol, body) {
             Ok(request) => request,
             Err((fault, body)) => return (exchange, Attempt::Failed { fault, endpoint: Some(endpoint), body: Some(body) }),
         };
@@ -127,9 +131,16 @@ impl Forward<'_> {
             Err(error) => {
                 self.count(Some(error.fault));
                 tracing::debug!(upstream = %upstream.name, endpoint = %endpoint.url, fault = error.fault.code(), cause = error.source.as_ref().map(tracing::field::display), "An attempt failed");
-                // Unused, it comes back; used up, only a request without a body can be made again, and only where doing it
-                // twice is the same as once (RFC 9110, section 9.2.2).
-                let body = error.request.map(http::Request::into_body).or_else(|| replayable.then(RequestBody::empty));
+                let body = match error.request {
+                    Some(unused) => {
+                        let (parts, body) = unused.into_parts();
+                        if headers == Headers::Lent {
+                            exchange.request.headers = parts.headers;
+                        }
+                        Some(body)
+                    }
+                    None => replayable.then(RequestBody::empty),
+                };
                 (exchange, Attempt::Failed { fault: error.fault, endpoint: Some(endpoint), body })
             }
         }

@@ -22,6 +22,15 @@ pub(super) struct Outbound<'a> {
     pub(super) trailers: &'a Trailers,
 }
 
+/// Where an attempt's headers come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Headers {
+    /// The exchange keeps its own: another attempt may need them, or a response filter may read them.
+    Copied,
+    /// The exchange's own; they come back with a request that was not used.
+    Lent,
+}
+
 impl Outbound<'_> {
     /// The `Host` this attempt sends, before the forwarder.
     pub(super) fn host_for<'a>(&'a self, endpoint: &'a Endpoint) -> &'a HeaderValue {
@@ -38,13 +47,14 @@ impl Outbound<'_> {
     /// `Internal` when the parts make no URI, which a normal path and a checked authority never do.
     pub(super) fn request(
         &self,
-        exchange: &Exchange,
+        exchange: &mut Exchange,
+        headers: Headers,
         endpoint: &Endpoint,
         edits: Option<&PlanEdits>,
         protocol: Protocol,
         body: RequestBody,
     ) -> Result<Request<RequestBody>, (Fault, RequestBody)> {
-        let head = &exchange.request;
+        let head = &mut exchange.request;
         let path = edits.and_then(|edits| edits.path.as_deref()).unwrap_or(&head.path);
         let host = edits.and_then(|edits| edits.host.as_ref()).unwrap_or_else(|| self.host_for(endpoint));
         let Some(uri) = target(path, head.query.as_deref()) else { return Err((Fault::Internal, body)) };
@@ -52,7 +62,10 @@ impl Outbound<'_> {
         let mut request = Request::new(body);
         *request.method_mut() = head.method.clone();
         *request.uri_mut() = uri;
-        let mut headers = head.headers.clone();
+        let mut headers = match headers {
+            Headers::Copied => head.headers.clone(),
+            Headers::Lent => std::mem::take(&mut head.headers),
+        };
         headers.insert(HOST, host.clone());
         if self.trailers.accepted {
             headers.insert(TE, HeaderValue::from_static("trailers"));

@@ -167,3 +167,6 @@ impl ResolvesServerCert for Certificates {
         self.choose(hello.server_name()).map(|certificate| Arc::clone(&certificate.key))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -96,9 +96,10 @@ impl ProfileFiles {
             .with_root_certificates(roots);
         let mut http1 = match self.client {
             None => builder.with_no_client_auth(),
-            Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(|error| ProfileError {
-                setting: "client_certificate",
-                problem: format!("{error}: certificate and key must belong together, leaf first"),
+            Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(|error| {
+                let files = model.client_certificate.iter().map(|files| format!("{} and {}: ", files.certificate.display(), files.key.display()));
+                let problem = format!("{}{error}: certificate and key must belong together, leaf first", files.collect::<String>());
+                ProfileError { setting: "client_certificate", problem }
             })?,
         };
         let mut http2 = http1.clone();

@@ -273,10 +273,10 @@ fn a_quarter_gibibyte_up_from_http2_to_a_slow_upstream() {
             let now = gateway.cpu_time().unwrap();
             settled = if now == busy { settled + 1 } else { 0 };
             busy = now;
-            if settled > 30 {
-                if let Some(go) = waiting.take() {
-                    go.send(()).unwrap();
-                }
+            if settled > 30
+                && let Some(go) = waiting.take()
+            {
+                go.send(()).unwrap();
             }
         };
         assert!(waiting.is_none(), "nobody had to wait");

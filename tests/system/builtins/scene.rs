@@ -12,7 +12,8 @@ use plugway_harness::upstream::{Settings as UpstreamSettings, Upstream};
 use ring::signature::{Ed25519KeyPair, KeyPair};
 
 /// Configured names, and the names of the plugins.
-pub(super) const PLUGINS: [(&str, &str); 4] = [("auth", "oauth2"), ("by-tenant", "hash-router"), ("forward", "tls-forward"), ("metrics", "metrics")];
+pub(super) const PLUGINS: [(&str, &str); 4] =
+    [("auth", "oauth2"), ("by-tenant", "hash-router"), ("forward", "tls-forward"), ("metrics", "metrics")];
 
 /// Who signs tokens (EdDSA).
 pub(super) struct Issuer(Ed25519KeyPair);
@@ -70,7 +71,10 @@ impl Scene {
         let authority = Rc::new(Authority::new("test").unwrap());
         let server = authority.server(&["localhost", "orders.internal"]).unwrap();
         let client = authority.client("gateway").unwrap();
-        let upstream = |name| Upstream::start(&UpstreamSettings { identity: Some(&server), clients: Some(&authority), ..UpstreamSettings::new(name) }).unwrap();
+        let upstream = |name| {
+            Upstream::start(&UpstreamSettings { identity: Some(&server), clients: Some(&authority), ..UpstreamSettings::new(name) })
+                .unwrap()
+        };
         let upstreams = Rc::new(["one", "two", "three"].map(upstream).into_iter().collect::<Vec<_>>());
         let addresses = upstreams.iter().map(Upstream::url).collect();
         let settings = Rc::new(Settings { authority, server, client, issuer: Rc::new(Issuer::new()), addresses });

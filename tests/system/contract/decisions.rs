@@ -12,7 +12,8 @@ fn when_all_abstain_the_request_is_denied_unless_the_route_is_public() {
         guest("one", "mode = \"by-header\", hook = \"authorizer\"", ""),
         guest("two", "mode = \"by-header\", hook = \"authorizer\"", ""),
         route("plugins = [\"one\", \"two\"]"),
-        "[[routes]]\nname = \"open\"\nmatch = { path = \"/open/*\" }\nupstream = \"up\"\npublic = true\nplugins = [\"one\", \"two\"]".to_owned(),
+        "[[routes]]\nname = \"open\"\nmatch = { path = \"/open/*\" }\nupstream = \"up\"\npublic = true\nplugins = [\"one\", \"two\"]"
+            .to_owned(),
     ];
     let gateway = start(&config(&upstream, &[&parts[0], &parts[1], &parts[2], &parts[3]]));
     let address = gateway.address("web").unwrap();
@@ -40,7 +41,11 @@ fn an_authorizer_answers_for_itself_or_says_when_to_come_back() {
 
     assert_problem(&tell(&gateway, "fail"), 500, "plugin-failed");
     assert_eq!(metric(&gateway, "plugway_hook_failures_total", &["hook=\"authorizer\"", "kind=\"refused\""]), 1.0);
-    assert_eq!(metric(&gateway, "plugway_instances_started_total", &["plugin=\"misbehaving\""]), started_by(&gateway), "an error of its own ends no instance");
+    assert_eq!(
+        metric(&gateway, "plugway_instances_started_total", &["plugin=\"misbehaving\""]),
+        started_by(&gateway),
+        "an error of its own ends no instance"
+    );
     assert_eq!(upstream.requests(), 0);
 }
 

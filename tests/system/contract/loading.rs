@@ -25,7 +25,8 @@ fn refused_file(bytes: &[u8]) -> String {
 fn patched(from: &str, to: &str) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
     let mut bytes = fs::read(filters()).unwrap();
-    let found: Vec<usize> = bytes.windows(from.len()).enumerate().filter(|(_, window)| *window == from.as_bytes()).map(|(at, _)| at).collect();
+    let found: Vec<usize> =
+        bytes.windows(from.len()).enumerate().filter(|(_, window)| *window == from.as_bytes()).map(|(at, _)| at).collect();
     assert!(!found.is_empty(), "the component does not name {from}");
     for at in found {
         bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
@@ -50,7 +51,8 @@ fn what_is_no_component_is_refused_with_the_way_to_make_one() {
 #[test]
 fn a_missing_file_is_named() {
     let upstream = Upstream::plain("up").unwrap();
-    let text = refused(&config(&upstream, &[&plugin("gone", Path::new("gone.wasm"), "", ""), &route("public = true\nplugins = [\"gone\"]")]));
+    let text =
+        refused(&config(&upstream, &[&plugin("gone", Path::new("gone.wasm"), "", ""), &route("public = true\nplugins = [\"gone\"]")]));
     assert!(text.contains("gone.wasm cannot be read"), "{text}");
 }
 

@@ -39,11 +39,17 @@ fn response_filters_see_the_gateways_own_answers_once() {
     let only = "[[routes]]\nname = \"only\"\nmatch = { path = \"/api/*\", methods = [\"GET\"] }\nupstream = \"up\"\nplugins = [\"one\", \"auth\", \"two\"]";
     let gateway = start(&config(&upstream, &[&one, &two, &auth, only]));
     let address = gateway.address("web").unwrap();
-    let calls = || ["one", "two"].map(|plugin| metric(&gateway, "plugway_hook_calls_total", &["hook=\"response-filter\"", &format!("plugin=\"{plugin}\"")]));
+    let calls = || {
+        ["one", "two"]
+            .map(|plugin| metric(&gateway, "plugway_hook_calls_total", &["hook=\"response-filter\"", &format!("plugin=\"{plugin}\"")]))
+    };
 
     // Denied by the chain, refused by the plugin's failure, and broken off by the upstream: each once more.
-    let cases: [(&str, &[(&str, &str)], u16); 3] =
-        [("/api/a", &[("x-misbehave", "abstain")], 401), ("/api/a", &[("x-misbehave", "trap")], 500), ("/api/close", &[("x-behave", "/close")], 502)];
+    let cases: [(&str, &[(&str, &str)], u16); 3] = [
+        ("/api/a", &[("x-misbehave", "abstain")], 401),
+        ("/api/a", &[("x-misbehave", "trap")], 500),
+        ("/api/close", &[("x-behave", "/close")], 502),
+    ];
     for (number, (path, headers, status)) in cases.into_iter().enumerate() {
         let response = get(address, path, headers);
         assert_eq!(response.status, status, "{}", response.text());

@@ -56,11 +56,20 @@ fn check_shows_the_effective_chain_and_binds_nothing() {
     // The address is taken: a check that bound anything would fail, as `run` does.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let (filter, auth) = (plugin("filter", filters(), "", ""), guest("auth", "hook = \"authorizer\"", ""));
-    let text = config(&upstream, &[&filter, &auth, &route("plugins = [\"auth\"]\nrouter = \"auth\"\nforwarder = \"auth\"\n"), "[defaults]\nplugins = [\"filter\"]"]);
+    let text = config(
+        &upstream,
+        &[&filter, &auth, &route("plugins = [\"auth\"]\nrouter = \"auth\"\nforwarder = \"auth\"\n"), "[defaults]\nplugins = [\"filter\"]"],
+    );
     let text = text.replacen("address = \"127.0.0.1:0\"", &format!("address = \"{}\"", taken.local_addr().unwrap()), 1);
     let (output, shown) = check(&text);
     assert_eq!(output.status.code(), Some(0), "{shown}");
-    let steps: Vec<Vec<&str>> = shown.lines().skip_while(|line| *line != "all").skip(1).take(9).map(|line| line.split("  ").map(str::trim).filter(|word| !word.is_empty()).collect()).collect();
+    let steps: Vec<Vec<&str>> = shown
+        .lines()
+        .skip_while(|line| *line != "all")
+        .skip(1)
+        .take(9)
+        .map(|line| line.split("  ").map(str::trim).filter(|word| !word.is_empty()).collect())
+        .collect();
     let expected: [[&str; 2]; 9] = [
         ["request filter", "filter"],
         ["authorizer", "auth"],

@@ -40,7 +40,7 @@ fn an_endpoint_that_keeps_refusing_is_left_alone() {
 #[test]
 fn the_only_endpoint_is_tried_however_often_it_failed() {
     let address = refused();
-    let gateway = start(&one_upstream(&[address.clone()], "max_attempts = 1", ""));
+    let gateway = start(&one_upstream(std::slice::from_ref(&address), "max_attempts = 1", ""));
     for _ in 0..8 {
         assert_problem(&ask(&gateway, "GET / HTTP/1.1\nhost: a\n\n"), 502, "upstream-connect-failed");
     }
@@ -105,8 +105,8 @@ fn an_answer_that_does_not_come_is_a_504() {
 #[test]
 fn an_answer_that_pauses_too_long_breaks_off() {
     let upstream = Upstream::plain("up").unwrap();
-    let gateway = start(&one_upstream(&[upstream.url()], "timeouts = { stream = \"200ms\" }", ""));
-    assert_eq!(ask(&gateway, "GET /drip/10/50 HTTP/1.1\nhost: a\n\n").text(), "..........");
+    let gateway = start(&one_upstream(&[upstream.url()], "timeouts = { stream = \"600ms\" }", ""));
+    assert_eq!(ask(&gateway, "GET /drip/20/50 HTTP/1.1\nhost: a\n\n").text(), "....................");
     let mut client = web(&gateway);
     client.send(wire("GET /drip/2/5000 HTTP/1.1\nhost: a\n\n")).unwrap();
     client.response().unwrap_err();
@@ -164,4 +164,34 @@ fn an_upstream_at_its_limit_of_connections_is_a_503_on_every_worker() {
     drop(busy);
     until("it is served again", || ask(&gateway, "GET / HTTP/1.1\nhost: a\n\n").status == 200);
     assert!(upstream.connections() <= 4);
+}
+
+#[test]
+fn an_upstream_that_was_restarted_is_found_again() {
+    for (http2, protocol) in [(false, "http1"), (true, "http2")] {
+        let first = Upstream::start(&Settings { http2, ..Settings::new("first") }).unwrap();
+        let address = first.address();
+        let gateway = start(&one_upstream(&[first.url()], &format!("protocol = \"{protocol}\"\nmax_attempts = 1"), ""));
+        let post = "POST /a HTTP/1.1\nhost: a\ncontent-length: 5\n\nhello";
+        assert_eq!(json(&ask(&gateway, post))["upstream"], "first");
+        drop(first);
+        until("its connection is gone", || status(&gateway)["upstreams"][0]["endpoints"][0]["connections"] == 0);
+        let _second = Upstream::start(&Settings { http2, address, ..Settings::new("second") }).unwrap();
+        assert_eq!(json(&ask(&gateway, post))["upstream"], "second", "{protocol}");
+    }
+}
+
+#[test]
+fn an_unused_connection_is_closed_after_its_time() {
+    for (http2, protocol) in [(false, "http1"), (true, "http2")] {
+        let upstream = Upstream::start(&Settings { http2, ..Settings::new("up") }).unwrap();
+        let gateway = start(&one_upstream(&[upstream.url()], &format!("protocol = \"{protocol}\"\ntimeouts = {{ idle = \"1s\" }}"), ""));
+        // Longer than that, but not unused.
+        assert_eq!(ask(&gateway, "GET /drip/15/100 HTTP/1.1\nhost: a\n\n").text().len(), 15);
+        assert_eq!(ask(&gateway, "GET / HTTP/1.1\nhost: a\n\n").status, 200);
+        assert_eq!(upstream.connections(), 1, "{protocol}");
+        until("it is closed", || status(&gateway)["upstreams"][0]["endpoints"][0]["connections"] == 0);
+        assert_eq!(ask(&gateway, "GET / HTTP/1.1\nhost: a\n\n").status, 200);
+        assert_eq!(upstream.connections(), 2, "{protocol}");
+    }
 }

@@ -15,7 +15,8 @@ pub(super) fn component() -> PathBuf {
     let peers = root().join("target/peers");
     let component = peers.join("python-guest.wasm");
     let sources = [root().join("tests/python-guest"), root().join("tests/python-guest/wit"), root().join("wit")];
-    let newest = sources.iter().flat_map(|folder| fs::read_dir(folder).unwrap()).map(|entry| modified(&entry.unwrap().path())).max().unwrap();
+    let newest =
+        sources.iter().flat_map(|folder| fs::read_dir(folder).unwrap()).map(|entry| modified(&entry.unwrap().path())).max().unwrap();
     if component.exists() && modified(&component) > newest {
         return component;
     }
@@ -50,7 +51,12 @@ fn modified(path: &Path) -> std::time::SystemTime {
 
 fn run(mut command: Command, help: &str) {
     match command.output() {
-        Ok(output) => assert!(output.status.success(), "{help}\n{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)),
+        Ok(output) => assert!(
+            output.status.success(),
+            "{help}\n{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        ),
         Err(error) => panic!("{help}\n{:?}: {error}", command.get_program()),
     }
 }

@@ -112,6 +112,36 @@ fn a_fault_is_found_at_the_byte_that_shows_it() {
 }
 
 #[test]
+fn the_documentation_tells_every_fault() {
+    let page = include_str!("../../../../docs/framing.md");
+    let rows: Vec<Vec<&str>> =
+        page.lines().filter_map(|line| Some(line.strip_prefix("| ")?.strip_suffix(" |")?.split(" | ").collect())).skip(1).collect();
+    assert_eq!(rows.len(), 27);
+    for row in rows {
+        let &[refused, _, example] = row.as_slice() else { panic!("{row:?}") };
+        // Limits have no short example; they are tested below.
+        let Some(example) = example.strip_prefix('`').and_then(|example| example.strip_suffix('`')) else { continue };
+        let verdict = scan(&[&unescape(example)]);
+        assert!(matches!(verdict, Verdict::Fault(_, fault) if fault.to_string() == refused), "{refused}: {verdict:?}");
+    }
+}
+
+fn unescape(text: &str) -> Vec<u8> {
+    let mut parts = text.split('\\');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let (byte, rest) = match part.split_at(1) {
+            ("r", rest) => (b'\r', rest),
+            ("n", rest) => (b'\n', rest),
+            (_, rest) => (u8::from_str_radix(&rest[..2], 16).unwrap(), &rest[2..]),
+        };
+        bytes.push(byte);
+        bytes.extend(rest.as_bytes());
+    }
+    bytes
+}
+
+#[test]
 fn limits_hold_to_the_byte_and_the_line() {
     let head = "GET / HTTP/1.1\r\nHost: a\r\nx: y\r\n\r\n";
     let exact = Limits { head_bytes: head.len(), headers: 2 };

@@ -1,8 +1,9 @@
 //! Mutated connections, the same ones in every run: the scanner says of each the same however it is split, agrees with the
 //! oracle on what is good, and what it lets through hyper reads as the same requests. What it refuses hyper refuses, too, by the poison that stands for the rest.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex};
+use std::rc::Rc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -185,14 +186,14 @@ async fn hyper_refuses(bytes: &[u8], good: usize, what: &impl Fn() -> String) {
 /// Method, whether it is HTTP/1.0, and the length of the body unless that broke off, of every request; and the answers.
 async fn hyper_reads(bytes: &[u8], max_headers: usize) -> (Vec<(String, bool, Option<u64>)>, String) {
     let (mut client, server) = tokio::io::duplex(64 << 10);
-    let seen = Arc::new(Mutex::new(Vec::new()));
+    let seen = Rc::new(RefCell::new(Vec::new()));
     let service = service_fn(|request: Request<Incoming>| {
-        let seen = Arc::clone(&seen);
+        let seen = Rc::clone(&seen);
         async move {
             let (parts, body) = request.into_parts();
             let length = body.collect().await.map(|body| body.to_bytes().len() as u64);
             let http10 = parts.version == hyper::Version::HTTP_10;
-            seen.lock().unwrap().push((parts.method.to_string(), http10, length.ok()));
+            seen.borrow_mut().push((parts.method.to_string(), http10, length.ok()));
             let mut response = Response::new(Full::new(Bytes::new()));
             // As the gateway does: a tunnel would take the rest of the bytes.
             *response.status_mut() = if parts.method == Method::CONNECT { StatusCode::NOT_IMPLEMENTED } else { StatusCode::OK };
@@ -210,6 +211,6 @@ async fn hyper_reads(bytes: &[u8], max_headers: usize) -> (Vec<(String, bool, Op
         String::from_utf8_lossy(&answers).into_owned()
     };
     let (_, answers) = tokio::join!(serve, talk);
-    let seen = std::mem::take(&mut *seen.lock().unwrap());
+    let seen = seen.take();
     (seen, answers)
 }

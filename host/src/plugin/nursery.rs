@@ -1,0 +1,50 @@
+//! Instances made off the workers, for plugins whose configuring is dear: a worker that replaced one of those itself would
+//! stall everyone it serves.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use super::instance::{Instance, Surroundings};
+use super::recipe::{Recipe, SetupError, SetupTime};
+
+/// A thread that makes instances. It ends when nobody can order any more.
+#[derive(Debug, Clone)]
+pub struct Nursery {
+    orders: Sender<Order>,
+}
+
+/// An instance on its way. Asking for it never waits.
+pub(super) type Coming = Receiver<Result<Instance, SetupError>>;
+
+#[derive(Debug)]
+struct Order {
+    recipe: Arc<Recipe>,
+    surroundings: Surroundings,
+    deliver: Sender<Result<Instance, SetupError>>,
+}
+
+impl Nursery {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the system gives none.
+    pub fn start() -> io::Result<Self> {
+        let (orders, received) = channel::<Order>();
+        std::thread::Builder::new().name("plugway-nursery".into()).spawn(move || {
+            for order in received {
+                let made = order.recipe.instantiate(&order.surroundings, SetupTime::PerCall);
+                // Whoever ordered it may be gone.
+                drop(order.deliver.send(made));
+            }
+        })?;
+        Ok(Self { orders })
+    }
+
+    /// Has one made. When the thread is gone the answer is that nothing will come.
+    pub(super) fn order(&self, recipe: &Arc<Recipe>, surroundings: &Surroundings) -> Coming {
+        let (deliver, coming) = channel();
+        drop(self.orders.send(Order { recipe: Arc::clone(recipe), surroundings: surroundings.clone(), deliver }));
+        coming
+    }
+}
