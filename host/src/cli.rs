@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use plugway::config::{self, Loaded};
 use plugway::gateway::{Gateway, check};
@@ -70,14 +71,15 @@ fn serve(file: &Path) -> Result<(), String> {
     for warning in &warnings {
         tracing::warn!(key = warning.key, line = warning.position.line, "{}", warning.message);
     }
-    let gateway = Gateway::start(config).map_err(|error| error.to_string())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
     runtime.block_on(async {
-        signal().await.map_err(|error| error.to_string())?;
+        // Before anything says that it serves: a signal that nobody listens for kills, and a second one may follow at once.
+        let mut signals = Signals::listen().map_err(|error| error.to_string())?;
+        let gateway = Gateway::start(config).map_err(|error| error.to_string())?;
+        signals.next().await;
         tokio::select! {
             () = gateway.drain() => {}
-            again = signal() => {
-                again.map_err(|error| error.to_string())?;
+            () = signals.next() => {
                 tracing::warn!("Ended without draining");
                 // Workers may be stuck in whatever made somebody ask twice.
                 std::process::exit(130);
@@ -87,16 +89,23 @@ fn serve(file: &Path) -> Result<(), String> {
     })
 }
 
-/// Resolves on Ctrl-C or SIGTERM.
-async fn signal() -> io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+/// Ctrl-C and SIGTERM, from the moment it is made.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
-    Ok(())
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }
 
 fn inspect(file: &Path) -> Result<(), String> {

@@ -57,6 +57,8 @@ faults! {
     AmbiguousFraming = "ambiguous-framing", BAD_REQUEST, Client, false, "The request's framing is ambiguous.";
     /// A head that is no HTTP.
     MalformedRequest = "malformed-request", BAD_REQUEST, Client, false, "The request is malformed.";
+    /// A head of more bytes or lines than allowed (RFC 6585, section 5).
+    HeadTooLarge = "head-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE, Client, false, "The request's head is too large.";
     /// A path two parsers could read differently.
     AmbiguousPath = "ambiguous-path", BAD_REQUEST, Client, false, "The request's path is ambiguous.";
     /// No host, two hosts, or one that is none.

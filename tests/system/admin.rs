@@ -7,7 +7,7 @@ use plugway_harness::gateway::{Gateway, Line};
 use plugway_harness::raw::{Raw, RawResponse};
 use plugway_harness::upstream::Upstream;
 
-use crate::common::{admin, ask, heeds_signals, metric, one_route, start, status, two_workers, until, web, wire};
+use crate::common::{admin, ask, metric, one_route, start, status, two_workers, until, web, wire};
 
 fn page(gateway: &Gateway, method: &str, path: &str) -> RawResponse {
     let mut raw = Raw::connect(gateway.admin().unwrap()).unwrap();
@@ -167,7 +167,6 @@ fn every_request_is_one_line_without_its_query() {
     let line = access(&gateway, "/missing");
     assert_eq!((line.field("fault"), line.field("blame"), line.field("route")), (Some("no-route"), Some("client"), None), "{}", line.text);
     assert_eq!(line.value("attempts").and_then(serde_json::Value::as_u64), Some(0));
-    heeds_signals(&gateway);
     let lines = gateway.stop().unwrap();
     assert_eq!(lines.iter().filter(|line| line.field("target") == Some("access")).count(), 2);
     assert!(lines.iter().all(|line| line.json.is_some()), "every line is JSON");
@@ -190,7 +189,6 @@ fn a_request_whose_client_left_is_a_line_like_every_other() {
     for (field, value) in [("status", 499), ("attempts", 1)] {
         assert_eq!(line.value(field).and_then(serde_json::Value::as_u64), Some(value), "{}", line.text);
     }
-    heeds_signals(&gateway);
     let lines = gateway.stop().unwrap();
     assert_eq!(lines.iter().filter(|line| line.field("target") == Some("access")).count(), 1);
 }
@@ -202,7 +200,6 @@ fn a_line_cannot_be_forged() {
     ask(&gateway, "GET /a%0A{%22message%22:%22forged%22} HTTP/1.1\nhost: a\n\n");
     ask(&gateway, "GET /\"quoted\" HTTP/1.1\nhost: a\n\n");
     access(&gateway, "/\"quoted\"");
-    heeds_signals(&gateway);
     let lines = gateway.stop().unwrap();
     assert!(lines.iter().all(|line| line.json.is_some() && line.message() != "forged"));
 }
@@ -212,7 +209,6 @@ fn the_access_log_can_be_switched_off() {
     let upstream = Upstream::plain("up").unwrap();
     let gateway = start(&one_route(&upstream, "[log]\naccess = false"));
     assert_eq!(ask(&gateway, "GET /a HTTP/1.1\nhost: a\n\n").status, 200);
-    heeds_signals(&gateway);
     let lines = gateway.stop().unwrap();
     assert!(lines.iter().any(|line| line.message() == "Stopped"));
     assert!(!lines.iter().any(|line| line.field("target") == Some("access")));

@@ -178,14 +178,3 @@ pub(crate) fn read_head(stream: &mut std::net::TcpStream) -> Option<String> {
     }
     Some(String::from_utf8(head).unwrap())
 }
-
-/// Waits until the gateway has a handler for SIGTERM. It says `Serving` a moment before (`cli.rs` listens for signals only
-/// after the gateway has started), and a signal in between kills it; when that is mended this has nothing to wait for.
-pub(crate) fn heeds_signals(gateway: &Gateway) {
-    until("the gateway heeds signals", || {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", gateway.pid())).unwrap();
-        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
-        // proc(5): bit N - 1 is signal N.
-        u64::from_str_radix(caught.trim(), 16).unwrap() >> 14 & 1 == 1
-    });
-}

@@ -8,7 +8,7 @@ use plugway_harness::gateway::Launch;
 use plugway_harness::upstream::Upstream;
 use rustix::process::Signal;
 
-use crate::common::{BINARY, ask, heeds_signals, one_route, run, start, start_tls, two_workers, until, web, wire};
+use crate::common::{BINARY, ask, one_route, run, start, start_tls, two_workers, until, web, wire};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -32,7 +32,6 @@ fn requests_in_flight_are_finished_and_new_connections_refused() {
         let streaming = http2.send(get("/drip/15/100").unwrap()).await.unwrap();
         until("all are with the upstream", || upstream.requests() == 5);
 
-        heeds_signals(&gateway);
         gateway.signal(Signal::TERM).unwrap();
         let address = gateway.address("web").unwrap();
         until("new connections are refused", || TcpStream::connect(address).is_err());
@@ -66,7 +65,6 @@ fn readiness_ends_when_draining_begins() {
         admin.response().unwrap()
     };
     assert_eq!(ask_admin("/readyz").status, 200);
-    heeds_signals(&gateway);
     gateway.signal(Signal::INT).unwrap();
     until("it is not ready any more", || ask_admin("/readyz").status == 503);
     assert_eq!(ask_admin("/healthz").status, 200, "draining is not being ill");
@@ -83,7 +81,6 @@ fn a_second_signal_ends_at_once() {
     let mut client = web(&gateway);
     client.send(wire("GET /hang HTTP/1.1\nhost: a\n\n")).unwrap();
     until("it is with the upstream", || upstream.requests() == 1);
-    heeds_signals(&gateway);
     gateway.signal(Signal::TERM).unwrap();
     gateway.log().wait(PATIENCE, |line| line.message() == "Draining").unwrap();
     let began = Instant::now();
@@ -101,7 +98,6 @@ fn draining_ends_when_its_time_is_over() {
     let mut client = web(&gateway);
     client.send(wire("GET /hang HTTP/1.1\nhost: a\n\n")).unwrap();
     until("it is with the upstream", || upstream.requests() == 1);
-    heeds_signals(&gateway);
     let began = Instant::now();
     gateway.signal(Signal::TERM).unwrap();
     let status = gateway.wait(PATIENCE).unwrap();
@@ -116,7 +112,6 @@ fn a_gateway_without_work_ends_at_once() {
     let upstream = Upstream::plain("up").unwrap();
     let gateway = start(&two_workers(&one_route(&upstream, "")));
     assert_eq!(ask(&gateway, "GET / HTTP/1.1\nhost: a\n\n").status, 200);
-    heeds_signals(&gateway);
     let began = Instant::now();
     gateway.stop().unwrap();
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
@@ -140,7 +135,6 @@ fn a_second_gateway_on_the_same_address_says_what_is_wrong() {
         assert_eq!(ask(&gateway, "GET / HTTP/1.1\nhost: a\n\n").status, 200);
     }
     // What it leaves behind does not keep the next one from its address.
-    heeds_signals(&gateway);
     gateway.stop().unwrap();
     assert_eq!(ask(&start(&same_web), "GET / HTTP/1.1\nhost: a\n\n").status, 200);
 }

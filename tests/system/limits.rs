@@ -145,7 +145,7 @@ fn a_head_over_a_limit_is_a_431_and_goes_nowhere() {
     assert_eq!(ask(&gateway, &format!("GET /{} HTTP/1.1\nhost: a\n\n", "p".repeat(3000))).status, 431);
     assert_eq!(upstream.bytes(), reached);
     until("all are counted", || metric(&gateway, "plugway_requests_total", &["status=\"431\""]) == 4.0);
-    assert_eq!(metric(&gateway, "plugway_faults_total", &["malformed-request"]), 4.0);
+    assert_eq!(metric(&gateway, "plugway_faults_total", &["head-too-large"]), 4.0);
 }
 
 #[test]

@@ -106,7 +106,7 @@ fn ambiguous_length(headers: &HeaderMap) -> Option<Fault> {
 
 /// HTTP/2 bounds the bytes of a head, not its lines. In HTTP/1.1 the connection's scanner has refused it before.
 fn too_many(headers: &HeaderMap, limit: usize) -> Option<Fault> {
-    (headers.len() > limit).then_some(Fault::MalformedRequest)
+    (headers.len() > limit).then_some(Fault::HeadTooLarge)
 }
 
 /// One `Cookie`, as text has it and plugins expect it: HTTP/2 may split it into lines (RFC 9113, section 8.2.3).

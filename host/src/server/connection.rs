@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::framing::{FramingFault, Limits, Scanner};
+use super::framing::{Limits, Scanner};
 use super::stream::{ClientStream, Seen};
 use super::sweep::{End, Sweep, Watched};
 use super::tls::ServerTls;
@@ -222,20 +222,19 @@ impl Served {
 
 /// Counts what never became a request.
 fn refusal(context: &Context, seen: &Seen, error: Option<&hyper::Error>) {
-    let (fault, too_large) = match (seen.fault.get(), error) {
-        (Some(fault), _) => (fault.fault(), matches!(fault, FramingFault::HeadTooLarge | FramingFault::TooManyHeaders)),
+    let fault = match (seen.fault.get(), error) {
+        (Some(fault), _) => fault.fault(),
         (None, Some(error)) => {
             tracing::debug!(%error, "A client connection ended early");
             if !error.is_parse() {
                 return;
             }
-            (Fault::MalformedRequest, error.is_parse_too_large())
+            if error.is_parse_too_large() { Fault::HeadTooLarge } else { Fault::MalformedRequest }
         }
         (None, None) => return,
     };
-    let status = if too_large { StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE } else { StatusCode::BAD_REQUEST };
     context.worker.cells.fault(fault);
-    context.worker.generation().unrouted.refused(status.as_u16());
+    context.worker.generation().unrouted.refused(fault.status().as_u16());
 }
 
 /// Ends our side, and lets a client that is still sending read its answer first.

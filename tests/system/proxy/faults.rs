@@ -51,8 +51,9 @@ fn the_only_endpoint_is_tried_however_often_it_failed() {
 
 #[test]
 fn an_upstream_that_closes_without_an_answer_is_asked_again_only_where_that_is_safe() {
-    let upstream = Upstream::plain("up").unwrap();
-    let gateway = start(&one_upstream(&[upstream.url()], "max_attempts = 3", ""));
+    let both = [Upstream::plain("one").unwrap(), Upstream::plain("two").unwrap()];
+    let requests = || both.iter().map(Upstream::requests).sum::<u64>();
+    let gateway = start(&one_upstream(&[both[0].url(), both[1].url()], "max_attempts = 3", ""));
     for (request, attempts) in [
         ("GET /close HTTP/1.1\nhost: a\n\n", 3),
         ("DELETE /close HTTP/1.1\nhost: a\n\n", 3),
@@ -61,10 +62,18 @@ fn an_upstream_that_closes_without_an_answer_is_asked_again_only_where_that_is_s
         ("POST /close HTTP/1.1\nhost: a\ncontent-length: 5\n\nhello", 1),
         ("PUT /close HTTP/1.1\nhost: a\ncontent-length: 5\n\nhello", 1),
     ] {
-        let before = upstream.requests();
+        let before = requests();
         assert_problem(&ask(&gateway, request), 502, "upstream-reset");
-        assert_eq!(upstream.requests() - before, attempts, "{request}");
+        assert_eq!(requests() - before, attempts, "{request}");
     }
+}
+
+#[test]
+fn a_request_the_only_endpoint_used_up_is_not_made_again() {
+    let upstream = Upstream::plain("up").unwrap();
+    let gateway = start(&one_upstream(&[upstream.url()], "max_attempts = 3", ""));
+    assert_problem(&ask(&gateway, "GET /close HTTP/1.1\nhost: a\n\n"), 502, "upstream-reset");
+    assert_eq!(upstream.requests(), 1);
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn a_head_over_a_limit_is_refused_and_other_streams_go_on() {
             sent
         };
         assert_eq!(connection.request(headers(10, 1)).await.unwrap().status, 200);
-        assert_eq!(connection.request(headers(11, 1)).await.unwrap().status, 400);
+        assert_eq!(connection.request(headers(11, 1)).await.unwrap().status, 431);
         assert_eq!(connection.request(headers(2, 2500)).await.unwrap().status, 431);
         assert_eq!(connection.get("/").await.unwrap().status, 200);
     });

@@ -72,9 +72,8 @@ impl FramingFault {
             | Self::InvalidTarget
             | Self::UnsupportedVersion
             | Self::InvalidHeaderName
-            | Self::HeadTooLarge
-            | Self::TooManyHeaders
             | Self::TrailersTooLarge => Fault::MalformedRequest,
+            Self::HeadTooLarge | Self::TooManyHeaders => Fault::HeadTooLarge,
             Self::EmptyLines
             | Self::BareLf
             | Self::BareCr
