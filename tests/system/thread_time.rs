@@ -20,19 +20,26 @@ pub(crate) struct Times {
 }
 
 impl Thread {
-    /// The thread of a process that has this name.
+    /// The thread of a process that has this name. A new thread has its parent's until it first runs.
     pub(crate) fn named(pid: u32, name: &str) -> Self {
-        Self::all(pid).remove(name).unwrap_or_else(|| panic!("no thread is called {name}"))
+        let mut found = None;
+        crate::common::until(&format!("a thread called {name}"), || {
+            found = Self::all(pid).remove(name);
+            found.is_some()
+        });
+        found.unwrap()
     }
 
-    /// Every thread of a process, by its name.
+    /// Every thread of a process, by its name, and by its number too where several have the same.
     pub(crate) fn all(pid: u32) -> BTreeMap<String, Self> {
-        let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap().map(|entry| entry.unwrap().path());
-        let name = |task: &PathBuf| fs::read_to_string(task.join("comm")).unwrap().trim_end().to_owned();
         let mut threads = BTreeMap::new();
-        for task in tasks {
-            let twice = threads.insert(name(&task), Self(task.join("schedstat")));
-            assert!(twice.is_none(), "two threads are called {}", name(&task));
+        for task in fs::read_dir(format!("/proc/{pid}/task")).unwrap().map(|entry| entry.unwrap().path()) {
+            // It may have ended since.
+            let Ok(name) = fs::read_to_string(task.join("comm")) else { continue };
+            let name = name.trim_end().to_owned();
+            let number = task.file_name().unwrap().to_string_lossy().into_owned();
+            let name = if threads.contains_key(&name) { format!("{name} {number}") } else { name };
+            threads.insert(name, Self(task.join("schedstat")));
         }
         threads
     }

@@ -36,8 +36,6 @@ fn accept_hooks_upstream_and_response_of_a_request_run_on_one_thread() {
     let chain = route("public = true\nplugins = [\"filter\"]\nrouter = \"other\"\nforwarder = \"other\"");
     let gateway = start(&two_workers(&config(&upstream, &[&filter, &other, &chain])));
     let address = gateway.address("web").unwrap();
-    let threads = Thread::all(gateway.pid());
-    assert!(WORKERS.iter().chain([&TICKER]).all(|name| threads.contains_key(*name)), "{:?}", threads.keys());
 
     // What happens once, on the program's side too, is over before the first reading.
     for _ in 0..20 {
@@ -45,6 +43,8 @@ fn accept_hooks_upstream_and_response_of_a_request_run_on_one_thread() {
     }
     std::thread::sleep(Duration::from_millis(500));
     let before_all = upstream.requests();
+    let threads = Thread::all(gateway.pid());
+    assert!(WORKERS.iter().chain([&TICKER]).all(|name| threads.contains_key(*name)), "{:?}", threads.keys());
 
     let mut handled: BTreeMap<&str, u64> = BTreeMap::new();
     let (mut others, mut ticks, mut elapsed) = (0, 0, Duration::ZERO);

@@ -4,7 +4,9 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
+use super::budget::thread_cpu_time;
 use super::instance::{Instance, Surroundings};
 use super::recipe::{Recipe, SetupError, SetupTime};
 
@@ -15,13 +17,21 @@ pub struct Nursery {
 }
 
 /// An instance on its way. Asking for it never waits.
-pub(super) type Coming = Receiver<Result<Instance, SetupError>>;
+pub(super) type Coming = Receiver<Made>;
+
+/// What came of an order.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub(super) instance: Result<Instance, SetupError>,
+    /// CPU time it took.
+    pub(super) took: Duration,
+}
 
 #[derive(Debug)]
 struct Order {
     recipe: Arc<Recipe>,
     surroundings: Surroundings,
-    deliver: Sender<Result<Instance, SetupError>>,
+    deliver: Sender<Made>,
 }
 
 impl Nursery {
@@ -33,9 +43,10 @@ impl Nursery {
         let (orders, received) = channel::<Order>();
         std::thread::Builder::new().name("plugway-nursery".into()).spawn(move || {
             for order in received {
-                let made = order.recipe.instantiate(&order.surroundings, SetupTime::PerCall);
+                let began = thread_cpu_time();
+                let instance = order.recipe.instantiate(&order.surroundings, SetupTime::PerCall);
                 // Whoever ordered it may be gone.
-                drop(order.deliver.send(made));
+                drop(order.deliver.send(Made { instance, took: thread_cpu_time().saturating_sub(began) }));
             }
         })?;
         Ok(Self { orders })

@@ -183,15 +183,19 @@ impl Slot {
     fn another(&mut self) -> Option<Result<Instance, SetupError>> {
         if self.spare.is_none() {
             match self.recipe.instantiate(&self.surroundings, SetupTime::InAll(here(&self.recipe))) {
-                // Dearer than it was at first: from now on it is made elsewhere.
+                // Dearer than it was at first: it is made elsewhere.
                 Err(SetupError { failure, .. }) if failure.kind == FailureKind::Cpu => self.order(),
                 made => return Some(made),
             }
         }
         match self.spare.as_ref()?.try_recv() {
             Ok(made) => {
-                self.order();
-                Some(made)
+                // On a busy machine a cheap one can look dear for once.
+                self.spare = None;
+                if made.took > here(&self.recipe) {
+                    self.order();
+                }
+                Some(made.instance)
             }
             Err(TryRecvError::Empty) => None,
             // The nursery is gone, as at the end of a process.
@@ -204,9 +208,9 @@ impl Slot {
     }
 }
 
-/// CPU time a worker may spend on making an instance: half of what it may spend on a call.
+/// CPU time a worker may spend on making an instance: as much as the operator lets a call take.
 fn here(recipe: &Recipe) -> Duration {
-    recipe.budget.cpu / 2
+    recipe.budget.cpu
 }
 
 impl Drop for Slot {
