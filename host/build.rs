@@ -38,7 +38,15 @@ fn build(root: &Path, target: &Path) {
         command.args(["--package", &format!("plugway-plugin-{plugin}")]);
     }
     // Settings of the outer build are for the host's target.
-    for name in ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "CARGO_BUILD_TARGET", "RUSTC_WORKSPACE_WRAPPER", "RUSTC_WRAPPER", "CARGO_TARGET_DIR", "CLIPPY_ARGS"] {
+    for name in [
+        "CARGO_ENCODED_RUSTFLAGS",
+        "RUSTFLAGS",
+        "CARGO_BUILD_TARGET",
+        "RUSTC_WORKSPACE_WRAPPER",
+        "RUSTC_WRAPPER",
+        "CARGO_TARGET_DIR",
+        "CLIPPY_ARGS",
+    ] {
         command.env_remove(name);
     }
     match command.output() {
@@ -46,7 +54,9 @@ fn build(root: &Path, target: &Path) {
         Ok(output) => {
             let messages = String::from_utf8_lossy(&output.stderr);
             if messages.contains("can't find crate for `core`") || messages.contains("target may not be installed") {
-                fail(&format!("the target {TARGET} is not installed; run:\n\n    rustup target add {TARGET}\n\nor `cargo xtask test`, which does"));
+                fail(&format!(
+                    "the target {TARGET} is not installed; run:\n\n    rustup target add {TARGET}\n\nor `cargo xtask test`, which does"
+                ));
             }
             fail(&format!("the shipped plugins did not build:\n{messages}"));
         }

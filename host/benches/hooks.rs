@@ -1,6 +1,11 @@
 //! What a route's plugins cost, called as a worker calls them: `cargo bench -p plugway --bench hooks`.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs, reason = "a bench that cannot go on ends; criterion's macro makes items without docs")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "a bench that cannot go on ends; criterion's macro makes items without docs"
+)]
 
 use std::path::Path;
 use std::time::Instant;

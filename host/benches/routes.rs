@@ -1,6 +1,11 @@
 //! What finding a route costs, for one route and for ten thousand: `cargo bench -p plugway --bench routes`.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs, reason = "a bench that cannot go on ends; criterion's macro makes items without docs")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "a bench that cannot go on ends; criterion's macro makes items without docs"
+)]
 
 use std::path::Path;
 
@@ -36,7 +41,9 @@ fn routes(criterion: &mut Criterion) {
         });
     }
     criterion.bench_function("normalise a plain path", |bencher| bencher.iter(|| normalise("/v1/things/42/parts").is_ok()));
-    criterion.bench_function("normalise a path with dots and escapes", |bencher| bencher.iter(|| normalise("/v1/./x/../things/%41%7e/parts").is_ok()));
+    criterion.bench_function("normalise a path with dots and escapes", |bencher| {
+        bencher.iter(|| normalise("/v1/./x/../things/%41%7e/parts").is_ok())
+    });
 }
 
 criterion_group!(benches, routes);

@@ -133,7 +133,11 @@ impl Workshop {
         for upstream in &config.upstreams {
             match self.registry.assemble(upstream) {
                 Ok(assembled) => upstreams.push(assembled),
-                Err(error) => problems.push(Problem::error(upstream.position, format!("upstreams.{}.{}", upstream.name, error.setting), error.problem)),
+                Err(error) => problems.push(Problem::error(
+                    upstream.position,
+                    format!("upstreams.{}.{}", upstream.name, error.setting),
+                    error.problem,
+                )),
             }
         }
         (upstreams.len() == config.upstreams.len()).then_some(upstreams)
@@ -146,7 +150,8 @@ impl Workshop {
                 for conflict in conflicts {
                     let name = |index: usize| config.routes.get(index).map_or("", |route| route.name.as_str());
                     let position = config.routes.get(conflict.second).map(|route| route.position).unwrap_or_default();
-                    let message = format!("routes `{}` and `{}` match alike: {}", name(conflict.first), name(conflict.second), conflict.what);
+                    let message =
+                        format!("routes `{}` and `{}` match alike: {}", name(conflict.first), name(conflict.second), conflict.what);
                     let help = "make one of them more specific, or remove it";
                     problems.push(Problem::error(position, format!("routes[{}].match", conflict.second), message).with_suggestion(help));
                 }

@@ -116,12 +116,25 @@ fn inspect(file: &Path) -> Result<(), String> {
         out.push_str(&format!("{chain}\n"));
     }
     for warning in &warnings {
-        out.push_str(&format!("warning: {}:{}:{}: {}: {}\n", file.display(), warning.position.line, warning.position.column, warning.key, warning.message));
+        out.push_str(&format!(
+            "warning: {}:{}:{}: {}: {}\n",
+            file.display(),
+            warning.position.line,
+            warning.position.column,
+            warning.key,
+            warning.message
+        ));
         if let Some(suggestion) = &warning.suggestion {
             out.push_str(&format!("    help: {suggestion}\n"));
         }
     }
-    out.push_str(&format!("{} is good: {} routes, {} plugins, {} upstreams\n", file.display(), config.routes.len(), assembled.plugins.len(), config.upstreams.len()));
+    out.push_str(&format!(
+        "{} is good: {} routes, {} plugins, {} upstreams\n",
+        file.display(),
+        config.routes.len(),
+        assembled.plugins.len(),
+        config.upstreams.len()
+    ));
     print(&out)
 }
 

@@ -20,7 +20,7 @@ use http::{HeaderName, HeaderValue};
 pub use attribute::{Attributes, Value};
 pub use change::{ChangeError, ChangeLimits, Phase, final_status, has_no_body, is_reserved};
 pub use identity::Identity;
-pub use request::{host_of, ConnectionFacts, RequestHead, RouteFacts, TlsFacts};
+pub use request::{ConnectionFacts, RequestHead, RouteFacts, TlsFacts, host_of};
 pub use response::{LocalResponse, Origin, ResponseHead};
 
 use crate::fault::Fault;

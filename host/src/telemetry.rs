@@ -20,10 +20,10 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prometheus::{Registry, TextEncoder};
 
 pub use access::{AccessLine, write_access_line};
-pub use instruments::{Declared, DeclareError, InstrumentKind, Instruments, PluginUse, Series};
+pub use instruments::{DeclareError, Declared, InstrumentKind, Instruments, PluginUse, Series};
 pub use plugin::PluginCells;
 pub use route::RouteCells;
-pub use worker::{UpstreamCells, ListenerCells, OpenConnection, WorkerCells};
+pub use worker::{ListenerCells, OpenConnection, UpstreamCells, WorkerCells};
 
 /// Everything the gateway counts.
 pub struct Telemetry {
@@ -67,7 +67,13 @@ impl Telemetry {
 
     /// The cells of one plugin on one thread, the same ones each time. `hooks` and `failures` name what
     /// [`PluginCells::called`] and [`PluginCells::failed`] are given by number.
-    pub fn plugin(&self, name: &Arc<str>, thread: usize, hooks: &'static [&'static str], failures: &'static [&'static str]) -> Arc<PluginCells> {
+    pub fn plugin(
+        &self,
+        name: &Arc<str>,
+        thread: usize,
+        hooks: &'static [&'static str],
+        failures: &'static [&'static str],
+    ) -> Arc<PluginCells> {
         let mut plugins = cell::lock(&self.cells.plugins);
         if let Some(known) = plugins.iter().find(|cells| cells.is(name, thread)) {
             return Arc::clone(known);

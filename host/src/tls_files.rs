@@ -18,7 +18,10 @@ pub(crate) fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'stati
         .map_err(|error| TlsFileError::new(file, format!("is no valid PEM ({error:?}): write it anew from its source")))?;
     if certificates.is_empty() {
         let found = if contains(&bytes, b"PRIVATE KEY-----") { "holds a private key but no certificate" } else { "holds no certificate" };
-        return Err(TlsFileError::new(file, format!("{found}: it must have a `-----BEGIN CERTIFICATE-----` section (a DER file: `openssl x509 -inform der`)")));
+        return Err(TlsFileError::new(
+            file,
+            format!("{found}: it must have a `-----BEGIN CERTIFICATE-----` section (a DER file: `openssl x509 -inform der`)"),
+        ));
     }
     Ok(certificates)
 }
@@ -31,13 +34,17 @@ pub(crate) fn read_private_key(file: &Path) -> Result<PrivateKeyDer<'static>, Tl
     let bytes = read(file)?;
     // Both encrypted forms, PKCS#8 and the older PEM header, before the parser meets what it cannot read.
     if contains(&bytes, b"ENCRYPTED PRIVATE KEY-----") || contains(&bytes, b"Proc-Type: 4,ENCRYPTED") {
-        return Err(TlsFileError::new(file, "is encrypted, and there is nobody to ask for the passphrase: decrypt it with `openssl pkey -in KEY -out NEW`".to_owned()));
+        return Err(TlsFileError::new(
+            file,
+            "is encrypted, and there is nobody to ask for the passphrase: decrypt it with `openssl pkey -in KEY -out NEW`".to_owned(),
+        ));
     }
     match PrivateKeyDer::from_pem_slice(&bytes) {
         Ok(key) => Ok(key),
-        Err(rustls::pki_types::pem::Error::NoItemsFound) => {
-            Err(TlsFileError::new(file, "holds no private key: it must have a `-----BEGIN PRIVATE KEY-----` section (PKCS#8, PKCS#1 or SEC1)".to_owned()))
-        }
+        Err(rustls::pki_types::pem::Error::NoItemsFound) => Err(TlsFileError::new(
+            file,
+            "holds no private key: it must have a `-----BEGIN PRIVATE KEY-----` section (PKCS#8, PKCS#1 or SEC1)".to_owned(),
+        )),
         Err(error) => Err(TlsFileError::new(file, format!("is no valid PEM ({error:?}): write it anew from its source"))),
     }
 }

@@ -100,6 +100,44 @@ impl<'a> HeaderName<'a> {
     }
 }
 
+/// Whether no plugin may set this request header, in any case: it frames the message, belongs to the connection, or is how
+/// the gateway tells the upstream who is calling. Setting one is [`ChangeError::Forbidden`](crate::ChangeError); this is for
+/// saying so when a configuration is read.
+pub fn is_reserved(name: &str) -> bool {
+    const OWN: &[&str] = &[
+        "host",
+        "via",
+        "forwarded",
+        "expect",
+        "traceparent",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-forwarded-port",
+        "x-real-ip",
+        "x-request-id",
+    ];
+    OWN.iter().any(|own| own.eq_ignore_ascii_case(name)) || is_reserved_in_response(name)
+}
+
+/// Whether no plugin may set this response header, in any case.
+pub fn is_reserved_in_response(name: &str) -> bool {
+    const FRAMING: &[&str] = &[
+        "content-length",
+        "te",
+        "trailer",
+        "upgrade",
+        "connection",
+        "keep-alive",
+        "http2-settings",
+        "proxy-connection",
+        "transfer-encoding",
+        "proxy-authenticate",
+        "proxy-authorization",
+    ];
+    FRAMING.iter().any(|framing| framing.eq_ignore_ascii_case(name))
+}
+
 /// The token in the value of an `Authorization` header (RFC 6750, section 2.1), if the scheme is `Bearer`.
 pub(crate) fn bearer_token(value: &[u8]) -> Option<&str> {
     let (scheme, rest) = value.split_at_checked(6)?;

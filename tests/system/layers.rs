@@ -102,7 +102,9 @@ fn modules_import_only_from_rows_below() {
         for import in imports(&text) {
             match rows.get(&import) {
                 _ if import == module => {}
-                Some(0) if *own == 0 => { words.entry(module.clone()).or_default().insert(import); },
+                Some(0) if *own == 0 => {
+                    words.entry(module.clone()).or_default().insert(import);
+                }
                 Some(row) if row < own => {}
                 // Assembly is two steps of one row: the gateway runs what assembly made.
                 Some(6) if module == "gateway" && import == "assembly" => {}
@@ -113,11 +115,15 @@ fn modules_import_only_from_rows_below() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
     // Words may be made of words, but not in a circle.
-    while let Some(leaf) = words.keys().cloned().chain(rows.keys().cloned()).find(|module| words.get(module).is_none_or(BTreeSet::is_empty) && {
-        words.contains_key(module) || words.values().any(|uses| uses.contains(module))
+    while let Some(leaf) = words.keys().cloned().chain(rows.keys().cloned()).find(|module| {
+        words.get(module).is_none_or(BTreeSet::is_empty) && {
+            words.contains_key(module) || words.values().any(|uses| uses.contains(module))
+        }
     }) {
         words.remove(&leaf);
-        words.values_mut().for_each(|uses| { uses.remove(&leaf); });
+        words.values_mut().for_each(|uses| {
+            uses.remove(&leaf);
+        });
     }
     assert!(words.is_empty(), "these import each other in a circle: {words:?}");
 }

@@ -24,7 +24,12 @@ pub struct EffectiveChain {
 type Components = [Option<Arc<LoadedComponent>>];
 
 /// Builds every route's chain, and finds everything that is wrong with them.
-pub(super) fn build(config: &Config, components: &Components, numbering: &mut Numbering, problems: &mut Problems) -> Vec<(Chain, EffectiveChain)> {
+pub(super) fn build(
+    config: &Config,
+    components: &Components,
+    numbering: &mut Numbering,
+    problems: &mut Problems,
+) -> Vec<(Chain, EffectiveChain)> {
     config
         .routes
         .iter()
@@ -34,7 +39,11 @@ pub(super) fn build(config: &Config, components: &Components, numbering: &mut Nu
 }
 
 /// Makes the routes workers read.
-pub(super) fn routes(config: &Config, chains: Vec<(Chain, EffectiveChain)>, upstreams: &[Arc<Upstream>]) -> (Vec<Arc<RoutePlan>>, Vec<EffectiveChain>) {
+pub(super) fn routes(
+    config: &Config,
+    chains: Vec<(Chain, EffectiveChain)>,
+    upstreams: &[Arc<Upstream>],
+) -> (Vec<Arc<RoutePlan>>, Vec<EffectiveChain>) {
     let mut plans = Vec::with_capacity(chains.len());
     let mut effective = Vec::with_capacity(chains.len());
     for (route, (chain, shown)) in config.routes.iter().zip(chains) {
@@ -75,7 +84,8 @@ impl Builder<'_> {
             None if !self.route.public && self.loaded() => {
                 let message = format!("route `{}` has no authorizer, so anyone could use it", self.route.name);
                 let help = "put an authorizer such as `builtin:oauth2` in its `plugins`, or write `public = true`";
-                self.problems.push(Problem::error(self.route.position, format!("routes[{}].public", self.index), message).with_suggestion(help));
+                self.problems
+                    .push(Problem::error(self.route.position, format!("routes[{}].public", self.index), message).with_suggestion(help));
             }
             None => {}
         }
@@ -109,19 +119,30 @@ impl Builder<'_> {
     }
 
     /// One entry of `plugins`: every chain hook it has.
-    fn link(&mut self, used: &PluginUse, key: &str, chain: &mut Chain, shown: &mut Vec<(String, String)>, outgoing: &mut Vec<(String, String)>) {
+    fn link(
+        &mut self,
+        used: &PluginUse,
+        key: &str,
+        chain: &mut Chain,
+        shown: &mut Vec<(String, String)>,
+        outgoing: &mut Vec<(String, String)>,
+    ) {
         let Some(component) = self.component(used).cloned() else { return };
         let name = self.name(used);
         let hooks = [Hook::Authorizer, Hook::RequestFilter, Hook::ResponseFilter, Hook::Observer];
         if !hooks.iter().any(|hook| component.has(*hook)) {
             let has: Vec<_> = component.rights.hooks.iter().map(|hook| hook.as_str()).collect();
             let message = format!("plugin `{name}` has no hook that runs in a chain; it has {}", has.join(", "));
-            self.problems.push(Problem::error(used.position, key.to_owned(), message).with_suggestion("name it as the route's `router` or `forwarder`"));
+            self.problems.push(
+                Problem::error(used.position, key.to_owned(), message).with_suggestion("name it as the route's `router` or `forwarder`"),
+            );
             return;
         }
         if component.has(Hook::Authorizer) && used.on_failure == FailurePolicy::Skip {
             let message = format!("`on_failure = \"skip\"` for the authorizer `{name}` would let everyone in when it fails");
-            self.problems.push(Problem::error(used.position, format!("{key}.on_failure"), message).with_suggestion("remove it, or write \"reject\""));
+            self.problems.push(
+                Problem::error(used.position, format!("{key}.on_failure"), message).with_suggestion("remove it, or write \"reject\""),
+            );
         }
         let members = members_for(&component, self.route.upstream);
         for hook in hooks.into_iter().filter(|hook| component.has(*hook)) {

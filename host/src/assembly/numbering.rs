@@ -63,7 +63,15 @@ impl Numbering {
     }
 
     /// Numbers one use of a plugin. `upstream` is what a router learns the members of.
-    pub(super) fn place(&mut self, config: &Config, used: &PluginUse, key: String, route: &str, side: Side, upstream: Option<usize>) -> Option<Place> {
+    pub(super) fn place(
+        &mut self,
+        config: &Config,
+        used: &PluginUse,
+        key: String,
+        route: &str,
+        side: Side,
+        upstream: Option<usize>,
+    ) -> Option<Place> {
         let plugin = config.plugins.get(used.plugin)?;
         let numbers = self.plugins.get_mut(used.plugin)?;
         let json = serde_json::Value::Object(used.config.clone()).to_string();

@@ -27,7 +27,8 @@ impl Workshop {
         let key = format!("plugins.{}.source", plugin.name);
         let read;
         let bytes = match &plugin.source {
-            Source::Builtin(name) => builtin(name).ok_or_else(|| Problem::error(plugin.position, key.clone(), format!("there is no built-in plugin `{name}`")))?,
+            Source::Builtin(name) => builtin(name)
+                .ok_or_else(|| Problem::error(plugin.position, key.clone(), format!("there is no built-in plugin `{name}`")))?,
             Source::File(path) => {
                 read = std::fs::read(path)
                     .map_err(|error| Problem::error(plugin.position, key.clone(), format!("{} cannot be read: {error}", path.display())))?;
@@ -39,7 +40,8 @@ impl Workshop {
                 Source::Builtin(name) => format!("builtin:{name}"),
                 Source::File(path) => path.display().to_string(),
             };
-            Problem::error(plugin.position, key, format!("plugin `{}` ({what}) was not loaded: {error}", plugin.name)).with_suggestion(error.remedy(&plugin.name))
+            Problem::error(plugin.position, key, format!("plugin `{}` ({what}) was not loaded: {error}", plugin.name))
+                .with_suggestion(error.remedy(&plugin.name))
         })
     }
 }

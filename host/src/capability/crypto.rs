@@ -39,7 +39,10 @@ pub struct PublicKey(Key);
 
 #[derive(Debug, Clone)]
 enum Key {
-    Rsa { n: Vec<u8>, e: Vec<u8> },
+    Rsa {
+        n: Vec<u8>,
+        e: Vec<u8>,
+    },
     /// The point, uncompressed (SEC 1, section 2.3.3).
     P256(Vec<u8>),
     P384(Vec<u8>),

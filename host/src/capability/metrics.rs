@@ -62,7 +62,8 @@ impl PluginMetrics {
         let local = usize::try_from(instrument).ok().and_then(|number| self.declared.get_mut(number));
         let Some(local) = local.filter(|local| local.declared.label_count() == labels.len()) else { return self.used.ignored() };
         if labels.iter().any(|value| value.len() > MAX_VALUE) {
-            let cut: Vec<String> = labels.iter().map(|value| value.get(..value.floor_char_boundary(MAX_VALUE)).unwrap_or_default().to_owned()).collect();
+            let cut: Vec<String> =
+                labels.iter().map(|value| value.get(..value.floor_char_boundary(MAX_VALUE)).unwrap_or_default().to_owned()).collect();
             return self.record(instrument, amount, &cut);
         }
         let series = match (local.series.get(labels), &local.overflow) {
@@ -164,7 +165,10 @@ mod tests {
         let telemetry = Telemetry::new().unwrap();
         let mut metrics = PluginMetrics::new(telemetry.instruments(), &"p".into(), 0, 10);
         for (name, label) in [("Bad", "ok"), ("ok", "le"), ("ok", "plugin"), ("", "ok"), ("a-b", "ok")] {
-            assert!(matches!(metrics.declare(Kind::Counter, name, "", &labels(&[label]), &[]), Err(DeclareError::InvalidName(_))), "{name} {label}");
+            assert!(
+                matches!(metrics.declare(Kind::Counter, name, "", &labels(&[label]), &[]), Err(DeclareError::InvalidName(_))),
+                "{name} {label}"
+            );
         }
         metrics.declare(Kind::Counter, "ok", "", &labels(&["a"]), &[]).unwrap();
         assert_eq!(metrics.declare(Kind::Counter, "ok", "", &labels(&["b"]), &[]), Err(DeclareError::Conflict));

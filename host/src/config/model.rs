@@ -214,11 +214,7 @@ impl Endpoint {
     pub fn url(&self) -> String {
         let scheme = if self.tls { "https" } else { "http" };
         let host = &self.host;
-        if host.contains(':') {
-            format!("{scheme}://[{host}]:{}", self.port)
-        } else {
-            format!("{scheme}://{host}:{}", self.port)
-        }
+        if host.contains(':') { format!("{scheme}://[{host}]:{}", self.port) } else { format!("{scheme}://{host}:{}", self.port) }
     }
 }
 

@@ -44,7 +44,9 @@ impl Prepared {
             Ok((assembled, generations, observers))
         });
         match made {
-            Ok((assembled, generations, observers)) if problems.is_empty() => Ok(Self { workshop, ticker, assembled, observers, generations, tls }),
+            Ok((assembled, generations, observers)) if problems.is_empty() => {
+                Ok(Self { workshop, ticker, assembled, observers, generations, tls })
+            }
             Ok(_) => Err(StartError::Problems(problems)),
             Err(more) => {
                 problems.append(more);

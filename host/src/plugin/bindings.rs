@@ -1,7 +1,16 @@
 //! Generated from `wit/`; nothing else lives here. Imports are synchronous: a hook runs to its end on the worker it was
 //! called on.
 
-#![allow(missing_docs, missing_debug_implementations, unreachable_pub, clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "generated code")]
+#![allow(
+    missing_docs,
+    missing_debug_implementations,
+    unreachable_pub,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "generated code"
+)]
 
 wasmtime::component::bindgen!({
     path: "../wit",

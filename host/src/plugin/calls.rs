@@ -69,13 +69,25 @@ impl Slot {
             Hook::Authorizer,
             Phase::Authorize,
             exchange,
-            |hooks, store| hooks.authorizer.as_ref().ok_or_else(|| missing(Hook::Authorizer))?.call_authorize(store, config, Resource::new_borrow(ONLY)),
+            |hooks, store| {
+                hooks.authorizer.as_ref().ok_or_else(|| missing(Hook::Authorizer))?.call_authorize(
+                    store,
+                    config,
+                    Resource::new_borrow(ONLY),
+                )
+            },
             |answer, store| match answer {
                 Ok(exports::authorizer::Decision::Allow(handle)) => {
                     let guest = store.data_mut();
-                    let identity = guest.take_identity(handle).map_err(|error| Failure::output(format!("gave an identity it does not own: {error}")))?;
+                    let identity = guest
+                        .take_identity(handle)
+                        .map_err(|error| Failure::output(format!("gave an identity it does not own: {error}")))?;
                     if identity.size() > guest.limits.attribute_bytes {
-                        return Err(Failure::output(format!("gave an identity of {} bytes; max_attribute_bytes is {}", identity.size(), guest.limits.attribute_bytes)));
+                        return Err(Failure::output(format!(
+                            "gave an identity of {} bytes; max_attribute_bytes is {}",
+                            identity.size(),
+                            guest.limits.attribute_bytes
+                        )));
                     }
                     if let Some(exchange) = &mut guest.exchange {
                         exchange.set_identity(identity);
@@ -97,7 +109,13 @@ impl Slot {
             Hook::RequestFilter,
             Phase::Request,
             exchange,
-            |hooks, store| hooks.request_filter.as_ref().ok_or_else(|| missing(Hook::RequestFilter))?.call_on_request(store, config, Resource::new_borrow(ONLY)),
+            |hooks, store| {
+                hooks.request_filter.as_ref().ok_or_else(|| missing(Hook::RequestFilter))?.call_on_request(
+                    store,
+                    config,
+                    Resource::new_borrow(ONLY),
+                )
+            },
             |answer, _| flow(answer, &budget),
         )
     }
@@ -123,7 +141,14 @@ impl Slot {
             Hook::Router,
             Phase::Route,
             exchange,
-            |hooks, store| hooks.router.as_ref().ok_or_else(|| missing(Hook::Router))?.call_route(store, config, Resource::new_borrow(ONLY), Resource::new_borrow(ONLY)),
+            |hooks, store| {
+                hooks.router.as_ref().ok_or_else(|| missing(Hook::Router))?.call_route(
+                    store,
+                    config,
+                    Resource::new_borrow(ONLY),
+                    Resource::new_borrow(ONLY),
+                )
+            },
             |answer, _| match answer {
                 Ok(endpoint) => Ok(Routed::To(endpoint)),
                 Err(exports::router::RouteError::NoEndpoint) => Ok(Routed::NoEndpoint),
@@ -141,7 +166,8 @@ impl Slot {
             |hooks, store| {
                 let forwarder = hooks.forwarder.as_ref().ok_or_else(|| missing(Hook::Forwarder))?;
                 store.data_mut().plan = Some(plan);
-                let answer = forwarder.call_forward(&mut *store, config, Resource::new_borrow(ONLY), endpoint, Resource::new_borrow(ONLY))?;
+                let answer =
+                    forwarder.call_forward(&mut *store, config, Resource::new_borrow(ONLY), endpoint, Resource::new_borrow(ONLY))?;
                 Ok((answer, store.data_mut().plan.take()))
             },
             |(answer, plan), _| match answer {
@@ -157,7 +183,9 @@ impl Slot {
     /// # Errors
     /// When the observer fails; the batch is lost to it.
     pub fn on_complete(&mut self, records: &[ExchangeRecord]) -> Result<(), Failure> {
-        self.call_aside(Hook::Observer, |hooks, store| hooks.observer.as_ref().ok_or_else(|| missing(Hook::Observer))?.call_on_complete(store, records))
+        self.call_aside(Hook::Observer, |hooks, store| {
+            hooks.observer.as_ref().ok_or_else(|| missing(Hook::Observer))?.call_on_complete(store, records)
+        })
     }
 }
 

@@ -83,7 +83,9 @@ fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, LoadError> {
         return Err(LoadError::NotAComponent("it does not begin as WebAssembly does".into()));
     }
     if bytes.get(4..8) == Some(&[1, 0, 0, 0]) {
-        return Err(LoadError::NotAComponent("it is a core module; build it with `--target wasm32-wasip2`, which writes a component".into()));
+        return Err(LoadError::NotAComponent(
+            "it is a core module; build it with `--target wasm32-wasip2`, which writes a component".into(),
+        ));
     }
     Component::from_binary(engine, bytes).map_err(|error| LoadError::NotAComponent(format!("{error:#}")))
 }

@@ -12,9 +12,14 @@ use crate::http::connection_headers::is_connection_header;
 
 /// Checks an answer a plugin made itself.
 pub(super) fn local_response(answer: types::LocalResponse, budget: &Budget) -> Result<LocalResponse, Failure> {
-    let status = final_status(answer.status).ok_or_else(|| Failure::output(format!("answered with status {}, which is not one of 200 to 599", answer.status)))?;
+    let status = final_status(answer.status)
+        .ok_or_else(|| Failure::output(format!("answered with status {}, which is not one of 200 to 599", answer.status)))?;
     if answer.body.len() > budget.max_local_body_bytes {
-        return Err(Failure::output(format!("answered with a body of {} bytes; max_local_body_bytes is {}", answer.body.len(), budget.max_local_body_bytes)));
+        return Err(Failure::output(format!(
+            "answered with a body of {} bytes; max_local_body_bytes is {}",
+            answer.body.len(),
+            budget.max_local_body_bytes
+        )));
     }
     if has_no_body(status) && !answer.body.is_empty() {
         return Err(Failure::output(format!("answered status {} with a body", answer.status)));
@@ -31,10 +36,12 @@ pub(super) fn local_response(answer: types::LocalResponse, budget: &Budget) -> R
 }
 
 fn header(header: types::Header) -> Result<(HeaderName, HeaderValue), Failure> {
-    let name = HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| Failure::output(format!("answered with the illegal header name {:?}", header.name)))?;
+    let name = HeaderName::from_bytes(header.name.as_bytes())
+        .map_err(|_| Failure::output(format!("answered with the illegal header name {:?}", header.name)))?;
     if name == CONTENT_LENGTH || is_connection_header(&name) {
         return Err(Failure::output(format!("answered with the header {name}, which only the gateway sets")));
     }
-    let value = HeaderValue::from_bytes(&header.value).map_err(|_| Failure::output(format!("answered with an illegal value for the header {name}")))?;
+    let value = HeaderValue::from_bytes(&header.value)
+        .map_err(|_| Failure::output(format!("answered with an illegal value for the header {name}")))?;
     Ok((name, value))
 }

@@ -65,7 +65,14 @@ type Planned = Result<(), PlanError>;
 impl PlanDraft {
     /// The upstream's own settings, for one attempt at one endpoint.
     pub fn new(upstream: Arc<Upstream>, endpoint: Arc<Endpoint>, path: &str, host: &str) -> Self {
-        Self { upstream, endpoint, original_path: path.to_owned(), original_host: host.to_owned(), edits: PlanEdits::default(), header_bytes: 0 }
+        Self {
+            upstream,
+            endpoint,
+            original_path: path.to_owned(),
+            original_host: host.to_owned(),
+            edits: PlanEdits::default(),
+            header_bytes: 0,
+        }
     }
 
     /// `http` or `https`.

@@ -72,7 +72,8 @@ impl Hook {
         [Self::Lifecycle, Self::Authorizer, Self::RequestFilter, Self::Router, Self::Forwarder, Self::ResponseFilter, Self::Observer];
 
     /// Their interfaces' names, in the same order: `hook as usize` finds a hook's.
-    pub const NAMES: [&'static str; 7] = ["lifecycle", "authorizer", "request-filter", "router", "forwarder", "response-filter", "observer"];
+    pub const NAMES: [&'static str; 7] =
+        ["lifecycle", "authorizer", "request-filter", "router", "forwarder", "response-filter", "observer"];
 
     /// Its interface's name.
     pub fn as_str(self) -> &'static str {
@@ -157,7 +158,9 @@ impl RightsError {
         match self {
             Self::WrongVersion { .. } => format!("rebuild it with a plugway-sdk of version {}", VERSIONS.join(" or ")),
             Self::UnknownImport(_) => "build it for the worlds in wit/world.wit; other imports are never linked".to_owned(),
-            Self::NotGranted { capability } => format!("if it may have this, write `grants = {{ {capability} = {{}} }}` in [plugins.{plugin}]"),
+            Self::NotGranted { capability } => {
+                format!("if it may have this, write `grants = {{ {capability} = {{}} }}` in [plugins.{plugin}]")
+            }
             Self::NoHook => "export at least one hook interface, e.g. with the SDK's `export!` macro".to_owned(),
         }
     }

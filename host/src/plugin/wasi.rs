@@ -95,7 +95,9 @@ fn shadow_streams(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     })?;
     streams.func_wrap(
         "[method]output-stream.blocking-write-zeroes-and-flush",
-        |_, _: (Resource<DynOutputStream>, u64)| -> wasmtime::Result<(Written,)> { Err(waits("output-stream.blocking-write-zeroes-and-flush")) },
+        |_, _: (Resource<DynOutputStream>, u64)| -> wasmtime::Result<(Written,)> {
+            Err(waits("output-stream.blocking-write-zeroes-and-flush"))
+        },
     )?;
     streams.func_wrap(
         "[method]output-stream.blocking-splice",
@@ -106,11 +108,15 @@ fn shadow_streams(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     streams.func_wrap(
         "[method]input-stream.blocking-read",
         // There is no input: standard input is empty and there are no files or sockets.
-        |_, _: (Resource<DynInputStream>, u64)| -> wasmtime::Result<(Result<Vec<u8>, GuestStreamError>,)> { Ok((Err(GuestStreamError::Closed),)) },
+        |_, _: (Resource<DynInputStream>, u64)| -> wasmtime::Result<(Result<Vec<u8>, GuestStreamError>,)> {
+            Ok((Err(GuestStreamError::Closed),))
+        },
     )?;
     streams.func_wrap(
         "[method]input-stream.blocking-skip",
-        |_, _: (Resource<DynInputStream>, u64)| -> wasmtime::Result<(Result<u64, GuestStreamError>,)> { Ok((Err(GuestStreamError::Closed),)) },
+        |_, _: (Resource<DynInputStream>, u64)| -> wasmtime::Result<(Result<u64, GuestStreamError>,)> {
+            Ok((Err(GuestStreamError::Closed),))
+        },
     )?;
     streams.resource("output-stream", ResourceType::host::<DynOutputStream>(), |mut store, rep| {
         store.data_mut().wasi.table.delete(Resource::<DynOutputStream>::new_own(rep))?;

@@ -145,7 +145,13 @@ fn authority<'a>(target: Option<&'a [u8]>, headers: &'a HeaderMap, version: Vers
 /// Tells the upstream who is calling. What a stranger says of itself is replaced; what a trusted proxy says is kept and
 /// added to.
 fn forwarding_headers(headers: &mut HeaderMap, connection: &Connection, known: &Known, trusted: bool, version: Version) {
-    let via = HeaderValue::from_static(if version == Version::HTTP_2 { "2.0 plugway" } else if version == Version::HTTP_10 { "1.0 plugway" } else { "1.1 plugway" });
+    let via = HeaderValue::from_static(if version == Version::HTTP_2 {
+        "2.0 plugway"
+    } else if version == Version::HTTP_10 {
+        "1.0 plugway"
+    } else {
+        "1.1 plugway"
+    });
     headers.append(VIA, via);
     let scheme = HeaderValue::from_static(if connection.facts.tls.is_some() { "https" } else { "http" });
     if trusted {

@@ -24,9 +24,21 @@ pub(super) fn client_address(trusted: &[IpNet], peer: IpAddr, headers: &HeaderMa
         return client;
     }
     let hops: Vec<Option<IpAddr>> = if headers.contains_key(FORWARDED) {
-        headers.get_all(FORWARDED).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(forwarded_for).collect()
+        headers
+            .get_all(FORWARDED)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .map(forwarded_for)
+            .collect()
     } else {
-        headers.get_all(X_FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(node).collect()
+        headers
+            .get_all(X_FORWARDED_FOR)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .map(node)
+            .collect()
     };
     for hop in hops.into_iter().rev() {
         // An obfuscated or broken hop ends what can be known; the last trusted proxy is all we have.

@@ -47,7 +47,9 @@ pub(super) fn trace_id(parent: &HeaderValue) -> &str {
 fn is_trace_parent(value: &[u8]) -> bool {
     let lower_hex = |bytes: &[u8]| bytes.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     let mut parts = value.splitn(4, |byte| *byte == b'-');
-    let (Some(version), Some(trace), Some(span), Some(rest)) = (parts.next(), parts.next(), parts.next(), parts.next()) else { return false };
+    let (Some(version), Some(trace), Some(span), Some(rest)) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        return false;
+    };
     // Later versions may append fields; version 00 may not.
     let flags = rest.get(..2).unwrap_or_default();
     let tail = rest.get(2..).unwrap_or_default();
@@ -101,7 +103,13 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(TRACEPARENT, good.parse().unwrap());
         assert_eq!(trace_parent(&headers), good);
-        for bad in ["00-00000000000000000000000000000000-00f067aa0ba902b7-01", "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x", "x"] {
+        for bad in [
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
+            "x",
+        ] {
             headers.insert(TRACEPARENT, bad.parse().unwrap());
             let made = trace_parent(&headers);
             assert!(is_trace_parent(made.as_bytes()), "{made:?} for {bad}");

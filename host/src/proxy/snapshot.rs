@@ -98,7 +98,14 @@ pub struct Shared {
 
 impl Worker {
     /// A worker that serves a first generation.
-    pub fn new(index: usize, first: Generation, pool: Pool<RequestBody>, cells: Arc<WorkerCells>, shared: Arc<Shared>, records: RecordSink) -> Rc<Self> {
+    pub fn new(
+        index: usize,
+        first: Generation,
+        pool: Pool<RequestBody>,
+        cells: Arc<WorkerCells>,
+        shared: Arc<Shared>,
+        records: RecordSink,
+    ) -> Rc<Self> {
         Rc::new(Self { index, generation: RefCell::new(Rc::new(first)), pool, cells, shared, records, draining: Cell::new(false) })
     }
 

@@ -83,9 +83,13 @@ fn ask(table: &Table, request: &str) -> String {
 #[test]
 fn does_what_the_document_says() {
     let document = include_str!("../../../docs/routing.md");
-    let rows = document.lines().filter(|line| line.starts_with("| ")).map(|line| line.split('|').map(|cell| cell.trim().trim_matches('`')).collect::<Vec<_>>());
+    let rows = document
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .map(|line| line.split('|').map(|cell| cell.trim().trim_matches('`')).collect::<Vec<_>>());
     let (routes, requests): (Vec<_>, Vec<_>) = rows.filter(|row| !["route", "request"].contains(&row[1])).partition(|row| row.len() == 7);
-    let table = Table::build(&routes.iter().map(|row| route(&row[2].replace(',', " "), row[3], row[4], row[5])).collect::<Vec<_>>()).unwrap();
+    let table =
+        Table::build(&routes.iter().map(|row| route(&row[2].replace(',', " "), row[3], row[4], row[5])).collect::<Vec<_>>()).unwrap();
     assert!(requests.len() >= 20);
     for row in requests {
         let answer = ask(&table, row[1]);
@@ -192,7 +196,10 @@ fn reports_every_pair_that_matches_alike_once() {
     .unwrap_err();
     let pairs: Vec<_> = conflicts.iter().map(|conflict| (conflict.first, conflict.second)).collect();
     assert_eq!(pairs, [(0, 1), (2, 3), (5, 6)]);
-    assert_eq!(conflicts[0].to_string(), "two routes take method `POST`, host `a.example`, path `/orders/{order}`, header `x-a`, header `x-b: 1`");
+    assert_eq!(
+        conflicts[0].to_string(),
+        "two routes take method `POST`, host `a.example`, path `/orders/{order}`, header `x-a`, header `x-b: 1`"
+    );
     assert_eq!(conflicts[1].what, "every method, every host, path `/*`");
     assert_eq!(conflicts[2].what, "method `GET`, host `*.a.example`, path `/`");
 }

@@ -45,7 +45,10 @@ pub async fn serve<A: Administered + 'static>(listener: TcpListener, administere
                 let response = answer(&*administered, &request);
                 async move { Ok::<_, Infallible>(response) }
             });
-            let served = http1::Builder::new().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).serve_connection(TokioIo::new(stream), service);
+            let served = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_TIMEOUT)
+                .serve_connection(TokioIo::new(stream), service);
             if let Err(error) = served.await {
                 tracing::debug!(%error, "An admin connection ended early");
             }

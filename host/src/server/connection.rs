@@ -1,6 +1,7 @@
 //! One client connection, from the TLS handshake to the last byte.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -10,7 +11,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use http::header::CONNECTION;
-use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http::{HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -133,16 +134,14 @@ async fn http1<S: AsyncRead + AsyncWrite + Unpin + 'static>(context: &Context, s
     let served = Served::new(context, &connection, &snapshot, &watched);
     let mut hyper = builder.serve_connection(TokioIo::new(stream), service_fn(|request| served.call(request)));
 
-    let mut end = pin!(watched.asked_to_end());
     let mut asked = None;
-    let ended = std::future::poll_fn(|task| {
-        while let Poll::Ready(how) = end.as_mut().poll(task) {
+    let ended = poll_fn(|task| {
+        while let Poll::Ready(how) = watched.poll_asked_to_end(task) {
             if how == End::Now {
                 return Poll::Ready(None);
             }
             asked = Some(how);
             Pin::new(&mut hyper).graceful_shutdown();
-            end.set(watched.asked_to_end());
         }
         Pin::new(&mut hyper).poll(task).map(Some)
     })
@@ -174,7 +173,7 @@ async fn http2(context: &Context, stream: TlsStream<TcpStream>, connection: Rc<C
     let ended = loop {
         tokio::select! {
             ended = hyper.as_mut() => break ended,
-            how = watched.asked_to_end() => match how {
+            how = poll_fn(|task| watched.poll_asked_to_end(task)) => match how {
                 End::Now => return,
                 End::WhenIdle => hyper.as_mut().graceful_shutdown(),
             },

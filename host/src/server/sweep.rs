@@ -3,9 +3,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
-
-use tokio::sync::Notify;
 
 use crate::config::model::{Limits, Timeouts};
 use crate::proxy::{Connection, Doing};
@@ -27,8 +26,10 @@ pub(super) struct Sweep {
 struct Entry {
     connection: Rc<Connection>,
     opened: Instant,
-    end: Notify,
     asked: Cell<Option<End>>,
+    /// Whether `asked` has changed since the connection's task looked.
+    news: Cell<bool>,
+    task: RefCell<Option<Waker>>,
 }
 
 /// How a connection is asked to end.
@@ -47,7 +48,8 @@ pub(super) struct Watched(Rc<Entry>);
 impl Sweep {
     /// Looks after a connection until it is dropped.
     pub(super) fn watch(&self, connection: Rc<Connection>) -> Watched {
-        let entry = Rc::new(Entry { connection, opened: Instant::now(), end: Notify::new(), asked: Cell::new(None) });
+        let entry =
+            Rc::new(Entry { connection, opened: Instant::now(), asked: Cell::new(None), news: Cell::new(false), task: RefCell::new(None) });
         self.connections.borrow_mut().push(Rc::downgrade(&entry));
         let watched = Watched(entry);
         if self.draining.get() {
@@ -94,13 +96,22 @@ impl Watched {
     pub(super) fn end(&self, how: End) {
         if self.0.asked.get() < Some(how) {
             self.0.asked.set(Some(how));
-            self.0.end.notify_one();
+            self.0.news.set(true);
+            if let Some(task) = self.0.task.take() {
+                task.wake();
+            }
         }
     }
 
-    /// Resolves once it is asked to.
-    pub(super) async fn asked_to_end(&self) -> End {
-        self.0.end.notified().await;
-        self.0.asked.get().unwrap_or(End::WhenIdle)
+    /// Ready each time it is asked more firmly. Looked at with every poll of the connection, so it costs next to nothing.
+    pub(super) fn poll_asked_to_end(&self, context: &mut Context<'_>) -> Poll<End> {
+        if self.0.news.take() {
+            return Poll::Ready(self.0.asked.get().unwrap_or(End::WhenIdle));
+        }
+        let mut task = self.0.task.borrow_mut();
+        if !task.as_ref().is_some_and(|task| task.will_wake(context.waker())) {
+            *task = Some(context.waker().clone());
+        }
+        Poll::Pending
     }
 }

@@ -51,12 +51,24 @@ pub(super) fn register(registry: &Registry, cells: &Arc<Cells>) -> Result<SdkMet
 
 type Observer<'a> = &'a dyn AsyncInstrument<u64>;
 
-fn counter(meter: &Meter, cells: &Arc<Cells>, name: &'static str, help: &'static str, read: impl Fn(&Cells, Observer<'_>) + Send + Sync + 'static) {
+fn counter(
+    meter: &Meter,
+    cells: &Arc<Cells>,
+    name: &'static str,
+    help: &'static str,
+    read: impl Fn(&Cells, Observer<'_>) + Send + Sync + 'static,
+) {
     let cells = Arc::clone(cells);
     meter.u64_observable_counter(name).with_description(help).with_callback(move |observer| read(&cells, observer)).build();
 }
 
-fn gauge(meter: &Meter, cells: &Arc<Cells>, name: &'static str, help: &'static str, read: impl Fn(&Cells, Observer<'_>) + Send + Sync + 'static) {
+fn gauge(
+    meter: &Meter,
+    cells: &Arc<Cells>,
+    name: &'static str,
+    help: &'static str,
+    read: impl Fn(&Cells, Observer<'_>) + Send + Sync + 'static,
+) {
     let cells = Arc::clone(cells);
     meter.u64_observable_gauge(name).with_description(help).with_callback(move |observer| read(&cells, observer)).build();
 }
@@ -69,7 +81,11 @@ fn each_worker(cells: &Cells, mut each: impl FnMut(&WorkerCells, KeyValue)) {
 
 fn route_labels(route: &super::RouteCells) -> Vec<KeyValue> {
     let text = |text: &Option<Arc<str>>| text.as_deref().unwrap_or_default().to_owned();
-    vec![KeyValue::new("route", route.name.to_string()), KeyValue::new("api", text(&route.api)), KeyValue::new("version", text(&route.version))]
+    vec![
+        KeyValue::new("route", route.name.to_string()),
+        KeyValue::new("api", text(&route.api)),
+        KeyValue::new("version", text(&route.version)),
+    ]
 }
 
 fn requests(meter: &Meter, cells: &Arc<Cells>) {
@@ -114,7 +130,9 @@ fn requests(meter: &Meter, cells: &Arc<Cells>) {
     });
     counter(meter, cells, "plugway_faults", "Requests that met a fault, by its code and whose it was.", |cells, observer| {
         let mut sums = BTreeMap::<_, u64>::new();
-        each_worker(cells, |worker, _| worker.faults().for_each(|(fault, count)| *sums.entry((fault.code(), fault.blame().as_str())).or_default() += count));
+        each_worker(cells, |worker, _| {
+            worker.faults().for_each(|(fault, count)| *sums.entry((fault.code(), fault.blame().as_str())).or_default() += count)
+        });
         for ((code, blame), count) in sums {
             observer.observe(count, &[KeyValue::new("fault", code), KeyValue::new("blame", blame)]);
         }
@@ -140,26 +158,44 @@ fn connections(meter: &Meter, cells: &Arc<Cells>) {
     counter(meter, cells, "plugway_connections", "Client connections accepted.", by_listener(|listener| &listener.connections));
     gauge(meter, cells, "plugway_connections_open", "Client connections open now.", by_listener(|listener| &listener.open));
     counter(meter, cells, "plugway_tls_handshakes", "TLS handshakes done.", by_listener(|listener| &listener.handshakes));
-    counter(meter, cells, "plugway_tls_handshakes_failed", "TLS handshakes that failed.", by_listener(|listener| &listener.failed_handshakes));
-    counter(meter, cells, "plugway_accept_pauses", "Times accepting waited: the gateway was full or out of file descriptors.", |cells, observer| {
-        each_worker(cells, |worker, label| observer.observe(worker.accept_pauses.get(), &[label]));
-    });
+    counter(
+        meter,
+        cells,
+        "plugway_tls_handshakes_failed",
+        "TLS handshakes that failed.",
+        by_listener(|listener| &listener.failed_handshakes),
+    );
+    counter(
+        meter,
+        cells,
+        "plugway_accept_pauses",
+        "Times accepting waited: the gateway was full or out of file descriptors.",
+        |cells, observer| {
+            each_worker(cells, |worker, label| observer.observe(worker.accept_pauses.get(), &[label]));
+        },
+    );
 }
 
 fn upstreams(meter: &Meter, cells: &Arc<Cells>) {
-    counter(meter, cells, "plugway_upstream_attempts", "Attempts towards upstreams; `fault` is empty where one was answered.", |cells, observer| {
-        each_worker(cells, |worker, label| {
-            worker.each_upstream(|upstream| {
-                let labels = |fault: &'static str| {
-                    [KeyValue::new("upstream", upstream.upstream.to_string()), KeyValue::new("fault", fault), label.clone()]
-                };
-                observer.observe(upstream.answered.get(), &labels(""));
-                for (fault, count) in upstream.failed() {
-                    observer.observe(count, &labels(fault.code()));
-                }
+    counter(
+        meter,
+        cells,
+        "plugway_upstream_attempts",
+        "Attempts towards upstreams; `fault` is empty where one was answered.",
+        |cells, observer| {
+            each_worker(cells, |worker, label| {
+                worker.each_upstream(|upstream| {
+                    let labels = |fault: &'static str| {
+                        [KeyValue::new("upstream", upstream.upstream.to_string()), KeyValue::new("fault", fault), label.clone()]
+                    };
+                    observer.observe(upstream.answered.get(), &labels(""));
+                    for (fault, count) in upstream.failed() {
+                        observer.observe(count, &labels(fault.code()));
+                    }
+                });
             });
-        });
-    });
+        },
+    );
     counter(meter, cells, "plugway_stale_endpoints", "Times a router named an endpoint that is no member.", |cells, observer| {
         each_worker(cells, |worker, label| observer.observe(worker.stale_endpoints.get(), &[label]));
     });
@@ -241,7 +277,10 @@ impl Collector for Histograms {
             });
         });
         let durations = durations.iter().map(|((route, api, version), reading)| {
-            metric([("route", &**route), ("api", api.as_deref().unwrap_or_default()), ("version", version.as_deref().unwrap_or_default())], reading)
+            metric(
+                [("route", &**route), ("api", api.as_deref().unwrap_or_default()), ("version", version.as_deref().unwrap_or_default())],
+                reading,
+            )
         });
         let mut families = vec![family(DURATION, DURATION_HELP, durations.collect()), family(LAG, LAG_HELP, lags)];
         self.cells.instruments.each(|declared| {

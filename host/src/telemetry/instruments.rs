@@ -108,7 +108,14 @@ impl Instruments {
     ///
     /// # Errors
     /// See [`DeclareError`].
-    pub fn declare(&self, kind: InstrumentKind, name: &str, description: &str, labels: &[String], bounds: &[f64]) -> Result<Arc<Declared>, DeclareError> {
+    pub fn declare(
+        &self,
+        kind: InstrumentKind,
+        name: &str,
+        description: &str,
+        labels: &[String],
+        bounds: &[f64],
+    ) -> Result<Arc<Declared>, DeclareError> {
         let growing = bounds.windows(2).all(|pair| matches!(pair, [low, high] if low < high));
         if labels.len() > MAX_LABELS || bounds.len() > MAX_BOUNDS {
             return Err(DeclareError::TooMany);
@@ -151,7 +158,9 @@ impl Instruments {
     /// Plugin, records ignored, records folded into `overflow`.
     pub(super) fn uses(&self) -> Vec<(Arc<str>, u64, u64)> {
         let uses = lock(&self.plugins);
-        uses.iter().map(|(plugin, used)| (Arc::clone(plugin), used.ignored.load(Ordering::Relaxed), used.folded.load(Ordering::Relaxed))).collect()
+        uses.iter()
+            .map(|(plugin, used)| (Arc::clone(plugin), used.ignored.load(Ordering::Relaxed), used.folded.load(Ordering::Relaxed)))
+            .collect()
     }
 }
 

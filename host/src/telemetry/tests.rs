@@ -38,8 +38,16 @@ fn requests_of_all_workers_add_up_and_survive_a_reload() {
     );
     assert!(lines(&telemetry, "plugway_requests_in_flight{").iter().all(|line| line.ends_with(" 0")));
     let durations = lines(&telemetry, "plugway_request_duration_seconds");
-    assert!(durations.contains(&"plugway_request_duration_seconds_bucket{route=\"orders\",api=\"shop\",version=\"v1\",le=\"0.001\"} 0".to_owned()), "{durations:#?}");
-    assert!(durations.contains(&"plugway_request_duration_seconds_bucket{route=\"orders\",api=\"shop\",version=\"v1\",le=\"0.0025\"} 4".to_owned()), "{durations:#?}");
+    assert!(
+        durations
+            .contains(&"plugway_request_duration_seconds_bucket{route=\"orders\",api=\"shop\",version=\"v1\",le=\"0.001\"} 0".to_owned()),
+        "{durations:#?}"
+    );
+    assert!(
+        durations
+            .contains(&"plugway_request_duration_seconds_bucket{route=\"orders\",api=\"shop\",version=\"v1\",le=\"0.0025\"} 4".to_owned()),
+        "{durations:#?}"
+    );
 }
 
 #[test]

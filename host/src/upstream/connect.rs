@@ -89,7 +89,10 @@ async fn resolve(endpoint: &Endpoint) -> Result<Vec<SocketAddr>, ConnectError> {
 async fn open_tls(plan: &Plan, profile: &Profile, tcp: TcpStream) -> Result<Stream, ConnectError> {
     let name = server_name(plan, profile).ok_or_else(|| fail(Fault::Internal, "an endpoint with TLS but no server name"))?;
     let connector = TlsConnector::from(std::sync::Arc::clone(profile.client_config(plan.protocol)));
-    let stream = connector.connect(name.clone(), tcp).await.map_err(|error| ConnectError { fault: Fault::UpstreamTlsFailed, source: Some(Box::new(error)) })?;
+    let stream = connector
+        .connect(name.clone(), tcp)
+        .await
+        .map_err(|error| ConnectError { fault: Fault::UpstreamTlsFailed, source: Some(Box::new(error)) })?;
     if plan.protocol == Protocol::Http2 && stream.get_ref().1.alpn_protocol() != Some(b"h2") {
         return Err(fail(Fault::UpstreamTlsFailed, "the upstream does not offer HTTP/2 (ALPN h2)"));
     }

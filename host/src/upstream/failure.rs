@@ -56,7 +56,9 @@ fn fault_of(error: &hyper::Error) -> Fault {
     } else if error.is_user() {
         // The request's body failed, and that comes from the client.
         Fault::ClientGone
-    } else if error.is_parse() || h2_error(error).is_some_and(|error| error.is_library() && error.reason() == Some(h2::Reason::PROTOCOL_ERROR)) {
+    } else if error.is_parse()
+        || h2_error(error).is_some_and(|error| error.is_library() && error.reason() == Some(h2::Reason::PROTOCOL_ERROR))
+    {
         Fault::UpstreamMalformed
     } else {
         Fault::UpstreamReset

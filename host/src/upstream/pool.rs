@@ -92,7 +92,14 @@ where
         });
     }
 
-    async fn send_http1(&self, plan: &Plan, lane: Rc<Lane<B>>, mut request: Request<B>, in_flight: InFlight, now: Instant) -> SendResult<B> {
+    async fn send_http1(
+        &self,
+        plan: &Plan,
+        lane: Rc<Lane<B>>,
+        mut request: Request<B>,
+        in_flight: InFlight,
+        now: Instant,
+    ) -> SendResult<B> {
         *request.version_mut() = Version::HTTP_11;
         let has_body = !request.body().is_end_stream();
         let mut started = now;
@@ -125,7 +132,9 @@ where
     async fn connect_http1(&self, plan: &Plan) -> Result<Box<Http1<B>>, ConnectError> {
         let permit = self.permit(plan)?;
         let stream = connect(plan).await?;
-        Http1::open(stream, permit).await.map_err(|error| ConnectError { fault: Fault::UpstreamConnectFailed, source: Some(Box::new(error)) })
+        Http1::open(stream, permit)
+            .await
+            .map_err(|error| ConnectError { fault: Fault::UpstreamConnectFailed, source: Some(Box::new(error)) })
     }
 
     async fn send_http2(&self, plan: &Plan, lane: Rc<Lane<B>>, mut request: Request<B>, in_flight: InFlight) -> SendResult<B> {
@@ -220,7 +229,9 @@ where
 
     fn lane(&self, plan: &Plan) -> Rc<Lane<B>> {
         let profile = plan.profile().map_or(0, |profile| profile.id);
-        let found = |lane: &&Rc<Lane<B>>| lane.key.profile == profile && lane.key.protocol == plan.protocol && lane.key.server_name == plan.server_name;
+        let found = |lane: &&Rc<Lane<B>>| {
+            lane.key.profile == profile && lane.key.protocol == plan.protocol && lane.key.server_name == plan.server_name
+        };
         if let Some(lane) = self.lanes.borrow().get(&plan.endpoint.id).and_then(|lanes| lanes.iter().find(found)) {
             return Rc::clone(lane);
         }

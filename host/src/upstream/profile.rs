@@ -47,7 +47,12 @@ impl ProfileFiles {
         Ok(Self {
             ca: profile.ca.as_deref().map(read_certificates).transpose().map_err(file_error("ca"))?,
             client: profile.client_certificate.as_ref().map(read_client).transpose().map_err(file_error("client_certificate"))?,
-            server_name: profile.server_name.as_deref().map(parse_server_name).transpose().map_err(|problem| ProfileError { setting: "server_name", problem })?,
+            server_name: profile
+                .server_name
+                .as_deref()
+                .map(parse_server_name)
+                .transpose()
+                .map_err(|problem| ProfileError { setting: "server_name", problem })?,
         })
     }
 
@@ -75,7 +80,13 @@ impl ProfileFiles {
     }
 
     /// `system_roots` are used where the profile names no `ca`.
-    pub(super) fn build(self, name: Option<&str>, id: u64, model: &TlsProfile, system_roots: &Arc<RootCertStore>) -> Result<Profile, ProfileError> {
+    pub(super) fn build(
+        self,
+        name: Option<&str>,
+        id: u64,
+        model: &TlsProfile,
+        system_roots: &Arc<RootCertStore>,
+    ) -> Result<Profile, ProfileError> {
         let roots = match self.ca {
             None => Arc::clone(system_roots),
             Some(certificates) => {
@@ -84,7 +95,9 @@ impl ProfileFiles {
                 for certificate in certificates {
                     roots.add(certificate).map_err(|error| ProfileError {
                         setting: "ca",
-                        problem: format!("{file} holds a certificate that cannot be a root ({error}): it must be that of a certificate authority"),
+                        problem: format!(
+                            "{file} holds a certificate that cannot be a root ({error}): it must be that of a certificate authority"
+                        ),
                     })?;
                 }
                 Arc::new(roots)
@@ -97,7 +110,8 @@ impl ProfileFiles {
         let mut http1 = match self.client {
             None => builder.with_no_client_auth(),
             Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(|error| {
-                let files = model.client_certificate.iter().map(|files| format!("{} and {}: ", files.certificate.display(), files.key.display()));
+                let files =
+                    model.client_certificate.iter().map(|files| format!("{} and {}: ", files.certificate.display(), files.key.display()));
                 let problem = format!("{}{error}: certificate and key must belong together, leaf first", files.collect::<String>());
                 ProfileError { setting: "client_certificate", problem }
             })?,

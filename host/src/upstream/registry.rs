@@ -57,7 +57,8 @@ impl Registry {
         let error = |setting: &str, problem: String| UpstreamError { upstream: model.name.clone(), setting: setting.to_owned(), problem };
         let uses_tls = model.endpoints.iter().any(|endpoint| endpoint.tls);
         // Without TLS endpoints a profile is for forwarders that ask for TLS; the system's roots are not read for nothing.
-        let default_profile = if uses_tls || model.tls != TlsProfile::default() { Some(self.profile(&model.name, None, &model.tls)?) } else { None };
+        let default_profile =
+            if uses_tls || model.tls != TlsProfile::default() { Some(self.profile(&model.name, None, &model.tls)?) } else { None };
         let mut profiles = Vec::with_capacity(model.tls_profiles.len());
         for (name, profile) in &model.tls_profiles {
             profiles.push(self.profile(&model.name, Some(name), profile)?);
@@ -112,7 +113,12 @@ impl Registry {
         state
     }
 
-    fn endpoint(&mut self, upstream: &model::Upstream, model: &model::Endpoint, upstream_state: &Arc<UpstreamState>) -> Result<Endpoint, String> {
+    fn endpoint(
+        &mut self,
+        upstream: &model::Upstream,
+        model: &model::Endpoint,
+        upstream_state: &Arc<UpstreamState>,
+    ) -> Result<Endpoint, String> {
         let url = model.url();
         let known = self.endpoints.entry(upstream.name.clone()).or_default();
         let (id, state) = match known.get(&url) {
@@ -124,7 +130,8 @@ impl Registry {
         };
         let state = state.unwrap_or_else(|| Arc::new(EndpointState::new(Instant::now())));
         known.insert(url.clone(), (id, Arc::downgrade(&state)));
-        let server_name: Option<ServerName<'static>> = if model.tls { Some(parse_server_name(&model.host)?) } else { parse_server_name(&model.host).ok() };
+        let server_name: Option<ServerName<'static>> =
+            if model.tls { Some(parse_server_name(&model.host)?) } else { parse_server_name(&model.host).ok() };
         Ok(Endpoint {
             id,
             authority: authority(model)?,
@@ -177,7 +184,8 @@ impl Registry {
         let (added, _) = roots.add_parsable_certificates(found.certs);
         if added == 0 {
             let why = found.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
-            let problem = format!("this system has no trusted root certificates{why}: install its `ca-certificates` package or name a PEM file here");
+            let problem =
+                format!("this system has no trusted root certificates{why}: install its `ca-certificates` package or name a PEM file here");
             return Err(ProfileError { setting: "ca", problem });
         }
         let roots = Arc::new(roots);

@@ -20,7 +20,7 @@ impl ClaimHeader {
         if claim.is_empty() {
             return Err("no claim is named");
         }
-        if RESERVED.iter().any(|reserved| name.eq_ignore_ascii_case(reserved)) {
+        if header::is_reserved(&name) || ["authorization", "cookie"].iter().any(|own| name.eq_ignore_ascii_case(own)) {
             return Err("a header that means something else to the gateway or the upstream; choose one of your own, such as `x-user`");
         }
         Ok(Self { name: name.to_ascii_lowercase(), claim })
@@ -84,31 +84,3 @@ pub(crate) fn drop_token(request: &mut Request<'_>) -> Result<(), AuthError> {
 fn failed(key: &str, name: &str, why: impl std::fmt::Display) -> AuthError {
     AuthError::Failed(format!("{key}: {name}: {why}"))
 }
-
-/// Framing, the connection, what the gateway itself tells the upstream, and credentials.
-const RESERVED: &[&str] = &[
-    "authorization",
-    "connection",
-    "content-length",
-    "cookie",
-    "expect",
-    "forwarded",
-    "host",
-    "http2-settings",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "traceparent",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "via",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-proto",
-    "x-real-ip",
-    "x-request-id",
-];

@@ -1,6 +1,6 @@
 //! Header lines of the configuration.
 
-use plugway_sdk::HeaderName;
+use plugway_sdk::{HeaderName, header};
 
 /// A checked header name. Well-known ones are kept by number, which is what makes them cheap to send across.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +20,7 @@ impl Name {
         if name == "host" {
             return Err("use the key `host`");
         }
-        if RESERVED.contains(&&*name) {
+        if header::is_reserved(&name) {
             return Err("the gateway sets this header itself and lets no plugin change it");
         }
         Ok(match HeaderName::known_or_text(&name) {
@@ -48,36 +48,9 @@ pub(crate) fn check_value(value: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Framing, the connection, and how the gateway tells the upstream who is calling: the `forbidden` of the contract's
-/// `change-error`. The gateway checks again; this list is only here to say so when the configuration is read.
-const RESERVED: &[&str] = &[
-    "connection",
-    "content-length",
-    "expect",
-    "forwarded",
-    "http2-settings",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "traceparent",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "via",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-proto",
-    "x-real-ip",
-    "x-request-id",
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use plugway_sdk::header;
 
     #[test]
     fn keeps_well_known_names_by_number() {

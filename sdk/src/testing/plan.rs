@@ -7,7 +7,7 @@ use super::handle::Handle;
 use super::rules;
 use crate::bindings::imports::plugway::gateway::forwarding::{PlanError, Protocol};
 use crate::bindings::imports::plugway::gateway::types::ChangeError;
-use crate::header::{Header, HeaderName};
+use crate::header::{self, Header, HeaderName};
 
 /// Builds a plan: the upstream's own settings, which a forwarder can tighten but not weaken.
 #[derive(Debug, Clone)]
@@ -228,13 +228,13 @@ impl FakePlan {
     }
 
     pub(crate) fn set_header(&self, name: HeaderName<'_>, value: &[u8]) -> Result<(), ChangeError> {
-        let name = rules::header_line(name.as_str(), value, rules::reserved_in_request)?;
+        let name = rules::header_line(name.as_str(), value, header::is_reserved)?;
         self.planned.borrow_mut().set_headers.push(Header { name, value: value.to_vec() });
         Ok(())
     }
 
     pub(crate) fn remove_header(&self, name: HeaderName<'_>) -> Result<(), ChangeError> {
-        let name = rules::header_name(name.as_str(), rules::reserved_in_request)?;
+        let name = rules::header_name(name.as_str(), header::is_reserved)?;
         self.planned.borrow_mut().removed_headers.push(name);
         Ok(())
     }

@@ -8,7 +8,7 @@ use super::headers::Headers;
 use super::identity::{FakeIdentity, IdentityFacts};
 use super::rules::{self, MAX_ATTRIBUTE_BYTES};
 use crate::bindings::imports::plugway::gateway::types::ChangeError;
-use crate::header::{Header, HeaderName};
+use crate::header::{self, Header, HeaderName};
 use crate::identity::Identity;
 use crate::value::Value;
 
@@ -282,21 +282,21 @@ impl FakeRequest {
 
     pub(crate) fn set_header(&self, name: HeaderName<'_>, value: &[u8]) -> Changed {
         rules::request_headers_change()?;
-        let name = rules::header_line(name.as_str(), value, rules::reserved_in_request)?;
+        let name = rules::header_line(name.as_str(), value, header::is_reserved)?;
         self.facts.borrow_mut().headers.set(name, value);
         Ok(())
     }
 
     pub(crate) fn append_header(&self, name: HeaderName<'_>, value: &[u8]) -> Changed {
         rules::request_headers_change()?;
-        let name = rules::header_line(name.as_str(), value, rules::reserved_in_request)?;
+        let name = rules::header_line(name.as_str(), value, header::is_reserved)?;
         self.facts.borrow_mut().headers.append(name, value);
         Ok(())
     }
 
     pub(crate) fn remove_header(&self, name: HeaderName<'_>) -> Changed {
         rules::request_headers_change()?;
-        let name = rules::header_name(name.as_str(), rules::reserved_in_request)?;
+        let name = rules::header_name(name.as_str(), header::is_reserved)?;
         self.facts.borrow_mut().headers.remove(&name);
         Ok(())
     }
@@ -333,7 +333,7 @@ impl FakeRequest {
 
     pub(crate) fn append_response_header(&self, name: HeaderName<'_>, value: &[u8]) -> Changed {
         rules::request_headers_change()?;
-        let name = rules::header_line(name.as_str(), value, rules::reserved_in_response)?;
+        let name = rules::header_line(name.as_str(), value, header::is_reserved_in_response)?;
         self.facts.borrow_mut().response_headers.push(Header { name, value: value.to_vec() });
         Ok(())
     }

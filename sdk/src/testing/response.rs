@@ -6,7 +6,7 @@ use super::handle::Handle;
 use super::headers::Headers;
 use super::rules;
 use crate::bindings::imports::plugway::gateway::types::{ChangeError, ResponseOrigin};
-use crate::header::{Header, HeaderName};
+use crate::header::{self, Header, HeaderName};
 use crate::status::Status;
 
 /// Builds a response: `testing::Response::new(200).header("content-type", "text/plain").build()`.
@@ -101,21 +101,21 @@ impl FakeResponse {
 
     pub(crate) fn set_header(&self, name: HeaderName<'_>, value: &[u8]) -> Changed {
         rules::response_changes()?;
-        let name = rules::header_line(name.as_str(), value, rules::reserved_in_response)?;
+        let name = rules::header_line(name.as_str(), value, header::is_reserved_in_response)?;
         self.facts.borrow_mut().headers.set(name, value);
         Ok(())
     }
 
     pub(crate) fn append_header(&self, name: HeaderName<'_>, value: &[u8]) -> Changed {
         rules::response_changes()?;
-        let name = rules::header_line(name.as_str(), value, rules::reserved_in_response)?;
+        let name = rules::header_line(name.as_str(), value, header::is_reserved_in_response)?;
         self.facts.borrow_mut().headers.append(name, value);
         Ok(())
     }
 
     pub(crate) fn remove_header(&self, name: HeaderName<'_>) -> Changed {
         rules::response_changes()?;
-        let name = rules::header_name(name.as_str(), rules::reserved_in_response)?;
+        let name = rules::header_name(name.as_str(), header::is_reserved_in_response)?;
         self.facts.borrow_mut().headers.remove(&name);
         Ok(())
     }

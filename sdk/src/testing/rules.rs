@@ -97,43 +97,6 @@ pub(crate) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
-/// Whether no plugin may set this request header: it frames the message, belongs to the connection, or is how the
-/// gateway itself tells the upstream who is calling.
-pub(crate) fn reserved_in_request(name: &str) -> bool {
-    const OWN: &[&str] = &[
-        "host",
-        "via",
-        "forwarded",
-        "expect",
-        "traceparent",
-        "x-forwarded-for",
-        "x-forwarded-host",
-        "x-forwarded-proto",
-        "x-forwarded-port",
-        "x-real-ip",
-        "x-request-id",
-    ];
-    OWN.contains(&name) || reserved_in_response(name)
-}
-
-/// Whether no plugin may set this response header.
-pub(crate) fn reserved_in_response(name: &str) -> bool {
-    const FRAMING: &[&str] = &[
-        "content-length",
-        "te",
-        "trailer",
-        "upgrade",
-        "connection",
-        "keep-alive",
-        "http2-settings",
-        "proxy-connection",
-        "transfer-encoding",
-        "proxy-authenticate",
-        "proxy-authorization",
-    ];
-    FRAMING.contains(&name)
-}
-
 /// Whether a path is in the one form the gateway works with: no dot segments, no `//`, and percent-encoding only where
 /// it is needed and in upper case.
 pub(crate) fn is_normal_path(path: &str) -> bool {

@@ -22,7 +22,8 @@ struct Jwk {
 
 pub(super) fn read(jwk: &str) -> Result<Key, CryptoError> {
     // serde_json's message may hold a piece of the input, and the input may be a private key.
-    let jwk: Jwk = serde_json::from_str(jwk).map_err(|error| invalid(format!("not a JSON Web Key (line {}, column {})", error.line(), error.column())))?;
+    let jwk: Jwk = serde_json::from_str(jwk)
+        .map_err(|error| invalid(format!("not a JSON Web Key (line {}, column {})", error.line(), error.column())))?;
     if jwk.d.is_some() || jwk.k.is_some() {
         return Err(invalid("this is a private or shared key; give the public one"));
     }

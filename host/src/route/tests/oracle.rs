@@ -37,7 +37,9 @@ fn takes_host(pattern: &Option<HostPattern>, host: &str) -> bool {
     match pattern {
         None => true,
         Some(HostPattern::Exact(name)) => name == host,
-        Some(HostPattern::Wildcard(suffix)) => host.strip_suffix(suffix.as_str()).is_some_and(|labels| labels.ends_with('.') && labels.len() > 1),
+        Some(HostPattern::Wildcard(suffix)) => {
+            host.strip_suffix(suffix.as_str()).is_some_and(|labels| labels.ends_with('.') && labels.len() > 1)
+        }
     }
 }
 
@@ -77,7 +79,8 @@ fn order((host, (segments, prefix)): &(Option<HostPattern>, Shape)) -> (u8, Reve
 
 /// `Ok(route)`, or the methods of a 405, or nothing at all.
 pub(super) fn find(routes: &[Route], host: &str, path: &str, method: &Method, headers: &HeaderMap) -> Result<usize, Vec<String>> {
-    let mut all: Vec<_> = routes.iter().flat_map(places).filter(|(pattern, shape)| takes_host(pattern, host) && takes_path(shape, path)).collect();
+    let mut all: Vec<_> =
+        routes.iter().flat_map(places).filter(|(pattern, shape)| takes_host(pattern, host) && takes_path(shape, path)).collect();
     all.sort_by_key(order);
     for place in all {
         let here: Vec<usize> = (0..routes.len()).filter(|index| places(&routes[*index]).contains(&place)).collect();

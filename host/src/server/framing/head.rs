@@ -26,7 +26,9 @@ pub(super) struct Head {
 #[derive(Debug)]
 enum State {
     /// Nothing yet, save perhaps one empty line.
-    Start { after_empty_line: bool },
+    Start {
+        after_empty_line: bool,
+    },
     StartLf,
     Method,
     Target(Target),
