@@ -53,6 +53,7 @@ fn exchange(generation: &Generation) -> Box<Exchange> {
         path: "/".to_owned(),
         raw_path: None,
         query: None,
+        target: None,
         headers,
     };
     let connection = ConnectionFacts { peer: ([127, 0, 0, 1], 1).into(), listener: "web".into(), tls: None };

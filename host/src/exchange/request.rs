@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
+use http::uri::PathAndQuery;
 use http::{HeaderMap, Method};
 
 /// The head of a request.
@@ -20,6 +21,8 @@ pub struct RequestHead {
     pub raw_path: Option<String>,
     /// The query without `?`.
     pub query: Option<String>,
+    /// The target as received, where its path came in normal form: what leaves is this, unless a hook changes it.
+    pub target: Option<PathAndQuery>,
     /// Every header, without those of the connection.
     pub headers: HeaderMap,
 }

@@ -92,6 +92,7 @@ pub(super) fn receive(snapshot: &Snapshot, connection: &Connection, request: Req
         path,
         raw_path,
         query: parts.uri.query().map(str::to_owned),
+        target: parts.uri.into_parts().path_and_query,
         headers,
     };
     let exchange = Exchange::new(head, connection.facts.clone(), client, id, trace, started, snapshot.unrouted.clone(), Vec::new());

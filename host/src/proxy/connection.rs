@@ -24,6 +24,7 @@ pub struct Connection {
     last: RefCell<Option<Known>>,
     /// Whether its requests are streams of HTTP/2.
     streams: bool,
+    last_request: Cell<bool>,
     activity: Activity,
 }
 
@@ -87,7 +88,7 @@ impl Connection {
             since: Cell::new(None),
         };
         let streams = facts.tls.as_ref().is_some_and(|tls| tls.alpn == Some("h2"));
-        Self { facts: Arc::new(facts), covers, peer, last: RefCell::new(None), streams, activity }
+        Self { facts: Arc::new(facts), covers, peer, last: RefCell::new(None), streams, last_request: Cell::new(false), activity }
     }
 
     /// What it is doing. A state's time begins when it is first looked at: whoever looks does so many times a second, and
@@ -107,6 +108,16 @@ impl Connection {
     /// Requests so far.
     pub fn requests(&self) -> u64 {
         self.activity.requests.get()
+    }
+
+    /// The next request is the last one here.
+    pub fn set_last(&self) {
+        self.last_request.set(true);
+    }
+
+    /// Whether no further request is taken.
+    pub(super) fn is_last(&self) -> bool {
+        self.last_request.get()
     }
 
     /// Bytes have arrived.

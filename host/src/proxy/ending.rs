@@ -29,6 +29,7 @@ pub(super) struct Ending {
     access_log: bool,
     started: Instant,
     version: Version,
+    last: bool,
     method: Method,
     id: HeaderValue,
     progress: Rc<Progress>,
@@ -85,6 +86,7 @@ impl Ending {
             access_log: generation.snapshot.access_log,
             started: exchange.started,
             version,
+            last: connection.is_last(),
             method: exchange.request.method.clone(),
             id: exchange.id.clone(),
             progress: Rc::default(),
@@ -130,6 +132,12 @@ impl Ending {
         };
         self.exchange = Some(exchange);
         self.state = State::Answering;
+    }
+
+    /// Whether the connection closes after this answer; HTTP/2 says so by `GOAWAY`. What is left of a body that broke off must
+    /// not be read as the next request (RFC 9112, section 9.3).
+    pub(super) fn closes(&self) -> bool {
+        self.version < Version::HTTP_2 && (self.last || self.progress.fault().is_some())
     }
 
     /// Whether the client asked for the head alone.

@@ -1,11 +1,12 @@
 //! The life of one request, top to bottom.
 
+use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH};
-use http::{HeaderValue, Request, Response, Version};
+use http::header::{ALLOW, CONTENT_LENGTH};
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 
 use super::arrival::{self, Arrival};
@@ -23,7 +24,7 @@ use crate::route;
 /// Takes a request from a client's connection and gives the response that goes back on it.
 ///
 /// Everything between, hooks included, happens on the thread this is called on.
-pub async fn handle(worker: Rc<Worker>, connection: Rc<Connection>, request: Request<Incoming>) -> Response<ResponseBody> {
+pub async fn handle(worker: Rc<Worker>, connection: Rc<Connection>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Infallible> {
     let started = Instant::now();
     let generation = worker.generation();
     let snapshot = &generation.snapshot;
@@ -40,7 +41,7 @@ pub async fn handle(worker: Rc<Worker>, connection: Rc<Connection>, request: Req
             if let Some(allow) = allow {
                 reply = reply.with_header(ALLOW, allow);
             }
-            return reply.finish(&generation, None, exchange, ending, trailers.accepted, version);
+            return Ok(reply.finish(&generation, None, exchange, ending, trailers.accepted, version));
         }
     };
     if let Some(cells) = generation.cells.get(number) {
@@ -57,15 +58,10 @@ pub async fn handle(worker: Rc<Worker>, connection: Rc<Connection>, request: Req
         None => {
             let outbound = Outbound { host: &route.upstream.host, client_host: &host, trailers: &trailers };
             let forward = Forward { worker: &worker, generation: &generation, route, number, outbound };
-            let (exchange, mut reply) = forward.send(exchange, body, &mut ending).await;
-            // What is left of a body that broke off must not be read as the next request (RFC 9112, section 9.3).
-            if version < Version::HTTP_2 && ending.progress().fault().is_some() {
-                reply = reply.with_header(CONNECTION, HeaderValue::from_static("close"));
-            }
-            (exchange, reply)
+            forward.send(exchange, body, &mut ending).await
         }
     };
-    reply.finish(&generation, Some(route), exchange, ending, trailers.accepted, version)
+    Ok(reply.finish(&generation, Some(route), exchange, ending, trailers.accepted, version))
 }
 
 /// Matches the request, once.

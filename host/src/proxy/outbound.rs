@@ -53,13 +53,13 @@ impl Outbound<'_> {
         edits: Option<&PlanEdits>,
         protocol: Protocol,
         body: RequestBody,
-    ) -> Result<Request<RequestBody>, (Fault, RequestBody)> {
+    ) -> Result<Box<Request<RequestBody>>, (Fault, RequestBody)> {
         let head = &mut exchange.request;
         let path = edits.and_then(|edits| edits.path.as_deref()).unwrap_or(&head.path);
         let host = edits.and_then(|edits| edits.host.as_ref()).unwrap_or_else(|| self.host_for(endpoint));
-        let Some(uri) = target(path, head.query.as_deref()) else { return Err((Fault::Internal, body)) };
+        let Some(uri) = target(head.target.as_ref(), path, head.query.as_deref()) else { return Err((Fault::Internal, body)) };
 
-        let mut request = Request::new(body);
+        let mut request = Box::new(Request::new(body));
         *request.method_mut() = head.method.clone();
         *request.uri_mut() = uri;
         let mut headers = match headers {
@@ -88,7 +88,10 @@ impl Outbound<'_> {
 }
 
 /// The target in origin form; the pool makes of it and `Host` what HTTP/2 wants.
-fn target(path: &str, query: Option<&str>) -> Option<Uri> {
+fn target(received: Option<&PathAndQuery>, path: &str, query: Option<&str>) -> Option<Uri> {
+    if let Some(received) = received.filter(|received| received.path() == path && received.query() == query) {
+        return Some(Uri::from(received.clone()));
+    }
     let target = match query {
         Some(query) => {
             let mut target = String::with_capacity(path.len() + 1 + query.len());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, TRAILER};
+use http::header::{CONNECTION, CONTENT_LENGTH, TRAILER};
 use http::{HeaderValue, Response, Version};
 
 use super::ending::Ending;
@@ -88,6 +88,9 @@ impl Reply {
         let reads_trailers = client_reads_trailers || version == Version::HTTP_2;
         if let (Some(announced), true, ReplyBody::Upstream { .. }) = (trailers.announced, reads_trailers, &body) {
             head.headers.insert(TRAILER, announced);
+        }
+        if ending.closes() {
+            head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if ending.has_no_body(head.status) {
             // hyper leaves a body out of an answer to HEAD over HTTP/1.1, but not over HTTP/2.

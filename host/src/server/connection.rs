@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::header::CONNECTION;
-use http::{HeaderValue, Request, Response, Version};
+
+use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -202,20 +202,11 @@ impl Served {
     }
 
     fn call(&self, request: Request<Incoming>) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + use<> {
-        let is_last = self.max_requests.is_some_and(|limit| self.connection.requests() + 1 >= limit);
-        if is_last {
+        if self.max_requests.is_some_and(|limit| self.connection.requests() + 1 >= limit) {
+            self.connection.set_last();
             self.watched.end(End::WhenIdle);
         }
-        // HTTP/2 says it by `GOAWAY`.
-        let closes = is_last && request.version() != Version::HTTP_2;
-        let response = handle(Rc::clone(&self.worker), Rc::clone(&self.connection), request);
-        async move {
-            let mut response = response.await;
-            if closes {
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            Ok(response)
-        }
+        handle(Rc::clone(&self.worker), Rc::clone(&self.connection), request)
     }
 }
 

@@ -65,13 +65,13 @@ where
 
     /// Sends a request as the plan says and waits for the response head; `now` is when the sending begins.
     ///
-    /// The request is in origin form with a `Host` header, whatever the protocol, and its `Content-Length` or
+    /// The request comes in a box because it is large and passes through many hands. It is in origin form with a `Host` header, whatever the protocol, and its `Content-Length` or
     /// `Transfer-Encoding` fits its body. An unused connection found closed is replaced without a word. Dropping the
     /// future closes the connection it uses.
     ///
     /// # Errors
     /// No response head came; the request is in the error whenever nothing of it was used.
-    pub async fn send(&self, plan: &Plan, request: Request<B>, now: Instant) -> SendResult<B> {
+    pub async fn send(&self, plan: &Plan, request: Box<Request<B>>, now: Instant) -> SendResult<B> {
         let in_flight = InFlight::new(&plan.endpoint);
         let lane = self.lane(plan);
         match plan.protocol {
@@ -96,7 +96,7 @@ where
         &self,
         plan: &Plan,
         lane: Rc<Lane<B>>,
-        mut request: Request<B>,
+        mut request: Box<Request<B>>,
         in_flight: InFlight,
         now: Instant,
     ) -> SendResult<B> {
@@ -112,7 +112,7 @@ where
                         started = Instant::now();
                         (connection, false)
                     }
-                    Err(error) => return Err(SendError::unconnected(error, request)),
+                    Err(error) => return Err(SendError::unconnected(error, *request)),
                 },
             };
             match connection.exchange(request, started + plan.response_timeout).await {
@@ -122,7 +122,7 @@ where
                     let carrier = carry(connection, lane, has_body, &in_flight, answered);
                     return Ok(response.map(|incoming| ResponseBody::new(incoming, carrier, in_flight, answered - started)));
                 }
-                Err(Broken::Failed(_, Some(unused))) if reused => request = unused,
+                Err(Broken::Failed(_, Some(unused))) if reused => request = Box::new(unused),
                 Err(Broken::Failed(error, unused)) => return Err(SendError::broken(error, unused, reused)),
                 Err(Broken::TimedOut) => return Err(SendError::lost(Fault::UpstreamTimeout, false, None)),
             }
@@ -137,19 +137,19 @@ where
             .map_err(|error| ConnectError { fault: Fault::UpstreamConnectFailed, source: Some(Box::new(error)) })
     }
 
-    async fn send_http2(&self, plan: &Plan, lane: Rc<Lane<B>>, mut request: Request<B>, in_flight: InFlight) -> SendResult<B> {
+    async fn send_http2(&self, plan: &Plan, lane: Rc<Lane<B>>, mut request: Box<Request<B>>, in_flight: InFlight) -> SendResult<B> {
         loop {
             let (connection, fresh) = match self.shared(plan, &lane).await {
                 Ok(found) => found,
-                Err(error) => return Err(SendError::unconnected(error, request)),
+                Err(error) => return Err(SendError::unconnected(error, *request)),
             };
             let endpoint = in_flight.endpoint();
             if to_http2(&mut request, plan.uses_tls(), &endpoint.authority).is_none() {
-                return Err(SendError::unused(Fault::Internal, request));
+                return Err(SendError::unused(Fault::Internal, *request));
             }
             let started = Instant::now();
             let guard = StreamGuard::new(Rc::clone(&connection));
-            match timeout(plan.response_timeout, connection.sender().try_send_request(request)).await {
+            match timeout(plan.response_timeout, connection.sender().try_send_request(*request)).await {
                 Ok(Ok(response)) => {
                     let took = started.elapsed();
                     let response = checked(response, endpoint, took)?;
@@ -161,7 +161,7 @@ where
                         unused
                     });
                     match unused {
-                        Some(unused) if !fresh => request = unused,
+                        Some(unused) if !fresh => *request = unused,
                         unused => return Err(SendError::broken(error.into_error(), unused, !fresh)),
                     }
                 }
