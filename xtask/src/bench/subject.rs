@@ -28,7 +28,8 @@ enum Program {
 }
 
 impl Subject {
-    /// Debian's nginx with one worker and as many kept upstream connections as it can need.
+    /// Debian's nginx with one worker, as many kept upstream connections as it can need, and the forwarding headers that plugway
+    /// sets by default, so that both do the same work.
     pub(super) fn nginx(backend: SocketAddr) -> Result<Self> {
         let nginx = Nginx::start(&PROXY_CORE, |port| {
             format!(
@@ -36,7 +37,15 @@ impl Subject {
     upstream backend {{ server {backend}; keepalive 256; keepalive_requests 1000000000; }}
     server {{
         listen 127.0.0.1:{port};
-        location / {{ proxy_pass http://backend; proxy_http_version 1.1; proxy_set_header Connection \"\"; }}
+        location / {{
+            proxy_pass http://backend;
+            proxy_http_version 1.1;
+            proxy_set_header Connection \"\";
+            proxy_set_header Host $http_host;
+            proxy_set_header X-Forwarded-For $remote_addr;
+            proxy_set_header X-Forwarded-Host $http_host;
+            proxy_set_header X-Forwarded-Proto $scheme;
+        }}
     }}"
             )
         })?;
