@@ -11,6 +11,7 @@ mod guest;
 mod hooks;
 mod host;
 mod instance;
+mod names;
 mod nursery;
 mod output;
 mod plan;

@@ -4,6 +4,7 @@
 mod access;
 mod cell;
 mod export;
+mod families;
 mod histogram;
 mod instruments;
 pub mod logs;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::header::Entry;
 use http::header::{CONTENT_LENGTH, EXPECT, FORWARDED, HOST, VIA};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
@@ -111,9 +112,9 @@ impl Exchange {
             return Err(ChangeError::Forbidden);
         }
         self.count_header(limits, &name, &value)?;
-        let previous = Previous::of(&self.request.headers, &name);
-        self.journal.push(Undo::RequestHeader(name.clone(), previous));
-        write(&mut self.request.headers, name, value, how)
+        let previous = write(&mut self.request.headers, name.clone(), value, how)?;
+        self.journal.push(Undo::RequestHeader(name, previous));
+        Ok(())
     }
 
     /// Sets the method.
@@ -194,8 +195,9 @@ impl Exchange {
         }
         self.count_header(limits, &name, &value)?;
         let response = self.response.as_mut().ok_or(ChangeError::Immutable)?;
-        self.journal.push(Undo::ResponseHeader(name.clone(), Previous::of(&response.headers, &name)));
-        write(&mut response.headers, name, value, how)
+        let previous = write(&mut response.headers, name.clone(), value, how)?;
+        self.journal.push(Undo::ResponseHeader(name, previous));
+        Ok(())
     }
 
     /// Sets the response's status.
@@ -239,13 +241,23 @@ impl Exchange {
     }
 }
 
-fn write(headers: &mut http::HeaderMap, name: HeaderName, value: HeaderValue, how: Write) -> Changed {
-    // A client may already have filled the map to the crate's own bound (32,768 names).
-    let written = match how {
-        Write::Set => headers.try_insert(name, value).map(drop),
-        Write::Append => headers.try_append(name, value).map(drop),
-    };
-    written.map_err(|_| ChangeError::TooLarge)
+/// Writes and gives what was there, looking the name up once. A client may already have filled the map to the crate's own
+/// bound (32,768 names).
+fn write(headers: &mut http::HeaderMap, name: HeaderName, value: HeaderValue, how: Write) -> Result<Previous, ChangeError> {
+    match headers.try_entry(name).map_err(|_| ChangeError::TooLarge)? {
+        Entry::Occupied(mut entry) => {
+            let previous = Previous::those(entry.iter());
+            match how {
+                Write::Set => drop(entry.insert(value)),
+                Write::Append => entry.append(value),
+            }
+            Ok(previous)
+        }
+        Entry::Vacant(entry) => {
+            entry.try_insert(value).map_err(|_| ChangeError::TooLarge)?;
+            Ok(Previous::Absent)
+        }
+    }
 }
 
 fn request_headers_change_in(phase: Phase) -> Changed {

@@ -48,11 +48,15 @@ impl Journal {
 impl Previous {
     /// What `name` holds now.
     pub(super) fn of(headers: &HeaderMap, name: &HeaderName) -> Self {
-        let mut values = headers.get_all(name).iter();
+        Self::those(headers.get_all(name).iter())
+    }
+
+    /// These values.
+    pub(super) fn those<'v>(mut values: impl Iterator<Item = &'v HeaderValue>) -> Self {
         match (values.next(), values.next()) {
             (None, _) => Self::Absent,
             (Some(only), None) => Self::One(only.clone()),
-            (Some(_), Some(_)) => Self::Many(headers.get_all(name).iter().cloned().collect()),
+            (Some(first), Some(second)) => Self::Many([first, second].into_iter().chain(values).cloned().collect()),
         }
     }
 

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::budget::{CpuMeter, MemoryLimiter};
+use super::names::Names;
 use super::plan::PlanDraft;
 use super::wasi::Wasi;
 use crate::capability::crypto::PublicKey;
@@ -54,6 +55,8 @@ pub(super) struct Guest {
     pub(super) wasi: Wasi,
     pub(super) log: PluginLog,
     pub(super) metrics: PluginMetrics,
+    /// Header names it has written.
+    pub(super) names: Names,
     pub(super) endpoints: Arc<Directory>,
 }
 

@@ -11,6 +11,7 @@ mod routing;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::bindings::plugway::gateway::types;
+use super::names::Names;
 use crate::exchange::{ChangeError, Value};
 use crate::http::known;
 
@@ -22,11 +23,15 @@ fn header_name(name: &types::HeaderName) -> Option<HeaderName> {
     }
 }
 
-/// A name and value a guest wants to write.
-fn header_line(name: &types::HeaderName, value: &[u8]) -> Result<(HeaderName, HeaderValue), types::ChangeError> {
-    let name = header_name(name).ok_or_else(|| types::ChangeError::Invalid("not a header name".into()))?;
-    let value = HeaderValue::from_bytes(value).map_err(|_| types::ChangeError::Invalid("the value holds a control character".into()))?;
-    Ok((name, value))
+/// A name and value a guest wants to write; `names` are those it has written before.
+fn header_line(names: &mut Names, name: &types::HeaderName, value: Vec<u8>) -> Result<(HeaderName, HeaderValue), types::ChangeError> {
+    let name = match name {
+        types::HeaderName::Known(number) => known::name(*number).cloned(),
+        types::HeaderName::Text(text) => names.get(text),
+    };
+    let name = name.ok_or_else(|| types::ChangeError::Invalid("not a header name".into()))?;
+    let value = HeaderValue::from_maybe_shared(bytes::Bytes::from(value));
+    Ok((name, value.map_err(|_| types::ChangeError::Invalid("the value holds a control character".into()))?))
 }
 
 fn first(headers: &HeaderMap, name: &types::HeaderName) -> Option<Vec<u8>> {

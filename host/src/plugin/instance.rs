@@ -11,6 +11,7 @@ use super::budget::{self, CpuExceeded, CpuMeter, MemoryLimiter};
 use super::component::LoadedComponent;
 use super::guest::Guest;
 use super::hooks::Hooks;
+use super::names::Names;
 use super::nursery::Nursery;
 use super::wasi::Wasi;
 use crate::capability::log::PluginLog;
@@ -88,6 +89,7 @@ impl Instance {
             wasi: Wasi::new(&surroundings.log),
             log: surroundings.log.clone(),
             metrics: surroundings.metrics.clone(),
+            names: Names::default(),
             endpoints: Arc::clone(&surroundings.endpoints),
             budget: Arc::clone(budget),
         };

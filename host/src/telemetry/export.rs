@@ -1,30 +1,24 @@
-//! From cells to `/metrics`. Counters and gauges are observable instruments of the OpenTelemetry SDK, read when Prometheus
-//! asks; histograms, which have no observable form there, come from a collector beside it.
+//! From cells to `/metrics`: counters and gauges that are observable instruments of the OpenTelemetry SDK, read when Prometheus
+//! asks. What has no observable form there, or more series than it should keep, is in `families`.
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap};
-use std::fmt;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Meter, MeterProvider};
 use opentelemetry_sdk::metrics::{Instrument, SdkMeterProvider, Stream};
 use prometheus::Registry;
-use prometheus::core::{Collector, Desc};
-use prometheus::proto::{Bucket, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 
 use super::Cells;
 use super::cell::{Count, lock};
-use super::histogram::Reading;
-use super::instruments::InstrumentKind;
+use super::families::{Families, Labels};
 use super::worker::WorkerCells;
 
-/// Series the SDK keeps of one instrument before it folds the rest: routes times methods times status codes.
-const MAX_SERIES: usize = 100_000;
-const DURATION: &str = "plugway_request_duration_seconds";
-const DURATION_HELP: &str = "From the request's head to the last byte of its response, seconds.";
-const LAG: &str = "plugway_worker_event_loop_lag_seconds";
-const LAG_HELP: &str = "How late a worker ran what was due, seconds.";
+/// Series the SDK keeps of an instrument that grows with the configuration, before it folds the rest. It takes the memory for
+/// all of them at once, so the others have its default.
+const MAX_SERIES: usize = 10_000;
+/// Instruments with a series for every route, upstream or label set of a plugin.
+const GROWING: [&str; 3] = ["plugway_requests_in_flight", "plugway_upstream_attempts", "plugway_plugin_"];
 
 /// Registers everything.
 pub(super) fn register(registry: &Registry, cells: &Arc<Cells>) -> Result<SdkMeterProvider, String> {
@@ -36,7 +30,10 @@ pub(super) fn register(registry: &Registry, cells: &Arc<Cells>) -> Result<SdkMet
         .map_err(|error| error.to_string())?;
     let provider = SdkMeterProvider::builder()
         .with_reader(exporter)
-        .with_view(|_: &Instrument| Stream::builder().with_cardinality_limit(MAX_SERIES).build().ok())
+        .with_view(|instrument: &Instrument| {
+            let grows = GROWING.iter().any(|name| instrument.name().starts_with(name));
+            grows.then(|| Stream::builder().with_cardinality_limit(MAX_SERIES).build().ok()).flatten()
+        })
         .build();
     let meter = provider.meter("plugway");
     requests(&meter, cells);
@@ -44,8 +41,8 @@ pub(super) fn register(registry: &Registry, cells: &Arc<Cells>) -> Result<SdkMet
     upstreams(&meter, cells);
     plugins(&meter, cells);
     cells.instruments.connect(meter);
-    let histograms = Histograms::new(Arc::clone(cells)).map_err(|error| error.to_string())?;
-    registry.register(Box::new(histograms)).map_err(|error| error.to_string())?;
+    let families = Families::new(Arc::clone(cells)).map_err(|error| error.to_string())?;
+    registry.register(Box::new(families)).map_err(|error| error.to_string())?;
     Ok(provider)
 }
 
@@ -73,53 +70,20 @@ fn gauge(
     meter.u64_observable_gauge(name).with_description(help).with_callback(move |observer| read(&cells, observer)).build();
 }
 
-fn each_worker(cells: &Cells, mut each: impl FnMut(&WorkerCells, KeyValue)) {
+pub(super) fn each_worker(cells: &Cells, mut each: impl FnMut(&WorkerCells, KeyValue)) {
     for worker in lock(&cells.workers).iter() {
         each(worker, KeyValue::new("worker", worker.index.to_string()));
     }
 }
 
-fn route_labels(route: &super::RouteCells) -> Vec<KeyValue> {
-    let text = |text: &Option<Arc<str>>| text.as_deref().unwrap_or_default().to_owned();
-    vec![
-        KeyValue::new("route", route.name.to_string()),
-        KeyValue::new("api", text(&route.api)),
-        KeyValue::new("version", text(&route.version)),
-    ]
-}
-
 fn requests(meter: &Meter, cells: &Arc<Cells>) {
-    counter(meter, cells, "plugway_requests", "Requests answered.", |cells, observer| {
-        // Workers' series are summed here: the SDK takes the last value it is given for a label set.
+    gauge(meter, cells, "plugway_requests_in_flight", "Requests being answered, by route.", |cells, observer| {
         let mut sums = BTreeMap::<_, u64>::new();
-        each_worker(cells, |worker, _| {
-            worker.each_route(|route| {
-                for (method, status, count) in route.requests() {
-                    let key = (Arc::clone(&route.name), route.api.clone(), route.version.clone(), method, status);
-                    *sums.entry(key).or_default() += count;
-                }
-            });
-        });
-        for ((name, api, version, method, status), count) in sums {
-            let text = |text: Option<Arc<str>>| text.map_or_else(String::new, |text| text.to_string());
-            let labels = [
-                KeyValue::new("route", name.to_string()),
-                KeyValue::new("api", text(api)),
-                KeyValue::new("version", text(version)),
-                KeyValue::new("method", method),
-                KeyValue::new("status", status.to_string()),
-            ];
+        each_worker(cells, |worker, _| worker.each_route(|route| *sums.entry(Labels::of(route)).or_default() += route.in_flight()));
+        for (Labels { route, api, version }, count) in sums {
+            let labels = [("route", route), ("api", api), ("version", version)].map(|(name, value)| KeyValue::new(name, value));
             observer.observe(count, &labels);
         }
-    });
-    gauge(meter, cells, "plugway_requests_in_flight", "Requests being answered, by route and worker.", |cells, observer| {
-        each_worker(cells, |worker, label| {
-            worker.each_route(|route| {
-                let mut labels = route_labels(route);
-                labels.push(label.clone());
-                observer.observe(route.in_flight(), &labels);
-            });
-        });
     });
     counter(meter, cells, "plugway_worker_requests", "Requests answered, by worker.", |cells, observer| {
         each_worker(cells, |worker, label| {
@@ -183,17 +147,16 @@ fn upstreams(meter: &Meter, cells: &Arc<Cells>) {
         "plugway_upstream_attempts",
         "Attempts towards upstreams; `fault` is empty where one was answered.",
         |cells, observer| {
-            each_worker(cells, |worker, label| {
+            let mut sums = BTreeMap::<_, u64>::new();
+            each_worker(cells, |worker, _| {
                 worker.each_upstream(|upstream| {
-                    let labels = |fault: &'static str| {
-                        [KeyValue::new("upstream", upstream.upstream.to_string()), KeyValue::new("fault", fault), label.clone()]
-                    };
-                    observer.observe(upstream.answered.get(), &labels(""));
-                    for (fault, count) in upstream.failed() {
-                        observer.observe(count, &labels(fault.code()));
-                    }
+                    *sums.entry((upstream.upstream.to_string(), "")).or_default() += upstream.answered.get();
+                    upstream.failed().for_each(|(fault, count)| *sums.entry((upstream.upstream.to_string(), fault.code())).or_default() += count);
                 });
             });
+            for ((upstream, fault), count) in sums {
+                observer.observe(count, &[KeyValue::new("upstream", upstream), KeyValue::new("fault", fault)]);
+            }
         },
     );
     counter(meter, cells, "plugway_stale_endpoints", "Times a router named an endpoint that is no member.", |cells, observer| {
@@ -241,95 +204,4 @@ fn plugins(meter: &Meter, cells: &Arc<Cells>) {
             observer.observe(folded, &[KeyValue::new("plugin", plugin.to_string())]);
         }
     });
-}
-
-/// Reads every histogram when Prometheus asks.
-struct Histograms {
-    cells: Arc<Cells>,
-    duration: Desc,
-}
-
-impl Histograms {
-    fn new(cells: Arc<Cells>) -> prometheus::Result<Self> {
-        let labels = ["route", "api", "version"].map(str::to_owned).to_vec();
-        Ok(Self { cells, duration: Desc::new(DURATION.to_owned(), DURATION_HELP.to_owned(), labels, HashMap::new())? })
-    }
-}
-
-impl Collector for Histograms {
-    fn desc(&self) -> Vec<&Desc> {
-        // Plugins declare others while the gateway runs; the registry takes families it was not told of.
-        vec![&self.duration]
-    }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        let mut durations = BTreeMap::<_, Reading>::new();
-        let mut lags = Vec::new();
-        each_worker(&self.cells, |worker, _| {
-            lags.push(metric([("worker", &*worker.index.to_string())], &worker.lag()));
-            worker.each_route(|route| {
-                let reading = route.duration();
-                let key = (Arc::clone(&route.name), route.api.clone(), route.version.clone());
-                match durations.entry(key) {
-                    Entry::Vacant(entry) => drop(entry.insert(reading)),
-                    Entry::Occupied(mut entry) => entry.get_mut().merge(&reading),
-                }
-            });
-        });
-        let durations = durations.iter().map(|((route, api, version), reading)| {
-            metric(
-                [("route", &**route), ("api", api.as_deref().unwrap_or_default()), ("version", version.as_deref().unwrap_or_default())],
-                reading,
-            )
-        });
-        let mut families = vec![family(DURATION, DURATION_HELP, durations.collect()), family(LAG, LAG_HELP, lags)];
-        self.cells.instruments.each(|declared| {
-            if declared.kind == InstrumentKind::Histogram {
-                let mut metrics = Vec::new();
-                declared.each_distribution(|plugin, values, reading| {
-                    let labels = declared.labels.iter().map(String::as_str).zip(values.iter().map(String::as_str));
-                    metrics.push(metric(std::iter::once(("plugin", plugin)).chain(labels), &reading));
-                });
-                families.push(family(&declared.name, &declared.description, metrics));
-            }
-        });
-        families
-    }
-}
-
-fn family(name: &str, help: &str, metrics: Vec<Metric>) -> MetricFamily {
-    let mut family = MetricFamily::default();
-    family.set_name(name.to_owned());
-    family.set_help(help.to_owned());
-    family.set_field_type(MetricType::HISTOGRAM);
-    family.set_metric(metrics);
-    family
-}
-
-fn metric<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str)>, reading: &Reading) -> Metric {
-    let labels = labels.into_iter().map(|(name, value)| {
-        let mut label = LabelPair::default();
-        label.set_name(name.to_owned());
-        label.set_value(value.to_owned());
-        label
-    });
-    let mut metric = Metric::from_label(labels.collect());
-    let buckets = reading.buckets.iter().map(|(bound, below)| {
-        let mut bucket = Bucket::default();
-        bucket.set_upper_bound(*bound);
-        bucket.set_cumulative_count(*below);
-        bucket
-    });
-    let mut histogram = Histogram::default();
-    histogram.set_bucket(buckets.collect());
-    histogram.set_sample_count(reading.count);
-    histogram.set_sample_sum(reading.sum);
-    metric.set_histogram(histogram);
-    metric
-}
-
-impl fmt::Debug for Histograms {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Histograms").finish_non_exhaustive()
-    }
 }

@@ -31,9 +31,9 @@ fn requests_of_all_workers_add_up_and_survive_a_reload() {
     assert_eq!(
         lines(&telemetry, "plugway_requests_total{"),
         [
-            "plugway_requests_total{api=\"\",method=\"other\",route=\"none\",status=\"400\",version=\"\"} 1",
-            "plugway_requests_total{api=\"\",method=\"other\",route=\"none\",status=\"404\",version=\"\"} 1",
-            "plugway_requests_total{api=\"shop\",method=\"GET\",route=\"orders\",status=\"200\",version=\"v1\"} 4",
+            "plugway_requests_total{route=\"none\",api=\"\",version=\"\",method=\"other\",status=\"400\"} 1",
+            "plugway_requests_total{route=\"none\",api=\"\",version=\"\",method=\"other\",status=\"404\"} 1",
+            "plugway_requests_total{route=\"orders\",api=\"shop\",version=\"v1\",method=\"GET\",status=\"200\"} 4",
         ]
     );
     assert!(lines(&telemetry, "plugway_requests_in_flight{").iter().all(|line| line.ends_with(" 0")));
@@ -66,8 +66,8 @@ fn faults_attempts_connections_and_hooks_are_shown() {
     plugin.failed(0, 1);
     for line in [
         "plugway_faults_total{blame=\"client\",fault=\"no-route\"} 1",
-        "plugway_upstream_attempts_total{fault=\"\",upstream=\"orders\",worker=\"0\"} 1",
-        "plugway_upstream_attempts_total{fault=\"upstream-timeout\",upstream=\"orders\",worker=\"0\"} 1",
+        "plugway_upstream_attempts_total{fault=\"\",upstream=\"orders\"} 1",
+        "plugway_upstream_attempts_total{fault=\"upstream-timeout\",upstream=\"orders\"} 1",
         "plugway_connections_open{listener=\"web\",worker=\"0\"} 1",
         "plugway_hook_calls_total{hook=\"authorizer\",plugin=\"auth\"} 1",
         "plugway_hook_failures_total{hook=\"authorizer\",kind=\"cpu\",plugin=\"auth\"} 1",

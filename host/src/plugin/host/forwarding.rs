@@ -82,8 +82,9 @@ impl HostForwardPlan for Guest {
 
     fn set_header(&mut self, _: Plan, name: HeaderName, value: Vec<u8>) -> Changed {
         let limits = self.limits;
+        let line = header_line(&mut self.names, &name, value);
         let plan = self.plan()?;
-        Ok(header_line(&name, &value).and_then(|(name, value)| Ok(plan.edit_header(&limits, name, Some(value))?)))
+        Ok(line.and_then(|(name, value)| Ok(plan.edit_header(&limits, name, Some(value))?)))
     }
 
     fn remove_header(&mut self, _: Plan, name: HeaderName) -> Changed {

@@ -69,14 +69,16 @@ impl HostRequest for Guest {
 
     fn set_header(&mut self, _: Request, name: HeaderName, value: Vec<u8>) -> Changed {
         let (phase, limits) = (self.phase, self.limits);
+        let line = header_line(&mut self.names, &name, value);
         let exchange = self.exchange()?;
-        Ok(header_line(&name, &value).and_then(|(name, value)| Ok(exchange.set_header(phase, &limits, name, value)?)))
+        Ok(line.and_then(|(name, value)| Ok(exchange.set_header(phase, &limits, name, value)?)))
     }
 
     fn append_header(&mut self, _: Request, name: HeaderName, value: Vec<u8>) -> Changed {
         let (phase, limits) = (self.phase, self.limits);
+        let line = header_line(&mut self.names, &name, value);
         let exchange = self.exchange()?;
-        Ok(header_line(&name, &value).and_then(|(name, value)| Ok(exchange.append_header(phase, &limits, name, value)?)))
+        Ok(line.and_then(|(name, value)| Ok(exchange.append_header(phase, &limits, name, value)?)))
     }
 
     fn remove_header(&mut self, _: Request, name: HeaderName) -> Changed {
@@ -105,8 +107,9 @@ impl HostRequest for Guest {
 
     fn append_response_header(&mut self, _: Request, name: HeaderName, value: Vec<u8>) -> Changed {
         let (phase, limits) = (self.phase, self.limits);
+        let line = header_line(&mut self.names, &name, value);
         let exchange = self.exchange()?;
-        Ok(header_line(&name, &value).and_then(|(name, value)| Ok(exchange.leave_response_header(phase, &limits, name, value)?)))
+        Ok(line.and_then(|(name, value)| Ok(exchange.leave_response_header(phase, &limits, name, value)?)))
     }
 
     fn peer_address(&mut self, _: Request) -> Result<String> {

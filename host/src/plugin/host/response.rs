@@ -49,14 +49,16 @@ impl HostResponse for Guest {
 
     fn set_header(&mut self, _: Response, name: HeaderName, value: Vec<u8>) -> Changed {
         let (phase, limits) = (self.phase, self.limits);
+        let line = header_line(&mut self.names, &name, value);
         let exchange = self.exchange()?;
-        Ok(header_line(&name, &value).and_then(|(name, value)| Ok(exchange.set_response_header(phase, &limits, name, value)?)))
+        Ok(line.and_then(|(name, value)| Ok(exchange.set_response_header(phase, &limits, name, value)?)))
     }
 
     fn append_header(&mut self, _: Response, name: HeaderName, value: Vec<u8>) -> Changed {
         let (phase, limits) = (self.phase, self.limits);
+        let line = header_line(&mut self.names, &name, value);
         let exchange = self.exchange()?;
-        Ok(header_line(&name, &value).and_then(|(name, value)| Ok(exchange.append_response_header(phase, &limits, name, value)?)))
+        Ok(line.and_then(|(name, value)| Ok(exchange.append_response_header(phase, &limits, name, value)?)))
     }
 
     fn remove_header(&mut self, _: Response, name: HeaderName) -> Changed {
