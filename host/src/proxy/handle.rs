@@ -24,7 +24,11 @@ use crate::route;
 /// Takes a request from a client's connection and gives the response that goes back on it.
 ///
 /// Everything between, hooks included, happens on the thread this is called on.
-pub async fn handle(worker: Rc<Worker>, connection: Rc<Connection>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Infallible> {
+pub async fn handle(
+    worker: Rc<Worker>,
+    connection: Rc<Connection>,
+    request: Request<Incoming>,
+) -> Result<Response<ResponseBody>, Infallible> {
     let started = Instant::now();
     let generation = worker.generation();
     let snapshot = &generation.snapshot;

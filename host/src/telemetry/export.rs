@@ -151,7 +151,9 @@ fn upstreams(meter: &Meter, cells: &Arc<Cells>) {
             each_worker(cells, |worker, _| {
                 worker.each_upstream(|upstream| {
                     *sums.entry((upstream.upstream.to_string(), "")).or_default() += upstream.answered.get();
-                    upstream.failed().for_each(|(fault, count)| *sums.entry((upstream.upstream.to_string(), fault.code())).or_default() += count);
+                    upstream
+                        .failed()
+                        .for_each(|(fault, count)| *sums.entry((upstream.upstream.to_string(), fault.code())).or_default() += count);
                 });
             });
             for ((upstream, fault), count) in sums {

@@ -6,9 +6,9 @@ use plugway_harness::Result;
 use plugway_harness::error::Context;
 use serde_json::{Value, json};
 
+use super::sample::Sample;
 use super::statistics::Estimate;
 use super::subject::Subject;
-use super::wrk::Sample;
 use super::{CONNECTIONS, Effort};
 
 /// At most this much CPU of nginx's per request without plugins.
@@ -22,6 +22,8 @@ const LOAD_LIMIT: f64 = 0.9;
 pub(super) struct Report {
     rounds: usize,
     seconds: u64,
+    /// Requests a second while CPU time was taken.
+    rate: f64,
     rows: Vec<Row>,
 }
 
@@ -41,7 +43,7 @@ struct Row {
 
 impl Report {
     /// `rounds` holds one sample per subject; nginx is the first subject, plugway without plugins the second.
-    pub(super) fn new(effort: &Effort, subjects: &[Subject], rounds: &[Vec<Sample>]) -> Result<Self> {
+    pub(super) fn new(effort: &Effort, rate: f64, subjects: &[Subject], rounds: &[Vec<Sample>]) -> Result<Self> {
         let column = |index: usize| rounds.iter().map(move |round| round.get(index).cloned()).collect::<Option<Vec<Sample>>>();
         let nginx = column(0).context("nginx was not measured")?;
         let bare = column(1).context("plugway was not measured")?;
@@ -64,14 +66,18 @@ impl Report {
                 rss_bytes: samples.iter().map(|sample| sample.rss_bytes).max().unwrap_or_default(),
             });
         }
-        Ok(Self { rounds: effort.rounds, seconds: effort.seconds, rows })
+        Ok(Self { rounds: effort.rounds, seconds: effort.seconds, rate, rows })
     }
 
     /// The table.
     pub(super) fn print(&self) {
         let confidence = self.rows.first().map_or(0.0, |row| row.ratio.confidence) * 100.0;
         println!("\nCPU time per request, HTTP/1.1, {CONNECTIONS} connections, 64-byte body, one worker on one core");
-        println!("medians of {} rounds of {} s; intervals at {confidence:.0} %\n", self.rounds, self.seconds);
+        println!(
+            "at {:.0} requests a second; medians of {} rounds of {} s; intervals at {confidence:.0} %",
+            self.rate, self.rounds, self.seconds
+        );
+        println!("req/s and p50: as fast as wrk and the proxy can\n");
         println!(
             "{:<20} {:>8} {:>9} {:>17} {:>11} {:>17} {:>9} {:>8} {:>7} {:>6}",
             "", "µs", "x nginx", "interval", "µs/plugin", "interval", "req/s", "p50 µs", "RSS MB", "load"
@@ -98,7 +104,7 @@ impl Report {
         }
         for row in &self.rows {
             if row.load_core > LOAD_LIMIT {
-                println!("note: while {} was measured, wrk and backend kept their core {:.0} % busy", row.name, row.load_core * 100.0);
+                println!("note: while {} was measured, load and backend kept their core {:.0} % busy", row.name, row.load_core * 100.0);
             }
         }
         let widest = self.rows.iter().map(|row| row.ratio.relative_width()).fold(0.0, f64::max);
@@ -130,7 +136,7 @@ impl Report {
         let rows: Vec<Value> = self.rows.iter().map(Row::json).collect();
         let goals: Vec<Value> = self.goals().into_iter().map(|(met, goal)| json!({ "goal": goal, "met": met })).collect();
         let report = json!({
-            "rounds": self.rounds, "seconds": self.seconds, "connections": CONNECTIONS, "processor": processor(),
+            "rounds": self.rounds, "seconds": self.seconds, "connections": CONNECTIONS, "requests_per_second_measured": self.rate, "processor": processor(),
             "results": rows, "goals": goals,
         });
         std::fs::write(file, format!("{report:#}\n")).context(file.display())?;

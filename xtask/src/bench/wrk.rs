@@ -1,55 +1,23 @@
-//! Load by wrk, and what one run of it cost a proxy.
+//! Load by wrk: as much as it and a proxy can do, so what it says is throughput and latency.
 
-use std::fs;
 use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
 use plugway_harness::error::Context;
 use plugway_harness::peers::WRK;
-use plugway_harness::process;
 use plugway_harness::{Error, Result};
 
 use super::CONNECTIONS;
-use super::subject::{LOAD_CORE, Subject};
-
-/// One measurement.
-#[derive(Debug, Clone)]
-pub(super) struct Sample {
-    /// CPU time of the proxy's process tree per request, microseconds.
-    pub(super) cpu_us: f64,
-    /// Requests answered per second.
-    pub(super) per_second: f64,
-    /// Median latency, microseconds.
-    pub(super) p50_us: f64,
-    /// Resident memory afterwards, bytes.
-    pub(super) rss_bytes: u64,
-    /// Share of the core of wrk and backend that was busy, 0 to 1: near 1 the load, not the proxy, sets the pace.
-    pub(super) load_core: f64,
-}
+use super::subject::LOAD_CORE;
 
 /// What wrk says of a run.
 #[derive(Debug, PartialEq)]
 pub(super) struct Answered {
-    requests: f64,
-    seconds: f64,
-    p50_us: f64,
-}
-
-/// Loads a subject and says what it cost.
-pub(super) fn measure(subject: &Subject, duration: Duration) -> Result<Sample> {
-    let (cpu, core) = (process::cpu_time(subject.pid())?, core_time(1)?);
-    let answered = run(subject.address(), duration)?;
-    let cpu = process::cpu_time(subject.pid())?.saturating_sub(cpu);
-    let after = core_time(1)?;
-    let (busy, total) = (after.0 - core.0, after.1 - core.1);
-    Ok(Sample {
-        cpu_us: cpu.as_secs_f64() * 1e6 / answered.requests,
-        per_second: answered.requests / answered.seconds,
-        p50_us: answered.p50_us,
-        rss_bytes: subject.rss_bytes()?,
-        load_core: if total > 0.0 { busy / total } else { 0.0 },
-    })
+    pub(super) requests: f64,
+    pub(super) seconds: f64,
+    /// Median latency, microseconds.
+    pub(super) p50_us: f64,
 }
 
 /// Runs wrk.
@@ -93,17 +61,6 @@ fn microseconds(text: &str) -> Result<f64> {
     Ok(number.parse::<f64>().context(text)? * factor)
 }
 
-/// Busy and total ticks of a core (`/proc/stat`, proc(5)): user nice system idle iowait irq softirq steal.
-fn core_time(core: usize) -> Result<(f64, f64)> {
-    let text = fs::read_to_string("/proc/stat").context("/proc/stat")?;
-    let name = format!("cpu{core}");
-    let line = text.lines().find(|line| line.split_whitespace().next() == Some(&name)).context(format!("no {name} in /proc/stat"))?;
-    let ticks: Vec<f64> = line.split_whitespace().skip(1).take(8).map_while(|word| word.parse().ok()).collect();
-    let total: f64 = ticks.iter().sum();
-    let idle: f64 = ticks.iter().skip(3).take(2).sum();
-    Ok((total - idle, total))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,11 +89,5 @@ Requests/sec:  95825.71
             assert!(parse(&format!("{TEXT}{line}")).is_err());
         }
         assert!(parse("nothing").is_err());
-    }
-
-    #[test]
-    fn a_core_has_times() {
-        let (busy, total) = core_time(0).unwrap();
-        assert!(busy > 0.0 && total >= busy);
     }
 }
