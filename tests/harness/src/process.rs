@@ -39,14 +39,24 @@ fn status_kib(pid: u32, key: &str) -> Result<u64> {
     line.split_whitespace().next().unwrap_or_default().parse().context(key)
 }
 
-/// CPU time of a process and its living descendants, user and system, as far as the kernel's tick counts it (10 ms).
+/// CPU time of a process and its living descendants, user and system together, to the nanosecond: the scheduler's own count
+/// (`/proc/PID/task/TID/schedstat`), not samples taken at clock ticks. Threads that have ended are not in it.
 ///
 /// # Errors
-/// When the process is gone.
+/// When the process is gone, or the kernel keeps no such count.
 pub fn cpu_time(pid: u32) -> Result<Duration> {
-    let ticks: u64 = tree(pid)?.into_iter().map(|pid| stat(pid).map_or(0, |stat| stat.ticks)).sum();
-    let per_second = rustix::param::clock_ticks_per_second().max(1);
-    Ok(Duration::from_nanos(ticks.saturating_mul(1_000_000_000 / per_second)))
+    let mut sum = Duration::ZERO;
+    for pid in tree(pid)? {
+        let tasks = format!("/proc/{pid}/task");
+        for task in std::fs::read_dir(&tasks).context(&tasks)? {
+            let file = task.context(&tasks)?.path().join("schedstat");
+            // A thread may end while it is read.
+            let Ok(text) = std::fs::read_to_string(&file) else { continue };
+            let nanoseconds = text.split_whitespace().next().and_then(|first| first.parse().ok()).context(file.display())?;
+            sum += Duration::from_nanos(nanoseconds);
+        }
+    }
+    Ok(sum)
 }
 
 /// A process and its descendants.
@@ -54,13 +64,13 @@ pub fn cpu_time(pid: u32) -> Result<Duration> {
 /// # Errors
 /// When the process is gone.
 pub fn tree(root: u32) -> Result<Vec<u32>> {
-    stat(root).context(format!("process {root} is gone"))?;
+    parent(root).context(format!("process {root} is gone"))?;
     let mut parents = Vec::new();
     for entry in fs::read_dir("/proc").context("/proc")?.flatten() {
         if let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) {
             // Processes come and go while this reads.
-            if let Some(stat) = stat(pid) {
-                parents.push((pid, stat.parent));
+            if let Some(parent) = parent(pid) {
+                parents.push((pid, parent));
             }
         }
     }
@@ -74,18 +84,11 @@ pub fn tree(root: u32) -> Result<Vec<u32>> {
     Ok(found)
 }
 
-struct Stat {
-    parent: u32,
-    ticks: u64,
-}
-
-/// `/proc/PID/stat`: field 4 is the parent, 14 and 15 are user and system time (proc(5)).
-fn stat(pid: u32) -> Option<Stat> {
+/// `/proc/PID/stat`: field 4 is the parent (proc(5)).
+fn parent(pid: u32) -> Option<u32> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name in field 2 may hold spaces and parentheses; the fields after its last `)` start with field 3.
-    let fields: Vec<&str> = text.get(text.rfind(')')? + 1..)?.split_whitespace().collect();
-    let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
-    Some(Stat { parent: u32::try_from(number(4)?).ok()?, ticks: number(14)? + number(15)? })
+    text.get(text.rfind(')')? + 1..)?.split_whitespace().nth(1)?.parse().ok()
 }
 
 /// Sends a signal to a child that has not been waited for, so its id cannot be another's.
