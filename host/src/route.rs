@@ -2,7 +2,7 @@
 //! and, save for escaped segments, no allocation per request. `docs/routing.md` has the rules.
 //!
 //! A host leads to a tree of path segments by one hash, each segment to the next by another, so ten thousand routes cost
-//! what one costs. Where routes differ only in method and headers they share a [`place`].
+//! what one costs. Where routes differ only in method and headers they share a `place`.
 
 mod conflict;
 mod place;

@@ -88,7 +88,7 @@ pub(super) struct ConnectionPermit {
 // === impl Endpoint ===
 
 impl Endpoint {
-    /// Whether it may be sent to now; see [`availability`](super::availability) for the rule.
+    /// Whether it may be sent to now; the rule is in `availability.rs`.
     pub fn is_available(&self, now: Instant) -> bool {
         self.state.availability.is_available(now)
     }

@@ -3,7 +3,7 @@
 //!
 //! Configuration: `{ "mode": "trap", "hook": "request-filter" }`. `hook` names the hook that does it, every one without it;
 //! the others pass. With the mode `by-header` each request says what happens to it: its `x-misbehave` header is a mode, so
-//! good and bad requests can share a route. [`mode::Mode`] lists the modes.
+//! good and bad requests can share a route. `mode::Mode` lists the modes.
 //!
 //! A refused change does not fail the hook: its outcome (`ok`, `forbidden`, `immutable`, `invalid`, `too-large`) is left in
 //! the header `x-result`, where there is one to write, and in the log.
