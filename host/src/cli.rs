@@ -115,7 +115,7 @@ fn inspect(file: &Path) -> Result<(), String> {
     for chain in &assembled.chains {
         out.push_str(&format!("{chain}\n"));
     }
-    for warning in &warnings {
+    for warning in warnings.iter().chain(assembled.chains.iter().flat_map(|chain| &chain.warnings)) {
         out.push_str(&format!(
             "warning: {}:{}:{}: {}: {}\n",
             file.display(),

@@ -24,7 +24,7 @@ pub use bindings::plugway::gateway::types::Value as RecordValue;
 pub use cache::CompileCache;
 pub use calls::{Decision, ExchangeRecord, Flow, Forwarded, Routed};
 pub use component::{LoadError, LoadedComponent};
-pub use engine::{MAX_MEMORY, TICK, Ticker, build as build_engine};
+pub use engine::{TICK, Ticker, build as build_engine};
 pub use instance::{Failure, FailureKind, Surroundings};
 pub use nursery::Nursery;
 pub use plan::{PlanDraft, PlanEdits};

@@ -19,6 +19,8 @@ pub struct EffectiveChain {
     pub route: String,
     /// Its steps: what, and which plugin.
     pub steps: Vec<(String, String)>,
+    /// What is allowed and most likely not meant.
+    pub warnings: Vec<Problem>,
 }
 
 type Components = [Option<Arc<LoadedComponent>>];
@@ -98,7 +100,22 @@ impl Builder<'_> {
         chain.outgoing.reverse();
         shown.extend(outgoing.into_iter().rev());
         shown.extend(chain.observers.iter().map(|place| ("observer".to_owned(), place.name.to_string())));
-        (chain, EffectiveChain { route: self.route.name.clone(), steps: shown })
+        let warnings = self.early_readers();
+        (chain, EffectiveChain { route: self.route.name.clone(), steps: shown, warnings })
+    }
+
+    /// Filters that ask who is calling where no authorizer has said it yet.
+    fn early_readers(&self) -> Vec<Problem> {
+        let loaded = self.route.chain.iter().enumerate().filter_map(|(position, used)| Some((position, used, self.component(used)?)));
+        let before = loaded.take_while(|(_, _, component)| !component.has(Hook::Authorizer));
+        let asking = before.filter(|(_, _, component)| component.has(Hook::RequestFilter) && component.rights.reads_identity);
+        let warning = |(position, used, _): (usize, &PluginUse, _)| {
+            let name = self.name(used);
+            let message = format!("the filter `{name}` asks who is calling, and no authorizer stands before it: it will learn nothing");
+            Problem::error(used.position, format!("routes[{}].plugins[{position}]", self.index), message)
+                .with_suggestion("write it after the authorizer")
+        };
+        asking.map(warning).collect()
     }
 
     /// Whether every plugin of the chain was loaded, so that a missing hook is really missing.

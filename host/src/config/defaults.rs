@@ -17,6 +17,8 @@ pub const PLUGIN_CPU: Duration = Duration::from_millis(10);
 pub const PLUGIN_SETUP_CPU: Duration = Duration::from_secs(2);
 /// `[plugins.NAME.budget] memory`: bytes of one instance.
 pub const PLUGIN_MEMORY: usize = 32 << 20;
+/// The most it can be: every slot for an instance is made for it.
+pub const MOST_PLUGIN_MEMORY: usize = 512 << 20;
 /// `[plugins.NAME.budget] max_headers`: headers added to one message.
 pub const PLUGIN_MAX_HEADERS: usize = 64;
 /// `[plugins.NAME.budget] max_header_bytes`: bytes of those headers.

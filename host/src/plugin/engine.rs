@@ -10,14 +10,16 @@ use std::time::Duration;
 
 use wasmtime::{Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
+use crate::config::defaults;
+
 /// How often a running guest is interrupted to have its CPU time checked. 1 ms bounds how far a budget is overrun; the
 /// ticker costs about 0.3 % of one core.
 pub const TICK: Duration = Duration::from_millis(1);
 
 /// Instances at most, all plugins and workers together. Slots are address space until used.
 const MAX_INSTANCES: u32 = 4096;
-/// The largest memory any plugin may be given, bytes. Also the size of a slot's reservation.
-pub const MAX_MEMORY: usize = 512 << 20;
+/// The largest memory any plugin may be given, bytes.
+const MAX_MEMORY: usize = defaults::MOST_PLUGIN_MEMORY;
 /// Entries of a guest's function table; interpreters compiled to Wasm have tens of thousands.
 const MAX_TABLE_ELEMENTS: usize = 100_000;
 
@@ -48,7 +50,9 @@ pub fn build() -> wasmtime::Result<Engine> {
         .concurrency_support(false)
         .epoch_interruption(true)
         .cranelift_opt_level(OptLevel::Speed)
-        .memory_reservation(MAX_MEMORY as u64)
+        // All that 32 bits can address, and a guard behind it: then no access of a guest needs a check of its own. It is address
+        // space, not memory.
+        .memory_reservation(4 << 30)
         .memory_guard_size(32 << 20)
         .max_wasm_stack(512 << 10)
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16))

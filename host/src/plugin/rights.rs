@@ -5,6 +5,7 @@ use std::fmt;
 
 use wasmtime::Engine;
 use wasmtime::component::Component;
+use wasmtime::component::types::ComponentItem;
 
 use crate::config::model::Grants;
 
@@ -12,6 +13,8 @@ use crate::config::model::Grants;
 const PACKAGE: &str = "plugway:gateway/";
 /// The versions this gateway links.
 pub(super) const VERSIONS: &[&str] = &["0.1.0"];
+/// The function by which a plugin learns who is calling.
+const READS_IDENTITY: &str = "[method]request.identity";
 /// Interfaces every plugin may import.
 const ALWAYS: &[&str] = &["types", "routing", "forwarding", "log", "clock", "random", "metrics", "endpoints"];
 
@@ -43,6 +46,8 @@ pub struct Rights {
     pub capabilities: Vec<&'static str>,
     /// Everything it imports, as written.
     pub imports: Vec<String>,
+    /// Whether it asks who is calling: components import single functions, so this too can be read from the file.
+    pub reads_identity: bool,
 }
 
 /// Why a component may not be loaded.
@@ -96,14 +101,17 @@ impl Rights {
     /// When they are not of this contract, or not of a version this gateway links.
     pub fn read(engine: &Engine, component: &Component) -> Result<Self, RightsError> {
         let ty = component.component_type();
-        let mut rights = Self { hooks: Vec::new(), capabilities: Vec::new(), imports: Vec::new() };
-        for (import, _) in ty.imports(engine) {
+        let mut rights = Self { hooks: Vec::new(), capabilities: Vec::new(), imports: Vec::new(), reads_identity: false };
+        for (import, item) in ty.imports(engine) {
             rights.imports.push(import.to_owned());
             if import.starts_with("wasi:") {
                 // Linked with an empty context; what is not WASI 0.2 fails to link, with its name.
                 continue;
             }
             let interface = contract_interface(import)?.ok_or_else(|| RightsError::UnknownImport(import.to_owned()))?;
+            if let ("types", ComponentItem::ComponentInstance(types)) = (interface, &item.ty) {
+                rights.reads_identity = types.exports(engine).any(|(function, _)| function == READS_IDENTITY);
+            }
             match interface {
                 "crypto" => rights.capabilities.push("crypto"),
                 known if ALWAYS.contains(&known) => {}

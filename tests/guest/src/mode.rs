@@ -44,6 +44,8 @@ modes! {
         Mark = "mark",
         /// Do what the request's `x-misbehave` header says.
         ByHeader = "by-header",
+        /// Ask who is calling, and leave it in `x-who`.
+        Who = "who",
         /// Execute `unreachable`.
         Trap = "trap",
         /// Panic with a message.

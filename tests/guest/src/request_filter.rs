@@ -25,6 +25,10 @@ impl Guest {
                 std::hint::black_box(request.header(header::X_TENANT_ID));
                 return Ok(request.set_header("x-plugin", "on")?);
             }
+            Mode::Who => {
+                let who = request.identity().map_or_else(|| "nobody".to_owned(), |identity| identity.subject());
+                return Ok(request.set_header("x-who", who)?);
+            }
             Mode::ChangeThenTrap => {
                 request.set_header("x-changed", "yes")?;
                 request.remove_header(header::X_TENANT_ID)?;

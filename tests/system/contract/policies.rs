@@ -82,6 +82,12 @@ fn check_shows_the_effective_chain_and_binds_nothing() {
         ["observer", "auth"],
     ];
     assert_eq!(steps, expected, "{shown}");
+    // The filter can ask who is calling (its mode `who`), and nobody has said it where it stands.
+    assert!(
+        shown.contains("warning: ") && shown.contains("the filter `filter` asks who is calling, and no authorizer stands before it"),
+        "{shown}"
+    );
+    assert!(!shown.contains("the filter `auth` asks"), "{shown}");
     assert!(shown.contains("is good: 1 routes, 2 plugins, 1 upstreams"), "{shown}");
     assert_eq!(upstream.connections(), 0);
 

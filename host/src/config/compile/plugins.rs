@@ -58,8 +58,8 @@ impl Compiler<'_> {
         Budget {
             cpu: self.span(&at.key("cpu"), raw.cpu, defaults::PLUGIN_CPU),
             setup_cpu: self.span(&at.key("setup_cpu"), raw.setup_cpu, defaults::PLUGIN_SETUP_CPU),
-            // One page of WebAssembly memory is the least, all that 32 bits can address the most.
-            memory: self.size(&at.key("memory"), raw.memory, defaults::PLUGIN_MEMORY, 64 << 10..=4 << 30),
+            // One page of WebAssembly memory is the least.
+            memory: self.size(&at.key("memory"), raw.memory, defaults::PLUGIN_MEMORY, 64 << 10..=defaults::MOST_PLUGIN_MEMORY),
             max_headers: count(raw.max_headers, defaults::PLUGIN_MAX_HEADERS),
             max_header_bytes: self.size(&at.key("max_header_bytes"), raw.max_header_bytes, defaults::PLUGIN_MAX_HEADER_BYTES, 1..=16 << 20),
             max_local_body_bytes: self.size(
