@@ -1,5 +1,5 @@
 //! Small messages in one piece. A head and a short body come as two or three slices; copying them together and sending
-//! them with `send` costs the kernel less than `writev` (measured with `cargo xtask bench`).
+//! them with `send` spares the kernel the list of slices.
 
 use std::io::IoSlice;
 

@@ -13,7 +13,7 @@ use wasmtime::{Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, 
 use crate::config::defaults;
 
 /// How often a running guest is interrupted to have its CPU time checked. 1 ms bounds how far a budget is overrun; the
-/// ticker costs about 0.3 % of one core.
+/// ticker costs about 1 % of one core.
 pub const TICK: Duration = Duration::from_millis(1);
 
 /// Instances at most, all plugins and workers together. Slots are address space until used.

@@ -1,8 +1,8 @@
 //! One HTTP/1.1 connection, driven by whoever uses it.
 //!
 //! There is no task per connection: the request's own task polls hyper's connection while it waits for the response, and
-//! the response body polls it while it streams. That saves two wake-ups and two trips through the scheduler per request
-//! (measured in the bench beside the spawned form), and a request that is dropped closes its connection at once. While a
+//! the response body polls it while it streams. That saves two wake-ups and two trips through the scheduler per request,
+//! and a request that is dropped closes its connection at once. While a
 //! connection is unused nobody polls it; that it was closed meanwhile is seen when it is taken again, which costs no system
 //! call, because the runtime already knows whether the socket has become readable.
 
