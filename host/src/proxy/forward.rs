@@ -109,8 +109,9 @@ impl Forward<'_> {
         // A request that was used up can be made again only if it has no body, only where doing it twice is the same as once
         // (RFC 9110, section 9.2.2), and only if there is somewhere else to try.
         let replayable = body.is_empty() && is_idempotent(&exchange.request.method) && upstream.endpoints.len() > 1;
-        let edited = edits.as_ref().is_some_and(|edits| !edits.headers.is_empty());
-        let headers = if replayable || edited || !chain.outgoing.is_empty() { Headers::Copied } else { Headers::Lent };
+        // What comes back with an unused request has the connection's headers in it: no plugin may see those.
+        let read_again = chain.router.is_some() || chain.forwarder.is_some() || !chain.outgoing.is_empty();
+        let headers = if replayable || read_again { Headers::Copied } else { Headers::Lent };
         let request = match self.outbound.request(&mut exchange, headers, &endpoint, edits.as_deref(), plan.protocol, body) {
             Ok(request) => request,
             Err((fault, body)) => return (exchange, Attempt::Failed { fault, endpoint: Some(endpoint), body: Some(body) }),
