@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json};
 
-use crate::header::{self, Header, HeaderName};
+use crate::header::{self, HeaderLine, HeaderName};
 use crate::status::Status;
 
 /// An answer made by a plugin instead of an upstream.
@@ -12,7 +12,7 @@ use crate::status::Status;
 #[derive(Debug, Clone, PartialEq)]
 pub struct LocalResponse {
     pub(crate) status: Status,
-    pub(crate) headers: Vec<Header>,
+    pub(crate) headers: Vec<HeaderLine>,
     pub(crate) body: Vec<u8>,
 }
 
@@ -45,7 +45,7 @@ impl LocalResponse {
     /// Adds a header; a name may repeat.
     #[must_use]
     pub fn with_header<'n>(mut self, name: impl Into<HeaderName<'n>>, value: impl AsRef<[u8]>) -> Self {
-        self.headers.push(Header { name: name.into().as_str().to_owned(), value: value.as_ref().to_vec() });
+        self.headers.push(HeaderLine { name: name.into().as_str().to_owned(), value: value.as_ref().to_vec() });
         self
     }
 
@@ -62,7 +62,7 @@ impl LocalResponse {
     }
 
     /// Every header in order.
-    pub fn headers(&self) -> &[Header] {
+    pub fn headers(&self) -> &[HeaderLine] {
         &self.headers
     }
 
@@ -87,7 +87,7 @@ impl LocalResponse {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Problem {
     status: Status,
-    headers: Vec<Header>,
+    headers: Vec<HeaderLine>,
     members: Map<String, Json>,
 }
 
@@ -123,7 +123,7 @@ impl Problem {
     /// Adds a header, e.g. `www-authenticate` or `retry-after`.
     #[must_use]
     pub fn with_header<'n>(mut self, name: impl Into<HeaderName<'n>>, value: impl AsRef<[u8]>) -> Self {
-        self.headers.push(Header { name: name.into().as_str().to_owned(), value: value.as_ref().to_vec() });
+        self.headers.push(HeaderLine { name: name.into().as_str().to_owned(), value: value.as_ref().to_vec() });
         self
     }
 }

@@ -23,6 +23,8 @@ pub mod imports {
         // Names and values are lent to the host: setting a header copies nothing inside the plugin.
         ownership: Borrowing { duplicate_if_necessary: false },
         additional_derives: [PartialEq],
+        // It holds a handle, and handles have nothing to compare.
+        additional_derives_ignore: ["flow"],
         generate_all,
     });
 }
@@ -96,7 +98,6 @@ pub mod forwarder {
         world: "plugway:sdk/forwarder",
         with: {
             "plugway:gateway/types@0.1.0": crate::bindings::imports::plugway::gateway::types,
-            "plugway:gateway/forwarding@0.1.0": crate::bindings::imports::plugway::gateway::forwarding,
         },
         generate_all,
         pub_export_macro: true,

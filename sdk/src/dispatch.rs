@@ -1,9 +1,12 @@
 //! From the generated exports to the plugin's traits. Inside a component only.
 
+use std::marker::PhantomData;
+
 use crate::answer::LocalResponse;
 use crate::bindings::{authorizer, forwarder, imports, lifecycle, observer, request_filter, response_filter, router};
 use crate::error::Error;
 use crate::forwarding::Plan;
+use crate::log;
 use crate::places::Places;
 use crate::plugin::{
     AuthError, Authorizer, Decision, Flow, ForwardError, Forwarder, Observer, Plugin, RequestFilter, ResponseFilter, RouteError, Router,
@@ -11,7 +14,6 @@ use crate::plugin::{
 use crate::request::Request;
 use crate::response::Response;
 use crate::routing::{Attempt, Endpoint, EndpointId};
-use crate::{log, sys};
 use imports::plugway::gateway::types as raw;
 
 /// What `export!` implements: where the objects of a plugin are.
@@ -57,23 +59,22 @@ impl<E: Exported> lifecycle::exports::plugway::gateway::lifecycle::Guest for E {
 impl<E: Exported<Plugin: Authorizer>> authorizer::exports::plugway::gateway::authorizer::Guest for E {
     fn authorize(
         id: u32,
-        request: &raw::Request,
     ) -> Result<authorizer::exports::plugway::gateway::authorizer::Decision, authorizer::exports::plugway::gateway::authorizer::AuthError>
     {
         use authorizer::exports::plugway::gateway::authorizer as contract;
-        match run::<E, _>(id, |plugin| plugin.authorize(&mut Request::new(request))) {
+        match run::<E, _>(id, |plugin| plugin.authorize(&mut Request::new(PhantomData))) {
             Ok(Decision::Allow(identity)) => Ok(contract::Decision::Allow(identity.into_raw())),
             Ok(Decision::Abstain) => Ok(contract::Decision::Abstain),
             Ok(Decision::Respond(answer)) => Ok(contract::Decision::Respond(answer.into())),
             Err(AuthError::Unavailable(seconds)) => Err(contract::AuthError::Unavailable(seconds)),
-            Err(AuthError::Failed(why)) => Err(contract::AuthError::Failed(why)),
+            Err(AuthError::Failed(why)) => Err(contract::AuthError::Failed(raw::Failure::new(&why))),
         }
     }
 }
 
 impl<E: Exported<Plugin: RequestFilter>> request_filter::exports::plugway::gateway::request_filter::Guest for E {
-    fn on_request(id: u32, request: &raw::Request) -> raw::Flow {
-        flow(run::<E, _>(id, |plugin| plugin.on_request(&mut Request::new(request))))
+    fn on_request(id: u32) -> raw::Flow {
+        flow(run::<E, _>(id, |plugin| plugin.on_request(&mut Request::new(PhantomData))))
     }
 }
 
@@ -85,37 +86,30 @@ impl<E: Exported<Plugin: Router>> router::exports::plugway::gateway::router::Gue
         }
     }
 
-    fn route(
-        id: u32,
-        request: &raw::Request,
-        attempt: &sys::routing::Attempt,
-    ) -> Result<EndpointId, router::exports::plugway::gateway::router::RouteError> {
+    fn route(id: u32) -> Result<EndpointId, router::exports::plugway::gateway::router::RouteError> {
         use router::exports::plugway::gateway::router as contract;
-        run::<E, _>(id, |plugin| plugin.route(&Request::new(request), &Attempt::new(attempt))).map_err(|error| match error {
+        run::<E, _>(id, |plugin| plugin.route(&Request::new(PhantomData), &Attempt::new(PhantomData))).map_err(|error| match error {
             RouteError::NoEndpoint => contract::RouteError::NoEndpoint,
-            RouteError::Failed(why) => contract::RouteError::Failed(why),
+            RouteError::Failed(why) => contract::RouteError::Failed(raw::Failure::new(&why)),
         })
     }
 }
 
 impl<E: Exported<Plugin: Forwarder>> forwarder::exports::plugway::gateway::forwarder::Guest for E {
-    fn forward(
-        id: u32,
-        request: &raw::Request,
-        endpoint: EndpointId,
-        plan: &sys::forwarding::ForwardPlan,
-    ) -> Result<(), forwarder::exports::plugway::gateway::forwarder::ForwardError> {
+    fn forward(id: u32, endpoint: EndpointId) -> Result<(), forwarder::exports::plugway::gateway::forwarder::ForwardError> {
         use forwarder::exports::plugway::gateway::forwarder as contract;
-        run::<E, _>(id, |plugin| plugin.forward(&Request::new(request), endpoint, &mut Plan::new(plan))).map_err(|error| match error {
-            ForwardError::Refused => contract::ForwardError::Refused,
-            ForwardError::Failed(why) => contract::ForwardError::Failed(why),
+        run::<E, _>(id, |plugin| plugin.forward(&Request::new(PhantomData), endpoint, &mut Plan::new(PhantomData))).map_err(|error| {
+            match error {
+                ForwardError::Refused => contract::ForwardError::Refused,
+                ForwardError::Failed(why) => contract::ForwardError::Failed(raw::Failure::new(&why)),
+            }
         })
     }
 }
 
 impl<E: Exported<Plugin: ResponseFilter>> response_filter::exports::plugway::gateway::response_filter::Guest for E {
-    fn on_response(id: u32, request: &raw::Request, response: &raw::Response) -> raw::Flow {
-        flow(run::<E, _>(id, |plugin| plugin.on_response(&Request::new(request), &mut Response::new(response))))
+    fn on_response(id: u32) -> raw::Flow {
+        flow(run::<E, _>(id, |plugin| plugin.on_response(&Request::new(PhantomData), &mut Response::new(PhantomData))))
     }
 }
 
@@ -147,7 +141,7 @@ fn flow(result: Result<Flow, Error>) -> raw::Flow {
 
 impl From<LocalResponse> for raw::LocalResponse {
     fn from(answer: LocalResponse) -> Self {
-        Self { status: answer.status.0, headers: answer.headers, body: answer.body }
+        Self::new(answer.status.0, &answer.headers.iter().collect::<Vec<_>>(), &answer.body)
     }
 }
 

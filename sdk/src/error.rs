@@ -116,12 +116,12 @@ impl From<raw::types::ChangeError> for ChangeError {
     }
 }
 
-impl From<raw::forwarding::PlanError> for PlanError {
-    fn from(error: raw::forwarding::PlanError) -> Self {
+impl From<raw::forward_plan::PlanError> for PlanError {
+    fn from(error: raw::forward_plan::PlanError) -> Self {
         match error {
-            raw::forwarding::PlanError::Weaker => Self::Weaker,
-            raw::forwarding::PlanError::NotAllowed => Self::NotAllowed,
-            raw::forwarding::PlanError::Invalid(why) => Self::Invalid(why),
+            raw::forward_plan::PlanError::Weaker => Self::Weaker,
+            raw::forward_plan::PlanError::NotAllowed => Self::NotAllowed,
+            raw::forward_plan::PlanError::Invalid(why) => Self::Invalid(why),
         }
     }
 }

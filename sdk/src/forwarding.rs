@@ -3,10 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-pub use crate::bindings::imports::plugway::gateway::forwarding::Protocol;
+pub use crate::bindings::imports::plugway::gateway::forward_plan::Protocol;
 use crate::error::{ChangeError, PlanError};
 use crate::header::HeaderName;
-use crate::sys;
+use crate::sys::{self, ask};
 
 /// The upstream's own settings, and what this plugin wants different for this attempt.
 pub struct Plan<'a> {
@@ -34,42 +34,42 @@ impl fmt::Debug for Plan<'_> {
 impl Plan<'_> {
     /// Scheme of the endpoint: `http` or `https`.
     pub fn scheme(&self) -> String {
-        self.raw.scheme()
+        ask!(self, forward_plan::scheme())
     }
 
     /// Asks for TLS (`https`) to an endpoint configured as plaintext; `http` where TLS is configured is `Weaker`.
     pub fn set_scheme(&mut self, scheme: &str) -> Result<(), PlanError> {
-        Ok(self.raw.set_scheme(scheme)?)
+        Ok(ask!(self, forward_plan::set_scheme(scheme))?)
     }
 
     /// Chooses one of the upstream's `tls_profiles` by name.
     pub fn set_tls_profile(&mut self, name: &str) -> Result<(), PlanError> {
-        Ok(self.raw.set_tls_profile(name)?)
+        Ok(ask!(self, forward_plan::set_tls_profile(name))?)
     }
 
     /// Server name to send (SNI) and to verify the certificate against; one of the upstream's `server_names`.
     pub fn set_server_name(&mut self, name: &str) -> Result<(), PlanError> {
-        Ok(self.raw.set_server_name(name)?)
+        Ok(ask!(self, forward_plan::set_server_name(name))?)
     }
 
     /// Chooses the application protocol.
     pub fn set_protocol(&mut self, protocol: Protocol) -> Result<(), PlanError> {
-        Ok(self.raw.set_protocol(protocol)?)
+        Ok(ask!(self, forward_plan::set_protocol(protocol))?)
     }
 
     /// Time allowed for connecting, TLS included; at most the upstream's own. Whole milliseconds count.
     pub fn set_connect_timeout(&mut self, timeout: Duration) -> Result<(), PlanError> {
-        Ok(self.raw.set_connect_timeout_ms(milliseconds(timeout))?)
+        Ok(ask!(self, forward_plan::set_connect_timeout_ms(milliseconds(timeout)))?)
     }
 
     /// Time allowed until the response head is complete; at most the upstream's own. Whole milliseconds count.
     pub fn set_response_timeout(&mut self, timeout: Duration) -> Result<(), PlanError> {
-        Ok(self.raw.set_response_timeout_ms(milliseconds(timeout))?)
+        Ok(ask!(self, forward_plan::set_response_timeout_ms(milliseconds(timeout)))?)
     }
 
     /// Attempts allowed in all, at most the upstream's own.
     pub fn set_max_attempts(&mut self, attempts: u32) -> Result<(), PlanError> {
-        Ok(self.raw.set_max_attempts(attempts)?)
+        Ok(ask!(self, forward_plan::set_max_attempts(attempts))?)
     }
 }
 
@@ -77,32 +77,32 @@ impl Plan<'_> {
 impl Plan<'_> {
     /// The path that will be sent.
     pub fn path(&self) -> String {
-        self.raw.path()
+        ask!(self, forward_plan::path())
     }
 
     /// Sets the path to send; must be in normal form.
     pub fn set_path(&mut self, path: &str) -> Result<(), PlanError> {
-        Ok(self.raw.set_path(path)?)
+        Ok(ask!(self, forward_plan::set_path(path))?)
     }
 
     /// The authority that will be sent as `Host` or `:authority`.
     pub fn host(&self) -> String {
-        self.raw.host()
+        ask!(self, forward_plan::host())
     }
 
     /// Sets the authority to send.
     pub fn set_host(&mut self, host: &str) -> Result<(), PlanError> {
-        Ok(self.raw.set_host(host)?)
+        Ok(ask!(self, forward_plan::set_host(host))?)
     }
 
     /// Sets a header on this attempt only.
     pub fn set_header<'n>(&mut self, name: impl Into<HeaderName<'n>>, value: impl AsRef<[u8]>) -> Result<(), ChangeError> {
-        Ok(self.raw.set_header(name.into(), value.as_ref())?)
+        Ok(ask!(self, forward_plan::set_header(name.into(), value.as_ref()))?)
     }
 
     /// Removes a header from this attempt only.
     pub fn remove_header<'n>(&mut self, name: impl Into<HeaderName<'n>>) -> Result<(), ChangeError> {
-        Ok(self.raw.remove_header(name.into())?)
+        Ok(ask!(self, forward_plan::remove_header(name.into()))?)
     }
 }
 

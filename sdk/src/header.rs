@@ -1,6 +1,10 @@
-//! Header names.
+//! HeaderLine names.
 
-pub use crate::bindings::imports::plugway::gateway::types::{Header, HeaderName};
+use std::sync::{Mutex, PoisonError};
+
+pub use crate::bindings::imports::plugway::gateway::types::{HeaderLine, HeaderName};
+use crate::error::ChangeError;
+use crate::sys;
 
 macro_rules! known_headers {
     ($($constant:ident = $number:literal, $name:literal;)*) => {
@@ -70,6 +74,12 @@ known_headers! {
     X_TENANT_ID = 51, "x-tenant-id";
 }
 
+/// The number of a well-known name, in any case.
+#[cfg(not(target_family = "wasm"))]
+pub(crate) fn known(name: &str) -> Option<u16> {
+    NAMES.iter().position(|known| known.eq_ignore_ascii_case(name)).and_then(|number| u16::try_from(number).ok())
+}
+
 impl<'a> From<&'a str> for HeaderName<'a> {
     fn from(name: &'a str) -> Self {
         Self::Text(name)
@@ -83,19 +93,61 @@ impl<'a> From<&'a String> for HeaderName<'a> {
 }
 
 impl<'a> HeaderName<'a> {
-    /// The name as text; empty for a number this version of the SDK does not know.
+    /// The name as text; empty for a number that neither this version of the SDK nor [`numbered`](Self::numbered) knows.
     pub fn as_str(&self) -> &'a str {
         match self {
-            Self::Known(number) => NAMES.get(usize::from(*number)).copied().unwrap_or_default(),
+            Self::Known(number) => NAMES.get(usize::from(*number)).copied().or_else(|| own::text(*number)).unwrap_or_default(),
             Self::Text(text) => text,
         }
     }
+}
 
-    /// The well-known name with this text, or the text itself. Worth it once, in `configure`; not per request.
-    pub fn known_or_text(name: &'a str) -> Self {
-        match NAMES.iter().position(|known| known.eq_ignore_ascii_case(name)).and_then(|number| u16::try_from(number).ok()) {
-            Some(number) => Self::Known(number),
-            None => Self::Text(name),
+impl HeaderName<'static> {
+    /// The name as a number, which costs no copy each time it is used: for the few names of a configuration, asked for in
+    /// `configure`. Past the 256 numbers an instance can have it stays text. Its text is kept for as long as the plugin
+    /// lives, so never ask for a name that comes with a request.
+    ///
+    /// ```
+    /// use plugway_sdk::header::{self, HeaderName};
+    ///
+    /// assert_eq!(HeaderName::numbered("X-Plugin")?.as_str(), "X-Plugin");
+    /// assert_eq!(HeaderName::numbered("X-Tenant-Id")?, header::X_TENANT_ID);
+    /// assert!(HeaderName::numbered("no name").is_err());
+    /// # Ok::<(), plugway_sdk::ChangeError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When it is no header name.
+    pub fn numbered(name: &str) -> Result<Self, ChangeError> {
+        match sys::header_names::number(name) {
+            Ok(number) => {
+                if usize::from(number) >= NAMES.len() {
+                    own::keep(number, name);
+                }
+                Ok(Self::Known(number))
+            }
+            Err(sys::header_names::NumberError::TooMany) => Ok(Self::Text(String::leak(name.to_owned()))),
+            Err(sys::header_names::NumberError::Invalid) => Err(ChangeError::Invalid(format!("`{name}` is not a header name"))),
+        }
+    }
+}
+
+/// Texts of the numbers this plugin asked for.
+mod own {
+    use super::{Mutex, PoisonError};
+
+    // A component has one thread; natively tests share what they asked for.
+    static TEXTS: Mutex<Vec<(u16, &'static str)>> = Mutex::new(Vec::new());
+
+    pub(super) fn text(number: u16) -> Option<&'static str> {
+        let texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
+        texts.iter().find(|(known, _)| *known == number).map(|(_, text)| *text)
+    }
+
+    pub(super) fn keep(number: u16, text: &str) {
+        let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
+        if !texts.iter().any(|(known, _)| *known == number) {
+            texts.push((number, String::leak(text.to_owned())));
         }
     }
 }
@@ -170,13 +222,17 @@ mod tests {
         assert_eq!(ACCEPT.as_str(), "accept");
         assert_eq!(X_TENANT_ID.as_str(), "x-tenant-id");
         for (number, line) in lines.iter().enumerate() {
-            assert_eq!(HeaderName::known_or_text(line), HeaderName::Known(number as u16));
+            assert_eq!(HeaderName::numbered(line), Ok(HeaderName::Known(number as u16)));
         }
     }
 
     #[test]
-    fn other_names_stay_text() {
-        assert_eq!(HeaderName::known_or_text("X-Tenant-ID"), X_TENANT_ID);
-        assert_eq!(HeaderName::known_or_text("x-plugin").as_str(), "x-plugin");
+    fn other_names_get_numbers_of_their_own() {
+        assert_eq!(HeaderName::numbered("X-Tenant-ID"), Ok(X_TENANT_ID));
+        let [one, other] = ["x-one", "x-other"].map(|name| HeaderName::numbered(name).unwrap());
+        assert_ne!(one, other);
+        assert_eq!((one.as_str(), other.as_str()), ("x-one", "x-other"));
+        assert_eq!(HeaderName::numbered("X-One"), Ok(one));
+        assert!(HeaderName::numbered("x one").is_err());
     }
 }

@@ -98,7 +98,7 @@ pub mod testing;
 pub use answer::{LocalResponse, Problem};
 pub use error::{ChangeError, CryptoError, Error, MetricError, PlanError};
 pub use forwarding::{Plan, Protocol};
-pub use header::{Header, HeaderName};
+pub use header::{HeaderLine, HeaderName};
 pub use identity::Identity;
 pub use plugin::{
     AuthError, Authorizer, Decision, Flow, ForwardError, Forwarder, NoConfig, Observer, Plugin, RequestFilter, ResponseFilter, RouteError,

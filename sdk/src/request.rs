@@ -4,9 +4,9 @@ use std::fmt;
 
 use crate::cookie;
 use crate::error::ChangeError;
-use crate::header::{self, Header, HeaderName};
+use crate::header::{self, HeaderLine, HeaderName};
 use crate::identity::Identity;
-use crate::sys;
+use crate::sys::{self, ask};
 use crate::value::Value;
 
 /// The request: facts are read lazily from the gateway, changes are made there.
@@ -39,48 +39,48 @@ impl fmt::Debug for Request<'_> {
 impl Request<'_> {
     /// The method, e.g. `GET`.
     pub fn method(&self) -> String {
-        self.raw.method()
+        ask!(self, request::method())
     }
 
     /// The scheme the client used: `http` or `https`.
     pub fn scheme(&self) -> String {
-        self.raw.scheme()
+        ask!(self, request::scheme())
     }
 
     /// Host and, where given, port the client asked for, in lower case (RFC 9110, section 7.2).
     pub fn authority(&self) -> String {
-        self.raw.authority()
+        ask!(self, request::authority())
     }
 
     /// The normalised path: the one form that is matched, authorized, hashed and forwarded.
     pub fn path(&self) -> String {
-        self.raw.path()
+        ask!(self, request::path())
     }
 
     /// The path as it arrived, for logging and signatures over it. Never decide on it.
     pub fn raw_path(&self) -> String {
-        self.raw.raw_path()
+        ask!(self, request::raw_path())
     }
 
     /// The query without `?`, as received.
     pub fn query(&self) -> Option<String> {
-        self.raw.query()
+        ask!(self, request::query())
     }
 
     /// The first query parameter of that name, percent-decoded (`+` is a space).
     pub fn query_parameter(&self, name: &str) -> Option<String> {
-        self.raw.query_parameter(name)
+        ask!(self, request::query_parameter(name))
     }
 
     /// A `{name}` segment of the matched route, percent-decoded.
     pub fn path_parameter(&self, name: &str) -> Option<String> {
-        self.raw.path_parameter(name)
+        ask!(self, request::path_parameter(name))
     }
 
     /// The first value of a header. HTTP does not promise UTF-8 (RFC 9110, section 5.5), so it is bytes.
     #[inline]
     pub fn header<'n>(&self, name: impl Into<HeaderName<'n>>) -> Option<Vec<u8>> {
-        self.raw.header(name.into())
+        ask!(self, request::header(name.into()))
     }
 
     /// The first value of a header as text; one that is not UTF-8 counts as absent.
@@ -91,12 +91,12 @@ impl Request<'_> {
 
     /// Every value of a header, in order.
     pub fn header_values<'n>(&self, name: impl Into<HeaderName<'n>>) -> Vec<Vec<u8>> {
-        self.raw.header_values(name.into())
+        ask!(self, request::header_values(name.into()))
     }
 
     /// Every header in one call, names in lower case.
-    pub fn headers(&self) -> Vec<Header> {
-        self.raw.headers()
+    pub fn headers(&self) -> Vec<HeaderLine> {
+        ask!(self, request::headers())
     }
 
     /// The first cookie of that name (RFC 6265, section 5.4), without quotes around its value.
@@ -119,37 +119,37 @@ impl Request<'_> {
     /// Sets a header, replacing every value it had.
     #[inline]
     pub fn set_header<'n>(&mut self, name: impl Into<HeaderName<'n>>, value: impl AsRef<[u8]>) -> Result<(), ChangeError> {
-        Ok(self.raw.set_header(name.into(), value.as_ref())?)
+        Ok(ask!(self, request::set_header(name.into(), value.as_ref()))?)
     }
 
     /// Adds a value to a header, keeping those it had.
     pub fn append_header<'n>(&mut self, name: impl Into<HeaderName<'n>>, value: impl AsRef<[u8]>) -> Result<(), ChangeError> {
-        Ok(self.raw.append_header(name.into(), value.as_ref())?)
+        Ok(ask!(self, request::append_header(name.into(), value.as_ref()))?)
     }
 
     /// Removes a header; nothing happens when it is absent.
     pub fn remove_header<'n>(&mut self, name: impl Into<HeaderName<'n>>) -> Result<(), ChangeError> {
-        Ok(self.raw.remove_header(name.into())?)
+        Ok(ask!(self, request::remove_header(name.into()))?)
     }
 
     /// Sets the method.
     pub fn set_method(&mut self, method: &str) -> Result<(), ChangeError> {
-        Ok(self.raw.set_method(method)?)
+        Ok(ask!(self, request::set_method(method))?)
     }
 
     /// Sets the path sent upstream. It must be in normal form; the route is not matched again.
     pub fn set_path(&mut self, path: &str) -> Result<(), ChangeError> {
-        Ok(self.raw.set_path(path)?)
+        Ok(ask!(self, request::set_path(path))?)
     }
 
     /// Sets or removes the query.
     pub fn set_query(&mut self, query: Option<&str>) -> Result<(), ChangeError> {
-        Ok(self.raw.set_query(query)?)
+        Ok(ask!(self, request::set_query(query))?)
     }
 
     /// Leaves a header for the final response, whoever makes it (e.g. `set-cookie`, `dpop-nonce`).
     pub fn append_response_header<'n>(&mut self, name: impl Into<HeaderName<'n>>, value: impl AsRef<[u8]>) -> Result<(), ChangeError> {
-        Ok(self.raw.append_response_header(name.into(), value.as_ref())?)
+        Ok(ask!(self, request::append_response_header(name.into(), value.as_ref()))?)
     }
 }
 
@@ -157,37 +157,37 @@ impl Request<'_> {
 impl Request<'_> {
     /// Address of the connection's other end, without port.
     pub fn peer_address(&self) -> String {
-        self.raw.peer_address()
+        ask!(self, request::peer_address())
     }
 
     /// Address of the client after the gateway's `trusted_proxies` rules, without port. Decide on this one.
     pub fn client_address(&self) -> String {
-        self.raw.client_address()
+        ask!(self, request::client_address())
     }
 
     /// `TLSv1.2` or `TLSv1.3`; `None` on a plaintext connection.
     pub fn tls_version(&self) -> Option<String> {
-        self.raw.tls_version()
+        ask!(self, request::tls_version())
     }
 
     /// The server name the client sent in the TLS handshake.
     pub fn tls_server_name(&self) -> Option<String> {
-        self.raw.tls_server_name()
+        ask!(self, request::tls_server_name())
     }
 
     /// The application protocol TLS agreed on, `h2` or `http/1.1`.
     pub fn tls_alpn(&self) -> Option<String> {
-        self.raw.tls_alpn()
+        ask!(self, request::tls_alpn())
     }
 
     /// The verified client certificate, DER.
     pub fn client_certificate(&self) -> Option<Vec<u8>> {
-        self.raw.client_certificate()
+        ask!(self, request::client_certificate())
     }
 
     /// SHA-256 of the client certificate's DER form, 32 bytes (RFC 8705 `x5t#S256` before base64url).
     pub fn client_certificate_sha256(&self) -> Option<Vec<u8>> {
-        self.raw.client_certificate_sha256()
+        ask!(self, request::client_certificate_sha256())
     }
 }
 
@@ -195,47 +195,47 @@ impl Request<'_> {
 impl Request<'_> {
     /// The request id: accepted from a trusted proxy or made by the gateway.
     pub fn id(&self) -> String {
-        self.raw.id()
+        ask!(self, request::id())
     }
 
     /// The `traceparent` value sent upstream (W3C Trace Context).
     pub fn trace_parent(&self) -> String {
-        self.raw.trace_parent()
+        ask!(self, request::trace_parent())
     }
 
     /// When the head was complete, nanoseconds since the Unix epoch.
     pub fn received_at(&self) -> u64 {
-        self.raw.received_at()
+        ask!(self, request::received_at())
     }
 
     /// Name of the matched route.
     pub fn route(&self) -> String {
-        self.raw.route()
+        ask!(self, request::route())
     }
 
     /// The route's `api`, where configured.
     pub fn api(&self) -> Option<String> {
-        self.raw.api()
+        ask!(self, request::api())
     }
 
     /// The route's `version`, where configured.
     pub fn api_version(&self) -> Option<String> {
-        self.raw.api_version()
+        ask!(self, request::api_version())
     }
 
     /// Who is calling, if an authorizer said so.
     pub fn identity(&self) -> Option<Identity> {
-        self.raw.identity().map(Identity::from_raw)
+        ask!(self, request::caller()).map(Identity::from_raw)
     }
 
     /// An attribute some plugin left on this request; `plugin` is the writer's configured name.
     pub fn attribute(&self, plugin: &str, name: &str) -> Option<Value> {
-        self.raw.attribute(plugin, name)
+        ask!(self, request::attribute(plugin, name))
     }
 
     /// Leaves an attribute in this plugin's own name space: the only per-request state, since the hooks of one request
     /// may meet different instances. Every hook may.
     pub fn set_attribute(&self, name: &str, value: impl Into<Value>) -> Result<(), ChangeError> {
-        Ok(self.raw.set_attribute(name, &value.into())?)
+        Ok(ask!(self, request::set_attribute(name, &value.into()))?)
     }
 }

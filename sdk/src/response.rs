@@ -4,9 +4,9 @@ use std::fmt;
 
 pub use crate::bindings::imports::plugway::gateway::types::ResponseOrigin;
 use crate::error::ChangeError;
-use crate::header::{Header, HeaderName};
+use crate::header::{HeaderLine, HeaderName};
 use crate::status::Status;
-use crate::sys;
+use crate::sys::{self, ask};
 
 /// The final response, the gateway's own answers included. Changes are transactional as on a request.
 pub struct Response<'a> {
@@ -33,23 +33,23 @@ impl fmt::Debug for Response<'_> {
 impl Response<'_> {
     /// The status code.
     pub fn status(&self) -> Status {
-        Status(self.raw.status())
+        Status(ask!(self, response::status()))
     }
 
     /// Sets the status, 200 to 599. `Invalid` where it would change the message's framing (204, 304).
     pub fn set_status(&mut self, status: impl Into<Status>) -> Result<(), ChangeError> {
-        Ok(self.raw.set_status(status.into().0)?)
+        Ok(ask!(self, response::set_status(status.into().0))?)
     }
 
     /// Who made it: an upstream's endpoint, the gateway with its fault code, or a plugin by configured name.
     pub fn origin(&self) -> ResponseOrigin {
-        self.raw.origin()
+        ask!(self, response::origin())
     }
 
     /// The first value of a header.
     #[inline]
     pub fn header<'n>(&self, name: impl Into<HeaderName<'n>>) -> Option<Vec<u8>> {
-        self.raw.header(name.into())
+        ask!(self, response::header(name.into()))
     }
 
     /// The first value of a header as text; one that is not UTF-8 counts as absent.
@@ -60,27 +60,27 @@ impl Response<'_> {
 
     /// Every value of a header, in order.
     pub fn header_values<'n>(&self, name: impl Into<HeaderName<'n>>) -> Vec<Vec<u8>> {
-        self.raw.header_values(name.into())
+        ask!(self, response::header_values(name.into()))
     }
 
     /// Every header in one call, names in lower case.
-    pub fn headers(&self) -> Vec<Header> {
-        self.raw.headers()
+    pub fn headers(&self) -> Vec<HeaderLine> {
+        ask!(self, response::headers())
     }
 
     /// Sets a header, replacing every value it had.
     #[inline]
     pub fn set_header<'n>(&mut self, name: impl Into<HeaderName<'n>>, value: impl AsRef<[u8]>) -> Result<(), ChangeError> {
-        Ok(self.raw.set_header(name.into(), value.as_ref())?)
+        Ok(ask!(self, response::set_header(name.into(), value.as_ref()))?)
     }
 
     /// Adds a value to a header, keeping those it had.
     pub fn append_header<'n>(&mut self, name: impl Into<HeaderName<'n>>, value: impl AsRef<[u8]>) -> Result<(), ChangeError> {
-        Ok(self.raw.append_header(name.into(), value.as_ref())?)
+        Ok(ask!(self, response::append_header(name.into(), value.as_ref()))?)
     }
 
     /// Removes a header; nothing happens when it is absent.
     pub fn remove_header<'n>(&mut self, name: impl Into<HeaderName<'n>>) -> Result<(), ChangeError> {
-        Ok(self.raw.remove_header(name.into())?)
+        Ok(ask!(self, response::remove_header(name.into()))?)
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 pub use crate::bindings::imports::plugway::gateway::routing::{Endpoint, Outcome};
 pub use crate::bindings::imports::plugway::gateway::types::EndpointId;
-use crate::sys;
+use crate::sys::{self, ask};
 
 /// What has been tried for this request so far.
 pub struct Attempt<'a> {
@@ -20,17 +20,17 @@ impl<'a> Attempt<'a> {
 impl Attempt<'_> {
     /// 1 for the first try.
     pub fn number(&self) -> u32 {
-        self.raw.number()
+        ask!(self, attempt::number())
     }
 
     /// Endpoints tried before, oldest first.
     pub fn tried(&self) -> Vec<EndpointId> {
-        self.raw.tried()
+        ask!(self, attempt::tried())
     }
 
     /// How the try before this one ended.
     pub fn last_outcome(&self) -> Option<Outcome> {
-        self.raw.last_outcome()
+        ask!(self, attempt::last_outcome())
     }
 }
 

@@ -3,14 +3,25 @@
 
 #[cfg(target_family = "wasm")]
 mod gateway {
+    use std::marker::PhantomData;
+
     pub(crate) use crate::bindings::imports::plugway::gateway::{
-        clock, crypto, endpoints, forwarding, log, metrics, random, routing, types,
+        attempt, clock, crypto, endpoints, forward_plan, header_names, log, metrics, random, request, response, types,
     };
 
-    pub(crate) type RequestHandle<'a> = &'a types::Request;
-    pub(crate) type ResponseHandle<'a> = &'a types::Response;
-    pub(crate) type AttemptHandle<'a> = &'a routing::Attempt;
-    pub(crate) type PlanHandle<'a> = &'a forwarding::ForwardPlan;
+    // There is only one request a hook can mean, so all there is to hold is how long it may be used.
+    pub(crate) type RequestHandle<'a> = PhantomData<&'a ()>;
+    pub(crate) type ResponseHandle<'a> = PhantomData<&'a ()>;
+    pub(crate) type AttemptHandle<'a> = PhantomData<&'a ()>;
+    pub(crate) type PlanHandle<'a> = PhantomData<&'a ()>;
+
+    /// Asks the gateway about the exchange of the running hook.
+    macro_rules! ask {
+        ($this:expr, $interface:ident::$function:ident($($argument:expr),*)) => {
+            $crate::sys::$interface::$function($($argument),*)
+        };
+    }
+    pub(crate) use ask;
 }
 
 #[cfg(target_family = "wasm")]

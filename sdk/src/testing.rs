@@ -60,13 +60,13 @@ pub(crate) use plan::FakePlan;
 pub(crate) use request::FakeRequest;
 pub(crate) use response::FakeResponse;
 
-use crate::header::Header;
+use crate::header::HeaderLine;
 
 /// The name the plugin under test is configured by: the owner of the attributes it sets.
 pub const PLUGIN: &str = "plugin";
 
 /// Headers the plugin left for the final response.
-pub fn response_headers(request: &crate::Request<'_>) -> Vec<Header> {
+pub fn response_headers(request: &crate::Request<'_>) -> Vec<HeaderLine> {
     request.fake().response_headers()
 }
 

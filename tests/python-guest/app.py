@@ -8,12 +8,12 @@ import os
 
 from componentize_py_types import Err
 from wit_world import exports
-from wit_world.imports import log
+from wit_world.imports import log, request, response
 from wit_world.imports.types import (
     ChangeError_Forbidden,
     Flow_Next,
     Flow_Respond,
-    Header,
+    HeaderLine,
     HeaderName_Text,
     LocalResponse,
 )
@@ -35,7 +35,7 @@ class Lifecycle(exports.Lifecycle):
 
 
 class RequestFilter(exports.RequestFilter):
-    def on_request(self, config_id, request):
+    def on_request(self, config_id):
         greeting, tenants = PLACES[config_id]
         value = request.header(HeaderName_Text("x-tenant-id"))
         tenant = value.decode() if value else None
@@ -51,7 +51,7 @@ class RequestFilter(exports.RequestFilter):
             return Flow_Next()
         if tenant not in tenants:
             body = json.dumps({"title": "Unknown tenant.", "path": request.path()}).encode()
-            return Flow_Respond(LocalResponse(403, [Header("content-type", b"application/problem+json")], body))
+            return Flow_Respond(LocalResponse(403, [HeaderLine("content-type", b"application/problem+json")], body))
         request.set_header(HeaderName_Text("x-hello"), f"{greeting} {tenant}".encode())
         try:
             request.set_header(HeaderName_Text("content-length"), b"0")
@@ -62,7 +62,7 @@ class RequestFilter(exports.RequestFilter):
 
 
 class ResponseFilter(exports.ResponseFilter):
-    def on_response(self, config_id, request, response):
+    def on_response(self, config_id):
         response.set_header(HeaderName_Text("x-python"), f"{request.method()} {response.status()}".encode())
         return Flow_Next()
 

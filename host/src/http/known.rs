@@ -18,13 +18,20 @@ pub fn name(number: u16) -> Option<&'static HeaderName> {
     NAMES.get(usize::from(number))
 }
 
+/// The number of that name.
+pub fn number(name: &HeaderName) -> Option<u16> {
+    NAMES.iter().position(|known| known == name).and_then(|number| u16::try_from(number).ok())
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
     fn numbers_are_the_lines_of_the_contract() {
         let lines: Vec<_> = include_str!("../../../wit/known-headers.txt").lines().collect();
         for (number, line) in lines.iter().enumerate() {
-            assert_eq!(super::name(number as u16).unwrap().as_str(), *line);
+            let name = super::name(number as u16).unwrap();
+            assert_eq!(name.as_str(), *line);
+            assert_eq!(super::number(name), Some(number as u16));
         }
         assert!(super::name(lines.len() as u16).is_none());
     }

@@ -18,10 +18,8 @@ wasmtime::component::bindgen!({
     imports: { default: trappable },
     with: {
         "plugway:gateway/types.identity": super::guest::IdentityHandle,
-        "plugway:gateway/types.request": super::guest::RequestHandle,
-        "plugway:gateway/types.response": super::guest::ResponseHandle,
-        "plugway:gateway/routing.attempt": super::guest::AttemptHandle,
-        "plugway:gateway/forwarding.forward-plan": super::guest::PlanHandle,
+        "plugway:gateway/types.local-response": super::guest::LocalResponseHandle,
+        "plugway:gateway/types.failure": super::guest::FailureHandle,
         "plugway:gateway/crypto.public-key": super::guest::PublicKeyHandle,
     },
 });

@@ -1,14 +1,11 @@
 //! The hooks, one function each: what goes in, what may come out.
 
-use std::sync::Arc;
-
-use wasmtime::component::Resource;
+use wasmtime::Store;
 
 use super::bindings::exports::plugway::gateway as exports;
 use super::bindings::plugway::gateway::types;
-use super::guest::ONLY;
+use super::guest::Guest;
 use super::instance::Failure;
-use super::output::local_response;
 use super::plan::{PlanDraft, PlanEdits};
 use super::rights::Hook;
 use super::slot::{Called, Slot};
@@ -64,24 +61,15 @@ fn missing(hook: Hook) -> wasmtime::Error {
 impl Slot {
     /// Asks an authorizer.
     pub fn authorize(&mut self, config: u32, exchange: Box<Exchange>) -> Called<Decision> {
-        let budget = Arc::clone(&self.recipe().budget);
         self.call(
             Hook::Authorizer,
             Phase::Authorize,
             exchange,
-            |hooks, store| {
-                hooks.authorizer.as_ref().ok_or_else(|| missing(Hook::Authorizer))?.call_authorize(
-                    store,
-                    config,
-                    Resource::new_borrow(ONLY),
-                )
-            },
+            |hooks, store| hooks.authorizer.as_ref().ok_or_else(|| missing(Hook::Authorizer))?.call_authorize(store, config),
             |answer, store| match answer {
                 Ok(exports::authorizer::Decision::Allow(handle)) => {
+                    let identity = given(store, |guest| guest.take_identity(handle))?;
                     let guest = store.data_mut();
-                    let identity = guest
-                        .take_identity(handle)
-                        .map_err(|error| Failure::output(format!("gave an identity it does not own: {error}")))?;
                     if identity.size() > guest.limits.attribute_bytes {
                         return Err(Failure::output(format!(
                             "gave an identity of {} bytes; max_attribute_bytes is {}",
@@ -95,43 +83,37 @@ impl Slot {
                     Ok(Decision::Allow)
                 }
                 Ok(exports::authorizer::Decision::Abstain) => Ok(Decision::Abstain),
-                Ok(exports::authorizer::Decision::Respond(response)) => Ok(Decision::Respond(local_response(response, &budget)?)),
+                Ok(exports::authorizer::Decision::Respond(response)) => {
+                    Ok(Decision::Respond(given(store, |guest| guest.take_local_response(response))?))
+                }
                 Err(exports::authorizer::AuthError::Unavailable(retry_after)) => Ok(Decision::Unavailable(retry_after)),
-                Err(exports::authorizer::AuthError::Failed(why)) => Err(Failure::refused(why)),
+                Err(exports::authorizer::AuthError::Failed(why)) => Err(given(store, |guest| guest.take_failure(why))?),
             },
         )
     }
 
     /// Shows a request filter the request.
     pub fn on_request(&mut self, config: u32, exchange: Box<Exchange>) -> Called<Flow> {
-        let budget = Arc::clone(&self.recipe().budget);
         self.call(
             Hook::RequestFilter,
             Phase::Request,
             exchange,
-            |hooks, store| {
-                hooks.request_filter.as_ref().ok_or_else(|| missing(Hook::RequestFilter))?.call_on_request(
-                    store,
-                    config,
-                    Resource::new_borrow(ONLY),
-                )
-            },
-            |answer, _| flow(answer, &budget),
+            |hooks, store| hooks.request_filter.as_ref().ok_or_else(|| missing(Hook::RequestFilter))?.call_on_request(store, config),
+            flow,
         )
     }
 
     /// Shows a response filter the response.
     pub fn on_response(&mut self, config: u32, exchange: Box<Exchange>) -> Called<Flow> {
-        let budget = Arc::clone(&self.recipe().budget);
         self.call(
             Hook::ResponseFilter,
             Phase::Response,
             exchange,
             |hooks, store| {
                 let filter = hooks.response_filter.as_ref().ok_or_else(|| missing(Hook::ResponseFilter))?;
-                filter.call_on_response(store, config, Resource::new_borrow(ONLY), Resource::new_borrow(ONLY))
+                filter.call_on_response(store, config)
             },
-            |answer, _| flow(answer, &budget),
+            flow,
         )
     }
 
@@ -141,18 +123,11 @@ impl Slot {
             Hook::Router,
             Phase::Route,
             exchange,
-            |hooks, store| {
-                hooks.router.as_ref().ok_or_else(|| missing(Hook::Router))?.call_route(
-                    store,
-                    config,
-                    Resource::new_borrow(ONLY),
-                    Resource::new_borrow(ONLY),
-                )
-            },
-            |answer, _| match answer {
+            |hooks, store| hooks.router.as_ref().ok_or_else(|| missing(Hook::Router))?.call_route(store, config),
+            |answer, store| match answer {
                 Ok(endpoint) => Ok(Routed::To(endpoint)),
                 Err(exports::router::RouteError::NoEndpoint) => Ok(Routed::NoEndpoint),
-                Err(exports::router::RouteError::Failed(why)) => Err(Failure::refused(why)),
+                Err(exports::router::RouteError::Failed(why)) => Err(given(store, |guest| guest.take_failure(why))?),
             },
         )
     }
@@ -166,14 +141,13 @@ impl Slot {
             |hooks, store| {
                 let forwarder = hooks.forwarder.as_ref().ok_or_else(|| missing(Hook::Forwarder))?;
                 store.data_mut().plan = Some(plan);
-                let answer =
-                    forwarder.call_forward(&mut *store, config, Resource::new_borrow(ONLY), endpoint, Resource::new_borrow(ONLY))?;
+                let answer = forwarder.call_forward(&mut *store, config, endpoint)?;
                 Ok((answer, store.data_mut().plan.take()))
             },
-            |(answer, plan), _| match answer {
+            |(answer, plan), store| match answer {
                 Ok(()) => Ok(Forwarded::Planned(Box::new(plan.map(|plan| plan.edits).unwrap_or_default()))),
                 Err(exports::forwarder::ForwardError::Refused) => Ok(Forwarded::Refused),
-                Err(exports::forwarder::ForwardError::Failed(why)) => Err(Failure::refused(why)),
+                Err(exports::forwarder::ForwardError::Failed(why)) => Err(given(store, |guest| guest.take_failure(why))?),
             },
         )
     }
@@ -189,9 +163,17 @@ impl Slot {
     }
 }
 
-fn flow(answer: types::Flow, budget: &crate::config::model::Budget) -> Result<Flow, Failure> {
+fn flow(answer: types::Flow, store: &mut Store<Guest>) -> Result<Flow, Failure> {
     Ok(match answer {
         types::Flow::Next => Flow::Next,
-        types::Flow::Respond(response) => Flow::Respond(local_response(response, budget)?),
+        types::Flow::Respond(response) => Flow::Respond(given(store, |guest| guest.take_local_response(response))?),
+    })
+}
+
+/// What a guest gave away with its answer.
+fn given<R>(store: &mut Store<Guest>, take: impl FnOnce(&mut Guest) -> wasmtime::Result<R>) -> Result<R, Failure> {
+    take(store.data_mut()).map_err(|error| match error.downcast::<Failure>() {
+        Ok(failure) => failure,
+        Err(error) => Failure::output(format!("gave away what it does not own: {error}")),
     })
 }

@@ -96,8 +96,12 @@ fn link(engine: &Engine, rights: &Rights) -> wasmtime::Result<Linker<Guest>> {
     let mut linker = Linker::new(engine);
     wasi::add_to_linker(&mut linker)?;
     imports::types::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
+    imports::header_names::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
+    imports::request::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
+    imports::response::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
     imports::routing::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
-    imports::forwarding::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
+    imports::attempt::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
+    imports::forward_plan::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
     imports::log::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
     imports::clock::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
     imports::random::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::budget::{CpuMeter, MemoryLimiter};
+use super::instance::Failure;
 use super::names::Names;
 use super::plan::PlanDraft;
 use super::wasi::Wasi;
@@ -12,31 +13,21 @@ use crate::capability::crypto::PublicKey;
 use crate::capability::log::PluginLog;
 use crate::capability::metrics::PluginMetrics;
 use crate::config::model::Budget;
-use crate::exchange::{ChangeLimits, Exchange, Identity, Phase};
+use crate::exchange::{ChangeLimits, Exchange, Identity, LocalResponse, Phase};
 use crate::upstream::Directory;
 
-/// A guest's handle to the request of the hook that is running. There is only ever one, so it needs no table: the
-/// handle's number is fixed and the exchange in the store is what it means.
-#[derive(Debug)]
-pub struct RequestHandle;
-/// As [`RequestHandle`], for the response.
-#[derive(Debug)]
-pub struct ResponseHandle;
-/// As [`RequestHandle`], for the attempt.
-#[derive(Debug)]
-pub struct AttemptHandle;
-/// As [`RequestHandle`], for the forward plan.
-#[derive(Debug)]
-pub struct PlanHandle;
 /// An identity the guest owns.
 #[derive(Debug)]
 pub struct IdentityHandle(pub(super) Identity);
+/// An answer the guest made and has not given away yet, or what is wrong with it.
+#[derive(Debug)]
+pub struct LocalResponseHandle(pub(super) Result<LocalResponse, Failure>);
+/// Why the guest failed, in its own words.
+#[derive(Debug)]
+pub struct FailureHandle(pub(super) String);
 /// A public key the guest owns.
 #[derive(Debug)]
 pub struct PublicKeyHandle(pub(super) PublicKey);
-
-/// The number of every handle without a table.
-pub(super) const ONLY: u32 = 0;
 
 /// The data of one store.
 #[derive(Debug)]
@@ -55,8 +46,10 @@ pub(super) struct Guest {
     pub(super) wasi: Wasi,
     pub(super) log: PluginLog,
     pub(super) metrics: PluginMetrics,
-    /// Header names it has written.
+    /// HeaderLine names it uses.
     pub(super) names: Names,
+    /// Answers it holds.
+    pub(super) answers: usize,
     pub(super) endpoints: Arc<Directory>,
 }
 
@@ -64,13 +57,24 @@ impl Guest {
     /// The exchange of the running hook.
     ///
     /// # Errors
-    /// A trap when no hook is running: the guest kept a handle it was only lent.
+    /// A trap when no hook with a request is running.
     pub(super) fn exchange(&mut self) -> wasmtime::Result<&mut Exchange> {
-        self.exchange.as_deref_mut().ok_or_else(|| wasmtime::Error::msg("used a request outside the hook it was lent to"))
+        Ok(self.exchange_and_names()?.0)
+    }
+
+    /// As [`exchange`](Self::exchange), with the header names the guest uses.
+    pub(super) fn exchange_and_names(&mut self) -> wasmtime::Result<(&mut Exchange, &mut Names)> {
+        match &mut self.exchange {
+            Some(exchange) => Ok((exchange, &mut self.names)),
+            None => Err(wasmtime::Error::msg("used `request` outside a hook that has one")),
+        }
     }
 
     /// The plan of the running `forward`.
-    pub(super) fn plan(&mut self) -> wasmtime::Result<&mut PlanDraft> {
-        self.plan.as_mut().ok_or_else(|| wasmtime::Error::msg("used a forward plan outside the hook it was lent to"))
+    pub(super) fn plan(&mut self) -> wasmtime::Result<(&mut PlanDraft, &mut Names)> {
+        match &mut self.plan {
+            Some(plan) => Ok((plan, &mut self.names)),
+            None => Err(wasmtime::Error::msg("used `forward-plan` outside `forward`")),
+        }
     }
 }

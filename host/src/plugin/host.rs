@@ -1,53 +1,55 @@
 //! The contract's imports, each adapted to plain Rust of the rows below.
 
+mod attempt;
 mod basics;
 mod crypto;
-mod forwarding;
+mod forward_plan;
+mod given;
 mod identity;
+mod names;
 mod request;
 mod response;
-mod routing;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::bindings::plugway::gateway::types;
 use super::names::Names;
 use crate::exchange::{ChangeError, Value};
-use crate::http::known;
 
 /// The name a guest means, if it is one.
-fn header_name(name: &types::HeaderName) -> Option<HeaderName> {
+fn header_name(names: &Names, name: &types::HeaderName) -> Option<HeaderName> {
     match name {
-        types::HeaderName::Known(number) => known::name(*number).cloned(),
+        types::HeaderName::Known(number) => names.numbered(*number).cloned(),
         types::HeaderName::Text(text) => HeaderName::from_bytes(text.as_bytes()).ok(),
     }
 }
 
-/// A name and value a guest wants to write; `names` are those it has written before.
+/// A name and value a guest wants to write.
 fn header_line(names: &mut Names, name: &types::HeaderName, value: Vec<u8>) -> Result<(HeaderName, HeaderValue), types::ChangeError> {
     let name = match name {
-        types::HeaderName::Known(number) => known::name(*number).cloned(),
-        types::HeaderName::Text(text) => names.get(text),
+        types::HeaderName::Known(number) => names.numbered(*number).cloned(),
+        types::HeaderName::Text(text) => names.written(text),
     };
     let name = name.ok_or_else(|| types::ChangeError::Invalid("not a header name".into()))?;
     let value = HeaderValue::from_maybe_shared(bytes::Bytes::from(value));
     Ok((name, value.map_err(|_| types::ChangeError::Invalid("the value holds a control character".into()))?))
 }
 
-fn first(headers: &HeaderMap, name: &types::HeaderName) -> Option<Vec<u8>> {
+fn first(headers: &HeaderMap, names: &Names, name: &types::HeaderName) -> Option<Vec<u8>> {
     let value = match name {
-        types::HeaderName::Known(number) => headers.get(known::name(*number)?),
+        types::HeaderName::Known(number) => headers.get(names.numbered(*number)?),
         types::HeaderName::Text(text) => headers.get(text.as_str()),
     };
     value.map(|value| value.as_bytes().to_vec())
 }
 
-fn every(headers: &HeaderMap, name: &types::HeaderName) -> Vec<Vec<u8>> {
-    header_name(name).map(|name| headers.get_all(name).iter().map(|value| value.as_bytes().to_vec()).collect()).unwrap_or_default()
+fn every(headers: &HeaderMap, names: &Names, name: &types::HeaderName) -> Vec<Vec<u8>> {
+    let name = header_name(names, name);
+    name.map(|name| headers.get_all(name).iter().map(|value| value.as_bytes().to_vec()).collect()).unwrap_or_default()
 }
 
-fn all(headers: &HeaderMap) -> Vec<types::Header> {
-    headers.iter().map(|(name, value)| types::Header { name: name.as_str().to_owned(), value: value.as_bytes().to_vec() }).collect()
+fn all(headers: &HeaderMap) -> Vec<types::HeaderLine> {
+    headers.iter().map(|(name, value)| types::HeaderLine { name: name.as_str().to_owned(), value: value.as_bytes().to_vec() }).collect()
 }
 
 impl From<ChangeError> for types::ChangeError {

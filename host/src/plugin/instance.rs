@@ -90,6 +90,7 @@ impl Instance {
             log: surroundings.log.clone(),
             metrics: surroundings.metrics.clone(),
             names: Names::default(),
+            answers: 0,
             endpoints: Arc::clone(&surroundings.endpoints),
             budget: Arc::clone(budget),
         };

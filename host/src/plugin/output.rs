@@ -11,31 +11,37 @@ use crate::exchange::{LocalResponse, final_status, has_no_body};
 use crate::http::connection_headers::is_connection_header;
 
 /// Checks an answer a plugin made itself.
-pub(super) fn local_response(answer: types::LocalResponse, budget: &Budget) -> Result<LocalResponse, Failure> {
-    let status = final_status(answer.status)
-        .ok_or_else(|| Failure::output(format!("answered with status {}, which is not one of 200 to 599", answer.status)))?;
-    if answer.body.len() > budget.max_local_body_bytes {
+pub(super) fn local_response(
+    status: u16,
+    headers: Vec<types::HeaderLine>,
+    body: Vec<u8>,
+    budget: &Budget,
+) -> Result<LocalResponse, Failure> {
+    let said = status;
+    let status =
+        final_status(said).ok_or_else(|| Failure::output(format!("answered with status {}, which is not one of 200 to 599", said)))?;
+    if body.len() > budget.max_local_body_bytes {
         return Err(Failure::output(format!(
             "answered with a body of {} bytes; max_local_body_bytes is {}",
-            answer.body.len(),
+            body.len(),
             budget.max_local_body_bytes
         )));
     }
-    if has_no_body(status) && !answer.body.is_empty() {
-        return Err(Failure::output(format!("answered status {} with a body", answer.status)));
+    if has_no_body(status) && !body.is_empty() {
+        return Err(Failure::output(format!("answered status {} with a body", said)));
     }
-    if answer.headers.len() > budget.max_headers {
-        return Err(Failure::output(format!("answered with {} headers; max_headers is {}", answer.headers.len(), budget.max_headers)));
+    if headers.len() > budget.max_headers {
+        return Err(Failure::output(format!("answered with {} headers; max_headers is {}", headers.len(), budget.max_headers)));
     }
-    let bytes: usize = answer.headers.iter().map(|header| header.name.len() + header.value.len()).sum();
+    let bytes: usize = headers.iter().map(|header| header.name.len() + header.value.len()).sum();
     if bytes > budget.max_header_bytes {
         return Err(Failure::output(format!("answered with {bytes} bytes of headers; max_header_bytes is {}", budget.max_header_bytes)));
     }
-    let headers = answer.headers.into_iter().map(header).collect::<Result<_, _>>()?;
-    Ok(LocalResponse { status, headers, body: Bytes::from(answer.body) })
+    let headers = headers.into_iter().map(header).collect::<Result<_, _>>()?;
+    Ok(LocalResponse { status, headers, body: Bytes::from(body) })
 }
 
-fn header(header: types::Header) -> Result<(HeaderName, HeaderValue), Failure> {
+fn header(header: types::HeaderLine) -> Result<(HeaderName, HeaderValue), Failure> {
     let name = HeaderName::from_bytes(header.name.as_bytes())
         .map_err(|_| Failure::output(format!("answered with the illegal header name {:?}", header.name)))?;
     if name == CONTENT_LENGTH || is_connection_header(&name) {

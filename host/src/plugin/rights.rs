@@ -14,9 +14,22 @@ const PACKAGE: &str = "plugway:gateway/";
 /// The versions this gateway links.
 pub(super) const VERSIONS: &[&str] = &["0.1.0"];
 /// The function by which a plugin learns who is calling.
-const READS_IDENTITY: &str = "[method]request.identity";
+const READS_IDENTITY: (&str, &str) = ("request", "caller");
 /// Interfaces every plugin may import.
-const ALWAYS: &[&str] = &["types", "routing", "forwarding", "log", "clock", "random", "metrics", "endpoints"];
+const ALWAYS: &[&str] = &[
+    "types",
+    "header-names",
+    "request",
+    "response",
+    "routing",
+    "attempt",
+    "forward-plan",
+    "log",
+    "clock",
+    "random",
+    "metrics",
+    "endpoints",
+];
 
 /// One hook interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -109,8 +122,8 @@ impl Rights {
                 continue;
             }
             let interface = contract_interface(import)?.ok_or_else(|| RightsError::UnknownImport(import.to_owned()))?;
-            if let ("types", ComponentItem::ComponentInstance(types)) = (interface, &item.ty) {
-                rights.reads_identity = types.exports(engine).any(|(function, _)| function == READS_IDENTITY);
+            if let ComponentItem::ComponentInstance(functions) = &item.ty {
+                rights.reads_identity |= functions.exports(engine).any(|(function, _)| (interface, function) == READS_IDENTITY);
             }
             match interface {
                 "crypto" => rights.capabilities.push("crypto"),

@@ -66,10 +66,10 @@ pub struct Key {
     rest: Vec<Part>,
 }
 
-/// A source, prepared: header names the contract knows cross as numbers.
+/// A source, prepared: header names cross as numbers.
 #[derive(Debug)]
 enum Part {
-    Known(HeaderName<'static>),
+    Header(HeaderName<'static>),
     Other(Source),
 }
 
@@ -102,9 +102,9 @@ impl Key {
 impl Part {
     fn new(source: Source) -> Self {
         if let Source::Header(name) = &source
-            && let HeaderName::Known(number) = HeaderName::known_or_text(name)
+            && let Ok(name) = HeaderName::numbered(name)
         {
-            return Self::Known(HeaderName::Known(number));
+            return Self::Header(name);
         }
         match source {
             // The gateway holds header names in lower case.
@@ -115,7 +115,7 @@ impl Part {
 
     fn read(&self, request: &Request<'_>) -> Option<Vec<u8>> {
         let source = match self {
-            Self::Known(name) => return request.header(name.clone()),
+            Self::Header(name) => return request.header(name.clone()),
             Self::Other(source) => source,
         };
         let text = match source {

@@ -97,7 +97,7 @@ impl Config {
             .map_err(|why| format!("`realm`: {why}; without `realm` it is the first `audience`"))?;
         let headers = self.claims_as_headers.into_iter().map(|(name, claim)| {
             let shown = name.clone();
-            ClaimHeader::new(name, claim).map_err(|why| format!("`claims_as_headers`: {shown:?}: {why}"))
+            ClaimHeader::new(&name, claim).map_err(|why| format!("`claims_as_headers`: {shown:?}: {why}"))
         });
         let headers: Vec<ClaimHeader> = headers.collect::<Result<_, _>>()?;
         for (place, header) in headers.iter().enumerate() {

@@ -3,11 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use plugway_sdk::Protocol;
+use plugway_sdk::{HeaderName, Protocol};
 use serde::Deserialize;
 
 use crate::TlsForward;
-use crate::lines::Name;
 use crate::rewrite::Rewrite;
 use crate::{duration, host, lines};
 
@@ -108,20 +107,20 @@ impl WrittenPath {
     }
 }
 
-type Lines = (Vec<(Name, String)>, Vec<Name>);
+type Lines = (Vec<(HeaderName<'static>, String)>, Vec<HeaderName<'static>>);
 
 impl Headers {
     fn check(self) -> Result<Lines, String> {
-        let mut set: Vec<(Name, String)> = Vec::with_capacity(self.set.len());
+        let mut set: Vec<(HeaderName<'static>, String)> = Vec::with_capacity(self.set.len());
         for (name, value) in self.set {
-            let checked = Name::check(&name).map_err(|why| format!("`headers.set`: {name:?}: {why}"))?;
+            let checked = lines::check_name(&name).map_err(|why| format!("`headers.set`: {name:?}: {why}"))?;
             lines::check_value(&value).map_err(|why| format!("`headers.set.{name}`: {why}"))?;
             if set.iter().any(|(known, _)| *known == checked) {
                 return Err(format!("`headers.set`: {name:?} is there twice, in upper and lower case"));
             }
             set.push((checked, value));
         }
-        let remove = self.remove.iter().map(|name| Name::check(name).map_err(|why| format!("`headers.remove`: {name:?}: {why}")));
+        let remove = self.remove.iter().map(|name| lines::check_name(name).map_err(|why| format!("`headers.remove`: {name:?}: {why}")));
         Ok((set, remove.collect::<Result<_, _>>()?))
     }
 }

@@ -14,7 +14,6 @@ use std::time::Duration;
 use plugway_sdk::{EndpointId, Error, ForwardError, Forwarder, HeaderName, Plan, PlanError, Plugin, Protocol, Request};
 
 use config::Config;
-use lines::Name;
 use rewrite::Rewrite;
 
 /// What one place wants different from the upstream's own settings, checked.
@@ -28,8 +27,8 @@ struct TlsForward {
     max_attempts: Option<u32>,
     path: Option<Rewrite>,
     host: Option<String>,
-    set: Vec<(Name, String)>,
-    remove: Vec<Name>,
+    set: Vec<(HeaderName<'static>, String)>,
+    remove: Vec<HeaderName<'static>>,
 }
 
 impl Plugin for TlsForward {
@@ -89,10 +88,10 @@ impl TlsForward {
         }
         // Removing first, so that a name in both lists ends up set.
         for name in &self.remove {
-            plan.remove_header(name.as_header()).map_err(|error| header_refused("headers.remove", name.as_header(), &error))?;
+            plan.remove_header(name.clone()).map_err(|error| header_refused("headers.remove", name, &error))?;
         }
         for (name, value) in &self.set {
-            plan.set_header(name.as_header(), value).map_err(|error| header_refused("headers.set", name.as_header(), &error))?;
+            plan.set_header(name.clone(), value).map_err(|error| header_refused("headers.set", name, &error))?;
         }
         Ok(())
     }
@@ -106,7 +105,7 @@ fn refused(key: &str, value: impl Display, error: &PlanError, advice: &str) -> F
 }
 
 /// The name is enough: values of headers may be secrets.
-fn header_refused(key: &str, name: HeaderName, error: &plugway_sdk::ChangeError) -> ForwardError {
+fn header_refused(key: &str, name: &HeaderName, error: &plugway_sdk::ChangeError) -> ForwardError {
     ForwardError::Failed(format!("`{key}`: {}: {error}", name.as_str()))
 }
 

@@ -93,6 +93,32 @@ pub(crate) mod clock {
     }
 }
 
+pub(crate) mod header_names {
+    use std::sync::{Mutex, PoisonError};
+
+    pub(crate) use crate::bindings::imports::plugway::gateway::header_names::NumberError;
+    use crate::header;
+
+    /// Of the whole process, so that a plugin configured in one thread can be used in another.
+    static NAMES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+    pub(crate) fn number(name: &str) -> Result<u16, NumberError> {
+        if let Some(number) = header::known(name) {
+            return Ok(number);
+        }
+        if !super::super::rules::is_token(name) {
+            return Err(NumberError::Invalid);
+        }
+        let name = name.to_ascii_lowercase();
+        let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = names.iter().position(|known| *known == name).unwrap_or_else(|| {
+            names.push(name);
+            names.len() - 1
+        });
+        u16::try_from(at).ok().and_then(|own| own.checked_add(1 << 15)).ok_or(NumberError::TooMany)
+    }
+}
+
 pub(crate) mod log {
     use super::STATE;
     use crate::log::Level;

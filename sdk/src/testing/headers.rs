@@ -1,11 +1,11 @@
 //! A list of headers with names in lower case, for requests, responses and plans of the double.
 
-use crate::header::{Header, HeaderName};
+use crate::header::{HeaderLine, HeaderName};
 
 /// Headers in order.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Headers {
-    list: Vec<Header>,
+    list: Vec<HeaderLine>,
 }
 
 impl Headers {
@@ -18,7 +18,7 @@ impl Headers {
         self.list.iter().filter(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value.clone()).collect()
     }
 
-    pub(crate) fn all(&self) -> Vec<Header> {
+    pub(crate) fn all(&self) -> Vec<HeaderLine> {
         self.list.clone()
     }
 
@@ -28,7 +28,7 @@ impl Headers {
     }
 
     pub(crate) fn append(&mut self, name: String, value: &[u8]) {
-        self.list.push(Header { name: name.to_ascii_lowercase(), value: value.to_vec() });
+        self.list.push(HeaderLine { name: name.to_ascii_lowercase(), value: value.to_vec() });
     }
 
     pub(crate) fn remove(&mut self, name: &str) {

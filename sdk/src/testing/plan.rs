@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::handle::Handle;
 use super::rules;
-use crate::bindings::imports::plugway::gateway::forwarding::{PlanError, Protocol};
+use crate::bindings::imports::plugway::gateway::forward_plan::{PlanError, Protocol};
 use crate::bindings::imports::plugway::gateway::types::ChangeError;
-use crate::header::{self, Header, HeaderName};
+use crate::header::{self, HeaderLine, HeaderName};
 
 /// Builds a plan: the upstream's own settings, which a forwarder can tighten but not weaken.
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ pub struct Planned {
     /// The authority to send.
     pub host: String,
     /// Headers to set, in order.
-    pub set_headers: Vec<Header>,
+    pub set_headers: Vec<HeaderLine>,
     /// Headers to remove, in order.
     pub removed_headers: Vec<String>,
 }
@@ -229,7 +229,7 @@ impl FakePlan {
 
     pub(crate) fn set_header(&self, name: HeaderName<'_>, value: &[u8]) -> Result<(), ChangeError> {
         let name = rules::header_line(name.as_str(), value, header::is_reserved)?;
-        self.planned.borrow_mut().set_headers.push(Header { name, value: value.to_vec() });
+        self.planned.borrow_mut().set_headers.push(HeaderLine { name, value: value.to_vec() });
         Ok(())
     }
 

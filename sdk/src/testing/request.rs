@@ -8,7 +8,7 @@ use super::headers::Headers;
 use super::identity::{FakeIdentity, IdentityFacts};
 use super::rules::{self, MAX_ATTRIBUTE_BYTES};
 use crate::bindings::imports::plugway::gateway::types::ChangeError;
-use crate::header::{self, Header, HeaderName};
+use crate::header::{self, HeaderLine, HeaderName};
 use crate::identity::Identity;
 use crate::value::Value;
 
@@ -41,7 +41,7 @@ pub(crate) struct RequestFacts {
     api_version: Option<String>,
     pub(crate) identity: Option<IdentityFacts>,
     attributes: Vec<(String, String, Value)>,
-    pub(crate) response_headers: Vec<Header>,
+    pub(crate) response_headers: Vec<HeaderLine>,
 }
 
 #[derive(Debug, Clone)]
@@ -241,7 +241,7 @@ impl FakeRequest {
     facts! {
         method: String; scheme: String; authority: String; path: String; raw_path: String; query: Option<String>;
         peer_address: String; client_address: String; id: String; trace_parent: String; received_at: u64;
-        route: String; api: Option<String>; api_version: Option<String>; response_headers: Vec<Header>;
+        route: String; api: Option<String>; api_version: Option<String>; response_headers: Vec<HeaderLine>;
     }
 
     /// Everything, to put it back when a hook fails.
@@ -276,7 +276,7 @@ impl FakeRequest {
         self.facts.borrow().headers.values(&name)
     }
 
-    pub(crate) fn headers(&self) -> Vec<Header> {
+    pub(crate) fn headers(&self) -> Vec<HeaderLine> {
         self.facts.borrow().headers.all()
     }
 
@@ -334,7 +334,7 @@ impl FakeRequest {
     pub(crate) fn append_response_header(&self, name: HeaderName<'_>, value: &[u8]) -> Changed {
         rules::request_headers_change()?;
         let name = rules::header_line(name.as_str(), value, header::is_reserved_in_response)?;
-        self.facts.borrow_mut().response_headers.push(Header { name, value: value.to_vec() });
+        self.facts.borrow_mut().response_headers.push(HeaderLine { name, value: value.to_vec() });
         Ok(())
     }
 
@@ -359,7 +359,7 @@ impl FakeRequest {
         Some(ring::digest::digest(&ring::digest::SHA256, &der).as_ref().to_vec())
     }
 
-    pub(crate) fn identity(&self) -> Option<FakeIdentity> {
+    pub(crate) fn caller(&self) -> Option<FakeIdentity> {
         self.facts.borrow().identity.clone().map(FakeIdentity::from_facts)
     }
 

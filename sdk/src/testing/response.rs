@@ -6,7 +6,7 @@ use super::handle::Handle;
 use super::headers::Headers;
 use super::rules;
 use crate::bindings::imports::plugway::gateway::types::{ChangeError, ResponseOrigin};
-use crate::header::{self, Header, HeaderName};
+use crate::header::{self, HeaderLine, HeaderName};
 use crate::status::Status;
 
 /// Builds a response: `testing::Response::new(200).header("content-type", "text/plain").build()`.
@@ -95,7 +95,7 @@ impl FakeResponse {
         self.facts.borrow().headers.values(&name)
     }
 
-    pub(crate) fn headers(&self) -> Vec<Header> {
+    pub(crate) fn headers(&self) -> Vec<HeaderLine> {
         self.facts.borrow().headers.all()
     }
 

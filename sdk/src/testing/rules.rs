@@ -26,7 +26,7 @@ thread_local! {
     static HEADERS: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
 }
 
-/// Header lines one hook may set; the gateway's default.
+/// HeaderLine lines one hook may set; the gateway's default.
 const MAX_HEADERS: usize = 64;
 /// Bytes of their names and values; the gateway's default.
 const MAX_HEADER_BYTES: usize = 32 * 1024;

@@ -1,7 +1,7 @@
 //! The plugin of the bench, doing what every peer's plugin did when the numbers to reach were measured: read the request
 //! header `x-tenant-id` and add one header.
 
-use plugway_sdk::{Error, Flow, Plugin, Request, RequestFilter, header};
+use plugway_sdk::{Error, Flow, HeaderName, Plugin, Request, RequestFilter, header};
 
 /// `config = { header = "x-plugin" }`
 #[derive(Debug, serde::Deserialize)]
@@ -18,14 +18,14 @@ impl Default for Config {
 }
 
 struct Tagger {
-    header: String,
+    header: HeaderName<'static>,
 }
 
 impl Plugin for Tagger {
     type Config = Config;
 
     fn configure(config: Config) -> Result<Self, Error> {
-        Ok(Self { header: config.header })
+        Ok(Self { header: HeaderName::numbered(&config.header)? })
     }
 }
 
@@ -33,7 +33,7 @@ impl RequestFilter for Tagger {
     fn on_request(&self, request: &mut Request) -> Result<Flow, Error> {
         // The value decides, so that reading it cannot be left out.
         if request.header(header::X_TENANT_ID).is_some() {
-            request.set_header(&self.header, "on")?;
+            request.set_header(self.header.clone(), "on")?;
         }
         Ok(Flow::Next)
     }

@@ -1,4 +1,4 @@
-//! `types.request`.
+//! `request`: the exchange of the hook that is running.
 
 use std::time::UNIX_EPOCH;
 
@@ -7,13 +7,10 @@ use wasmtime::component::Resource;
 
 use super::{all, every, first, header_line, header_name};
 use crate::exchange::TlsFacts;
-use crate::plugin::bindings::plugway::gateway::types::{ChangeError, Header, HeaderName, Host, HostRequest, Value};
-use crate::plugin::guest::{Guest, IdentityHandle, RequestHandle};
+use crate::plugin::bindings::plugway::gateway::request::{ChangeError, HeaderLine, HeaderName, Host, Value};
+use crate::plugin::guest::{Guest, IdentityHandle};
 
-type Request = Resource<RequestHandle>;
 type Changed = Result<std::result::Result<(), ChangeError>>;
-
-impl Host for Guest {}
 
 impl Guest {
     fn tls(&mut self) -> Result<Option<&TlsFacts>> {
@@ -21,167 +18,165 @@ impl Guest {
     }
 }
 
-impl HostRequest for Guest {
-    fn method(&mut self, _: Request) -> Result<String> {
+impl Host for Guest {
+    fn method(&mut self) -> Result<String> {
         Ok(self.exchange()?.request.method.as_str().to_owned())
     }
 
-    fn scheme(&mut self, _: Request) -> Result<String> {
+    fn scheme(&mut self) -> Result<String> {
         Ok(self.exchange()?.request.scheme().to_owned())
     }
 
-    fn authority(&mut self, _: Request) -> Result<String> {
+    fn authority(&mut self) -> Result<String> {
         Ok(self.exchange()?.request.authority.to_string())
     }
 
-    fn path(&mut self, _: Request) -> Result<String> {
+    fn path(&mut self) -> Result<String> {
         Ok(self.exchange()?.request.path.clone())
     }
 
-    fn raw_path(&mut self, _: Request) -> Result<String> {
+    fn raw_path(&mut self) -> Result<String> {
         Ok(self.exchange()?.request.raw_path().to_owned())
     }
 
-    fn query(&mut self, _: Request) -> Result<Option<String>> {
+    fn query(&mut self) -> Result<Option<String>> {
         Ok(self.exchange()?.request.query.clone())
     }
 
-    fn query_parameter(&mut self, _: Request, name: String) -> Result<Option<String>> {
+    fn query_parameter(&mut self, name: String) -> Result<Option<String>> {
         Ok(self.exchange()?.request.query_parameter(&name))
     }
 
-    fn path_parameter(&mut self, _: Request, name: String) -> Result<Option<String>> {
+    fn path_parameter(&mut self, name: String) -> Result<Option<String>> {
         let found = self.exchange()?.parameters.iter().find(|(known, _)| **known == *name);
         Ok(found.map(|(_, segment)| String::from_utf8_lossy(&crate::http::path::decode_segment(segment)).into_owned()))
     }
 
-    fn header(&mut self, _: Request, name: HeaderName) -> Result<Option<Vec<u8>>> {
-        Ok(first(&self.exchange()?.request.headers, &name))
+    fn header(&mut self, name: HeaderName) -> Result<Option<Vec<u8>>> {
+        let (exchange, names) = self.exchange_and_names()?;
+        Ok(first(&exchange.request.headers, names, &name))
     }
 
-    fn header_values(&mut self, _: Request, name: HeaderName) -> Result<Vec<Vec<u8>>> {
-        Ok(every(&self.exchange()?.request.headers, &name))
+    fn header_values(&mut self, name: HeaderName) -> Result<Vec<Vec<u8>>> {
+        let (exchange, names) = self.exchange_and_names()?;
+        Ok(every(&exchange.request.headers, names, &name))
     }
 
-    fn headers(&mut self, _: Request) -> Result<Vec<Header>> {
+    fn headers(&mut self) -> Result<Vec<HeaderLine>> {
         Ok(all(&self.exchange()?.request.headers))
     }
 
-    fn set_header(&mut self, _: Request, name: HeaderName, value: Vec<u8>) -> Changed {
+    fn set_header(&mut self, name: HeaderName, value: Vec<u8>) -> Changed {
         let (phase, limits) = (self.phase, self.limits);
-        let line = header_line(&mut self.names, &name, value);
-        let exchange = self.exchange()?;
+        let (exchange, names) = self.exchange_and_names()?;
+        let line = header_line(names, &name, value);
         Ok(line.and_then(|(name, value)| Ok(exchange.set_header(phase, &limits, name, value)?)))
     }
 
-    fn append_header(&mut self, _: Request, name: HeaderName, value: Vec<u8>) -> Changed {
+    fn append_header(&mut self, name: HeaderName, value: Vec<u8>) -> Changed {
         let (phase, limits) = (self.phase, self.limits);
-        let line = header_line(&mut self.names, &name, value);
-        let exchange = self.exchange()?;
+        let (exchange, names) = self.exchange_and_names()?;
+        let line = header_line(names, &name, value);
         Ok(line.and_then(|(name, value)| Ok(exchange.append_header(phase, &limits, name, value)?)))
     }
 
-    fn remove_header(&mut self, _: Request, name: HeaderName) -> Changed {
+    fn remove_header(&mut self, name: HeaderName) -> Changed {
         let phase = self.phase;
-        let exchange = self.exchange()?;
-        Ok(match header_name(&name) {
+        let (exchange, names) = self.exchange_and_names()?;
+        Ok(match header_name(names, &name) {
             Some(name) => exchange.remove_header(phase, &name).map_err(ChangeError::from),
             None => Err(ChangeError::Invalid("not a header name".into())),
         })
     }
 
-    fn set_method(&mut self, _: Request, method: String) -> Changed {
+    fn set_method(&mut self, method: String) -> Changed {
         let phase = self.phase;
         Ok(self.exchange()?.set_method(phase, &method).map_err(ChangeError::from))
     }
 
-    fn set_path(&mut self, _: Request, path: String) -> Changed {
+    fn set_path(&mut self, path: String) -> Changed {
         let phase = self.phase;
         Ok(self.exchange()?.set_path(phase, path).map_err(ChangeError::from))
     }
 
-    fn set_query(&mut self, _: Request, query: Option<String>) -> Changed {
+    fn set_query(&mut self, query: Option<String>) -> Changed {
         let phase = self.phase;
         Ok(self.exchange()?.set_query(phase, query).map_err(ChangeError::from))
     }
 
-    fn append_response_header(&mut self, _: Request, name: HeaderName, value: Vec<u8>) -> Changed {
+    fn append_response_header(&mut self, name: HeaderName, value: Vec<u8>) -> Changed {
         let (phase, limits) = (self.phase, self.limits);
-        let line = header_line(&mut self.names, &name, value);
-        let exchange = self.exchange()?;
+        let (exchange, names) = self.exchange_and_names()?;
+        let line = header_line(names, &name, value);
         Ok(line.and_then(|(name, value)| Ok(exchange.leave_response_header(phase, &limits, name, value)?)))
     }
 
-    fn peer_address(&mut self, _: Request) -> Result<String> {
+    fn peer_address(&mut self) -> Result<String> {
         Ok(self.exchange()?.connection.peer.ip().to_string())
     }
 
-    fn client_address(&mut self, _: Request) -> Result<String> {
+    fn client_address(&mut self) -> Result<String> {
         Ok(self.exchange()?.client.to_string())
     }
 
-    fn tls_version(&mut self, _: Request) -> Result<Option<String>> {
+    fn tls_version(&mut self) -> Result<Option<String>> {
         Ok(self.tls()?.map(|tls| tls.version.to_owned()))
     }
 
-    fn tls_server_name(&mut self, _: Request) -> Result<Option<String>> {
+    fn tls_server_name(&mut self) -> Result<Option<String>> {
         Ok(self.tls()?.and_then(|tls| tls.server_name.clone()))
     }
 
-    fn tls_alpn(&mut self, _: Request) -> Result<Option<String>> {
+    fn tls_alpn(&mut self) -> Result<Option<String>> {
         Ok(self.tls()?.and_then(|tls| tls.alpn).map(str::to_owned))
     }
 
-    fn client_certificate(&mut self, _: Request) -> Result<Option<Vec<u8>>> {
+    fn client_certificate(&mut self) -> Result<Option<Vec<u8>>> {
         Ok(self.tls()?.and_then(|tls| tls.client_certificate.clone()))
     }
 
-    fn client_certificate_sha256(&mut self, _: Request) -> Result<Option<Vec<u8>>> {
+    fn client_certificate_sha256(&mut self) -> Result<Option<Vec<u8>>> {
         Ok(self.tls()?.and_then(TlsFacts::client_certificate_sha256).map(|sum| sum.to_vec()))
     }
 
-    fn id(&mut self, _: Request) -> Result<String> {
+    fn id(&mut self) -> Result<String> {
         Ok(String::from_utf8_lossy(self.exchange()?.id.as_bytes()).into_owned())
     }
 
-    fn trace_parent(&mut self, _: Request) -> Result<String> {
+    fn trace_parent(&mut self) -> Result<String> {
         Ok(String::from_utf8_lossy(self.exchange()?.trace_parent.as_bytes()).into_owned())
     }
 
-    fn received_at(&mut self, _: Request) -> Result<u64> {
+    fn received_at(&mut self) -> Result<u64> {
         let since = self.exchange()?.received_at().duration_since(UNIX_EPOCH).unwrap_or_default();
         Ok(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
     }
 
-    fn route(&mut self, _: Request) -> Result<String> {
+    fn route(&mut self) -> Result<String> {
         Ok(self.exchange()?.route.name.to_string())
     }
 
-    fn api(&mut self, _: Request) -> Result<Option<String>> {
+    fn api(&mut self) -> Result<Option<String>> {
         Ok(self.exchange()?.route.api.as_deref().map(str::to_owned))
     }
 
-    fn api_version(&mut self, _: Request) -> Result<Option<String>> {
+    fn api_version(&mut self) -> Result<Option<String>> {
         Ok(self.exchange()?.route.version.as_deref().map(str::to_owned))
     }
 
-    fn identity(&mut self, _: Request) -> Result<Option<Resource<IdentityHandle>>> {
+    fn caller(&mut self) -> Result<Option<Resource<IdentityHandle>>> {
         let Some(identity) = self.exchange()?.identity.clone() else { return Ok(None) };
         let handle = self.wasi.table.push(IdentityHandle((*identity).clone()))?;
         Ok(Some(handle))
     }
 
-    fn attribute(&mut self, _: Request, plugin: String, name: String) -> Result<Option<Value>> {
+    fn attribute(&mut self, plugin: String, name: String) -> Result<Option<Value>> {
         Ok(self.exchange()?.attributes.get(&plugin, &name).map(Value::from))
     }
 
-    fn set_attribute(&mut self, _: Request, name: String, value: Value) -> Changed {
+    fn set_attribute(&mut self, name: String, value: Value) -> Changed {
         let limits = self.limits;
         let plugin = std::sync::Arc::clone(&self.name);
         Ok(self.exchange()?.set_attribute(&limits, &plugin, &name, value.into()).map_err(ChangeError::from))
-    }
-
-    fn drop(&mut self, _: Request) -> Result<()> {
-        Ok(())
     }
 }

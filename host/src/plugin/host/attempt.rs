@@ -1,0 +1,27 @@
+//! `attempt`, and `routing`, which has types only.
+
+use wasmtime::Result;
+
+use crate::plugin::bindings::plugway::gateway::attempt::{Host, Outcome};
+use crate::plugin::bindings::plugway::gateway::routing;
+use crate::plugin::guest::Guest;
+
+impl routing::Host for Guest {}
+
+impl Host for Guest {
+    fn number(&mut self) -> Result<u32> {
+        Ok(self.exchange()?.attempts.number)
+    }
+
+    fn tried(&mut self) -> Result<Vec<u64>> {
+        Ok(self.exchange()?.attempts.tried.clone())
+    }
+
+    fn last_outcome(&mut self) -> Result<Option<Outcome>> {
+        Ok(self.exchange()?.attempts.last.map(|last| Outcome {
+            endpoint: last.endpoint,
+            status: last.status,
+            fault: last.fault.map(|fault| fault.code().to_owned()),
+        }))
+    }
+}

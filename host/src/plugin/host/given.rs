@@ -1,0 +1,65 @@
+//! `types.local-response` and `types.failure`: what a guest makes only to give it away.
+
+use std::sync::Arc;
+
+use wasmtime::Result;
+use wasmtime::component::Resource;
+
+use crate::exchange::LocalResponse;
+use crate::plugin::bindings::plugway::gateway::types::{HeaderLine, Host, HostFailure, HostLocalResponse};
+use crate::plugin::guest::{FailureHandle, Guest, LocalResponseHandle};
+use crate::plugin::instance::Failure;
+use crate::plugin::output;
+
+/// Answers a guest may hold at a time: each can be as large as `max_local_body_bytes`.
+const MOST_ANSWERS: usize = 8;
+/// Longest reason kept, bytes; the log cuts at the same length.
+const MAX_REASON: usize = 4096;
+
+impl Guest {
+    /// Takes an answer a guest gave away.
+    pub(in crate::plugin) fn take_local_response(&mut self, handle: Resource<LocalResponseHandle>) -> Result<LocalResponse> {
+        self.answers -= 1;
+        Ok(self.wasi.table.delete(handle)?.0?)
+    }
+
+    /// Takes the failure a guest gave away.
+    pub(in crate::plugin) fn take_failure(&mut self, handle: Resource<FailureHandle>) -> Result<Failure> {
+        Ok(Failure::refused(self.wasi.table.delete(handle)?.0))
+    }
+}
+
+impl Host for Guest {}
+
+impl HostLocalResponse for Guest {
+    fn new(&mut self, status: u16, headers: Vec<HeaderLine>, body: Vec<u8>) -> Result<Resource<LocalResponseHandle>> {
+        if self.answers == MOST_ANSWERS {
+            return Err(wasmtime::Error::msg(format!("holds more than {MOST_ANSWERS} answers")));
+        }
+        let budget = Arc::clone(&self.budget);
+        let handle = self.wasi.table.push(LocalResponseHandle(output::local_response(status, headers, body, &budget)))?;
+        self.answers += 1;
+        Ok(handle)
+    }
+
+    fn drop(&mut self, handle: Resource<LocalResponseHandle>) -> Result<()> {
+        self.wasi.table.delete(handle)?;
+        self.answers -= 1;
+        Ok(())
+    }
+}
+
+impl HostFailure for Guest {
+    fn new(&mut self, mut reason: String) -> Result<Resource<FailureHandle>> {
+        if reason.len() > MAX_REASON {
+            reason.truncate(reason.floor_char_boundary(MAX_REASON));
+            reason.shrink_to_fit();
+        }
+        Ok(self.wasi.table.push(FailureHandle(reason))?)
+    }
+
+    fn drop(&mut self, handle: Resource<FailureHandle>) -> Result<()> {
+        self.wasi.table.delete(handle)?;
+        Ok(())
+    }
+}
