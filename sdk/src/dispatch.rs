@@ -35,8 +35,7 @@ fn run<E: Exported, R>(id: u32, hook: impl FnOnce(&E::Plugin) -> R) -> R {
     }
 }
 
-/// Ends a call that has no error of its own in the contract: the reason goes to the log, and the trap makes the gateway
-/// take back every change of this hook.
+/// Ends a call that should never have come: the reason goes to the log.
 #[cold]
 fn fail(reason: &str) -> ! {
     log::write(log::Level::Error, reason);
@@ -73,7 +72,7 @@ impl<E: Exported<Plugin: Authorizer>> authorizer::exports::plugway::gateway::aut
 }
 
 impl<E: Exported<Plugin: RequestFilter>> request_filter::exports::plugway::gateway::request_filter::Guest for E {
-    fn on_request(id: u32) -> raw::Flow {
+    fn on_request(id: u32) -> Result<raw::Flow, raw::Failure> {
         flow(run::<E, _>(id, |plugin| plugin.on_request(&mut Request::new(PhantomData))))
     }
 }
@@ -108,34 +107,32 @@ impl<E: Exported<Plugin: Forwarder>> forwarder::exports::plugway::gateway::forwa
 }
 
 impl<E: Exported<Plugin: ResponseFilter>> response_filter::exports::plugway::gateway::response_filter::Guest for E {
-    fn on_response(id: u32) -> raw::Flow {
+    fn on_response(id: u32) -> Result<raw::Flow, raw::Failure> {
         flow(run::<E, _>(id, |plugin| plugin.on_response(&Request::new(PhantomData), &mut Response::new(PhantomData))))
     }
 }
 
 impl<E: Exported<Plugin: Observer>> observer::exports::plugway::gateway::observer::Guest for E {
-    fn on_complete(mut records: Vec<observer::exports::plugway::gateway::observer::ExchangeRecord>) {
+    fn on_complete(mut records: Vec<observer::exports::plugway::gateway::observer::ExchangeRecord>) -> Result<(), raw::Failure> {
         // Stable: the records of one place stay in the order they finished.
         records.sort_by_key(|record| record.config_id);
-        let mut failed = None;
+        let mut outcome = Ok(());
         for records in records.chunk_by(|left, right| left.config_id == right.config_id) {
             let Some(id) = records.first().map(|record| record.config_id) else { continue };
             // A record can outlive the place it was made for: a reload may have taken it away meanwhile.
             if let Some(Err(error)) = E::places(|places| places.with(id, |plugin| plugin.on_complete(records))) {
-                failed = Some(error);
+                outcome = Err(raw::Failure::new(&error.to_string()));
             }
         }
-        if let Some(error) = failed {
-            fail(&error.to_string());
-        }
+        outcome
     }
 }
 
-fn flow(result: Result<Flow, Error>) -> raw::Flow {
+fn flow(result: Result<Flow, Error>) -> Result<raw::Flow, raw::Failure> {
     match result {
-        Ok(Flow::Next) => raw::Flow::Next,
-        Ok(Flow::Respond(answer)) => raw::Flow::Respond(answer.into()),
-        Err(error) => fail(&error.to_string()),
+        Ok(Flow::Next) => Ok(raw::Flow::Next),
+        Ok(Flow::Respond(answer)) => Ok(raw::Flow::Respond(answer.into())),
+        Err(error) => Err(raw::Failure::new(&error.to_string())),
     }
 }
 

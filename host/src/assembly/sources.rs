@@ -1,5 +1,6 @@
 //! Plugin files: found, read, loaded.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{Workshop, builtin};
@@ -9,11 +10,14 @@ use crate::plugin::LoadedComponent;
 
 impl Workshop {
     /// Loads the component of every plugin, as the configuration numbers them; `None` where a problem was found.
+    ///
+    /// Plugins of the same file share one component: its code is in memory, and in the processor's caches, once.
     pub(super) fn components(&self, config: &Config, problems: &mut Problems) -> Vec<Option<Arc<LoadedComponent>>> {
+        let mut loaded = HashMap::new();
         config
             .plugins
             .iter()
-            .map(|plugin| match self.component(plugin) {
+            .map(|plugin| match self.component(plugin, &mut loaded) {
                 Ok(component) => Some(component),
                 Err(problem) => {
                     problems.push(problem);
@@ -23,7 +27,7 @@ impl Workshop {
             .collect()
     }
 
-    fn component(&self, plugin: &Plugin) -> Result<Arc<LoadedComponent>, Problem> {
+    fn component(&self, plugin: &Plugin, loaded: &mut HashMap<String, Arc<LoadedComponent>>) -> Result<Arc<LoadedComponent>, Problem> {
         let key = format!("plugins.{}.source", plugin.name);
         let read;
         let bytes = match &plugin.source {
@@ -35,13 +39,20 @@ impl Workshop {
                 &read
             }
         };
-        LoadedComponent::load(&self.engine, self.cache.as_ref(), bytes, &plugin.grants).map_err(|error| {
+        let digest = LoadedComponent::digest(bytes);
+        let component = match loaded.get(&digest) {
+            Some(component) => Ok(Arc::clone(component)),
+            None => LoadedComponent::load(&self.engine, self.cache.as_ref(), digest, bytes),
+        };
+        let component = component.and_then(|component| component.check(&plugin.grants).map(|()| component)).map_err(|error| {
             let what = match &plugin.source {
                 Source::Builtin(name) => format!("builtin:{name}"),
                 Source::File(path) => path.display().to_string(),
             };
             Problem::error(plugin.position, key, format!("plugin `{}` ({what}) was not loaded: {error}", plugin.name))
                 .with_suggestion(error.remedy(&plugin.name))
-        })
+        })?;
+        loaded.insert(component.digest.clone(), Arc::clone(&component));
+        Ok(component)
     }
 }

@@ -1,10 +1,11 @@
 //! The hooks, one function each: what goes in, what may come out.
 
 use wasmtime::Store;
+use wasmtime::component::Resource;
 
 use super::bindings::exports::plugway::gateway as exports;
 use super::bindings::plugway::gateway::types;
-use super::guest::Guest;
+use super::guest::{FailureHandle, Guest};
 use super::instance::Failure;
 use super::plan::{PlanDraft, PlanEdits};
 use super::rights::Hook;
@@ -158,16 +159,21 @@ impl Slot {
     /// When the observer fails; the batch is lost to it.
     pub fn on_complete(&mut self, records: &[ExchangeRecord]) -> Result<(), Failure> {
         self.call_aside(Hook::Observer, |hooks, store| {
-            hooks.observer.as_ref().ok_or_else(|| missing(Hook::Observer))?.call_on_complete(store, records)
+            let observer = hooks.observer.as_ref().ok_or_else(|| missing(Hook::Observer))?;
+            match observer.call_on_complete(&mut *store, records)? {
+                Ok(()) => Ok(()),
+                Err(why) => Err(given(store, |guest| guest.take_failure(why))?.into()),
+            }
         })
     }
 }
 
-fn flow(answer: types::Flow, store: &mut Store<Guest>) -> Result<Flow, Failure> {
-    Ok(match answer {
-        types::Flow::Next => Flow::Next,
-        types::Flow::Respond(response) => Flow::Respond(given(store, |guest| guest.take_local_response(response))?),
-    })
+fn flow(answer: Result<types::Flow, Resource<FailureHandle>>, store: &mut Store<Guest>) -> Result<Flow, Failure> {
+    match answer {
+        Ok(types::Flow::Next) => Ok(Flow::Next),
+        Ok(types::Flow::Respond(response)) => Ok(Flow::Respond(given(store, |guest| guest.take_local_response(response))?)),
+        Err(why) => Err(given(store, |guest| guest.take_failure(why))?),
+    }
 }
 
 /// What a guest gave away with its answer.

@@ -43,12 +43,16 @@ pub enum LoadError {
 // === impl LoadedComponent ===
 
 impl LoadedComponent {
+    /// SHA-256 of a component's bytes, in hexadecimal.
+    pub fn digest(bytes: &[u8]) -> String {
+        hex(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref())
+    }
+
     /// Loads a component from its bytes.
     ///
     /// # Errors
-    /// When it is no component, was built for another contract, or wants what was not granted.
-    pub fn load(engine: &Engine, cache: Option<&CompileCache>, bytes: &[u8], grants: &Grants) -> Result<Arc<Self>, LoadError> {
-        let digest = hex(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref());
+    /// When it is no component or was built for another contract.
+    pub fn load(engine: &Engine, cache: Option<&CompileCache>, digest: String, bytes: &[u8]) -> Result<Arc<Self>, LoadError> {
         let started = Instant::now();
         let from_cache = cache.and_then(|cache| cache.get(engine, &digest));
         let cached = from_cache.is_some();
@@ -63,13 +67,20 @@ impl LoadedComponent {
             }
         };
         let rights = Rights::read(engine, &component).map_err(LoadError::Rights)?;
-        rights.check(grants).map_err(LoadError::Rights)?;
         let pre = link(engine, &rights)
             .and_then(|linker| linker.instantiate_pre(&component))
             .map_err(|error| LoadError::Mismatch(format!("{error:#}")))?;
         let indices = HookIndices::find(&pre, &rights).map_err(|error| LoadError::Mismatch(format!("{error:#}")))?;
         tracing::debug!(digest, cached, elapsed_ms = started.elapsed().as_millis(), "A component was loaded");
         Ok(Arc::new(Self { digest, size: bytes.len(), rights, cached, pre, indices }))
+    }
+
+    /// Holds what it wants against what one plugin was granted.
+    ///
+    /// # Errors
+    /// When it wants what was not granted.
+    pub fn check(&self, grants: &Grants) -> Result<(), LoadError> {
+        self.rights.check(grants).map_err(LoadError::Rights)
     }
 
     /// Whether it exports that hook.
