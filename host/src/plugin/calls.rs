@@ -66,7 +66,7 @@ impl Slot {
     pub fn authorize(&mut self, config: u32, exchange: Box<Exchange>) -> Called<Decision> {
         let budget = Arc::clone(&self.recipe().budget);
         self.call(
-            Hook::Authorizer,
+            (Hook::Authorizer, config),
             Phase::Authorize,
             exchange,
             |hooks, store| {
@@ -106,7 +106,7 @@ impl Slot {
     pub fn on_request(&mut self, config: u32, exchange: Box<Exchange>) -> Called<Flow> {
         let budget = Arc::clone(&self.recipe().budget);
         self.call(
-            Hook::RequestFilter,
+            (Hook::RequestFilter, config),
             Phase::Request,
             exchange,
             |hooks, store| {
@@ -124,7 +124,7 @@ impl Slot {
     pub fn on_response(&mut self, config: u32, exchange: Box<Exchange>) -> Called<Flow> {
         let budget = Arc::clone(&self.recipe().budget);
         self.call(
-            Hook::ResponseFilter,
+            (Hook::ResponseFilter, config),
             Phase::Response,
             exchange,
             |hooks, store| {
@@ -138,7 +138,7 @@ impl Slot {
     /// Asks a router for an endpoint.
     pub fn route(&mut self, config: u32, exchange: Box<Exchange>) -> Called<Routed> {
         self.call(
-            Hook::Router,
+            (Hook::Router, config),
             Phase::Route,
             exchange,
             |hooks, store| {
@@ -160,7 +160,7 @@ impl Slot {
     /// Lets a forwarder write on the plan.
     pub fn forward(&mut self, config: u32, exchange: Box<Exchange>, endpoint: u64, plan: PlanDraft) -> Called<Forwarded> {
         self.call(
-            Hook::Forwarder,
+            (Hook::Forwarder, config),
             Phase::Forward,
             exchange,
             |hooks, store| {
