@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use plugway_harness::gateway::{Gateway, Line};
+use plugway_harness::gateway::{Gateway, Launch, Line};
 use plugway_harness::raw::RawResponse;
 use plugway_harness::upstream::Upstream;
 
-use crate::common::{metric, start, status, two_workers, until};
+use crate::common::{BINARY, metric, start, status, two_workers, until};
 use crate::guest::{assert_problem, config, filters, get, guest, plugin, report, route, tell, with_guest};
 
 /// Faults in a row after which a place is left alone (`plugway::plugin::breaker`).
@@ -193,6 +193,53 @@ fn what_is_skipped_is_left_alone_too() {
         assert_eq!(calls(&gateway, hook), FAULTS as f64 + again, "{hook}");
         assert_eq!(failures(&gateway, hook, "breaker"), 25.0 - again, "{hook}");
     }
+}
+
+/// A gateway whose guest does not start any more from a moment on that has come when this returns.
+fn expired(upstream: &Upstream) -> Gateway {
+    let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    for within in [3, 6, 12, 24, 48] {
+        let end = now().as_secs() + within;
+        let old = format!(
+            "[[routes]]\nname = \"old\"\nmatch = {{ path = \"/old\" }}\nupstream = \"up\"\nplugins = [{{ plugin = \"misbehaving\", config = {{ mode = \"expire-at:{end}\" }} }}]"
+        );
+        let part = guest("misbehaving", "mode = \"by-header\", hook = \"request-filter\"", "");
+        let text = config(upstream, &[&part, &route("plugins = [\"misbehaving\"]"), &old]);
+        // On a slow machine that moment may come before the gateway has started.
+        if let Ok(gateway) = Launch::new(BINARY).unwrap().start(&text) {
+            std::thread::sleep(Duration::from_secs(end + 1).saturating_sub(now()));
+            return gateway;
+        }
+    }
+    panic!("it did not start in time")
+}
+
+#[test]
+fn what_does_not_start_again_is_left_alone_at_once() {
+    let upstream = Upstream::plain("up").unwrap();
+    let gateway = expired(&upstream);
+    let instances = || metric(&gateway, "plugway_instances", &["plugin=\"misbehaving\""]);
+    let at_first = instances();
+    report(&plain(&gateway, "/"));
+    // What the plugin did is what the client is told, though its response filter cannot be called any more.
+    assert_problem(&tell(&gateway, "trap"), 500, "plugin-failed");
+    let before = calls(&gateway, "authorizer");
+    let began = Instant::now();
+    let refused = plain(&gateway, "/");
+    assert_left_alone(&refused);
+    assert_eq!(calls(&gateway, "authorizer"), before);
+    let [open, opened] = breakers(&gateway, "lifecycle");
+    assert!(open == 1.0 && opened <= 2.0 + began.elapsed().as_secs_f64(), "{open}, {opened}");
+    assert_eq!(failures(&gateway, "lifecycle", "trap"), opened);
+    assert_eq!(instances(), at_first - 1.0);
+    let line = logged(&gateway, "its breaker is open");
+    assert_eq!((line.field("hook"), line.field("scope"), line.field("pause")), (Some("lifecycle"), Some("plugin"), Some("1s")));
+    until("a second try to start it", || {
+        assert!(plain(&gateway, "/").status == 503);
+        breakers(&gateway, "lifecycle")[1] >= 2.0
+    });
+    assert_eq!(status(&gateway)["plugins"][0]["breakers"][0]["hook"], "lifecycle");
+    assert_eq!(breakers(&gateway, "lifecycle")[0], 1.0);
 }
 
 #[test]
