@@ -133,9 +133,11 @@ impl Slot {
 
     /// The instance a call may be made on, if it may be made now.
     fn ready(&mut self, hook: Hook, config: u32) -> Result<&mut Instance, NotNow> {
-        let not_now = if self.breakers.is_clear() { None } else { self.left_alone(hook, config) };
+        let mut not_now = if self.breakers.is_clear() { None } else { self.left_alone(hook, config) };
         if not_now.is_none() && self.instance.is_none() {
             self.replace();
+            // It may not have started.
+            not_now = self.left_alone(hook, config);
         }
         match (not_now, &mut self.instance) {
             (None, Some(instance)) => {
