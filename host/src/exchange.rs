@@ -51,6 +51,8 @@ pub struct Exchange {
     pub attributes: Attributes,
     /// Headers left for the final response.
     pub response_headers: Vec<(HeaderName, HeaderValue)>,
+    /// Seconds until a plugin that could not be called is tried again; for the answer, if that is what ends the request.
+    pub retry_after: Option<u64>,
     /// Tries at an upstream so far.
     pub attempts: Attempts,
     /// The final response, while response filters run.
@@ -109,6 +111,7 @@ impl Exchange {
             identity: None,
             attributes: Attributes::default(),
             response_headers: Vec::new(),
+            retry_after: None,
             attempts: Attempts::default(),
             response: None,
             journal: Journal::default(),

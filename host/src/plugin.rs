@@ -1,7 +1,9 @@
 //! Plugins: what a file is and wants (`component`, `rights`, `cache`), what any instance is given (`recipe`), the one a
-//! worker calls (`slot`, `instance`, `calls`, with the `nursery` that makes more), and what it may reach (`host`, `wasi`), within its `budget`.
+//! worker calls (`slot`, `instance`, `calls`, with the `nursery` that makes more and the
+//! `breaker` that leaves a broken one alone), and what it may reach (`host`, `wasi`), within its `budget`.
 
 mod bindings;
+mod breaker;
 mod budget;
 mod cache;
 mod calls;

@@ -22,7 +22,7 @@ use prometheus::{Registry, TextEncoder};
 
 pub use access::{AccessLine, write_access_line};
 pub use instruments::{DeclareError, Declared, InstrumentKind, Instruments, PluginUse, Series};
-pub use plugin::PluginCells;
+pub use plugin::{BreakerReading, PluginCells};
 pub use route::RouteCells;
 pub use worker::{ListenerCells, OpenConnection, UpstreamCells, WorkerCells};
 
@@ -92,6 +92,12 @@ impl Telemetry {
     /// Instances of a plugin that are alive now.
     pub fn plugin_instances(&self, name: &str) -> u64 {
         cell::lock(&self.cells.plugins).iter().filter(|cells| &**cells.name() == name).map(|cells| cells.instances()).sum()
+    }
+
+    /// Breakers of a plugin, for every hook that ever had one open.
+    pub fn plugin_breakers(&self, name: &str) -> Vec<(&'static str, BreakerReading)> {
+        let all = export::breakers(&self.cells);
+        all.into_iter().filter(|((plugin, _), _)| &**plugin == name).map(|((_, hook), reading)| (hook, reading)).collect()
     }
 
     /// Records that no observer got, counted on the control thread.

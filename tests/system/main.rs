@@ -11,6 +11,7 @@
 
 mod admin;
 mod bodies;
+mod breaker;
 mod budgets;
 mod builtins;
 mod common;

@@ -32,6 +32,8 @@ impl Status {
     fn plugins(&self) -> Vec<Value> {
         let plugin = |plugin: &crate::assembly::AssembledPlugin| {
             let component = &plugin.recipe.component;
+            let breakers = self.telemetry.plugin_breakers(&plugin.recipe.name).into_iter();
+            let breakers = breakers.map(|(hook, reading)| json!({ "hook": hook, "open": reading.open, "opened": reading.opened }));
             json!({
                 "name": &*plugin.recipe.name,
                 "digest": format!("sha256:{}", component.digest),
@@ -41,6 +43,7 @@ impl Status {
                 "configurations": plugin.recipe.configurations.len(),
                 "routes": plugin.routes,
                 "instances": self.telemetry.plugin_instances(&plugin.recipe.name),
+                "breakers": breakers.collect::<Vec<_>>(),
             })
         };
         self.assembled.plugins.iter().map(plugin).collect()

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::{Chain, Plugins};
 use crate::config::model::FailurePolicy;
 use crate::exchange::{Exchange, LocalResponse, Origin, ResponseHead};
+use crate::fault::Fault;
 use crate::plugin::Flow;
 use crate::problem;
 
@@ -37,6 +38,8 @@ impl Chain {
                     exchange.response = Some(head);
                     finished = Finished::NewBody(body);
                 }
+                // A plugin that ended the request by a fault may have no instance on the way back: what it did is what is told.
+                (Err(Fault::PluginUnavailable), FailurePolicy::Reject) if is_refusal(&exchange) => {}
                 (Err(fault), FailurePolicy::Reject) => {
                     let (head, body) = problem::respond(fault, Some(&exchange.id));
                     exchange.response = Some(head);
@@ -46,6 +49,11 @@ impl Chain {
         }
         (exchange, finished)
     }
+}
+
+/// Whether the response is the gateway's own answer to a fault.
+fn is_refusal(exchange: &Exchange) -> bool {
+    exchange.response.as_ref().is_some_and(|response| matches!(response.origin, Origin::Gateway(_)))
 }
 
 /// A plugin's answer as a response.

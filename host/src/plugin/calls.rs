@@ -63,7 +63,7 @@ impl Slot {
     /// Asks an authorizer.
     pub fn authorize(&mut self, config: u32, exchange: Box<Exchange>) -> Called<Decision> {
         self.call(
-            Hook::Authorizer,
+            (Hook::Authorizer, config),
             Phase::Authorize,
             exchange,
             |hooks, store| hooks.authorizer.as_ref().ok_or_else(|| missing(Hook::Authorizer))?.call_authorize(store, config),
@@ -96,7 +96,7 @@ impl Slot {
     /// Shows a request filter the request.
     pub fn on_request(&mut self, config: u32, exchange: Box<Exchange>) -> Called<Flow> {
         self.call(
-            Hook::RequestFilter,
+            (Hook::RequestFilter, config),
             Phase::Request,
             exchange,
             |hooks, store| hooks.request_filter.as_ref().ok_or_else(|| missing(Hook::RequestFilter))?.call_on_request(store, config),
@@ -107,7 +107,7 @@ impl Slot {
     /// Shows a response filter the response.
     pub fn on_response(&mut self, config: u32, exchange: Box<Exchange>) -> Called<Flow> {
         self.call(
-            Hook::ResponseFilter,
+            (Hook::ResponseFilter, config),
             Phase::Response,
             exchange,
             |hooks, store| {
@@ -121,7 +121,7 @@ impl Slot {
     /// Asks a router for an endpoint.
     pub fn route(&mut self, config: u32, exchange: Box<Exchange>) -> Called<Routed> {
         self.call(
-            Hook::Router,
+            (Hook::Router, config),
             Phase::Route,
             exchange,
             |hooks, store| hooks.router.as_ref().ok_or_else(|| missing(Hook::Router))?.call_route(store, config),
@@ -136,7 +136,7 @@ impl Slot {
     /// Lets a forwarder write on the plan.
     pub fn forward(&mut self, config: u32, exchange: Box<Exchange>, endpoint: u64, plan: PlanDraft) -> Called<Forwarded> {
         self.call(
-            Hook::Forwarder,
+            (Hook::Forwarder, config),
             Phase::Forward,
             exchange,
             |hooks, store| {

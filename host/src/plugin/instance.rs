@@ -44,7 +44,7 @@ pub struct Surroundings {
     pub nursery: Nursery,
 }
 
-/// Why a call did not end normally. The instance is gone.
+/// Why a call did not end normally, or was not made.
 #[derive(Debug, Clone)]
 pub struct Failure {
     /// What happened.
@@ -66,6 +66,10 @@ pub enum FailureKind {
     Output,
     /// It answered with an error of its own.
     Refused,
+    /// It was not called: a breaker is open.
+    Breaker,
+    /// It was not called: its next instance is still being made.
+    NoInstance,
 }
 
 // === impl Instance ===
@@ -195,18 +199,19 @@ impl Failure {
         Self { kind: FailureKind::Cpu, message: CpuExceeded(limit).to_string() }
     }
 
+    /// No call was made.
+    pub(super) fn not_called(kind: FailureKind) -> Self {
+        Self { kind, message: "no call was made".to_owned() }
+    }
+
     /// What the client is told.
     pub fn fault(&self) -> Fault {
         match self.kind {
             FailureKind::Cpu => Fault::PluginCpuExceeded,
             FailureKind::Memory => Fault::PluginMemoryExceeded,
             FailureKind::Trap | FailureKind::Output | FailureKind::Refused => Fault::PluginFailed,
+            FailureKind::Breaker | FailureKind::NoInstance => Fault::PluginUnavailable,
         }
-    }
-
-    /// Whether the instance that failed is still whole: it answered an error of its own, in good order.
-    pub(super) fn leaves_instance_whole(&self) -> bool {
-        matches!(self.kind, FailureKind::Refused | FailureKind::Output)
     }
 }
 
@@ -217,7 +222,7 @@ impl FailureKind {
     }
 
     /// Every kind's name, in order: `kind as usize` finds a kind's.
-    pub const NAMES: [&'static str; 5] = ["trap", "cpu", "memory", "output", "refused"];
+    pub const NAMES: [&'static str; 7] = ["trap", "cpu", "memory", "output", "refused", "breaker", "no-instance"];
 }
 
 impl fmt::Display for Failure {

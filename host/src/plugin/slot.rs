@@ -1,8 +1,9 @@
-//! A worker's place for one plugin: the instance that serves, and how a failed one is replaced.
+//! A worker's place for one plugin: the instance that serves, how a failed one is replaced, and when calls are not made.
 //!
 //! A plugin that cannot wait has exactly one instance per worker, so a call needs no pool and no lock. Instances arrive
 //! ready from the control side. One that trapped is replaced at once, because the next request may need it: made here
 //! where that takes next to nothing, as for nearly every plugin, and otherwise taken from the nursery, where a spare waits.
+//! What keeps failing is left alone for a while (`breaker`).
 
 use std::sync::Arc;
 use std::sync::mpsc::TryRecvError;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use wasmtime::Store;
 
+use super::breaker::{Breakers, FIRST_PAUSE, Opened, Scope};
 use super::budget::thread_cpu_time;
 use super::guest::Guest;
 use super::hooks::Hooks;
@@ -27,26 +29,29 @@ pub struct Slot {
     recipe: Arc<Recipe>,
     surroundings: Surroundings,
     cells: Arc<PluginCells>,
-    state: State,
+    /// `None` while it could not be replaced yet.
+    instance: Option<Instance>,
+    breakers: Breakers,
     /// Of a plugin that is too dear to be made on a worker.
     spare: Option<Coming>,
 }
 
-#[derive(Debug)]
-enum State {
-    Ready(Instance),
-    /// Could not be replaced; tried again after a while, so that a plugin that always fails to start costs little.
-    Broken {
-        failure: Failure,
-        retry_at: Instant,
-    },
-}
-
-/// Pause between attempts to replace an instance that does not start.
-const RETRY: Duration = Duration::from_secs(1);
-
 /// What became of a call: the exchange always comes back.
 pub type Called<R> = (Box<Exchange>, Result<R, Fault>);
+
+/// Why a call is not made.
+struct NotNow {
+    kind: FailureKind,
+    /// Until it may be.
+    pause: Duration,
+}
+
+impl NotNow {
+    /// As `retry-after` has it.
+    fn seconds(&self) -> u64 {
+        self.pause.as_secs().saturating_add(u64::from(self.pause.subsec_nanos() > 0))
+    }
+}
 
 impl Slot {
     /// A slot with a ready instance. Runs guest code under its setup budget: call it off the workers.
@@ -59,7 +64,7 @@ impl Slot {
         let is_dear = thread_cpu_time().saturating_sub(began) > here(&recipe);
         let spare = is_dear.then(|| surroundings.nursery.order(&recipe, &surroundings));
         cells.instance_started();
-        Ok(Self { recipe, surroundings, cells, state: State::Ready(instance), spare })
+        Ok(Self { recipe, surroundings, cells, instance: Some(instance), breakers: Breakers::default(), spare })
     }
 
     /// The plugin's configured name.
@@ -72,22 +77,21 @@ impl Slot {
         &self.recipe
     }
 
-    /// Calls a hook with an exchange and checks what it answered. Whatever happens the exchange comes back, with the
-    /// hook's changes or as it was before.
+    /// Calls a hook, for the place with that configuration, with an exchange and checks what it answered. Whatever happens the
+    /// exchange comes back, with the hook's changes or as it was before.
     pub(super) fn call<A, R>(
         &mut self,
-        hook: Hook,
+        (hook, config): (Hook, u32),
         phase: Phase,
-        exchange: Box<Exchange>,
+        mut exchange: Box<Exchange>,
         call: impl FnOnce(&Hooks, &mut Store<Guest>) -> wasmtime::Result<A>,
         check: impl FnOnce(A, &mut Store<Guest>) -> Result<R, Failure>,
     ) -> Called<R> {
-        self.cells.called(hook as usize);
-        let instance = match self.ready() {
+        let instance = match self.ready(hook, config) {
             Ok(instance) => instance,
-            Err(failure) => {
-                let fault = failure.fault();
-                return (exchange, Err(fault));
+            Err(not_now) => {
+                exchange.retry_after = Some(not_now.seconds());
+                return (exchange, Err(Fault::PluginUnavailable));
             }
         };
         let (exchange, called) = instance.call_with(phase, exchange, |hooks, store| {
@@ -99,9 +103,12 @@ impl Slot {
             unreachable!("an exchange is only moved out of a store by `call_with`")
         };
         match called {
-            Ok(answer) => (exchange, Ok(answer)),
+            Ok(answer) => {
+                self.answered(hook, config);
+                (exchange, Ok(answer))
+            }
             Err(failure) => {
-                self.failed(hook, &failure, &exchange);
+                self.failed(hook, config, &failure, Some(&exchange));
                 (exchange, Err(failure.fault()))
             }
         }
@@ -113,69 +120,147 @@ impl Slot {
         hook: Hook,
         call: impl FnOnce(&Hooks, &mut Store<Guest>) -> wasmtime::Result<R>,
     ) -> Result<R, Failure> {
-        self.cells.called(hook as usize);
+        // Such a hook is called for all configurations at once.
+        const CONFIG: u32 = 0;
         let limit = self.recipe.budget.setup_cpu;
-        let called = self.ready()?.call(limit, call);
-        if let Err(failure) = &called {
-            tracing::warn!(plugin = %self.recipe.name, hook = hook.as_str(), kind = failure.kind.as_str(), error = %failure, "A plugin failed");
-            self.cells.failed(hook as usize, failure.kind as usize);
-            self.replace(failure);
+        let called = self.ready(hook, CONFIG).map_err(|not_now| Failure::not_called(not_now.kind))?.call(limit, call);
+        match &called {
+            Ok(_) => self.answered(hook, CONFIG),
+            Err(failure) => self.failed(hook, CONFIG, failure, None),
         }
         called
     }
 
-    fn ready(&mut self) -> Result<&mut Instance, Failure> {
-        if let State::Broken { failure, retry_at } = &self.state {
-            if Instant::now() < *retry_at {
-                return Err(failure.clone());
-            }
-            let failure = failure.clone();
-            self.replace(&failure);
+    /// The instance a call may be made on, if it may be made now.
+    fn ready(&mut self, hook: Hook, config: u32) -> Result<&mut Instance, NotNow> {
+        let mut not_now = if self.breakers.is_clear() { None } else { self.left_alone(hook, config) };
+        if not_now.is_none() && self.instance.is_none() {
+            self.replace();
+            // It may not have started.
+            not_now = self.left_alone(hook, config);
         }
-        match &mut self.state {
-            State::Ready(instance) => Ok(instance),
-            State::Broken { failure, .. } => Err(failure.clone()),
+        match (not_now, &mut self.instance) {
+            (None, Some(instance)) => {
+                self.cells.called(hook as usize);
+                Ok(instance)
+            }
+            (not_now, _) => {
+                let not_now = not_now.unwrap_or(NotNow { kind: FailureKind::NoInstance, pause: FIRST_PAUSE });
+                self.cells.failed(hook as usize, not_now.kind as usize);
+                Err(not_now)
+            }
         }
     }
 
     #[cold]
-    fn failed(&mut self, hook: Hook, failure: &Failure, exchange: &Exchange) {
+    fn left_alone(&self, hook: Hook, config: u32) -> Option<NotNow> {
+        let until = self.breakers.open_until(hook, config)?;
+        let pause = until.saturating_duration_since(Instant::now());
+        (!pause.is_zero()).then_some(NotNow { kind: FailureKind::Breaker, pause })
+    }
+
+    fn answered(&mut self, hook: Hook, config: u32) {
+        if !self.breakers.is_clear() {
+            for scope in self.breakers.answered(hook, config) {
+                self.closed(scope);
+            }
+        }
+    }
+
+    #[cold]
+    fn failed(&mut self, hook: Hook, config: u32, failure: &Failure, exchange: Option<&Exchange>) {
+        let route = exchange.map(|exchange| &*exchange.route.name);
         tracing::warn!(
             plugin = %self.recipe.name,
             hook = hook.as_str(),
             kind = failure.kind.as_str(),
-            route = %exchange.route.name,
-            request_id = exchange.id.to_str().unwrap_or_default(),
+            route,
+            request_id = exchange.map(|exchange| exchange.id.to_str().unwrap_or_default()),
             error = %failure,
             "A plugin failed"
         );
         self.cells.failed(hook as usize, failure.kind as usize);
-        if !failure.leaves_instance_whole() {
-            self.replace(failure);
+        match failure.kind {
+            // An error of its own, in good order.
+            FailureKind::Refused => self.answered(hook, config),
+            FailureKind::Output => {
+                if self.fault(hook, config, failure, route) {
+                    self.refresh();
+                }
+            }
+            _ => {
+                self.fault(hook, config, failure, route);
+                // The old one goes first: its slot in the pool may be the last.
+                self.end();
+                self.replace();
+            }
         }
     }
 
-    #[cold]
-    fn replace(&mut self, why: &Failure) {
-        if why.leaves_instance_whole() && matches!(self.state, State::Ready(_)) {
-            return;
-        }
-        if matches!(self.state, State::Ready(_)) {
+    /// Counts a fault; whether that opened a breaker.
+    fn fault(&mut self, hook: Hook, config: u32, failure: &Failure, route: Option<&str>) -> bool {
+        let opened = self.breakers.fault(hook, config, Instant::now());
+        opened.iter().for_each(|opened| self.opened(opened, failure, route));
+        !opened.is_empty()
+    }
+
+    fn opened(&self, opened: &Opened, failure: &Failure, route: Option<&str>) {
+        self.cells.breaker_opened(opened.scope.hook as usize, opened.again);
+        tracing::warn!(
+            plugin = %self.recipe.name,
+            hook = opened.scope.hook.as_str(),
+            scope = opened.scope.as_str(),
+            route,
+            pause = ?opened.pause,
+            error = %failure,
+            "A plugin is left alone for a while: its breaker is open"
+        );
+    }
+
+    fn closed(&self, scope: Scope) {
+        self.cells.breaker_closed(scope.hook as usize);
+        tracing::info!(
+            plugin = %self.recipe.name,
+            hook = scope.hook.as_str(),
+            scope = scope.as_str(),
+            "A plugin answers again: its breaker is closed"
+        );
+    }
+
+    fn end(&mut self) {
+        if self.instance.take().is_some() {
             self.cells.instance_ended();
         }
-        // The old one goes first: its slot in the pool may be the last.
-        self.state = State::Broken { failure: why.clone(), retry_at: Instant::now() + RETRY };
+    }
+
+    /// Puts another instance in the place of the one that ended, if there is one yet.
+    #[cold]
+    fn replace(&mut self) {
         match self.another() {
             Some(Ok(instance)) => {
                 self.cells.instance_started();
-                self.state = State::Ready(instance);
+                self.instance = Some(instance);
+                if let Some(scope) = self.breakers.started() {
+                    self.closed(scope);
+                }
             }
             Some(Err(SetupError { failure, .. })) => {
-                tracing::error!(plugin = %self.recipe.name, error = %failure, "A plugin's instance could not be replaced");
-                self.state = State::Broken { failure, retry_at: Instant::now() + RETRY };
+                self.cells.failed(Hook::Lifecycle as usize, failure.kind as usize);
+                if let Some(opened) = self.breakers.start_failed(Instant::now()) {
+                    self.opened(&opened, &failure, None);
+                }
             }
             // It comes as soon as it is made; every request asks.
-            None => self.state = State::Broken { failure: why.clone(), retry_at: Instant::now() },
+            None => {}
+        }
+    }
+
+    /// What answered wrongly too often is whole, but may have learnt something wrong. It stays if there is no other.
+    fn refresh(&mut self) {
+        if let Some(Ok(instance)) = self.another() {
+            self.end();
+            self.cells.instance_started();
+            self.instance = Some(instance);
         }
     }
 
@@ -215,9 +300,8 @@ fn here(recipe: &Recipe) -> Duration {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        if matches!(self.state, State::Ready(_)) {
-            self.cells.instance_ended();
-        }
+        self.end();
+        self.breakers.open().for_each(|scope| self.cells.breaker_closed(scope.hook as usize));
     }
 }
 

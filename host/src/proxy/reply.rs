@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, TRAILER};
+use http::header::{CONNECTION, CONTENT_LENGTH, RETRY_AFTER, TRAILER};
 use http::{HeaderValue, Response, Version};
 
 use super::ending::Ending;
@@ -84,6 +84,10 @@ impl Reply {
             return assemble(head, ResponseBody::own(bytes, ending));
         };
         head.headers.insert(X_REQUEST_ID, exchange.id.clone());
+        // Only here is it known that this is what ends the request: under `skip` it goes on.
+        if let (Some(seconds), Origin::Gateway(Fault::PluginUnavailable)) = (exchange.retry_after, &head.origin) {
+            head.headers.insert(RETRY_AFTER, seconds.into());
+        }
         // HTTP/1.1 sends trailers only to who asked, and hyper only those announced; HTTP/2 needs neither.
         let reads_trailers = client_reads_trailers || version == Version::HTTP_2;
         if let (Some(announced), true, ReplyBody::Upstream { .. }) = (trailers.announced, reads_trailers, &body) {

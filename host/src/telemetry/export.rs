@@ -12,6 +12,7 @@ use prometheus::Registry;
 use super::Cells;
 use super::cell::{Count, lock};
 use super::families::{Families, Labels};
+use super::plugin::BreakerReading;
 use super::worker::WorkerCells;
 
 /// Series the SDK keeps of an instrument that grows with the configuration, before it folds the rest. It takes the memory for
@@ -166,6 +167,19 @@ fn upstreams(meter: &Meter, cells: &Arc<Cells>) {
     });
 }
 
+/// Breakers of every plugin and hook that ever had one open, over all threads.
+pub(super) fn breakers(cells: &Cells) -> BTreeMap<(Arc<str>, &'static str), BreakerReading> {
+    let mut sums = BTreeMap::<_, BreakerReading>::new();
+    for plugin in lock(&cells.plugins).iter() {
+        for (hook, reading) in plugin.breakers() {
+            let sum = sums.entry((Arc::clone(plugin.name()), hook)).or_default();
+            sum.open += reading.open;
+            sum.opened += reading.opened;
+        }
+    }
+    sums
+}
+
 fn plugins(meter: &Meter, cells: &Arc<Cells>) {
     counter(meter, cells, "plugway_hook_calls", "Calls of plugins' hooks.", |cells, observer| {
         let mut sums = BTreeMap::<_, u64>::new();
@@ -176,7 +190,7 @@ fn plugins(meter: &Meter, cells: &Arc<Cells>) {
             observer.observe(count, &[KeyValue::new("plugin", plugin), KeyValue::new("hook", hook)]);
         }
     });
-    counter(meter, cells, "plugway_hook_failures", "Calls that failed, by kind.", |cells, observer| {
+    counter(meter, cells, "plugway_hook_failures", "Calls that failed or were not made, by kind.", |cells, observer| {
         let mut sums = BTreeMap::<_, u64>::new();
         for plugin in lock(&cells.plugins).iter() {
             plugin.failures().for_each(|(hook, kind, count)| *sums.entry((plugin.name().to_string(), hook, kind)).or_default() += count);
@@ -185,6 +199,21 @@ fn plugins(meter: &Meter, cells: &Arc<Cells>) {
             observer.observe(count, &[KeyValue::new("plugin", plugin), KeyValue::new("hook", hook), KeyValue::new("kind", kind)]);
         }
     });
+    let by_hook = |read: fn(BreakerReading) -> u64| {
+        move |cells: &Cells, observer: Observer<'_>| {
+            for ((plugin, hook), reading) in breakers(cells) {
+                observer.observe(read(reading), &[KeyValue::new("plugin", plugin.to_string()), KeyValue::new("hook", hook)]);
+            }
+        }
+    };
+    gauge(meter, cells, "plugway_breakers_open", "Breakers open now, over all workers.", by_hook(|reading| reading.open));
+    counter(
+        meter,
+        cells,
+        "plugway_breakers_opened",
+        "Times a breaker opened, or stayed open after a try.",
+        by_hook(|reading| reading.opened),
+    );
     let by_plugin = |read: fn(&super::PluginCells) -> u64| {
         move |cells: &Cells, observer: Observer<'_>| {
             let mut sums = BTreeMap::<_, u64>::new();

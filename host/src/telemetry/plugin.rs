@@ -16,13 +16,32 @@ pub struct PluginCells {
     failed: Box<[Count]>,
     started: Count,
     ended: Count,
+    /// By hook.
+    breakers: Box<[BreakerCounts]>,
+}
+
+/// Breakers of one hook.
+#[derive(Debug, Default)]
+struct BreakerCounts {
+    open: Count,
+    opened: Count,
+}
+
+/// How often a hook's breakers opened, and how many are open.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct BreakerReading {
+    /// Open now.
+    pub open: u64,
+    /// Times one opened.
+    pub opened: u64,
 }
 
 impl PluginCells {
     pub(super) fn new(name: Arc<str>, thread: usize, hooks: &'static [&'static str], failures: &'static [&'static str]) -> Self {
         let counts = |length: usize| (0..length).map(|_| Count::default()).collect();
         let (calls, failed) = (counts(hooks.len()), counts(hooks.len() * failures.len()));
-        Self { name, thread, hooks, failures, calls, failed, started: Count::default(), ended: Count::default() }
+        let breakers = hooks.iter().map(|_| BreakerCounts::default()).collect();
+        Self { name, thread, hooks, failures, calls, failed, started: Count::default(), ended: Count::default(), breakers }
     }
 
     pub(super) fn is(&self, name: &str, thread: usize) -> bool {
@@ -40,7 +59,7 @@ impl PluginCells {
         }
     }
 
-    /// A call failed.
+    /// A call failed, or was not made.
     pub fn failed(&self, hook: usize, kind: usize) {
         if let Some(count) = self.failed.get(hook * self.failures.len() + kind) {
             count.add(1);
@@ -55,6 +74,21 @@ impl PluginCells {
     /// An instance has ended.
     pub fn instance_ended(&self) {
         self.ended.add(1);
+    }
+
+    /// A breaker of a hook opened; `again` when a try found that it still has to be open.
+    pub fn breaker_opened(&self, hook: usize, again: bool) {
+        if let Some(counts) = self.breakers.get(hook) {
+            counts.opened.add(1);
+            counts.open.add(u64::from(!again));
+        }
+    }
+
+    /// A breaker of a hook closed.
+    pub fn breaker_closed(&self, hook: usize) {
+        if let Some(counts) = self.breakers.get(hook) {
+            counts.open.sub(1);
+        }
     }
 
     /// Instances alive now.
@@ -74,5 +108,11 @@ impl PluginCells {
     pub(super) fn failures(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> + '_ {
         let kinds = self.hooks.iter().flat_map(|hook| self.failures.iter().map(move |kind| (*hook, *kind)));
         kinds.zip(self.failed.iter().map(Count::get)).filter(|(_, count)| *count > 0).map(|((hook, kind), count)| (hook, kind, count))
+    }
+
+    /// Of every hook whose breakers ever opened.
+    pub(super) fn breakers(&self) -> impl Iterator<Item = (&'static str, BreakerReading)> + '_ {
+        let readings = self.breakers.iter().map(|counts| BreakerReading { open: counts.open.get(), opened: counts.opened.get() });
+        self.hooks.iter().copied().zip(readings).filter(|(_, reading)| reading.opened > 0)
     }
 }

@@ -64,6 +64,12 @@ fn faults_attempts_connections_and_hooks_are_shown() {
     plugin.instance_started();
     plugin.called(0);
     plugin.failed(0, 1);
+    let elsewhere = telemetry.plugin(&"auth".into(), 1, &["authorizer"], &["trap", "cpu"]);
+    for cells in [&plugin, &elsewhere] {
+        cells.breaker_opened(0, false);
+        cells.breaker_opened(0, true);
+    }
+    elsewhere.breaker_closed(0);
     for line in [
         "plugway_faults_total{blame=\"client\",fault=\"no-route\"} 1",
         "plugway_upstream_attempts_total{fault=\"\",upstream=\"orders\"} 1",
@@ -72,10 +78,14 @@ fn faults_attempts_connections_and_hooks_are_shown() {
         "plugway_hook_calls_total{hook=\"authorizer\",plugin=\"auth\"} 1",
         "plugway_hook_failures_total{hook=\"authorizer\",kind=\"cpu\",plugin=\"auth\"} 1",
         "plugway_instances{plugin=\"auth\"} 1",
+        "plugway_breakers_open{hook=\"authorizer\",plugin=\"auth\"} 1",
+        "plugway_breakers_opened_total{hook=\"authorizer\",plugin=\"auth\"} 4",
         "plugway_worker_event_loop_lag_seconds_bucket{worker=\"0\",le=\"0.002\"} 1",
     ] {
         assert!(lines(&telemetry, line).len() == 1, "{line} in\n{}", String::from_utf8_lossy(&telemetry.render()));
     }
+    plugin.breaker_closed(0);
+    assert_eq!(lines(&telemetry, "plugway_breakers_open{"), ["plugway_breakers_open{hook=\"authorizer\",plugin=\"auth\"} 0"]);
     drop(open);
     assert_eq!(lines(&telemetry, "plugway_connections_open{"), ["plugway_connections_open{listener=\"web\",worker=\"0\"} 0"]);
     assert_eq!(telemetry.worker(0).status()["event_loop_lag_max_us"], 1500);

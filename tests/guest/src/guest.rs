@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use plugway_sdk::metrics::Counter;
-use plugway_sdk::{Endpoint, Error, Plugin, Request};
+use plugway_sdk::{Endpoint, Error, Plugin, Request, clock};
 use serde::Deserialize;
 
 use crate::behaviour;
@@ -46,6 +46,7 @@ impl Plugin for Guest {
         match config.mode {
             Mode::RefuseConfigure => return Err("`mode` is refuse-configure: choose another one".into()),
             Mode::TrapInConfigure => behaviour::trap(),
+            Mode::ExpireAt(second) if clock::now().as_secs() >= second as u64 => behaviour::trap(),
             Mode::SlowConfigure(milliseconds) => behaviour::spin(milliseconds),
             _ => {}
         }

@@ -114,6 +114,8 @@ modes! {
         LogBytes = "log-bytes" or 10_000,
         /// Burn N milliseconds while being configured.
         SlowConfigure = "slow-configure" or 200,
+        /// Trap while being configured, from second N of Unix time on.
+        ExpireAt = "expire-at" or 0,
     }
 }
 
