@@ -7,7 +7,7 @@ use plugway_harness::raw::{Raw, RawResponse};
 use plugway_harness::upstream::{Settings, Upstream};
 use serde_json::Value;
 
-use crate::common::{BINARY, HEAD};
+use crate::common::{BINARY, HEAD, until};
 
 /// An upstream's table and a route `/NAME/*` to it.
 fn upstream(name: &str, endpoint: &str, more: &str) -> String {
