@@ -35,7 +35,7 @@ impl Workshop {
                 &read
             }
         };
-        LoadedComponent::load(&self.engine, self.cache.as_ref(), bytes, &plugin.grants).map_err(|error| {
+        LoadedComponent::load(&self.engine, self.cache.as_ref(), &self.compiler, bytes, &plugin.grants).map_err(|error| {
             let what = match &plugin.source {
                 Source::Builtin(name) => format!("builtin:{name}"),
                 Source::File(path) => path.display().to_string(),
