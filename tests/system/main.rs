@@ -14,6 +14,7 @@ mod bodies;
 mod budgets;
 mod builtins;
 mod common;
+mod compiling;
 mod contract;
 mod drain;
 mod forwarded;
