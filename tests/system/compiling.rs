@@ -67,6 +67,19 @@ fn without_a_cache_every_start_compiles_and_serves() {
 }
 
 #[test]
+fn a_program_whose_file_is_gone_still_compiles() {
+    let (upstream, folder) = (Upstream::plain("up").unwrap(), TempDir::new().unwrap());
+    let text = alone(&upstream, folder.path(), &plugin("one", filters(), "mode = \"mark\"", ""));
+    // As after an upgrade: what runs is no file any more.
+    let script = r#"cp "$0" running && exec 9< running && rm running && exec /proc/self/fd/9 "$@""#;
+    let gateway = Launch::new(BINARY).unwrap().wrapper(["sh", "-c", script]).start(&text).unwrap();
+    let running = std::fs::read_link(format!("/proc/{}/exe", gateway.pid())).unwrap();
+    assert!(running.to_string_lossy().ends_with("running (deleted)"), "{running:?}");
+    assert_eq!(get(gateway.address("web").unwrap(), "/", &[]).header("x-plugin"), Some(&b"on"[..]));
+    assert!(children(&gateway) > 0);
+}
+
+#[test]
 fn compiling_an_interpreter_leaves_no_memory_behind() {
     /// In the gateway it left 270 MB; what two starts differ by without that is below 2 MB.
     const BOUND: u64 = 32 << 20;
@@ -137,5 +150,5 @@ fn the_subcommand_is_for_nobody_else() {
     let output = command.output().unwrap();
     assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
     let text = String::from_utf8(output.stderr).unwrap();
-    assert!(text.starts_with("compile-component: "), "{text}");
+    assert!(text.starts_with("compile-component: ") && text.contains("try `plugway check`"), "{text}");
 }

@@ -47,9 +47,14 @@ pub(super) fn write(to: &mut impl Write, kind: Kind, content: &[u8]) -> io::Resu
 /// Reads a frame of one kind.
 pub(super) fn read(from: &mut impl Read, kind: Kind) -> io::Result<Vec<u8>> {
     let mut header = [0; HEADER];
-    from.read_exact(&mut header)?;
-    let length = parse(&header).filter(|(found, _)| *found == kind).map(|(_, length)| length);
-    let length = length.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "this is not what plugway writes to itself"))?;
+    let length = match from.read_exact(&mut header).map(|()| parse(&header)) {
+        Ok(Some((found, length))) if found == kind => length,
+        Ok(_) => return Err(io::Error::new(io::ErrorKind::InvalidData, "this is not what plugway sends to itself")),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            return Err(io::Error::new(error.kind(), "plugway runs this for itself, and sends a plugin to compile; try `plugway check`"));
+        }
+        Err(error) => return Err(error),
+    };
     let mut content = Vec::with_capacity(length);
     from.take(length as u64).read_to_end(&mut content)?;
     if content.len() < length {

@@ -3,6 +3,7 @@
 //! One thread and one deadline: pipes that do not block, and a poll over them. The child is killed and reaped on every way out.
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use std::{io, thread};
@@ -48,7 +49,8 @@ impl Program {
     /// Starts it, with nothing sent yet.
     pub(super) fn start(&self) -> io::Result<Running> {
         let mut command = Command::new(&self.file);
-        command.args(&self.arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // The file may have no name that means anything to whoever lists processes.
+        command.arg0("plugway").args(&self.arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn()?;
         match (child.stdin.take(), child.stdout.take(), child.stderr.take()) {
             (Some(stdin), Some(stdout), Some(stderr)) => Ok(Running { child, stdin, stdout, stderr }),
