@@ -18,6 +18,7 @@ mod compiling;
 mod contract;
 mod drain;
 mod forwarded;
+mod frames;
 mod guest;
 mod hello;
 mod layers;
