@@ -73,7 +73,7 @@ impl Compiler {
         Ok(Self(Place::Child(Program { file, arguments: vec![COMPILE_COMMAND.into()] })))
     }
 
-    /// Compiles a component for an engine.
+    /// Compiles a component for an engine. Blocks the calling thread for as long as that takes.
     pub(super) fn compile(&self, engine: &Engine, bytes: &[u8]) -> Result<Artefact, CompileError> {
         let Place::Child(program) = &self.0 else { return compile(engine, bytes) };
         match program.start() {

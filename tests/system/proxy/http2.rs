@@ -150,9 +150,8 @@ fn a_client_gets_so_many_streams_at_once_and_no_more() {
         // One that ends makes room for another.
         stream.write_all(&[frame(RST_STREAM, 0, 1, &CANCEL), get(7, "/")].concat()).await.unwrap();
         let answered = loop {
-            match frames::read(&mut stream).await.unwrap() {
-                Frame { kind: HEADERS | RST_STREAM, stream, payload } => break (stream, payload[0]),
-                _ => {}
+            if let Frame { kind: HEADERS | RST_STREAM, stream, payload } = frames::read(&mut stream).await.unwrap() {
+                break (stream, payload[0]);
             }
         };
         // The first line is `:status 200`, an index of the static table.
