@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use plugway::assembly::Workshop;
 use plugway::config;
 use plugway::exchange::{ConnectionFacts, Exchange, RequestHead};
-use plugway::plugin::Ticker;
+use plugway::plugin::{Compiler, Ticker};
 use plugway::proxy::Generation;
 use plugway::telemetry::Telemetry;
 use plugway_harness::guests;
@@ -65,7 +65,7 @@ fn exchange(generation: &Generation) -> Box<Exchange> {
 fn hooks(criterion: &mut Criterion) {
     for length in [0, 1, 5] {
         let config = config::parse(&configuration(length), Path::new("bench.toml")).unwrap().config;
-        let mut workshop = Workshop::open(&config, Telemetry::new().unwrap()).unwrap();
+        let mut workshop = Workshop::open(&config, Telemetry::new().unwrap(), Compiler::in_process()).unwrap();
         let _ticker = Ticker::start(workshop.engine()).unwrap();
         let assembled = workshop.assemble(&config).unwrap();
         let generation = workshop.generation(&config, &assembled, 0).unwrap();

@@ -16,7 +16,7 @@ use wasmtime::Engine;
 use crate::config::model::Config;
 use crate::config::{Problem, Problems};
 use crate::exchange::RouteFacts;
-use crate::plugin::{CompileCache, Nursery, Recipe, build_engine};
+use crate::plugin::{CompileCache, Compiler, Nursery, Recipe, build_engine};
 use crate::proxy::Snapshot;
 use crate::route::Table;
 use crate::telemetry::Telemetry;
@@ -32,6 +32,7 @@ use numbering::Numbering;
 pub struct Workshop {
     engine: Engine,
     cache: Option<CompileCache>,
+    compiler: Compiler,
     registry: Registry,
     snapshots: u64,
     telemetry: Arc<Telemetry>,
@@ -69,7 +70,7 @@ impl Workshop {
     ///
     /// # Errors
     /// When the engine cannot be made on this machine.
-    pub fn open(config: &Config, telemetry: Arc<Telemetry>) -> wasmtime::Result<Self> {
+    pub fn open(config: &Config, telemetry: Arc<Telemetry>, compiler: Compiler) -> wasmtime::Result<Self> {
         let cache = match CompileCache::open(&config.cache_directory) {
             Ok(cache) => Some(cache),
             Err(error) => {
@@ -78,7 +79,15 @@ impl Workshop {
                 None
             }
         };
-        Ok(Self { engine: build_engine()?, cache, registry: Registry::new(), snapshots: 0, telemetry, nursery: Nursery::start()? })
+        Ok(Self {
+            engine: build_engine()?,
+            cache,
+            compiler,
+            registry: Registry::new(),
+            snapshots: 0,
+            telemetry,
+            nursery: Nursery::start()?,
+        })
     }
 
     /// The engine, for its ticker.

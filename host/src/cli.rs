@@ -9,6 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use plugway::config::{self, Loaded};
 use plugway::gateway::{Gateway, check};
+use plugway::plugin::{COMPILE_COMMAND, Compiler, serve_compiler};
 use plugway::telemetry::logs;
 
 /// An API gateway that is programmed with WebAssembly components.
@@ -41,6 +42,9 @@ enum Command {
     },
     /// Print the configuration's JSON schema, for editors.
     Schema,
+    /// How this program compiles a plugin: `run` and `check` start it so, and talk to it by its standard input and output.
+    #[command(name = COMPILE_COMMAND, hide = true)]
+    CompileComponent,
 }
 
 /// Runs the command line.
@@ -50,6 +54,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Check { config } => inspect(&config),
         Command::Init { file } => init(&file),
         Command::Schema => print(&config::json_schema()),
+        Command::CompileComponent => serve_compiler().map_err(|error| format!("{COMPILE_COMMAND}: {error}")),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -75,7 +80,7 @@ fn serve(file: &Path) -> Result<(), String> {
     runtime.block_on(async {
         // Before anything says that it serves: a signal that nobody listens for kills, and a second one may follow at once.
         let mut signals = Signals::listen().map_err(|error| error.to_string())?;
-        let gateway = Gateway::start(config).map_err(|error| error.to_string())?;
+        let gateway = Gateway::start(config, compiler()).map_err(|error| error.to_string())?;
         signals.next().await;
         tokio::select! {
             () = gateway.drain() => {}
@@ -86,6 +91,14 @@ fn serve(file: &Path) -> Result<(), String> {
             }
         }
         Ok(())
+    })
+}
+
+/// What a compiler leaves in memory goes with the child it ran in.
+fn compiler() -> Compiler {
+    Compiler::this_program().unwrap_or_else(|error| {
+        tracing::warn!(%error, "The running program has no name; compiling in the gateway, where it leaves memory behind");
+        Compiler::in_process()
     })
 }
 
@@ -110,7 +123,7 @@ impl Signals {
 
 fn inspect(file: &Path) -> Result<(), String> {
     let Loaded { config, warnings } = load(file)?;
-    let assembled = check(&config).map_err(|error| error.to_string())?;
+    let assembled = check(&config, compiler()).map_err(|error| error.to_string())?;
     let mut out = String::new();
     for chain in &assembled.chains {
         out.push_str(&format!("{chain}\n"));

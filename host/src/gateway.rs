@@ -14,6 +14,7 @@ pub use control::check;
 
 use crate::config::Problems;
 use crate::config::model::Config;
+use crate::plugin::Compiler;
 
 /// A running gateway. Dropping it stops it at once; [`Gateway::drain`] lets requests finish.
 #[derive(Debug)]
@@ -58,16 +59,16 @@ pub(crate) enum Order {
 }
 
 impl Gateway {
-    /// Starts a gateway and waits until it serves.
+    /// Starts a gateway and waits until it serves. Plugins that are not in the cache are compiled by `compiler`.
     ///
     /// # Errors
     /// When anything of the configuration cannot be served; nothing is left running.
-    pub fn start(config: Config) -> Result<Self, StartError> {
+    pub fn start(config: Config, compiler: Compiler) -> Result<Self, StartError> {
         let (orders, receiver) = mpsc::channel(4);
         let (started, start) = std::sync::mpsc::channel();
         let control = std::thread::Builder::new()
             .name("plugway-control".into())
-            .spawn(move || control::run(config, receiver, &started))
+            .spawn(move || control::run(config, compiler, receiver, &started))
             .map_err(|error| StartError::System(error.to_string()))?;
         match start.recv() {
             Ok(Ok(addresses)) => Ok(Self { addresses, orders, control: Some(control) }),

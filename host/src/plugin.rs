@@ -1,4 +1,4 @@
-//! Plugins: what a file is and wants (`component`, `rights`, `cache`), what any instance is given (`recipe`), the one a
+//! Plugins: what a file is and wants (`component`, `rights`, `compiler`, `cache`), what any instance is given (`recipe`), the one a
 //! worker calls (`slot`, `instance`, `calls`, with the `nursery` that makes more and the
 //! `breaker` that leaves a broken one alone), and what it may reach (`host`, `wasi`), within its `budget`.
 
@@ -7,6 +7,7 @@ mod breaker;
 mod budget;
 mod cache;
 mod calls;
+mod compiler;
 mod component;
 mod engine;
 mod guest;
@@ -25,6 +26,7 @@ mod wasi;
 pub use bindings::plugway::gateway::types::Value as RecordValue;
 pub use cache::CompileCache;
 pub use calls::{Decision, ExchangeRecord, Flow, Forwarded, Routed};
+pub use compiler::{COMPILE_COMMAND, Compiler, serve_compiler};
 pub use component::{LoadError, LoadedComponent};
 pub use engine::{TICK, Ticker, build as build_engine};
 pub use instance::{Failure, FailureKind, Surroundings};

@@ -1,6 +1,6 @@
 //! Components of other toolchains load: one written in Python, built from the contract alone with componentize-py.
 
-mod python;
+pub(crate) mod python;
 
 use std::time::{Duration, Instant};
 
@@ -11,14 +11,14 @@ use crate::common::{BINARY, metric};
 use crate::guest::{assert_problem, config, get, plugin, refused, report, route, seen};
 
 /// An interpreter needs more of everything than a guest in Rust; the defaults are made for those.
-const BUDGET: &str = "budget = { memory = \"128MiB\", cpu = \"200ms\", setup_cpu = \"20s\", log_lines_per_second = 10000 }";
-const SETTINGS: &str = "greeting = \"hello\", tenants = [\"acme\", \"umbrella\", \"print\"]";
+pub(crate) const BUDGET: &str = "budget = { memory = \"128MiB\", cpu = \"200ms\", setup_cpu = \"20s\", log_lines_per_second = 10000 }";
+pub(crate) const SETTINGS: &str = "greeting = \"hello\", tenants = [\"acme\", \"umbrella\", \"print\"]";
 
 #[test]
 fn a_plugin_in_python_filters_requests_and_responses() {
     let component = python::component();
     let upstream = Upstream::plain("up").unwrap();
-    let part = plugin("snake", &component, SETTINGS, BUDGET);
+    let part = plugin("snake", component, SETTINGS, BUDGET);
     let text = config(&upstream, &[&part, &route("public = true\nplugins = [\"snake\"]")]);
     compiled_once(&text);
     let gateway: Gateway = Launch::new(BINARY).unwrap().start(&text).unwrap();
@@ -55,7 +55,7 @@ fn a_plugin_in_python_filters_requests_and_responses() {
     assert_eq!((failures("trap"), failures("cpu")), (1.0, 1.0));
 
     // What it does not take is said by `check`, in its own words.
-    let part = plugin("snake", &component, "greting = \"hello\"", BUDGET);
+    let part = plugin("snake", component, "greting = \"hello\"", BUDGET);
     let text = refused(&config(&upstream, &[&part, &route("public = true\nplugins = [\"snake\"]")]));
     assert!(text.contains("plugin `snake` does not take its configuration: `greting` is no key of this plugin"), "{text}");
 }

@@ -117,6 +117,39 @@ fn an_upstream_is_trusted_by_its_authority_and_name_alone() {
 }
 
 #[test]
+fn a_certificate_counts_only_in_its_time() {
+    let authority = Authority::new("root").unwrap();
+    let server = |name, years| Upstream::tls(name, &authority.server_in(years, &["127.0.0.1"]).unwrap()).unwrap();
+    let [expired, future, current] = [("expired", 2001..2002), ("future", 2090..2091), ("current", 2001..2091)];
+    let servers = [expired, future, current].map(|(name, years)| (name, server(name, years)));
+    let mut world = World::new();
+    authority.write(world.directory(), "root").unwrap();
+    world.start(&servers.each_ref().map(|(name, server)| upstream(name, &server.url(), "tls = { ca = \"root.pem\" }")));
+    for (name, server) in &servers {
+        let response = world.get(&format!("/{name}/"));
+        if *name == "current" {
+            assert_eq!(report(&response)["tls"], true);
+        } else {
+            assert_unverified(&response);
+            assert!(server.connections() > 0);
+            assert_eq!(server.bytes(), 0, "something was sent to {name}");
+        }
+    }
+}
+
+#[test]
+fn a_handshake_that_does_not_end_takes_the_time_for_connecting() {
+    // Listens, and lets the system accept; nobody ever answers the hello.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("https://{}", listener.local_addr().unwrap());
+    let mut world = World::new();
+    world.start(&[upstream("up", &address, "timeouts = { connect = \"300ms\" }\nmax_attempts = 1")]);
+    let response = world.get("/up/");
+    let problem: Value = serde_json::from_slice(&response.body).unwrap();
+    assert_eq!((response.status, &problem["code"]), (504, &"upstream-connect-timeout".into()), "{problem:#}");
+}
+
+#[test]
 fn the_systems_roots_are_used_where_no_authority_is_named() {
     let authority = Authority::new("root").unwrap();
     let server = Upstream::tls("up", &authority.server(&["127.0.0.1"]).unwrap()).unwrap();
@@ -192,6 +225,56 @@ fn connections_of_different_profiles_are_never_mixed() {
         assert_eq!(server.requests(), requests);
     }
     assert_eq!(server.requests(), 20);
+}
+
+#[test]
+fn a_forwarder_chooses_among_the_profiles_of_its_upstream() {
+    let authority = Authority::new("root").unwrap();
+    let (clients, another) = (Authority::new("clients").unwrap(), Authority::new("another").unwrap());
+    let identity = authority.server(&["127.0.0.1"]).unwrap();
+    let server = Upstream::start(&Settings { identity: Some(&identity), clients: Some(&clients), ..Settings::new("up") }).unwrap();
+    let (red, blue) = (clients.client("red").unwrap(), clients.client("blue").unwrap());
+    let mut world = World::new();
+    authority.write(world.directory(), "root").unwrap();
+    another.write(world.directory(), "another").unwrap();
+    let mut text = format!(
+        "[plugins.forward]\nsource = \"builtin:tls-forward\"\n[upstreams.up]\nendpoints = [\"{}\"]\ntls = {{ ca = \"root.pem\" }}\n",
+        server.url()
+    );
+    for (name, ca, certificate) in [("red", "root", "red"), ("blue", "root", "blue"), ("distrust", "another", "red")] {
+        text += &format!("[upstreams.up.tls_profiles.{name}]\nca = \"{ca}.pem\"\n");
+        text += &format!("client_certificate = {{ certificate = \"{certificate}.pem\", key = \"{certificate}.key\" }}\n");
+    }
+    for (name, issued) in [("red", &red), ("blue", &blue)] {
+        issued.write(world.directory(), name).unwrap();
+    }
+    for (name, forwarder) in
+        [("own", None), ("red", Some("red")), ("blue", Some("blue")), ("distrust", Some("distrust")), ("no", Some("no"))]
+    {
+        text += &format!("[[routes]]\nname = \"{name}\"\nmatch = {{ path = \"/{name}/*\" }}\npublic = true\nupstream = \"up\"\n");
+        if let Some(profile) = forwarder {
+            text += &format!("forwarder = {{ plugin = \"forward\", config = {{ tls_profile = \"{profile}\" }} }}\n");
+        }
+    }
+    world.start(&[text]);
+    let mut client = world.client();
+    for round in 0..5 {
+        for (route, issued) in [("red", &red), ("blue", &blue)] {
+            let report = report(&get(&mut client, &format!("/{route}/")));
+            assert_eq!(report["client_certificate"], issued.fingerprint(), "{route}, round {round}");
+        }
+        // The upstream's own settings show no certificate, and a profile's own authority did not sign the server's. Connections
+        // that lie ready were made with others.
+        for route in ["own", "distrust"] {
+            assert_unverified(&get(&mut client, &format!("/{route}/")));
+        }
+        // A profile the upstream does not list is the plugin's failure.
+        let unlisted = get(&mut client, "/no/");
+        let problem: Value = serde_json::from_slice(&unlisted.body).unwrap();
+        assert_eq!((unlisted.status, &problem["code"]), (500, &"plugin-failed".into()), "{problem:#}");
+    }
+    assert_eq!(server.requests(), 10);
+    assert_eq!(server.connections() - server.handshakes_failed(), 2, "one a profile");
 }
 
 #[test]

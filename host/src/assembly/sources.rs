@@ -42,7 +42,7 @@ impl Workshop {
         let digest = LoadedComponent::digest(bytes);
         let component = match loaded.get(&digest) {
             Some(component) => Ok(Arc::clone(component)),
-            None => LoadedComponent::load(&self.engine, self.cache.as_ref(), digest, bytes),
+            None => LoadedComponent::load(&self.engine, self.cache.as_ref(), &self.compiler, digest, bytes),
         };
         let component = component.and_then(|component| component.check(&plugin.grants).map(|()| component)).map_err(|error| {
             let what = match &plugin.source {

@@ -19,6 +19,8 @@ pub const PLUGIN_SETUP_CPU: Duration = Duration::from_secs(2);
 pub const PLUGIN_MEMORY: usize = 32 << 20;
 /// The most it can be: every slot for an instance is made for it.
 pub const MOST_PLUGIN_MEMORY: usize = 512 << 20;
+/// Compiling one component in a process of its own, wall time: a hundred times what the largest known one takes. Not a key.
+pub const PLUGIN_COMPILE: Duration = Duration::from_secs(300);
 /// `[plugins.NAME.budget] max_headers`: headers added to one message.
 pub const PLUGIN_MAX_HEADERS: usize = 64;
 /// `[plugins.NAME.budget] max_header_bytes`: bytes of those headers.

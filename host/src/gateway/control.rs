@@ -13,7 +13,7 @@ use super::status::Status;
 use super::{Addresses, Order, StartError};
 use crate::assembly::{Assembled, Observers, Workshop};
 use crate::config::model::Config;
-use crate::plugin::Ticker;
+use crate::plugin::{Compiler, Ticker};
 use crate::proxy::{Batch, Shared};
 use crate::server::tls::ServerTls;
 use crate::server::{Command, Sockets, Start, WorkerHandle, WorkerListener, admin, start};
@@ -25,7 +25,7 @@ type Started = std::sync::mpsc::Sender<Result<Addresses, StartError>>;
 const BATCHES: usize = 64;
 
 /// Runs a gateway to its end.
-pub(super) fn run(config: Config, orders: mpsc::Receiver<Order>, started: &Started) {
+pub(super) fn run(config: Config, compiler: Compiler, orders: mpsc::Receiver<Order>, started: &Started) {
     let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -34,7 +34,7 @@ pub(super) fn run(config: Config, orders: mpsc::Receiver<Order>, started: &Start
         }
     };
     runtime.block_on(async move {
-        match Running::start(config).await {
+        match Running::start(config, compiler).await {
             Ok((running, addresses)) => {
                 drop(started.send(Ok(addresses)));
                 running.run(orders).await;
@@ -57,10 +57,11 @@ struct Running {
 }
 
 impl Running {
-    async fn start(config: Config) -> Result<(Self, Addresses), StartError> {
+    async fn start(config: Config, compiler: Compiler) -> Result<(Self, Addresses), StartError> {
         let began = Instant::now();
         let telemetry = Telemetry::new().map_err(StartError::System)?;
-        let Prepared { workshop, ticker, assembled, observers, generations, tls } = Prepared::new(&config, &telemetry, config.workers)?;
+        let prepared = Prepared::new(&config, &telemetry, compiler, config.workers)?;
+        let Prepared { workshop, ticker, assembled, observers, generations, tls } = prepared;
         let (mut sockets, mut addresses) = open(&config, tls)?;
         let shared = Arc::new(Shared::default());
         let (records, batches) = mpsc::channel(BATCHES);
@@ -190,7 +191,7 @@ fn announce(addresses: &Addresses, took: Duration) {
 ///
 /// # Errors
 /// Every problem that was found.
-pub fn check(config: &Config) -> Result<Assembled, StartError> {
+pub fn check(config: &Config, compiler: Compiler) -> Result<Assembled, StartError> {
     let telemetry = Telemetry::new().map_err(StartError::System)?;
-    Prepared::new(config, &telemetry, 1).map(|prepared| prepared.assembled)
+    Prepared::new(config, &telemetry, compiler, 1).map(|prepared| prepared.assembled)
 }

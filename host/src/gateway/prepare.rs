@@ -7,7 +7,7 @@ use super::StartError;
 use crate::assembly::{Assembled, Observers, Workshop};
 use crate::config::model::Config;
 use crate::config::{Problem, Problems};
-use crate::plugin::Ticker;
+use crate::plugin::{Compiler, Ticker};
 use crate::proxy::Generation;
 use crate::server::tls::ServerTls;
 use crate::telemetry::Telemetry;
@@ -30,8 +30,9 @@ impl Prepared {
     ///
     /// # Errors
     /// Every problem that was found.
-    pub(super) fn new(config: &Config, telemetry: &Arc<Telemetry>, workers: usize) -> Result<Self, StartError> {
-        let mut workshop = Workshop::open(config, Arc::clone(telemetry)).map_err(|error| StartError::System(format!("{error:#}")))?;
+    pub(super) fn new(config: &Config, telemetry: &Arc<Telemetry>, compiler: Compiler, workers: usize) -> Result<Self, StartError> {
+        let opened = Workshop::open(config, Arc::clone(telemetry), compiler);
+        let mut workshop = opened.map_err(|error| StartError::System(format!("{error:#}")))?;
         let ticker = match config.plugins.is_empty() {
             true => None,
             false => Some(Ticker::start(workshop.engine()).map_err(|error| StartError::System(error.to_string()))?),

@@ -1,10 +1,17 @@
-//! Compiled components on disk, so that a start does not compile again.
+//! Compiled components on disk, so that a start does not compile again; and the one place where native code becomes a component.
 //!
 //! The cache is native code, so it is trusted only as far as it is guarded: the folder must belong to this user and be
 //! writable by nobody else, every entry carries an HMAC-SHA-256 made with a key kept in that folder, and its name holds
-//! the digest of the bytes it was compiled from, which were read and verified in this process. Anything that does not
-//! fit is compiled anew and replaced.
+//! the digest of the bytes it was compiled from, which were read in this process. Anything that does not fit is
+//! compiled anew and replaced.
+//!
+//! What was just compiled, [`adopt`] takes without a tag: it was made in this process, or came through a pipe from a child that
+//! `compiler` started from this process's own program. A child like that is this user, and who is this user can write into
+//! this process's memory without asking; a tag would prove nothing more. What has to be caught is an accident, an answer that
+//! broke off, and the pipe's frame and the child's exit status do that. A flaw of the compiler that a hostile component uses
+//! harms the child first, but what it then answers is believed, as it would be had the compiler run in here.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
@@ -13,8 +20,11 @@ use std::path::{Path, PathBuf};
 
 use ring::hmac;
 use ring::rand::SecureRandom;
+use subtle::ConstantTimeEq;
 use wasmtime::Engine;
 use wasmtime::component::Component;
+
+use super::compiler::Artefact;
 
 /// A folder of compiled components.
 #[derive(Debug)]
@@ -44,32 +54,38 @@ impl CompileCache {
         guard(&path).ok()?;
         let entry = fs::read(&path).ok()?;
         let (tag, compiled) = entry.split_at_checked(TAG)?;
-        if hmac::verify(&self.key, &signed(&path, compiled), tag).is_err() {
+        if !bool::from(self.tag(&path, compiled).as_ref().ct_eq(tag)) {
             tracing::warn!(path = %path.display(), "A compiled plugin in the cache was changed from outside; compiling it anew");
             return None;
         }
-        #[expect(unsafe_code, reason = "the only way to load compiled code; it is ours by the checks above")]
-        // SAFETY: the bytes were written by `put` of this program for this engine: the tag proves that whoever wrote them
-        // holds the key, which only this user can read.
-        let component = unsafe { Component::deserialize(engine, compiled) };
-        component.ok()
+        // The tag proves that whoever wrote the bytes holds the key, which only this user can read: `put` of this program did.
+        deserialise(engine, compiled).ok()
     }
 
     /// Keeps a compiled component. Failing to is not an error: the next start compiles again.
-    pub fn put(&self, engine: &Engine, digest: &str, component: &Component) {
+    pub(super) fn put(&self, engine: &Engine, digest: &str, compiled: &Artefact) {
         let path = self.path(engine, digest);
-        let kept = component.serialize().map_err(io::Error::other).and_then(|compiled| {
-            let tag = hmac::sign(&self.key, &signed(&path, &compiled));
-            // Written beside and renamed, so that nobody ever reads half an entry.
-            let partial = path.with_extension(format!("{}.partial", std::process::id()));
-            let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
-            file.write_all(tag.as_ref())?;
-            file.write_all(&compiled)?;
-            fs::rename(&partial, &path)
-        });
-        if let Err(error) = kept {
+        if let Err(error) = self.write(&path, compiled.code()) {
             tracing::warn!(path = %path.display(), %error, "A compiled plugin could not be kept in the cache");
         }
+    }
+
+    fn write(&self, path: &Path, compiled: &[u8]) -> io::Result<()> {
+        // Written beside and renamed, so that nobody ever reads half an entry.
+        let partial = path.with_extension(format!("{}.partial", std::process::id()));
+        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
+        file.write_all(self.tag(path, compiled).as_ref())?;
+        file.write_all(compiled)?;
+        fs::rename(&partial, path)
+    }
+
+    /// It covers the entry's name too, or one plugin's code could be put in another's place.
+    fn tag(&self, path: &Path, compiled: &[u8]) -> hmac::Tag {
+        let mut context = hmac::Context::with_key(&self.key);
+        context.update(path.file_name().map(OsStr::as_encoded_bytes).unwrap_or_default());
+        context.update(&[0]);
+        context.update(compiled);
+        context.sign()
     }
 
     /// The name holds everything the compiled form depends on: the bytes, and the engine's version and settings.
@@ -80,12 +96,22 @@ impl CompileCache {
     }
 }
 
-/// What the tag covers: the entry's name too, or one plugin's code could be put in another's place.
-fn signed(path: &Path, compiled: &[u8]) -> Vec<u8> {
-    let mut message = path.file_name().map(|name| name.as_encoded_bytes().to_vec()).unwrap_or_default();
-    message.push(0);
-    message.extend_from_slice(compiled);
-    message
+/// The component of what was just compiled.
+///
+/// # Errors
+/// When it is no component for this engine, or asks for more than the engine gives any.
+pub(super) fn adopt(engine: &Engine, compiled: &Artefact) -> wasmtime::Result<Component> {
+    deserialise(engine, compiled.code())
+}
+
+/// Called only with what the module's first lines vouch for.
+fn deserialise(engine: &Engine, compiled: &[u8]) -> wasmtime::Result<Component> {
+    #[expect(unsafe_code, reason = "the only way to load compiled code; it is ours")]
+    // SAFETY: both callers hold bytes that this program's compiler wrote: `get` by the entry's tag, `adopt` by the type of its
+    // argument, which only `compiler` makes. That they are for this engine is checked by wasmtime.
+    unsafe {
+        Component::deserialize(engine, compiled)
+    }
 }
 
 fn read_or_make_key(path: &Path) -> io::Result<Vec<u8>> {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use wasmtime::Engine;
-use wasmtime::component::{Component, InstancePre, Linker};
+use wasmtime::component::{InstancePre, Linker};
 
 use super::bindings::plugway::gateway as imports;
-use super::cache::CompileCache;
+use super::cache::{self, CompileCache};
+use super::compiler::{CompileError, Compiler};
 use super::guest::Guest;
 use super::hooks::HookIndices;
 use super::rights::{Hook, Rights, RightsError};
@@ -34,6 +35,8 @@ pub struct LoadedComponent {
 pub enum LoadError {
     /// Not a component; a core module or something else.
     NotAComponent(String),
+    /// The compiling process did not do its work; nothing is known of the file.
+    NotCompiled(String),
     /// Wants what it may not have.
     Rights(RightsError),
     /// Its imports or exports do not have the contract's types.
@@ -51,17 +54,25 @@ impl LoadedComponent {
     /// Loads a component from its bytes.
     ///
     /// # Errors
-    /// When it is no component or was built for another contract.
-    pub fn load(engine: &Engine, cache: Option<&CompileCache>, digest: String, bytes: &[u8]) -> Result<Arc<Self>, LoadError> {
+    /// When it is no component, cannot be compiled, or was built for another contract.
+    pub fn load(
+        engine: &Engine,
+        cache: Option<&CompileCache>,
+        compiler: &Compiler,
+        digest: String,
+        bytes: &[u8],
+    ) -> Result<Arc<Self>, LoadError> {
         let started = Instant::now();
         let from_cache = cache.and_then(|cache| cache.get(engine, &digest));
         let cached = from_cache.is_some();
         let component = match from_cache {
             Some(component) => component,
             None => {
-                let component = compile(engine, bytes)?;
+                refuse_other_files(bytes)?;
+                let compiled = compiler.compile(engine, bytes)?;
+                let component = cache::adopt(engine, &compiled).map_err(|error| LoadError::NotAComponent(format!("{error:#}")))?;
                 if let Some(cache) = cache {
-                    cache.put(engine, &digest, &component);
+                    cache.put(engine, &digest, &compiled);
                 }
                 component
             }
@@ -89,7 +100,8 @@ impl LoadedComponent {
     }
 }
 
-fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, LoadError> {
+/// What needs no compiler to see.
+fn refuse_other_files(bytes: &[u8]) -> Result<(), LoadError> {
     if !bytes.starts_with(b"\0asm") {
         return Err(LoadError::NotAComponent("it does not begin as WebAssembly does".into()));
     }
@@ -98,7 +110,7 @@ fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, LoadError> {
             "it is a core module; build it with `--target wasm32-wasip2`, which writes a component".into(),
         ));
     }
-    Component::from_binary(engine, bytes).map_err(|error| LoadError::NotAComponent(format!("{error:#}")))
+    Ok(())
 }
 
 /// Links what every plugin has and what was granted, and nothing else.
@@ -141,6 +153,7 @@ impl LoadError {
     pub fn remedy(&self, plugin: &str) -> String {
         match self {
             Self::NotAComponent(_) => "give it a component, e.g. from `cargo build --release --target wasm32-wasip2`".to_owned(),
+            Self::NotCompiled(_) => "see that the gateway may start its own program, and has memory and time for it".to_owned(),
             Self::Rights(error) => error.remedy(plugin),
             Self::Mismatch(_) => "rebuild it against the wit/ folder of this gateway".to_owned(),
         }
@@ -151,6 +164,7 @@ impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAComponent(why) => write!(f, "it is not a WebAssembly component: {why}"),
+            Self::NotCompiled(why) => write!(f, "it could not be compiled: {why}"),
             Self::Rights(error) => error.fmt(f),
             Self::Mismatch(why) => write!(f, "it does not fit the contract: {why}"),
         }
@@ -158,3 +172,12 @@ impl fmt::Display for LoadError {
 }
 
 impl std::error::Error for LoadError {}
+
+impl From<CompileError> for LoadError {
+    fn from(error: CompileError) -> Self {
+        match error {
+            CompileError::Refused(why) => Self::NotAComponent(why),
+            CompileError::Failed(why) => Self::NotCompiled(why),
+        }
+    }
+}

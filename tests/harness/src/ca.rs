@@ -1,9 +1,10 @@
 //! Throw-away certificate authorities: keys are made at start, live in memory or in a temporary folder, and are trusted by
 //! nobody else.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd};
 use ring::digest::{SHA256, digest};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
@@ -57,7 +58,16 @@ impl Authority {
     /// # Errors
     /// When a name is neither a DNS name nor an address.
     pub fn server(&self, names: &[&str]) -> Result<Issued> {
-        let params = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).context("server names")?;
+        self.issue(server_params(names)?, names.first().copied().unwrap_or("server"), ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
+    /// As [`Authority::server`], valid from the first day of one year to the first day of another.
+    ///
+    /// # Errors
+    /// As [`Authority::server`].
+    pub fn server_in(&self, years: Range<i32>, names: &[&str]) -> Result<Issued> {
+        let mut params = server_params(names)?;
+        (params.not_before, params.not_after) = (date_time_ymd(years.start, 1, 1), date_time_ymd(years.end, 1, 1));
         self.issue(params, names.first().copied().unwrap_or("server"), ExtendedKeyUsagePurpose::ServerAuth)
     }
 
@@ -131,6 +141,10 @@ impl Issued {
         write_private(&files.key, self.key_pem.as_bytes())?;
         Ok(files)
     }
+}
+
+fn server_params(names: &[&str]) -> Result<CertificateParams> {
+    CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).context("server names")
 }
 
 /// SHA-256 of a certificate, lower-case hexadecimal.

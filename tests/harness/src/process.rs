@@ -32,6 +32,20 @@ pub fn threads(pid: u32) -> Result<u64> {
     status_kib(pid, "Threads:")
 }
 
+/// Page faults of a process's children that have ended and were waited for (`/proc/PID/stat`, `cminflt`): none without a child,
+/// and no program runs without one.
+///
+/// # Errors
+/// When the process is gone.
+pub fn faults_of_ended_children(pid: u32) -> Result<u64> {
+    stat(pid, 11).and_then(|field| field.parse().ok()).context(format!("process {pid} is gone"))
+}
+
+/// Whether a process runs: it is there, and no zombie that nobody has waited for.
+pub fn is_running(pid: u32) -> bool {
+    stat(pid, 3).is_some_and(|state| !["Z", "X"].contains(&state.as_str()))
+}
+
 fn status_kib(pid: u32, key: &str) -> Result<u64> {
     let file = format!("/proc/{pid}/status");
     let text = fs::read_to_string(&file).context(&file)?;
@@ -84,11 +98,15 @@ pub fn tree(root: u32) -> Result<Vec<u32>> {
     Ok(found)
 }
 
-/// `/proc/PID/stat`: field 4 is the parent (proc(5)).
 fn parent(pid: u32) -> Option<u32> {
+    stat(pid, 4)?.parse().ok()
+}
+
+/// A field of `/proc/PID/stat`, by its number in proc(5), from 3.
+fn stat(pid: u32, field: usize) -> Option<String> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name in field 2 may hold spaces and parentheses; the fields after its last `)` start with field 3.
-    text.get(text.rfind(')')? + 1..)?.split_whitespace().nth(1)?.parse().ok()
+    text.get(text.rfind(')')? + 1..)?.split_whitespace().nth(field.checked_sub(3)?).map(str::to_owned)
 }
 
 /// Sends a signal to a child that has not been waited for, so its id cannot be another's.

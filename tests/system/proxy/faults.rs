@@ -1,7 +1,8 @@
 //! Upstreams that fail: which answer a client gets, and when another attempt is made.
 
 use std::io::Write;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
 
 use plugway_harness::upstream::{Settings, Upstream};
 
@@ -109,6 +110,40 @@ fn an_answer_that_does_not_come_is_a_504() {
     // A request that may have been acted on is not made twice.
     assert_eq!(upstream.requests(), 2);
     assert_eq!(ask(&gateway, "GET /slow/20 HTTP/1.1\nhost: a\n\n").status, 200);
+}
+
+/// A listener whose queue is full: the kernel drops what is sent to it, as a firewall would.
+fn silent() -> (String, socket2::Socket, Vec<TcpStream>) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    socket.listen(0).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(300));
+    let queue = std::iter::from_fn(|| connect().ok()).take(100).collect::<Vec<_>>();
+    assert!(queue.len() < 100, "the queue has no end");
+    (format!("http://{address}"), socket, queue)
+}
+
+#[test]
+fn an_address_that_does_not_answer_is_a_504_after_the_time_for_connecting() {
+    let (address, _socket, _queue) = silent();
+    let timeouts = "timeouts = { connect = \"400ms\" }";
+    let gateway = start(&one_upstream(std::slice::from_ref(&address), &format!("{timeouts}\nmax_attempts = 1"), ""));
+    let began = Instant::now();
+    // Nothing of it was sent, so the method does not matter.
+    assert_problem(&ask(&gateway, "POST / HTTP/1.1\nhost: a\ncontent-length: 5\n\nhello"), 504, "upstream-connect-timeout");
+    let took = began.elapsed();
+    assert!(Duration::from_millis(400) <= took && took < Duration::from_secs(3), "{took:?}");
+    assert_eq!(metric(&gateway, "plugway_upstream_attempts_total", &["upstream-connect-timeout"]), 1.0);
+
+    // Another endpoint takes over.
+    let upstream = Upstream::plain("good").unwrap();
+    let gateway = start(&one_upstream(&[address, upstream.url()], timeouts, ""));
+    for _ in 0..2 {
+        let report = json(&ask(&gateway, "POST / HTTP/1.1\nhost: a\ncontent-length: 5\n\nhello"));
+        assert_eq!((&report["upstream"], &report["body"]["length"]), (&"good".into(), &5.into()));
+    }
+    assert_eq!(metric(&gateway, "plugway_upstream_attempts_total", &["upstream-connect-timeout"]), 1.0);
 }
 
 #[test]

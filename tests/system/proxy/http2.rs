@@ -5,7 +5,12 @@ use plugway_harness::body;
 use plugway_harness::client::{Client, get, reported, request};
 use plugway_harness::upstream::{Settings, Upstream};
 
+use plugway_harness::tls;
+use tokio::io::AsyncWriteExt;
+use tokio_rustls::TlsConnector;
+
 use crate::common::{ask, json, metric, one_route, one_upstream, run, start, start_tls, until};
+use crate::frames::{self, Frame, HEADERS, PREFACE, RST_STREAM, SETTINGS, frame};
 
 #[test]
 fn an_upstream_may_speak_http2() {
@@ -104,6 +109,53 @@ fn a_connection_goes_away_after_its_last_request() {
             assert!(began.elapsed() < std::time::Duration::from_secs(10), "the connection was left open");
             tokio::task::yield_now().await;
         }
+    });
+    assert_eq!(upstream.requests(), 3);
+}
+
+#[test]
+fn a_client_gets_so_many_streams_at_once_and_no_more() {
+    /// SETTINGS_MAX_CONCURRENT_STREAMS (RFC 9113, section 6.5.2), REFUSED_STREAM and CANCEL (section 7).
+    const MAX_CONCURRENT_STREAMS: u16 = 3;
+    const REFUSED_STREAM: [u8; 4] = [0, 0, 0, 7];
+    const CANCEL: [u8; 4] = [0, 0, 0, 8];
+    let upstream = Upstream::plain("up").unwrap();
+    let (gateway, authority) = start_tls(&one_route(&upstream, "[limits]\nmax_concurrent_streams = 2"));
+    let get = |stream: u32, path: &str| {
+        let lines = [(":method", "GET"), (":scheme", "https"), (":path", path), (":authority", "example.com")];
+        frame(HEADERS, frames::END_HEADERS | frames::END_STREAM, stream, &frames::headers(&lines))
+    };
+    run(async {
+        let config = tls::client(&authority, &[tls::H2], None).unwrap();
+        let socket = tokio::net::TcpStream::connect(gateway.address("tls").unwrap()).await.unwrap();
+        let mut stream = TlsConnector::from(config).connect("example.com".try_into().unwrap(), socket).await.unwrap();
+        let opening = [PREFACE.to_vec(), frame(SETTINGS, 0, 0, &[]), get(1, "/hang"), get(3, "/hang"), get(5, "/")].concat();
+        stream.write_all(&opening).await.unwrap();
+        let (mut announced, mut refused) = (None, None);
+        while refused.is_none() {
+            match frames::read(&mut stream).await.unwrap() {
+                Frame { kind: SETTINGS, payload, .. } => {
+                    let limit = payload.chunks_exact(6).find(|setting| setting[..2] == MAX_CONCURRENT_STREAMS.to_be_bytes());
+                    announced = announced.or_else(|| limit.map(|setting| setting[2..].to_vec()));
+                }
+                Frame { kind: RST_STREAM, stream, payload } => refused = Some((stream, payload)),
+                Frame { kind: HEADERS, stream, .. } => panic!("an answer on stream {stream}"),
+                _ => {}
+            }
+        }
+        assert_eq!(announced, Some(vec![0, 0, 0, 2]));
+        assert_eq!(refused, Some((5, REFUSED_STREAM.to_vec())));
+        until("the others are with the upstream", || upstream.requests() == 2);
+
+        // One that ends makes room for another.
+        stream.write_all(&[frame(RST_STREAM, 0, 1, &CANCEL), get(7, "/")].concat()).await.unwrap();
+        let answered = loop {
+            if let Frame { kind: HEADERS | RST_STREAM, stream, payload } = frames::read(&mut stream).await.unwrap() {
+                break (stream, payload[0]);
+            }
+        };
+        // The first line is `:status 200`, an index of the static table.
+        assert_eq!(answered, (7, 0x88));
     });
     assert_eq!(upstream.requests(), 3);
 }

@@ -7,41 +7,12 @@ use plugway_harness::ca::Authority;
 use plugway_harness::gateway::{Gateway, Launch};
 use plugway_harness::tls;
 use plugway_harness::upstream::Upstream;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::common::{BINARY, run};
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const GOAWAY: u8 = 7;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let mut frame = length[1..].to_vec();
-    frame.extend([kind, flags]);
-    frame.extend(stream.to_be_bytes());
-    frame.extend(payload);
-    frame
-}
-
-/// HPACK: literals without indexing, without Huffman coding (RFC 7541, section 6.2.2).
-fn headers(lines: &[(&str, &str)]) -> Vec<u8> {
-    let mut block = Vec::new();
-    for (name, value) in lines {
-        block.push(0);
-        for text in [name, value] {
-            block.push(u8::try_from(text.len()).ok().filter(|length| *length < 127).expect("short texts"));
-            block.extend(text.as_bytes());
-        }
-    }
-    block
-}
+use crate::frames::{DATA, END_HEADERS, END_STREAM, Frame, GOAWAY, HEADERS, PREFACE, RST_STREAM, SETTINGS, frame, headers, read};
 
 /// How a stream ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -57,7 +28,7 @@ async fn exchange(address: SocketAddr, authority: &Authority, lines: &[(&str, &s
     let config = tls::client(authority, &[tls::H2], None).unwrap();
     let socket = TcpStream::connect(address).await.unwrap();
     let mut stream = TlsConnector::from(config).connect("a.example".try_into().unwrap(), socket).await.unwrap();
-    let mut sent = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    let mut sent = PREFACE.to_vec();
     sent.extend(frame(SETTINGS, 0, 0, &[]));
     sent.extend(frame(HEADERS, END_HEADERS | if body.is_none() { END_STREAM } else { 0 }, 1, &headers(lines)));
     if let Some(body) = body {
@@ -66,16 +37,10 @@ async fn exchange(address: SocketAddr, authority: &Authority, lines: &[(&str, &s
     stream.write_all(&sent).await.unwrap();
     let answer = async {
         loop {
-            let mut head = [0; 9];
-            if stream.read_exact(&mut head).await.is_err() {
-                return End::Error;
-            }
-            let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
-            stream.read_exact(&mut payload).await.unwrap();
-            match head[3] {
-                HEADERS => return End::Status(status(&payload)),
-                RST_STREAM | GOAWAY => return End::Error,
-                _ => {}
+            match read(&mut stream).await {
+                Some(Frame { kind: HEADERS, payload, .. }) => return End::Status(status(&payload)),
+                Some(Frame { kind: RST_STREAM | GOAWAY, .. }) | None => return End::Error,
+                Some(_) => {}
             }
         }
     };

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use plugway_harness::guests::root;
 
@@ -10,8 +11,14 @@ const PACKAGE: &str = "componentize-py==0.25.1";
 const HELP: &str = "the test of components from other toolchains needs python3 (3.10 or newer, with the module venv: Debian's packages \
                     python3 and python3-venv) and componentize-py from PyPI; `cargo xtask setup` installs it into target/peers/python";
 
-/// The component; built again when anything it is made from is newer.
-pub(super) fn component() -> PathBuf {
+/// The component.
+pub(crate) fn component() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(build)
+}
+
+/// Built again when anything it is made from is newer.
+fn build() -> PathBuf {
     let peers = root().join("target/peers");
     let component = peers.join("python-guest.wasm");
     let sources = [root().join("tests/python-guest"), root().join("tests/python-guest/wit"), root().join("wit")];
