@@ -11,6 +11,7 @@ from wit_world import exports
 from wit_world.imports import log, request, response
 from wit_world.imports.types import (
     ChangeError_Forbidden,
+    Failure,
     Flow_Next,
     Flow_Respond,
     HeaderLine,
@@ -28,6 +29,8 @@ class Lifecycle(exports.Lifecycle):
         unknown = set(settings) - {"greeting", "tenants"}
         if unknown:
             raise Err(f"`{unknown.pop()}` is no key of this plugin")
+        if settings["greeting"] == "too early":
+            request.path()
         PLACES[config_id] = (settings["greeting"], set(settings["tenants"]))
 
     def unconfigure(self, config_id: int) -> None:
@@ -41,6 +44,12 @@ class RequestFilter(exports.RequestFilter):
         tenant = value.decode() if value else None
         if tenant == "raise":
             raise RuntimeError("raised as told")
+        if tenant == "fail":
+            request.set_header(HeaderName_Text("x-changed"), b"yes")
+            raise Err(Failure("failed as told"))
+        if tenant == "hoard":
+            answers = [LocalResponse(200, [], b"") for _ in range(9)]
+            return Flow_Respond(answers[0])
         if tenant == "spin":
             while True:
                 pass

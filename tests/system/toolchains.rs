@@ -54,6 +54,21 @@ fn a_plugin_in_python_filters_requests_and_responses() {
     let failures = |kind: &str| metric(&gateway, "plugway_hook_failures_total", &["plugin=\"snake\"", &format!("kind=\"{kind}\"")]);
     assert_eq!((failures("trap"), failures("cpu")), (1.0, 1.0));
 
+    // A failure of its own costs it nothing; answers are kept for it, so there is an end to how many.
+    let started = || metric(&gateway, "plugway_instances_started_total", &["plugin=\"snake\""]);
+    let before = started();
+    assert_problem(&ask("fail"), 500, "plugin-failed");
+    assert!(logged("failed as told"), "{}", gateway.log().text());
+    assert_eq!((failures("refused"), started()), (1.0, before));
+    assert_problem(&ask("hoard"), 500, "plugin-failed");
+    assert!(logged("holds more than 8 answers"), "{}", gateway.log().text());
+    assert_eq!(failures("trap"), 2.0);
+
+    // Where there is no request, there is none to ask for.
+    let part = plugin("snake", component, "greeting = \"too early\", tenants = []", BUDGET);
+    let text = refused(&config(&upstream, &[&part, &route("public = true\nplugins = [\"snake\"]")]));
+    assert!(text.contains("used `request` outside a hook that has one"), "{text}");
+
     // What it does not take is said by `check`, in its own words.
     let part = plugin("snake", component, "greting = \"hello\"", BUDGET);
     let text = refused(&config(&upstream, &[&part, &route("public = true\nplugins = [\"snake\"]")]));
