@@ -5,6 +5,7 @@
 
 mod admit;
 mod finish;
+mod outcomes;
 mod select;
 
 use std::cell::RefCell;
@@ -16,7 +17,10 @@ use crate::fault::Fault;
 use crate::plugin::Slot;
 
 pub use finish::Finished;
+pub use outcomes::Ended;
 pub use select::Selected;
+
+use outcomes::Outcomes;
 
 /// The hooks of one route.
 #[derive(Debug, Default)]
@@ -73,6 +77,8 @@ pub struct Place {
 #[derive(Debug, Default)]
 pub struct Plugins {
     slots: Vec<RefCell<Slot>>,
+    /// By slot.
+    outcomes: Vec<Option<Outcomes>>,
 }
 
 /// Where a request goes after the way in.
@@ -96,7 +102,8 @@ pub enum Verdict {
 impl Plugins {
     /// A worker's plugins, in the order assembly numbered them.
     pub fn new(slots: Vec<Slot>) -> Self {
-        Self { slots: slots.into_iter().map(RefCell::new).collect() }
+        let outcomes = slots.iter().map(Outcomes::of).collect();
+        Self { slots: slots.into_iter().map(RefCell::new).collect(), outcomes }
     }
 
     /// The slot of a place. Hooks never call hooks, so it is never borrowed twice; a number out of range is a fault of

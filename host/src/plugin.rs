@@ -25,7 +25,7 @@ mod wasi;
 
 pub use bindings::plugway::gateway::types::Value as RecordValue;
 pub use cache::CompileCache;
-pub use calls::{Decision, ExchangeRecord, Flow, Forwarded, Routed};
+pub use calls::{Decision, EndpointOutcome, ExchangeRecord, Flow, Forwarded, Routed};
 pub use compiler::{COMPILE_COMMAND, Compiler, serve_compiler};
 pub use component::{LoadError, LoadedComponent};
 pub use engine::{TICK, Ticker, build as build_engine};

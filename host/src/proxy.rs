@@ -1,6 +1,7 @@
 //! The life of one request: `handle` tells it, the other files are its verbs.
 
 mod arrival;
+mod attempted;
 mod client_address;
 mod connection;
 mod ending;

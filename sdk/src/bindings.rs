@@ -90,6 +90,23 @@ pub mod router {
     });
 }
 
+/// A world with nothing but the `outcome-observer` export.
+pub mod outcome_observer {
+    wit_bindgen::generate!({
+        path: "../wit",
+        inline: "package plugway:sdk@0.1.0; world outcome-observer { export plugway:gateway/outcome-observer@0.1.0; }",
+        world: "plugway:sdk/outcome-observer",
+        with: {
+            "plugway:gateway/types@0.1.0": crate::bindings::imports::plugway::gateway::types,
+            "plugway:gateway/routing@0.1.0": crate::bindings::imports::plugway::gateway::routing,
+        },
+        additional_derives: [PartialEq],
+        generate_all,
+        pub_export_macro: true,
+        export_macro_name: "__export_outcome_observer",
+    });
+}
+
 /// A world with nothing but the `forwarder` export.
 pub mod forwarder {
     wit_bindgen::generate!({

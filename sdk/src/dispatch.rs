@@ -3,17 +3,18 @@
 use std::marker::PhantomData;
 
 use crate::answer::LocalResponse;
-use crate::bindings::{authorizer, forwarder, imports, lifecycle, observer, request_filter, response_filter, router};
+use crate::bindings::{authorizer, forwarder, imports, lifecycle, observer, outcome_observer, request_filter, response_filter, router};
 use crate::error::Error;
 use crate::forwarding::Plan;
 use crate::log;
 use crate::places::Places;
 use crate::plugin::{
-    AuthError, Authorizer, Decision, Flow, ForwardError, Forwarder, Observer, Plugin, RequestFilter, ResponseFilter, RouteError, Router,
+    AuthError, Authorizer, Decision, Flow, ForwardError, Forwarder, Observer, OutcomeObserver, Plugin, RequestFilter, ResponseFilter,
+    RouteError, Router,
 };
 use crate::request::Request;
 use crate::response::Response;
-use crate::routing::{Attempt, Endpoint, EndpointId};
+use crate::routing::{Attempt, Endpoint, EndpointId, EndpointOutcome};
 use imports::plugway::gateway::types as raw;
 
 /// What `export!` implements: where the objects of a plugin are.
@@ -94,6 +95,16 @@ impl<E: Exported<Plugin: Router>> router::exports::plugway::gateway::router::Gue
     }
 }
 
+impl<E: Exported<Plugin: OutcomeObserver>> outcome_observer::exports::plugway::gateway::outcome_observer::Guest for E {
+    fn on_outcomes(mut outcomes: Vec<EndpointOutcome>) -> Result<(), raw::Failure> {
+        each_place(
+            &mut outcomes,
+            |outcome| outcome.config_id,
+            |id, outcomes| E::places(|places| places.with_mut(id, |plugin| plugin.on_outcomes(outcomes))),
+        )
+    }
+}
+
 impl<E: Exported<Plugin: Forwarder>> forwarder::exports::plugway::gateway::forwarder::Guest for E {
     fn forward(id: u32, endpoint: EndpointId) -> Result<(), forwarder::exports::plugway::gateway::forwarder::ForwardError> {
         use forwarder::exports::plugway::gateway::forwarder as contract;
@@ -114,18 +125,31 @@ impl<E: Exported<Plugin: ResponseFilter>> response_filter::exports::plugway::gat
 
 impl<E: Exported<Plugin: Observer>> observer::exports::plugway::gateway::observer::Guest for E {
     fn on_complete(mut records: Vec<observer::exports::plugway::gateway::observer::ExchangeRecord>) -> Result<(), raw::Failure> {
-        // Stable: the records of one place stay in the order they finished.
-        records.sort_by_key(|record| record.config_id);
-        let mut outcome = Ok(());
-        for records in records.chunk_by(|left, right| left.config_id == right.config_id) {
-            let Some(id) = records.first().map(|record| record.config_id) else { continue };
-            // A record can outlive the place it was made for: a reload may have taken it away meanwhile.
-            if let Some(Err(error)) = E::places(|places| places.with(id, |plugin| plugin.on_complete(records))) {
-                outcome = Err(raw::Failure::new(&error.to_string()));
-            }
-        }
-        outcome
+        each_place(
+            &mut records,
+            |record| record.config_id,
+            |id, records| E::places(|places| places.with(id, |plugin| plugin.on_complete(records))),
+        )
     }
+}
+
+/// Gives each place its part of a batch, in the order it came. An error of one place does not keep the others from theirs.
+fn each_place<T>(
+    batch: &mut [T],
+    place: impl Fn(&T) -> u32,
+    give: impl Fn(u32, &[T]) -> Option<Result<(), Error>>,
+) -> Result<(), raw::Failure> {
+    // Stable: what belongs to one place stays in its order.
+    batch.sort_by_key(&place);
+    let mut outcome = Ok(());
+    for part in batch.chunk_by(|left, right| place(left) == place(right)) {
+        let Some(id) = part.first().map(&place) else { continue };
+        // It can outlive the place it was made for: a reload may have taken it away meanwhile.
+        if let Some(Err(error)) = give(id, part) {
+            outcome = Err(raw::Failure::new(&error.to_string()));
+        }
+    }
+    outcome
 }
 
 fn flow(result: Result<Flow, Error>) -> Result<raw::Flow, raw::Failure> {

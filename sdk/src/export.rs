@@ -12,7 +12,8 @@
 /// # fn main() {}
 /// ```
 ///
-/// Hooks are `Authorizer`, `RequestFilter`, `Router`, `Forwarder`, `ResponseFilter` and `Observer`. Use it once in a crate.
+/// Hooks are `Authorizer`, `RequestFilter`, `Router`, `OutcomeObserver` (beside `Router`), `Forwarder`, `ResponseFilter` and
+/// `Observer`. Use it once in a crate.
 /// Natively it only checks that the traits are implemented.
 #[macro_export]
 macro_rules! export {
@@ -56,6 +57,9 @@ macro_rules! __export_hook {
     };
     (Router) => {
         $crate::__private::router::__export_router!(Exports with_types_in $crate::__private::router);
+    };
+    (OutcomeObserver) => {
+        $crate::__private::outcome_observer::__export_outcome_observer!(Exports with_types_in $crate::__private::outcome_observer);
     };
     (Forwarder) => {
         $crate::__private::forwarder::__export_forwarder!(Exports with_types_in $crate::__private::forwarder);

@@ -41,6 +41,7 @@
 //! | [`Authorizer`] | where it stands in the route's chain | request headers; who is calling |
 //! | [`RequestFilter`] | where it stands in the route's chain | request headers, method, path, query |
 //! | [`Router`] | once per attempt | which endpoint |
+//! | [`OutcomeObserver`] | after attempts of a [`Router`], in batches | what the router knows |
 //! | [`Forwarder`] | once per attempt, after the router | the [`Plan`]: TLS, timeouts, path, host, headers |
 //! | [`ResponseFilter`] | on the final response, in reverse order | status, response headers |
 //! | [`Observer`] | after the response, in batches | nothing |
@@ -103,20 +104,20 @@ pub use forwarding::{Plan, Protocol};
 pub use header::{HeaderLine, HeaderName};
 pub use identity::Identity;
 pub use plugin::{
-    AuthError, Authorizer, Decision, Flow, ForwardError, Forwarder, NoConfig, Observer, Plugin, RequestFilter, ResponseFilter, RouteError,
-    Router,
+    AuthError, Authorizer, Decision, Flow, ForwardError, Forwarder, NoConfig, Observer, OutcomeObserver, Plugin, RequestFilter,
+    ResponseFilter, RouteError, Router,
 };
 pub use record::ExchangeRecord;
 pub use request::Request;
 pub use response::{Response, ResponseOrigin};
-pub use routing::{Attempt, Endpoint, EndpointId, Outcome};
+pub use routing::{Attempt, Endpoint, EndpointId, EndpointOutcome, Outcome};
 pub use status::Status;
 pub use value::Value;
 
 /// What [`export!`] expands to; not for use by hand.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::bindings::{authorizer, forwarder, lifecycle, observer, request_filter, response_filter, router};
+    pub use crate::bindings::{authorizer, forwarder, lifecycle, observer, outcome_observer, request_filter, response_filter, router};
     #[cfg(target_family = "wasm")]
     pub use crate::dispatch::Exported;
     #[cfg(any(target_family = "wasm", test))]

@@ -10,7 +10,7 @@ use crate::identity::Identity;
 use crate::record::ExchangeRecord;
 use crate::request::Request;
 use crate::response::Response;
-use crate::routing::{Attempt, Endpoint, EndpointId};
+use crate::routing::{Attempt, Endpoint, EndpointId, EndpointOutcome};
 
 /// A plugin in one place of one route: what it is configured with.
 ///
@@ -54,6 +54,62 @@ pub trait Router: Plugin {
 
     /// Picks one endpoint. An id that is no longer a member makes the gateway pick for itself, and is counted.
     fn route(&self, request: &Request<'_>, attempt: &Attempt<'_>) -> Result<EndpointId, RouteError>;
+}
+
+/// Learns how the attempts of this router ended, in batches, between requests. Only beside [`Router`]:
+/// `export!(Mine: Router, OutcomeObserver)`.
+///
+/// Each worker tells its own instance of the attempts it made itself, so what is learnt here decides the next
+/// [`Router::route`] of that worker. It goes with the instance: start as if nothing were known.
+///
+/// ```
+/// # use plugway_sdk::*;
+/// # use std::collections::BTreeSet;
+/// #[derive(Default)]
+/// struct Careful {
+///     endpoints: Vec<Endpoint>,
+///     failing: BTreeSet<EndpointId>,
+/// }
+///
+/// impl OutcomeObserver for Careful {
+///     fn on_outcomes(&mut self, outcomes: &[EndpointOutcome]) -> Result<(), Error> {
+///         for Outcome { endpoint, status, fault } in outcomes.iter().map(|ended| &ended.outcome) {
+///             let by_endpoint = fault.as_ref().is_some_and(|fault| fault.starts_with("upstream-"));
+///             if by_endpoint || status.is_some_and(|status| status >= 500) {
+///                 self.failing.insert(*endpoint);
+///             } else if status.is_some() {
+///                 self.failing.remove(endpoint);
+///             }
+///         }
+///         Ok(())
+///     }
+/// }
+/// # impl Plugin for Careful {
+/// #     type Config = NoConfig;
+/// #     fn configure(_: NoConfig) -> Result<Self, Error> { Ok(Self::default()) }
+/// # }
+/// # impl Router for Careful {
+/// #     fn on_endpoints(&mut self, _: u64, endpoints: Vec<Endpoint>) -> Result<(), Error> {
+/// #         self.endpoints = endpoints;
+/// #         Ok(())
+/// #     }
+/// #     fn route(&self, _: &Request, _: &Attempt) -> Result<EndpointId, RouteError> {
+/// #         let mut ids = self.endpoints.iter().map(|endpoint| endpoint.id);
+/// #         ids.find(|id| !self.failing.contains(id)).ok_or(RouteError::NoEndpoint)
+/// #     }
+/// # }
+/// # plugway_sdk::export!(Careful: Router, OutcomeObserver);
+/// # let mut careful = testing::configure::<Careful>(testing::json!({})).unwrap();
+/// # careful.on_endpoints(1, vec![testing::endpoint(1, "http://a:80"), testing::endpoint(2, "http://b:80")]).unwrap();
+/// # let first = |careful: &testing::Configured<Careful>| careful.route(&testing::Request::get("/").build(), &testing::Attempt::first());
+/// # assert_eq!(first(&careful), Ok(1));
+/// # careful.on_outcomes(&[testing::answered(2, 200), testing::failed(1, "upstream-reset")]).unwrap();
+/// # assert_eq!(first(&careful), Ok(2));
+/// ```
+pub trait OutcomeObserver: Router {
+    /// Takes outcomes of this place, oldest first, at most 64. Outcomes can be lost under overload. An error is logged and
+    /// fails the call after every other place got its outcomes; no request notices.
+    fn on_outcomes(&mut self, outcomes: &[EndpointOutcome]) -> Result<(), Error>;
 }
 
 /// Decides how a request travels to its endpoint. Runs once per attempt.

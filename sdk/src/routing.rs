@@ -4,6 +4,7 @@ use std::fmt;
 
 pub use crate::bindings::imports::plugway::gateway::routing::{Endpoint, Outcome};
 pub use crate::bindings::imports::plugway::gateway::types::EndpointId;
+pub use crate::bindings::outcome_observer::exports::plugway::gateway::outcome_observer::EndpointOutcome;
 use crate::sys::{self, ask};
 
 /// What has been tried for this request so far.

@@ -93,6 +93,11 @@ impl Builder<'_> {
         }
         chain.router = self.route.router.as_ref().and_then(|used| self.one(used, "router", Hook::Router));
         shown.push(("router".to_owned(), self.name_or(self.route.router.as_ref(), "native round robin")));
+        let learns =
+            self.route.router.as_ref().and_then(|used| self.component(used)).is_some_and(|router| router.has(Hook::OutcomeObserver));
+        if let Some(place) = chain.router.as_ref().filter(|_| learns) {
+            shown.push(("outcome observer".to_owned(), place.name.to_string()));
+        }
         chain.forwarder = self.route.forwarder.as_ref().and_then(|used| self.one(used, "forwarder", Hook::Forwarder));
         shown.push(("forwarder".to_owned(), self.name_or(self.route.forwarder.as_ref(), "the upstream's settings")));
         let upstream = self.config.upstreams.get(self.route.upstream).map_or("", |upstream| upstream.name.as_str());
@@ -201,7 +206,7 @@ impl fmt::Display for EffectiveChain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.route)?;
         for (what, name) in &self.steps {
-            write!(f, "\n  {what:<16} {name}")?;
+            write!(f, "\n  {what:<17} {name}")?;
         }
         Ok(())
     }

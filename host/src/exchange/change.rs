@@ -14,8 +14,10 @@ use crate::http::path;
 /// Which hook is running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Phase {
-    /// Off the request's path: `configure`, `on-endpoints`, `on-complete`.
+    /// Before it serves: `configure`, `on-endpoints`.
     Setup,
+    /// Off the request's path: `on-outcomes`, `on-complete`.
+    Aside,
     /// `authorize`
     Authorize,
     /// `on-request`

@@ -4,15 +4,16 @@ use wasmtime::Store;
 use wasmtime::component::Resource;
 
 use super::bindings::exports::plugway::gateway as exports;
-use super::bindings::plugway::gateway::types;
+use super::bindings::plugway::gateway::{routing, types};
 use super::guest::{FailureHandle, Guest};
 use super::instance::Failure;
 use super::plan::{PlanDraft, PlanEdits};
 use super::rights::Hook;
 use super::slot::{Called, Slot};
-use crate::exchange::{Exchange, LocalResponse, Phase};
+use crate::exchange::{Exchange, LocalResponse, Outcome, Phase};
 
 pub use super::bindings::exports::plugway::gateway::observer::ExchangeRecord;
+pub use super::bindings::exports::plugway::gateway::outcome_observer::EndpointOutcome;
 
 /// What an authorizer says.
 #[derive(Debug)]
@@ -133,6 +134,21 @@ impl Slot {
         )
     }
 
+    /// Tells a router how its attempts ended. Runs on the worker, so it gets no more time than a hook of a request.
+    ///
+    /// # Errors
+    /// When the router fails; the batch is lost to it.
+    pub fn on_outcomes(&mut self, outcomes: &[EndpointOutcome]) -> Result<(), Failure> {
+        let limit = self.recipe().budget.cpu;
+        self.call_aside(Hook::OutcomeObserver, limit, |hooks, store| {
+            let observer = hooks.outcome_observer.as_ref().ok_or_else(|| missing(Hook::OutcomeObserver))?;
+            match observer.call_on_outcomes(&mut *store, outcomes)? {
+                Ok(()) => Ok(()),
+                Err(why) => Err(given(store, |guest| guest.take_failure(why))?.into()),
+            }
+        })
+    }
+
     /// Lets a forwarder write on the plan.
     pub fn forward(&mut self, config: u32, exchange: Box<Exchange>, endpoint: u64, plan: PlanDraft) -> Called<Forwarded> {
         self.call(
@@ -158,13 +174,20 @@ impl Slot {
     /// # Errors
     /// When the observer fails; the batch is lost to it.
     pub fn on_complete(&mut self, records: &[ExchangeRecord]) -> Result<(), Failure> {
-        self.call_aside(Hook::Observer, |hooks, store| {
+        let limit = self.recipe().budget.setup_cpu;
+        self.call_aside(Hook::Observer, limit, |hooks, store| {
             let observer = hooks.observer.as_ref().ok_or_else(|| missing(Hook::Observer))?;
             match observer.call_on_complete(&mut *store, records)? {
                 Ok(()) => Ok(()),
                 Err(why) => Err(given(store, |guest| guest.take_failure(why))?.into()),
             }
         })
+    }
+}
+
+impl From<Outcome> for routing::Outcome {
+    fn from(outcome: Outcome) -> Self {
+        Self { endpoint: outcome.endpoint, status: outcome.status, fault: outcome.fault.map(|fault| fault.code().to_owned()) }
     }
 }
 

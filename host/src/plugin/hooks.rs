@@ -42,6 +42,7 @@ hooks! {
     authorizer: authorizer = Authorizer,
     request_filter: request_filter = RequestFilter,
     router: router = Router,
+    outcome_observer: outcome_observer = OutcomeObserver,
     forwarder: forwarder = Forwarder,
     response_filter: response_filter = ResponseFilter,
     observer: observer = Observer,

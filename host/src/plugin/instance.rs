@@ -112,10 +112,11 @@ impl Instance {
     /// Calls a hook without an exchange, for `limit` of CPU time at most.
     pub(super) fn call<R>(
         &mut self,
+        phase: Phase,
         limit: Duration,
         call: impl FnOnce(&Hooks, &mut Store<Guest>) -> wasmtime::Result<R>,
     ) -> Result<R, Failure> {
-        begin(&mut self.store, Phase::Setup, limit);
+        begin(&mut self.store, phase, limit);
         call(&self.hooks, &mut self.store).map_err(|error| Failure::of(&error, self.store.data()))
     }
 

@@ -10,6 +10,7 @@ use super::component::LoadedComponent;
 use super::instance::{Failure, Instance, Surroundings};
 use super::rights::Hook;
 use crate::config::model::Budget;
+use crate::exchange::Phase;
 use crate::upstream::{Directory, Upstream};
 
 /// A plugin as configured.
@@ -85,7 +86,7 @@ impl Recipe {
 fn configure(instance: &mut Instance, id: usize, configuration: &Configuration, limit: Duration) -> Result<(), Failure> {
     let id = u32::try_from(id).map_err(|_| Failure::refused("more configurations than can be numbered"))?;
     instance
-        .call(limit, |hooks, store| match &hooks.lifecycle {
+        .call(Phase::Setup, limit, |hooks, store| match &hooks.lifecycle {
             Some(lifecycle) => lifecycle.call_configure(store, id, &configuration.json),
             None if *configuration.json == *"{}" => Ok(Ok(())),
             None => Ok(Err("it takes no configuration: it does not export `lifecycle`".to_owned())),
@@ -105,7 +106,7 @@ fn configure(instance: &mut Instance, id: usize, configuration: &Configuration, 
         })
         .collect();
     instance
-        .call(limit, |hooks, store| match &hooks.router {
+        .call(Phase::Setup, limit, |hooks, store| match &hooks.router {
             Some(router) => router.call_on_endpoints(store, id, 1, &members),
             None => Ok(Ok(())),
         })?

@@ -42,6 +42,8 @@ pub enum Hook {
     RequestFilter,
     /// `router`
     Router,
+    /// `outcome-observer`
+    OutcomeObserver,
     /// `forwarder`
     Forwarder,
     /// `response-filter`
@@ -80,18 +82,28 @@ pub enum RightsError {
     },
     /// It has no hook at all.
     NoHook,
+    /// It wants to learn how the attempts of a router ended, and is none.
+    NoRouter,
 }
 
 // === impl Hook ===
 
 impl Hook {
     /// Every hook, in the order of the contract.
-    pub const ALL: [Self; 7] =
-        [Self::Lifecycle, Self::Authorizer, Self::RequestFilter, Self::Router, Self::Forwarder, Self::ResponseFilter, Self::Observer];
+    pub const ALL: [Self; 8] = [
+        Self::Lifecycle,
+        Self::Authorizer,
+        Self::RequestFilter,
+        Self::Router,
+        Self::OutcomeObserver,
+        Self::Forwarder,
+        Self::ResponseFilter,
+        Self::Observer,
+    ];
 
     /// Their interfaces' names, in the same order: `hook as usize` finds a hook's.
-    pub const NAMES: [&'static str; 7] =
-        ["lifecycle", "authorizer", "request-filter", "router", "forwarder", "response-filter", "observer"];
+    pub const NAMES: [&'static str; 8] =
+        ["lifecycle", "authorizer", "request-filter", "router", "outcome-observer", "forwarder", "response-filter", "observer"];
 
     /// Its interface's name.
     pub fn as_str(self) -> &'static str {
@@ -139,6 +151,9 @@ impl Rights {
         if rights.hooks.iter().all(|hook| *hook == Hook::Lifecycle) {
             return Err(RightsError::NoHook);
         }
+        if rights.hooks.contains(&Hook::OutcomeObserver) && !rights.hooks.contains(&Hook::Router) {
+            return Err(RightsError::NoRouter);
+        }
         rights.hooks.sort_unstable();
         Ok(rights)
     }
@@ -183,6 +198,7 @@ impl RightsError {
                 format!("if it may have this, write `grants = {{ {capability} = {{}} }}` in [plugins.{plugin}]")
             }
             Self::NoHook => "export at least one hook interface, e.g. with the SDK's `export!` macro".to_owned(),
+            Self::NoRouter => "export `router` as well, or leave `outcome-observer` out".to_owned(),
         }
     }
 }
@@ -196,6 +212,7 @@ impl fmt::Display for RightsError {
             Self::UnknownImport(import) => write!(f, "it imports `{import}`, which no plugin gets"),
             Self::NotGranted { capability } => write!(f, "it imports the capability `{capability}`, which was not granted"),
             Self::NoHook => write!(f, "it exports no hook of plugway:gateway"),
+            Self::NoRouter => write!(f, "it exports `outcome-observer` without `router`, so there is nothing it could learn of"),
         }
     }
 }

@@ -72,6 +72,11 @@ impl Slot {
         &self.recipe.name
     }
 
+    /// Its counters.
+    pub fn cells(&self) -> &Arc<PluginCells> {
+        &self.cells
+    }
+
     /// What it is made from.
     pub fn recipe(&self) -> &Arc<Recipe> {
         &self.recipe
@@ -114,16 +119,16 @@ impl Slot {
         }
     }
 
-    /// Calls a hook off the request's path.
+    /// Calls a hook off the request's path, for `limit` of CPU time at most.
     pub(super) fn call_aside<R>(
         &mut self,
         hook: Hook,
+        limit: Duration,
         call: impl FnOnce(&Hooks, &mut Store<Guest>) -> wasmtime::Result<R>,
     ) -> Result<R, Failure> {
         // Such a hook is called for all configurations at once.
         const CONFIG: u32 = 0;
-        let limit = self.recipe.budget.setup_cpu;
-        let called = self.ready(hook, CONFIG).map_err(|not_now| Failure::not_called(not_now.kind))?.call(limit, call);
+        let called = self.ready(hook, CONFIG).map_err(|not_now| Failure::not_called(not_now.kind))?.call(Phase::Aside, limit, call);
         match &called {
             Ok(_) => self.answered(hook, CONFIG),
             Err(failure) => self.failed(hook, CONFIG, failure, None),

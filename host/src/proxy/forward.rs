@@ -6,6 +6,7 @@ use http::Method;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
+use super::attempted::Attempted;
 use super::ending::Ending;
 use super::outbound::{Headers, Outbound};
 use super::reply::Reply;
@@ -117,20 +118,30 @@ impl Forward<'_> {
             Err((fault, body)) => return (exchange, Attempt::Failed { fault, endpoint: Some(endpoint), body: Some(body) }),
         };
         let waiting = ending.waiting(&exchange);
-        let sent = self.worker.pool.send(&plan, request, Instant::now()).await;
+        let now = Instant::now();
+        let attempted = Attempted::begin(self.worker, self.generation, chain.router.as_ref(), endpoint.id, now);
+        let sent = self.worker.pool.send(&plan, request, now).await;
         waiting.over();
         match sent {
             Ok(response) => {
                 exchange.attempts.upstream_time = Some(response.body().took());
                 let status = response.status().as_u16();
                 self.count(None);
-                exchange.attempts.last = Some(Outcome { endpoint: endpoint.id, status: Some(status), fault: None });
+                let outcome = Outcome { endpoint: endpoint.id, status: Some(status), fault: None };
+                exchange.attempts.last = Some(outcome);
+                if let Some(attempted) = attempted {
+                    attempted.ended(outcome);
+                }
                 let reply = Reply::upstream(response, endpoint.id, upstream.stream_timeout);
                 ending.answered_by(endpoint);
                 (exchange, Attempt::Answered(reply))
             }
             Err(error) => {
                 self.count(Some(error.fault));
+                if let Some(attempted) = attempted {
+                    let fault = ending.progress().fault().unwrap_or(error.fault);
+                    attempted.ended(Outcome { endpoint: endpoint.id, status: None, fault: Some(fault) });
+                }
                 tracing::debug!(upstream = %upstream.name, endpoint = %endpoint.url, fault = error.fault.code(), cause = error.source.as_ref().map(tracing::field::display), "An attempt failed");
                 let body = match error.request {
                     Some(unused) => {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ipnet::IpNet;
 
+use super::attempted::Bell;
 use super::records::RecordSink;
 use super::request_body::RequestBody;
 use crate::config::model::{Limits, Timeouts};
@@ -81,6 +82,8 @@ pub struct Worker {
     pub shared: Arc<Shared>,
     /// Where records for observers go.
     pub records: RecordSink,
+    /// Rings when a batch of outcomes waits for a router.
+    pub(super) outcomes: Bell,
     /// Whether no new request should keep its connection open.
     pub draining: Cell<bool>,
 }
@@ -106,7 +109,16 @@ impl Worker {
         shared: Arc<Shared>,
         records: RecordSink,
     ) -> Rc<Self> {
-        Rc::new(Self { index, generation: RefCell::new(Rc::new(first)), pool, cells, shared, records, draining: Cell::new(false) })
+        Rc::new(Self {
+            index,
+            generation: RefCell::new(Rc::new(first)),
+            pool,
+            cells,
+            shared,
+            records,
+            outcomes: Bell::default(),
+            draining: Cell::new(false),
+        })
     }
 
     /// The generation to serve a new request by.
@@ -117,6 +129,18 @@ impl Worker {
     /// Serves new requests by another generation. Those in flight end on theirs.
     pub fn replace(&self, next: Generation) -> Rc<Generation> {
         self.generation.replace(Rc::new(next))
+    }
+
+    /// Until a batch of outcomes waits for a router.
+    pub async fn outcomes_wait(&self) {
+        self.outcomes.rung().await;
+    }
+
+    /// Tells routers what waits for them. Requests have their turn between two batches.
+    pub async fn tell_outcomes(&self) {
+        while self.generation().plugins.tell_outcomes() {
+            tokio::task::yield_now().await;
+        }
     }
 }
 

@@ -65,7 +65,7 @@ pub struct WorkerHandle {
     pub thread: JoinHandle<()>,
 }
 
-/// How often records are handed over.
+/// How often records are handed over, and routers told what has not made a batch by then.
 const FLUSH: Duration = Duration::from_millis(100);
 
 /// Starts a worker thread.
@@ -103,6 +103,7 @@ async fn run(start: Start, mut commands: mpsc::Receiver<Command>) {
         tokio::task::spawn_local(accept(socket, Rc::new(context), stopped.clone()));
     }
     tokio::task::spawn_local(housekeeping(Rc::clone(&worker), Rc::clone(&sweep)));
+    tokio::task::spawn_local(outcomes(Rc::clone(&worker)));
 
     while let Some(command) = commands.recv().await {
         match command {
@@ -149,5 +150,14 @@ async fn housekeeping(worker: Rc<Worker>, sweep: Rc<Sweep>) {
         worker.pool.reap(tokio::time::Instant::from_std(now));
         worker.records.flush();
         worker.cells.open_connections(sweep.open());
+        worker.tell_outcomes().await;
+    }
+}
+
+/// Tells routers how their attempts ended as soon as there is a batch. Never runs where no router learns.
+async fn outcomes(worker: Rc<Worker>) {
+    loop {
+        worker.outcomes_wait().await;
+        worker.tell_outcomes().await;
     }
 }

@@ -225,6 +225,7 @@ fn plugins(meter: &Meter, cells: &Arc<Cells>) {
     };
     gauge(meter, cells, "plugway_instances", "Plugin instances alive.", by_plugin(super::PluginCells::instances));
     counter(meter, cells, "plugway_instances_started", "Plugin instances made.", by_plugin(super::PluginCells::started));
+    counter(meter, cells, "plugway_outcomes_lost", "Outcomes of attempts that a router was not told.", by_plugin(super::PluginCells::lost));
     counter(meter, cells, "plugway_plugin_records_ignored", "Metric records of plugins that were ignored.", |cells, observer| {
         for (plugin, ignored, _) in cells.instruments.uses() {
             observer.observe(ignored, &[KeyValue::new("plugin", plugin.to_string())]);

@@ -16,6 +16,7 @@ pub struct PluginCells {
     failed: Box<[Count]>,
     started: Count,
     ended: Count,
+    outcomes_lost: Count,
     /// By hook.
     breakers: Box<[BreakerCounts]>,
 }
@@ -41,7 +42,8 @@ impl PluginCells {
         let counts = |length: usize| (0..length).map(|_| Count::default()).collect();
         let (calls, failed) = (counts(hooks.len()), counts(hooks.len() * failures.len()));
         let breakers = hooks.iter().map(|_| BreakerCounts::default()).collect();
-        Self { name, thread, hooks, failures, calls, failed, started: Count::default(), ended: Count::default(), breakers }
+        let [started, ended, outcomes_lost] = std::array::from_fn(|_| Count::default());
+        Self { name, thread, hooks, failures, calls, failed, started, ended, outcomes_lost, breakers }
     }
 
     pub(super) fn is(&self, name: &str, thread: usize) -> bool {
@@ -76,6 +78,11 @@ impl PluginCells {
         self.ended.add(1);
     }
 
+    /// Outcomes of attempts that a router will never know of.
+    pub fn outcomes_lost(&self, outcomes: u64) {
+        self.outcomes_lost.add(outcomes);
+    }
+
     /// A breaker of a hook opened; `again` when a try found that it still has to be open.
     pub fn breaker_opened(&self, hook: usize, again: bool) {
         if let Some(counts) = self.breakers.get(hook) {
@@ -99,6 +106,11 @@ impl PluginCells {
     /// Instances ever made.
     pub(super) fn started(&self) -> u64 {
         self.started.get()
+    }
+
+    /// Outcomes that were lost to it.
+    pub(super) fn lost(&self) -> u64 {
+        self.outcomes_lost.get()
     }
 
     pub(super) fn calls(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {

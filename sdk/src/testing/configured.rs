@@ -9,12 +9,13 @@ use crate::config;
 use crate::error::Error;
 use crate::forwarding::Plan;
 use crate::plugin::{
-    AuthError, Authorizer, Decision, Flow, ForwardError, Forwarder, Observer, Plugin, RequestFilter, ResponseFilter, RouteError, Router,
+    AuthError, Authorizer, Decision, Flow, ForwardError, Forwarder, Observer, OutcomeObserver, Plugin, RequestFilter, ResponseFilter,
+    RouteError, Router,
 };
 use crate::record::ExchangeRecord;
 use crate::request::Request;
 use crate::response::Response;
-use crate::routing::{Attempt, Endpoint, EndpointId};
+use crate::routing::{Attempt, Endpoint, EndpointId, EndpointOutcome};
 
 /// Configures a plugin as the gateway does: from JSON, with `deny_unknown_fields` and the plugin's own checks at work.
 /// The error is what the operator would read.
@@ -76,6 +77,13 @@ impl<P: Router> Configured<P> {
     /// Calls the hook.
     pub fn route(&self, request: &Request<'_>, attempt: &Attempt<'_>) -> Result<EndpointId, RouteError> {
         during(Phase::Other, || self.plugin.route(request, attempt))
+    }
+}
+
+impl<P: OutcomeObserver> Configured<P> {
+    /// Calls the hook.
+    pub fn on_outcomes(&mut self, outcomes: &[EndpointOutcome]) -> Result<(), Error> {
+        during(Phase::Other, || self.plugin.on_outcomes(outcomes))
     }
 }
 

@@ -1,9 +1,10 @@
 //! One place of this plugin, and what it is configured to do.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 
 use plugway_sdk::metrics::Counter;
-use plugway_sdk::{Endpoint, Error, Plugin, Request, clock};
+use plugway_sdk::{Endpoint, EndpointId, Error, Plugin, Request, clock};
 use serde::Deserialize;
 
 use crate::behaviour;
@@ -24,6 +25,7 @@ pub(crate) enum Hook {
     Authorizer,
     RequestFilter,
     Router,
+    OutcomeObserver,
     Forwarder,
     ResponseFilter,
     Observer,
@@ -34,7 +36,11 @@ pub(crate) struct Guest {
     mode: Mode,
     hook: Option<Hook>,
     pub(crate) endpoints: Vec<Endpoint>,
+    /// What this place has learnt.
+    pub(crate) failing: BTreeSet<EndpointId>,
     pub(crate) observed: Counter<1>,
+    pub(crate) outcomes: Counter<1>,
+    pub(crate) latency: Counter<1>,
     /// What `memory` allocated, kept until the next time.
     pub(crate) hoard: RefCell<Vec<u8>>,
 }
@@ -54,7 +60,10 @@ impl Plugin for Guest {
             mode: config.mode,
             hook: config.hook,
             endpoints: Vec::new(),
+            failing: BTreeSet::new(),
             observed: Counter::declare("observed_total", "Records this guest was given.", "1", ["route"])?,
+            outcomes: Counter::declare("outcomes_total", "Outcomes this guest was told, by status or fault.", "1", ["ended"])?,
+            latency: Counter::declare("outcome_latency_us_total", "Their latency.", "us", ["ended"])?,
             hoard: RefCell::default(),
         })
     }

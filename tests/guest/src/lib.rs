@@ -14,10 +14,11 @@ mod forwarder;
 mod guest;
 mod mode;
 mod observer;
+mod outcome_observer;
 mod request_filter;
 mod response_filter;
 mod router;
 
 use guest::{Guest, Hook};
 
-plugway_sdk::export!(Guest: Authorizer, RequestFilter, Router, Forwarder, ResponseFilter, Observer);
+plugway_sdk::export!(Guest: Authorizer, RequestFilter, Router, OutcomeObserver, Forwarder, ResponseFilter, Observer);

@@ -82,6 +82,8 @@ modes! {
         Environment = "environment",
         /// Route to an endpoint that never was.
         StaleEndpoint = "stale-endpoint",
+        /// Route to the first endpoint whose last outcome was good, available or not.
+        Learn = "learn",
         /// Route to no endpoint, refuse the one chosen, be unavailable as an authorizer.
         Unavailable = "unavailable",
         /// Say nothing about who is calling.

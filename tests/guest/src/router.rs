@@ -24,6 +24,10 @@ impl Router for Guest {
         }
         let tried = attempt.tried();
         let mut candidates = self.endpoints.iter().map(|endpoint| endpoint.id).filter(|id| !tried.contains(id));
-        candidates.find(|id| endpoints::available(*id)).ok_or(RouteError::NoEndpoint)
+        let picked = match mode {
+            Mode::Learn => candidates.find(|id| !self.failing.contains(id)),
+            _ => candidates.find(|id| endpoints::available(*id)),
+        };
+        picked.ok_or(RouteError::NoEndpoint)
     }
 }

@@ -67,14 +67,15 @@ fn check_shows_the_effective_chain_and_binds_nothing() {
         .lines()
         .skip_while(|line| *line != "all")
         .skip(1)
-        .take(9)
+        .take(10)
         .map(|line| line.split("  ").map(str::trim).filter(|word| !word.is_empty()).collect())
         .collect();
-    let expected: [[&str; 2]; 9] = [
+    let expected: [[&str; 2]; 10] = [
         ["request filter", "filter"],
         ["authorizer", "auth"],
         ["request filter", "auth"],
         ["router", "auth"],
+        ["outcome observer", "auth"],
         ["forwarder", "auth"],
         ["upstream", "up"],
         ["response filter", "auth"],

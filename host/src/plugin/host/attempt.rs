@@ -18,10 +18,6 @@ impl Host for Guest {
     }
 
     fn last_outcome(&mut self) -> Result<Option<Outcome>> {
-        Ok(self.exchange()?.attempts.last.map(|last| Outcome {
-            endpoint: last.endpoint,
-            status: last.status,
-            fault: last.fault.map(|fault| fault.code().to_owned()),
-        }))
+        Ok(self.exchange()?.attempts.last.map(Outcome::from))
     }
 }
