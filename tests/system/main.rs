@@ -25,6 +25,7 @@ mod hello;
 mod layers;
 mod limits;
 mod misbehaving;
+mod outcomes;
 mod proxy;
 mod smuggling;
 mod thread_time;

@@ -77,3 +77,6 @@ impl Bell {
         .await;
     }
 }
+
+#[cfg(test)]
+mod tests;

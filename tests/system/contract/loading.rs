@@ -73,6 +73,19 @@ fn an_import_that_no_plugin_gets_is_named() {
 }
 
 #[test]
+fn who_learns_of_attempts_has_to_make_them() {
+    // A component that exports one empty instance under that name.
+    let name = "plugway:gateway/outcome-observer@0.1.0";
+    let mut bytes = b"\0asm\x0d\0\x01\0\x05\x03\x01\x01\0\x0b".to_vec();
+    bytes.extend([name.len() as u8 + 6, 1, 0, name.len() as u8]);
+    bytes.extend_from_slice(name.as_bytes());
+    bytes.extend([5, 0, 0]);
+    let text = refused_file(&bytes);
+    assert!(text.contains("it exports `outcome-observer` without `router`"), "{text}");
+    assert!(text.contains("export `router` as well"), "{text}");
+}
+
+#[test]
 fn a_capability_is_denied_unless_granted_to_built_ins_and_files_alike() {
     let upstream = Upstream::plain("up").unwrap();
     for source in [PathBuf::from("builtin:oauth2"), shipped("oauth2")] {
