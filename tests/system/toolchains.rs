@@ -58,10 +58,13 @@ fn a_plugin_in_python_filters_requests_and_responses() {
     let started = || metric(&gateway, "plugway_instances_started_total", &["plugin=\"snake\""]);
     let before = started();
     assert_problem(&ask("fail"), 500, "plugin-failed");
-    assert!(logged("failed as told"), "{}", gateway.log().text());
+    let told = gateway.log().wait(Duration::from_secs(5), |line| line.field("error").is_some_and(|error| error.contains("failed as told")));
+    assert!(told.is_some(), "{}", gateway.log().text());
     assert_eq!((failures("refused"), started()), (1.0, before));
     assert_problem(&ask("hoard"), 500, "plugin-failed");
-    assert!(logged("holds more than 8 answers"), "{}", gateway.log().text());
+    let told =
+        gateway.log().wait(Duration::from_secs(5), |line| line.field("error").is_some_and(|error| error.contains("more than 8 answers")));
+    assert!(told.is_some(), "{}", gateway.log().text());
     assert_eq!(failures("trap"), 2.0);
 
     // Where there is no request, there is none to ask for.
