@@ -111,8 +111,9 @@ fn rates(stage: &Stage, subjects: &[Subject]) -> Result<Vec<f64>> {
     let mut most = Vec::with_capacity(subjects.len());
     for subject in subjects {
         subject.wake()?;
-        check::marks(stage, subject)?;
+        check::until_serving(stage, subject)?;
         subject.rest()?;
+        pause::until_quiet()?;
         most.push((subject.entry(), self::most(stage, subject).context(subject.name())?));
     }
     let rates = lineup::rates(&most, SHARE, OWN_SHARE);
