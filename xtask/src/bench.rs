@@ -6,6 +6,7 @@
 //! CPU time is taken at one rate for all (`h2load`).
 
 mod h2load;
+mod interrupt;
 mod load;
 mod peers;
 mod report;
@@ -62,6 +63,7 @@ pub(crate) const QUICK: Effort = Effort { rounds: 3, seconds: 2 };
 pub(crate) fn run(effort: &Effort) -> Result<()> {
     two_cores()?;
     setup::run()?;
+    interrupt::watch()?;
     let built = Built { gateway: workspace::release_gateway()?, guest: plugins::build("plugway-bench-guest")?, filter: None };
 
     let stage = Stage::start(scenario::SMALL)?;
@@ -99,6 +101,7 @@ fn measure(effort: &Effort, stage: &Stage, subjects: &[Subject], rate: f64) -> R
         for step in 0..subjects.len() {
             let index = (round + step) % subjects.len();
             let (Some(subject), Some(sample)) = (subjects.get(index), samples.get_mut(index)) else { continue };
+            interrupt::check()?;
             subject.wake()?;
             let measured = sample::measure(stage, subject, lengths, rate)?;
             subject.rest()?;

@@ -48,11 +48,8 @@ fn run(stage: &Stage, address: SocketAddr, duration: Duration, more: &[String]) 
     if !scenario.http2 {
         command.arg("--h1");
     }
-    if scenario.close {
-        command.args(["-H", "connection: close"]);
-    }
     if scenario.body > 0 {
-        command.arg("-d").arg(stage.file("body"));
+        command.arg("-d").arg(stage.body());
     }
     let output = command.arg(format!("{}://{address}/", scenario.scheme())).output().context("taskset, of util-linux")?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -29,11 +29,15 @@ impl Answered {
 /// Asks for as much as the proxy answers.
 pub(super) fn flood(stage: &Stage, address: SocketAddr, duration: Duration) -> Result<Answered> {
     // wrk speaks HTTP/1.1 alone.
-    if stage.scenario().http2 { h2load::flood(stage, address, duration) } else { wrk::run(stage, address, duration) }
+    if stage.scenario().http2 { h2load::flood(stage, address, duration) } else { wrk::run(stage, address, duration, None) }
 }
 
 /// Asks at a rate; says how many requests were answered.
 pub(super) fn paced(stage: &Stage, address: SocketAddr, duration: Duration, per_second: f64) -> Result<f64> {
+    // h2load does not connect again when an HTTP/1.1 connection was closed; wrk does, but cannot wait less than a millisecond.
+    if stage.scenario().close {
+        return Ok(wrk::run(stage, address, duration, Some(per_second))?.requests);
+    }
     h2load::paced(stage, address, duration, per_second)
 }
 

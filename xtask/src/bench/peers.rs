@@ -23,7 +23,7 @@ use super::sample::{self, Lengths, Sample};
 use super::scenario::{SMALL, Scenario};
 use super::stage::Stage;
 use super::subject::{Built, Entry, Subject};
-use super::{SHARE, WARM_UP, load, most, two_cores};
+use super::{SHARE, WARM_UP, interrupt, load, most, two_cores};
 use crate::{plugins, workspace};
 use lineup::Version;
 use options::Options;
@@ -49,6 +49,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         filter: install::needs_filter(&entries).then(install::filter).transpose()?,
     };
     let versions = lineup::versions(&entries, &built)?;
+    interrupt::watch()?;
     let scenarios = options.scenarios()?;
     let mut rows = Vec::new();
     for scenario in &scenarios {

@@ -42,13 +42,6 @@ impl Stage {
         let pair = directory.write("pair.pem", read(&certificate.certificate)? + &read(&certificate.key)?)?;
         let ca = authority.write(directory.path(), "ca")?;
         directory.write("body", "x".repeat(scenario.body))?;
-        let method = if scenario.body == 0 { "GET" } else { "POST" };
-        let script = Values::default()
-            .word("method", method)
-            .word("length", scenario.body)
-            .flag("close", scenario.close)
-            .flag("body", scenario.body > 0);
-        directory.write("wrk.lua", template::fill(include_str!("../../peers/wrk.lua"), &script)?)?;
         let mut stage = Self { scenario, directory, authority, certificate, pair, ca, servers: Vec::new(), backend: None };
         let backend = launch::start(&recipe::BACKEND, &LOAD_CORE, |port| {
             let first = SocketAddr::from(([127, 0, 0, 1], port));
@@ -69,9 +62,25 @@ impl Stage {
         &self.authority
     }
 
-    /// A file of the load generator: `body` or `wrk.lua`.
-    pub(super) fn file(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
+    /// The body that load generators send.
+    pub(super) fn body(&self) -> PathBuf {
+        self.directory.path().join("body")
+    }
+
+    /// Writes the script for wrk: at full speed, or so many requests a second.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(super) fn script(&self, per_second: Option<f64>) -> Result<PathBuf> {
+        let Scenario { body, close, .. } = self.scenario;
+        let values = Values::default()
+            .word("method", if body == 0 { "GET" } else { "POST" })
+            .word("length", body)
+            .word("interval", per_second.map_or(0.0, |rate| 1_000.0 / rate))
+            .flag("close", close)
+            .flag("body", body > 0)
+            .flag("paced", per_second.is_some());
+        self.directory.write("wrk.lua", template::fill(include_str!("../../peers/wrk.lua"), &values)?)
     }
 
     /// What a proxy's configuration is filled with; its plugins are numbered from 1.

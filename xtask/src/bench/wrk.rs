@@ -13,8 +13,8 @@ use super::load::{self, Answered};
 use super::stage::Stage;
 use super::subject::LOAD_CORE;
 
-/// Runs wrk with the script of `xtask/peers/wrk.lua`.
-pub(super) fn run(stage: &Stage, address: SocketAddr, duration: Duration) -> Result<Answered> {
+/// Runs wrk with the script of `xtask/peers/wrk.lua`, as fast as it is answered or at a rate.
+pub(super) fn run(stage: &Stage, address: SocketAddr, duration: Duration, per_second: Option<f64>) -> Result<Answered> {
     let [program, words @ ..] = LOAD_CORE;
     let scenario = stage.scenario();
     let output = Command::new(program)
@@ -22,7 +22,7 @@ pub(super) fn run(stage: &Stage, address: SocketAddr, duration: Duration) -> Res
         .arg(WRK.find()?)
         .args(["-t1", &format!("-c{}", scenario.connections), &format!("-d{}s", load::seconds(duration))])
         .arg("-s")
-        .arg(stage.file("wrk.lua"))
+        .arg(stage.script(per_second)?)
         .arg(format!("{}://{address}/", scenario.scheme()))
         .output()
         .context("taskset, of util-linux")?;

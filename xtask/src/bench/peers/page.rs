@@ -41,7 +41,7 @@ pub(super) fn html(rows: &[Row]) -> String {
          <title>plugway among other proxies</title>\n<style>{STYLE}</style>\n<h1>plugway among other proxies</h1>\n\
          <p>One run of <code>cargo xtask bench peers</code> on one machine ({}): one worker on one core, load and backend on another, rounds \
          interleaved. Bars are medians, black lines their intervals, dots single rounds. Pale bars do not count: load and backend were \
-         above 90 % of their core, so it is they who are shown.</p>\n{sections}<h2>Versions</h2>\n<ul>{}</ul>\n</html>\n",
+         above 90 % of their core, so it is they who are shown, or fewer requests were sent than to the others.</p>\n{sections}<h2>Versions</h2>\n<ul>{}</ul>\n</html>\n",
         escape(&processor().unwrap_or_default()),
         versions(rows)
     )

@@ -11,6 +11,9 @@ use crate::bench::report::processor;
 use crate::bench::statistics::Estimate;
 use crate::bench::subject::Proxy;
 
+/// Below this share of the wanted rate CPU time per request is not comparable: fewer requests are answered at once.
+const PACE_LIMIT: f64 = 0.9;
+
 /// One measurement and how it came about.
 #[derive(Debug, Clone)]
 pub(super) struct Round {
@@ -94,9 +97,25 @@ impl Row {
         self.rounds.iter().map(|round| round.sample.load_core).fold(0.0, f64::max)
     }
 
-    /// Whether its CPU time counts: the load was not what was measured.
+    /// The smallest share of the wanted requests that were answered while CPU time was taken.
+    pub(super) fn kept_up(&self) -> f64 {
+        self.rounds.iter().map(|round| round.sample.paced / self.rate).fold(1.0, f64::min)
+    }
+
+    /// Why its CPU time does not count, if it does not.
+    pub(super) fn objection(&self) -> Option<&'static str> {
+        if self.load_core() >= LOAD_LIMIT {
+            Some("load and backend were the limit")
+        } else if self.kept_up() < PACE_LIMIT {
+            Some("it was asked for less than the others")
+        } else {
+            None
+        }
+    }
+
+    /// Whether its CPU time counts.
     pub(super) fn counts(&self) -> bool {
-        self.load_core() < LOAD_LIMIT
+        self.objection().is_none()
     }
 
     /// Whether its requests per second and latency are the proxy's own, not the load generator's.
@@ -120,6 +139,7 @@ impl Row {
             "connections": self.scenario.connections,
             "cpu_measured_at_requests_per_second": self.rate,
             "counts": self.counts(),
+            "objection": self.objection(),
             "throughput_and_latency_count": self.flood_counts(),
             "load_core_busy_max": self.load_core(),
             "rounds_disturbed": self.disturbed(),
@@ -224,6 +244,14 @@ pub(super) mod tests {
         assert_eq!((&row["cpu_us_per_request_interval"]["low"], &row["cpu_us_per_request_interval"]["high"]), (&json!(18.0), &json!(22.0)));
         assert!(row["cpu_ratio_to_envoy"].is_null());
         assert_eq!(row["rounds"].as_array().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn a_row_at_another_rate_does_not_count() {
+        let mut slow = round(10.0, 0.5);
+        slow.sample.paced = 80.0;
+        let row = Row::new(LINEUP[0], SMALL, "1.0", 100.0, &[round(10.0, 0.5), slow], None, None);
+        assert_eq!((row.counts(), row.objection()), (false, Some("it was asked for less than the others")));
     }
 
     #[test]

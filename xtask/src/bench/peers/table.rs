@@ -37,7 +37,7 @@ fn lines(rows: &[Row]) -> Vec<String> {
             row.p999_us.median,
             row.rss_mb.median,
             row.load_core() * 100.0,
-            if row.counts() { "" } else { "  DOES NOT COUNT: load and backend were the limit" }
+            row.objection().map_or_else(String::new, |why| format!("  DOES NOT COUNT: {why}"))
         ));
     }
     lines.push(String::new());
