@@ -87,7 +87,7 @@ fn two_cores() -> Result<()> {
 /// Requests a second that a resting subject answers when asked for all it can.
 fn most(stage: &Stage, subject: &Subject) -> Result<f64> {
     subject.wake()?;
-    let most = load::flood(stage, subject.address(), WARM_UP)?;
+    let most = load::flood(stage, subject, WARM_UP)?;
     subject.rest()?;
     Ok(most.per_second())
 }

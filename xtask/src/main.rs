@@ -5,6 +5,7 @@ mod demo;
 mod plugins;
 mod setup;
 mod test;
+mod token;
 mod workspace;
 
 use std::process::ExitCode;

@@ -2,7 +2,6 @@
 //! and the backend fill their core and are always awake, in front of a slower one they sleep between requests, and waking
 //! them costs the proxy CPU time that is none of its own.
 
-use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
@@ -13,20 +12,20 @@ use plugway_harness::{Error, Result};
 
 use super::load::{self, Answered, quantile};
 use super::stage::Stage;
-use super::subject::LOAD_CORE;
+use super::subject::{LOAD_CORE, Subject};
 
 /// Sends requests at that rate; says how many were answered.
-pub(super) fn paced(stage: &Stage, address: SocketAddr, duration: Duration, per_second: f64) -> Result<f64> {
+pub(super) fn paced(stage: &Stage, subject: &Subject, duration: Duration, per_second: f64) -> Result<f64> {
     let each = per_second / f64::from(stage.scenario().connections);
-    let text = run(stage, address, duration, &[format!("--rps={}", rate(each))])?;
+    let text = run(stage, subject, duration, &[format!("--rps={}", rate(each))])?;
     answered(stage, &text)
 }
 
 /// Sends as fast as it is answered; every request's latency is in a file.
-pub(super) fn flood(stage: &Stage, address: SocketAddr, duration: Duration) -> Result<Answered> {
+pub(super) fn flood(stage: &Stage, subject: &Subject, duration: Duration) -> Result<Answered> {
     let directory = TempDir::new()?;
     let file = directory.path().join("latency");
-    let text = run(stage, address, duration, &[format!("--log-file={}", file.display())])?;
+    let text = run(stage, subject, duration, &[format!("--log-file={}", file.display())])?;
     let mut latencies = latencies(&std::fs::read_to_string(&file).context(file.display())?)?;
     latencies.sort_by(f64::total_cmp);
     Ok(Answered {
@@ -38,20 +37,20 @@ pub(super) fn flood(stage: &Stage, address: SocketAddr, duration: Duration) -> R
     })
 }
 
-fn run(stage: &Stage, address: SocketAddr, duration: Duration, more: &[String]) -> Result<String> {
+fn run(stage: &Stage, subject: &Subject, duration: Duration, more: &[String]) -> Result<String> {
     let [program, words @ ..] = LOAD_CORE;
     let scenario = stage.scenario();
     let mut command = Command::new(program);
     command.args(words).arg(H2LOAD.find()?);
     command.args(["-t1", &format!("-c{}", scenario.connections), &format!("-m{}", scenario.streams)]);
-    command.args([&format!("-D{}", load::seconds(duration)), "-H", "x-tenant-id: acme"]).args(more);
+    command.args([&format!("-D{}", load::seconds(duration)), "-H", "x-tenant-id: acme"]).args(subject.header()).args(more);
     if !scenario.http2 {
         command.arg("--h1");
     }
     if scenario.body > 0 {
         command.arg("-d").arg(stage.body());
     }
-    let output = command.arg(format!("{}://{address}/", scenario.scheme())).output().context("taskset, of util-linux")?;
+    let output = command.arg(format!("{}://{}/", scenario.scheme(), subject.address())).output().context("taskset, of util-linux")?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {
         return Ok(text);

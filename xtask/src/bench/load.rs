@@ -1,12 +1,12 @@
 //! Load, in two ways: as much as a proxy can take, which says how fast it is, and at a rate, which says what a request costs.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use plugway_harness::error::Context;
 use plugway_harness::{Error, Result};
 
 use super::stage::Stage;
+use super::subject::Subject;
 use super::{h2load, wrk};
 
 /// What a load generator saw.
@@ -27,18 +27,18 @@ impl Answered {
 }
 
 /// Asks for as much as the proxy answers.
-pub(super) fn flood(stage: &Stage, address: SocketAddr, duration: Duration) -> Result<Answered> {
+pub(super) fn flood(stage: &Stage, subject: &Subject, duration: Duration) -> Result<Answered> {
     // wrk speaks HTTP/1.1 alone.
-    if stage.scenario().http2 { h2load::flood(stage, address, duration) } else { wrk::run(stage, address, duration, None) }
+    if stage.scenario().http2 { h2load::flood(stage, subject, duration) } else { wrk::run(stage, subject, duration, None) }
 }
 
 /// Asks at a rate; says how many requests were answered.
-pub(super) fn paced(stage: &Stage, address: SocketAddr, duration: Duration, per_second: f64) -> Result<f64> {
+pub(super) fn paced(stage: &Stage, subject: &Subject, duration: Duration, per_second: f64) -> Result<f64> {
     // h2load does not connect again when an HTTP/1.1 connection was closed; wrk does, but cannot wait less than a millisecond.
     if stage.scenario().close {
-        return Ok(wrk::run(stage, address, duration, Some(per_second))?.requests);
+        return Ok(wrk::run(stage, subject, duration, Some(per_second))?.requests);
     }
-    h2load::paced(stage, address, duration, per_second)
+    h2load::paced(stage, subject, duration, per_second)
 }
 
 /// Every answer was whole: a body that is cut short is no failure to a load generator.

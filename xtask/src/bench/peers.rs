@@ -142,11 +142,11 @@ fn one(stage: &Stage, subject: &Subject, lengths: Lengths, rate: f64) -> Result<
 
 fn checked(stage: &Stage, subject: &Subject, lengths: Lengths, rate: f64) -> Result<Sample> {
     check::marks(stage, subject)?;
-    load::flood(stage, subject.address(), WARM_UP)?;
+    load::flood(stage, subject, WARM_UP)?;
     let counted = check::hooks(subject)?;
     let sample = sample::measure(stage, subject, lengths, rate)?;
     if let (Some(before), Some(after)) = (counted, check::hooks(subject)?) {
-        after.since(before).agree(subject.plugins(), sample.answered, stage.scenario())?;
+        after.since(before).agree(subject.entry().hooks(), sample.answered, stage.scenario())?;
     }
     check::marks(stage, subject)?;
     Ok(sample)

@@ -46,11 +46,11 @@ pub(super) struct Lengths {
 /// Asks a subject for all it can do, then for `per_second` requests, which says what one costs.
 pub(super) fn measure(stage: &Stage, subject: &Subject, lengths: Lengths, per_second: f64) -> Result<Sample> {
     let before = core_time(1)?;
-    let most = load::flood(stage, subject.address(), lengths.flood)?;
+    let most = load::flood(stage, subject, lengths.flood)?;
     let flood_load_core = share(before, core_time(1)?);
     let (own, began) = (process::cpu_time(subject.pid())?, Instant::now());
     let (proxies, loads) = (core_time(0)?, core_time(1)?);
-    let answered = load::paced(stage, subject.address(), lengths.paced, per_second)?;
+    let answered = load::paced(stage, subject, lengths.paced, per_second)?;
     let (proxies, loads) = (share(proxies, core_time(0)?), share(loads, core_time(1)?));
     let elapsed = began.elapsed();
     let own = process::cpu_time(subject.pid())?.saturating_sub(own);

@@ -12,6 +12,7 @@ use plugway_harness::temp::TempDir;
 use super::scenario::{SMALL_BODY, Scenario};
 use super::subject::{LOAD_CORE, launch, recipe};
 use super::template::{self, Values};
+use crate::token::{AUDIENCE, ISSUER, Provider, SCOPE};
 
 /// Numbers of plugins that a chain can have: the backend has a server for each, which demands that many marks.
 const CHAINS: [usize; 4] = [0, 1, 5, 10];
@@ -28,6 +29,7 @@ pub(super) struct Stage {
     /// The same in one file, as HAProxy wants it.
     pair: PathBuf,
     ca: PathBuf,
+    token: String,
     servers: Vec<(usize, SocketAddr)>,
     backend: Option<launch::Running>,
 }
@@ -42,7 +44,10 @@ impl Stage {
         let pair = directory.write("pair.pem", read(&certificate.certificate)? + &read(&certificate.key)?)?;
         let ca = authority.write(directory.path(), "ca")?;
         directory.write("body", "x".repeat(scenario.body))?;
-        let mut stage = Self { scenario, directory, authority, certificate, pair, ca, servers: Vec::new(), backend: None };
+        let provider = Provider::new()?;
+        directory.write("jwks.json", provider.jwks()?)?;
+        let token = provider.token("bench", SCOPE)?;
+        let mut stage = Self { scenario, directory, authority, certificate, pair, ca, token, servers: Vec::new(), backend: None };
         let backend = launch::start(&recipe::BACKEND, &LOAD_CORE, |port| {
             let first = SocketAddr::from(([127, 0, 0, 1], port));
             let others = CHAINS.iter().skip(1).map(|_| free_address()).collect::<Result<Vec<_>>>()?;
@@ -60,6 +65,11 @@ impl Stage {
     /// Who signed every certificate here.
     pub(super) fn authority(&self) -> &Authority {
         &self.authority
+    }
+
+    /// What plugway's shipped chain lets through.
+    pub(super) fn token(&self) -> &str {
+        &self.token
     }
 
     /// The body that load generators send.
@@ -104,6 +114,9 @@ impl Stage {
             .word("pair", self.pair.display())
             .word("ca", self.ca.display())
             .word("server_name", SERVER_NAME)
+            .word("issuer", ISSUER)
+            .word("audience", AUDIENCE)
+            .word("jwks", self.directory.path().join("jwks.json").display())
             .flag("tls_in", tls_in)
             .flag("tls_out", tls_out)
             .flag("http2", http2)

@@ -43,6 +43,8 @@ pub(super) enum Proxy {
     EnvoyLua,
     Traefik,
     Plugway,
+    /// With the plugins that come with it: oauth2, hash-router, tls-forward, metrics.
+    PlugwayShipped,
 }
 
 /// Files that were built for this run.
@@ -60,6 +62,8 @@ pub(super) struct Built {
 pub(super) struct Subject {
     entry: Entry,
     address: SocketAddr,
+    /// What requests to it have beside the others' headers: `NAME: VALUE`.
+    header: Option<String>,
     program: Program,
 }
 
@@ -75,8 +79,13 @@ impl Proxy {
             Self::Haproxy => Some(&recipe::HAPROXY_PROXY),
             Self::Envoy | Self::EnvoyLua => Some(&recipe::ENVOY_PROXY),
             Self::Traefik => Some(&recipe::TRAEFIK_PROXY),
-            Self::Plugway => None,
+            Self::Plugway | Self::PlugwayShipped => None,
         }
+    }
+
+    /// Whether it is this project's.
+    pub(super) fn is_own(self) -> bool {
+        matches!(self, Self::Plugway | Self::PlugwayShipped)
     }
 
     /// What it says of its version, the first line that has a number.
@@ -89,6 +98,14 @@ impl Proxy {
         let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         let line = text.lines().find(|line| line.bytes().any(|byte| byte.is_ascii_digit()));
         Ok(line.unwrap_or_default().trim().to_owned())
+    }
+}
+
+impl Entry {
+    /// Hook calls on a request's way in.
+    pub(super) fn hooks(&self) -> usize {
+        // oauth2 authorizes, hash-router routes, tls-forward forwards; metrics observes off the way.
+        if self.proxy == Proxy::PlugwayShipped { 3 } else { self.plugins }
     }
 }
 
@@ -107,6 +124,7 @@ impl Subject {
         let values = stage
             .values(entry.plugins)?
             .flag("lua", extended && matches!(entry.proxy, Proxy::Nginx | Proxy::EnvoyLua))
+            .flag("shipped", entry.proxy == Proxy::PlugwayShipped)
             .flag("wasm", extended && entry.proxy == Proxy::Envoy)
             .word("filter", filter.display())
             .word("guest", built.guest.display());
@@ -121,7 +139,8 @@ impl Subject {
             Program::Peer(running) => running.address(),
             Program::Plugway(gateway) => gateway.address("web")?,
         };
-        let subject = Self { entry, address, program };
+        let header = (entry.proxy == Proxy::PlugwayShipped).then(|| format!("authorization: Bearer {}", stage.token()));
+        let subject = Self { entry, address, header, program };
         subject.rest()?;
         Ok(subject)
     }
@@ -141,6 +160,16 @@ impl Subject {
 
     pub(super) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What requests to it have beside the others' headers, as load generators take it.
+    pub(super) fn header(&self) -> impl Iterator<Item = &str> {
+        self.header.as_deref().into_iter().flat_map(|header| ["-H", header])
+    }
+
+    /// The token that it wants.
+    pub(super) fn authorization(&self) -> Option<&str> {
+        self.header.as_deref().and_then(|header| header.strip_prefix("authorization: "))
     }
 
     /// Where plugway's operators look; none for others.

@@ -1,6 +1,5 @@
 //! Load by wrk: as much as it and a proxy can do, so what it says is throughput and latency.
 
-use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
@@ -11,19 +10,20 @@ use serde_json::Value;
 
 use super::load::{self, Answered};
 use super::stage::Stage;
-use super::subject::LOAD_CORE;
+use super::subject::{LOAD_CORE, Subject};
 
 /// Runs wrk with the script of `xtask/peers/wrk.lua`, as fast as it is answered or at a rate.
-pub(super) fn run(stage: &Stage, address: SocketAddr, duration: Duration, per_second: Option<f64>) -> Result<Answered> {
+pub(super) fn run(stage: &Stage, subject: &Subject, duration: Duration, per_second: Option<f64>) -> Result<Answered> {
     let [program, words @ ..] = LOAD_CORE;
     let scenario = stage.scenario();
     let output = Command::new(program)
         .args(words)
         .arg(WRK.find()?)
         .args(["-t1", &format!("-c{}", scenario.connections), &format!("-d{}s", load::seconds(duration))])
+        .args(subject.header())
         .arg("-s")
         .arg(stage.script(per_second)?)
-        .arg(format!("{}://{address}/", scenario.scheme()))
+        .arg(format!("{}://{}/", scenario.scheme(), subject.address()))
         .output()
         .context("taskset, of util-linux")?;
     let text = String::from_utf8_lossy(&output.stdout);

@@ -30,6 +30,9 @@ pub(super) fn marks(stage: &Stage, subject: &Subject) -> Result<()> {
     let answer = wait_for(async {
         let mut request = get("/echo")?;
         request.headers_mut().insert("x-tenant-id", http::HeaderValue::from_static("acme"));
+        if let Some(token) = subject.authorization() {
+            request.headers_mut().insert("authorization", http::HeaderValue::from_str(token).context("the token")?);
+        }
         client.connect().await?.request(request).await
     })?;
     seen(&answer, subject.plugins(), stage.scenario()).map_err(|error| Error::new(format!("{}: {error}", subject.name())))
@@ -64,6 +67,9 @@ fn seen(answer: &Answer, plugins: usize, scenario: &Scenario) -> Result<()> {
     Ok(())
 }
 
+/// Hooks on a request's way in.
+const IN: [&str; 4] = ["authorizer", "request-filter", "router", "forwarder"];
+
 /// What plugway counted so far.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Counted {
@@ -85,7 +91,7 @@ fn counted(metrics: &str) -> Counted {
     };
     Counted {
         requests: sum("plugway_requests_total", "route=\"bench\""),
-        hooks: sum("plugway_hook_calls_total", "hook=\"request-filter\""),
+        hooks: IN.iter().map(|hook| sum("plugway_hook_calls_total", &format!("hook=\"{hook}\""))).sum(),
     }
 }
 
@@ -94,17 +100,17 @@ impl Counted {
         Self { requests: self.requests - before.requests, hooks: self.hooks - before.hooks }
     }
 
-    /// Hook calls are requests times plugins, and requests what the load generators counted. Those drop what is under way at the
+    /// Hook calls are `each` for every request, and requests what the load generators counted. Those drop what is under way at the
     /// end of each of their two runs, so there may be that many more.
-    pub(super) fn agree(self, plugins: usize, answered: f64, scenario: &Scenario) -> Result<()> {
+    pub(super) fn agree(self, each: usize, answered: f64, scenario: &Scenario) -> Result<()> {
         let under_way = 2.0 * f64::from(scenario.connections * scenario.streams);
         let Self { requests, hooks } = self;
-        let unanswered = hooks - requests * plugins as f64;
+        let unanswered = hooks - requests * each as f64;
         if requests < answered || requests > answered + under_way {
             return Err(Error::new(format!("plugway counted {requests} requests, the load generators {answered}")));
         }
-        if unanswered < 0.0 || unanswered > under_way * plugins as f64 {
-            return Err(Error::new(format!("{hooks} hook calls for {requests} requests with {plugins} plugins")));
+        if unanswered < 0.0 || unanswered > under_way * each as f64 {
+            return Err(Error::new(format!("{hooks} hook calls for {requests} requests, not {each} for each")));
         }
         Ok(())
     }

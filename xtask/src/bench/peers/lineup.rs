@@ -8,7 +8,7 @@ use super::{Built, Entry, SMALL, Scenario};
 use crate::bench::subject::Proxy;
 
 /// Every row, in the order of the table. Ratios are to the first.
-pub(super) const LINEUP: [Entry; 13] = [
+pub(super) const LINEUP: [Entry; 14] = [
     Entry { name: "nginx", proxy: Proxy::Nginx, plugins: 0 },
     Entry { name: "nginx + Lua", proxy: Proxy::Nginx, plugins: 1 },
     Entry { name: "HAProxy", proxy: Proxy::Haproxy, plugins: 0 },
@@ -22,6 +22,8 @@ pub(super) const LINEUP: [Entry; 13] = [
     Entry { name: "plugway + 1 plugin", proxy: Proxy::Plugway, plugins: 1 },
     Entry { name: "plugway + 5 plugins", proxy: Proxy::Plugway, plugins: 5 },
     Entry { name: "plugway + 10 plugins", proxy: Proxy::Plugway, plugins: 10 },
+    // One of its plugins leaves a mark.
+    Entry { name: "plugway, shipped chain", proxy: Proxy::PlugwayShipped, plugins: 1 },
 ];
 
 /// The second proxy that ratios are to.
@@ -50,7 +52,7 @@ pub(super) fn versions(entries: &[Entry], built: &Built) -> Result<Vec<Version>>
 /// The rate for each of the entries, given what they can do at most: one for nginx, HAProxy and plugway, whatever their plugins,
 /// since their ratios are quoted to a percent; for each of the others the same, or `own` of what it can do where that is less.
 pub(super) fn rates(most: &[(Entry, f64)], share: f64, own: f64) -> Vec<f64> {
-    let close = |entry: &Entry| matches!(entry.proxy, Proxy::Nginx | Proxy::Haproxy | Proxy::Plugway);
+    let close = |entry: &Entry| matches!(entry.proxy, Proxy::Nginx | Proxy::Haproxy | Proxy::Plugway | Proxy::PlugwayShipped);
     let best = most.iter().map(|(_, most)| *most).next().unwrap_or_default();
     let common = most.iter().filter(|(entry, _)| close(entry)).fold(best * share, |rate, (_, most)| rate.min(most * own));
     most.iter().map(|(_, most)| common.min(most * own).round()).collect()

@@ -67,7 +67,7 @@ fn plot((title, pick, flood): &Measure, rows: &[&Row]) -> String {
         low: estimate.low,
         high: estimate.high,
         dots: &estimate.samples,
-        own: entry.proxy == Proxy::Plugway,
+        own: entry.proxy.is_own(),
         faint: !counts,
     });
     bars(title, &shown.collect::<Vec<_>>())
