@@ -77,21 +77,33 @@ pub(super) struct Counted {
     hooks: f64,
 }
 
-/// plugway's counters; none for other proxies.
+/// plugway's counters when nothing is under way; none for other proxies.
 pub(super) fn hooks(subject: &Subject) -> Result<Option<Counted>> {
     let Some(admin) = subject.admin()? else { return Ok(None) };
-    let answer = wait_for(Client::http(admin, "admin").get("/metrics"))?;
-    Ok(Some(counted(&answer.text())))
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let answer = wait_for(Client::http(admin, "admin").get("/metrics"))?;
+        let text = answer.text();
+        if sum(&text, "plugway_requests_in_flight", "") == 0.0 {
+            return Ok(Some(counted(&text)));
+        }
+        if Instant::now() >= deadline {
+            return Err(Error::new(format!("requests are still under way {PATIENCE:?} after the load ended")));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The sum of a metric's series that have this label.
+fn sum(metrics: &str, family: &str, label: &str) -> f64 {
+    let lines = metrics.lines().filter(|line| line.starts_with(&format!("{family}{{")) && line.contains(label));
+    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }
 
 fn counted(metrics: &str) -> Counted {
-    let sum = |family: &str, label: &str| {
-        let lines = metrics.lines().filter(|line| line.starts_with(&format!("{family}{{")) && line.contains(label));
-        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
-    };
     Counted {
-        requests: sum("plugway_requests_total", "route=\"bench\""),
-        hooks: IN.iter().map(|hook| sum("plugway_hook_calls_total", &format!("hook=\"{hook}\""))).sum(),
+        requests: sum(metrics, "plugway_requests_total", "route=\"bench\""),
+        hooks: IN.iter().map(|hook| sum(metrics, "plugway_hook_calls_total", &format!("hook=\"{hook}\""))).sum(),
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) const LINEUP: [Entry; 14] = [
     Entry { name: "plugway + 5 plugins", proxy: Proxy::Plugway, plugins: 5 },
     Entry { name: "plugway + 10 plugins", proxy: Proxy::Plugway, plugins: 10 },
     // One of its plugins leaves a mark.
-    Entry { name: "plugway, shipped chain", proxy: Proxy::PlugwayShipped, plugins: 1 },
+    Entry { name: "plugway + shipped chain", proxy: Proxy::PlugwayShipped, plugins: 1 },
 ];
 
 /// The second proxy that ratios are to.
@@ -79,5 +79,6 @@ mod tests {
         let names: std::collections::HashSet<_> = LINEUP.iter().map(|entry| entry.name).collect();
         assert_eq!((names.len(), LINEUP[0].name), (LINEUP.len(), "nginx"));
         assert!(names.contains(ENVOY));
+        assert!(names.iter().all(|name| !name.contains(',')), "--only takes them separated by commas");
     }
 }
