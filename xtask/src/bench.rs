@@ -64,7 +64,7 @@ pub(crate) fn run(effort: &Effort) -> Result<()> {
     two_cores()?;
     setup::run()?;
     interrupt::watch()?;
-    let built = Built { gateway: workspace::release_gateway()?, guest: plugins::build("plugway-bench-guest")?, filter: None };
+    let built = Built { gateway: workspace::release_gateway()?, guest: plugins::build("plugway-bench-guest")?, filters: Vec::new() };
 
     let stage = Stage::start(scenario::SMALL)?;
     let subjects = PAIRS.iter().map(|entry| Subject::start(*entry, &stage, &built)).collect::<Result<Vec<_>>>()?;

@@ -46,7 +46,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     let built = Built {
         gateway: options.gateway.clone().map_or_else(workspace::release_gateway, Ok)?,
         guest: plugins::build("plugway-bench-guest")?,
-        filter: install::needs_filter(&entries).then(install::filter).transpose()?,
+        filters: install::filters(&entries)?,
     };
     let versions = lineup::versions(&entries, &built)?;
     interrupt::watch()?;

@@ -41,6 +41,7 @@ pub(super) enum Proxy {
     Envoy,
     /// Its filters are Lua.
     EnvoyLua,
+    /// Its middlewares are Wasm.
     Traefik,
     Plugway,
     /// With the plugins that come with it: oauth2, hash-router, tls-forward, metrics.
@@ -54,8 +55,8 @@ pub(super) struct Built {
     pub(super) gateway: PathBuf,
     /// plugway's plugin.
     pub(super) guest: PathBuf,
-    /// Envoy's filter; absent where no Envoy is measured.
-    pub(super) filter: Option<PathBuf>,
+    /// Wasm filters of other proxies, those that are measured.
+    pub(super) filters: Vec<(Proxy, PathBuf)>,
 }
 
 /// One running proxy.
@@ -120,12 +121,13 @@ impl Subject {
 
     fn try_start(entry: Entry, stage: &Stage, built: &Built) -> Result<Self> {
         let extended = entry.plugins > 0;
-        let filter = built.filter.as_deref().unwrap_or(Path::new(""));
+        let filter = built.filters.iter().find(|(proxy, _)| extended && *proxy == entry.proxy);
+        let filter = filter.map_or(Path::new(""), |(_, file)| file);
         let values = stage
             .values(entry.plugins)?
             .flag("lua", extended && matches!(entry.proxy, Proxy::Nginx | Proxy::EnvoyLua))
             .flag("shipped", entry.proxy == Proxy::PlugwayShipped)
-            .flag("wasm", extended && entry.proxy == Proxy::Envoy)
+            .flag("wasm", extended && matches!(entry.proxy, Proxy::Envoy | Proxy::Traefik))
             .word("filter", filter.display())
             .word("guest", built.guest.display());
         let program = match entry.proxy.recipe() {

@@ -27,6 +27,11 @@ impl Values {
         self
     }
 
+    /// The word of that name.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.words.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+    }
+
     /// Sets a flag, or does not.
     #[must_use]
     pub(super) fn flag(mut self, name: &'static str, set: bool) -> Self {

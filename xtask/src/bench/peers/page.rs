@@ -75,7 +75,13 @@ fn plot((title, pick, flood): &Measure, rows: &[&Row]) -> String {
 
 /// What plugins cost, by proxy.
 fn growth(rows: &[&Row]) -> String {
-    let kinds = [("plugway", Proxy::Plugway), ("Envoy, Wasm", Proxy::Envoy), ("Envoy, Lua", Proxy::EnvoyLua), ("nginx, Lua", Proxy::Nginx)];
+    let kinds = [
+        ("plugway", Proxy::Plugway),
+        ("Envoy, Wasm", Proxy::Envoy),
+        ("Envoy, Lua", Proxy::EnvoyLua),
+        ("nginx, Lua", Proxy::Nginx),
+        ("Traefik, Wasm", Proxy::Traefik),
+    ];
     let line = |(label, proxy): &(&'static str, Proxy)| {
         // Envoy without filters is where both of its lines begin.
         let begins = |row: &Row| row.entry.plugins == 0 && row.entry.name == lineup::ENVOY && *proxy == Proxy::EnvoyLua;

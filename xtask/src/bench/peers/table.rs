@@ -80,7 +80,7 @@ mod tests {
         let rows = rows();
         let lines = lines(&rows);
         assert!(lines[1].starts_with("nginx  ") && lines[1].contains("10.00") && !lines[1].contains("DOES NOT COUNT"));
-        assert!(lines[13].starts_with("plugway + 10 plugins") && lines[13].contains("2.000") && lines[13].contains("DOES NOT COUNT"));
+        assert!(lines[15].starts_with("plugway + 10 plugins") && lines[15].contains("2.000") && lines[15].contains("DOES NOT COUNT"));
         assert!(lines.iter().any(|line| line.starts_with("medians of 3 rounds with intervals at 75 %")));
     }
 }

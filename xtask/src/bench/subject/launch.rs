@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use plugway_harness::error::Context;
 use plugway_harness::nginx::free_address;
-use plugway_harness::temp::TempDir;
+use plugway_harness::temp::{TempDir, write_private};
 use plugway_harness::{Error, Result, process};
 use rustix::process::Signal;
 
@@ -42,9 +42,7 @@ pub(in crate::bench) fn start(recipe: &Recipe, core: &[&str], mut values: impl F
         // Started by root, nginx would run its worker as another user, who may not enter the folder.
         let user = if rustix::process::getuid().is_root() { "root" } else { "nobody" };
         let values = values(address.port())?.word("port", address.port()).word("directory", directory.path().display()).word("user", user);
-        for (name, template) in recipe.files {
-            directory.write(name, template::fill(template, &values).context(name)?)?;
-        }
+        prepare(recipe, &values, directory.path())?;
         let child = spawn(&program, &(recipe.arguments)(directory.path()), core, directory.path())?;
         let mut running = Running { child, address, directory };
         match running.until_ready() {
@@ -53,6 +51,24 @@ pub(in crate::bench) fn start(recipe: &Recipe, core: &[&str], mut values: impl F
         }
     }
     Err(last)
+}
+
+/// Puts everything a program needs into its folder.
+fn prepare(recipe: &Recipe, values: &Values, directory: &Path) -> Result<()> {
+    for name in recipe.files.iter().chain(recipe.links).map(|(name, _)| name) {
+        if let Some(folder) = directory.join(name).parent() {
+            std::fs::create_dir_all(folder).context(folder.display())?;
+        }
+    }
+    for (name, template) in recipe.files {
+        write_private(&directory.join(name), template::fill(template, values).context(name)?.as_bytes())?;
+    }
+    for (name, word) in recipe.links {
+        if let Some(file) = values.get(word).filter(|file| !file.is_empty()) {
+            std::os::unix::fs::symlink(file, directory.join(name)).context(name)?;
+        }
+    }
+    Ok(())
 }
 
 fn spawn(program: &Path, arguments: &[String], core: &[&str], directory: &Path) -> Result<Child> {

@@ -13,6 +13,8 @@ pub(in crate::bench) struct Recipe {
     pub(super) program: fn() -> Result<PathBuf>,
     /// Names in its folder, and templates.
     pub(super) files: &'static [(&'static str, &'static str)],
+    /// Names in its folder, and words of the templates whose files are found there; one that is empty is none.
+    pub(super) links: &'static [(&'static str, &'static str)],
     /// Its command line, given its folder.
     pub(super) arguments: fn(&Path) -> Vec<String>,
     /// Prints its version.
@@ -26,6 +28,7 @@ pub(in crate::bench) const BACKEND: Recipe =
 pub(super) const NGINX_PROXY: Recipe = Recipe {
     program: || NGINX.find(),
     files: &[("nginx.conf", include_str!("../../../peers/nginx.conf"))],
+    links: &[],
     arguments: |directory| {
         let file = |name: &str| directory.join(name).display().to_string();
         ["-p", &file(""), "-e", &file("error.log"), "-c", &file("nginx.conf")].map(str::to_owned).into()
@@ -36,6 +39,7 @@ pub(super) const NGINX_PROXY: Recipe = Recipe {
 pub(super) const HAPROXY_PROXY: Recipe = Recipe {
     program: || HAPROXY.find(),
     files: &[("haproxy.cfg", include_str!("../../../peers/haproxy.cfg"))],
+    links: &[],
     // In the foreground, without a master.
     arguments: |directory| ["-db", "-f", &directory.join("haproxy.cfg").display().to_string()].map(str::to_owned).into(),
     version: &["-v"],
@@ -44,6 +48,7 @@ pub(super) const HAPROXY_PROXY: Recipe = Recipe {
 pub(super) const ENVOY_PROXY: Recipe = Recipe {
     program: || from_python("envoy"),
     files: &[("envoy.yaml", include_str!("../../../peers/envoy.yaml"))],
+    links: &[],
     // Hot restart takes a shared name that a second Envoy on the machine would want too.
     arguments: |directory| {
         let file = directory.join("envoy.yaml").display().to_string();
@@ -57,7 +62,9 @@ pub(super) const TRAEFIK_PROXY: Recipe = Recipe {
     files: &[
         ("traefik.yaml", include_str!("../../../peers/traefik.yaml")),
         ("routes.yaml", include_str!("../../../peers/traefik-routes.yaml")),
+        ("plugins-local/src/tag/.traefik.yml", include_str!("../../../peers/traefik-plugin.yml")),
     ],
+    links: &[("plugins-local/src/tag/plugin.wasm", "filter")],
     arguments: |directory| vec![format!("--configFile={}", directory.join("traefik.yaml").display())],
     version: &["version"],
 };
