@@ -117,7 +117,7 @@ fn rates(stage: &Stage, subjects: &[Subject]) -> Result<Vec<f64>> {
         pause::until_quiet()?;
         most.push((subject.entry(), self::most(stage, subject).context(subject.name())?));
     }
-    let rates = lineup::rates(&most, SHARE, OWN_SHARE);
+    let rates = lineup::rates(&most, stage.scenario().connections, SHARE, OWN_SHARE);
     for ((entry, most), rate) in most.iter().zip(&rates) {
         println!("{:<22} answers {most:>7.0} requests a second at most; its CPU is measured at {rate:.0}", entry.name);
     }

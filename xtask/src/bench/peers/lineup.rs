@@ -53,11 +53,15 @@ pub(super) fn versions(entries: &[Entry], built: &Built) -> Result<Vec<Version>>
 
 /// The rate for each of the entries, given what they can do at most: one for nginx, HAProxy and plugway, whatever their plugins,
 /// since their ratios are quoted to a percent; for each of the others the same, or `own` of what it can do where that is less.
-pub(super) fn rates(most: &[(Entry, f64)], share: f64, own: f64) -> Vec<f64> {
+///
+/// Each is a multiple of the connections, since h2load takes whole requests a second for each of them.
+pub(super) fn rates(most: &[(Entry, f64)], connections: u32, share: f64, own: f64) -> Vec<f64> {
+    let connections = f64::from(connections);
+    let whole = |rate: f64| (rate / connections).floor().max(1.0) * connections;
     let close = |entry: &Entry| matches!(entry.proxy, Proxy::Nginx | Proxy::Haproxy | Proxy::Plugway | Proxy::PlugwayShipped);
     let best = most.iter().map(|(_, most)| *most).next().unwrap_or_default();
     let common = most.iter().filter(|(entry, _)| close(entry)).fold(best * share, |rate, (_, most)| rate.min(most * own));
-    most.iter().map(|(_, most)| common.min(most * own).round()).collect()
+    most.iter().map(|(_, most)| whole(common.min(most * own))).collect()
 }
 
 #[cfg(test)]
@@ -72,8 +76,8 @@ mod tests {
     fn the_close_ones_share_a_rate_and_slower_peers_have_their_own() {
         let most = [("nginx", 80_000.0), ("Envoy", 20_000.0), ("Envoy + 1 Lua", 60_000.0), ("plugway + 10 plugins", 50_000.0)];
         let most = most.map(|(name, most)| (named(name), most));
-        assert_eq!(rates(&most, 0.5, 0.7), [35_000.0, 14_000.0, 35_000.0, 35_000.0]);
-        assert_eq!(rates(&most[..3], 0.5, 0.7), [40_000.0, 14_000.0, 40_000.0]);
+        assert_eq!(rates(&most, 100, 0.5, 0.7), [35_000.0, 14_000.0, 35_000.0, 35_000.0]);
+        assert_eq!(rates(&most[..3], 32, 0.5, 0.7), [40_000.0, 13_984.0, 40_000.0]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::bench::statistics::Estimate;
 use crate::bench::subject::Proxy;
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1b1b;background:#fff}\
-table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:13px}\
+.wide{overflow-x:auto}table{white-space:nowrap;border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:13px}\
 td,th{padding:.2rem .6rem;text-align:right;border-bottom:1px solid #ddd}td:first-child,th:first-child{text-align:left}\
 figure{margin:1.5rem 0}figcaption{font-weight:600}svg{width:100%;height:auto;font-size:12px}svg text{fill:#1b1b1b}\
 .peer rect{fill:#9fb3c8}.own rect{fill:#2a7f62}.faint{opacity:.45}.interval{stroke:#000;stroke-width:2}.dot{fill:#000;opacity:.35}\
@@ -143,7 +143,7 @@ fn table(rows: &[&Row]) -> String {
     let about = rows.first().map_or_else(String::new, |row| {
         format!("Medians of {} rounds, intervals at {:.0} %.", row.cpu_us.samples.len(), row.cpu_us.confidence * 100.0)
     });
-    format!("<table><tr>{head}</tr>\n{body}</table>\n<p class=\"note\">{about}</p>\n")
+    format!("<div class=\"wide\"><table><tr>{head}</tr>\n{body}</table></div>\n<p class=\"note\">{about}</p>\n")
 }
 
 fn versions(rows: &[Row]) -> String {
