@@ -47,9 +47,6 @@ fn run(stage: &Stage, subject: &Subject, duration: Duration, more: &[String]) ->
     if !scenario.http2 {
         command.arg("--h1");
     }
-    if scenario.body > 0 {
-        command.arg("-d").arg(stage.body());
-    }
     let output = command.arg(format!("{}://{}/", scenario.scheme(), subject.address())).output().context("taskset, of util-linux")?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {

@@ -34,8 +34,9 @@ pub(super) fn flood(stage: &Stage, subject: &Subject, duration: Duration) -> Res
 
 /// Asks at a rate; says how many requests were answered.
 pub(super) fn paced(stage: &Stage, subject: &Subject, duration: Duration, per_second: f64) -> Result<f64> {
-    // h2load does not connect again when an HTTP/1.1 connection was closed; wrk does, but cannot wait less than a millisecond.
-    if stage.scenario().close {
+    // Of HTTP/1.1, h2load neither connects again when a connection was closed, nor sends bodies reliably: it stops part of the way.
+    // wrk does both; it waits in whole milliseconds, so that single requests come less evenly.
+    if stage.scenario().close || stage.scenario().body > 0 {
         return Ok(wrk::run(stage, subject, duration, Some(per_second))?.requests);
     }
     h2load::paced(stage, subject, duration, per_second)

@@ -72,11 +72,6 @@ impl Stage {
         &self.token
     }
 
-    /// The body that load generators send.
-    pub(super) fn body(&self) -> PathBuf {
-        self.directory.path().join("body")
-    }
-
     /// Writes the script for wrk: at full speed, or so many requests a second.
     ///
     /// # Errors
