@@ -6,31 +6,46 @@
 //! CPU time is taken at one rate for all (`h2load`).
 
 mod h2load;
+mod interrupt;
+mod load;
+mod peers;
 mod report;
 mod sample;
+mod scenario;
+mod stage;
 mod statistics;
 mod subject;
+mod template;
 mod wrk;
 
 use std::time::Duration;
 
-use plugway_harness::nginx::Nginx;
 use plugway_harness::{Error, Result};
 
 use crate::{plugins, setup, workspace};
+pub(crate) use peers::run as run_peers;
 use report::Report;
-use sample::Sample;
-use subject::Subject;
-
-/// Connections kept open.
-const CONNECTIONS: u32 = 32;
+use sample::{Lengths, Sample};
+use stage::Stage;
+use subject::{Built, Entry, Proxy, Subject};
 
 /// What of nginx's throughput every proxy is asked for while its CPU time is taken: load and backend stay below 90 % of their
 /// core, and every subject below its own.
 const SHARE: f64 = 0.5;
 
+/// Above this share of its core the load is what is measured.
+const LOAD_LIMIT: f64 = 0.9;
+
 /// Runs before a subject is measured, as fast as it can: connections to the backend are open, caches warm.
 const WARM_UP: Duration = Duration::from_secs(1);
+
+/// What `cargo xtask bench` compares.
+const PAIRS: [Entry; 4] = [
+    Entry { name: "nginx", proxy: Proxy::Nginx, plugins: 0 },
+    Entry { name: "plugway", proxy: Proxy::Plugway, plugins: 0 },
+    Entry { name: "plugway + 1 plugin", proxy: Proxy::Plugway, plugins: 1 },
+    Entry { name: "plugway + 5 plugins", proxy: Proxy::Plugway, plugins: 5 },
+];
 
 /// How much to measure.
 #[derive(Debug)]
@@ -46,40 +61,49 @@ pub(crate) const QUICK: Effort = Effort { rounds: 3, seconds: 2 };
 
 /// Measures, prints, writes JSON.
 pub(crate) fn run(effort: &Effort) -> Result<()> {
-    if std::thread::available_parallelism().map_or(1, usize::from) < 2 {
-        return Err(Error::new("the bench needs two cores: one for the proxy, one for the load"));
-    }
+    two_cores()?;
     setup::run()?;
-    let gateway = workspace::release_gateway()?;
-    let guest = plugins::build("plugway-bench-guest")?;
+    interrupt::watch()?;
+    let built = Built { gateway: workspace::release_gateway()?, guest: plugins::build("plugway-bench-guest")?, filters: Vec::new() };
 
-    let backend = backend()?;
-    let nginx = Subject::nginx(backend.address())?;
-    let most = wrk::run(nginx.address(), WARM_UP)?;
-    let subjects = [
-        nginx,
-        Subject::plugway("plugway", &gateway, &guest, 0, backend.address())?,
-        Subject::plugway("plugway + 1 plugin", &gateway, &guest, 1, backend.address())?,
-        Subject::plugway("plugway + 5 plugins", &gateway, &guest, 5, backend.address())?,
-    ];
-    let rate = (SHARE * most.requests / most.seconds).round();
-    println!("nginx answers {:.0} requests a second at most; each proxy's CPU is measured at {rate:.0}", most.requests / most.seconds);
-    let rounds = measure(effort, &subjects, rate)?;
+    let stage = Stage::start(scenario::SMALL)?;
+    let subjects = PAIRS.iter().map(|entry| Subject::start(*entry, &stage, &built)).collect::<Result<Vec<_>>>()?;
+    let most = subjects.first().map_or(Ok(0.0), |nginx| most(&stage, nginx))?;
+    let rate = (SHARE * most).round();
+    println!("nginx answers {most:.0} requests a second at most; each proxy's CPU is measured at {rate:.0}");
+    let rounds = measure(effort, &stage, &subjects, rate)?;
     let report = Report::new(effort, rate, &subjects, &rounds)?;
     report.print();
     report.write(&workspace::root().join("target").join("bench").join("latest.json"))
 }
 
+fn two_cores() -> Result<()> {
+    if std::thread::available_parallelism().map_or(1, usize::from) < 2 {
+        return Err(Error::new("the bench needs two cores: one for the proxy, one for the load"));
+    }
+    Ok(())
+}
+
+/// Requests a second that a resting subject answers when asked for all it can.
+fn most(stage: &Stage, subject: &Subject) -> Result<f64> {
+    subject.wake()?;
+    let most = load::flood(stage, subject, WARM_UP)?;
+    subject.rest()?;
+    Ok(most.per_second())
+}
+
 /// One sample of each subject per round, in turn, each round beginning with another one.
-fn measure(effort: &Effort, subjects: &[Subject], rate: f64) -> Result<Vec<Vec<Sample>>> {
+fn measure(effort: &Effort, stage: &Stage, subjects: &[Subject], rate: f64) -> Result<Vec<Vec<Sample>>> {
+    let lengths = Lengths { flood: WARM_UP, paced: Duration::from_secs(effort.seconds) };
     let mut rounds = Vec::with_capacity(effort.rounds);
     for round in 0..effort.rounds {
         let mut samples = vec![None; subjects.len()];
         for step in 0..subjects.len() {
             let index = (round + step) % subjects.len();
             let (Some(subject), Some(sample)) = (subjects.get(index), samples.get_mut(index)) else { continue };
+            interrupt::check()?;
             subject.wake()?;
-            let measured = sample::measure(subject, Duration::from_secs(effort.seconds), rate)?;
+            let measured = sample::measure(stage, subject, lengths, rate)?;
             subject.rest()?;
             println!("round {:>2}  {:<20} {:>6.2} µs", round + 1, subject.name(), measured.cpu_us);
             *sample = Some(measured);
@@ -87,12 +111,4 @@ fn measure(effort: &Effort, subjects: &[Subject], rate: f64) -> Result<Vec<Vec<S
         rounds.push(samples.into_iter().flatten().collect());
     }
     Ok(rounds)
-}
-
-/// nginx that answers every request with 64 bytes.
-fn backend() -> Result<Nginx> {
-    let body = "0123456789abcdef".repeat(4);
-    Nginx::start(&subject::LOAD_CORE, |port| {
-        format!("    keepalive_requests 1000000000;\n    server {{ listen 127.0.0.1:{port} reuseport; return 200 '{body}'; }}")
-    })
 }

@@ -4,7 +4,6 @@ mod live;
 mod metrics;
 mod once;
 mod report;
-mod token;
 mod traffic;
 mod world;
 

@@ -5,6 +5,7 @@ mod demo;
 mod plugins;
 mod setup;
 mod test;
+mod token;
 mod workspace;
 
 use std::process::ExitCode;
@@ -20,6 +21,9 @@ cargo xtask COMMAND
   demo --once      send it some hundred requests, print what happened, exit 0 when all of it was right
   bench            measure CPU time per request beside nginx (15 pairs of 3 s); JSON goes to target/bench/latest.json
   bench --quick    the same with 3 pairs of 2 s
+  bench peers      the same beside HAProxy, Envoy, Traefik and nginx with Lua, which it installs, in nine scenarios (an hour);
+                   target/bench/peers.json, peers.html. --quick: the small scenario alone, in five minutes
+                   --scenario NAME, --only ROW,ROW, --rounds N: a part of it; --gateway FILE: not the one of this checkout
   plugins          build the shipped plugins to target/plugins/NAME.wasm
   help             this text
 ";
@@ -44,6 +48,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["demo", "--once"] => demo::once(),
         ["bench"] => bench::run(&bench::FULL),
         ["bench", "--quick"] => bench::run(&bench::QUICK),
+        ["bench", "peers", options @ ..] => bench::run_peers(options),
         ["plugins"] => plugins::run(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");

@@ -36,28 +36,33 @@ pub(crate) fn run() -> Result<()> {
 
 /// The standard library for guests.
 pub(crate) fn guest_target() -> Result<()> {
-    if has_guest_target()? {
+    target(GUEST_TARGET)
+}
+
+/// The standard library for another target.
+pub(crate) fn target(name: &str) -> Result<()> {
+    if has_target(name)? {
         return Ok(());
     }
-    let added = workspace::run(&mut command("rustup", ["target", "add", GUEST_TARGET]));
+    let added = workspace::run(&mut command("rustup", ["target", "add", name]));
     match added {
-        Ok(()) if has_guest_target()? => Ok(()),
-        Ok(()) => Err(cannot_add("rustup added it to another toolchain than the one that runs this")),
-        Err(error) => Err(cannot_add(&error.to_string())),
+        Ok(()) if has_target(name)? => Ok(()),
+        Ok(()) => Err(cannot_add(name, "rustup added it to another toolchain than the one that runs this")),
+        Err(error) => Err(cannot_add(name, &error.to_string())),
     }
 }
 
-fn cannot_add(why: &str) -> Error {
+fn cannot_add(name: &str, why: &str) -> Error {
     Error::new(format!(
-        "the Rust target {GUEST_TARGET}, which plugins are built for, could not be installed: {why}\n\
-         Run this where the network is reachable, then start again:\n\n    rustup target add {GUEST_TARGET}\n\n\
-         Without rustup, install your distribution's package of Rust's standard library for {GUEST_TARGET}."
+        "the Rust target {name}, which plugins are built for, could not be installed: {why}\n\
+         Run this where the network is reachable, then start again:\n\n    rustup target add {name}\n\n\
+         Without rustup, install your distribution's package of Rust's standard library for {name}."
     ))
 }
 
-fn has_guest_target() -> Result<bool> {
+fn has_target(name: &str) -> Result<bool> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let output = command(rustc, ["--print", "target-libdir", "--target", GUEST_TARGET]).output().context("rustc")?;
+    let output = command(rustc, ["--print", "target-libdir", "--target", name]).output().context("rustc")?;
     let directory = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
     // The path is printed whether or not it is there.
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
@@ -69,6 +74,11 @@ fn debian_packages() -> Result<()> {
     if !can_make_environments() && environment_program().is_none() {
         missing.extend(["python3", "python3-venv"]);
     }
+    install(&missing)
+}
+
+/// Installs Debian's packages.
+pub(crate) fn install(missing: &[&str]) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
@@ -76,11 +86,11 @@ fn debian_packages() -> Result<()> {
     let is_root = command("id", ["-u"]).output().is_ok_and(|output| output.stdout.trim_ascii() == b"0");
     let mut install = if is_root { command("env", script) } else { command("sudo", script) };
     println!("$ apt-get install {}", missing.join(" "));
-    let done = install.args(&missing).status();
+    let done = install.args(missing).status();
     match done {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(not_installed(&missing, &status.to_string())),
-        Err(error) => Err(not_installed(&missing, &error.to_string())),
+        Ok(status) => Err(not_installed(missing, &status.to_string())),
+        Err(error) => Err(not_installed(missing, &error.to_string())),
     }
 }
 

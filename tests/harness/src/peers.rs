@@ -20,6 +20,8 @@ pub const NGINX: Peer = Peer { program: "nginx", package: "nginx-light" };
 pub const WRK: Peer = Peer { program: "wrk", package: "wrk" };
 /// The HTTP/2 load generator.
 pub const H2LOAD: Peer = Peer { program: "h2load", package: "nghttp2-client" };
+/// Measured by `cargo xtask bench peers` alone, which installs it.
+pub const HAPROXY: Peer = Peer { program: "haproxy", package: "haproxy" };
 /// Everything that `cargo xtask setup` installs from Debian.
 pub const ALL: [Peer; 3] = [NGINX, WRK, H2LOAD];
 

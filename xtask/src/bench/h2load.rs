@@ -2,57 +2,112 @@
 //! and the backend fill their core and are always awake, in front of a slower one they sleep between requests, and waking
 //! them costs the proxy CPU time that is none of its own.
 
-use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
 use plugway_harness::error::Context;
 use plugway_harness::peers::H2LOAD;
+use plugway_harness::temp::TempDir;
 use plugway_harness::{Error, Result};
 
-use super::CONNECTIONS;
-use super::subject::LOAD_CORE;
+use super::load::{self, Answered, quantile};
+use super::stage::Stage;
+use super::subject::{LOAD_CORE, Subject};
 
-/// Sends HTTP/1.1 requests at that rate; says how many were answered.
-pub(super) fn run(address: SocketAddr, duration: Duration, per_second: f64) -> Result<f64> {
-    let [program, words @ ..] = LOAD_CORE;
-    let output = Command::new(program)
-        .args(words)
-        .arg(H2LOAD.find()?)
-        .args(["--h1", "-t1", &format!("-c{CONNECTIONS}"), &format!("-D{}", duration.as_secs())])
-        .args([&format!("--rps={:.0}", per_second / f64::from(CONNECTIONS)), "-H", "x-tenant-id: acme"])
-        .arg(format!("http://{address}/"))
-        .output()
-        .context("taskset, of util-linux")?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    if !output.status.success() {
-        return Err(Error::new(format!("h2load ended with {}: {}{text}", output.status, String::from_utf8_lossy(&output.stderr))));
-    }
-    parse(&text)
+/// Sends requests at that rate; says how many were answered.
+pub(super) fn paced(stage: &Stage, subject: &Subject, duration: Duration, per_second: f64) -> Result<f64> {
+    let each = per_second / f64::from(stage.scenario().connections);
+    let text = run(stage, subject, duration, &[format!("--rps={}", rate(each))])?;
+    answered(stage, &text)
 }
 
+/// Sends as fast as it is answered; every request's latency is in a file.
+pub(super) fn flood(stage: &Stage, subject: &Subject, duration: Duration) -> Result<Answered> {
+    let directory = TempDir::new()?;
+    let file = directory.path().join("latency");
+    let text = run(stage, subject, duration, &[format!("--log-file={}", file.display())])?;
+    let mut latencies = latencies(&std::fs::read_to_string(&file).context(file.display())?)?;
+    latencies.sort_by(f64::total_cmp);
+    Ok(Answered {
+        requests: answered(stage, &text)?,
+        seconds: load::seconds(duration) as f64,
+        p50_us: quantile(&latencies, 0.5)?,
+        p99_us: quantile(&latencies, 0.99)?,
+        p999_us: quantile(&latencies, 0.999)?,
+    })
+}
+
+fn run(stage: &Stage, subject: &Subject, duration: Duration, more: &[String]) -> Result<String> {
+    let [program, words @ ..] = LOAD_CORE;
+    let scenario = stage.scenario();
+    let mut command = Command::new(program);
+    command.args(words).arg(H2LOAD.find()?);
+    command.args(["-t1", &format!("-c{}", scenario.connections), &format!("-m{}", scenario.streams)]);
+    command.args([&format!("-D{}", load::seconds(duration)), "-H", "x-tenant-id: acme"]).args(subject.header()).args(more);
+    if !scenario.http2 {
+        command.arg("--h1");
+    }
+    let output = command.arg(format!("{}://{}/", scenario.scheme(), subject.address())).output().context("taskset, of util-linux")?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.success() {
+        return Ok(text);
+    }
+    Err(Error::new(format!("h2load ended with {}: {}{text}", output.status, String::from_utf8_lossy(&output.stderr))))
+}
+
+/// `--rps` takes whole numbers only.
+fn rate(per_connection: f64) -> u64 {
+    per_connection.round().max(1.0) as u64
+}
+
+fn answered(stage: &Stage, text: &str) -> Result<f64> {
+    let (answers, bytes) = parse(text)?;
+    load::complete(stage, answers, bytes)?;
+    Ok(answers)
+}
+
+/// Answers and the bytes of their bodies:
 /// `requests: 9 total, 9 started, 9 done, 9 succeeded, 0 failed, 0 errored, 0 timeout`
-fn parse(text: &str) -> Result<f64> {
+/// `traffic: 2.31KB (2367) total, 783B (783) headers (space savings 0.00%), 576B (576) data`
+fn parse(text: &str) -> Result<(f64, f64)> {
     let line = text.lines().find(|line| line.starts_with("requests: ")).context(format!("h2load counted nothing: {text}"))?;
     let count = |what: &str| {
         line.split(", ").find_map(|part| part.strip_suffix(what)?.trim().parse::<f64>().ok()).context(format!("{what} in {line}"))
     };
-    let answered = count(" succeeded")?;
-    if count(" failed")? + count(" errored")? + count(" timeout")? > 0.0 || answered < 1.0 {
+    let answers = count(" succeeded")?;
+    if count(" failed")? + count(" errored")? + count(" timeout")? > 0.0 || answers < 1.0 {
         return Err(Error::new(format!("requests failed: {line}")));
     }
-    Ok(answered)
+    let traffic = text.lines().find(|line| line.starts_with("traffic: ")).context("h2load shows no traffic")?;
+    let data = traffic.strip_suffix(") data").and_then(|rest| rest.rsplit_once('(')).context(traffic)?;
+    Ok((answers, data.1.parse().context(traffic)?))
+}
+
+/// Lines of start, status and duration, the last in microseconds (h2load(1), `--log-file`).
+fn latencies(text: &str) -> Result<Vec<f64>> {
+    text.lines().map(|line| line.rsplit('\t').next().unwrap_or_default().parse().context(line)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const TEXT: &str = "finished in 3.00s, 40000.00 req/s, 9MB/s
+requests: 120000 total, 120032 started, 120000 done, 120000 succeeded, 0 failed, 0 errored, 0 timeout
+status codes: 120000 2xx, 0 3xx, 0 4xx, 0 5xx
+traffic: 25.98MB (27240000) total, 16.94MB (17760000) headers (space savings 0.00%), 7.32MB (7680000) data
+";
+
     #[test]
     fn what_h2load_prints_is_read() {
-        let text = "finished in 3.00s, 40000.00 req/s, 9MB/s\nrequests: 120000 total, 120032 started, 120000 done, 120000 succeeded, 0 failed, 0 errored, 0 timeout\n";
-        assert!((parse(text).unwrap() - 120_000.0).abs() < 0.5);
-        assert!(parse(&text.replace("0 failed", "3 failed")).is_err());
+        assert_eq!(parse(TEXT).unwrap(), (120_000.0, 7_680_000.0));
+        assert!(parse(&TEXT.replace("0 failed", "3 failed")).is_err());
         assert!(parse("nothing").is_err());
+    }
+
+    #[test]
+    fn latencies_are_the_last_column() {
+        assert_eq!(latencies("1700000000000000\t200\t312\n1700000000000001\t200\t401\n").unwrap(), [312.0, 401.0]);
+        assert!(latencies("no number").is_err());
     }
 }

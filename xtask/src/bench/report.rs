@@ -7,16 +7,15 @@ use plugway_harness::error::Context;
 use serde_json::{Value, json};
 
 use super::sample::Sample;
+use super::scenario::SMALL;
 use super::statistics::Estimate;
 use super::subject::Subject;
-use super::{CONNECTIONS, Effort};
+use super::{Effort, LOAD_LIMIT};
 
 /// At most this much CPU of nginx's per request without plugins.
 const GOAL_RATIO: f64 = 1.2;
 /// At most this much CPU per request for each plugin, microseconds.
 const GOAL_PLUGIN_US: f64 = 0.8;
-/// Above this share of its core the load is what is measured.
-const LOAD_LIMIT: f64 = 0.9;
 
 /// Everything measured.
 pub(super) struct Report {
@@ -72,7 +71,7 @@ impl Report {
     /// The table.
     pub(super) fn print(&self) {
         let confidence = self.rows.first().map_or(0.0, |row| row.ratio.confidence) * 100.0;
-        println!("\nCPU time per request, HTTP/1.1, {CONNECTIONS} connections, 64-byte body, one worker on one core");
+        println!("\nCPU time per request, HTTP/1.1, {} connections, 64-byte body, one worker on one core", SMALL.connections);
         println!(
             "at {:.0} requests a second; medians of {} rounds of {} s; intervals at {confidence:.0} %",
             self.rate, self.rounds, self.seconds
@@ -136,7 +135,7 @@ impl Report {
         let rows: Vec<Value> = self.rows.iter().map(Row::json).collect();
         let goals: Vec<Value> = self.goals().into_iter().map(|(met, goal)| json!({ "goal": goal, "met": met })).collect();
         let report = json!({
-            "rounds": self.rounds, "seconds": self.seconds, "connections": CONNECTIONS, "requests_per_second_measured": self.rate, "processor": processor(),
+            "rounds": self.rounds, "seconds": self.seconds, "connections": SMALL.connections, "requests_per_second_measured": self.rate, "processor": processor(),
             "results": rows, "goals": goals,
         });
         std::fs::write(file, format!("{report:#}\n")).context(file.display())?;
@@ -161,7 +160,7 @@ impl Row {
     }
 }
 
-fn processor() -> Option<String> {
+pub(super) fn processor() -> Option<String> {
     let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("model name"))?;
     Some(line.split_once(':')?.1.trim().to_owned())

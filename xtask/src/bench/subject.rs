@@ -1,84 +1,200 @@
 //! The proxies that are measured.
 
-use std::net::SocketAddr;
-use std::path::Path;
+pub(super) mod launch;
+pub(super) mod recipe;
 
-use plugway_harness::Result;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use plugway_harness::error::Context;
 use plugway_harness::gateway::{Gateway, Launch};
-use plugway_harness::nginx::Nginx;
-use plugway_harness::process;
+use plugway_harness::{Error, Result, process};
 use rustix::process::Signal;
+
+use super::stage::Stage;
+use super::template;
+use launch::{Running, signal_tree};
+use recipe::Recipe;
 
 /// Where proxies run.
 pub(super) const PROXY_CORE: [&str; 3] = ["taskset", "-c", "0"];
-/// Where wrk and the backend run.
+/// Where the load generator and the backend run.
 pub(super) const LOAD_CORE: [&str; 3] = ["taskset", "-c", "1"];
+
+/// A proxy and what is built into it; a row of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// The row's name.
+    pub(super) name: &'static str,
+    pub(super) proxy: Proxy,
+    /// Plugins, filters or scripts in its chain, each of which reads one request header and adds one.
+    pub(super) plugins: usize,
+}
+
+/// Which proxy, and by what it is extended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proxy {
+    /// Its plugins, if any, are one Lua script.
+    Nginx,
+    Haproxy,
+    /// Its filters are Wasm.
+    Envoy,
+    /// Its filters are Lua.
+    EnvoyLua,
+    /// Its middlewares are Wasm.
+    Traefik,
+    Plugway,
+    /// With the plugins that come with it: oauth2, hash-router, tls-forward, metrics.
+    PlugwayShipped,
+}
+
+/// Files that were built for this run.
+#[derive(Debug)]
+pub(super) struct Built {
+    /// The gateway.
+    pub(super) gateway: PathBuf,
+    /// plugway's plugin.
+    pub(super) guest: PathBuf,
+    /// Wasm filters of other proxies, those that are measured.
+    pub(super) filters: Vec<(Proxy, PathBuf)>,
+}
 
 /// One running proxy.
 pub(super) struct Subject {
-    name: &'static str,
-    plugins: usize,
+    entry: Entry,
     address: SocketAddr,
+    /// What requests to it have beside the others' headers: `NAME: VALUE`.
+    header: Option<String>,
     program: Program,
 }
 
 enum Program {
-    Nginx(Nginx),
+    Peer(Running),
     Plugway(Box<Gateway>),
 }
 
-impl Subject {
-    /// Debian's nginx with one worker, as many kept upstream connections as it can need, and the forwarding headers that plugway
-    /// sets by default, so that both do the same work.
-    pub(super) fn nginx(backend: SocketAddr) -> Result<Self> {
-        let nginx = Nginx::start(&PROXY_CORE, |port| {
-            format!(
-                "    keepalive_requests 1000000000;
-    upstream backend {{ server {backend}; keepalive 256; keepalive_requests 1000000000; }}
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{
-            proxy_pass http://backend;
-            proxy_http_version 1.1;
-            proxy_set_header Connection \"\";
-            proxy_set_header Host $http_host;
-            proxy_set_header X-Forwarded-For $remote_addr;
-            proxy_set_header X-Forwarded-Host $http_host;
-            proxy_set_header X-Forwarded-Proto $scheme;
-        }}
-    }}"
-            )
-        })?;
-        Ok(Self { name: "nginx", plugins: 0, address: nginx.address(), program: Program::Nginx(nginx) })
+impl Proxy {
+    fn recipe(self) -> Option<&'static Recipe> {
+        match self {
+            Self::Nginx => Some(&recipe::NGINX_PROXY),
+            Self::Haproxy => Some(&recipe::HAPROXY_PROXY),
+            Self::Envoy | Self::EnvoyLua => Some(&recipe::ENVOY_PROXY),
+            Self::Traefik => Some(&recipe::TRAEFIK_PROXY),
+            Self::Plugway | Self::PlugwayShipped => None,
+        }
     }
 
-    /// plugway as a user gets it, with one worker and `plugins` plugins in the chain, each from the same file.
-    pub(super) fn plugway(name: &'static str, binary: &Path, guest: &Path, plugins: usize, backend: SocketAddr) -> Result<Self> {
-        let launch = Launch::new(binary)?.wrapper(PROXY_CORE);
-        let gateway = launch.start(&configuration(guest, plugins, backend))?;
-        let subject = Self { name, plugins, address: gateway.address("web")?, program: Program::Plugway(Box::new(gateway)) };
+    /// Whether it is this project's.
+    pub(super) fn is_own(self) -> bool {
+        matches!(self, Self::Plugway | Self::PlugwayShipped)
+    }
+
+    /// What it says of its version, the first line that has a number.
+    pub(super) fn version(self, gateway: &Path) -> Result<String> {
+        let (program, words) = match self.recipe() {
+            Some(recipe) => ((recipe.program)()?, recipe.version),
+            None => (gateway.to_owned(), ["--version"].as_slice()),
+        };
+        let output = std::process::Command::new(&program).args(words).output().context(program.display())?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        let line = text.lines().find(|line| line.bytes().any(|byte| byte.is_ascii_digit()));
+        Ok(line.unwrap_or_default().trim().to_owned())
+    }
+}
+
+impl Entry {
+    /// Hook calls on a request's way in.
+    pub(super) fn hooks(&self) -> usize {
+        // oauth2 authorizes, hash-router routes, tls-forward forwards; metrics observes off the way.
+        if self.proxy == Proxy::PlugwayShipped { 3 } else { self.plugins }
+    }
+}
+
+impl Subject {
+    /// Starts a proxy on its core, with one worker.
+    ///
+    /// # Errors
+    /// When it does not start, with what it printed.
+    pub(super) fn start(entry: Entry, stage: &Stage, built: &Built) -> Result<Self> {
+        Self::try_start(entry, stage, built).map_err(|error| Error::new(format!("{} does not start: {error}", entry.name)))
+    }
+
+    fn try_start(entry: Entry, stage: &Stage, built: &Built) -> Result<Self> {
+        let extended = entry.plugins > 0;
+        let filter = built.filters.iter().find(|(proxy, _)| extended && *proxy == entry.proxy);
+        let filter = filter.map_or(Path::new(""), |(_, file)| file);
+        let values = stage
+            .values(entry.plugins)?
+            .flag("lua", extended && matches!(entry.proxy, Proxy::Nginx | Proxy::EnvoyLua))
+            .flag("shipped", entry.proxy == Proxy::PlugwayShipped)
+            .flag("wasm", extended && matches!(entry.proxy, Proxy::Envoy | Proxy::Traefik))
+            .word("filter", filter.display())
+            .word("guest", built.guest.display());
+        let program = match entry.proxy.recipe() {
+            Some(recipe) => Program::Peer(launch::start(recipe, &PROXY_CORE, |_| Ok(values.clone()))?),
+            None => {
+                let config = template::fill(include_str!("../../peers/plugway.toml"), &values).context("plugway.toml")?;
+                Program::Plugway(Box::new(Launch::new(&built.gateway)?.wrapper(PROXY_CORE).start(&config)?))
+            }
+        };
+        let address = match &program {
+            Program::Peer(running) => running.address(),
+            Program::Plugway(gateway) => gateway.address("web")?,
+        };
+        let header = (entry.proxy == Proxy::PlugwayShipped).then(|| format!("authorization: Bearer {}", stage.token()));
+        let subject = Self { entry, address, header, program };
         subject.rest()?;
         Ok(subject)
     }
 
+    pub(super) fn entry(&self) -> Entry {
+        self.entry
+    }
+
     pub(super) fn name(&self) -> &'static str {
-        self.name
+        self.entry.name
     }
 
     /// Plugins in its chain.
     pub(super) fn plugins(&self) -> usize {
-        self.plugins
+        self.entry.plugins
     }
 
     pub(super) fn address(&self) -> SocketAddr {
         self.address
     }
 
+    /// What requests to it have beside the others' headers, as load generators take it.
+    pub(super) fn header(&self) -> impl Iterator<Item = &str> {
+        self.header.as_deref().into_iter().flat_map(|header| ["-H", header])
+    }
+
+    /// The token that it wants.
+    pub(super) fn authorization(&self) -> Option<&str> {
+        self.header.as_deref().and_then(|header| header.strip_prefix("authorization: "))
+    }
+
+    /// Where plugway's operators look; none for others.
+    pub(super) fn admin(&self) -> Result<Option<SocketAddr>> {
+        match &self.program {
+            Program::Peer(_) => Ok(None),
+            Program::Plugway(gateway) => gateway.admin().map(Some),
+        }
+    }
+
     /// The process whose tree is measured.
     pub(super) fn pid(&self) -> u32 {
         match &self.program {
-            Program::Nginx(nginx) => nginx.pid(),
+            Program::Peer(running) => running.pid(),
             Program::Plugway(gateway) => gateway.pid(),
+        }
+    }
+
+    /// What it printed so far.
+    pub(super) fn output(&self) -> String {
+        match &self.program {
+            Program::Peer(running) => running.output(),
+            Program::Plugway(gateway) => gateway.log().text(),
         }
     }
 
@@ -87,51 +203,13 @@ impl Subject {
         process::tree(self.pid())?.into_iter().map(process::rss_bytes).sum()
     }
 
-    /// Stops it in its tracks while others are measured: a gateway with plugins ticks.
+    /// Stops it in its tracks while others are measured: most proxies have timers.
     pub(super) fn rest(&self) -> Result<()> {
-        self.signal(Signal::STOP)
+        signal_tree(self.pid(), Signal::STOP)
     }
 
     /// Lets it go on.
     pub(super) fn wake(&self) -> Result<()> {
-        self.signal(Signal::CONT)
+        signal_tree(self.pid(), Signal::CONT)
     }
-
-    fn signal(&self, signal: Signal) -> Result<()> {
-        match &self.program {
-            // An idle nginx does nothing at all.
-            Program::Nginx(_) => Ok(()),
-            Program::Plugway(gateway) => gateway.signal(signal),
-        }
-    }
-}
-
-fn configuration(guest: &Path, plugins: usize, backend: SocketAddr) -> String {
-    let guest = guest.display().to_string();
-    let tables: String = (1..=plugins)
-        .map(|number| format!("[plugins.tag-{number}]\nsource = {guest:?}\nconfig = {{ header = \"x-plugin-{number}\" }}\n\n"))
-        .collect();
-    let chain = (1..=plugins).map(|number| format!("\"tag-{number}\"")).collect::<Vec<_>>().join(", ");
-    format!(
-        r#"workers = 1
-
-[listen.web]
-address = "127.0.0.1:0"
-
-[admin]
-address = "127.0.0.1:0"
-
-[log]
-access = false
-
-{tables}[upstreams.backend]
-endpoints = ["http://{backend}"]
-
-[[routes]]
-name = "bench"
-public = true
-plugins = [{chain}]
-upstream = "backend"
-"#
-    )
 }

@@ -1,64 +1,58 @@
 //! Load by wrk: as much as it and a proxy can do, so what it says is throughput and latency.
 
-use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
 use plugway_harness::error::Context;
 use plugway_harness::peers::WRK;
 use plugway_harness::{Error, Result};
+use serde_json::Value;
 
-use super::CONNECTIONS;
-use super::subject::LOAD_CORE;
+use super::load::{self, Answered};
+use super::stage::Stage;
+use super::subject::{LOAD_CORE, Subject};
 
-/// What wrk says of a run.
-#[derive(Debug, PartialEq)]
-pub(super) struct Answered {
-    pub(super) requests: f64,
-    pub(super) seconds: f64,
-    /// Median latency, microseconds.
-    pub(super) p50_us: f64,
-}
-
-/// Runs wrk.
-pub(super) fn run(address: SocketAddr, duration: Duration) -> Result<Answered> {
+/// Runs wrk with the script of `xtask/peers/wrk.lua`, as fast as it is answered or at a rate.
+pub(super) fn run(stage: &Stage, subject: &Subject, duration: Duration, per_second: Option<f64>) -> Result<Answered> {
     let [program, words @ ..] = LOAD_CORE;
-    let seconds = format!("-d{}s", duration.as_secs());
+    let scenario = stage.scenario();
     let output = Command::new(program)
         .args(words)
         .arg(WRK.find()?)
-        .args(["-t1", &format!("-c{CONNECTIONS}"), &seconds, "--latency", "-H", "x-tenant-id: acme"])
-        .arg(format!("http://{address}/"))
+        .args(["-t1", &format!("-c{}", scenario.connections), &format!("-d{}s", load::seconds(duration))])
+        .args(subject.header())
+        .arg("-s")
+        .arg(stage.script(per_second)?)
+        .arg(format!("{}://{}/", scenario.scheme(), subject.address()))
         .output()
         .context("taskset, of util-linux")?;
     let text = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
         return Err(Error::new(format!("wrk ended with {}: {}{text}", output.status, String::from_utf8_lossy(&output.stderr))));
     }
-    parse(&text)
+    let (answered, bytes) = parse(&text)?;
+    load::complete(stage, answered.requests, bytes)?;
+    Ok(answered)
 }
 
-/// `  12345 requests in 3.00s, 2.00MB read`; errors have lines of their own.
-fn parse(text: &str) -> Result<Answered> {
-    if let Some(line) = text.lines().find(|line| line.contains("Socket errors") || line.contains("Non-2xx")) {
-        return Err(Error::new(format!("requests failed: {}", line.trim())));
+/// The script's last line is JSON; gives the answers and their bytes.
+fn parse(text: &str) -> Result<(Answered, f64)> {
+    let line = text.lines().rev().find(|line| line.starts_with('{')).context(format!("wrk counted nothing: {text}"))?;
+    let report: Value = serde_json::from_str(line).context(line)?;
+    let number = |name: &str| report.get(name).and_then(Value::as_f64).context(format!("no {name} in {line}"));
+    if number("failed")? > 0.0 || number("requests")? < 1.0 {
+        let said: Vec<&str> =
+            text.lines().filter(|line| line.contains("Socket errors") || line.contains("Non-2xx")).map(str::trim).collect();
+        return Err(Error::new(format!("requests failed: {line} {}", said.join("; "))));
     }
-    let line = text.lines().find(|line| line.contains(" requests in ")).context(format!("wrk counted nothing: {text}"))?;
-    let mut words = line.split_whitespace();
-    let requests = words.next().unwrap_or_default().parse().context("requests")?;
-    let seconds = microseconds(words.nth(2).unwrap_or_default().trim_end_matches(','))? / 1e6;
-    if requests < 1.0 {
-        return Err(Error::new(format!("no request was answered: {text}")));
-    }
-    let median = text.lines().find_map(|line| line.trim().strip_prefix("50%")).context("wrk shows no median")?;
-    Ok(Answered { requests, seconds, p50_us: microseconds(median.trim())? })
-}
-
-/// `318.00us`, `1.20ms`, `3.00s`, `1.05m`
-fn microseconds(text: &str) -> Result<f64> {
-    let units = [("us", 1.0), ("ms", 1e3), ("m", 60e6), ("s", 1e6)];
-    let (number, factor) = units.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor))).context(text)?;
-    Ok(number.parse::<f64>().context(text)? * factor)
+    let answered = Answered {
+        requests: number("requests")?,
+        seconds: number("microseconds")? / 1e6,
+        p50_us: number("p50_us")?,
+        p99_us: number("p99_us")?,
+        p999_us: number("p999_us")?,
+    };
+    Ok((answered, number("bytes")?))
 }
 
 #[cfg(test)]
@@ -67,27 +61,22 @@ mod tests {
 
     const TEXT: &str = "Running 2s test @ http://127.0.0.1:1/
   1 threads and 32 connections
-  Thread Stats   Avg      Stdev     Max   +/- Stdev
-    Latency   318.05us   92.00us   3.21ms   88.00%
-  Latency Distribution
-     50%  302.00us
-     99%    1.10ms
   201234 requests in 2.10s, 45.00MB read
 Requests/sec:  95825.71
+{\"requests\": 201234, \"microseconds\": 2100000, \"bytes\": 47185920, \"p50_us\": 302, \"p99_us\": 1100, \"p999_us\": 2200, \"failed\": 0}
 ";
 
     #[test]
-    fn what_wrk_prints_is_read() {
-        assert_eq!(parse(TEXT).unwrap(), Answered { requests: 201_234.0, seconds: 2.1, p50_us: 302.0 });
-        assert!((microseconds("1.20ms").unwrap() - 1200.0).abs() < 1e-6);
-        assert!((microseconds("1.50m").unwrap() - 90e6).abs() < 1e-6);
+    fn what_the_script_prints_is_read() {
+        let (answered, bytes) = parse(TEXT).unwrap();
+        assert_eq!(answered, Answered { requests: 201_234.0, seconds: 2.1, p50_us: 302.0, p99_us: 1_100.0, p999_us: 2_200.0 });
+        assert_eq!(bytes, 47_185_920.0);
     }
 
     #[test]
     fn a_run_with_errors_is_no_measurement() {
-        for line in ["  Socket errors: connect 0, read 3, write 0, timeout 0\n", "  Non-2xx or 3xx responses: 7\n"] {
-            assert!(parse(&format!("{TEXT}{line}")).is_err());
-        }
+        assert!(parse(&TEXT.replace("\"failed\": 0", "\"failed\": 7")).is_err());
+        assert!(parse(&TEXT.replace("201234,", "0,")).is_err());
         assert!(parse("nothing").is_err());
     }
 }

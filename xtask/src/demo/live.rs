@@ -8,8 +8,8 @@ use plugway_harness::error::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::metrics;
-use super::token::SCOPE;
 use super::world::{HOST, World};
+use crate::token::SCOPE;
 
 /// Until Ctrl-C or SIGTERM: either way the gateway ends with this.
 pub(super) async fn run(world: &World) -> Result<()> {

@@ -8,8 +8,8 @@ use plugway_harness::error::Context;
 use plugway_harness::{Error, Result};
 use serde_json::Value;
 
-use super::token::SCOPE;
 use super::world::{HOST, World};
+use crate::token::SCOPE;
 
 /// Different keys, and how often each is asked for.
 pub(super) const KEYS: usize = 200;
@@ -105,7 +105,7 @@ fn seen(report: &Value, outcome: &mut Outcome) -> Result<String> {
 
 async fn refusals(world: &World, client: &Client<'_>, outcome: &mut Outcome) -> Result<()> {
     let good = world.provider.token("demo-client", SCOPE)?;
-    let forged = super::token::Provider::new()?.token("demo-client", SCOPE)?;
+    let forged = crate::token::Provider::new()?.token("demo-client", SCOPE)?;
     let cases = [
         ("no token", 401, None),
         ("not a token", 401, Some("nonsense".to_owned())),

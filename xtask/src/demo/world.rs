@@ -7,7 +7,7 @@ use plugway_harness::gateway::{Gateway, Launch};
 use plugway_harness::upstream::Upstream;
 use plugway_harness::{Error, Result};
 
-use super::token::{AUDIENCE, ISSUER, Provider, SCOPE};
+use crate::token::{AUDIENCE, ISSUER, Provider, SCOPE};
 
 /// What clients ask for, and what the gateway's certificate says.
 pub(super) const HOST: &str = "shop.example.com";

@@ -11,23 +11,23 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use serde_json::json;
 
 /// `iss` of every token.
-pub(super) const ISSUER: &str = "https://id.example.com";
+pub(crate) const ISSUER: &str = "https://id.example.com";
 /// `aud` of every token.
-pub(super) const AUDIENCE: &str = "orders";
+pub(crate) const AUDIENCE: &str = "orders";
 /// What the demo's protected route asks for.
-pub(super) const SCOPE: &str = "orders:read";
+pub(crate) const SCOPE: &str = "orders:read";
 /// How long a token is good.
 const VALID: Duration = Duration::from_secs(12 * 3600);
 
 /// Signs tokens with a key of its own.
-pub(super) struct Provider {
+pub(crate) struct Provider {
     key: EcdsaKeyPair,
     random: SystemRandom,
 }
 
 impl Provider {
     /// With a new key.
-    pub(super) fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         let random = SystemRandom::new();
         let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).context("a signing key")?;
         let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document.as_ref(), &random).context("a signing key")?;
@@ -35,7 +35,7 @@ impl Provider {
     }
 
     /// The key set that verifies its tokens. A public key is `0x04 X Y`, 32 bytes each (SEC 1, section 2.3.3).
-    pub(super) fn jwks(&self) -> Result<String> {
+    pub(crate) fn jwks(&self) -> Result<String> {
         let point = self.key.public_key().as_ref();
         let half = |range| point.get(range).map(encode).context("a public key of 65 bytes");
         let key =
@@ -44,12 +44,12 @@ impl Provider {
     }
 
     /// A token for `subject` with these scopes, good for twelve hours.
-    pub(super) fn token(&self, subject: &str, scope: &str) -> Result<String> {
+    pub(crate) fn token(&self, subject: &str, scope: &str) -> Result<String> {
         self.token_until(subject, scope, SystemTime::now() + VALID)
     }
 
     /// A token that expired an hour ago.
-    pub(super) fn expired(&self, subject: &str, scope: &str) -> Result<String> {
+    pub(crate) fn expired(&self, subject: &str, scope: &str) -> Result<String> {
         self.token_until(subject, scope, SystemTime::now() - Duration::from_secs(3600))
     }
 

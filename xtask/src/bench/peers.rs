@@ -1,0 +1,158 @@
+//! `cargo xtask bench peers`: plugway among other proxies, on the same work in the same minutes, in one table.
+//!
+//! Every scenario of [`super::scenario`] in turn: all proxies are started and stopped in their tracks; round by round each is woken,
+//! checked, measured, checked again and stopped, each round beginning with another one. What is measured, and why at a rate:
+//! ADR 5. A proxy that cannot keep up with the common rate is measured at a share of its own most.
+
+mod check;
+mod install;
+mod lineup;
+mod options;
+mod page;
+mod pause;
+mod plot;
+mod row;
+mod table;
+
+use std::time::Instant;
+
+use plugway_harness::error::Context;
+use plugway_harness::{Error, Result};
+
+use super::sample::{self, Lengths, Sample};
+use super::scenario::{SMALL, Scenario};
+use super::stage::Stage;
+use super::subject::{Built, Entry, Subject};
+use super::{SHARE, WARM_UP, interrupt, load, most, two_cores};
+use crate::{plugins, workspace};
+use lineup::Version;
+use options::Options;
+use row::{Round, Row};
+
+/// What of its own most a proxy is asked for while its CPU time is taken, where that is less than the common rate.
+const OWN_SHARE: f64 = 0.7;
+
+/// A sample during which others used more of the proxy's core than this is taken again…
+const FOREIGN_LIMIT: f64 = 0.1;
+/// … at most this often.
+const REPEATS: usize = 2;
+
+/// Measures, prints, writes JSON and a page.
+pub(crate) fn run(words: &[&str]) -> Result<()> {
+    let options = Options::parse(words)?;
+    let entries = options.entries()?;
+    two_cores()?;
+    install::run(&entries)?;
+    let built = Built {
+        gateway: options.gateway.clone().map_or_else(workspace::release_gateway, Ok)?,
+        guest: plugins::build("plugway-bench-guest")?,
+        filters: install::filters(&entries)?,
+    };
+    let versions = lineup::versions(&entries, &built)?;
+    interrupt::watch()?;
+    let scenarios = options.scenarios()?;
+    let mut rows = Vec::new();
+    for scenario in &scenarios {
+        let entries: Vec<Entry> = entries.iter().copied().filter(|entry| lineup::belongs(entry, scenario, &options)).collect();
+        let measured = measure(*scenario, &entries, &built, &options, &versions)?;
+        table::print(scenario, &measured);
+        rows.extend(measured);
+        // After each, so that a run that is ended early has left something.
+        write(&rows)?;
+    }
+    println!("\nwritten to target/bench/peers.json and target/bench/peers.html");
+    Ok(())
+}
+
+fn write(rows: &[Row]) -> Result<()> {
+    let directory = workspace::root().join("target").join("bench");
+    std::fs::create_dir_all(&directory).context(directory.display())?;
+    std::fs::write(directory.join("peers.json"), format!("{:#}\n", row::json(rows))).context("peers.json")?;
+    std::fs::write(directory.join("peers.html"), page::html(rows)).context("peers.html")
+}
+
+/// One scenario.
+fn measure(scenario: Scenario, entries: &[Entry], built: &Built, options: &Options, versions: &[Version]) -> Result<Vec<Row>> {
+    println!("\n{}: {}", scenario.name, scenario.title);
+    let stage = Stage::start(scenario)?;
+    let subjects = entries.iter().map(|entry| Subject::start(*entry, &stage, built)).collect::<Result<Vec<_>>>()?;
+    let rates = rates(&stage, &subjects)?;
+    let began = Instant::now();
+    let count = options.rounds(&scenario);
+    let mut rounds: Vec<Vec<Round>> = subjects.iter().map(|_| Vec::new()).collect();
+    for round in 0..count {
+        for step in 0..subjects.len() {
+            let index = (round + step) % subjects.len();
+            let (Some(subject), Some(rate), Some(own)) = (subjects.get(index), rates.get(index), rounds.get_mut(index)) else { continue };
+            let measured = one(&stage, subject, options.lengths(), *rate)?;
+            let (done, all) = (round * subjects.len() + step + 1, count * subjects.len());
+            progress(subject, &measured.sample, (done, all), began);
+            own.push(measured);
+        }
+    }
+    Row::all(&scenario, &subjects, &rounds, &rates, versions)
+}
+
+fn progress(subject: &Subject, sample: &Sample, (done, all): (usize, usize), began: Instant) {
+    let left = began.elapsed().as_secs_f64() / done as f64 * (all - done) as f64;
+    println!(
+        "{done:>4} of {all}  {:<22} {:>8.2} µs {:>9.0} req/s  p50 {:>7.0} µs  load {:>3.0} %  {:>3.0} s to go",
+        subject.name(),
+        sample.cpu_us,
+        sample.per_second,
+        sample.p50_us,
+        sample.load_core * 100.0,
+        left
+    );
+}
+
+/// The rate at which each subject's CPU time is taken: the common one is a share of what the first (nginx) can do, and lower
+/// where a plugway or another native proxy could not keep up with it; the few that are slower still get a share of their own most.
+fn rates(stage: &Stage, subjects: &[Subject]) -> Result<Vec<f64>> {
+    let mut most = Vec::with_capacity(subjects.len());
+    for subject in subjects {
+        subject.wake()?;
+        check::until_serving(stage, subject)?;
+        subject.rest()?;
+        pause::until_quiet()?;
+        most.push((subject.entry(), self::most(stage, subject).context(subject.name())?));
+    }
+    let rates = lineup::rates(&most, stage.scenario().connections, SHARE, OWN_SHARE);
+    for ((entry, most), rate) in most.iter().zip(&rates) {
+        println!("{:<22} answers {most:>7.0} requests a second at most; its CPU is measured at {rate:.0}", entry.name);
+    }
+    Ok(rates)
+}
+
+/// One subject, once: the answers and counters are checked around it, and it is measured again when others were about.
+fn one(stage: &Stage, subject: &Subject, lengths: Lengths, rate: f64) -> Result<Round> {
+    let mut repeats = 0;
+    loop {
+        let quiet = pause::until_quiet()?;
+        subject.wake()?;
+        let measured = checked(stage, subject, lengths, rate);
+        subject.rest()?;
+        let sample = measured.map_err(|error| Error::new(format!("{}: {error}\n{}", subject.name(), last_lines(&subject.output()))))?;
+        if sample.foreign <= FOREIGN_LIMIT || repeats == REPEATS {
+            return Ok(Round { quiet: quiet && sample.foreign <= FOREIGN_LIMIT, repeats, sample });
+        }
+        repeats += 1;
+    }
+}
+
+fn checked(stage: &Stage, subject: &Subject, lengths: Lengths, rate: f64) -> Result<Sample> {
+    check::marks(stage, subject)?;
+    load::flood(stage, subject, WARM_UP)?;
+    let counted = check::hooks(subject)?;
+    let sample = sample::measure(stage, subject, lengths, rate)?;
+    if let (Some(before), Some(after)) = (counted, check::hooks(subject)?) {
+        after.since(before).agree(subject.entry().hooks(), sample.answered, stage.scenario())?;
+    }
+    check::marks(stage, subject)?;
+    Ok(sample)
+}
+
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines.iter().skip(lines.len().saturating_sub(5)).copied().collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,90 @@
+//! Who is measured, and at which rate.
+
+use plugway_harness::Result;
+use plugway_harness::error::Context;
+
+use super::options::Options;
+use super::{Built, Entry, SMALL, Scenario};
+use crate::bench::subject::Proxy;
+
+/// Every row, in the order of the table. Ratios are to the first.
+pub(super) const LINEUP: [Entry; 16] = [
+    Entry { name: "nginx", proxy: Proxy::Nginx, plugins: 0 },
+    Entry { name: "nginx + Lua", proxy: Proxy::Nginx, plugins: 1 },
+    Entry { name: "HAProxy", proxy: Proxy::Haproxy, plugins: 0 },
+    Entry { name: ENVOY, proxy: Proxy::Envoy, plugins: 0 },
+    Entry { name: "Envoy + 1 Wasm", proxy: Proxy::Envoy, plugins: 1 },
+    Entry { name: "Envoy + 5 Wasm", proxy: Proxy::Envoy, plugins: 5 },
+    Entry { name: "Envoy + 1 Lua", proxy: Proxy::EnvoyLua, plugins: 1 },
+    Entry { name: "Envoy + 5 Lua", proxy: Proxy::EnvoyLua, plugins: 5 },
+    Entry { name: "Traefik", proxy: Proxy::Traefik, plugins: 0 },
+    Entry { name: "Traefik + 1 Wasm", proxy: Proxy::Traefik, plugins: 1 },
+    Entry { name: "Traefik + 5 Wasm", proxy: Proxy::Traefik, plugins: 5 },
+    Entry { name: "plugway", proxy: Proxy::Plugway, plugins: 0 },
+    Entry { name: "plugway + 1 plugin", proxy: Proxy::Plugway, plugins: 1 },
+    Entry { name: "plugway + 5 plugins", proxy: Proxy::Plugway, plugins: 5 },
+    Entry { name: "plugway + 10 plugins", proxy: Proxy::Plugway, plugins: 10 },
+    // One of its plugins leaves a mark.
+    Entry { name: "plugway + shipped chain", proxy: Proxy::PlugwayShipped, plugins: 1 },
+];
+
+/// The second proxy that ratios are to.
+pub(super) const ENVOY: &str = "Envoy";
+
+/// What a proxy says of its version.
+pub(super) type Version = (Proxy, String);
+
+/// Whether a row is measured in a scenario: what plugins cost is measured in the small one, the others compare proxies. Rows
+/// that were asked for by name always are.
+pub(super) fn belongs(entry: &Entry, scenario: &Scenario, options: &Options) -> bool {
+    scenario.name == SMALL.name || options.chosen() || entry.plugins == 0 || (entry.proxy == Proxy::Plugway && entry.plugins == 5)
+}
+
+/// The versions of all proxies among the entries.
+pub(super) fn versions(entries: &[Entry], built: &Built) -> Result<Vec<Version>> {
+    let mut versions: Vec<Version> = Vec::new();
+    for entry in entries {
+        if !versions.iter().any(|(proxy, _)| *proxy == entry.proxy) {
+            versions.push((entry.proxy, entry.proxy.version(&built.gateway).context(entry.name)?));
+        }
+    }
+    Ok(versions)
+}
+
+/// The rate for each of the entries, given what they can do at most: one for nginx, HAProxy and plugway, whatever their plugins,
+/// since their ratios are quoted to a percent; for each of the others the same, or `own` of what it can do where that is less.
+///
+/// Each is a multiple of the connections, since h2load takes whole requests a second for each of them.
+pub(super) fn rates(most: &[(Entry, f64)], connections: u32, share: f64, own: f64) -> Vec<f64> {
+    let connections = f64::from(connections);
+    let whole = |rate: f64| (rate / connections).floor().max(1.0) * connections;
+    let close = |entry: &Entry| matches!(entry.proxy, Proxy::Nginx | Proxy::Haproxy | Proxy::Plugway | Proxy::PlugwayShipped);
+    let best = most.iter().map(|(_, most)| *most).next().unwrap_or_default();
+    let common = most.iter().filter(|(entry, _)| close(entry)).fold(best * share, |rate, (_, most)| rate.min(most * own));
+    most.iter().map(|(_, most)| whole(common.min(most * own))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(name: &str) -> Entry {
+        LINEUP.into_iter().find(|entry| entry.name == name).unwrap()
+    }
+
+    #[test]
+    fn the_close_ones_share_a_rate_and_slower_peers_have_their_own() {
+        let most = [("nginx", 80_000.0), ("Envoy", 20_000.0), ("Envoy + 1 Lua", 60_000.0), ("plugway + 10 plugins", 50_000.0)];
+        let most = most.map(|(name, most)| (named(name), most));
+        assert_eq!(rates(&most, 100, 0.5, 0.7), [35_000.0, 14_000.0, 35_000.0, 35_000.0]);
+        assert_eq!(rates(&most[..3], 32, 0.5, 0.7), [40_000.0, 13_984.0, 40_000.0]);
+    }
+
+    #[test]
+    fn names_are_unique_and_the_first_is_nginx() {
+        let names: std::collections::HashSet<_> = LINEUP.iter().map(|entry| entry.name).collect();
+        assert_eq!((names.len(), LINEUP[0].name), (LINEUP.len(), "nginx"));
+        assert!(names.contains(ENVOY));
+        assert!(names.iter().all(|name| !name.contains(',')), "--only takes them separated by commas");
+    }
+}

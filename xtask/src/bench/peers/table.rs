@@ -1,0 +1,86 @@
+//! The rows of a scenario on a terminal.
+
+use super::Scenario;
+use super::row::Row;
+use crate::bench::statistics::Estimate;
+
+/// Wanted width of an interval, as a share of its median.
+const WIDE: f64 = 0.04;
+
+/// Prints a table and what to know about it.
+pub(super) fn print(scenario: &Scenario, rows: &[Row]) {
+    println!("\n{}: {}\n", scenario.name, scenario.title);
+    for line in lines(rows) {
+        println!("{line}");
+    }
+}
+
+fn lines(rows: &[Row]) -> Vec<String> {
+    let mut lines = vec![format!(
+        "{:<22} {:>8} {:>16} {:>8} {:>16} {:>8} {:>9}  {:>7} {:>7} {:>7} {:>7} {:>6}",
+        "", "µs CPU", "interval", "x nginx", "interval", "x Envoy", "req/s", "p50 µs", "p99 µs", "p99.9", "RSS MB", "load"
+    )];
+    for row in rows {
+        let ratio = |estimate: &Option<Estimate>| estimate.as_ref().map_or_else(String::new, |ratio| format!("{:.3}", ratio.median));
+        lines.push(format!(
+            "{:<22} {:>8.2} {:>16} {:>8} {:>16} {:>8} {:>9.0}{} {:>7.0} {:>7.0} {:>7.0} {:>7.1} {:>4.0} %{}",
+            row.entry.name,
+            row.cpu_us.median,
+            interval(&row.cpu_us, 2),
+            ratio(&row.to_nginx),
+            row.to_nginx.as_ref().map_or_else(String::new, |ratio| interval(ratio, 3)),
+            ratio(&row.to_envoy),
+            row.per_second.median,
+            if row.flood_counts() { ' ' } else { '*' },
+            row.p50_us.median,
+            row.p99_us.median,
+            row.p999_us.median,
+            row.rss_mb.median,
+            row.load_core() * 100.0,
+            row.objection().map_or_else(String::new, |why| format!("  DOES NOT COUNT: {why}"))
+        ));
+    }
+    lines.push(String::new());
+    if let Some(row) = rows.first() {
+        let count = row.cpu_us.samples.len();
+        let sure = row.cpu_us.confidence * 100.0;
+        lines.push(format!(
+            "medians of {count} rounds with intervals at {sure:.0} %; CPU at {:.0} requests a second unless noted",
+            row.rate
+        ));
+    }
+    if rows.iter().any(|row| !row.flood_counts()) {
+        lines.push("* load and backend were above 90 % of their core: the proxy can do more than that".to_owned());
+    }
+    let common = rows.first().map_or(0.0, |row| row.rate);
+    for row in rows.iter().filter(|row| (row.rate - common).abs() > 0.5) {
+        lines.push(format!("{}: CPU at {:.0} requests a second, a share of the most it answers", row.entry.name, row.rate));
+    }
+    for row in rows.iter().filter(|row| row.disturbed() > 0) {
+        lines.push(format!("{}: something else ran during {} of its rounds", row.entry.name, row.disturbed()));
+    }
+    let widest = rows.iter().filter_map(|row| row.to_nginx.as_ref()).map(Estimate::relative_width).fold(0.0, f64::max);
+    if widest > WIDE {
+        lines.push(format!("the widest interval of a ratio is {:.1} % of it; below 4 % is wanted for a number to keep", widest * 100.0));
+    }
+    lines
+}
+
+fn interval(estimate: &Estimate, digits: usize) -> String {
+    format!("{:.digits$} to {:.digits$}", estimate.low, estimate.high)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::row::tests::rows;
+    use super::*;
+
+    #[test]
+    fn every_row_is_there_and_says_when_it_does_not_count() {
+        let rows = rows();
+        let lines = lines(&rows);
+        assert!(lines[1].starts_with("nginx  ") && lines[1].contains("10.00") && !lines[1].contains("DOES NOT COUNT"));
+        assert!(lines[15].starts_with("plugway + 10 plugins") && lines[15].contains("2.000") && lines[15].contains("DOES NOT COUNT"));
+        assert!(lines.iter().any(|line| line.starts_with("medians of 3 rounds with intervals at 75 %")));
+    }
+}
