@@ -1,0 +1,150 @@
+//! What a request allocates on its way through the gateway, counted beside a bare hyper proxy that adds the same headers.
+//! The counts hardly depend on the machine, so a change that makes the path dearer fails here, whatever else runs.
+//!
+//! `PLUGWAY_ALLOCATIONS=show cargo test -p plugway --test allocations -- --nocapture` prints every figure, and for one
+//! request of each kind where each allocation comes from.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_types,
+    reason = "a test that cannot go on ends, and may wait for others"
+)]
+
+mod bare;
+mod counter;
+mod load;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use plugway::config;
+use plugway::gateway::Gateway;
+use plugway::plugin::Compiler;
+use plugway_harness::guests;
+use plugway_harness::temp::TempDir;
+
+use counter::Counting;
+use load::{Client, Upstream};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// The only worker's name.
+const WORKER: &str = "plugway-0";
+
+const WARM_UP: u64 = 1_000;
+const REQUESTS: u64 = 1_000;
+
+/// What housekeeping, ten times a second, and pieces that grow once in many requests may add to a request's share.
+const NOISE: f64 = 0.1;
+
+const GET: &[u8] = b"GET /orders/17?full=1 HTTP/1.1\r\nhost: shop.example\r\nuser-agent: test\r\naccept: */*\r\nx-tenant-id: acme\r\n\r\n";
+const POST: &[u8] = b"POST /orders?full=1 HTTP/1.1\r\nhost: shop.example\r\nuser-agent: test\r\naccept: */*\r\nx-tenant-id: acme\r\n\
+    content-length: 16\r\n\r\n0123456789abcdef";
+
+/// Allocations of a request without plugins beyond the bare proxy's, each named.
+const EXTRA: [&str; 7] = [
+    "the exchange, which moves into a plugin's store and back",
+    "the ending, which tells of the exchange however it ends",
+    "the path in normal form",
+    "the query",
+    "the request for an attempt",
+    "how the request's body is getting on",
+    "the traceparent's count, since exchange and headers share it",
+];
+
+/// Allocations of each plugin that reads one header and adds one.
+const EACH_PLUGIN: [&str; 2] = ["the value it is given", "the value it gives"];
+
+/// Allocations of the first change of a request.
+const FIRST_CHANGE: [&str; 1] = ["the list of changes, in case the hook traps"];
+
+/// What a request costs, on average.
+#[derive(Debug, Clone, Copy)]
+#[expect(dead_code, reason = "bytes are printed")]
+struct Cost {
+    /// New pieces, and pieces that grew.
+    allocations: f64,
+    bytes: f64,
+}
+
+/// Workers of two gateways have the same name.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn measure(what: &str, thread: &str, address: SocketAddr, request: &[u8]) -> Cost {
+    let row = counter::thread(thread).expect(thread);
+    let mut client = Client::connect(address);
+    client.send(request, WARM_UP);
+    let before = counter::read(row);
+    client.send(request, REQUESTS);
+    let after = counter::read(row);
+    let each = |after: u64, before: u64| (after - before) as f64 / REQUESTS as f64;
+    let cost = Cost { allocations: each(after.allocations, before.allocations), bytes: each(after.bytes, before.bytes) };
+    println!("{what}: {cost:.2?} a request");
+    if std::env::var_os("PLUGWAY_ALLOCATIONS").is_some_and(|wish| wish == "show") {
+        counter::shown(row, || client.send(request, 1));
+    }
+    cost
+}
+
+/// As `plugway init` has it, save that requests are not logged.
+fn gateway(folder: &TempDir, upstream: SocketAddr, plugins: usize) -> (Gateway, SocketAddr) {
+    let mut text = format!(
+        "workers = 1\ncache_directory = {:?}\n[listen.web]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n\
+         [log]\naccess = false\n[upstreams.up]\nendpoints = [\"http://{upstream}\"]\n",
+        folder.path().join("cache")
+    );
+    let mut chain = Vec::new();
+    if plugins > 0 {
+        let guest = guests::component(&guests::root(), "plugway-bench-guest").unwrap();
+        for number in 1..=plugins {
+            text += &format!("[plugins.tag-{number}]\nsource = {guest:?}\nconfig = {{ header = \"x-plugin-{number}\" }}\n");
+            chain.push(format!("\"tag-{number}\""));
+        }
+    }
+    text += &format!("[[routes]]\nname = \"all\"\npublic = true\nupstream = \"up\"\nplugins = [{}]\n", chain.join(", "));
+    let config = config::parse(&text, Path::new("plugway.toml")).unwrap().config;
+    let gateway = Gateway::start(config, Compiler::in_process()).unwrap();
+    let address = gateway.addresses().listeners[0].1;
+    (gateway, address)
+}
+
+#[test]
+fn a_request_allocates_little_more_than_through_a_bare_proxy() {
+    let _alone = alone();
+    let (upstream, folder) = (Upstream::start(), TempDir::new().unwrap());
+    let bare = bare::start(upstream.address);
+    let (_gateway, plugway) = gateway(&folder, upstream.address, 0);
+    for (kind, request) in [("GET", GET), ("POST", POST)] {
+        let floor = measure(&format!("{kind} through the bare proxy"), bare::THREAD, bare, request);
+        let expected = upstream.last_headers();
+        let cost = measure(&format!("{kind} through plugway"), WORKER, plugway, request);
+        assert_eq!(upstream.last_headers(), expected, "both add the same headers");
+        let most = floor.allocations + EXTRA.len() as f64;
+        assert!(cost.allocations <= most + NOISE, "{kind}: {cost:.2?}, bare: {floor:.2?}, named: {EXTRA:#?}");
+    }
+}
+
+#[test]
+fn a_plugin_allocates_what_is_named() {
+    let _alone = alone();
+    let (upstream, folder) = (Upstream::start(), TempDir::new().unwrap());
+    let costs = [0, 1, 5].map(|plugins| {
+        let (_gateway, plugway) = gateway(&folder, upstream.address, plugins);
+        let cost = measure(&format!("GET through plugway with {plugins} plugins"), WORKER, plugway, GET);
+        let added = upstream.last_headers().iter().filter(|line| line.starts_with("x-plugin-")).count();
+        assert_eq!(added, plugins, "every plugin adds a header");
+        cost
+    });
+    let [none, one, five] = costs.map(|cost| cost.allocations);
+    let (each, once) = (EACH_PLUGIN.len() as f64, FIRST_CHANGE.len() as f64);
+    assert!(one <= none + once + each + NOISE, "{costs:.2?}, named: {FIRST_CHANGE:#?} {EACH_PLUGIN:#?}");
+    assert!(five <= none + once + 5.0 * each + NOISE, "{costs:.2?}, named: {FIRST_CHANGE:#?} {EACH_PLUGIN:#?}");
+}
