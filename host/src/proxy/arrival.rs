@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 
 use super::client_address::{client_address, is_trusted};
 use super::connection::{Connection, Known};
-use super::ids::{TRACEPARENT, X_REQUEST_ID, request_id, trace_parent};
+use super::ids::{Ids, TRACEPARENT, X_REQUEST_ID};
 use super::snapshot::Snapshot;
 use crate::exchange::{Exchange, RequestHead};
 use crate::fault::Fault;
@@ -68,8 +68,7 @@ pub(super) fn receive(snapshot: &Snapshot, connection: &Connection, request: Req
     let peer = connection.facts.peer.ip();
     let trusted = !snapshot.trusted_proxies.is_empty() && is_trusted(&snapshot.trusted_proxies, peer);
     let client = if trusted { client_address(&snapshot.trusted_proxies, peer, &headers) } else { peer.to_canonical() };
-    let id = request_id(&headers, trusted);
-    let trace = trace_parent(&headers);
+    let ids = Ids::of(&headers, trusted);
     let trailers = connection_headers::strip(&mut headers);
     if parts.version == Version::HTTP_2 {
         join_cookies(&mut headers);
@@ -79,8 +78,8 @@ pub(super) fn receive(snapshot: &Snapshot, connection: &Connection, request: Req
     if let Some(known) = &known {
         forwarding_headers(&mut headers, connection, known, trusted, parts.version);
     }
-    headers.insert(X_REQUEST_ID, id.clone());
-    headers.insert(TRACEPARENT, trace.clone());
+    headers.insert(X_REQUEST_ID, ids.request.clone());
+    headers.insert(TRACEPARENT, ids.trace_parent.clone());
     // hyper answers 100-continue itself, when the body is first asked for.
     headers.remove(EXPECT);
 
@@ -95,7 +94,16 @@ pub(super) fn receive(snapshot: &Snapshot, connection: &Connection, request: Req
         target: parts.uri.into_parts().path_and_query,
         headers,
     };
-    let exchange = Exchange::new(head, connection.facts.clone(), client, id, trace, started, snapshot.unrouted.clone(), Vec::new());
+    let exchange = Exchange::new(
+        head,
+        connection.facts.clone(),
+        client,
+        ids.request,
+        ids.trace_parent,
+        started,
+        snapshot.unrouted.clone(),
+        Vec::new(),
+    );
     Arrival { exchange, body, trailers, host, version: parts.version, fault }
 }
 
