@@ -47,12 +47,11 @@ const POST: &[u8] = b"POST /orders?full=1 HTTP/1.1\r\nhost: shop.example\r\nuser
     content-length: 16\r\n\r\n0123456789abcdef";
 
 /// Allocations of a request without plugins that the bare proxy has not, each named.
-const EXTRA: [&str; 5] = [
+const EXTRA: [&str; 4] = [
     "the exchange, which moves into a plugin's store and back",
     "the ending, which tells of the exchange however it ends",
     "the path in normal form",
     "the query",
-    "the request for an attempt",
 ];
 
 /// The same, of a request that has a body.

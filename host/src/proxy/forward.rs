@@ -114,14 +114,14 @@ impl Forward<'_> {
         // What comes back with an unused request has the connection's headers in it: no plugin may see those.
         let read_again = chain.router.is_some() || chain.forwarder.is_some() || !chain.outgoing.is_empty();
         let headers = if replayable || read_again { Headers::Copied } else { Headers::Lent };
-        let request = match self.outbound.request(&mut exchange, headers, &endpoint, edits.as_deref(), plan.protocol, body) {
-            Ok(request) => request,
+        let mut request = match self.outbound.request(&mut exchange, headers, &endpoint, edits.as_deref(), plan.protocol, body) {
+            Ok(request) => Some(request),
             Err((fault, body)) => return (exchange, Attempt::Failed { fault, endpoint: Some(endpoint), body: Some(body) }),
         };
         let waiting = ending.waiting(&exchange);
         let now = Instant::now();
         let attempted = Attempted::begin(self.worker, self.generation, chain.router.as_ref(), endpoint.id, now);
-        let sent = self.worker.pool.send(&plan, request, now).await;
+        let sent = self.worker.pool.send(&plan, &mut request, now).await;
         waiting.over();
         match sent {
             Ok(response) => {
@@ -144,7 +144,7 @@ impl Forward<'_> {
                     attempted.ended(Outcome { endpoint: endpoint.id, status: None, fault: Some(fault) });
                 }
                 tracing::debug!(upstream = %upstream.name, endpoint = %endpoint.url, fault = error.fault.code(), cause = error.source.as_ref().map(tracing::field::display), "An attempt failed");
-                let body = match error.request {
+                let body = match request {
                     Some(unused) => {
                         let (parts, body) = unused.into_parts();
                         if headers == Headers::Lent {
