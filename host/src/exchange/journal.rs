@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
+use super::target::Query;
 use super::{Exchange, Identity, Value};
 
 /// Changes of one hook, oldest first.
@@ -23,8 +24,8 @@ pub(super) enum Undo {
     RequestHeader(HeaderName, Previous),
     ResponseHeader(HeaderName, Previous),
     Method(Method),
-    Path(String),
-    Query(Option<String>),
+    Path(Option<String>),
+    Query(Query),
     Status(StatusCode),
     Attribute(Arc<str>, String, Option<Value>),
     Identity(Option<Arc<Identity>>),
@@ -93,8 +94,8 @@ impl Exchange {
                     }
                 }
                 Undo::Method(method) => self.request.method = method,
-                Undo::Path(path) => self.request.path = path,
-                Undo::Query(query) => self.request.query = query,
+                Undo::Path(path) => drop(self.request.target.replace_path(path)),
+                Undo::Query(query) => drop(self.request.target.replace_query(query)),
                 Undo::Status(status) => {
                     if let Some(response) = &mut self.response {
                         response.status = status;
