@@ -11,7 +11,9 @@ use super::{Exchange, Identity, Value};
 /// Changes of one hook, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
-    undo: Vec<Undo>,
+    /// Most hooks make one change or none; it needs no list.
+    first: Option<Undo>,
+    more: Vec<Undo>,
     /// Header lines this hook set.
     pub(super) headers: usize,
     /// Bytes of their names and values.
@@ -42,7 +44,22 @@ pub(super) enum Previous {
 
 impl Journal {
     pub(super) fn push(&mut self, undo: Undo) {
-        self.undo.push(undo);
+        match &self.first {
+            None => self.first = Some(undo),
+            Some(_) => self.more.push(undo),
+        }
+    }
+
+    /// The newest change.
+    fn pop(&mut self) -> Option<Undo> {
+        self.more.pop().or_else(|| self.first.take())
+    }
+
+    fn clear(&mut self) {
+        self.first = None;
+        self.more.clear();
+        self.headers = 0;
+        self.header_bytes = 0;
     }
 }
 
@@ -78,14 +95,12 @@ impl Previous {
 impl Exchange {
     /// The hook returned normally: its changes stay.
     pub fn commit(&mut self) {
-        self.journal.undo.clear();
-        self.journal.headers = 0;
-        self.journal.header_bytes = 0;
+        self.journal.clear();
     }
 
     /// The hook failed: everything is as it was before it.
     pub fn roll_back(&mut self) {
-        while let Some(undo) = self.journal.undo.pop() {
+        while let Some(undo) = self.journal.pop() {
             match undo {
                 Undo::RequestHeader(name, previous) => previous.restore(&mut self.request.headers, name),
                 Undo::ResponseHeader(name, previous) => {
