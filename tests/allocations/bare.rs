@@ -33,7 +33,7 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// What all connections share.
 struct Proxy {
     upstream: SocketAddr,
-    kept: RefCell<Vec<Box<Upstream>>>,
+    kept: RefCell<Vec<Upstream>>,
 }
 
 struct Upstream {
@@ -108,7 +108,7 @@ async fn forward(proxy: Rc<Proxy>, client: Rc<Client>, request: Request<Incoming
     Ok(response)
 }
 
-async fn connect(upstream: SocketAddr) -> Box<Upstream> {
+async fn connect(upstream: SocketAddr) -> Upstream {
     let stream = TcpStream::connect(upstream).await.unwrap();
     stream.set_nodelay(true).unwrap();
     let handshake = hyper::client::conn::http1::Builder::new().max_buf_size(64 << 10).handshake(TokioIo::new(stream));
@@ -118,7 +118,7 @@ async fn connect(upstream: SocketAddr) -> Box<Upstream> {
         Poll::Ready(())
     })
     .await;
-    Box::new(Upstream { connection, sender })
+    Upstream { connection, sender }
 }
 
 fn add_headers(headers: &mut HeaderMap, client: &Client, id: &HeaderValue) {

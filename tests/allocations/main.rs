@@ -39,8 +39,9 @@ const WORKER: &str = "plugway-0";
 const WARM_UP: u64 = 1_000;
 const REQUESTS: u64 = 1_000;
 
-/// What housekeeping, ten times a second, and pieces that grow once in many requests may add to a request's share.
-const NOISE: f64 = 0.1;
+/// What housekeeping, ten times a second, and pieces that grow once in many requests may add to a request's share, also
+/// where a thousand requests take seconds.
+const NOISE: f64 = 0.25;
 
 const GET: &[u8] = b"GET /orders/17?full=1 HTTP/1.1\r\nhost: shop.example\r\nuser-agent: test\r\naccept: */*\r\nx-tenant-id: acme\r\n\r\n";
 const POST: &[u8] = b"POST /orders?full=1 HTTP/1.1\r\nhost: shop.example\r\nuser-agent: test\r\naccept: */*\r\nx-tenant-id: acme\r\n\
@@ -81,10 +82,15 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Whether a count is what is named. One that is less is a name too many.
+fn is(count: f64, named: f64) -> bool {
+    (count - named).abs() <= NOISE
+}
+
 fn measure(what: &str, thread: &str, address: SocketAddr, request: &[u8]) -> Cost {
-    let row = counter::thread(thread).expect(thread);
     let mut client = Client::connect(address);
     client.send(request, WARM_UP);
+    let row = counter::thread(thread).expect(thread);
     let before = counter::read(row);
     client.send(request, REQUESTS);
     let after = counter::read(row);
@@ -143,8 +149,8 @@ fn a_request_allocates_little_more_than_through_a_bare_proxy() {
         let expected = upstream.last_headers();
         let cost = measure(&format!("{kind} through plugway"), WORKER, plugway, request);
         assert_eq!(upstream.last_headers(), expected, "both add the same headers");
-        let most = floor.allocations + (EXTRA.len() + extra.len()) as f64 - SAVED.len() as f64;
-        assert!(cost.allocations <= most + NOISE, "{kind}: {cost:.2?}, bare: {floor:.2?}, named: {EXTRA:#?} {extra:#?} {SAVED:#?}");
+        let named = floor.allocations + (EXTRA.len() + extra.len()) as f64 - SAVED.len() as f64;
+        assert!(is(cost.allocations, named), "{kind}: {cost:.2?}, bare: {floor:.2?}, named: {EXTRA:#?} {extra:#?} {SAVED:#?}");
     }
 }
 
@@ -161,8 +167,8 @@ fn a_plugin_allocates_what_is_named() {
     });
     let [none, one, five] = costs.map(|cost| cost.allocations);
     let each = EACH_PLUGIN.len() as f64;
-    assert!(one <= none + each + NOISE, "{costs:.2?}, named: {EACH_PLUGIN:#?}");
-    assert!(five <= none + 5.0 * each + NOISE, "{costs:.2?}, named: {EACH_PLUGIN:#?}");
+    assert!(is(one, none + each), "{costs:.2?}, named: {EACH_PLUGIN:#?}");
+    assert!(is(five, none + 5.0 * each), "{costs:.2?}, named: {EACH_PLUGIN:#?}");
 }
 
 #[test]
@@ -176,7 +182,7 @@ fn what_a_route_asks_for_allocates_what_is_named() {
     };
     let plain = cost("GET, one endpoint", Setup { path: "/*", endpoints: &[one], plugins: 0 });
     let several = cost("GET, three endpoints", Setup { path: "/*", endpoints: &[one, two, three], plugins: 0 });
-    assert!(several <= plain + ANOTHER_ENDPOINT.len() as f64 + NOISE, "{several}, one endpoint: {plain}, named: {ANOTHER_ENDPOINT:#?}");
+    assert!(is(several, plain + ANOTHER_ENDPOINT.len() as f64), "{several}, one endpoint: {plain}, named: {ANOTHER_ENDPOINT:#?}");
     let parameter = cost("GET, a path parameter", Setup { path: "/orders/{id}", endpoints: &[one], plugins: 0 });
-    assert!(parameter <= plain + PARAMETER.len() as f64 + NOISE, "{parameter}, none: {plain}, named: {PARAMETER:#?}");
+    assert!(is(parameter, plain + PARAMETER.len() as f64), "{parameter}, none: {plain}, named: {PARAMETER:#?}");
 }
