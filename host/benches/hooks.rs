@@ -14,7 +14,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, HeaderValue, Method};
 use plugway::assembly::Workshop;
 use plugway::config;
-use plugway::exchange::{ConnectionFacts, Exchange, RequestHead};
+use plugway::exchange::{ConnectionFacts, Exchange, RequestHead, Target};
 use plugway::plugin::{Compiler, Ticker};
 use plugway::proxy::Generation;
 use plugway::telemetry::Telemetry;
@@ -46,16 +46,7 @@ fn exchange(generation: &Generation) -> Box<Exchange> {
     for (name, value) in [("host", "example.com"), ("accept", "*/*"), ("user-agent", "bench"), ("x-tenant-id", "acme")] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    let head = RequestHead {
-        method: Method::GET,
-        tls: false,
-        authority: "example.com".into(),
-        path: "/".to_owned(),
-        raw_path: None,
-        query: None,
-        target: None,
-        headers,
-    };
+    let head = RequestHead { method: Method::GET, tls: false, authority: "example.com".into(), target: Target::default(), headers };
     let connection = ConnectionFacts { peer: ([127, 0, 0, 1], 1).into(), listener: "web".into(), tls: None };
     let id = HeaderValue::from_static("id");
     let route = generation.snapshot.routes[0].facts.clone();

@@ -10,6 +10,7 @@ mod identity;
 mod journal;
 mod request;
 mod response;
+mod target;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub use change::{ChangeError, ChangeLimits, Phase, final_status, has_no_body, is
 pub use identity::Identity;
 pub use request::{ConnectionFacts, RequestHead, RouteFacts, TlsFacts, host_of};
 pub use response::{LocalResponse, Origin, ResponseHead};
+pub use target::Target;
 
 use crate::fault::Fault;
 use journal::Journal;

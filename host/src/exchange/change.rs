@@ -7,6 +7,7 @@ use http::header::{CONTENT_LENGTH, EXPECT, FORWARDED, HOST, VIA};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use super::journal::{Previous, Undo};
+use super::target::Query;
 use super::{Exchange, Identity, Value};
 use crate::http::connection_headers::is_connection_header;
 use crate::http::path;
@@ -137,7 +138,7 @@ impl Exchange {
         if !path::is_normal(&new) {
             return Err(ChangeError::Invalid("the path is not in normal form"));
         }
-        let previous = std::mem::replace(&mut self.request.path, new);
+        let previous = self.request.target.replace_path(Some(new));
         self.journal.push(Undo::Path(previous));
         Ok(())
     }
@@ -148,7 +149,7 @@ impl Exchange {
         if query.as_ref().is_some_and(|query| !query.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')) {
             return Err(ChangeError::Invalid("the query holds a byte that must be percent-encoded"));
         }
-        let previous = std::mem::replace(&mut self.request.query, query);
+        let previous = self.request.target.replace_query(Query::Set(query));
         self.journal.push(Undo::Query(previous));
         Ok(())
     }

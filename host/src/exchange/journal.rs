@@ -5,12 +5,15 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
+use super::target::Query;
 use super::{Exchange, Identity, Value};
 
 /// Changes of one hook, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
-    undo: Vec<Undo>,
+    /// Most hooks make one change or none; it needs no list.
+    first: Option<Undo>,
+    more: Vec<Undo>,
     /// Header lines this hook set.
     pub(super) headers: usize,
     /// Bytes of their names and values.
@@ -23,8 +26,8 @@ pub(super) enum Undo {
     RequestHeader(HeaderName, Previous),
     ResponseHeader(HeaderName, Previous),
     Method(Method),
-    Path(String),
-    Query(Option<String>),
+    Path(Option<String>),
+    Query(Query),
     Status(StatusCode),
     Attribute(Arc<str>, String, Option<Value>),
     Identity(Option<Arc<Identity>>),
@@ -41,7 +44,22 @@ pub(super) enum Previous {
 
 impl Journal {
     pub(super) fn push(&mut self, undo: Undo) {
-        self.undo.push(undo);
+        match &self.first {
+            None => self.first = Some(undo),
+            Some(_) => self.more.push(undo),
+        }
+    }
+
+    /// The newest change.
+    fn pop(&mut self) -> Option<Undo> {
+        self.more.pop().or_else(|| self.first.take())
+    }
+
+    fn clear(&mut self) {
+        self.first = None;
+        self.more.clear();
+        self.headers = 0;
+        self.header_bytes = 0;
     }
 }
 
@@ -77,14 +95,12 @@ impl Previous {
 impl Exchange {
     /// The hook returned normally: its changes stay.
     pub fn commit(&mut self) {
-        self.journal.undo.clear();
-        self.journal.headers = 0;
-        self.journal.header_bytes = 0;
+        self.journal.clear();
     }
 
     /// The hook failed: everything is as it was before it.
     pub fn roll_back(&mut self) {
-        while let Some(undo) = self.journal.undo.pop() {
+        while let Some(undo) = self.journal.pop() {
             match undo {
                 Undo::RequestHeader(name, previous) => previous.restore(&mut self.request.headers, name),
                 Undo::ResponseHeader(name, previous) => {
@@ -93,8 +109,8 @@ impl Exchange {
                     }
                 }
                 Undo::Method(method) => self.request.method = method,
-                Undo::Path(path) => self.request.path = path,
-                Undo::Query(query) => self.request.query = query,
+                Undo::Path(path) => drop(self.request.target.replace_path(path)),
+                Undo::Query(query) => drop(self.request.target.replace_query(query)),
                 Undo::Status(status) => {
                     if let Some(response) = &mut self.response {
                         response.status = status;

@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
-use http::uri::PathAndQuery;
 use http::{HeaderMap, Method};
+
+use super::Target;
 
 /// The head of a request.
 #[derive(Debug, Clone)]
@@ -15,14 +16,8 @@ pub struct RequestHead {
     pub tls: bool,
     /// Host and port asked for, lower case.
     pub authority: Arc<str>,
-    /// The path in normal form.
-    pub path: String,
-    /// The path as received, where it differs.
-    pub raw_path: Option<String>,
-    /// The query without `?`.
-    pub query: Option<String>,
-    /// The target as received, where its path came in normal form: what leaves is this, unless a hook changes it.
-    pub target: Option<PathAndQuery>,
+    /// Path and query.
+    pub target: Target,
     /// Every header, without those of the connection.
     pub headers: HeaderMap,
 }
@@ -72,9 +67,19 @@ impl RequestHead {
         if self.tls { "https" } else { "http" }
     }
 
+    /// The path in normal form.
+    pub fn path(&self) -> &str {
+        self.target.path()
+    }
+
     /// The path as received.
     pub fn raw_path(&self) -> &str {
-        self.raw_path.as_deref().unwrap_or(&self.path)
+        self.target.raw_path()
+    }
+
+    /// The query without `?`.
+    pub fn query(&self) -> Option<&str> {
+        self.target.query()
     }
 
     /// The authority without its port.
@@ -84,7 +89,7 @@ impl RequestHead {
 
     /// The first query parameter of that name, percent-decoded.
     pub fn query_parameter(&self, name: &str) -> Option<String> {
-        self.query.as_deref()?.split('&').find_map(|pair| {
+        self.query()?.split('&').find_map(|pair| {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             (decode(key) == name).then(|| decode(value))
         })

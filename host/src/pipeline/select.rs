@@ -66,7 +66,7 @@ impl Chain {
             Ok(slot) => slot,
             Err(fault) => return (exchange, Err(fault)),
         };
-        let draft = PlanDraft::new(Arc::clone(upstream), Arc::clone(endpoint), &exchange.request.path, host);
+        let draft = PlanDraft::new(Arc::clone(upstream), Arc::clone(endpoint), exchange.request.path(), host);
         let (exchange, forwarded) = slot.forward(place.config, exchange, endpoint.id, draft);
         let plan = match (forwarded, place.on_failure) {
             (Ok(Forwarded::Planned(edits)), _) => Ok(Some(edits)),

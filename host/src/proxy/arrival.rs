@@ -1,18 +1,18 @@
 //! A request as it arrives: its head becomes an exchange, in the one form that is matched, authorized, hashed and
 //! forwarded.
 
-use std::borrow::Cow;
 use std::time::Instant;
 
 use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, VIA};
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version};
 use hyper::body::Incoming;
 
 use super::client_address::{client_address, is_trusted};
 use super::connection::{Connection, Known};
-use super::ids::{TRACEPARENT, X_REQUEST_ID, request_id, trace_parent};
+use super::ids::{Ids, TRACEPARENT, X_REQUEST_ID};
 use super::snapshot::Snapshot;
-use crate::exchange::{Exchange, RequestHead};
+use crate::exchange::{Exchange, RequestHead, Target};
 use crate::fault::Fault;
 use crate::http::connection_headers::{self, Trailers};
 use crate::http::path;
@@ -53,23 +53,13 @@ pub(super) fn receive(snapshot: &Snapshot, connection: &Connection, request: Req
     let authority = authority(target, &headers, parts.version).and_then(|raw| connection.authority(raw));
     let known = authority.map_err(|invalid| fault = fault.or(Some(invalid))).ok();
 
-    let raw_path = parts.uri.path();
-    let (path, raw_path) = match path::normalise(raw_path) {
-        Ok(Cow::Borrowed(same)) => (same.to_owned(), None),
-        Ok(Cow::Owned(normal)) => (normal, Some(raw_path.to_owned())),
-        // `OPTIONS *` has no path; no route can take it.
-        Err(_) if raw_path == "*" && parts.method == Method::OPTIONS => ("*".to_owned(), None),
-        Err(refused) => {
-            fault = fault.or(Some(refused.fault()));
-            ("/".to_owned(), Some(raw_path.to_owned()))
-        }
-    };
+    let (target, refused) = normalised(parts.uri.into_parts().path_and_query, &parts.method);
+    fault = fault.or(refused);
 
     let peer = connection.facts.peer.ip();
     let trusted = !snapshot.trusted_proxies.is_empty() && is_trusted(&snapshot.trusted_proxies, peer);
     let client = if trusted { client_address(&snapshot.trusted_proxies, peer, &headers) } else { peer.to_canonical() };
-    let id = request_id(&headers, trusted);
-    let trace = trace_parent(&headers);
+    let ids = Ids::of(&headers, trusted);
     let trailers = connection_headers::strip(&mut headers);
     if parts.version == Version::HTTP_2 {
         join_cookies(&mut headers);
@@ -79,8 +69,8 @@ pub(super) fn receive(snapshot: &Snapshot, connection: &Connection, request: Req
     if let Some(known) = &known {
         forwarding_headers(&mut headers, connection, known, trusted, parts.version);
     }
-    headers.insert(X_REQUEST_ID, id.clone());
-    headers.insert(TRACEPARENT, trace.clone());
+    headers.insert(X_REQUEST_ID, ids.request.clone());
+    headers.insert(TRACEPARENT, ids.trace_parent.clone());
     // hyper answers 100-continue itself, when the body is first asked for.
     headers.remove(EXPECT);
 
@@ -89,14 +79,33 @@ pub(super) fn receive(snapshot: &Snapshot, connection: &Connection, request: Req
         method: parts.method,
         tls: connection.facts.tls.is_some(),
         authority: known.map_or_else(|| "".into(), |known| known.authority),
-        path,
-        raw_path,
-        query: parts.uri.query().map(str::to_owned),
-        target: parts.uri.into_parts().path_and_query,
+        target,
         headers,
     };
-    let exchange = Exchange::new(head, connection.facts.clone(), client, id, trace, started, snapshot.unrouted.clone(), Vec::new());
+    let exchange = Exchange::new(
+        head,
+        connection.facts.clone(),
+        client,
+        ids.request,
+        ids.trace_parent,
+        started,
+        snapshot.unrouted.clone(),
+        Vec::new(),
+    );
     Arrival { exchange, body, trailers, host, version: parts.version, fault }
+}
+
+/// The target with its path in normal form, or why it has none.
+fn normalised(received: Option<PathAndQuery>, method: &Method) -> (Target, Option<Fault>) {
+    let raw = received.as_ref().map_or("/", PathAndQuery::path);
+    let (path, fault) = match path::normalise(raw) {
+        Ok(normal) if normal == raw => (None, None),
+        Ok(normal) => (Some(normal.into_owned()), None),
+        // `OPTIONS *` has no path; no route can take it.
+        Err(_) if raw == "*" && method == Method::OPTIONS => (None, None),
+        Err(refused) => (Some("/".to_owned()), Some(refused.fault())),
+    };
+    (Target::new(received, path), fault)
 }
 
 /// HTTP/2 frames its messages without it, and its parser looks at the first alone, but the upstream may frame by another

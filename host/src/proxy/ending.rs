@@ -11,7 +11,7 @@ use http::{HeaderValue, Method, StatusCode, Version};
 use super::connection::{Busy, Connection};
 use super::ids::trace_id;
 use super::records::Addressed;
-use super::request_body::Progress;
+use super::request_body::{Progress, RequestBody};
 use super::snapshot::{Generation, RoutePlan, Worker};
 use crate::exchange::{Exchange, Origin};
 use crate::fault::Fault;
@@ -32,7 +32,8 @@ pub(super) struct Ending {
     last: bool,
     method: Method,
     id: HeaderValue,
-    progress: Rc<Progress>,
+    /// Of the request's body, where it has one and is forwarded.
+    progress: Option<Rc<Progress>>,
     exchange: Option<Box<Exchange>>,
     endpoint: Option<Arc<Endpoint>>,
     status: u16,
@@ -89,7 +90,7 @@ impl Ending {
             last: connection.is_last(),
             method: exchange.request.method.clone(),
             id: exchange.id.clone(),
-            progress: Rc::default(),
+            progress: None,
             exchange: None,
             endpoint: None,
             status: CLIENT_LEFT,
@@ -108,9 +109,14 @@ impl Ending {
         self.route = Some(Arc::clone(route));
     }
 
-    /// How the request's body is getting on.
-    pub(super) fn progress(&self) -> &Rc<Progress> {
-        &self.progress
+    /// The request's body is about to be sent.
+    pub(super) fn reads(&mut self, body: &RequestBody) {
+        self.progress = body.progress().map(Rc::clone);
+    }
+
+    /// Why the request's body broke off, if it did.
+    pub(super) fn body_fault(&self) -> Option<Fault> {
+        self.progress.as_ref().and_then(|progress| progress.fault())
     }
 
     /// Something is waited for, and the client may leave meanwhile.
@@ -137,7 +143,7 @@ impl Ending {
     /// Whether the connection closes after this answer; HTTP/2 says so by `GOAWAY`. What is left of a body that broke off must
     /// not be read as the next request (RFC 9112, section 9.3).
     pub(super) fn closes(&self) -> bool {
-        self.version < Version::HTTP_2 && (self.last || self.progress.fault().is_some())
+        self.version < Version::HTTP_2 && (self.last || self.body_fault().is_some())
     }
 
     /// Whether the client asked for the head alone.
@@ -176,6 +182,10 @@ impl Ending {
         self.state = State::Complete;
     }
 
+    fn request_bytes(&self) -> u64 {
+        self.progress.as_ref().map_or(0, |progress| progress.bytes())
+    }
+
     fn record(&self, exchange: &Exchange, config_id: u32) -> ExchangeRecord {
         let since = exchange.received_at().duration_since(UNIX_EPOCH).unwrap_or_default();
         ExchangeRecord {
@@ -197,7 +207,7 @@ impl Ending {
             endpoint: self.endpoint.as_ref().map(|endpoint| endpoint.url.clone()),
             attempts: exchange.attempts.number,
             upstream_us: exchange.attempts.upstream_time.map(|time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX)),
-            request_bytes: self.progress.bytes(),
+            request_bytes: self.request_bytes(),
             response_bytes: self.sent,
             protocol: protocol(self.version).to_owned(),
             attributes: exchange
@@ -222,7 +232,7 @@ impl Ending {
             route: self.route.as_ref().map(|route| &*route.facts.name),
             endpoint: self.endpoint.as_ref().map(|endpoint| endpoint.url.as_str()),
             attempts: exchange.map_or(0, |exchange| exchange.attempts.number),
-            request_bytes: self.progress.bytes(),
+            request_bytes: self.request_bytes(),
             response_bytes: self.sent,
             fault: self.fault,
             protocol: protocol(self.version),

@@ -44,7 +44,8 @@ enum Attempt {
 impl Forward<'_> {
     /// Sends a request upstream and gives the answer, whoever makes it.
     pub(super) async fn send(&self, mut exchange: Box<Exchange>, body: Incoming, ending: &mut Ending) -> (Box<Exchange>, Reply) {
-        let mut body = RequestBody::new(body, ending.progress(), self.route.max_body_bytes, self.generation.snapshot.timeouts.stream);
+        let mut body = RequestBody::new(body, self.route.max_body_bytes, self.generation.snapshot.timeouts.stream);
+        ending.reads(&body);
         let mut max_attempts = self.route.upstream.max_attempts;
         loop {
             exchange.attempts.number += 1;
@@ -55,7 +56,7 @@ impl Forward<'_> {
                 Attempt::Failed { fault, endpoint, body } => (fault, endpoint, body),
             };
             // A body that broke off on the client's side is the client's fault, whatever that did to the upstream.
-            let fault = ending.progress().fault().unwrap_or(fault);
+            let fault = ending.body_fault().unwrap_or(fault);
             if let Some(endpoint) = endpoint {
                 exchange.attempts.tried.push(endpoint.id);
                 exchange.attempts.last = Some(Outcome { endpoint: endpoint.id, status: None, fault: Some(fault) });
@@ -113,14 +114,14 @@ impl Forward<'_> {
         // What comes back with an unused request has the connection's headers in it: no plugin may see those.
         let read_again = chain.router.is_some() || chain.forwarder.is_some() || !chain.outgoing.is_empty();
         let headers = if replayable || read_again { Headers::Copied } else { Headers::Lent };
-        let request = match self.outbound.request(&mut exchange, headers, &endpoint, edits.as_deref(), plan.protocol, body) {
-            Ok(request) => request,
+        let mut request = match self.outbound.request(&mut exchange, headers, &endpoint, edits.as_deref(), plan.protocol, body) {
+            Ok(request) => Some(request),
             Err((fault, body)) => return (exchange, Attempt::Failed { fault, endpoint: Some(endpoint), body: Some(body) }),
         };
         let waiting = ending.waiting(&exchange);
         let now = Instant::now();
         let attempted = Attempted::begin(self.worker, self.generation, chain.router.as_ref(), endpoint.id, now);
-        let sent = self.worker.pool.send(&plan, request, now).await;
+        let sent = self.worker.pool.send(&plan, &mut request, now).await;
         waiting.over();
         match sent {
             Ok(response) => {
@@ -139,11 +140,11 @@ impl Forward<'_> {
             Err(error) => {
                 self.count(Some(error.fault));
                 if let Some(attempted) = attempted {
-                    let fault = ending.progress().fault().unwrap_or(error.fault);
+                    let fault = ending.body_fault().unwrap_or(error.fault);
                     attempted.ended(Outcome { endpoint: endpoint.id, status: None, fault: Some(fault) });
                 }
                 tracing::debug!(upstream = %upstream.name, endpoint = %endpoint.url, fault = error.fault.code(), cause = error.source.as_ref().map(tracing::field::display), "An attempt failed");
-                let body = match error.request {
+                let body = match request {
                     Some(unused) => {
                         let (parts, body) = unused.into_parts();
                         if headers == Headers::Lent {

@@ -71,11 +71,11 @@ pub async fn handle(
 /// Matches the request, once.
 fn find<'a>(generation: &'a Generation, exchange: &mut Exchange) -> Result<(usize, &'a Arc<RoutePlan>), (Fault, Option<HeaderValue>)> {
     let request = &exchange.request;
-    match generation.snapshot.table.find(request.host(), &request.path, &request.method, &request.headers) {
+    match generation.snapshot.table.find(request.host(), request.path(), &request.method, &request.headers) {
         route::Outcome::Found(found) => {
             let number = found.route;
             let route = generation.snapshot.routes.get(number).ok_or((Fault::Internal, None))?;
-            let parameters = found.parameters(&request.path).map(|(name, segment)| (Arc::clone(name), segment.to_owned())).collect();
+            let parameters = found.parameters(request.path()).map(|(name, segment)| (Arc::clone(name), segment.to_owned())).collect();
             exchange.route = Arc::clone(&route.facts);
             exchange.parameters = parameters;
             Ok((number, route))

@@ -1,5 +1,6 @@
 //! Request ids and trace context: accepted where that is safe, made otherwise.
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -8,35 +9,64 @@ pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent"
 /// Longest id that is accepted.
 const MAX_ID: usize = 128;
 
-/// The request's id: the one a trusted proxy sent, or a new one of 128 random bits.
-pub(super) fn request_id(headers: &HeaderMap, trusted: bool) -> HeaderValue {
-    match headers.get(X_REQUEST_ID) {
-        // Ids end up in logs and commands, so only plain text is believed.
-        Some(id) if trusted && id.len() <= MAX_ID && !id.is_empty() && id.as_bytes().iter().all(u8::is_ascii_graphic) => id.clone(),
-        _ => {
-            let mut id = Vec::with_capacity(32);
-            hexadecimal(&mut id, &fastrand::u128(..).to_be_bytes());
-            value(id)
+/// Length of an id made here.
+const ID: usize = 32;
+/// Length of a `traceparent` made here.
+const PARENT: usize = 55;
+
+/// What a request is known by.
+#[derive(Debug)]
+pub(super) struct Ids {
+    /// `x-request-id`
+    pub(super) request: HeaderValue,
+    /// `traceparent`
+    pub(super) trace_parent: HeaderValue,
+}
+
+impl Ids {
+    /// Those the request brings where they may be believed, else new ones: 128 random bits for the request, and a new,
+    /// unsampled trace.
+    pub(super) fn of(headers: &HeaderMap, trusted: bool) -> Self {
+        match (accepted_id(headers, trusted).cloned(), accepted_parent(headers).cloned()) {
+            (Some(request), Some(trace_parent)) => Self { request, trace_parent },
+            (request, trace_parent) => {
+                // One piece for both: headers and exchange share them, and each shared piece has a count that is allocated too.
+                let mut text = Vec::with_capacity(ID + PARENT);
+                write_id(&mut text);
+                write_parent(&mut text);
+                let text = Bytes::from(text);
+                Self {
+                    request: request.unwrap_or_else(|| value(text.slice(..ID))),
+                    trace_parent: trace_parent.unwrap_or_else(|| value(text.slice(ID..))),
+                }
+            }
         }
     }
 }
 
-/// The `traceparent` sent upstream (W3C Trace Context, section 3.2): a valid one is kept as it is, since the gateway
-/// makes no span of its own; a missing or broken one is replaced by a new, unsampled one.
-pub(super) fn trace_parent(headers: &HeaderMap) -> HeaderValue {
-    match headers.get(TRACEPARENT) {
-        Some(parent) if is_trace_parent(parent.as_bytes()) => parent.clone(),
-        // Neither id may be zero.
-        _ => {
-            let mut parent = Vec::with_capacity(55);
-            parent.extend_from_slice(b"00-");
-            hexadecimal(&mut parent, &fastrand::u128(1..).to_be_bytes());
-            parent.push(b'-');
-            hexadecimal(&mut parent, &fastrand::u64(1..).to_be_bytes());
-            parent.extend_from_slice(b"-00");
-            value(parent)
-        }
-    }
+/// The id a trusted proxy sent. Ids end up in logs and commands, so only plain text is believed.
+fn accepted_id(headers: &HeaderMap, trusted: bool) -> Option<&HeaderValue> {
+    let is_plain = |id: &&HeaderValue| id.len() <= MAX_ID && !id.is_empty() && id.as_bytes().iter().all(u8::is_ascii_graphic);
+    headers.get(X_REQUEST_ID).filter(|_| trusted).filter(is_plain)
+}
+
+/// The `traceparent` the request came with, if it is valid (W3C Trace Context, section 3.2): it is kept as it is, since the
+/// gateway makes no span of its own.
+fn accepted_parent(headers: &HeaderMap) -> Option<&HeaderValue> {
+    headers.get(TRACEPARENT).filter(|parent| is_trace_parent(parent.as_bytes()))
+}
+
+fn write_id(text: &mut Vec<u8>) {
+    hexadecimal(text, &fastrand::u128(..).to_be_bytes());
+}
+
+fn write_parent(text: &mut Vec<u8>) {
+    // Neither id may be zero.
+    text.extend_from_slice(b"00-");
+    hexadecimal(text, &fastrand::u128(1..).to_be_bytes());
+    text.push(b'-');
+    hexadecimal(text, &fastrand::u64(1..).to_be_bytes());
+    text.extend_from_slice(b"-00");
 }
 
 /// The trace id of a valid `traceparent`.
@@ -78,8 +108,8 @@ fn hexadecimal(text: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// Digits and dashes are always legal.
-fn value(text: Vec<u8>) -> HeaderValue {
-    HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).unwrap_or_else(|_| HeaderValue::from_static("0"))
+fn value(text: Bytes) -> HeaderValue {
+    HeaderValue::from_maybe_shared(text).unwrap_or_else(|_| HeaderValue::from_static("0"))
 }
 
 #[cfg(test)]
@@ -90,11 +120,11 @@ mod tests {
     fn an_id_is_believed_from_a_trusted_proxy_only() {
         let mut headers = HeaderMap::new();
         headers.insert(X_REQUEST_ID, "abc-1".parse().unwrap());
-        assert_eq!(request_id(&headers, true), "abc-1");
-        assert_ne!(request_id(&headers, false), "abc-1");
+        assert_eq!(Ids::of(&headers, true).request, "abc-1");
+        assert_ne!(Ids::of(&headers, false).request, "abc-1");
         headers.insert(X_REQUEST_ID, "has space".parse().unwrap());
-        assert_ne!(request_id(&headers, true), "has space");
-        assert_eq!(request_id(&headers, false).len(), 32);
+        assert_ne!(Ids::of(&headers, true).request, "has space");
+        assert_eq!(Ids::of(&headers, false).request.len(), 32);
     }
 
     #[test]
@@ -102,7 +132,7 @@ mod tests {
         let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let mut headers = HeaderMap::new();
         headers.insert(TRACEPARENT, good.parse().unwrap());
-        assert_eq!(trace_parent(&headers), good);
+        assert_eq!(Ids::of(&headers, false).trace_parent, good);
         for bad in [
             "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
             "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
@@ -111,7 +141,7 @@ mod tests {
             "x",
         ] {
             headers.insert(TRACEPARENT, bad.parse().unwrap());
-            let made = trace_parent(&headers);
+            let made = Ids::of(&headers, true).trace_parent;
             assert!(is_trace_parent(made.as_bytes()), "{made:?} for {bad}");
             assert_eq!(trace_id(&made).len(), 32);
         }

@@ -53,13 +53,13 @@ impl Outbound<'_> {
         edits: Option<&PlanEdits>,
         protocol: Protocol,
         body: RequestBody,
-    ) -> Result<Box<Request<RequestBody>>, (Fault, RequestBody)> {
+    ) -> Result<Request<RequestBody>, (Fault, RequestBody)> {
         let head = &mut exchange.request;
-        let path = edits.and_then(|edits| edits.path.as_deref()).unwrap_or(&head.path);
+        let path = edits.and_then(|edits| edits.path.as_deref()).unwrap_or(head.path());
         let host = edits.and_then(|edits| edits.host.as_ref()).unwrap_or_else(|| self.host_for(endpoint));
-        let Some(uri) = target(head.target.as_ref(), path, head.query.as_deref()) else { return Err((Fault::Internal, body)) };
+        let Some(uri) = target(head.target.received(), path, head.query()) else { return Err((Fault::Internal, body)) };
 
-        let mut request = Box::new(Request::new(body));
+        let mut request = Request::new(body);
         *request.method_mut() = head.method.clone();
         *request.uri_mut() = uri;
         let mut headers = match headers {

@@ -57,11 +57,16 @@ impl RequestBody {
     }
 
     /// A client's body.
-    pub(super) fn new(incoming: Incoming, progress: &Rc<Progress>, limit: Option<u64>, longest_pause: Duration) -> Self {
+    pub(super) fn new(incoming: Incoming, limit: Option<u64>, longest_pause: Duration) -> Self {
         if incoming.is_end_stream() {
             return Self::empty();
         }
-        Self { stream: Some(Stream { incoming, progress: Rc::clone(progress), limit, pause: Pause::new(longest_pause) }) }
+        Self { stream: Some(Stream { incoming, progress: Rc::default(), limit, pause: Pause::new(longest_pause) }) }
+    }
+
+    /// How it is getting on; of a body of nothing there is nothing to know.
+    pub(super) fn progress(&self) -> Option<&Rc<Progress>> {
+        self.stream.as_ref().map(|stream| &stream.progress)
     }
 
     /// Whether there is nothing in it, so that it can be sent again.

@@ -4,17 +4,14 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
-use http::Request;
-
 use super::connect::ConnectError;
 use crate::fault::Fault;
 
 /// A try that got no response.
-pub struct SendError<B> {
+#[derive(Debug)]
+pub struct SendError {
     /// What the client gets, unless another try is made.
     pub fault: Fault,
-    /// The request, whenever nothing of it was used: it may be sent elsewhere as it is, whatever its method.
-    pub request: Option<Request<B>>,
     /// The upstream surely did not act on the request (it never got it, or said so: HTTP/2 `REFUSED_STREAM`).
     pub unprocessed: bool,
     /// It went out on a connection that had been used before and ended without one byte of a response: most likely the
@@ -24,27 +21,27 @@ pub struct SendError<B> {
     pub source: Option<Box<dyn Error + Send + Sync>>,
 }
 
-impl<B> SendError<B> {
+impl SendError {
     /// Nothing of the request was used.
-    pub(super) fn unused(fault: Fault, request: Request<B>) -> Box<Self> {
-        Box::new(Self { fault, request: Some(request), unprocessed: true, reused: false, source: None })
+    pub(super) fn unused(fault: Fault) -> Box<Self> {
+        Box::new(Self { fault, unprocessed: true, reused: false, source: None })
     }
 
     /// No connection to send it on.
-    pub(super) fn unconnected(error: ConnectError, request: Request<B>) -> Box<Self> {
-        Box::new(Self { fault: error.fault, request: Some(request), unprocessed: true, reused: false, source: error.source })
+    pub(super) fn unconnected(error: ConnectError) -> Box<Self> {
+        Box::new(Self { fault: error.fault, unprocessed: true, reused: false, source: error.source })
     }
 
     /// The request is gone.
     pub(super) fn lost(fault: Fault, reused: bool, source: Option<Box<dyn Error + Send + Sync>>) -> Box<Self> {
-        Box::new(Self { fault, request: None, unprocessed: false, reused, source })
+        Box::new(Self { fault, unprocessed: false, reused, source })
     }
 
-    /// hyper gave up on it.
-    pub(super) fn broken(error: hyper::Error, request: Option<Request<B>>, reused: bool) -> Box<Self> {
+    /// hyper gave up on it; `unused` where nothing of it was.
+    pub(super) fn broken(error: hyper::Error, unused: bool, reused: bool) -> Box<Self> {
         let fault = fault_of(&error);
-        let unprocessed = request.is_some() || h2_error(&error).is_some_and(|error| error.reason() == Some(h2::Reason::REFUSED_STREAM));
-        Box::new(Self { fault, request, unprocessed, reused: reused && fault == Fault::UpstreamReset, source: Some(Box::new(error)) })
+        let unprocessed = unused || h2_error(&error).is_some_and(|error| error.reason() == Some(h2::Reason::REFUSED_STREAM));
+        Box::new(Self { fault, unprocessed, reused: reused && fault == Fault::UpstreamReset, source: Some(Box::new(error)) })
     }
 }
 
@@ -84,20 +81,8 @@ fn is_tls(error: &(dyn Error + 'static)) -> bool {
     error.is::<rustls::Error>()
 }
 
-impl<B> fmt::Debug for SendError<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SendError")
-            .field("fault", &self.fault)
-            .field("request", &self.request.is_some())
-            .field("unprocessed", &self.unprocessed)
-            .field("reused", &self.reused)
-            .field("source", &self.source)
-            .finish()
-    }
-}
-
 /// The stable code, then every cause.
-impl<B> fmt::Display for SendError<B> {
+impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.fault.code())?;
         let mut cause = self.source.as_deref().map(|source| source as &(dyn Error + 'static));
@@ -109,4 +94,4 @@ impl<B> fmt::Display for SendError<B> {
     }
 }
 
-impl<B> Error for SendError<B> {}
+impl Error for SendError {}

@@ -94,8 +94,8 @@ where
     }
 
     /// Sends a request and waits for the response head.
-    pub(super) async fn exchange(&mut self, request: Box<Request<B>>, deadline: Instant) -> Result<Response<Incoming>, Broken<B>> {
-        let response = self.sender.try_send_request(*request);
+    pub(super) async fn exchange(&mut self, request: Request<B>, deadline: Instant) -> Result<Response<Incoming>, Broken<B>> {
+        let response = self.sender.try_send_request(request);
         let mut response = pin!(unconstrained(response));
         match &mut self.deadline {
             Some(sleep) => sleep.as_mut().reset(deadline),

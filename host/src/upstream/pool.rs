@@ -23,7 +23,7 @@ use super::{IdMap, Plan, framing};
 use crate::config::model::Protocol;
 use crate::fault::Fault;
 
-type SendResult<B> = Result<Response<ResponseBody<B>>, Box<SendError<B>>>;
+type SendResult<B> = Result<Response<ResponseBody<B>>, Box<SendError>>;
 
 /// One worker's connections. `B` is the request body. Lives on one thread, inside a local runtime.
 pub struct Pool<B: Body + 'static> {
@@ -65,13 +65,14 @@ where
 
     /// Sends a request as the plan says and waits for the response head; `now` is when the sending begins.
     ///
-    /// The request comes in a box because it is large and passes through many hands. It is in origin form with a `Host` header, whatever the protocol, and its `Content-Length` or
-    /// `Transfer-Encoding` fits its body. An unused connection found closed is replaced without a word. Dropping the
-    /// future closes the connection it uses.
+    /// The request is large and passes through many hands, so it stays where the caller has it until hyper takes it. It is in
+    /// origin form with a `Host` header, whatever the protocol, and its `Content-Length` or `Transfer-Encoding` fits its body.
+    /// An unused connection found closed is replaced without a word. Dropping the future closes the connection it uses.
     ///
     /// # Errors
-    /// No response head came; the request is in the error whenever nothing of it was used.
-    pub async fn send(&self, plan: &Plan, request: Box<Request<B>>, now: Instant) -> SendResult<B> {
+    /// No response head came; `request` is there again whenever nothing of it was used, and may be sent elsewhere as it is,
+    /// whatever its method. `Internal` where there is none.
+    pub async fn send(&self, plan: &Plan, request: &mut Option<Request<B>>, now: Instant) -> SendResult<B> {
         let in_flight = InFlight::new(&plan.endpoint);
         let lane = self.lane(plan);
         match plan.protocol {
@@ -96,12 +97,10 @@ where
         &self,
         plan: &Plan,
         lane: Rc<Lane<B>>,
-        mut request: Box<Request<B>>,
+        request: &mut Option<Request<B>>,
         in_flight: InFlight,
         now: Instant,
     ) -> SendResult<B> {
-        *request.version_mut() = Version::HTTP_11;
-        let has_body = !request.body().is_end_stream();
         let mut started = now;
         loop {
             let (mut connection, reused) = match lane.take(started) {
@@ -112,18 +111,24 @@ where
                         started = Instant::now();
                         (connection, false)
                     }
-                    Err(error) => return Err(SendError::unconnected(error, *request)),
+                    Err(error) => return Err(SendError::unconnected(error)),
                 },
             };
-            match connection.exchange(request, started + plan.response_timeout).await {
+            let Some(mut sent) = request.take() else { return Err(SendError::lost(Fault::Internal, false, None)) };
+            *sent.version_mut() = Version::HTTP_11;
+            let has_body = !sent.body().is_end_stream();
+            match connection.exchange(sent, started + plan.response_timeout).await {
                 Ok(response) => {
                     let answered = Instant::now();
                     let response = checked(response, in_flight.endpoint().as_ref(), answered - started)?;
                     let carrier = carry(connection, lane, has_body, &in_flight, answered);
                     return Ok(response.map(|incoming| ResponseBody::new(incoming, carrier, in_flight, answered - started)));
                 }
-                Err(Broken::Failed(_, Some(unused))) if reused => request = Box::new(unused),
-                Err(Broken::Failed(error, unused)) => return Err(SendError::broken(error, unused, reused)),
+                Err(Broken::Failed(_, Some(unused))) if reused => *request = Some(unused),
+                Err(Broken::Failed(error, unused)) => {
+                    *request = unused;
+                    return Err(SendError::broken(error, request.is_some(), reused));
+                }
                 Err(Broken::TimedOut) => return Err(SendError::lost(Fault::UpstreamTimeout, false, None)),
             }
         }
@@ -137,32 +142,30 @@ where
             .map_err(|error| ConnectError { fault: Fault::UpstreamConnectFailed, source: Some(Box::new(error)) })
     }
 
-    async fn send_http2(&self, plan: &Plan, lane: Rc<Lane<B>>, mut request: Box<Request<B>>, in_flight: InFlight) -> SendResult<B> {
+    async fn send_http2(&self, plan: &Plan, lane: Rc<Lane<B>>, request: &mut Option<Request<B>>, in_flight: InFlight) -> SendResult<B> {
         loop {
             let (connection, fresh) = match self.shared(plan, &lane).await {
                 Ok(found) => found,
-                Err(error) => return Err(SendError::unconnected(error, *request)),
+                Err(error) => return Err(SendError::unconnected(error)),
             };
             let endpoint = in_flight.endpoint();
-            if to_http2(&mut request, plan.uses_tls(), &endpoint.authority).is_none() {
-                return Err(SendError::unused(Fault::Internal, *request));
-            }
+            let is_ready = request.as_mut().and_then(|request| to_http2(request, plan.uses_tls(), &endpoint.authority));
+            let Some(sent) = is_ready.and_then(|()| request.take()) else { return Err(SendError::unused(Fault::Internal)) };
             let started = Instant::now();
             let guard = StreamGuard::new(Rc::clone(&connection));
-            match timeout(plan.response_timeout, connection.sender().try_send_request(*request)).await {
+            match timeout(plan.response_timeout, connection.sender().try_send_request(sent)).await {
                 Ok(Ok(response)) => {
                     let took = started.elapsed();
                     let response = checked(response, endpoint, took)?;
                     return Ok(response.map(|incoming| ResponseBody::new(incoming, Carrier::Stream { _guard: guard }, in_flight, took)));
                 }
                 Ok(Err(mut error)) => {
-                    let unused = error.take_message().map(|mut unused| {
-                        to_http1(&mut unused);
-                        unused
-                    });
-                    match unused {
-                        Some(unused) if !fresh => *request = unused,
-                        unused => return Err(SendError::broken(error.into_error(), unused, !fresh)),
+                    *request = error.take_message();
+                    if let Some(unused) = request {
+                        to_http1(unused);
+                    }
+                    if fresh || request.is_none() {
+                        return Err(SendError::broken(error.into_error(), request.is_some(), !fresh));
                     }
                 }
                 Err(_) => {
@@ -243,7 +246,7 @@ where
 }
 
 /// Counts the answer, and refuses one whose framing cannot be trusted; its connection is closed then.
-fn checked<B>(response: Response<Incoming>, endpoint: &super::Endpoint, took: Duration) -> Result<Response<Incoming>, Box<SendError<B>>> {
+fn checked(response: Response<Incoming>, endpoint: &super::Endpoint, took: Duration) -> Result<Response<Incoming>, Box<SendError>> {
     endpoint.state.answered_in(took);
     match framing::problem(response.status(), response.headers()) {
         None => Ok(response),

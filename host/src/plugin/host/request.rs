@@ -32,7 +32,7 @@ impl Host for Guest {
     }
 
     fn path(&mut self) -> Result<String> {
-        Ok(self.exchange()?.request.path.clone())
+        Ok(self.exchange()?.request.path().to_owned())
     }
 
     fn raw_path(&mut self) -> Result<String> {
@@ -40,7 +40,7 @@ impl Host for Guest {
     }
 
     fn query(&mut self) -> Result<Option<String>> {
-        Ok(self.exchange()?.request.query.clone())
+        Ok(self.exchange()?.request.query().map(str::to_owned))
     }
 
     fn query_parameter(&mut self, name: String) -> Result<Option<String>> {
