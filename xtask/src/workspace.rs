@@ -34,9 +34,15 @@ pub(crate) fn command<S: AsRef<OsStr>>(program: impl AsRef<OsStr>, words: impl I
     command
 }
 
-/// Cargo, the one that runs this.
+/// Cargo, the one that runs this, as if it were run by hand: build scripts (ring's) watch what cargo tells a program of the package
+/// it runs, and would build everything again whenever this program and a hand take turns.
 pub(crate) fn cargo<S: AsRef<OsStr>>(words: impl IntoIterator<Item = S>) -> Command {
-    command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), words)
+    let mut command = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), words);
+    let of_this_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(of_this_package)) {
+        command.env_remove(name);
+    }
+    command
 }
 
 /// Shows a command and runs it.
