@@ -55,7 +55,7 @@ fn build(root: &Path, target: &Path) {
             let messages = String::from_utf8_lossy(&output.stderr);
             if messages.contains("can't find crate for `core`") || messages.contains("target may not be installed") {
                 fail(&format!(
-                    "the target {TARGET} is not installed; run:\n\n    rustup target add {TARGET}\n\nor `cargo xtask test`, which does"
+                    "the target {TARGET} is not installed; run:\n\n    rustup target add {TARGET}\n\nor `cargo xtask setup`, which does"
                 ));
             }
             fail(&format!("the shipped plugins did not build:\n{messages}"));

@@ -137,6 +137,12 @@ impl Workshop {
         })
     }
 
+    /// Looks for what is wrong with upstreams and plugin files, each by itself.
+    pub fn look_through(&mut self, config: &Config, problems: &mut Problems) {
+        self.upstreams(config, problems);
+        self.components(config, problems);
+    }
+
     fn upstreams(&mut self, config: &Config, problems: &mut Problems) -> Option<Vec<Arc<Upstream>>> {
         let mut upstreams = Vec::with_capacity(config.upstreams.len());
         for upstream in &config.upstreams {

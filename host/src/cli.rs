@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use plugway::config::{self, Loaded};
-use plugway::gateway::{Gateway, check};
+use plugway::gateway::{Gateway, check, explain};
 use plugway::plugin::{COMPILE_COMMAND, Compiler, serve_compiler};
 use plugway::telemetry::logs;
 
@@ -66,8 +66,10 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
 }
 
 fn load(file: &Path) -> Result<Loaded, String> {
-    let loaded = config::load(file).map_err(|problems| problems.to_string())?;
-    Ok(loaded)
+    config::load(file).map_err(|rejected| match explain(rejected, compiler()) {
+        Ok(problems) => problems.to_string(),
+        Err(error) => error.to_string(),
+    })
 }
 
 fn serve(file: &Path) -> Result<(), String> {

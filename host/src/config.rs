@@ -17,6 +17,7 @@ mod structure;
 mod suggest;
 mod units;
 
+use std::fmt;
 use std::path::Path;
 
 use serde_json::Value;
@@ -41,11 +42,34 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
 }
 
+/// A configuration that cannot be used.
+#[derive(Debug)]
+pub struct Rejected {
+    /// Everything that is wrong with the file.
+    pub problems: Problems,
+    /// What there is without that: to find more that is wrong, never to serve by.
+    pub rest: Option<Box<Config>>,
+}
+
+impl Rejected {
+    fn whole(problems: Problems) -> Self {
+        Self { problems, rest: None }
+    }
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.problems.fmt(f)
+    }
+}
+
+impl std::error::Error for Rejected {}
+
 /// Reads a configuration file.
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub fn load(file: &Path) -> Result<Loaded, Problems> {
+pub fn load(file: &Path) -> Result<Loaded, Rejected> {
     let text = std::fs::read(file).map_err(|error| format!("this file cannot be read: {error}")).and_then(|bytes| {
         // What stands before the first wrong byte tells where it is.
         String::from_utf8(bytes).map_err(|error| format!("byte {} of this file is no UTF-8", error.utf8_error().valid_up_to()))
@@ -55,7 +79,7 @@ pub fn load(file: &Path) -> Result<Loaded, Problems> {
         Err(message) => {
             let mut problems = Problems::new(file);
             problems.push(Problem::error(Position { line: 1, column: 1 }, "", message));
-            Err(problems)
+            Err(Rejected::whole(problems))
         }
     }
 }
@@ -65,13 +89,13 @@ pub fn load(file: &Path) -> Result<Loaded, Problems> {
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub fn parse(text: &str, file: &Path) -> Result<Loaded, Problems> {
+pub fn parse(text: &str, file: &Path) -> Result<Loaded, Rejected> {
     let mut problems = Problems::new(file);
     let Document { tree, places, problems: found } = match document::read(text) {
         Ok(document) => document,
         Err(found) => {
             found.into_iter().for_each(|problem| problems.push(problem));
-            return Err(problems);
+            return Err(Rejected::whole(problems));
         }
     };
     found.into_iter().for_each(|problem| problems.push(problem));
@@ -83,14 +107,14 @@ pub fn parse(text: &str, file: &Path) -> Result<Loaded, Problems> {
         // Only if the schema took what the types do not; tests see to it that it does not.
         Err(error) => {
             problems.push(Problem::error(Position { line: 1, column: 1 }, "", format!("this cannot be used: {error}")));
-            return Err(problems);
+            return Err(Rejected::whole(problems));
         }
     };
     let mut compiler = Compiler::new(file, &places, declared);
     let config = compiler.file(raw);
     let (errors, warnings) = compiler.finish();
     errors.into_iter().for_each(|problem| problems.push(problem));
-    if problems.is_empty() { Ok(Loaded { config, warnings }) } else { Err(problems) }
+    if problems.is_empty() { Ok(Loaded { config, warnings }) } else { Err(Rejected { problems, rest: Some(Box::new(config)) }) }
 }
 
 #[cfg(test)]

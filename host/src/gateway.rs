@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot};
 
-pub use control::check;
+pub use control::{check, explain};
 
 use crate::config::Problems;
 use crate::config::model::Config;

@@ -44,6 +44,9 @@ pub(crate) fn target(name: &str) -> Result<()> {
     if has_target(name)? {
         return Ok(());
     }
+    if command("rustup", ["--version"]).output().is_err() {
+        return Err(cannot_add(name, "there is no rustup in PATH"));
+    }
     let added = workspace::run(&mut command("rustup", ["target", "add", name]));
     match added {
         Ok(()) if has_target(name)? => Ok(()),

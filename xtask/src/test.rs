@@ -70,6 +70,8 @@ struct Tally {
     failed: u64,
     ignored: u64,
     broken: Vec<String>,
+    /// Tests that failed, by name: their messages are thousands of lines above the end.
+    failures: Vec<String>,
 }
 
 impl Tally {
@@ -102,8 +104,13 @@ impl Tally {
         child.wait().context(&line)
     }
 
-    /// `test result: ok. 12 passed; 0 failed; 1 ignored; …`, as libtest prints it.
+    /// `test result: ok. 12 passed; 0 failed; 1 ignored; …` and `test name ... FAILED`, as libtest prints them.
     fn count(&mut self, line: &str) {
+        if let Some((name, outcome)) = line.strip_prefix("test ").and_then(|line| line.split_once(" ... "))
+            && outcome.contains("FAILED")
+        {
+            self.failures.push(name.to_owned());
+        }
         let Some((_, result)) = line.split_once("test result:") else { return };
         let words: Vec<&str> = result.split_whitespace().collect();
         for pair in words.windows(2) {
@@ -121,6 +128,9 @@ impl Tally {
     fn conclude(&self) -> Result<()> {
         for broken in &self.broken {
             println!("broken: {broken}");
+        }
+        for name in &self.failures {
+            println!("failed: {name}");
         }
         println!("{} passed, {} failed, {} skipped", self.passed, self.failed, self.ignored);
         if self.passed == 0 {
@@ -141,9 +151,11 @@ mod tests {
     fn results_of_several_runners_add_up() {
         let mut tally = Tally::default();
         tally.count("running 3 tests");
+        tally.count("test a::b ... \u{1b}[31mFAILED\u{1b}[0m");
+        tally.count("test a::c ... ok");
         tally.count("test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 7 filtered out; finished in 0.01s");
         tally.count("test result: \u{1b}[31mFAILED\u{1b}[0m. 4 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out");
-        assert_eq!(tally, Tally { passed: 7, failed: 2, ignored: 1, broken: Vec::new() });
+        assert_eq!(tally, Tally { passed: 7, failed: 2, ignored: 1, failures: vec!["a::b".to_owned()], ..Tally::default() });
         assert!(tally.conclude().is_err());
         assert!(Tally::default().conclude().is_err(), "no test is no success");
         assert!(Tally { passed: 1, ..Tally::default() }.conclude().is_ok());

@@ -60,6 +60,12 @@ impl Problems {
         self.found.is_empty()
     }
 
+    /// Whether something is wrong in that table, e.g. `plugins.auth`.
+    pub fn concern(&self, table: &str) -> bool {
+        let within = |key: &str| key.strip_prefix(table).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
+        self.found.iter().any(|problem| within(&problem.key))
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.found.len()

@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
 
-use super::prepare::Prepared;
+use super::prepare::{Prepared, look_further};
 use super::status::Status;
 use super::{Addresses, Order, StartError};
 use crate::assembly::{Assembled, Observers, Workshop};
 use crate::config::model::Config;
+use crate::config::{Problems, Rejected};
 use crate::plugin::{Compiler, Ticker};
 use crate::proxy::{Batch, Shared};
 use crate::server::tls::ServerTls;
@@ -184,7 +185,9 @@ fn announce(addresses: &Addresses, took: Duration) {
     if let Some(address) = addresses.admin {
         tracing::info!(%address, "Admin listening");
     }
-    tracing::info!(took_ms = took.as_millis(), "Serving");
+    // 128 bits would be a text in JSON.
+    let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(took_ms, "Serving");
 }
 
 /// Assembles a configuration and makes one instance of everything, as `check` does: binds nothing, serves nothing.
@@ -194,4 +197,16 @@ fn announce(addresses: &Addresses, took: Duration) {
 pub fn check(config: &Config, compiler: Compiler) -> Result<Assembled, StartError> {
     let telemetry = Telemetry::new().map_err(StartError::System)?;
     Prepared::new(config, &telemetry, compiler, 1).map(|prepared| prepared.assembled)
+}
+
+/// Adds to the problems of a rejected configuration those that can be seen in the rest of it.
+///
+/// # Errors
+/// When the machine has not what looking takes.
+pub fn explain(rejected: Rejected, compiler: Compiler) -> Result<Problems, StartError> {
+    let Rejected { mut problems, rest } = rejected;
+    if let Some(rest) = rest {
+        look_further(&rest, compiler, &mut problems)?;
+    }
+    Ok(problems)
 }

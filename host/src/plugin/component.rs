@@ -82,7 +82,12 @@ impl LoadedComponent {
             .and_then(|linker| linker.instantiate_pre(&component))
             .map_err(|error| LoadError::Mismatch(format!("{error:#}")))?;
         let indices = HookIndices::find(&pre, &rights).map_err(|error| LoadError::Mismatch(format!("{error:#}")))?;
-        tracing::debug!(digest, cached, elapsed_ms = started.elapsed().as_millis(), "A component was loaded");
+        tracing::debug!(
+            digest,
+            cached,
+            elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "A component was loaded"
+        );
         Ok(Arc::new(Self { digest, size: bytes.len(), rights, cached, pre, indices }))
     }
 

@@ -20,10 +20,12 @@ pub const NGINX: Peer = Peer { program: "nginx", package: "nginx-light" };
 pub const WRK: Peer = Peer { program: "wrk", package: "wrk" };
 /// The HTTP/2 load generator.
 pub const H2LOAD: Peer = Peer { program: "h2load", package: "nghttp2-client" };
+/// The client of the example's README, which a test runs as it stands there.
+pub const CURL: Peer = Peer { program: "curl", package: "curl" };
 /// Measured by `cargo xtask bench peers` alone, which installs it.
 pub const HAPROXY: Peer = Peer { program: "haproxy", package: "haproxy" };
-/// Everything that `cargo xtask setup` installs from Debian.
-pub const ALL: [Peer; 3] = [NGINX, WRK, H2LOAD];
+/// Everything that `cargo xtask setup` installs from Debian, Python aside.
+pub const ALL: [Peer; 4] = [NGINX, WRK, H2LOAD, CURL];
 
 impl Peer {
     /// Where it is: `PATH`, then the system's folders, which are not in every user's `PATH`.

@@ -57,6 +57,37 @@ fn a_missing_file_is_named() {
 }
 
 #[test]
+fn what_is_wrong_with_files_and_with_the_text_is_said_at_once() {
+    let text = refused(
+        r#"
+[listen.web]
+address = "127.0.0.1:0"
+tls = { certificate = "no-web.pem", key = "no-web.key" }
+[plugins.gone]
+source = "gone.wasm"
+[plugins.auth]
+source = "builtin:oauth2"
+grants = { crypto = {} }
+config = { issuer = "https://id.example.com", audience = "a", jwks = { file = "no-jwks.json" } }
+[upstreams.up]
+endpoints = ["https://127.0.0.1:9"]
+tls = { ca = "no-ca.pem" }
+[[routes]]
+name = "all"
+matsch = { path = "/*" }
+public = true
+plugins = ["gone", "auth"]
+upstream = "up"
+"#,
+    );
+    for wrong in ["no-web.pem", "gone.wasm cannot be read", "no-jwks.json", "no-ca.pem", "matsch"] {
+        assert!(text.contains(wrong), "{wrong} is missing: {text}");
+    }
+    // What is known to be wrong is not said again in other words.
+    assert!(text.trim_end().ends_with("5 problems"), "{text}");
+}
+
+#[test]
 fn another_version_of_the_contract_names_what_is_wanted_and_offered() {
     let text = refused_file(&patched("@0.1.0", "@0.9.0"));
     assert!(text.contains("it was built for `plugway:gateway/") && text.contains("@0.9.0`"), "{text}");

@@ -11,17 +11,19 @@ use super::metrics;
 use super::world::{HOST, World};
 use crate::token::SCOPE;
 
-/// Until Ctrl-C or SIGTERM: either way the gateway ends with this.
+/// Until Ctrl-C, SIGTERM or the end of the terminal: either way the gateway and its keys go with this.
 pub(super) async fn run(world: &World) -> Result<()> {
     instructions(world)?;
     let terminal = std::io::stdout().is_terminal();
     let mut last = String::new();
     let mut interrupt = signal(SignalKind::interrupt()).context("Ctrl-C")?;
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
+    let mut hangup = signal(SignalKind::hangup()).context("SIGHUP")?;
     loop {
         tokio::select! {
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
+            _ = hangup.recv() => return Ok(()),
             () = tokio::time::sleep(Duration::from_millis(500)) => {
                 let line = traffic(world).await?;
                 // Without a terminal a line is printed when it says something new.

@@ -51,7 +51,7 @@ impl World {
         ca.server(&[HOST])?.write(launch.directory(), "gateway")?;
         launch.file("jwks.json", provider.jwks()?)?;
         let config = configuration(&orders, &hello, &stranger, ports);
-        let gateway = launch.start(&config).map_err(|error| Error::new(format!("{error}\n\nits configuration was:\n{config}")))?;
+        let gateway = launch.start(&config).map_err(|error| Error::new(format!("its configuration was:\n{config}\n{error}")))?;
         Ok(Self { ca, provider, orders, hello, stranger, gateway })
     }
 

@@ -82,11 +82,11 @@ fn no_text_makes_it_panic() {
         let text: String = text.into_iter().collect();
         match parse(&text, Path::new("no-such-folder/plugway.toml")) {
             Ok(_) => good += 1,
-            Err(problems) => {
+            Err(rejected) => {
                 bad += 1;
-                let printed = problems.to_string();
+                let printed = rejected.to_string();
                 assert!(!printed.contains("this cannot be used"), "the schema took what the types do not: {printed}");
-                assert!(!problems.is_empty() && printed.lines().count() > problems.len(), "{printed}");
+                assert!(!rejected.problems.is_empty() && printed.lines().count() > rejected.problems.len(), "{printed}");
                 // The same text says the same again.
                 assert_eq!(parse(&text, Path::new("no-such-folder/plugway.toml")).unwrap_err().to_string(), printed);
             }
