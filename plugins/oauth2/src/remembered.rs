@@ -29,18 +29,20 @@ pub(crate) struct Remembered {
 
 /// Those of all places.
 struct Memory {
-    entries: BTreeMap<u64, Entry>,
-    /// Fingerprints, the next to go first.
-    queue: VecDeque<u64>,
+    entries: BTreeMap<Key, Entry>,
+    /// The next to go first.
+    queue: VecDeque<Key>,
     bytes: usize,
     /// How many places there were.
     places: u64,
     /// Makes fingerprints nobody else can work out.
-    secret: Option<[u64; 3]>,
+    secret: Option<[u64; 2]>,
 }
 
+/// Place and fingerprint.
+type Key = (u64, u64);
+
 struct Entry {
-    place: u64,
     token: Box<[u8]>,
     pass: Pass,
     bytes: usize,
@@ -52,7 +54,7 @@ impl Remembered {
     /// A new place, with a number of its own: what an earlier configuration let pass is nothing to it.
     pub(crate) fn new() -> Self {
         MEMORY.with_borrow_mut(|memory| {
-            memory.secret.get_or_insert_with(|| [random::number(), random::number(), random::number()]);
+            memory.secret.get_or_insert_with(|| [random::number(), random::number()]);
             memory.places += 1;
             Self { place: memory.places }
         })
@@ -61,9 +63,9 @@ impl Remembered {
     /// Shows what is kept of a token, if anything is.
     pub(crate) fn look_up<R>(&self, token: &[u8], show: impl FnOnce(&Pass) -> R) -> Option<R> {
         MEMORY.with_borrow_mut(|memory| {
-            let fingerprint = memory.fingerprint(self.place, token)?;
-            let entry = memory.entries.get_mut(&fingerprint)?;
-            if entry.place != self.place || !is_same(&entry.token, token) {
+            let key = memory.key(self.place, token)?;
+            let entry = memory.entries.get_mut(&key)?;
+            if !is_same(&entry.token, token) {
                 return None;
             }
             entry.was_used = true;
@@ -78,13 +80,13 @@ impl Remembered {
             return;
         }
         MEMORY.with_borrow_mut(|memory| {
-            let Some(fingerprint) = memory.fingerprint(self.place, token) else { return };
-            memory.remove(fingerprint);
+            let Some(key) = memory.key(self.place, token) else { return };
+            memory.remove(key);
             while memory.entries.len() >= MOST_TOKENS || memory.bytes + bytes > MOST_BYTES {
                 memory.make_room();
             }
-            memory.entries.insert(fingerprint, Entry { place: self.place, token: token.into(), pass, bytes, was_used: false });
-            memory.queue.push_back(fingerprint);
+            memory.entries.insert(key, Entry { token: token.into(), pass, bytes, was_used: false });
+            memory.queue.push_back(key);
             memory.bytes += bytes;
         });
     }
@@ -92,8 +94,8 @@ impl Remembered {
     /// Forgets a token.
     pub(crate) fn forget(&self, token: &[u8]) {
         MEMORY.with_borrow_mut(|memory| {
-            if let Some(fingerprint) = memory.fingerprint(self.place, token) {
-                memory.remove(fingerprint);
+            if let Some(key) = memory.key(self.place, token) {
+                memory.remove(key);
             }
         });
     }
@@ -102,7 +104,7 @@ impl Remembered {
 impl Drop for Remembered {
     fn drop(&mut self) {
         // A native test's thread may have dropped the memory first.
-        let _ = MEMORY.try_with(|memory| memory.borrow_mut().retain(|entry| entry.place != self.place));
+        let _ = MEMORY.try_with(|memory| memory.borrow_mut().remove_place(self.place));
     }
 }
 
@@ -114,50 +116,48 @@ impl Memory {
     /// Where a token would be. Of its end only, which is the signature: as good as random, and nobody has the signatures of
     /// others. Keyed, so that the time of a search says nothing of what is kept: whoever gets as far as the comparison knew
     /// the last 96 bits of the signature before. A collision costs a verification, no more.
-    fn fingerprint(&self, place: u64, token: &[u8]) -> Option<u64> {
-        let [first, second, third] = self.secret?;
-        let end = u128::from_le_bytes(*token.last_chunk()?);
-        let [low, high] = halves(end);
-        Some(folded(folded(low ^ first, high ^ second) ^ place, third))
+    fn key(&self, place: u64, token: &[u8]) -> Option<Key> {
+        let [first, second] = self.secret?;
+        let [low, high] = halves(u128::from_le_bytes(*token.last_chunk()?));
+        // Both halves of a product: every bit of either number tells.
+        let [low, high] = halves(u128::from(low ^ first) * u128::from(high ^ second));
+        Some((place, low ^ high))
     }
 
     /// Drops the one that has waited longest; one that was used meanwhile waits once more.
     fn make_room(&mut self) {
-        while let Some(fingerprint) = self.queue.pop_front() {
-            match self.entries.get_mut(&fingerprint) {
+        while let Some(key) = self.queue.pop_front() {
+            match self.entries.get_mut(&key) {
                 Some(entry) if entry.was_used => {
                     entry.was_used = false;
-                    self.queue.push_back(fingerprint);
+                    self.queue.push_back(key);
                 }
-                _ => return self.remove_entry(fingerprint),
+                _ => return self.remove_entry(key),
             }
         }
     }
 
-    fn remove(&mut self, fingerprint: u64) {
-        if self.entries.contains_key(&fingerprint) {
-            self.remove_entry(fingerprint);
-            self.queue.retain(|queued| *queued != fingerprint);
+    fn remove(&mut self, key: Key) {
+        if self.entries.contains_key(&key) {
+            self.remove_entry(key);
+            self.queue.retain(|queued| *queued != key);
         }
     }
 
-    fn remove_entry(&mut self, fingerprint: u64) {
-        if let Some(entry) = self.entries.remove(&fingerprint) {
+    fn remove_entry(&mut self, key: Key) {
+        if let Some(entry) = self.entries.remove(&key) {
             self.bytes -= entry.bytes;
         }
     }
 
-    fn retain(&mut self, stays: impl Fn(&Entry) -> bool) {
-        self.entries.retain(|_, entry| stays(entry));
-        self.queue.retain(|fingerprint| self.entries.contains_key(fingerprint));
-        self.bytes = self.entries.values().map(|entry| entry.bytes).sum();
+    /// Cheap where nothing is kept: thousands of places may go at once.
+    fn remove_place(&mut self, place: u64) {
+        let keys: Vec<Key> = self.entries.range((place, 0)..=(place, u64::MAX)).map(|(key, _)| *key).collect();
+        if !keys.is_empty() {
+            keys.into_iter().for_each(|key| self.remove_entry(key));
+            self.queue.retain(|queued| queued.0 != place);
+        }
     }
-}
-
-/// The two halves of a product: every bit of either number tells in each.
-fn folded(left: u64, right: u64) -> u64 {
-    let [low, high] = halves(u128::from(left) * u128::from(right));
-    low ^ high
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "the low half is what is meant")]
