@@ -8,9 +8,12 @@
 )]
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use criterion::{Criterion, criterion_group, criterion_main};
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Method};
 use plugway::assembly::Workshop;
 use plugway::config;
@@ -19,6 +22,8 @@ use plugway::plugin::{Compiler, Ticker};
 use plugway::proxy::Generation;
 use plugway::telemetry::Telemetry;
 use plugway_harness::guests;
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 
 /// One route with a chain of `length` plugins that read one header and add one.
 fn configuration(length: usize) -> String {
@@ -73,5 +78,92 @@ fn hooks(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, hooks);
+/// A key pair that signs tokens with ES256.
+struct Issuer {
+    key: EcdsaKeyPair,
+    random: SystemRandom,
+}
+
+impl Issuer {
+    fn new() -> Self {
+        let random = SystemRandom::new();
+        let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
+        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document.as_ref(), &random).unwrap();
+        Self { key, random }
+    }
+
+    /// One route behind `oauth2`.
+    fn configuration(&self) -> String {
+        let point = self.key.public_key().as_ref();
+        let [x, y] = [1..33, 33..65].map(|range| BASE64.encode(&point[range]));
+        format!(
+            r#"
+workers = 1
+cache_directory = "{}"
+[listen.web]
+address = "127.0.0.1:0"
+[upstreams.up]
+endpoints = ["http://127.0.0.1:9"]
+[plugins.auth]
+source = "{}"
+grants = {{ crypto = {{}} }}
+[plugins.auth.config]
+issuer = "https://id.example.com"
+audience = "orders"
+scopes = ["orders:read"]
+claims = ["tenant"]
+claims_as_headers = {{ "x-user" = "sub" }}
+jwks = {{ keys = [{{ kty = "EC", crv = "P-256", kid = "1", x = "{x}", y = "{y}" }}] }}
+[[routes]]
+name = "all"
+match = {{ path = "/*" }}
+upstream = "up"
+plugins = ["auth"]
+"#,
+            guests::root().join("target/bench-cache").display(),
+            std::env::var("PLUGWAY_BENCH_OAUTH2").unwrap_or_else(|_| "builtin:oauth2".to_owned()),
+        )
+    }
+
+    fn authorization(&self, subject: usize) -> HeaderValue {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let claims = serde_json::json!({
+            "iss": "https://id.example.com", "aud": "orders", "sub": format!("user-{subject}"), "client_id": "shop", "iat": now,
+            "nbf": now, "exp": now + 86_400, "scope": "orders:read orders:write", "tenant": "acme", "roles": ["buyer", "seller"],
+        });
+        let signed = [r#"{"alg":"ES256","kid":"1","typ":"at+jwt"}"#, &claims.to_string()].map(|part| BASE64.encode(part)).join(".");
+        let signature = self.key.sign(&self.random, signed.as_bytes()).unwrap();
+        HeaderValue::try_from(format!("Bearer {signed}.{}", BASE64.encode(signature))).unwrap()
+    }
+}
+
+/// `oauth2` with a token it knows and with tokens it does not: more than it keeps, in turn.
+fn tokens(criterion: &mut Criterion) {
+    let issuer = Issuer::new();
+    let config = config::parse(&issuer.configuration(), Path::new("bench.toml")).unwrap().config;
+    let mut workshop = Workshop::open(&config, Telemetry::new().unwrap(), Compiler::in_process()).unwrap();
+    let _ticker = Ticker::start(workshop.engine()).unwrap();
+    let assembled = workshop.assemble(&config).unwrap();
+    let generation = workshop.generation(&config, &assembled, 0).unwrap();
+    for (name, different) in [("a token it knows", 1), ("a token it does not know", 2_000)] {
+        let tokens: Vec<HeaderValue> = (0..different).map(|subject| issuer.authorization(subject)).collect();
+        let mut next = tokens.iter().cycle();
+        let mut exchange = Some(exchange(&generation));
+        criterion.bench_function(&format!("oauth2: {name}"), |bencher| {
+            let chain = &generation.snapshot.routes[0].chain;
+            bencher.iter(|| {
+                let mut request = exchange.take().unwrap();
+                // The plugin takes it away.
+                request.request.headers.insert(AUTHORIZATION, next.next().unwrap().clone());
+                let (back, verdict) = chain.admit(&generation.plugins, request);
+                exchange = Some(back);
+                verdict
+            });
+        });
+        let exchange = exchange.unwrap();
+        assert!(exchange.identity.is_some() && !exchange.request.headers.contains_key(AUTHORIZATION));
+    }
+}
+
+criterion_group!(benches, hooks, tokens);
 criterion_main!(benches);

@@ -67,6 +67,13 @@ impl Identity {
     }
 }
 
+/// One call, however much the identity says: keep one and give copies away.
+impl Clone for Identity {
+    fn clone(&self) -> Self {
+        Self::from_raw(self.raw.copy())
+    }
+}
+
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity").field("subject", &self.subject()).finish_non_exhaustive()

@@ -65,6 +65,11 @@ fn the_four_shipped_plugins_work_together_over_tls() {
     assert!(challenge(4).contains("error=\"insufficient_scope\"") && challenge(4).contains("orders:read"), "{}", challenge(4));
     assert_eq!(scene.upstreams.iter().map(|upstream| upstream.requests()).sum::<u64>(), 30, "nothing refused went further");
 
+    // The token that came thirty times cost one signature.
+    let checked =
+        |result: &str| metric(&scene.gateway, "plugway_plugin_token_checks_total", &["plugin=\"auth\"", &format!("result=\"{result}\"")]);
+    assert_eq!([checked("passed"), checked("refused")], [1.0, 4.0]);
+
     for good in seen.iter().skip(5) {
         let said = |key: &str| good.report[key].clone();
         assert_eq!(good.status, 200, "{good:?}");
@@ -99,6 +104,19 @@ fn the_four_shipped_plugins_work_together_over_tls() {
     assert_eq!(metric(&scene.gateway, "plugway_hook_failures_total", &[]), 0.0);
     let calls = |hook: &str| metric(&scene.gateway, "plugway_hook_calls_total", &[&format!("hook=\"{hook}\"")]);
     assert_eq!([calls("authorizer"), calls("router"), calls("forwarder")], [35.0, 30.0, 30.0]);
+}
+
+#[test]
+fn a_token_the_gateway_knows_still_ends() {
+    let scene = Scene::start(|name| format!("builtin:{name}"));
+    // Past its `exp`, and for some seconds more within the leeway of 30.
+    let token = scene.token("orders:read", -26);
+    let ask = || ask(&scene, "/v1/orders", Some(&token), "acme");
+    assert_eq!(ask().status, 200);
+    until("the token to end", || ask().status == 401);
+    assert!(ask().challenge.unwrap().contains("The token has expired."));
+    let labels = ["plugin=\"auth\"", "result=\"passed\""];
+    assert_eq!(metric(&scene.gateway, "plugway_plugin_token_checks_total", &labels), 1.0);
 }
 
 /// What `/status` says of the plugins, routes included.

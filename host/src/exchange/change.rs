@@ -228,8 +228,8 @@ impl Exchange {
     }
 
     /// Sets who is calling; undone with the rest when the hook fails.
-    pub fn set_identity(&mut self, identity: Identity) {
-        let previous = self.identity.replace(Arc::new(identity));
+    pub fn set_identity(&mut self, identity: Arc<Identity>) {
+        let previous = self.identity.replace(identity);
         self.journal.push(Undo::Identity(previous));
     }
 

@@ -16,9 +16,9 @@ use crate::config::model::Budget;
 use crate::exchange::{ChangeLimits, Exchange, Identity, LocalResponse, Phase};
 use crate::upstream::Directory;
 
-/// An identity the guest owns.
+/// An identity the guest owns; copies share what they say.
 #[derive(Debug)]
-pub struct IdentityHandle(pub(super) Identity);
+pub struct IdentityHandle(pub(super) Arc<Identity>);
 /// An answer the guest made and has not given away yet, or what is wrong with it.
 #[derive(Debug)]
 pub struct LocalResponseHandle(pub(super) Result<LocalResponse, Failure>);

@@ -19,9 +19,17 @@ pub(crate) struct Rules {
     pub(crate) leeway: Duration,
 }
 
+/// From when until when a token is good, seconds since the Unix epoch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lifetime {
+    pub(crate) begins: Option<f64>,
+    pub(crate) expires: f64,
+}
+
 /// Claims that passed.
 #[derive(Debug)]
 pub(crate) struct Verified {
+    pub(crate) lifetime: Lifetime,
     pub(crate) subject: String,
     pub(crate) client: Option<String>,
     pub(crate) scopes: Vec<String>,
@@ -36,7 +44,8 @@ pub(crate) fn judge(claims: Map<String, Value>, rules: &Rules, now: Duration) ->
     if !list(&claims, "aud")?.iter().any(|audience| rules.audiences.iter().any(|own| own == audience)) {
         return Err(Denial::Audience);
     }
-    judge_times(&claims, rules.leeway.as_secs_f64(), now.as_secs_f64())?;
+    let lifetime = lifetime(&claims)?;
+    lifetime.judge(rules.leeway, now)?;
     // A token bound to a key (RFC 7800) is worth nothing to whoever steals it, unless somebody takes it as a bearer token.
     if claims.contains_key("cnf") {
         return Err(Denial::Bound);
@@ -47,20 +56,30 @@ pub(crate) fn judge(claims: Map<String, Value>, rules: &Rules, now: Duration) ->
     if !rules.scopes.iter().all(|needed| scopes.contains(needed)) {
         return Err(Denial::InsufficientScope);
     }
-    Ok(Verified { subject, client, scopes, claims })
+    Ok(Verified { lifetime, subject, client, scopes, claims })
 }
 
-fn judge_times(claims: &Map<String, Value>, leeway: f64, now: f64) -> Result<(), Denial> {
-    // An access token must end (RFC 9068, section 2.2). "On or after" is over (RFC 7519, section 4.1.4).
+impl Lifetime {
+    /// Whether this is the time; `now` is since the Unix epoch.
+    pub(crate) fn judge(self, leeway: Duration, now: Duration) -> Result<(), Denial> {
+        let (leeway, now) = (leeway.as_secs_f64(), now.as_secs_f64());
+        // "On or after" is over (RFC 7519, section 4.1.4).
+        if now >= self.expires + leeway {
+            return Err(Denial::Expired);
+        }
+        if self.begins.is_some_and(|begins| now + leeway < begins) {
+            return Err(Denial::NotYetValid);
+        }
+        Ok(())
+    }
+}
+
+fn lifetime(claims: &Map<String, Value>) -> Result<Lifetime, Denial> {
+    // An access token must end (RFC 9068, section 2.2).
     let expires = time(claims, "exp")?.ok_or(Denial::Malformed)?;
-    if now >= expires + leeway {
-        return Err(Denial::Expired);
-    }
-    if time(claims, "nbf")?.is_some_and(|begins| now + leeway < begins) {
-        return Err(Denial::NotYetValid);
-    }
+    let begins = time(claims, "nbf")?;
     time(claims, "iat")?;
-    Ok(())
+    Ok(Lifetime { begins, expires })
 }
 
 /// Scopes of `scope`, a text with spaces (RFC 8693, section 4.2), else of `scp`, which other servers use; both may be a list.

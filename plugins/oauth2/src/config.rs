@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use plugway_sdk::metrics::Counter;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -12,6 +13,7 @@ use crate::challenge::Challenge;
 use crate::claims::Rules;
 use crate::keys::KeySet;
 use crate::passed_on::ClaimHeader;
+use crate::remembered::Remembered;
 
 /// Longest token, bytes, where the configuration says nothing: what most servers take as one header line.
 const DEFAULT_TOKEN_BYTES: usize = 8 * 1024;
@@ -105,6 +107,8 @@ impl Config {
                 return Err(format!("`claims_as_headers`: {:?} is there twice, in upper and lower case", header.name()));
             }
         }
+        let checks = Counter::declare("token_checks_total", "Bearer tokens checked, signature and all.", "1", ["result"])
+            .map_err(|error| format!("the counter of checked tokens: {error}"))?;
         Ok(OAuth2 {
             keys: KeySet::read(&self.jwks, &self.algorithms).map_err(|why| format!("`jwks`: {why}"))?,
             algorithms: self.algorithms,
@@ -121,6 +125,8 @@ impl Config {
             require_at_jwt: self.require_at_jwt,
             claims: self.claims,
             headers,
+            remembered: Remembered::new(),
+            checks,
         })
     }
 }

@@ -8,10 +8,10 @@ pub(crate) enum Credentials<'a> {
     NoBearer,
     /// More than one `Authorization` header: who reads which is anyone's guess.
     Several,
-    /// The scheme is `Bearer`, and what follows is no token.
+    /// The scheme is `Bearer`, and nothing follows.
     Malformed,
-    /// A token by its syntax (`b64token`), nothing else known of it.
-    Token(&'a str),
+    /// What follows `Bearer`; nothing is known of it.
+    Bearer(&'a [u8]),
 }
 
 /// Reads the values of `Authorization`.
@@ -26,14 +26,14 @@ pub(crate) fn read<V: AsRef<[u8]>>(values: &[V]) -> Credentials<'_> {
     if !scheme.eq_ignore_ascii_case(b"bearer") {
         return Credentials::NoBearer;
     }
-    match rest.strip_prefix(b" ").and_then(|rest| b64token(rest.trim_ascii_start())) {
-        Some(token) => Credentials::Token(token),
-        None => Credentials::Malformed,
+    match rest.strip_prefix(b" ").map(<[u8]>::trim_ascii_start) {
+        Some(bearer) if !bearer.is_empty() => Credentials::Bearer(bearer),
+        _ => Credentials::Malformed,
     }
 }
 
-/// `b64token`: 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="
-fn b64token(bytes: &[u8]) -> Option<&str> {
+/// A token by its syntax, `b64token`: 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="
+pub(crate) fn b64token(bytes: &[u8]) -> Option<&str> {
     let legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(byte);
     let body = bytes.iter().take_while(|byte| legal(byte)).count();
     let is_token = body > 0 && bytes.get(body..)?.iter().all(|byte| *byte == b'=');
@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn reads_a_bearer_token_of_any_case() {
         for value in ["Bearer a.b-c_~+/==", "bearer a.b-c_~+/==", "BEARER   a.b-c_~+/==", "Bearer a.b-c_~+/== "] {
-            assert_eq!(read(&[value]), Credentials::Token("a.b-c_~+/=="), "{value}");
+            assert_eq!(read(&[value]), Credentials::Bearer(b"a.b-c_~+/=="), "{value}");
         }
     }
 
@@ -78,8 +78,15 @@ mod tests {
             b"Bearer \xff",
             b"Bearer \"a\"",
         ] {
-            assert_eq!(read(&[value]), Credentials::Malformed, "{value:?}");
+            let values = [value];
+            let token = match read(&values) {
+                Credentials::Malformed => None,
+                Credentials::Bearer(bearer) => b64token(bearer),
+                other => panic!("{value:?}: {other:?}"),
+            };
+            assert_eq!(token, None, "{value:?}");
         }
+        assert_eq!(b64token(b"a.b-c_~+/=="), Some("a.b-c_~+/=="));
     }
 
     #[test]

@@ -9,9 +9,12 @@ mod credentials;
 mod denial;
 mod json;
 mod keys;
+mod pass;
 mod passed_on;
+mod remembered;
 mod token;
 
+use plugway_sdk::metrics::Counter;
 use plugway_sdk::{AuthError, Authorizer, Decision, Error, Identity, Plugin, Request, clock, header};
 
 use algorithm::Algorithm;
@@ -21,7 +24,9 @@ use config::Config;
 use credentials::Credentials;
 use denial::Denial;
 use keys::KeySet;
+use pass::Pass;
 use passed_on::ClaimHeader;
+use remembered::Remembered;
 use token::Token;
 
 /// What one place asks of a token, checked.
@@ -37,6 +42,29 @@ struct OAuth2 {
     require_at_jwt: bool,
     claims: Vec<String>,
     headers: Vec<ClaimHeader>,
+    remembered: Remembered,
+    checks: Counter<1>,
+}
+
+/// Why a request does not go on.
+#[derive(Debug)]
+enum Refusal {
+    /// The client is told.
+    Denied(Denial),
+    /// The plugin cannot do its work.
+    Failed(AuthError),
+}
+
+impl From<Denial> for Refusal {
+    fn from(denial: Denial) -> Self {
+        Self::Denied(denial)
+    }
+}
+
+impl From<AuthError> for Refusal {
+    fn from(error: AuthError) -> Self {
+        Self::Failed(error)
+    }
 }
 
 impl Plugin for OAuth2 {
@@ -49,19 +77,74 @@ impl Plugin for OAuth2 {
 
 impl Authorizer for OAuth2 {
     fn authorize(&self, request: &mut Request) -> Result<Decision, AuthError> {
-        passed_on::clear(request, &self.headers)?;
         let values = request.header_values(header::AUTHORIZATION);
-        let judged = match credentials::read(&values) {
-            Credentials::NoBearer if self.optional => return Ok(Decision::Abstain),
-            Credentials::NoBearer => Err(Denial::NoCredentials),
-            Credentials::Several => Err(Denial::SeveralCredentials),
-            Credentials::Malformed => Err(Denial::MalformedCredentials),
-            Credentials::Token(token) => self.judge(token),
+        let decided = match credentials::read(&values) {
+            Credentials::NoBearer if self.optional => {
+                passed_on::clear(request, &self.headers)?;
+                return Ok(Decision::Abstain);
+            }
+            Credentials::NoBearer => Err(Denial::NoCredentials.into()),
+            Credentials::Several => Err(Denial::SeveralCredentials.into()),
+            Credentials::Malformed => Err(Denial::MalformedCredentials.into()),
+            Credentials::Bearer(bearer) => self.decide(request, bearer),
         };
-        match judged {
-            Ok(verified) => self.allow(request, &verified),
-            Err(denial) => Ok(Decision::respond(self.challenge.answer(denial))),
+        match decided {
+            Ok(decision) => Ok(decision),
+            Err(Refusal::Denied(denial)) => {
+                passed_on::clear(request, &self.headers)?;
+                Ok(Decision::respond(self.challenge.answer(denial)))
+            }
+            Err(Refusal::Failed(error)) => Err(error),
         }
+    }
+}
+
+/// A token that passed before is known by all of its bytes; what can have changed since is the time.
+impl OAuth2 {
+    fn decide(&self, request: &mut Request, bearer: &[u8]) -> Result<Decision, Refusal> {
+        let again = self.remembered.look_up(bearer, |pass| {
+            pass.lifetime.judge(self.rules.leeway, clock::now())?;
+            self.admit(request, pass)
+        });
+        match again {
+            None => self.decide_anew(request, bearer),
+            Some(Err(Refusal::Denied(denial))) => {
+                self.remembered.forget(bearer);
+                Err(denial.into())
+            }
+            Some(decided) => decided,
+        }
+    }
+
+    fn decide_anew(&self, request: &mut Request, bearer: &[u8]) -> Result<Decision, Refusal> {
+        let token = credentials::b64token(bearer).ok_or(Denial::MalformedCredentials)?;
+        let judged = self.judge(token);
+        self.checks.add(1.0, [if judged.is_ok() { "passed" } else { "refused" }]);
+        let pass = self.pass(&judged?)?;
+        let decision = self.admit(request, &pass)?;
+        self.remembered.keep(bearer, pass);
+        Ok(decision)
+    }
+
+    fn pass(&self, verified: &Verified) -> Result<Pass, AuthError> {
+        let headers = passed_on::values(&self.headers, &verified.claims)?;
+        let mut identity = Identity::new(&verified.subject);
+        identity.set_issuer(&self.rules.issuer);
+        identity.set_scopes(&verified.scopes.iter().map(String::as_str).collect::<Vec<_>>());
+        passed_on::keep(&mut identity, &self.claims, &verified.claims)?;
+        if let Some(client) = &verified.client {
+            // Under one name, whichever of the two claims it came from.
+            identity.set_claim("client_id", client.as_str())?;
+        }
+        Ok(Pass { lifetime: verified.lifetime, headers, identity })
+    }
+
+    fn admit(&self, request: &mut Request, pass: &Pass) -> Result<Decision, Refusal> {
+        passed_on::set(request, &self.headers, &pass.headers)?;
+        if !self.forward_token {
+            passed_on::drop_token(request)?;
+        }
+        Ok(Decision::Allow(pass.identity.clone()))
     }
 }
 
@@ -89,22 +172,6 @@ impl OAuth2 {
             Some(_) => false,
         };
         if is_access_token { Ok(()) } else { Err(Denial::WrongType) }
-    }
-
-    fn allow(&self, request: &mut Request, verified: &Verified) -> Result<Decision, AuthError> {
-        passed_on::set(request, &self.headers, &verified.claims)?;
-        if !self.forward_token {
-            passed_on::drop_token(request)?;
-        }
-        let mut identity = Identity::new(&verified.subject);
-        identity.set_issuer(&self.rules.issuer);
-        identity.set_scopes(&verified.scopes.iter().map(String::as_str).collect::<Vec<_>>());
-        passed_on::keep(&mut identity, &self.claims, &verified.claims)?;
-        if let Some(client) = &verified.client {
-            // Under one name, whichever of the two claims it came from.
-            identity.set_claim("client_id", client.as_str())?;
-        }
-        Ok(Decision::Allow(identity))
     }
 }
 

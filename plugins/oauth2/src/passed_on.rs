@@ -31,27 +31,42 @@ impl ClaimHeader {
 /// Takes away what a client may have sent under these names, so that an upstream can believe them. Done for every request
 /// that can go on, whether there was a token or not.
 pub(crate) fn clear(request: &mut Request<'_>, headers: &[ClaimHeader]) -> Result<(), AuthError> {
-    for header in headers {
-        request.remove_header(header.name.clone()).map_err(|error| failed("`claims_as_headers`", header.name(), error))?;
-    }
-    Ok(())
+    headers.iter().try_for_each(|header| remove(request, header))
 }
 
-/// Sets the headers; a claim that is absent, or no single value, sets none.
-pub(crate) fn set(request: &mut Request<'_>, headers: &[ClaimHeader], claims: &Map<String, Json>) -> Result<(), AuthError> {
-    for header in headers {
+/// What the headers will say: nothing where a claim is absent or no single value.
+pub(crate) fn values(headers: &[ClaimHeader], claims: &Map<String, Json>) -> Result<Vec<Option<String>>, AuthError> {
+    let value = |header: &ClaimHeader| {
         let text = match claims.get(&header.claim) {
             Some(Json::String(text)) => text.clone(),
             Some(value @ (Json::Number(_) | Json::Bool(_))) => value.to_string(),
-            _ => continue,
+            _ => return Ok(None),
         };
         // Recipients strip spaces at the ends, and " root" must not become "root" on the way.
         if text.trim().len() != text.len() || text.chars().any(char::is_control) {
             return Err(failed("`claims_as_headers`", header.name(), "the claim cannot be sent as a header"));
         }
-        request.set_header(header.name.clone(), text).map_err(|error| failed("`claims_as_headers`", header.name(), error))?;
+        Ok(Some(text))
+    };
+    headers.iter().map(value).collect()
+}
+
+/// Sets the headers, in the stead of what a client may have sent, and takes away those that say nothing.
+pub(crate) fn set(request: &mut Request<'_>, headers: &[ClaimHeader], values: &[Option<String>]) -> Result<(), AuthError> {
+    for (header, value) in headers.iter().zip(values) {
+        match value {
+            None => remove(request, header)?,
+            Some(text) => {
+                let set = request.set_header(header.name.clone(), text);
+                set.map_err(|error| failed("`claims_as_headers`", header.name(), error))?;
+            }
+        }
     }
     Ok(())
+}
+
+fn remove(request: &mut Request<'_>, header: &ClaimHeader) -> Result<(), AuthError> {
+    request.remove_header(header.name.clone()).map_err(|error| failed("`claims_as_headers`", header.name(), error))
 }
 
 /// Puts the wanted claims into the identity: single values as they are, lists and objects as JSON text.

@@ -8,6 +8,8 @@ use testing::json;
 
 use crate::OAuth2;
 
+mod remembering;
+
 const JWKS: &str = include_str!("../tests/fixtures/jwks.json");
 const TOKENS: &str = include_str!("../tests/fixtures/tokens.json");
 

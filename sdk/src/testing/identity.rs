@@ -66,6 +66,10 @@ impl FakeIdentity {
         self.facts.borrow().claims.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
     }
 
+    pub(crate) fn copy(&self) -> Self {
+        Self::from_facts(self.facts())
+    }
+
     pub(crate) fn set_claim(&self, name: &str, value: &Value) -> Result<(), ChangeError> {
         let mut facts = self.facts.borrow_mut();
         if facts.size() + name.len() + rules::value_size(value) > MAX_ATTRIBUTE_BYTES {

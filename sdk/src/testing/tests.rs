@@ -158,6 +158,16 @@ fn gives_the_request_the_identity_an_authorizer_allowed() {
 }
 
 #[test]
+fn copies_an_identity_that_then_goes_its_own_way() {
+    let mut kept = Identity::new("ann");
+    kept.set_scopes(&["read"]);
+    let mut copy = kept.clone();
+    copy.set_claim("tenant", "acme").unwrap();
+    kept.set_scopes(&[]);
+    assert_eq!((copy.subject(), copy.scopes(), kept.claim("tenant")), ("ann".to_owned(), vec!["read".to_owned()], None));
+}
+
+#[test]
 fn leaves_the_response_as_it_was_when_a_filter_fails() {
     let plugin = testing::configure::<Told>(json!({})).unwrap();
     let request = testing::Request::get("/").build();

@@ -18,11 +18,16 @@ impl Authorizer for Guest {
             return Ok(Decision::Respond(answer));
         }
         self.change(mode, request)?;
-        let mut identity = Identity::new("guest");
-        identity.set_issuer("https://guest.example");
-        identity.set_scopes(&["read", "write"]);
+        let mut guest = Identity::new("guest");
+        guest.set_issuer("https://guest.example");
+        guest.set_scopes(&["read", "write"]);
+        let mut identity = guest.clone();
         let tenant = request.header_str(header::X_TENANT_ID).unwrap_or_default();
         identity.set_claim("tenant", tenant)?;
+        guest.set_scopes(&[]);
+        if identity.scopes() != ["read", "write"] || guest.claim("tenant").is_some() || guest.issuer() != identity.issuer() {
+            return Err(AuthError::Failed("a copied identity is not one of its own".to_owned()));
+        }
         Ok(Decision::Allow(identity))
     }
 }

@@ -1,5 +1,7 @@
 //! `types.identity`. Unlike a request, a guest owns identities, so they live in the store's table.
 
+use std::sync::Arc;
+
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
@@ -10,27 +12,32 @@ use crate::plugin::guest::{Guest, IdentityHandle};
 type Handle = Resource<IdentityHandle>;
 
 impl Guest {
+    fn said(&mut self, handle: &Handle) -> Result<&Arc<Identity>> {
+        Ok(&self.wasi.table.get(handle)?.0)
+    }
+
     fn owned(&mut self, handle: &Handle) -> Result<&mut Identity> {
-        Ok(&mut self.wasi.table.get_mut(handle)?.0)
+        // One that was copied is shared until it is changed.
+        Ok(Arc::make_mut(&mut self.wasi.table.get_mut(handle)?.0))
     }
 
     /// Takes an identity a guest gave away.
-    pub(in crate::plugin) fn take_identity(&mut self, handle: Handle) -> Result<Identity> {
+    pub(in crate::plugin) fn take_identity(&mut self, handle: Handle) -> Result<Arc<Identity>> {
         Ok(self.wasi.table.delete(handle)?.0)
     }
 }
 
 impl HostIdentity for Guest {
     fn new(&mut self, subject: String) -> Result<Handle> {
-        Ok(self.wasi.table.push(IdentityHandle(Identity { subject, ..Identity::default() }))?)
+        Ok(self.wasi.table.push(IdentityHandle(Arc::new(Identity { subject, ..Identity::default() })))?)
     }
 
     fn subject(&mut self, handle: Handle) -> Result<String> {
-        Ok(self.owned(&handle)?.subject.clone())
+        Ok(self.said(&handle)?.subject.clone())
     }
 
     fn issuer(&mut self, handle: Handle) -> Result<Option<String>> {
-        Ok(self.owned(&handle)?.issuer.clone())
+        Ok(self.said(&handle)?.issuer.clone())
     }
 
     fn set_issuer(&mut self, handle: Handle, issuer: String) -> Result<()> {
@@ -39,7 +46,7 @@ impl HostIdentity for Guest {
     }
 
     fn scopes(&mut self, handle: Handle) -> Result<Vec<String>> {
-        Ok(self.owned(&handle)?.scopes.clone())
+        Ok(self.said(&handle)?.scopes.clone())
     }
 
     fn set_scopes(&mut self, handle: Handle, scopes: Vec<String>) -> Result<()> {
@@ -48,7 +55,7 @@ impl HostIdentity for Guest {
     }
 
     fn claim(&mut self, handle: Handle, name: String) -> Result<Option<Value>> {
-        Ok(self.owned(&handle)?.claim(&name).map(Value::from))
+        Ok(self.said(&handle)?.claim(&name).map(Value::from))
     }
 
     fn set_claim(&mut self, handle: Handle, name: String, value: Value) -> Result<std::result::Result<(), ChangeError>> {
@@ -65,6 +72,11 @@ impl HostIdentity for Guest {
             None => identity.claims.push((name, value)),
         }
         Ok(Ok(()))
+    }
+
+    fn copy(&mut self, handle: Handle) -> Result<Handle> {
+        let identity = Arc::clone(self.said(&handle)?);
+        Ok(self.wasi.table.push(IdentityHandle(identity))?)
     }
 
     fn drop(&mut self, handle: Handle) -> Result<()> {

@@ -1,0 +1,191 @@
+//! Tokens that were found good, so that the next request with one costs no signature. Only a token that passed gets in,
+//! and it is found again only by every one of its bytes, by the place whose rules it passed.
+//!
+//! All places of an instance share one memory and its bounds: places can be many, an instance's budget is one.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+
+use plugway_sdk::random;
+
+use crate::pass::Pass;
+
+/// Most tokens one instance keeps. Each has an identity in the gateway's table of handles, which is finite.
+pub(crate) const MOST_TOKENS: usize = 1_000;
+/// Most bytes they take here, all told.
+pub(crate) const MOST_BYTES: usize = 2 << 20;
+/// Most bytes of one: none may drive out many.
+const MOST_BYTES_OF_ONE: usize = MOST_BYTES / 32;
+
+thread_local! {
+    static MEMORY: RefCell<Memory> = const { RefCell::new(Memory::new()) };
+}
+
+/// The tokens of one place. When it goes, so do they.
+#[derive(Debug)]
+pub(crate) struct Remembered {
+    place: u64,
+}
+
+/// Those of all places.
+struct Memory {
+    entries: BTreeMap<Key, Entry>,
+    /// The next to go first.
+    queue: VecDeque<Key>,
+    bytes: usize,
+    /// How many places there were.
+    places: u64,
+    /// Makes fingerprints nobody else can work out.
+    secret: Option<[u64; 2]>,
+}
+
+/// Place and fingerprint.
+type Key = (u64, u64);
+
+struct Entry {
+    token: Box<[u8]>,
+    pass: Pass,
+    bytes: usize,
+    /// Since it was last spared.
+    was_used: bool,
+}
+
+impl Remembered {
+    /// A new place, with a number of its own: what an earlier configuration let pass is nothing to it.
+    pub(crate) fn new() -> Self {
+        MEMORY.with_borrow_mut(|memory| {
+            memory.secret.get_or_insert_with(|| [random::number(), random::number()]);
+            memory.places += 1;
+            Self { place: memory.places }
+        })
+    }
+
+    /// Shows what is kept of a token, if anything is.
+    pub(crate) fn look_up<R>(&self, token: &[u8], show: impl FnOnce(&Pass) -> R) -> Option<R> {
+        MEMORY.with_borrow_mut(|memory| {
+            let key = memory.key(self.place, token)?;
+            let entry = memory.entries.get_mut(&key)?;
+            if !is_same(&entry.token, token) {
+                return None;
+            }
+            entry.was_used = true;
+            Some(show(&entry.pass))
+        })
+    }
+
+    /// Keeps a token that passed, and drops others until there is room.
+    pub(crate) fn keep(&self, token: &[u8], pass: Pass) {
+        let bytes = size_of::<Entry>() + token.len() + pass.bytes();
+        if bytes > MOST_BYTES_OF_ONE {
+            return;
+        }
+        MEMORY.with_borrow_mut(|memory| {
+            let Some(key) = memory.key(self.place, token) else { return };
+            memory.remove(key);
+            while memory.entries.len() >= MOST_TOKENS || memory.bytes + bytes > MOST_BYTES {
+                memory.make_room();
+            }
+            memory.entries.insert(key, Entry { token: token.into(), pass, bytes, was_used: false });
+            memory.queue.push_back(key);
+            memory.bytes += bytes;
+        });
+    }
+
+    /// Forgets a token.
+    pub(crate) fn forget(&self, token: &[u8]) {
+        MEMORY.with_borrow_mut(|memory| {
+            if let Some(key) = memory.key(self.place, token) {
+                memory.remove(key);
+            }
+        });
+    }
+}
+
+impl Drop for Remembered {
+    fn drop(&mut self) {
+        // A native test's thread may have dropped the memory first.
+        let _ = MEMORY.try_with(|memory| memory.borrow_mut().remove_place(self.place));
+    }
+}
+
+impl Memory {
+    const fn new() -> Self {
+        Self { entries: BTreeMap::new(), queue: VecDeque::new(), bytes: 0, places: 0, secret: None }
+    }
+
+    /// Where a token would be. Of its end only, which is the signature: as good as random, and nobody has the signatures of
+    /// others. Keyed, so that the time of a search says nothing of what is kept: whoever gets as far as the comparison knew
+    /// the last 96 bits of the signature before. A collision costs a verification, no more.
+    fn key(&self, place: u64, token: &[u8]) -> Option<Key> {
+        let [first, second] = self.secret?;
+        let [low, high] = halves(u128::from_le_bytes(*token.last_chunk()?));
+        // Both halves of a product: every bit of either number tells.
+        let [low, high] = halves(u128::from(low ^ first) * u128::from(high ^ second));
+        Some((place, low ^ high))
+    }
+
+    /// Drops the one that has waited longest; one that was used meanwhile waits once more.
+    fn make_room(&mut self) {
+        while let Some(key) = self.queue.pop_front() {
+            match self.entries.get_mut(&key) {
+                Some(entry) if entry.was_used => {
+                    entry.was_used = false;
+                    self.queue.push_back(key);
+                }
+                _ => return self.remove_entry(key),
+            }
+        }
+    }
+
+    fn remove(&mut self, key: Key) {
+        if self.entries.contains_key(&key) {
+            self.remove_entry(key);
+            self.queue.retain(|queued| *queued != key);
+        }
+    }
+
+    fn remove_entry(&mut self, key: Key) {
+        if let Some(entry) = self.entries.remove(&key) {
+            self.bytes -= entry.bytes;
+        }
+    }
+
+    /// Cheap where nothing is kept: thousands of places may go at once.
+    fn remove_place(&mut self, place: u64) {
+        let keys: Vec<Key> = self.entries.range((place, 0)..=(place, u64::MAX)).map(|(key, _)| *key).collect();
+        if !keys.is_empty() {
+            keys.into_iter().for_each(|key| self.remove_entry(key));
+            self.queue.retain(|queued| queued.0 != place);
+        }
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "the low half is what is meant")]
+fn halves(number: u128) -> [u64; 2] {
+    [number as u64, (number >> 64) as u64]
+}
+
+/// Whether two texts are the same, in a time that depends on nothing but their length. By eight bytes at a time: a Wasm
+/// `memcmp` takes one.
+fn is_same(kept: &[u8], given: &[u8]) -> bool {
+    if kept.len() != given.len() {
+        return false;
+    }
+    let ((kept, kept_end), (given, given_end)) = (kept.as_chunks::<8>(), given.as_chunks::<8>());
+    let words = kept.iter().zip(given).fold(0, |differ, (kept, given)| differ | (u64::from_le_bytes(*kept) ^ u64::from_le_bytes(*given)));
+    let bytes = kept_end.iter().zip(given_end).fold(0, |differ, (kept, given)| differ | (kept ^ given));
+    words == 0 && bytes == 0
+}
+
+/// How much is kept, for the tests of the whole plugin.
+#[cfg(test)]
+pub(crate) fn kept() -> (usize, usize) {
+    MEMORY.with_borrow(|memory| {
+        assert_eq!(memory.entries.len(), memory.queue.len());
+        assert_eq!(memory.entries.values().map(|entry| entry.bytes).sum::<usize>(), memory.bytes);
+        (memory.entries.len(), memory.bytes)
+    })
+}
+
+#[cfg(test)]
+mod tests;
