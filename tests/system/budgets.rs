@@ -141,6 +141,13 @@ fn attributes_and_identity() {
     report(&get(address, "/", &[("x-tenant-id", &"t".repeat(900))]));
     assert_problem(&get(address, "/", &[("x-tenant-id", &"t".repeat(1020))]), 500, "plugin-failed");
     assert_eq!(metric(&inside, "plugway_hook_failures_total", &["hook=\"authorizer\"", "kind=\"refused\""]), 1.0);
+
+    // What has no error of its own to say it with fails when it is given away.
+    let identity = gateway(&upstream, "authorizer", "max_attribute_bytes = \"1KiB\"");
+    report(&tell(&identity, "identity-bytes:900"));
+    assert_problem(&tell(&identity, "identity-bytes:1020"), 500, "plugin-failed");
+    assert_eq!(failures(&identity, "output"), 1.0);
+    report(&tell(&identity, "identity-bytes:900"));
 }
 
 #[test]

@@ -71,15 +71,7 @@ impl Slot {
             |answer, store| match answer {
                 Ok(exports::authorizer::Decision::Allow(handle)) => {
                     let identity = given(store, |guest| guest.take_identity(handle))?;
-                    let guest = store.data_mut();
-                    if identity.size() > guest.limits.attribute_bytes {
-                        return Err(Failure::output(format!(
-                            "gave an identity of {} bytes; max_attribute_bytes is {}",
-                            identity.size(),
-                            guest.limits.attribute_bytes
-                        )));
-                    }
-                    if let Some(exchange) = &mut guest.exchange {
+                    if let Some(exchange) = &mut store.data_mut().exchange {
                         exchange.set_identity(identity);
                     }
                     Ok(Decision::Allow)

@@ -18,7 +18,11 @@ use crate::upstream::Directory;
 
 /// An identity the guest owns; copies share what they say.
 #[derive(Debug)]
-pub struct IdentityHandle(pub(super) Arc<Identity>);
+pub struct IdentityHandle {
+    pub(super) identity: Arc<Identity>,
+    /// The size it was to have, where that is more than it may: its parts are not kept then.
+    pub(super) too_large: Option<usize>,
+}
 /// An answer the guest made and has not given away yet, or what is wrong with it.
 #[derive(Debug)]
 pub struct LocalResponseHandle(pub(super) Result<LocalResponse, Failure>);
@@ -28,6 +32,16 @@ pub struct FailureHandle(pub(super) String);
 /// A public key the guest owns.
 #[derive(Debug)]
 pub struct PublicKeyHandle(pub(super) PublicKey);
+
+impl IdentityHandle {
+    /// Within `limit` bytes. A guest can hold many, so what is too large for giving away is not kept until then either.
+    pub(super) fn within(limit: usize, identity: Arc<Identity>) -> Self {
+        match identity.size() {
+            size if size > limit => Self { identity: Arc::default(), too_large: Some(size) },
+            _ => Self { identity, too_large: None },
+        }
+    }
+}
 
 /// The data of one store.
 #[derive(Debug)]

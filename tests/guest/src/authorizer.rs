@@ -28,6 +28,9 @@ impl Authorizer for Guest {
         if identity.scopes() != ["read", "write"] || guest.claim("tenant").is_some() || guest.issuer() != identity.issuer() {
             return Err(AuthError::Failed("a copied identity is not one of its own".to_owned()));
         }
+        if let Mode::IdentityBytes(bytes) = mode {
+            identity.set_scopes(&["s".repeat(bytes).as_str()]);
+        }
         Ok(Decision::Allow(identity))
     }
 }

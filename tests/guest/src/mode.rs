@@ -108,6 +108,8 @@ modes! {
         RespondHeaders = "respond-headers" or 10,
         /// Leave an attribute of N bytes.
         AttributeBytes = "attribute-bytes" or 100,
+        /// Grant one scope of N bytes, as an authorizer.
+        IdentityBytes = "identity-bytes" or 100,
         /// Leave N metric series.
         Series = "series" or 10,
         /// Write N log lines.

@@ -8,28 +8,43 @@ use wasmtime::component::Resource;
 use crate::exchange::Identity;
 use crate::plugin::bindings::plugway::gateway::types::{ChangeError, HostIdentity, Value};
 use crate::plugin::guest::{Guest, IdentityHandle};
+use crate::plugin::instance::Failure;
 
 type Handle = Resource<IdentityHandle>;
 
 impl Guest {
     fn said(&mut self, handle: &Handle) -> Result<&Arc<Identity>> {
-        Ok(&self.wasi.table.get(handle)?.0)
+        Ok(&self.wasi.table.get(handle)?.identity)
     }
 
-    fn owned(&mut self, handle: &Handle) -> Result<&mut Identity> {
-        // One that was copied is shared until it is changed.
-        Ok(Arc::make_mut(&mut self.wasi.table.get_mut(handle)?.0))
+    fn change(&mut self, handle: &Handle, change: impl FnOnce(&mut Identity)) -> Result<()> {
+        let limit = self.limits.attribute_bytes;
+        let held = self.wasi.table.get_mut(handle)?;
+        if held.too_large.is_none() {
+            // One that was copied is shared until it is changed.
+            change(Arc::make_mut(&mut held.identity));
+            *held = IdentityHandle::within(limit, Arc::clone(&held.identity));
+        }
+        Ok(())
     }
 
     /// Takes an identity a guest gave away.
     pub(in crate::plugin) fn take_identity(&mut self, handle: Handle) -> Result<Arc<Identity>> {
-        Ok(self.wasi.table.delete(handle)?.0)
+        let IdentityHandle { identity, too_large } = self.wasi.table.delete(handle)?;
+        match too_large {
+            Some(size) => {
+                let limit = self.limits.attribute_bytes;
+                Err(Failure::output(format!("gave an identity of {size} bytes; max_attribute_bytes is {limit}")).into())
+            }
+            None => Ok(identity),
+        }
     }
 }
 
 impl HostIdentity for Guest {
     fn new(&mut self, subject: String) -> Result<Handle> {
-        Ok(self.wasi.table.push(IdentityHandle(Arc::new(Identity { subject, ..Identity::default() })))?)
+        let identity = Arc::new(Identity { subject, ..Identity::default() });
+        Ok(self.wasi.table.push(IdentityHandle::within(self.limits.attribute_bytes, identity))?)
     }
 
     fn subject(&mut self, handle: Handle) -> Result<String> {
@@ -41,8 +56,7 @@ impl HostIdentity for Guest {
     }
 
     fn set_issuer(&mut self, handle: Handle, issuer: String) -> Result<()> {
-        self.owned(&handle)?.issuer = Some(issuer);
-        Ok(())
+        self.change(&handle, |identity| identity.issuer = Some(issuer))
     }
 
     fn scopes(&mut self, handle: Handle) -> Result<Vec<String>> {
@@ -50,8 +64,7 @@ impl HostIdentity for Guest {
     }
 
     fn set_scopes(&mut self, handle: Handle, scopes: Vec<String>) -> Result<()> {
-        self.owned(&handle)?.scopes = scopes;
-        Ok(())
+        self.change(&handle, |identity| identity.scopes = scopes)
     }
 
     fn claim(&mut self, handle: Handle, name: String) -> Result<Option<Value>> {
@@ -60,23 +73,24 @@ impl HostIdentity for Guest {
 
     fn set_claim(&mut self, handle: Handle, name: String, value: Value) -> Result<std::result::Result<(), ChangeError>> {
         let limit = self.limits.attribute_bytes;
-        let identity = self.owned(&handle)?;
+        let identity = self.said(&handle)?;
         let value = crate::exchange::Value::from(value);
         // What it replaces makes room.
         let replaced = identity.claim(&name).map_or(0, |old| name.len() + old.size());
         if identity.size() - replaced + name.len() + value.size() > limit {
             return Ok(Err(ChangeError::TooLarge));
         }
-        match identity.claims.iter_mut().find(|(known, _)| *known == name) {
+        self.change(&handle, |identity| match identity.claims.iter_mut().find(|(known, _)| *known == name) {
             Some((_, old)) => *old = value,
             None => identity.claims.push((name, value)),
-        }
+        })?;
         Ok(Ok(()))
     }
 
     fn copy(&mut self, handle: Handle) -> Result<Handle> {
-        let identity = Arc::clone(self.said(&handle)?);
-        Ok(self.wasi.table.push(IdentityHandle(identity))?)
+        let held = self.wasi.table.get(&handle)?;
+        let copy = IdentityHandle { identity: Arc::clone(&held.identity), too_large: held.too_large };
+        Ok(self.wasi.table.push(copy)?)
     }
 
     fn drop(&mut self, handle: Handle) -> Result<()> {

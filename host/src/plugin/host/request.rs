@@ -166,7 +166,7 @@ impl Host for Guest {
 
     fn caller(&mut self) -> Result<Option<Resource<IdentityHandle>>> {
         let Some(identity) = self.exchange()?.identity.clone() else { return Ok(None) };
-        let handle = self.wasi.table.push(IdentityHandle(identity))?;
+        let handle = self.wasi.table.push(IdentityHandle { identity, too_large: None })?;
         Ok(Some(handle))
     }
 
