@@ -111,7 +111,7 @@ impl Shared {
 }
 
 /// At most [`MAX_LINE`] bytes, cut between characters.
-fn cut(message: &str) -> &str {
+pub fn cut(message: &str) -> &str {
     message.get(..message.floor_char_boundary(MAX_LINE)).unwrap_or(message)
 }
 

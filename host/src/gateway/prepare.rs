@@ -57,16 +57,28 @@ impl Prepared {
     }
 }
 
-/// Looks through what a rejected configuration has left for more that is wrong: certificates, keys and plugin files, as far as they do
-/// not depend on what is known to be wrong. Whoever repairs a file should have to do it once.
+/// Looks through what a rejected configuration has left for more that is wrong, as far as it does not depend on what is known to
+/// be wrong. Whoever repairs a file should have to do it once.
 pub(super) fn look_further(rest: &Config, compiler: Compiler, problems: &mut Problems) -> Result<(), StartError> {
     let telemetry = Telemetry::new().map_err(StartError::System)?;
-    let mut workshop = Workshop::open(rest, telemetry, compiler).map_err(|error| StartError::System(format!("{error:#}")))?;
+    let mut rest = rest.clone();
+    rest.listeners.retain(|listener| !problems.concern(&format!("listen.{}", listener.name)));
+    if !["defaults", "plugins", "upstreams", "routes"].iter().any(|table| problems.concern(table)) {
+        // What plugins are configured by is whole, so they can be asked too.
+        return match Prepared::new(&rest, &telemetry, compiler, 1) {
+            Ok(_) => Ok(()),
+            Err(StartError::Problems(more)) => {
+                problems.append(more);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        };
+    }
+    let mut workshop = Workshop::open(&rest, telemetry, compiler).map_err(|error| StartError::System(format!("{error:#}")))?;
     let mut more = Problems::new(&rest.file);
-    for listener in rest.listeners.iter().filter(|listener| !problems.concern(&format!("listen.{}", listener.name))) {
+    for listener in &rest.listeners {
         terminate(listener, &mut more);
     }
-    let mut rest = rest.clone();
     rest.upstreams.retain(|upstream| !problems.concern(&format!("upstreams.{}", upstream.name)));
     rest.plugins.retain(|plugin| !problems.concern(&format!("plugins.{}", plugin.name)));
     workshop.look_through(&rest, &mut more);

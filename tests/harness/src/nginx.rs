@@ -1,9 +1,9 @@
 //! A real nginx in a temporary folder, on a port of its own.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::error::{Context, Error, Result};
 use crate::peers::NGINX;
@@ -52,17 +52,8 @@ impl Nginx {
     }
 
     fn until_ready(&mut self) -> Result<()> {
-        let deadline = Instant::now() + BOUND;
-        while TcpStream::connect_timeout(&self.address, BOUND).is_err() {
-            if let Some(status) = self.child.try_wait().context("wait")? {
-                return Err(Error::new(format!("nginx ended with {status}: {}", self.errors())));
-            }
-            if Instant::now() >= deadline {
-                return Err(Error::new(format!("nginx does not accept connections: {}", self.errors())));
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Ok(())
+        process::until_accepting(&mut self.child, self.address, BOUND)
+            .map_err(|error| Error::new(format!("nginx {error}: {}", self.errors())))
     }
 
     /// Where it listens.

@@ -1,6 +1,7 @@
 //! What a process uses, from `/proc`; and how it is ended: by its own id, politely first.
 
 use std::fs;
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
@@ -116,6 +117,24 @@ fn stat(pid: u32, field: usize) -> Option<String> {
 pub fn signal(child: &Child, signal: Signal) -> Result<()> {
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("a process id")?;
     kill_process(pid, signal).context(format!("signal to {}", child.id()))
+}
+
+/// Waits until a child accepts connections.
+///
+/// # Errors
+/// When it ended, or does not within `bound`; the text goes on from the program's name.
+pub fn until_accepting(child: &mut Child, address: SocketAddr, bound: Duration) -> Result<()> {
+    let deadline = Instant::now() + bound;
+    while TcpStream::connect_timeout(&address, bound).is_err() {
+        if let Some(status) = child.try_wait().context("wait")? {
+            return Err(Error::new(format!("ended with {status}")));
+        }
+        if Instant::now() >= deadline {
+            return Err(Error::new("does not accept connections"));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
 }
 
 /// Waits for a child to end.

@@ -88,6 +88,29 @@ upstream = "up"
 }
 
 #[test]
+fn what_plugins_do_not_take_is_said_beside_what_is_wrong_elsewhere() {
+    let text = refused(
+        r#"
+[listen.web]
+address = "nowhere"
+[plugins.auth]
+source = "builtin:oauth2"
+grants = { crypto = {} }
+config = { issuer = "https://id.example.com", audience = "a", jwks = { keys = [] } }
+[upstreams.up]
+endpoints = ["http://127.0.0.1:9"]
+[[routes]]
+name = "all"
+plugins = ["auth"]
+upstream = "up"
+"#,
+    );
+    for wrong in ["listen.web.address", "plugin `auth` does not take its configuration", "2 problems"] {
+        assert!(text.contains(wrong), "{wrong} is missing: {text}");
+    }
+}
+
+#[test]
 fn another_version_of_the_contract_names_what_is_wanted_and_offered() {
     let text = refused_file(&patched("@0.1.0", "@0.9.0"));
     assert!(text.contains("it was built for `plugway:gateway/") && text.contains("@0.9.0`"), "{text}");

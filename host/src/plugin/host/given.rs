@@ -5,6 +5,7 @@ use std::sync::Arc;
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
+use crate::capability::log;
 use crate::exchange::LocalResponse;
 use crate::plugin::bindings::plugway::gateway::types::{HeaderLine, Host, HostFailure, HostLocalResponse};
 use crate::plugin::guest::{FailureHandle, Guest, LocalResponseHandle};
@@ -13,14 +14,13 @@ use crate::plugin::output;
 
 /// Answers a guest may hold at a time: each can be as large as `max_local_body_bytes`.
 const MOST_ANSWERS: usize = 8;
-/// Longest reason kept, bytes; the log cuts at the same length.
-const MAX_REASON: usize = 4096;
 
 impl Guest {
     /// Takes an answer a guest gave away.
     pub(in crate::plugin) fn take_local_response(&mut self, handle: Resource<LocalResponseHandle>) -> Result<LocalResponse> {
+        let made = self.wasi.table.delete(handle)?.0;
         self.answers -= 1;
-        Ok(self.wasi.table.delete(handle)?.0?)
+        Ok(made?)
     }
 
     /// Takes the failure a guest gave away.
@@ -50,12 +50,9 @@ impl HostLocalResponse for Guest {
 }
 
 impl HostFailure for Guest {
-    fn new(&mut self, mut reason: String) -> Result<Resource<FailureHandle>> {
-        if reason.len() > MAX_REASON {
-            reason.truncate(reason.floor_char_boundary(MAX_REASON));
-            reason.shrink_to_fit();
-        }
-        Ok(self.wasi.table.push(FailureHandle(reason))?)
+    fn new(&mut self, reason: String) -> Result<Resource<FailureHandle>> {
+        // It ends up in the log; no more of it is kept until then.
+        Ok(self.wasi.table.push(FailureHandle(log::cut(&reason).to_owned()))?)
     }
 
     fn drop(&mut self, handle: Resource<FailureHandle>) -> Result<()> {

@@ -1,10 +1,10 @@
 //! A program started from templates, in a folder and on a port of its own.
 
 use std::fs::File;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use plugway_harness::error::Context;
 use plugway_harness::nginx::free_address;
@@ -82,17 +82,7 @@ fn spawn(program: &Path, arguments: &[String], core: &[&str], directory: &Path) 
 
 impl Running {
     fn until_ready(&mut self) -> Result<()> {
-        let deadline = Instant::now() + BOUND;
-        while TcpStream::connect_timeout(&self.address, BOUND).is_err() {
-            if let Some(status) = self.child.try_wait().context("wait")? {
-                return Err(Error::new(format!("it ended with {status}: {}", self.output())));
-            }
-            if Instant::now() >= deadline {
-                return Err(Error::new(format!("it does not accept connections: {}", self.output())));
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(())
+        process::until_accepting(&mut self.child, self.address, BOUND).map_err(|error| Error::new(format!("it {error}: {}", self.output())))
     }
 
     pub(in crate::bench) fn address(&self) -> SocketAddr {
