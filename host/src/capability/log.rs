@@ -110,7 +110,7 @@ impl Shared {
     }
 }
 
-/// At most [`MAX_LINE`] bytes, cut between characters.
+/// As much of a text as one log line holds, 4,096 bytes at most, cut between characters.
 pub fn cut(message: &str) -> &str {
     message.get(..message.floor_char_boundary(MAX_LINE)).unwrap_or(message)
 }
