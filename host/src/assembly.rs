@@ -13,19 +13,21 @@ use std::sync::Arc;
 
 use wasmtime::Engine;
 
-use crate::config::model::Config;
-use crate::config::{Problem, Problems};
+use crate::config::Problems;
+use crate::config::model::{Config, Route};
 use crate::exchange::RouteFacts;
+use crate::pipeline::Chain;
 use crate::plugin::{CompileCache, Compiler, Nursery, Recipe, build_engine};
 use crate::proxy::Snapshot;
 use crate::route::Table;
 use crate::telemetry::Telemetry;
+use crate::tls_files::SettingError;
 use crate::upstream::{Directory, Registry, Upstream};
 
 pub use builtin::builtin;
 pub use chains::EffectiveChain;
 pub use generation::Observers;
-use numbering::Numbering;
+use numbering::{Numbered, Numbering};
 
 /// What lives as long as the process and is reused by every assembly.
 #[derive(Debug)]
@@ -54,6 +56,14 @@ pub struct Assembled {
     on_control: Vec<usize>,
 }
 
+/// What a configuration comes to before any instance is made, with gaps where something is wrong.
+struct Draft {
+    table: Option<Table>,
+    upstreams: Vec<Option<Arc<Upstream>>>,
+    chains: Vec<(Chain, EffectiveChain)>,
+    numbered: Numbered,
+}
+
 /// A plugin that is in use.
 #[derive(Debug)]
 pub struct AssembledPlugin {
@@ -61,8 +71,8 @@ pub struct AssembledPlugin {
     pub recipe: Arc<Recipe>,
     /// Names of the routes it serves.
     pub routes: Vec<String>,
-    /// Where each configuration comes from, for messages.
-    origins: Vec<numbering::Origin>,
+    /// Where each configuration comes from, for messages: the use of the plugin that has it first.
+    origins: Vec<String>,
 }
 
 impl Workshop {
@@ -106,17 +116,15 @@ impl Workshop {
     /// Every problem that was found, at once.
     pub fn assemble(&mut self, config: &Config) -> Result<Assembled, Problems> {
         let mut problems = Problems::new(&config.file);
-        let upstreams = self.upstreams(config, &mut problems);
-        let components = self.components(config, &mut problems);
-        let table = self.table(config, &mut problems);
-        let mut numbering = Numbering::new(config);
-        let chains = chains::build(config, &components, &mut numbering, &mut problems);
-        let (Some(table), Some(upstreams), true) = (table, upstreams, problems.is_empty()) else { return Err(problems) };
+        let draft = self.draft(config, &Problems::new(&config.file), &mut problems);
+        if !problems.is_empty() {
+            self.try_out(config, &draft.numbered.plugins, &mut problems);
+        }
+        let upstreams: Option<Vec<_>> = draft.upstreams.into_iter().collect();
+        let (Some(table), Some(upstreams), true) = (draft.table, upstreams, problems.is_empty()) else { return Err(problems) };
 
         self.snapshots += 1;
-        let (routes, effective) = chains::routes(config, chains, &upstreams);
-        let directory = Arc::new(Directory::new(&upstreams));
-        let numbered = numbering.finish(config, &components, &upstreams, &directory);
+        let (routes, effective) = chains::routes(config, draft.chains, &upstreams);
         let snapshot = Snapshot {
             number: self.snapshots,
             table,
@@ -129,49 +137,65 @@ impl Workshop {
         };
         Ok(Assembled {
             snapshot: Arc::new(snapshot),
-            plugins: numbered.plugins,
+            plugins: draft.numbered.plugins,
             upstreams,
             chains: effective,
-            on_workers: numbered.on_workers,
-            on_control: numbered.on_control,
+            on_workers: draft.numbered.on_workers,
+            on_control: draft.numbered.on_control,
         })
     }
 
-    /// Looks for what is wrong with upstreams and plugin files, each by itself.
-    pub fn look_through(&mut self, config: &Config, problems: &mut Problems) {
-        self.upstreams(config, problems);
-        self.components(config, problems);
+    /// Looks for everything that is wrong with what is left of a configuration and does not follow from what is `known` to be wrong.
+    pub fn look_through(&mut self, config: &Config, known: &Problems, problems: &mut Problems) {
+        let draft = self.draft(config, known, problems);
+        self.try_out(config, &draft.numbered.plugins, problems);
     }
 
-    fn upstreams(&mut self, config: &Config, problems: &mut Problems) -> Option<Vec<Arc<Upstream>>> {
+    /// Everything but instances.
+    fn draft(&mut self, config: &Config, known: &Problems, problems: &mut Problems) -> Draft {
+        let upstreams = self.upstreams(config, known, problems);
+        let components = self.components(config, known, problems);
+        let table = table(config, known, problems);
+        let mut numbering = Numbering::new(config);
+        let chains = chains::build(config, &components, &mut numbering, known, problems);
+        let directory = Arc::new(Directory::new(upstreams.iter().flatten()));
+        let numbered = numbering.finish(config, &components, &upstreams, &directory);
+        Draft { table, upstreams, chains, numbered }
+    }
+
+    fn upstreams(&mut self, config: &Config, known: &Problems, problems: &mut Problems) -> Vec<Option<Arc<Upstream>>> {
         let mut upstreams = Vec::with_capacity(config.upstreams.len());
         for upstream in &config.upstreams {
-            match self.registry.assemble(upstream) {
-                Ok(assembled) => upstreams.push(assembled),
-                Err(error) => problems.push(Problem::error(
-                    upstream.position,
-                    format!("upstreams.{}.{}", upstream.name, error.setting),
-                    error.problem,
-                )),
-            }
-        }
-        (upstreams.len() == config.upstreams.len()).then_some(upstreams)
-    }
-
-    fn table(&self, config: &Config, problems: &mut Problems) -> Option<Table> {
-        match Table::build(&config.routes) {
-            Ok(table) => Some(table),
-            Err(conflicts) => {
-                for conflict in conflicts {
-                    let name = |index: usize| config.routes.get(index).map_or("", |route| route.name.as_str());
-                    let position = config.routes.get(conflict.second).map(|route| route.position).unwrap_or_default();
-                    let message =
-                        format!("routes `{}` and `{}` match alike: {}", name(conflict.first), name(conflict.second), conflict.what);
-                    let help = "make one of them more specific, or remove it";
-                    problems.push(Problem::error(position, format!("routes[{}].match", conflict.second), message).with_suggestion(help));
+            let table = format!("upstreams.{}", upstream.name);
+            let assembled = self.registry.assemble(upstream);
+            let assembled = assembled.map_err(|errors| {
+                for SettingError { setting, problem } in errors {
+                    problems.push(config.problem(format!("{table}.{setting}"), problem));
                 }
-                None
+            });
+            // Members that are known to be wrong are missing, which nobody should be told.
+            upstreams.push(assembled.ok().filter(|_| !known.concern(&table)));
+        }
+        upstreams
+    }
+}
+
+/// The route table, without routes whose match is known to be wrong.
+fn table(config: &Config, known: &Problems, problems: &mut Problems) -> Option<Table> {
+    let is_right = |route: &&Route| !known.concern(&format!("{}.match", route.key));
+    let routes: Vec<_> = config.routes.iter().filter(is_right).collect();
+    match Table::build(routes.iter().copied()) {
+        Ok(table) => Some(table),
+        Err(conflicts) => {
+            for conflict in conflicts {
+                let (Some(first), Some(second)) = (routes.get(conflict.first), routes.get(conflict.second)) else { continue };
+                // One without a name is named by its key.
+                let name = |route: &Route| if route.name.is_empty() { route.key.clone() } else { route.name.clone() };
+                let message = format!("routes `{}` and `{}` match alike: {}", name(first), name(second), conflict.what);
+                let help = "make one of them more specific, or remove it";
+                problems.push(config.problem(format!("{}.match", second.key), message).with_suggestion(help));
             }
+            None
         }
     }
 }

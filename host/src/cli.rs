@@ -144,13 +144,17 @@ fn inspect(file: &Path) -> Result<(), String> {
         }
     }
     out.push_str(&format!(
-        "{} is good: {} routes, {} plugins, {} upstreams\n",
+        "{} is good: {}, {}, {}\n",
         file.display(),
-        config.routes.len(),
-        assembled.plugins.len(),
-        config.upstreams.len()
+        count(config.routes.len(), "route"),
+        count(assembled.plugins.len(), "plugin"),
+        count(config.upstreams.len(), "upstream")
     ));
     print(&out)
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn init(file: &Path) -> Result<(), String> {

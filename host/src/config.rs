@@ -19,6 +19,7 @@ mod units;
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -26,6 +27,7 @@ use serde_json::Value;
 pub(crate) use self::compile::BUILTINS;
 use self::compile::Compiler;
 use self::document::Document;
+pub use self::document::Places;
 pub use self::editor::json_schema;
 use self::model::{Config, Position};
 pub use self::problems::{Problem, Problems};
@@ -99,6 +101,7 @@ pub fn parse(text: &str, file: &Path) -> Result<Loaded, Rejected> {
         }
     };
     found.into_iter().for_each(|problem| problems.push(problem));
+    let places = Arc::new(places);
     let declared = compile::Declared::of(&tree);
     let mut tree = Value::Object(tree);
     structure::check(&mut tree, editor::schema(), &places).into_iter().for_each(|problem| problems.push(problem));

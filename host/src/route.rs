@@ -72,10 +72,10 @@ impl<'t> Match<'t> {
 
 impl Table {
     /// Builds a table, or says which routes match alike, all of them.
-    pub fn build(routes: &[Route]) -> Result<Self, Vec<Conflict>> {
+    pub fn build<'a>(routes: impl IntoIterator<Item = &'a Route>) -> Result<Self, Vec<Conflict>> {
         let mut table = Self::default();
         let mut seen = Seen::default();
-        for (index, route) in routes.iter().enumerate() {
+        for (index, route) in routes.into_iter().enumerate() {
             let hosts: Vec<_> = match route.matches.hosts.as_slice() {
                 [] => vec![None],
                 hosts => hosts.iter().map(Some).collect(),

@@ -51,16 +51,16 @@ pub(crate) fn read_private_key(file: &Path) -> Result<PrivateKeyDer<'static>, Tl
 
 /// Why a certificate or key file cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsFileError {
+pub(crate) struct TlsFileError {
     /// The file.
-    pub file: PathBuf,
+    file: PathBuf,
     /// What is wrong with it and what to do, as the end of a sentence that begins with the file's name.
-    pub problem: String,
+    problem: String,
 }
 
 impl TlsFileError {
     /// A problem of that file.
-    pub fn new(file: &Path, problem: String) -> Self {
+    pub(crate) fn new(file: &Path, problem: String) -> Self {
         Self { file: file.to_owned(), problem }
     }
 }
@@ -73,8 +73,60 @@ impl fmt::Display for TlsFileError {
 
 impl Error for TlsFileError {}
 
+/// A setting that cannot be used, nearly always for the file it names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingError {
+    /// The key, inside of the table that was looked at.
+    pub setting: String,
+    /// What is wrong and what to do.
+    pub problem: String,
+}
+
+impl SettingError {
+    /// A problem of that setting.
+    pub fn new(setting: impl Into<String>, problem: impl fmt::Display) -> Self {
+        Self { setting: setting.into(), problem: problem.to_string() }
+    }
+
+    /// The same, seen from the table that `outer` is in.
+    #[must_use]
+    pub fn inside(self, outer: &str) -> Self {
+        Self { setting: format!("{outer}.{}", self.setting), ..self }
+    }
+}
+
+impl fmt::Display for SettingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.setting, self.problem)
+    }
+}
+
+impl Error for SettingError {}
+
+/// A certificate chain and its private key, both read; every file that could not be is told.
+///
+/// # Errors
+/// Those of [`read_certificates`] for `certificate` and of [`read_private_key`] for `key`.
+pub(crate) fn read_pair(
+    certificate: &Path,
+    key: &Path,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Vec<SettingError>> {
+    let chain = read_certificates(certificate).map_err(|error| SettingError::new("certificate", error));
+    let key = read_private_key(key).map_err(|error| SettingError::new("key", error));
+    match (chain, key) {
+        (Ok(chain), Ok(key)) => Ok((chain, key)),
+        (chain, key) => Err(chain.err().into_iter().chain(key.err()).collect()),
+    }
+}
+
 fn read(file: &Path) -> Result<Vec<u8>, TlsFileError> {
-    std::fs::read(file).map_err(|error| TlsFileError::new(file, format!("cannot be read: {error}")))
+    std::fs::read(file).map_err(|error| {
+        let help = match error.kind() {
+            std::io::ErrorKind::PermissionDenied => "let the user that plugway runs as read it",
+            _ => "correct the path; a relative one starts at the folder of the configuration file",
+        };
+        TlsFileError::new(file, format!("cannot be read: {error}: {help}"))
+    })
 }
 
 fn contains(bytes: &[u8], text: &[u8]) -> bool {

@@ -40,7 +40,7 @@ pub use failure::SendError;
 pub use plan::Plan;
 pub use pool::Pool;
 pub use profile::Profile;
-pub use registry::{Registry, UpstreamError};
+pub use registry::Registry;
 pub use round_robin::RoundRobin;
 
 /// One `[upstreams.NAME]`, ready to be used: names resolved, files read, immutable.

@@ -7,7 +7,7 @@ use super::numbering::{Numbering, Side, members_for};
 use crate::config::model::{Config, FailurePolicy, PluginUse, Route};
 use crate::config::{Problem, Problems};
 use crate::exchange::RouteFacts;
-use crate::pipeline::{Chain, Step, StepKind};
+use crate::pipeline::{Chain, Place, Step, StepKind};
 use crate::plugin::{Hook, LoadedComponent};
 use crate::proxy::RoutePlan;
 use crate::upstream::Upstream;
@@ -25,19 +25,15 @@ pub struct EffectiveChain {
 
 type Components = [Option<Arc<LoadedComponent>>];
 
-/// Builds every route's chain, and finds everything that is wrong with them.
+/// Builds every route's chain, and finds everything that is wrong with them and does not follow from what is `known`.
 pub(super) fn build(
     config: &Config,
     components: &Components,
     numbering: &mut Numbering,
+    known: &Problems,
     problems: &mut Problems,
 ) -> Vec<(Chain, EffectiveChain)> {
-    config
-        .routes
-        .iter()
-        .enumerate()
-        .map(|(index, route)| Builder { config, components, numbering, problems, route, index }.build())
-        .collect()
+    config.routes.iter().map(|route| Builder { config, components, numbering, known, problems, route }.build()).collect()
 }
 
 /// Makes the routes workers read.
@@ -66,9 +62,9 @@ struct Builder<'a> {
     config: &'a Config,
     components: &'a Components,
     numbering: &'a mut Numbering,
+    known: &'a Problems,
     problems: &'a mut Problems,
     route: &'a Route,
-    index: usize,
 }
 
 impl Builder<'_> {
@@ -76,18 +72,16 @@ impl Builder<'_> {
         let mut chain = Chain { public: self.route.public, ..Chain::default() };
         let mut shown = Vec::new();
         let mut outgoing = Vec::new();
-        for (position, used) in self.route.chain.iter().enumerate() {
-            let key = format!("routes[{}].plugins[{position}]", self.index);
-            self.link(used, &key, &mut chain, &mut shown, &mut outgoing);
+        for used in &self.route.chain {
+            self.link(used, &mut chain, &mut shown, &mut outgoing);
         }
         let last = chain.incoming.iter().rposition(|step| matches!(step.kind, StepKind::Authorize { .. }));
         match last.and_then(|last| chain.incoming.get_mut(last)) {
             Some(step) => step.kind = StepKind::Authorize { last: true },
-            None if !self.route.public && self.loaded() => {
+            None if !self.route.public && self.is_whole() && !self.has_authorizer() => {
                 let message = format!("route `{}` has no authorizer, so anyone could use it", self.route.name);
                 let help = "put an authorizer such as `builtin:oauth2` in its `plugins`, or write `public = true`";
-                self.problems
-                    .push(Problem::error(self.route.position, format!("routes[{}].public", self.index), message).with_suggestion(help));
+                self.problems.push(self.config.problem(format!("{}.public", self.route.key), message).with_suggestion(help));
             }
             None => {}
         }
@@ -111,25 +105,54 @@ impl Builder<'_> {
 
     /// Filters that ask who is calling where no authorizer has said it yet.
     fn early_readers(&self) -> Vec<Problem> {
-        let loaded = self.route.chain.iter().enumerate().filter_map(|(position, used)| Some((position, used, self.component(used)?)));
-        let before = loaded.take_while(|(_, _, component)| !component.has(Hook::Authorizer));
-        let asking = before.filter(|(_, _, component)| component.has(Hook::RequestFilter) && component.rights.reads_identity);
-        let warning = |(position, used, _): (usize, &PluginUse, _)| {
+        let loaded = self.route.chain.iter().filter_map(|used| Some((used, self.component(used)?)));
+        let before = loaded.take_while(|(_, component)| !component.has(Hook::Authorizer));
+        let asking = before.filter(|(_, component)| component.has(Hook::RequestFilter) && component.rights.reads_identity);
+        let warning = |(used, _): (&PluginUse, _)| {
             let name = self.name(used);
             let message = format!("the filter `{name}` asks who is calling, and no authorizer stands before it: it will learn nothing");
-            Problem::error(used.position, format!("routes[{}].plugins[{position}]", self.index), message)
-                .with_suggestion("write it after the authorizer")
+            self.config.problem(&used.key, message).with_suggestion("write it after the authorizer")
         };
         asking.map(warning).collect()
     }
 
-    /// Whether every plugin of the chain was loaded, so that a missing hook is really missing.
-    fn loaded(&self) -> bool {
+    /// Whether every plugin of the chain is there and was loaded, so that a missing hook is really missing.
+    fn is_whole(&self) -> bool {
+        let own = format!("{}.plugins", self.route.key);
         self.route.chain.iter().all(|used| self.component(used).is_some())
+            && !["defaults", "defaults.plugins", own.as_str()].iter().any(|list| self.known.leave_gaps(list))
+            && !self.known.concern(&format!("{}.public", self.route.key))
+    }
+
+    /// Whether one of its plugins is an authorizer, configured rightly or not.
+    fn has_authorizer(&self) -> bool {
+        self.route.chain.iter().filter_map(|used| self.component(used)).any(|component| component.has(Hook::Authorizer))
+    }
+
+    /// Numbers a use of a plugin; `None` where what it is configured by is known to be wrong.
+    fn place(&mut self, used: &PluginUse, component: &LoadedComponent, side: Side) -> Option<Place> {
+        let plugin = format!("plugins.{}", self.name(used));
+        let tables = [format!("{}.config", used.key), format!("{plugin}.config"), format!("{plugin}.budget")];
+        if tables.iter().any(|table| self.known.concern(table)) {
+            return None;
+        }
+        self.numbering.place(self.config, used, &self.route.name, side, members_for(component, self.route.upstream))
     }
 
     fn component(&self, used: &PluginUse) -> Option<&Arc<LoadedComponent>> {
         self.components.get(used.plugin).and_then(Option::as_ref)
+    }
+
+    /// Which plugins could stand where that hook is needed.
+    fn suited(&self, hook: Hook) -> String {
+        let loaded = self.config.plugins.iter().zip(self.components);
+        let suited = loaded.filter(|(_, component)| component.as_ref().is_some_and(|component| component.has(hook)));
+        let names: Vec<_> = suited.map(|(plugin, _)| format!("`{}`", plugin.name)).collect();
+        if names.is_empty() {
+            format!("no configured plugin exports `{hook}`; remove it")
+        } else {
+            format!("these do: {}", names.join(", "))
+        }
     }
 
     fn name(&self, used: &PluginUse) -> String {
@@ -141,35 +164,24 @@ impl Builder<'_> {
     }
 
     /// One entry of `plugins`: every chain hook it has.
-    fn link(
-        &mut self,
-        used: &PluginUse,
-        key: &str,
-        chain: &mut Chain,
-        shown: &mut Vec<(String, String)>,
-        outgoing: &mut Vec<(String, String)>,
-    ) {
+    fn link(&mut self, used: &PluginUse, chain: &mut Chain, shown: &mut Vec<(String, String)>, outgoing: &mut Vec<(String, String)>) {
         let Some(component) = self.component(used).cloned() else { return };
         let name = self.name(used);
         let hooks = [Hook::Authorizer, Hook::RequestFilter, Hook::ResponseFilter, Hook::Observer];
         if !hooks.iter().any(|hook| component.has(*hook)) {
             let has: Vec<_> = component.rights.hooks.iter().map(|hook| hook.as_str()).collect();
             let message = format!("plugin `{name}` has no hook that runs in a chain; it has {}", has.join(", "));
-            self.problems.push(
-                Problem::error(used.position, key.to_owned(), message).with_suggestion("name it as the route's `router` or `forwarder`"),
-            );
+            self.problems.push(self.config.problem(&used.key, message).with_suggestion("name it as the route's `router` or `forwarder`"));
             return;
         }
         if component.has(Hook::Authorizer) && used.on_failure == FailurePolicy::Skip {
             let message = format!("`on_failure = \"skip\"` for the authorizer `{name}` would let everyone in when it fails");
-            self.problems.push(
-                Problem::error(used.position, format!("{key}.on_failure"), message).with_suggestion("remove it, or write \"reject\""),
-            );
+            let key = format!("{}.on_failure", used.key);
+            self.problems.push(self.config.problem(key, message).with_suggestion("remove it, or write \"reject\""));
         }
-        let members = members_for(&component, self.route.upstream);
         for hook in hooks.into_iter().filter(|hook| component.has(*hook)) {
             let side = if hook == Hook::Observer { Side::Control } else { Side::Worker };
-            let Some(place) = self.numbering.place(self.config, used, key.to_owned(), &self.route.name, side, members) else { continue };
+            let Some(place) = self.place(used, &component, side) else { continue };
             match hook {
                 Hook::Authorizer => {
                     chain.incoming.push(Step { kind: StepKind::Authorize { last: false }, place });
@@ -189,16 +201,14 @@ impl Builder<'_> {
     }
 
     /// The route's `router` or `forwarder`.
-    fn one(&mut self, used: &PluginUse, what: &str, hook: Hook) -> Option<crate::pipeline::Place> {
+    fn one(&mut self, used: &PluginUse, what: &str, hook: Hook) -> Option<Place> {
         let component = self.component(used)?.clone();
-        let key = format!("routes[{}].{what}", self.index);
         if !component.has(hook) {
             let message = format!("plugin `{}` is no {what}: it does not export `{hook}`", self.name(used));
-            self.problems.push(Problem::error(used.position, key, message));
+            self.problems.push(self.config.problem(&used.key, message).with_suggestion(self.suited(hook)));
             return None;
         }
-        let members = members_for(&component, self.route.upstream);
-        self.numbering.place(self.config, used, key, &self.route.name, Side::Worker, members)
+        self.place(used, &component, Side::Worker)
     }
 }
 

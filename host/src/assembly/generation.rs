@@ -8,7 +8,7 @@ use crate::capability::metrics::PluginMetrics;
 use crate::config::model::Config;
 use crate::config::{Problem, Problems};
 use crate::pipeline::Plugins;
-use crate::plugin::{FailureKind, Hook, SetupError, Slot, Surroundings};
+use crate::plugin::{FailureKind, Hook, Recipe, SetupError, Slot, Surroundings};
 use crate::proxy::{Batch, Generation};
 use crate::upstream::RoundRobin;
 
@@ -63,17 +63,30 @@ impl Workshop {
         if problems.is_empty() { Ok(slots) } else { Err(problems) }
     }
 
+    /// Tells every plugin every configuration it is to have, and reports each it does not take.
+    pub fn try_out(&self, config: &Config, plugins: &[AssembledPlugin], problems: &mut Problems) {
+        for plugin in plugins {
+            for error in plugin.recipe.refusals(&self.surroundings(&plugin.recipe, CONTROL)) {
+                problems.push(setup_problem(config, plugin, &error));
+            }
+        }
+    }
+
     fn slot(&self, plugin: &AssembledPlugin, thread: usize) -> Result<Slot, SetupError> {
         let recipe = &plugin.recipe;
-        let surroundings = Surroundings {
+        let cells = self.telemetry.plugin(&recipe.name, thread, &Hook::NAMES, &FailureKind::NAMES);
+        Slot::new(Arc::clone(recipe), self.surroundings(recipe, thread), cells)
+    }
+
+    fn surroundings(&self, recipe: &Recipe, thread: usize) -> Surroundings {
+        Surroundings {
             name: Arc::clone(&recipe.name),
             budget: Arc::clone(&recipe.budget),
             log: PluginLog::new(Arc::clone(&recipe.name), recipe.budget.log_lines_per_second),
             metrics: PluginMetrics::new(self.telemetry.instruments(), &recipe.name, thread, recipe.budget.max_series),
             endpoints: Arc::clone(&recipe.endpoints),
             nursery: self.nursery.clone(),
-        };
-        Slot::new(Arc::clone(recipe), surroundings, self.telemetry.plugin(&recipe.name, thread, &Hook::NAMES, &FailureKind::NAMES))
+        }
     }
 }
 
@@ -81,13 +94,12 @@ fn setup_problem(config: &Config, plugin: &AssembledPlugin, error: &SetupError) 
     let name = &plugin.recipe.name;
     match error.configuration.and_then(|id| plugin.origins.get(id)) {
         Some(origin) => {
-            let message = format!("plugin `{name}` does not take its configuration: {}", error.failure);
-            Problem::error(origin.position, format!("{}.config", origin.key), message)
+            // The table where it is used, or else its own.
+            let tables = [format!("{origin}.config"), format!("plugins.{name}.config")];
+            let table = tables.into_iter().find(|table| config.places.knows(table)).unwrap_or_else(|| origin.clone());
+            config.problem(table, format!("plugin `{name}` does not take its configuration: {}", error.failure))
         }
-        None => {
-            let position = config.plugins.iter().find(|model| *model.name == **name).map(|model| model.position).unwrap_or_default();
-            Problem::error(position, format!("plugins.{name}"), format!("plugin `{name}` does not start: {}", error.failure))
-        }
+        None => config.problem(format!("plugins.{name}"), format!("plugin `{name}` does not start: {}", error.failure)),
     }
 }
 

@@ -7,17 +7,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::AssembledPlugin;
-use crate::config::model::{Config, PluginUse, Position};
+use crate::config::model::{Config, PluginUse};
 use crate::pipeline::Place;
 use crate::plugin::{Configuration, Hook, LoadedComponent, Recipe};
 use crate::upstream::{Directory, Upstream};
-
-/// Where a configuration comes from, for messages.
-#[derive(Debug, Clone)]
-pub(super) struct Origin {
-    pub(super) position: Position,
-    pub(super) key: String,
-}
 
 /// Who calls an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +34,7 @@ struct Numbers {
     known: HashMap<(String, Option<usize>), u32>,
     /// Upstream by number, where the configuration is a router's.
     configurations: Vec<(String, Option<usize>)>,
-    origins: Vec<Origin>,
+    origins: Vec<String>,
     routes: Vec<String>,
     worker_slot: Option<usize>,
     control_slot: Option<usize>,
@@ -63,15 +56,7 @@ impl Numbering {
     }
 
     /// Numbers one use of a plugin. `upstream` is what a router learns the members of.
-    pub(super) fn place(
-        &mut self,
-        config: &Config,
-        used: &PluginUse,
-        key: String,
-        route: &str,
-        side: Side,
-        upstream: Option<usize>,
-    ) -> Option<Place> {
+    pub(super) fn place(&mut self, config: &Config, used: &PluginUse, route: &str, side: Side, upstream: Option<usize>) -> Option<Place> {
         let plugin = config.plugins.get(used.plugin)?;
         let numbers = self.plugins.get_mut(used.plugin)?;
         let json = serde_json::Value::Object(used.config.clone()).to_string();
@@ -79,7 +64,7 @@ impl Numbering {
         let id = *numbers.known.entry((json.clone(), upstream)).or_insert(next);
         if id == next {
             numbers.configurations.push((json, upstream));
-            numbers.origins.push(Origin { position: used.position, key });
+            numbers.origins.push(used.key.clone());
         }
         if numbers.routes.last().is_none_or(|last| last != route) {
             numbers.routes.push(route.to_owned());
@@ -100,7 +85,7 @@ impl Numbering {
         self,
         config: &Config,
         components: &[Option<Arc<LoadedComponent>>],
-        upstreams: &[Arc<Upstream>],
+        upstreams: &[Option<Arc<Upstream>>],
         directory: &Arc<Directory>,
     ) -> Numbered {
         let mut plugins = Vec::new();
@@ -112,7 +97,7 @@ impl Numbering {
                 .into_iter()
                 .map(|(json, upstream)| Configuration {
                     json: Arc::from(json),
-                    upstream: upstream.and_then(|upstream| upstreams.get(upstream)).cloned(),
+                    upstream: upstream.and_then(|upstream| upstreams.get(upstream)?.clone()),
                 })
                 .collect();
             let recipe = Recipe {

@@ -12,30 +12,38 @@ impl Workshop {
     /// Loads the component of every plugin, as the configuration numbers them; `None` where a problem was found.
     ///
     /// Plugins of the same file share one component: its code is in memory, and in the processor's caches, once.
-    pub(super) fn components(&self, config: &Config, problems: &mut Problems) -> Vec<Option<Arc<LoadedComponent>>> {
+    ///
+    /// What is known to be wrong with a plugin's source is not looked for.
+    pub(super) fn components(&self, config: &Config, known: &Problems, problems: &mut Problems) -> Vec<Option<Arc<LoadedComponent>>> {
         let mut loaded = HashMap::new();
         config
             .plugins
             .iter()
-            .map(|plugin| match self.component(plugin, &mut loaded) {
-                Ok(component) => Some(component),
-                Err(problem) => {
-                    problems.push(problem);
-                    None
+            .map(|plugin| {
+                let table = format!("plugins.{}", plugin.name);
+                if known.concern(&format!("{table}.source")) || known.concern(&format!("{table}.grants")) {
+                    return None;
                 }
+                self.component(config, plugin, &mut loaded).map_err(|problem| problems.push(problem)).ok()
             })
             .collect()
     }
 
-    fn component(&self, plugin: &Plugin, loaded: &mut HashMap<String, Arc<LoadedComponent>>) -> Result<Arc<LoadedComponent>, Problem> {
+    fn component(
+        &self,
+        config: &Config,
+        plugin: &Plugin,
+        loaded: &mut HashMap<String, Arc<LoadedComponent>>,
+    ) -> Result<Arc<LoadedComponent>, Problem> {
         let key = format!("plugins.{}.source", plugin.name);
         let read;
         let bytes = match &plugin.source {
-            Source::Builtin(name) => builtin(name)
-                .ok_or_else(|| Problem::error(plugin.position, key.clone(), format!("there is no built-in plugin `{name}`")))?,
+            Source::Builtin(name) => builtin(name).ok_or_else(|| config.problem(&key, format!("there is no built-in plugin `{name}`")))?,
             Source::File(path) => {
-                read = std::fs::read(path)
-                    .map_err(|error| Problem::error(plugin.position, key.clone(), format!("{} cannot be read: {error}", path.display())))?;
+                read = std::fs::read(path).map_err(|error| {
+                    let help = "correct the path, or put the file there; a relative path starts at `plugin_directory`";
+                    config.problem(&key, format!("{} cannot be read: {error}", path.display())).with_suggestion(help)
+                })?;
                 &read
             }
         };
@@ -49,7 +57,8 @@ impl Workshop {
                 Source::Builtin(name) => format!("builtin:{name}"),
                 Source::File(path) => path.display().to_string(),
             };
-            Problem::error(plugin.position, key, format!("plugin `{}` ({what}) was not loaded: {error}", plugin.name))
+            config
+                .problem(key, format!("plugin `{}` ({what}) was not loaded: {error}", plugin.name))
                 .with_suggestion(error.remedy(&plugin.name))
         })?;
         loaded.insert(component.digest.clone(), Arc::clone(&component));

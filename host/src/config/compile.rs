@@ -18,6 +18,7 @@ mod values;
 pub(crate) use self::plugins::BUILTINS;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -42,7 +43,7 @@ pub(super) struct Compiler<'a> {
     /// What relative paths are relative to.
     folder: PathBuf,
     plugin_directory: PathBuf,
-    places: &'a Places,
+    places: &'a Arc<Places>,
     declared: Declared,
     plugins_used: Vec<bool>,
     upstreams_used: Vec<bool>,
@@ -66,7 +67,7 @@ impl Declared {
 
 impl<'a> Compiler<'a> {
     /// A compiler for a file that was read.
-    pub(super) fn new(file: &Path, places: &'a Places, declared: Declared) -> Self {
+    pub(super) fn new(file: &Path, places: &'a Arc<Places>, declared: Declared) -> Self {
         let folder = file.parent().unwrap_or(Path::new(""));
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         // Fails only without a current folder; then relative paths stay what they are.
@@ -104,14 +105,15 @@ impl<'a> Compiler<'a> {
             trusted_proxies: self.trusted_proxies(raw.trusted_proxies.unwrap_or_default()),
             plugins: self.plugins(raw.plugins),
             upstreams: self.upstreams(raw.upstreams),
-            // After plugins: a place's table is merged over its plugin's.
+            // After plugins and upstreams, which they name: a place's table is merged over its plugin's.
             routes: Vec::new(),
             limits: self.limits(raw.limits.unwrap_or_default()),
             timeouts: self.timeouts(raw.timeouts.unwrap_or_default()),
             log: settings::log(raw.log.unwrap_or_default()),
+            places: Arc::clone(self.places),
         };
         self.check_addresses(&config);
-        let routes = self.routes(raw.routes, raw.defaults.unwrap_or_default(), &config.plugins);
+        let routes = self.routes(raw.routes, raw.defaults.unwrap_or_default(), &config);
         self.warn_of_unused();
         self.warn_of_tls_without_use(&config.upstreams, &routes);
         Config { routes, ..config }

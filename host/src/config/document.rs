@@ -24,9 +24,9 @@ struct Spot {
     value: Position,
 }
 
-/// Where everything stands.
+/// Where everything in a file stands.
 #[derive(Debug, Default)]
-pub(super) struct Places(HashMap<At, Spot>);
+pub struct Places(HashMap<At, Spot>);
 
 /// A file that is TOML.
 #[derive(Debug)]
@@ -179,6 +179,27 @@ impl Places {
     /// Where a key stands.
     pub(super) fn key(&self, at: &At) -> Position {
         self.0.get(at).map_or(Position { line: 1, column: 1 }, |spot| spot.key)
+    }
+
+    /// Whether a key such as `routes[2].match` is in the file.
+    pub fn knows(&self, key: &str) -> bool {
+        self.has(&At(key.to_owned()))
+    }
+
+    /// Where the value of a key such as `routes[2].match` stands, or else that of the innermost table or list it would be in: a
+    /// default that turns out to be wrong is written nowhere.
+    pub fn nearest(&self, key: &str) -> Position {
+        let mut at = At(key.to_owned());
+        while !self.has(&at) {
+            match at.0.rfind(['.', '[']) {
+                Some(end) => at.0.truncate(end),
+                None => at.0.clear(),
+            }
+            if at.0.is_empty() {
+                break;
+            }
+        }
+        self.value(&at)
     }
 }
 

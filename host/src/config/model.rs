@@ -6,12 +6,15 @@ mod route;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use serde_json::{Map, Value};
 
 pub use self::route::{HeaderMatch, HostPattern, Match, PathPattern, PluginUse, Route, Segment};
+use super::document::Places;
+use super::problems::Problem;
 
 /// One whole gateway.
 #[derive(Debug, Clone)]
@@ -40,6 +43,16 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// Logging.
     pub log: Log,
+    /// Where everything stands in the file, for messages.
+    pub places: Arc<Places>,
+}
+
+impl Config {
+    /// A problem with a key, such as `plugins.auth.source`, with where it stands.
+    pub fn problem(&self, key: impl Into<String>, message: impl Into<String>) -> Problem {
+        let key = key.into();
+        Problem::error(self.places.nearest(&key), key, message)
+    }
 }
 
 /// `[listen.NAME]`
@@ -51,8 +64,6 @@ pub struct Listener {
     pub address: SocketAddr,
     /// TLS termination.
     pub tls: Option<ListenerTls>,
-    /// Its table, for messages.
-    pub position: Position,
 }
 
 /// `[listen.NAME.tls]`
@@ -107,8 +118,6 @@ pub struct Plugin {
     pub budget: Budget,
     /// What happens to a request when this plugin fails.
     pub on_failure: FailurePolicy,
-    /// Its table, for messages.
-    pub position: Position,
 }
 
 /// Where a plugin's bytes come from.
@@ -190,8 +199,6 @@ pub struct Upstream {
     pub max_connections: usize,
     /// Attempts in all, the first included; default 2.
     pub max_attempts: u32,
-    /// Its table, for messages.
-    pub position: Position,
 }
 
 /// One member of an upstream.

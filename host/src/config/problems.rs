@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::model::Position;
 
 /// One thing that is wrong.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Where it stands.
     pub position: Position,
@@ -45,14 +45,20 @@ impl Problems {
         Self { file: file.to_owned(), found: Vec::new() }
     }
 
-    /// One more.
+    /// One more, unless it is there already: what stands in `[defaults]` is found for each route.
     pub fn push(&mut self, problem: Problem) {
-        self.found.push(problem);
+        if !self.found.contains(&problem) {
+            self.found.push(problem);
+        }
     }
 
-    /// All of another list.
-    pub fn append(&mut self, mut others: Self) {
-        self.found.append(&mut others.found);
+    /// All of another list, save what is wrong with a key of which something is known already: what was found later may only
+    /// follow from it.
+    pub fn append(&mut self, others: Self) {
+        let known = self.found.len();
+        let new = |other: &Problem| !self.found.iter().take(known).any(|problem| problem.key == other.key);
+        let new: Vec<_> = others.found.into_iter().filter(new).collect();
+        self.found.extend(new);
     }
 
     /// Whether nothing is wrong.
@@ -64,6 +70,16 @@ impl Problems {
     pub fn concern(&self, table: &str) -> bool {
         let within = |key: &str| key.strip_prefix(table).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
         self.found.iter().any(|problem| within(&problem.key))
+    }
+
+    /// Whether an item of that list of plugins is missing, because of what is wrong with it or with the whole list.
+    pub fn leave_gaps(&self, list: &str) -> bool {
+        let gap = |key: &str| {
+            let item = key.strip_prefix(list)?;
+            let (_, rest) = item.strip_prefix('[')?.split_once(']')?;
+            Some(rest.is_empty() || rest == ".plugin")
+        };
+        self.found.iter().any(|problem| problem.key == list || gap(&problem.key).unwrap_or(false))
     }
 
     /// How many there are.

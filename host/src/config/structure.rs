@@ -109,9 +109,9 @@ impl<'a> Checker<'a> {
             }
         });
         let required = schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-        let mut complete = true;
+        let mut readable = true;
         for key in required.filter(|key| !map.contains_key(*key)) {
-            complete = false;
+            readable &= known::may_be_partial(&here.pattern);
             let at = here.at.key(key);
             // A key that is there was wrong, and that was said.
             if !self.places.has(&at) && !meant.contains(&key) {
@@ -120,7 +120,7 @@ impl<'a> Checker<'a> {
                 self.report(self.places.value(&here.at), &at, format!("`{key}` is missing"), help);
             }
         }
-        complete
+        readable
     }
 
     /// The key of this table that an unknown one seems to mean, and advice.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use super::StartError;
 use crate::assembly::{Assembled, Observers, Workshop};
-use crate::config::model::Config;
-use crate::config::{Problem, Problems};
+use crate::config::Problems;
+use crate::config::model::{Config, Listener};
 use crate::plugin::{Compiler, Ticker};
 use crate::proxy::Generation;
 use crate::server::tls::ServerTls;
 use crate::telemetry::Telemetry;
+use crate::tls_files::SettingError;
 
 /// Ready to serve; nothing is bound.
 pub(super) struct Prepared {
@@ -38,11 +39,17 @@ impl Prepared {
             false => Some(Ticker::start(workshop.engine()).map_err(|error| StartError::System(error.to_string()))?),
         };
         let mut problems = Problems::new(&config.file);
-        let tls = config.listeners.iter().map(|listener| terminate(listener, &mut problems)).collect();
+        let tls = config.listeners.iter().map(|listener| terminate(config, listener, &mut problems)).collect();
         let made = workshop.assemble(config).and_then(|assembled| {
-            let generations = (0..workers).map(|worker| workshop.generation(config, &assembled, worker)).collect::<Result<_, _>>()?;
-            let observers = workshop.observers(config, &assembled)?;
-            Ok((assembled, generations, observers))
+            let generations = (0..workers).map(|worker| workshop.generation(config, &assembled, worker)).collect();
+            match (generations, workshop.observers(config, &assembled)) {
+                (Ok(generations), Ok(observers)) => Ok((assembled, generations, observers)),
+                (Err(first), _) | (_, Err(first)) => {
+                    let mut all = Problems::new(&config.file);
+                    workshop.try_out(config, &assembled.plugins, &mut all);
+                    Err(if all.is_empty() { first } else { all })
+                }
+            }
         });
         match made {
             Ok((assembled, generations, observers)) if problems.is_empty() => {
@@ -57,41 +64,34 @@ impl Prepared {
     }
 }
 
-/// Looks through what a rejected configuration has left for more that is wrong, as far as it does not depend on what is known to
-/// be wrong. Whoever repairs a file should have to do it once.
-pub(super) fn look_further(rest: &Config, compiler: Compiler, problems: &mut Problems) -> Result<(), StartError> {
+/// Looks through what a rejected configuration has left for more that is wrong and does not follow from what is known to be
+/// wrong. Whoever repairs a file should have to do it once.
+pub(super) fn look_further(rest: &Config, compiler: Compiler, known: &mut Problems) -> Result<(), StartError> {
     let telemetry = Telemetry::new().map_err(StartError::System)?;
-    let mut rest = rest.clone();
-    rest.listeners.retain(|listener| !problems.concern(&format!("listen.{}", listener.name)));
-    if !["defaults", "plugins", "upstreams", "routes"].iter().any(|table| problems.concern(table)) {
-        // What plugins are configured by is whole, so they can be asked too.
-        return match Prepared::new(&rest, &telemetry, compiler, 1) {
-            Ok(_) => Ok(()),
-            Err(StartError::Problems(more)) => {
-                problems.append(more);
-                Ok(())
-            }
-            Err(error) => Err(error),
-        };
-    }
-    let mut workshop = Workshop::open(&rest, telemetry, compiler).map_err(|error| StartError::System(format!("{error:#}")))?;
+    let mut workshop = Workshop::open(rest, telemetry, compiler).map_err(|error| StartError::System(format!("{error:#}")))?;
+    let _ticker = Ticker::start(workshop.engine()).map_err(|error| StartError::System(error.to_string()))?;
     let mut more = Problems::new(&rest.file);
     for listener in &rest.listeners {
-        terminate(listener, &mut more);
+        terminate(rest, listener, &mut more);
     }
-    rest.upstreams.retain(|upstream| !problems.concern(&format!("upstreams.{}", upstream.name)));
-    rest.plugins.retain(|plugin| !problems.concern(&format!("plugins.{}", plugin.name)));
-    workshop.look_through(&rest, &mut more);
-    problems.append(more);
+    workshop.look_through(rest, known, &mut more);
+    known.append(more);
     Ok(())
 }
 
-fn terminate(listener: &crate::config::model::Listener, problems: &mut Problems) -> Option<Arc<ServerTls>> {
-    match ServerTls::build(listener.tls.as_ref()?) {
-        Ok(tls) => Some(Arc::new(tls)),
-        Err(error) => {
-            problems.push(Problem::error(listener.position, format!("listen.{}.tls", listener.name), error.to_string()));
-            None
-        }
+fn terminate(config: &Config, listener: &Listener, problems: &mut Problems) -> Option<Arc<ServerTls>> {
+    let table = format!("listen.{}.tls", listener.name);
+    let errors = match ServerTls::build(listener.tls.as_ref()?) {
+        Ok(tls) => return Some(Arc::new(tls)),
+        Err(errors) => errors,
+    };
+    for SettingError { setting, problem } in errors {
+        // A single certificate stands in the table itself.
+        let key = match setting.strip_prefix("certificates[0].") {
+            Some(single) if !config.places.knows(&format!("{table}.certificates")) => format!("{table}.{single}"),
+            _ => format!("{table}.{setting}"),
+        };
+        problems.push(config.problem(key, problem));
     }
+    None
 }

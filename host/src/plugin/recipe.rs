@@ -77,6 +77,24 @@ impl Recipe {
         Ok(instance)
     }
 
+    /// Every configuration an instance does not take, each asked of one that no other has spoilt. Runs guest code under its
+    /// setup budget: call it off the workers.
+    pub fn refusals(&self, surroundings: &Surroundings) -> Vec<SetupError> {
+        let limit = self.budget.setup_cpu;
+        let (mut refusals, mut instance) = (Vec::new(), None);
+        for (id, configuration) in self.configurations.iter().enumerate() {
+            let mut asked = match instance.take().map_or_else(|| Instance::new(&self.component, surroundings, limit), Ok) {
+                Ok(instance) => instance,
+                Err(failure) => return vec![SetupError { configuration: None, failure }],
+            };
+            match configure(&mut asked, id, configuration, limit) {
+                Ok(()) => instance = Some(asked),
+                Err(failure) => refusals.push(SetupError { configuration: Some(id), failure }),
+            }
+        }
+        refusals
+    }
+
     /// Whether its component exports that hook.
     pub fn has(&self, hook: Hook) -> bool {
         self.component.has(hook)

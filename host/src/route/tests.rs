@@ -4,7 +4,7 @@ mod properties;
 use http::HeaderName;
 
 use super::*;
-use crate::config::model::{HeaderMatch, Match as Matches, Position};
+use crate::config::model::{HeaderMatch, Match as Matches};
 
 /// A path pattern as it stands in the configuration.
 fn pattern(text: &str) -> PathPattern {
@@ -58,7 +58,7 @@ fn route_of(matches: Matches) -> Route {
         forwarder: None,
         upstream: 0,
         max_body_bytes: None,
-        position: Position::default(),
+        key: String::new(),
     }
 }
 

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig};
 use webpki::EndEntityCert;
 
 use crate::config::model::{CertificateFiles, ClientAuth, ListenerTls};
-use crate::tls_files::{TlsFileError, read_certificates, read_private_key};
+use crate::tls_files::{SettingError, TlsFileError, read_certificates, read_pair};
 
 /// TLS of one listener.
 #[derive(Debug)]
@@ -40,11 +41,39 @@ impl ServerTls {
     /// Reads every file and makes one TLS configuration of them.
     ///
     /// # Errors
-    /// A file that cannot be read or used, a key that is not the certificate's, a certificate without names; the text names
-    /// the file and says what to do.
-    pub fn build(tls: &ListenerTls) -> Result<Self, TlsFileError> {
+    /// Every file that cannot be read or used, key that is not the certificate's, certificate without names; the text names
+    /// the file and says what to do. A setting of a certificate stands below `certificates[NUMBER]`, however the file has it.
+    pub fn build(tls: &ListenerTls) -> Result<Self, Vec<SettingError>> {
         let provider = Arc::new(ring::default_provider());
-        let all = tls.certificates.iter().map(|files| Certificate::read(files, &provider)).collect::<Result<Vec<_>, _>>()?;
+        let (mut all, mut errors) = (Vec::with_capacity(tls.certificates.len()), Vec::new());
+        for (index, files) in tls.certificates.iter().enumerate() {
+            match Certificate::read(files, &provider) {
+                Ok(certificate) => all.push(certificate),
+                Err(found) => errors.extend(found.into_iter().map(|error| error.inside(&format!("certificates[{index}]")))),
+            }
+        }
+        let verifier = match &tls.client_auth {
+            ClientAuth::None => Ok(None),
+            ClientAuth::Optional { ca } => verifier(ca, &provider, false).map(Some),
+            ClientAuth::Required { ca } => verifier(ca, &provider, true).map(Some),
+        };
+        let verifier = verifier.unwrap_or_else(|error| {
+            errors.push(SettingError::new("client_auth.ca", error));
+            None
+        });
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        Self::of(all, verifier, tls.http2, provider)
+            .map_err(|error| vec![SettingError::new("certificates", format!("cannot be served: {error}"))])
+    }
+
+    fn of(
+        all: Vec<Certificate>,
+        verifier: Option<Arc<dyn ClientCertVerifier>>,
+        http2: bool,
+        provider: Arc<CryptoProvider>,
+    ) -> Result<Self, rustls::Error> {
         let mut by_name = HashMap::new();
         for (index, certificate) in all.iter().enumerate() {
             for name in &certificate.names {
@@ -52,20 +81,16 @@ impl ServerTls {
             }
         }
         let certificates = Arc::new(Certificates { all, by_name });
-
-        let first = || tls.certificates.first().map_or(Path::new(""), |files| &files.certificate);
-        let refused = |error: rustls::Error| TlsFileError::new(first(), format!("cannot be served: {error}"));
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().map_err(refused)?;
-        let builder = match &tls.client_auth {
-            ClientAuth::None => builder.with_no_client_auth(),
-            ClientAuth::Optional { ca } => builder.with_client_cert_verifier(verifier(ca, &provider, false)?),
-            ClientAuth::Required { ca } => builder.with_client_cert_verifier(verifier(ca, &provider, true)?),
+        let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        let builder = match verifier {
+            None => builder.with_no_client_auth(),
+            Some(verifier) => builder.with_client_cert_verifier(verifier),
         };
         let resolver: Arc<dyn ResolvesServerCert> = Arc::clone(&certificates) as _;
         let mut config = builder.with_cert_resolver(resolver);
-        config.alpn_protocols = if tls.http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
+        config.alpn_protocols = if http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
         // Resumption without state: a client may come back to another worker.
-        config.ticketer = ring::Ticketer::new().map_err(refused)?;
+        config.ticketer = ring::Ticketer::new()?;
         Ok(Self { config: Arc::new(config), certificates })
     }
 
@@ -83,11 +108,7 @@ impl ServerTls {
     }
 }
 
-fn verifier(
-    ca: &Path,
-    provider: &Arc<CryptoProvider>,
-    required: bool,
-) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, TlsFileError> {
+fn verifier(ca: &Path, provider: &Arc<CryptoProvider>, required: bool) -> Result<Arc<dyn ClientCertVerifier>, TlsFileError> {
     let mut roots = RootCertStore::empty();
     for certificate in read_certificates(ca)? {
         roots.add(certificate).map_err(|error| TlsFileError::new(ca, format!("holds a root that cannot be used: {error}")))?;
@@ -98,24 +119,22 @@ fn verifier(
 }
 
 impl Certificate {
-    fn read(files: &CertificateFiles, provider: &CryptoProvider) -> Result<Self, TlsFileError> {
-        let chain = read_certificates(&files.certificate)?;
-        let key = read_private_key(&files.key)?;
-        let names = chain.first().map(names).transpose();
-        let names = names.map_err(|error| TlsFileError::new(&files.certificate, format!("is no valid certificate: {error}")))?;
-        let names = names.flatten().ok_or_else(|| {
-            TlsFileError::new(
-                &files.certificate,
-                "names no host: clients ignore its common name, so issue it with a subjectAltName (`DNS:` or `IP:`)".to_owned(),
-            )
-        })?;
-        let key = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => {
-                TlsFileError::new(&files.key, format!("is not the key of {}: the two do not belong together", files.certificate.display()))
-            }
-            other => TlsFileError::new(&files.key, format!("cannot be used: {other}")),
-        })?;
-        Ok(Self { key: Arc::new(key), names })
+    fn read(files: &CertificateFiles, provider: &CryptoProvider) -> Result<Self, Vec<SettingError>> {
+        let (chain, key) = read_pair(&files.certificate, &files.key)?;
+        let names = hosts(&chain, &files.certificate).map_err(|error| SettingError::new("certificate", error));
+        let key = CertifiedKey::from_der(chain, key, provider).map_err(|error| {
+            let problem = match error {
+                rustls::Error::InconsistentKeys(_) => {
+                    format!("is not the key of {}: the two do not belong together", files.certificate.display())
+                }
+                other => format!("cannot be used: {other}"),
+            };
+            SettingError::new("key", TlsFileError::new(&files.key, problem))
+        });
+        match (names, key) {
+            (Ok(names), Ok(key)) => Ok(Self { key: Arc::new(key), names }),
+            (names, key) => Err(names.err().into_iter().chain(key.err()).collect()),
+        }
     }
 
     fn covers(&self, host: &str) -> bool {
@@ -134,6 +153,14 @@ impl Certificate {
         let (Ok(name), Ok(certificate)) = (ServerName::try_from(host), EndEntityCert::try_from(leaf)) else { return false };
         certificate.verify_is_valid_for_subject_name(&name).is_ok()
     }
+}
+
+/// The DNS names a chain's certificate is valid for.
+fn hosts(chain: &[CertificateDer<'static>], file: &Path) -> Result<Vec<String>, TlsFileError> {
+    let names = chain.first().map(names).transpose();
+    let names = names.map_err(|error| TlsFileError::new(file, format!("is no valid certificate: {error}")))?;
+    let without = "names no host: clients ignore its common name, so issue it with a subjectAltName (`DNS:` or `IP:`)";
+    names.flatten().ok_or_else(|| TlsFileError::new(file, without.to_owned()))
 }
 
 /// The DNS names a certificate is valid for; `None` when it is valid for nothing, addresses included.

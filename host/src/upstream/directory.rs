@@ -14,8 +14,8 @@ pub struct Directory {
 
 impl Directory {
     /// The directory of some upstreams.
-    pub fn new(upstreams: &[Arc<Upstream>]) -> Self {
-        let members = upstreams.iter().flat_map(|upstream| upstream.endpoints.iter().map(move |endpoint| (endpoint, upstream)));
+    pub fn new<'a>(upstreams: impl IntoIterator<Item = &'a Arc<Upstream>>) -> Self {
+        let members = upstreams.into_iter().flat_map(|upstream| upstream.endpoints.iter().map(move |endpoint| (endpoint, upstream)));
         Self { entries: members.map(|(endpoint, upstream)| (endpoint.id, (Arc::clone(endpoint), Arc::clone(upstream)))).collect() }
     }
 

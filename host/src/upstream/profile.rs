@@ -8,7 +8,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::config::model::{CertificateFiles, Protocol, TlsProfile};
-use crate::tls_files::{TlsFileError, read_certificates, read_private_key};
+use crate::tls_files::{SettingError, read_certificates, read_pair};
 
 /// A TLS profile, ready to be used.
 #[derive(Debug)]
@@ -31,29 +31,21 @@ pub(super) struct ProfileFiles {
     server_name: Option<ServerName<'static>>,
 }
 
-/// Why a profile cannot be used: the setting and what is wrong with it.
-#[derive(Debug)]
-pub(super) struct ProfileError {
-    pub(super) setting: &'static str,
-    pub(super) problem: String,
-}
-
 // === impl ProfileFiles ===
 
 impl ProfileFiles {
-    pub(super) fn read(profile: &TlsProfile) -> Result<Self, ProfileError> {
-        let file_error = |setting| move |error: TlsFileError| ProfileError { setting, problem: error.to_string() };
-        let read_client = |files: &CertificateFiles| Ok((read_certificates(&files.certificate)?, read_private_key(&files.key)?));
-        Ok(Self {
-            ca: profile.ca.as_deref().map(read_certificates).transpose().map_err(file_error("ca"))?,
-            client: profile.client_certificate.as_ref().map(read_client).transpose().map_err(file_error("client_certificate"))?,
-            server_name: profile
-                .server_name
-                .as_deref()
-                .map(parse_server_name)
-                .transpose()
-                .map_err(|problem| ProfileError { setting: "server_name", problem })?,
-        })
+    pub(super) fn read(profile: &TlsProfile) -> Result<Self, Vec<SettingError>> {
+        let ca = profile.ca.as_deref().map(read_certificates).transpose();
+        let ca = ca.map_err(|error| vec![SettingError::new("ca", error)]);
+        let read = |files: &CertificateFiles| read_pair(&files.certificate, &files.key);
+        let client = profile.client_certificate.as_ref().map(read).transpose();
+        let client = client.map_err(|errors| errors.into_iter().map(|error| error.inside("client_certificate")).collect());
+        let server_name = profile.server_name.as_deref().map(parse_server_name).transpose();
+        let server_name = server_name.map_err(|problem| vec![SettingError::new("server_name", problem)]);
+        match (ca, client, server_name) {
+            (Ok(ca), Ok(client), Ok(server_name)) => Ok(Self { ca, client, server_name }),
+            (ca, client, server_name) => Err([ca.err(), client.err(), server_name.err()].into_iter().flatten().flatten().collect()),
+        }
     }
 
     pub(super) fn needs_system_roots(&self) -> bool {
@@ -86,18 +78,18 @@ impl ProfileFiles {
         id: u64,
         model: &TlsProfile,
         system_roots: &Arc<RootCertStore>,
-    ) -> Result<Profile, ProfileError> {
+    ) -> Result<Profile, SettingError> {
         let roots = match self.ca {
             None => Arc::clone(system_roots),
             Some(certificates) => {
                 let file = model.ca.as_deref().unwrap_or_else(|| std::path::Path::new("")).display().to_string();
                 let mut roots = RootCertStore::empty();
                 for certificate in certificates {
-                    roots.add(certificate).map_err(|error| ProfileError {
-                        setting: "ca",
-                        problem: format!(
+                    roots.add(certificate).map_err(|error| {
+                        let problem = format!(
                             "{file} holds a certificate that cannot be a root ({error}): it must be that of a certificate authority"
-                        ),
+                        );
+                        SettingError::new("ca", problem)
                     })?;
                 }
                 Arc::new(roots)
@@ -105,7 +97,7 @@ impl ProfileFiles {
         };
         let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
-            .map_err(|error| ProfileError { setting: "tls", problem: error.to_string() })?
+            .map_err(|error| SettingError::new("ca", error))?
             .with_root_certificates(roots);
         let mut http1 = match self.client {
             None => builder.with_no_client_auth(),
@@ -113,7 +105,7 @@ impl ProfileFiles {
                 let files =
                     model.client_certificate.iter().map(|files| format!("{} and {}: ", files.certificate.display(), files.key.display()));
                 let problem = format!("{}{error}: certificate and key must belong together, leaf first", files.collect::<String>());
-                ProfileError { setting: "client_certificate", problem }
+                SettingError::new("client_certificate", problem)
             })?,
         };
         let mut http2 = http1.clone();

@@ -2,8 +2,6 @@
 //! learned about endpoints, and TLS profiles whose files have not changed (with them the open connections).
 
 use std::collections::{BTreeMap, HashMap};
-use std::error::Error;
-use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -12,9 +10,10 @@ use rustls::RootCertStore;
 use rustls::pki_types::ServerName;
 
 use super::endpoint::ConnectionLimits;
-use super::profile::{ProfileError, ProfileFiles, parse_server_name};
+use super::profile::{ProfileFiles, parse_server_name};
 use super::{Endpoint, EndpointId, EndpointState, HostHeader, Profile, Upstream, UpstreamState};
 use crate::config::model::{self, HostPolicy, TlsProfile};
+use crate::tls_files::SettingError;
 
 /// Assembles upstreams. One per process: ids are unique within it.
 #[derive(Debug, Default)]
@@ -30,17 +29,6 @@ pub struct Registry {
     system_roots: Option<Arc<RootCertStore>>,
 }
 
-/// Why an upstream cannot be used; names the setting, the file and what to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpstreamError {
-    /// `[upstreams.NAME]`
-    pub upstream: String,
-    /// The key inside it.
-    pub setting: String,
-    /// What is wrong and what to do.
-    pub problem: String,
-}
-
 // === impl Registry ===
 
 impl Registry {
@@ -52,38 +40,55 @@ impl Registry {
     /// Reads the upstream's files and builds everything its requests will need.
     ///
     /// # Errors
-    /// A file, name or header value that cannot be used. What was remembered stays as it was.
-    pub fn assemble(&mut self, model: &model::Upstream) -> Result<Arc<Upstream>, UpstreamError> {
-        let error = |setting: &str, problem: String| UpstreamError { upstream: model.name.clone(), setting: setting.to_owned(), problem };
+    /// Every file, name and header value that cannot be used. What was remembered stays as it was.
+    pub fn assemble(&mut self, model: &model::Upstream) -> Result<Arc<Upstream>, Vec<SettingError>> {
+        let mut errors = Vec::new();
         let uses_tls = model.endpoints.iter().any(|endpoint| endpoint.tls);
         // Without TLS endpoints a profile is for forwarders that ask for TLS; the system's roots are not read for nothing.
-        let default_profile =
-            if uses_tls || model.tls != TlsProfile::default() { Some(self.profile(&model.name, None, &model.tls)?) } else { None };
+        let default_profile = (uses_tls || model.tls != TlsProfile::default())
+            .then(|| self.profile(&model.name, None, &model.tls))
+            .and_then(|made| made.map_err(|found| errors.extend(found)).ok());
         let mut profiles = Vec::with_capacity(model.tls_profiles.len());
         for (name, profile) in &model.tls_profiles {
-            profiles.push(self.profile(&model.name, Some(name), profile)?);
+            match self.profile(&model.name, Some(name), profile) {
+                Ok(profile) => profiles.push(profile),
+                Err(found) => errors.extend(found),
+            }
         }
         let mut server_names = Vec::with_capacity(model.server_names.len());
-        for name in &model.server_names {
-            let parsed = parse_server_name(name).map_err(|problem| error("server_names", problem))?;
-            server_names.push((name.clone(), Arc::new(parsed)));
+        for (index, name) in model.server_names.iter().enumerate() {
+            match parse_server_name(name) {
+                Ok(parsed) => server_names.push((name.clone(), Arc::new(parsed))),
+                Err(problem) => errors.push(SettingError::new(format!("server_names[{index}]"), problem)),
+            }
         }
         let host = match &model.host {
             HostPolicy::Client => HostHeader::Client,
             HostPolicy::Endpoint => HostHeader::Endpoint,
-            HostPolicy::Fixed(host) => {
-                HostHeader::Fixed(HeaderValue::from_str(host).map_err(|_| error("host", format!("{host:?} cannot stand in a header")))?)
-            }
+            HostPolicy::Fixed(host) => match HeaderValue::from_str(host) {
+                Ok(host) => HostHeader::Fixed(host),
+                Err(_) => {
+                    errors.push(SettingError::new("host.fixed", format!("{host:?} cannot stand in a header")));
+                    HostHeader::Client
+                }
+            },
         };
         let state = self.upstream_state(&model.name);
         let mut endpoints: Vec<Arc<Endpoint>> = Vec::with_capacity(model.endpoints.len());
         let mut by_id = super::IdMap::default();
-        for member in &model.endpoints {
-            let endpoint = self.endpoint(model, member, &state).map_err(|problem| error("endpoints", problem))?;
-            if by_id.insert(endpoint.id, endpoints.len()).is_some() {
-                return Err(error("endpoints", format!("{} is listed twice: list it once and give it the weight of both", endpoint.url)));
+        for (index, member) in model.endpoints.iter().enumerate() {
+            let setting = || format!("endpoints[{index}]");
+            match self.endpoint(model, member, &state) {
+                Ok(endpoint) if by_id.insert(endpoint.id, endpoints.len()).is_none() => endpoints.push(Arc::new(endpoint)),
+                Ok(Endpoint { url, .. }) => {
+                    let problem = format!("{url} is listed twice: list it once and give it the weight of both");
+                    errors.push(SettingError::new(setting(), problem));
+                }
+                Err(problem) => errors.push(SettingError::new(setting(), problem)),
             }
-            endpoints.push(Arc::new(endpoint));
+        }
+        if !errors.is_empty() {
+            return Err(errors);
         }
         self.last_generation += 1;
         Ok(Arc::new(Upstream {
@@ -152,13 +157,10 @@ impl Registry {
         })
     }
 
-    fn profile(&mut self, upstream: &str, name: Option<&str>, model: &TlsProfile) -> Result<Arc<Profile>, UpstreamError> {
-        let error = |ProfileError { setting, problem }| UpstreamError {
-            upstream: upstream.to_owned(),
-            setting: name.map_or_else(|| format!("tls.{setting}"), |name| format!("tls_profiles.{name}.{setting}")),
-            problem,
-        };
-        let files = ProfileFiles::read(model).map_err(error)?;
+    fn profile(&mut self, upstream: &str, name: Option<&str>, model: &TlsProfile) -> Result<Arc<Profile>, Vec<SettingError>> {
+        let table = name.map_or_else(|| "tls".to_owned(), |name| format!("tls_profiles.{name}"));
+        let error = |error: SettingError| vec![error.inside(&table)];
+        let files = ProfileFiles::read(model).map_err(|errors| errors.into_iter().flat_map(error).collect::<Vec<_>>())?;
         let fingerprint = files.fingerprint();
         let place = (upstream.to_owned(), name.map(str::to_owned));
         if let Some((before, profile)) = self.profiles.get(&place)
@@ -175,7 +177,7 @@ impl Registry {
     }
 
     /// Read once, and only when some profile needs them.
-    fn system_roots(&mut self) -> Result<Arc<RootCertStore>, ProfileError> {
+    fn system_roots(&mut self) -> Result<Arc<RootCertStore>, SettingError> {
         if let Some(roots) = &self.system_roots {
             return Ok(Arc::clone(roots));
         }
@@ -186,7 +188,7 @@ impl Registry {
             let why = found.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
             let problem =
                 format!("this system has no trusted root certificates{why}: install its `ca-certificates` package or name a PEM file here");
-            return Err(ProfileError { setting: "ca", problem });
+            return Err(SettingError::new("ca", problem));
         }
         let roots = Arc::new(roots);
         self.system_roots = Some(Arc::clone(&roots));
@@ -200,14 +202,6 @@ fn authority(endpoint: &model::Endpoint) -> Result<HeaderValue, String> {
     let authority = if endpoint.port == if endpoint.tls { 443 } else { 80 } { host } else { format!("{host}:{}", endpoint.port) };
     HeaderValue::from_str(&authority).map_err(|_| format!("{authority:?} is no host"))
 }
-
-impl fmt::Display for UpstreamError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "upstream `{}`, {}: {}", self.upstream, self.setting, self.problem)
-    }
-}
-
-impl Error for UpstreamError {}
 
 #[cfg(test)]
 mod tests;

@@ -80,11 +80,118 @@ plugins = ["gone", "auth"]
 upstream = "up"
 "#,
     );
-    for wrong in ["no-web.pem", "gone.wasm cannot be read", "no-jwks.json", "no-ca.pem", "matsch"] {
+    for wrong in ["no-web.pem", "no-web.key", "gone.wasm cannot be read", "no-jwks.json", "no-ca.pem", "matsch"] {
         assert!(text.contains(wrong), "{wrong} is missing: {text}");
     }
     // What is known to be wrong is not said again in other words.
-    assert!(text.trim_end().ends_with("5 problems"), "{text}");
+    assert!(text.trim_end().ends_with("6 problems"), "{text}");
+}
+
+/// One mistake of every kind, in every table, beside one of another kind: each is found in the first run, with its place.
+#[test]
+fn whatever_is_wrong_is_said_at_once() {
+    let text = refused(
+        r#"
+wokers = 2
+[listen.web]
+address = "nowhere"
+[listen.web.tls]
+certificates = [{ certificate = "no-1.pem", key = "no-1.key" }, { certificate = "no-2.pem", key = "no-2.key" }]
+client_auth = { mode = "required", ca = "no-clients.pem" }
+[plugins.auth]
+source = "builtin:oauth2"
+grants = { crypto = {} }
+config = { issuer = "https://id.example.com", audience = "a", jwks = { keys = [] } }
+[plugins.half]
+budget = { cpu = "ten" }
+[plugins.router]
+source = "builtin:hash-router"
+on_failure = "maybe"
+[plugins.forward]
+source = "builtin:tls-forward"
+budget = { memory = "none" }
+config = { no-such-key = 1 }
+[plugins.gone]
+source = "gone.wasm"
+[plugins.observe]
+source = "builtin:metrics"
+config = { no-such-label = 1 }
+[upstreams.up]
+endpoints = ["https://127.0.0.1:9", "https://127.0.0.1:10/path"]
+tls = { ca = "no-ca.pem", client_certificate = { certificate = "no-client.pem", key = "no-client.key" } }
+tls_profiles = { other = { ca = "no-other.pem" } }
+[upstreams.none]
+timeouts = { connect = "soon" }
+[defaults]
+plugins = ["observe"]
+[[routes]]
+name = "a"
+match = { path = "/a*" }
+plugins = [{ plugin = "auth", config = { scopes = 5 } }, "nobody", "gone"]
+router = { plugin = "router", config = { key = "path", placement = "no-such-placement" } }
+upstream = "up"
+[[routes]]
+match = { path = "/b" }
+plugins = [{ plugin = "auth", on_failure = "skip" }]
+router = { plugin = "router", config = { key = "no-such-key" } }
+upstream = "nowhere"
+[[routes]]
+name = "c"
+match = { path = "/b" }
+upstream = "up"
+[[routes]]
+name = "d"
+match = { path = "/d" }
+public = true
+plugins = ["router"]
+router = "auth"
+forwarder = "forward"
+"#,
+    );
+    let keys: Vec<_> = text.lines().filter(|line| line.contains("plugway.toml:")).collect();
+    let expected = [
+        "2:1: wokers",
+        "4:11: listen.web.address",
+        "6:33: listen.web.tls.certificates[0].certificate",
+        "6:51: listen.web.tls.certificates[0].key",
+        "6:81: listen.web.tls.certificates[1].certificate",
+        "6:99: listen.web.tls.certificates[1].key",
+        "7:41: listen.web.tls.client_auth.ca",
+        "11:10: plugins.auth.config",
+        "12:1: plugins.half.source",
+        "13:18: plugins.half.budget.cpu",
+        "16:14: plugins.router.on_failure",
+        "19:21: plugins.forward.budget.memory",
+        "22:10: plugins.gone.source",
+        "25:10: plugins.observe.config",
+        "27:37: upstreams.up.endpoints[1]",
+        "28:14: upstreams.up.tls.ca",
+        "28:64: upstreams.up.tls.client_certificate.certificate",
+        "28:87: upstreams.up.tls.client_certificate.key",
+        "29:33: upstreams.up.tls_profiles.other.ca",
+        "30:1: upstreams.none.endpoints",
+        "31:24: upstreams.none.timeouts.connect",
+        "36:18: routes[0].match.path",
+        "37:40: routes[0].plugins[0].config",
+        "37:58: routes[0].plugins[1]",
+        "38:40: routes[0].router.config",
+        "40:1: routes[1].name",
+        "42:44: routes[1].plugins[0].on_failure",
+        "43:40: routes[1].router.config",
+        "44:12: routes[1].upstream",
+        "45:1: routes[2].public",
+        "47:9: routes[2].match",
+        "49:1: routes[3].upstream",
+        "53:12: routes[3].plugins[0]",
+        "54:10: routes[3].router",
+    ];
+    for expected in expected {
+        assert!(keys.iter().any(|key| key.contains(&format!("plugway.toml:{expected}: "))), "{expected} is missing: {text}");
+    }
+    // And what is known to be wrong is not said again in other words.
+    assert!(text.trim_end().ends_with(&format!("{} problems", expected.len())), "{text}");
+    let advised = text.matches("    help: ").count();
+    assert!(advised >= 20, "{advised} of them come with advice: {text}");
 }
 
 #[test]

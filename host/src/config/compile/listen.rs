@@ -9,6 +9,9 @@ use crate::config::document::At;
 use crate::config::model::{CertificateFiles, ClientAuth, Config, Listener, ListenerTls};
 use crate::config::schema::{self, ClientAuthMode};
 
+/// Stands for an address that is wrong.
+const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
+
 impl Compiler<'_> {
     pub(super) fn listeners(&mut self, raw: BTreeMap<String, schema::Listener>) -> Vec<Listener> {
         let section = At::default().key("listen");
@@ -23,10 +26,9 @@ impl Compiler<'_> {
         for (name, raw) in raw {
             let at = section.key(&name);
             self.name(&at, "a listener", &name);
-            let address = self.address(&at.key("address"), &raw.address);
+            let address = raw.address.and_then(|address| self.address(&at.key("address"), &address)).unwrap_or(NOWHERE);
             let tls = raw.tls.map(|tls| self.listener_tls(&at.key("tls"), tls));
-            let position = self.position(&at);
-            listeners.extend(address.map(|address| Listener { name, address, tls, position }));
+            listeners.push(Listener { name, address, tls });
         }
         listeners
     }

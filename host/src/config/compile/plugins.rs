@@ -21,12 +21,11 @@ impl Compiler<'_> {
             let at = section.key(&name);
             self.name(&at, "a plugin", &name);
             let plugin = Plugin {
-                source: self.source(&at.key("source"), &raw.source),
+                source: self.source(&at.key("source"), raw.source.as_deref()),
                 grants: Grants { crypto: raw.grants.is_some_and(|grants| grants.crypto.is_some()) },
                 config: self.plugin_table(&at.key("config"), raw.config),
                 budget: self.budget(&at.key("budget"), raw.budget.unwrap_or_default()),
                 on_failure: raw.on_failure.map_or(FailurePolicy::Reject, policy),
-                position: self.position(&at),
                 name,
             };
             plugins.push(plugin);
@@ -34,7 +33,9 @@ impl Compiler<'_> {
         plugins
     }
 
-    fn source(&mut self, at: &At, text: &str) -> Source {
+    fn source(&mut self, at: &At, text: Option<&str>) -> Source {
+        // Reported as missing, and never looked for.
+        let Some(text) = text else { return Source::Builtin(String::new()) };
         if let Some(name) = text.strip_prefix("builtin:") {
             if !BUILTINS.contains(&name) {
                 let help = advice(name, BUILTINS, "there are none");
@@ -81,11 +82,11 @@ impl Compiler<'_> {
 
     /// A plugin where it is named, or `None` when the name is not declared or what it names is wrong.
     pub(super) fn plugin_use(&mut self, at: &At, raw: schema::PluginUse, plugins: &[Plugin]) -> Option<PluginUse> {
-        let (name_at, name, config, on_failure) = match raw {
+        let (name_at, name, own, on_failure) = match raw {
             schema::PluginUse::Name(name) => (at.clone(), name, None, None),
             schema::PluginUse::Table(raw) => (at.key("plugin"), raw.plugin, raw.config, raw.on_failure),
         };
-        let own = self.plugin_table(&at.key("config"), config);
+        let own = self.plugin_table(&at.key("config"), own);
         let Some(&index) = self.declared.plugins.get(&name) else {
             match name.strip_prefix("builtin:") {
                 Some(builtin) if BUILTINS.contains(&builtin) => {
@@ -99,13 +100,10 @@ impl Compiler<'_> {
         if let Some(used) = self.plugins_used.get_mut(index) {
             *used = true;
         }
-        let plugin = plugins.iter().find(|plugin| plugin.name == name)?;
-        Some(PluginUse {
-            plugin: index,
-            config: merge(&plugin.config, own),
-            on_failure: on_failure.map_or(plugin.on_failure, policy),
-            position: self.position(at),
-        })
+        // What is wrong with a plugin's whole table leaves none.
+        let plugin = plugins.binary_search_by(|plugin| plugin.name.cmp(&name)).ok()?;
+        let Plugin { config, on_failure: inherited, .. } = plugins.get(plugin)?;
+        Some(PluginUse { plugin, config: merge(config, own), on_failure: on_failure.map_or(*inherited, policy), key: at.to_string() })
     }
 }
 

@@ -6,11 +6,12 @@ use http::{HeaderName, HeaderValue, Method};
 
 use super::{Compiler, hosts, items, paths};
 use crate::config::document::At;
-use crate::config::model::{HeaderMatch, Match, Plugin, Route};
+use crate::config::model::{Config, HeaderMatch, Match, Plugin, Route, Upstream};
 use crate::config::schema::{self, Header, List, PluginUse};
 
 impl Compiler<'_> {
-    pub(super) fn routes(&mut self, raw: List<schema::Route>, defaults: schema::Defaults, plugins: &[Plugin]) -> Vec<Route> {
+    pub(super) fn routes(&mut self, raw: List<schema::Route>, defaults: schema::Defaults, config: &Config) -> Vec<Route> {
+        let plugins = &config.plugins;
         let section = At::default().key("routes");
         if !self.places.has(&section) {
             self.warn(
@@ -27,31 +28,14 @@ impl Compiler<'_> {
         let mut names: BTreeMap<String, At> = BTreeMap::new();
         let mut routes = Vec::with_capacity(raw.len());
         for (at, raw) in items(raw, &section) {
-            let name_at = at.key("name");
-            self.name(&name_at, "a route", &raw.name);
-            match names.get(&raw.name) {
-                Some(other) => {
-                    let line = self.position(other).line;
-                    self.error(
-                        &name_at,
-                        format!("the route in line {line} is called `{}` too", raw.name),
-                        "give each route a name of its own: logs and metrics tell them apart by it",
-                    );
-                }
-                None => {
-                    names.insert(raw.name.clone(), name_at);
-                }
-            }
+            let name = self.route_name(at.key("name"), raw.name, &mut names);
             let mut chain = first.clone();
             let listed = self.chain(&at.key("plugins"), raw.plugins.unwrap_or_default(), plugins);
             for used in &listed {
                 if chain.iter().any(|earlier| earlier.plugin == used.plugin) {
-                    let name = plugins.get(used.plugin).map_or("", |plugin| plugin.name.as_str());
-                    let message = format!("plugin `{name}` stands more than once in the chain of route `{}`, and runs as often", raw.name);
-                    let key = at.key("plugins").to_string();
-                    self.warnings.push(
-                        super::Problem::error(used.position, key, message).with_suggestion("remove it here or from `[defaults] plugins`"),
-                    );
+                    let plugin = plugins.get(used.plugin).map_or("", |plugin| plugin.name.as_str());
+                    let message = format!("plugin `{plugin}` stands more than once in the chain of route `{name}`, and runs as often");
+                    self.warnings.push(config.problem(&used.key, message).with_suggestion("remove it here or from `[defaults] plugins`"));
                 }
                 chain.push(used.clone());
             }
@@ -67,11 +51,11 @@ impl Compiler<'_> {
                 chain,
                 router,
                 forwarder,
-                upstream: self.upstream_index(&at.key("upstream"), &raw.upstream),
+                upstream: self.upstream_index(&at.key("upstream"), raw.upstream.as_deref(), &config.upstreams),
                 // `None` would be that of `[limits]`.
                 max_body_bytes: max_body_bytes.map(|most| most.unwrap_or(u64::MAX)),
-                position: self.position(&at),
-                name: raw.name,
+                key: at.to_string(),
+                name,
             };
             routes.push(route);
         }
@@ -91,19 +75,41 @@ impl Compiler<'_> {
         label
     }
 
-    fn upstream_index(&mut self, at: &At, name: &str) -> usize {
+    /// Where that upstream is; out of bounds if it is missing, not declared, or wrong as a whole.
+    fn upstream_index(&mut self, at: &At, name: Option<&str>, upstreams: &[Upstream]) -> usize {
+        let Some(name) = name else { return usize::MAX };
         match self.declared.upstreams.get(name) {
             Some(&index) => {
                 if let Some(used) = self.upstreams_used.get_mut(index) {
                     *used = true;
                 }
-                index
+                upstreams.binary_search_by(|upstream| upstream.name.as_str().cmp(name)).unwrap_or(usize::MAX)
             }
             None => {
                 self.unknown(at, "upstream", name);
-                0
+                usize::MAX
             }
         }
+    }
+
+    /// A route's name, unique among those that were `taken` before.
+    fn route_name(&mut self, at: At, name: Option<String>, taken: &mut BTreeMap<String, At>) -> String {
+        let Some(name) = name else { return String::new() };
+        self.name(&at, "a route", &name);
+        match taken.get(&name) {
+            Some(other) => {
+                let line = self.position(other).line;
+                self.error(
+                    &at,
+                    format!("the route in line {line} is called `{name}` too"),
+                    "give each route a name of its own: logs and metrics tell them apart by it",
+                );
+            }
+            None => {
+                taken.insert(name.clone(), at);
+            }
+        }
+        name
     }
 
     fn matches(&mut self, at: &At, raw: schema::Match) -> Match {

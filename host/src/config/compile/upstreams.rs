@@ -17,7 +17,7 @@ impl Compiler<'_> {
 
     fn upstream(&mut self, at: At, name: String, raw: schema::Upstream) -> Upstream {
         self.name(&at, "an upstream", &name);
-        let endpoints = self.endpoints(&at.key("endpoints"), raw.endpoints);
+        let endpoints = self.endpoints(&at.key("endpoints"), raw.endpoints.unwrap_or_default());
         let tls = self.tls_profile(&at.key("tls"), raw.tls.unwrap_or_default());
         let mut tls_profiles = BTreeMap::new();
         for (profile, raw) in raw.tls_profiles {
@@ -52,7 +52,6 @@ impl Compiler<'_> {
             max_idle_connections: count(raw.max_idle_connections, defaults::UPSTREAM_MAX_IDLE_CONNECTIONS),
             max_connections: count(raw.max_connections, defaults::UPSTREAM_MAX_CONNECTIONS),
             max_attempts: raw.max_attempts.unwrap_or(defaults::UPSTREAM_MAX_ATTEMPTS),
-            position: self.position(&at),
         }
     }
 

@@ -3,7 +3,7 @@
 use http::{HeaderName, Method};
 use serde_json::{Map, Value};
 
-use super::{FailurePolicy, Position};
+use super::FailurePolicy;
 
 /// `[[routes]]`
 #[derive(Debug, Clone)]
@@ -24,12 +24,12 @@ pub struct Route {
     pub router: Option<PluginUse>,
     /// Writes the plan; the upstream's own settings without.
     pub forwarder: Option<PluginUse>,
-    /// Where it goes: an index into `Config::upstreams`.
+    /// Where it goes: an index into `Config::upstreams`, out of bounds only where that upstream is wrong.
     pub upstream: usize,
     /// Largest request body, bytes; default `Limits::max_body_bytes`.
     pub max_body_bytes: Option<u64>,
-    /// Line and column of its table, for messages.
-    pub position: Position,
+    /// Its table, such as `routes[2]`, for messages.
+    pub key: String,
 }
 
 /// A plugin in one place.
@@ -41,8 +41,8 @@ pub struct PluginUse {
     pub config: Map<String, Value>,
     /// The plugin's own policy unless the place names another.
     pub on_failure: FailurePolicy,
-    /// Where it is named, for messages.
-    pub position: Position,
+    /// Where it is named, such as `routes[2].router`, for messages.
+    pub key: String,
 }
 
 /// Which requests a route takes. Empty lists match everything.

@@ -10,8 +10,8 @@ use super::List;
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Listener {
     /// IP address and port. Port 0 picks a free one.
-    #[schemars(example = &"0.0.0.0:8443")]
-    pub(in crate::config) address: String,
+    #[schemars(required, example = &"0.0.0.0:8443")]
+    pub(in crate::config) address: Option<String>,
     /// TLS termination. Default: plain text.
     pub(in crate::config) tls: Option<ListenerTls>,
 }

@@ -14,8 +14,8 @@ pub(in crate::config) type Table = Map<String, Value>;
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Plugin {
     /// `builtin:NAME` for a shipped plugin, or a file in `plugin_directory`.
-    #[schemars(example = &"builtin:oauth2")]
-    pub(in crate::config) source: String,
+    #[schemars(required, example = &"builtin:oauth2")]
+    pub(in crate::config) source: Option<String>,
     /// Capabilities it may use besides those every plugin has. Default: none.
     pub(in crate::config) grants: Option<Grants>,
     /// Its own table, given to it as JSON. `{ file = "PATH" }` anywhere in it stands for the text of that file. Default: empty.

@@ -12,8 +12,8 @@ use super::{List, PluginUse, Size};
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Route {
     /// Unique; stands in logs and metrics.
-    #[schemars(example = &"orders")]
-    pub(in crate::config) name: String,
+    #[schemars(required, example = &"orders")]
+    pub(in crate::config) name: Option<String>,
     /// The API it belongs to. Default: none.
     #[schemars(example = &"orders")]
     pub(in crate::config) api: Option<String>,
@@ -35,8 +35,8 @@ pub(in crate::config) struct Route {
     #[schemars(example = &"forward")]
     pub(in crate::config) forwarder: Option<PluginUse>,
     /// The name of the upstream it goes to.
-    #[schemars(example = &"orders")]
-    pub(in crate::config) upstream: String,
+    #[schemars(required, example = &"orders")]
+    pub(in crate::config) upstream: Option<String>,
     /// Bytes of a request body, or `"unlimited"`. Default: that of `[limits]`.
     pub(in crate::config) max_body_bytes: Option<Size>,
 }

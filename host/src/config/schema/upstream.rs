@@ -12,8 +12,8 @@ use super::{CertificateFiles, List, Span};
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Upstream {
     /// Its members: URLs, or tables with `url`, `weight` and `labels`.
-    #[schemars(length(min = 1), example = vec!["https://10.0.0.1:9443", "https://10.0.0.2:9443"])]
-    pub(in crate::config) endpoints: List<Endpoint>,
+    #[schemars(required, length(min = 1), example = vec!["https://10.0.0.1:9443", "https://10.0.0.2:9443"])]
+    pub(in crate::config) endpoints: Option<List<Endpoint>>,
     /// TLS settings for `https` endpoints.
     pub(in crate::config) tls: Option<TlsProfile>,
     /// Other TLS settings, by name, that a forwarder may choose. Default: none.

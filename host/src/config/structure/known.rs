@@ -5,6 +5,15 @@ use serde_json::Value;
 /// Stands for a name the operator chooses.
 pub(super) const ANY: &str = "NAME";
 
+/// Tables that stay although a required key of theirs is missing, so that the rest of them is looked at too: their types can do
+/// without any key.
+const PARTIAL: [&str; 4] = ["listen.NAME", "plugins.NAME", "routes", "upstreams.NAME"];
+
+/// Whether a table without some required key can be read.
+pub(super) fn may_be_partial(pattern: &str) -> bool {
+    PARTIAL.contains(&pattern)
+}
+
 /// The key of a key.
 pub(super) fn below(pattern: &str, key: &str) -> String {
     if pattern.is_empty() { key.to_owned() } else { format!("{pattern}.{key}") }

@@ -30,7 +30,7 @@ pub(super) fn summary(loaded: &Loaded) -> String {
         line(format!(
             "plugin {} {}: {:?}, {:?}, {:?}",
             plugin.name,
-            place(plugin.position),
+            place(config, &format!("plugins.{}", plugin.name)),
             plugin.source,
             plugin.grants,
             plugin.on_failure
@@ -42,7 +42,13 @@ pub(super) fn summary(loaded: &Loaded) -> String {
     }
     for upstream in &config.upstreams {
         let plain = &plain.upstreams[0];
-        line(format!("upstream {} {}: {:?}, host {:?}", upstream.name, place(upstream.position), upstream.protocol, upstream.host));
+        line(format!(
+            "upstream {} {}: {:?}, host {:?}",
+            upstream.name,
+            place(config, &format!("upstreams.{}", upstream.name)),
+            upstream.protocol,
+            upstream.host
+        ));
         for endpoint in &upstream.endpoints {
             let Endpoint { weight, labels, .. } = endpoint;
             line(format!("  {} weight {weight} {labels:?}", endpoint.url()));
@@ -75,7 +81,7 @@ pub(super) fn summary(loaded: &Loaded) -> String {
     for route in &config.routes {
         let name = route.api.as_ref().map(|api| format!(", api {api}")).unwrap_or_default();
         let version = route.version.as_ref().map(|version| format!(", version {version}")).unwrap_or_default();
-        line(format!("route {} {}{name}{version}, public {}", route.name, place(route.position), route.public));
+        line(format!("route {} {}{name}{version}, public {}", route.name, place(config, &route.key), route.public));
         if route.matches != Match::default() {
             line(format!("  {:?}", route.matches));
         }
@@ -104,7 +110,7 @@ pub(super) fn summary(loaded: &Loaded) -> String {
     }
     for warning in &loaded.warnings {
         let help = warning.suggestion.as_deref().unwrap_or_default();
-        line(format!("warning {}: {}: {}; {help}", place(warning.position), warning.key, warning.message));
+        line(format!("warning {}: {}: {}; {help}", shown(warning.position), warning.key, warning.message));
     }
     out
 }
@@ -117,9 +123,13 @@ pub(super) fn plain() -> Config {
 
 fn of(config: &Config, used: &PluginUse) -> String {
     let json = serde_json::to_string(&used.config).unwrap();
-    format!("{} {}: {json}, {:?}", config.plugins[used.plugin].name, place(used.position), used.on_failure)
+    format!("{} {}: {json}, {:?}", config.plugins[used.plugin].name, place(config, &used.key), used.on_failure)
 }
 
-fn place(position: Position) -> String {
+fn place(config: &Config, key: &str) -> String {
+    shown(config.places.nearest(key))
+}
+
+fn shown(position: Position) -> String {
     format!("({}:{})", position.line, position.column)
 }

@@ -4,7 +4,7 @@ use plugway_harness::temp::TempDir;
 use super::*;
 
 /// TLS with one certificate for each of these lists of names.
-fn built(certificates: &[&[&str]]) -> Result<ServerTls, TlsFileError> {
+fn built(certificates: &[&[&str]]) -> Result<ServerTls, Vec<SettingError>> {
     let directory = TempDir::new().unwrap();
     let authority = Authority::new("root").unwrap();
     let write = |(number, names): (usize, &&[&str])| {
@@ -58,5 +58,18 @@ fn only_the_certificate_that_was_shown_covers_a_host() {
 fn a_certificate_for_addresses_alone_is_good_and_one_for_nothing_is_not() {
     assert!(built(&[&["127.0.0.1"]]).unwrap().covers(None, "127.0.0.1"));
     let error = built(&[&["a.example"], &[]]).unwrap_err();
-    assert!(error.file.ends_with("1.pem") && error.problem.contains("subjectAltName"), "{error}");
+    let [SettingError { setting, problem }] = error.as_slice() else { panic!("{error:?}") };
+    assert!(setting == "certificates[1].certificate" && problem.contains("1.pem") && problem.contains("subjectAltName"), "{error:?}");
+}
+
+#[test]
+fn every_file_that_cannot_be_used_is_told() {
+    let files = |name: &str| CertificateFiles { certificate: format!("{name}.pem").into(), key: format!("{name}.key").into() };
+    let certificates = vec![files("no-such-a"), files("no-such-b")];
+    let client_auth = ClientAuth::Required { ca: "no-such-ca.pem".into() };
+    let errors = ServerTls::build(&ListenerTls { certificates, client_auth, http2: true }).unwrap_err();
+    let settings: Vec<_> = errors.iter().map(|error| error.setting.as_str()).collect();
+    let expected =
+        ["certificates[0].certificate", "certificates[0].key", "certificates[1].certificate", "certificates[1].key", "client_auth.ca"];
+    assert_eq!(settings, expected, "{errors:?}");
 }
