@@ -16,7 +16,7 @@ use load::{Client, Good};
 /// `budget.cpu` of the guest.
 const BUDGET: Duration = Duration::from_millis(10);
 /// How often a running guest is looked at (`plugway::plugin::TICK`).
-const TICK: Duration = Duration::from_millis(1);
+const TICK: Duration = Duration::from_millis(2);
 /// Good requests in flight at once.
 const GOOD: usize = 1000;
 

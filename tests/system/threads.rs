@@ -4,7 +4,7 @@
 //! a core. Between two readings one request is made on a connection of its own: it is accepted, goes through hooks, out on
 //! an upstream socket and back. A thread that does any of it has to run for that, so its count grows; one whose count stays
 //! had no part in it, whatever the code looks like. Two threads run for reasons of their own, and both have a rate: the
-//! ticker once in a millisecond, and each worker's housekeeping ten times a second.
+//! ticker at most once in a millisecond, and each worker's housekeeping ten times a second.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ const TICKER: &str = "plugway-ticker";
 const REQUESTS: u64 = 400;
 /// How often a worker looks at all its connections.
 const HOUSEKEEPING: Duration = Duration::from_millis(100);
-/// How often the ticker ticks at most.
+/// The shortest pause of the ticker: half a `plugway::plugin::TICK`.
 const TICK: Duration = Duration::from_millis(1);
 
 /// How often each thread ran, read when nobody but the ticker is running.

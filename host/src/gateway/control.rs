@@ -76,6 +76,7 @@ impl Running {
                 cells: telemetry.worker(index),
                 shared: Arc::clone(&shared),
                 records: records.clone(),
+                turns: ticker.as_ref().and_then(Ticker::turns),
             };
             workers.push(start(worker).map_err(|error| StartError::System(error.to_string()))?);
         }

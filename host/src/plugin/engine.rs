@@ -1,20 +1,8 @@
-//! The wasmtime engine every plugin runs on, and the ticker that lets budgets be checked.
-//!
-//! Epochs only wake the budget check; what it compares is thread CPU time (see `budget`), because an epoch alone is wall
-//! time and would end healthy plugins on a busy machine.
+//! The wasmtime engine every plugin runs on.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
-use std::time::Duration;
-
-use wasmtime::{Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use crate::config::defaults;
-
-/// How often a running guest is interrupted to have its CPU time checked. 1 ms bounds how far a budget is overrun; the
-/// ticker costs about 1 % of one core.
-pub const TICK: Duration = Duration::from_millis(1);
 
 /// Instances at most, all plugins and workers together. Slots are address space until used.
 const MAX_INSTANCES: u32 = 4096;
@@ -58,45 +46,4 @@ pub fn build() -> wasmtime::Result<Engine> {
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16))
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     Engine::new(&config)
-}
-
-/// Advances the engine's epoch every [`TICK`] until dropped.
-#[derive(Debug)]
-pub struct Ticker {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Ticker {
-    /// Starts ticking.
-    ///
-    /// # Errors
-    /// When the thread cannot be started.
-    pub fn start(engine: &Engine) -> std::io::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&stop);
-        let engine = engine.weak();
-        let thread = std::thread::Builder::new().name("plugway-ticker".into()).spawn(move || tick(&engine, &seen))?;
-        Ok(Self { stop, thread: Some(thread) })
-    }
-}
-
-impl Drop for Ticker {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            // It ends within one tick.
-            drop(thread.join());
-        }
-    }
-}
-
-fn tick(engine: &EngineWeak, stop: &AtomicBool) {
-    while !stop.load(Ordering::Relaxed) {
-        std::thread::sleep(TICK);
-        match engine.upgrade() {
-            Some(engine) => engine.increment_epoch(),
-            None => return,
-        }
-    }
 }

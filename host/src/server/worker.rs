@@ -13,6 +13,7 @@ use super::accept::accept;
 use super::connection::Context;
 use super::sweep::{self, End, Sweep};
 use super::tls::ServerTls;
+use crate::plugin::Turns;
 use crate::proxy::{Batch, Generation, RecordSink, Shared, Worker};
 use crate::telemetry::WorkerCells;
 use crate::upstream::Pool;
@@ -32,6 +33,8 @@ pub struct Start {
     pub shared: Arc<Shared>,
     /// Where its records go.
     pub records: mpsc::Sender<Batch>,
+    /// What it shows its turns by; `None` where no plugin is configured.
+    pub turns: Option<Turns>,
 }
 
 /// One listening socket of a worker.
@@ -72,12 +75,18 @@ const FLUSH: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// When the thread or its runtime cannot be made.
-pub fn start(start: Start) -> std::io::Result<WorkerHandle> {
+pub fn start(mut start: Start) -> std::io::Result<WorkerHandle> {
     let (commands, receiver) = mpsc::channel(16);
     let name = format!("plugway-{}", start.index);
     let thread = std::thread::Builder::new().name(name).spawn(move || {
+        let mut builder = Builder::new_current_thread();
         // I/O is polled for often enough that one busy task does not starve the sockets.
-        match Builder::new_current_thread().enable_all().event_interval(31).build_local(LocalOptions::default()) {
+        builder.enable_all().event_interval(31);
+        if let Some(turns) = start.turns.take().map(Arc::new) {
+            let waking = Arc::clone(&turns);
+            builder.on_thread_park(move || turns.end()).on_thread_unpark(move || waking.begin());
+        }
+        match builder.build_local(LocalOptions::default()) {
             Ok(runtime) => runtime.block_on(run(start, receiver)),
             Err(error) => tracing::error!(%error, "A worker's runtime could not be made"),
         }
