@@ -132,9 +132,14 @@ fn a_try_that_fails_makes_the_pause_longer() {
         breakers(&gateway, "request-filter")[1] == 3.0
     });
     assert_eq!(calls(&gateway, "request-filter"), FAULTS as f64 + 2.0);
-    let lines = gateway.log().lines();
-    let opened = lines.iter().filter(|line| line.message().contains("its breaker is open"));
-    assert_eq!(opened.map(|line| line.field("pause").unwrap()).collect::<Vec<_>>(), ["1s", "2s", "4s"]);
+    // What the gateway has written arrives here a moment later.
+    let pauses = || -> Vec<String> {
+        let lines = gateway.log().lines();
+        let opened = lines.iter().filter(|line| line.message().contains("its breaker is open"));
+        opened.map(|line| line.field("pause").unwrap().to_owned()).collect()
+    };
+    until("three lines in the log", || pauses().len() >= 3);
+    assert_eq!(pauses(), ["1s", "2s", "4s"]);
     assert_eq!(breakers(&gateway, "request-filter")[0], 1.0);
 }
 
