@@ -9,6 +9,7 @@ mod histogram;
 mod instruments;
 pub mod logs;
 mod plugin;
+mod reloads;
 mod route;
 mod worker;
 
@@ -23,6 +24,7 @@ use prometheus::{Registry, TextEncoder};
 pub use access::{AccessLine, write_access_line};
 pub use instruments::{DeclareError, Declared, InstrumentKind, Instruments, PluginUse, Series};
 pub use plugin::{BreakerReading, PluginCells};
+pub use reloads::{RejectedFile, ReloadResult, Reloads};
 pub use route::RouteCells;
 pub use worker::{ListenerCells, OpenConnection, UpstreamCells, WorkerCells};
 
@@ -42,6 +44,7 @@ struct Cells {
     plugins: Mutex<Vec<Arc<PluginCells>>>,
     instruments: Arc<Instruments>,
     lost_on_control: cell::Count,
+    reloads: Reloads,
 }
 
 impl Telemetry {
@@ -87,6 +90,11 @@ impl Telemetry {
     /// What plugins declared.
     pub fn instruments(&self) -> &Arc<Instruments> {
         &self.cells.instruments
+    }
+
+    /// What is counted of reloads.
+    pub fn reloads(&self) -> &Reloads {
+        &self.cells.reloads
     }
 
     /// Instances of a plugin that are alive now.
