@@ -27,6 +27,7 @@ mod limits;
 mod misbehaving;
 mod outcomes;
 mod proxy;
+mod reload;
 mod smuggling;
 mod thread_time;
 mod threads;
