@@ -9,13 +9,14 @@ mod generation;
 mod numbering;
 mod retirement;
 mod sources;
+mod trust;
 
 use std::sync::{Arc, mpsc};
 
 use wasmtime::Engine;
 
-use crate::config::Problems;
 use crate::config::model::{Config, Route};
+use crate::config::{Problem, Problems};
 use crate::exchange::RouteFacts;
 use crate::pipeline::{Chain, Plugins};
 use crate::plugin::{CompileCache, Compiler, LoadedComponent, Nursery, Recipe, Ticker, Turns, build_engine};
@@ -30,6 +31,8 @@ pub use chains::EffectiveChain;
 pub use generation::Observers;
 use numbering::{Numbered, Numbering};
 pub use sources::{Bytes, Content, Supplied, Unread, read, read_all};
+use trust::Vouched;
+pub use trust::trusted_keys;
 
 /// What lives as long as the process and is reused by every assembly.
 #[derive(Debug)]
@@ -42,6 +45,7 @@ pub struct Workshop {
     telemetry: Arc<Telemetry>,
     nursery: Nursery,
     retired: mpsc::Sender<Plugins>,
+    vouched: Vouched,
     ticker: Ticker,
 }
 
@@ -56,6 +60,8 @@ pub struct Assembled {
     pub upstreams: Vec<Arc<Upstream>>,
     /// What each route runs, for people.
     pub chains: Vec<EffectiveChain>,
+    /// What is allowed and most likely not meant.
+    pub warnings: Vec<Problem>,
     on_workers: Vec<usize>,
     on_control: Vec<usize>,
 }
@@ -66,6 +72,7 @@ struct Draft {
     upstreams: Vec<Option<Arc<Upstream>>>,
     chains: Vec<(Chain, EffectiveChain)>,
     numbered: Numbered,
+    warnings: Vec<Problem>,
 }
 
 impl Assembled {
@@ -80,6 +87,8 @@ impl Assembled {
 pub struct AssembledPlugin {
     /// What instances are made from.
     pub recipe: Arc<Recipe>,
+    /// Who vouches for its file: the name of a trusted key.
+    pub signed_by: Option<Arc<str>>,
     /// Names of the routes it serves.
     pub routes: Vec<String>,
     /// Where each configuration comes from, for messages: the use of the plugin that has it first.
@@ -111,6 +120,7 @@ impl Workshop {
             telemetry,
             nursery: Nursery::start()?,
             retired: retirement::start()?,
+            vouched: Vouched::default(),
         })
     }
 
@@ -154,6 +164,7 @@ impl Workshop {
             plugins: draft.numbered.plugins,
             upstreams,
             chains: effective,
+            warnings: draft.warnings,
             on_workers: draft.numbered.on_workers,
             on_control: draft.numbered.on_control,
         })
@@ -171,13 +182,13 @@ impl Workshop {
             self.ticker.tick();
         }
         let upstreams = self.upstreams(config, known, problems);
-        let components = self.components(config, supply, known, problems);
+        let sources::Components { loaded: components, signers, warnings } = self.components(config, supply, known, problems);
         let table = table(config, known, problems);
         let mut numbering = Numbering::new(config);
         let chains = chains::build(config, &components, &mut numbering, known, problems);
         let directory = Arc::new(Directory::new(upstreams.iter().flatten()));
-        let numbered = numbering.finish(config, &components, &upstreams, &directory);
-        Draft { table, upstreams, chains, numbered }
+        let numbered = numbering.finish(config, &components, &signers, &upstreams, &directory);
+        Draft { table, upstreams, chains, numbered, warnings }
     }
 
     fn upstreams(&mut self, config: &Config, known: &Problems, problems: &mut Problems) -> Vec<Option<Arc<Upstream>>> {

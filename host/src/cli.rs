@@ -1,5 +1,7 @@
 //! The command line.
 
+mod plugin;
+
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -40,6 +42,9 @@ enum Command {
         #[arg(default_value = "plugway.toml")]
         file: PathBuf,
     },
+    /// Look into plugin files, sign them and check signatures.
+    #[command(subcommand)]
+    Plugin(plugin::Command),
     /// Print the configuration's JSON schema, for editors.
     Schema,
     /// How this program compiles a plugin: `run` and `check` start it so, and talk to it by its standard input and output.
@@ -53,6 +58,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Run { config } => serve(&config),
         Command::Check { config } => inspect(&config),
         Command::Init { file } => init(&file),
+        Command::Plugin(command) => return plugin::run(command),
         Command::Schema => print(&config::json_schema()),
         Command::CompileComponent => serve_compiler().map_err(|error| format!("{COMPILE_COMMAND}: {error}")),
     };
@@ -149,7 +155,7 @@ fn inspect(file: &Path) -> Result<(), String> {
     for chain in &assembled.chains {
         out.push_str(&format!("{chain}\n"));
     }
-    for warning in warnings.iter().chain(assembled.chains.iter().flat_map(|chain| &chain.warnings)) {
+    for warning in warnings.iter().chain(&assembled.warnings).chain(assembled.chains.iter().flat_map(|chain| &chain.warnings)) {
         out.push_str(&format!(
             "warning: {}:{}:{}: {}: {}\n",
             file.display(),

@@ -1,5 +1,5 @@
-//! Plugins: what a file is and wants (`component`, `rights`, `compiler`, `cache`), what any instance is given (`recipe`), the one a
-//! worker calls (`slot`, `instance`, `calls`, with the `nursery` that makes more and the
+//! Plugins: what a file is and wants (`file`, `rights`, `signature`, `component`, `compiler`, `cache`), what any instance is given (`recipe`), the one a
+//! worker calls (`slot`, `instance`, `calls`, with the `supply` and the `nursery` that make more and the
 //! `breaker` that leaves a broken one alone), and what it may reach (`host`, `wasi`), within its `budget`.
 
 mod bindings;
@@ -10,6 +10,7 @@ mod calls;
 mod compiler;
 mod component;
 mod engine;
+mod file;
 mod guest;
 mod hooks;
 mod host;
@@ -20,7 +21,9 @@ mod output;
 mod plan;
 mod recipe;
 mod rights;
+mod signature;
 mod slot;
+mod supply;
 mod ticker;
 mod wasi;
 
@@ -30,10 +33,12 @@ pub use calls::{Decision, EndpointOutcome, ExchangeRecord, Flow, Forwarded, Rout
 pub use compiler::{COMPILE_COMMAND, Compiler, serve_compiler};
 pub use component::{LoadError, LoadedComponent};
 pub use engine::build as build_engine;
+pub use file::{ComponentFile, Import};
 pub use instance::{Failure, FailureKind, Surroundings};
 pub use nursery::Nursery;
 pub use plan::{PlanDraft, PlanEdits};
 pub use recipe::{Configuration, Recipe, SetupError};
 pub use rights::{Hook, Rights, RightsError};
+pub use signature::{KeyError, SignatureFile, SignatureFileError, Signer, SigningKey, TrustedKeys, Untrusted, VerifyingKey};
 pub use slot::{Called, Slot};
 pub use ticker::{TICK, Ticker, Turns};

@@ -2,6 +2,7 @@
 //! request's path is one load and one store; the control thread adds them up when somebody asks for `/metrics`.
 
 mod access;
+mod budget;
 mod cell;
 mod export;
 mod families;
@@ -22,6 +23,7 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prometheus::{Registry, TextEncoder};
 
 pub use access::{AccessLine, write_access_line};
+pub use budget::{BudgetHits, BudgetKey};
 pub use instruments::{DeclareError, Declared, InstrumentKind, Instruments, PluginUse, Series};
 pub use plugin::{BreakerReading, PluginCells};
 pub use reloads::{RejectedFile, ReloadResult, Reloads};
@@ -42,6 +44,7 @@ pub struct Telemetry {
 struct Cells {
     workers: Mutex<Vec<Arc<WorkerCells>>>,
     plugins: Mutex<Vec<Arc<PluginCells>>>,
+    budgets: Mutex<Vec<Arc<BudgetHits>>>,
     instruments: Arc<Instruments>,
     lost_on_control: cell::Count,
     reloads: Reloads,
@@ -85,6 +88,17 @@ impl Telemetry {
         let cells = Arc::new(PluginCells::new(Arc::clone(name), thread, hooks, failures));
         plugins.push(Arc::clone(&cells));
         cells
+    }
+
+    /// How often a plugin met its budgets, the same counters each time.
+    pub fn budget_hits(&self, plugin: &Arc<str>) -> Arc<BudgetHits> {
+        let mut budgets = cell::lock(&self.cells.budgets);
+        if let Some(known) = budgets.iter().find(|hits| hits.plugin() == plugin) {
+            return Arc::clone(known);
+        }
+        let hits = Arc::new(BudgetHits::new(Arc::clone(plugin)));
+        budgets.push(Arc::clone(&hits));
+        hits
     }
 
     /// What plugins declared.

@@ -17,6 +17,11 @@ fn failures(gateway: &Gateway, kind: &str) -> f64 {
     metric(gateway, "plugway_hook_failures_total", &[&format!("kind=\"{kind}\"")])
 }
 
+/// How often the guest met that budget.
+fn hits(gateway: &Gateway, key: &str) -> f64 {
+    metric(gateway, "plugway_budget_hits_total", &[&format!("budget=\"{key}\"")])
+}
+
 #[test]
 fn cpu_time_of_a_call() {
     let upstream = Upstream::plain("up").unwrap();
@@ -29,6 +34,7 @@ fn cpu_time_of_a_call() {
     for failed in 1..=3 {
         assert_problem(&tell(&gateway, "spin-ms:400"), 503, "plugin-cpu-exceeded");
         assert_eq!(failures(&gateway, "cpu"), f64::from(failed));
+        assert_eq!(hits(&gateway, "cpu"), f64::from(failed));
         report(&tell(&gateway, "spin-ms:10"));
     }
     let line = gateway.log().lines().into_iter().find(|line| line.field("kind") == Some("cpu")).unwrap();
@@ -58,7 +64,7 @@ fn memory_of_an_instance() {
     report(&tell(&gateway, "memory:4000000"));
     assert_eq!(failures(&gateway, "memory"), 0.0);
     assert_problem(&tell(&gateway, "memory:9000000"), 503, "plugin-memory-exceeded");
-    assert_eq!(failures(&gateway, "memory"), 1.0);
+    assert_eq!((failures(&gateway, "memory"), hits(&gateway, "memory")), (1.0, 1.0));
     report(&tell(&gateway, "memory:2000000"));
     let line = gateway.log().lines().into_iter().find(|line| line.field("kind") == Some("memory")).unwrap();
     assert!(line.field("error").is_some_and(|error| error.contains("wanted more than its 8388608 bytes of memory")), "{}", line.text);
@@ -79,12 +85,15 @@ fn headers_of_a_request() {
     // The sixth is refused, and the hook goes on with five.
     let response = tell(&gateway, "headers:6");
     assert_eq!((seen(&response, "x-many-4").as_deref(), seen(&response, "x-many-5")), (Some("1"), None));
+    // The one of them, and the one that would have said so.
+    assert_eq!((hits(&gateway, "max_headers"), hits(&gateway, "max_header_bytes")), (2.0, 0.0));
     assert!(gateway.log().wait(Duration::from_secs(5), |line| line.message() == "change: too-large").is_some());
     // Seven bytes are the name's.
     let response = tell(&gateway, "header-bytes:1000");
     assert_eq!((seen(&response, "x-result").as_deref(), seen(&response, "x-large").map(|value| value.len())), (Some("ok"), Some(1000)));
     let response = tell(&gateway, "header-bytes:1018");
     assert_eq!((seen(&response, "x-result").as_deref(), seen(&response, "x-large")), (Some("too-large"), None));
+    assert_eq!(hits(&gateway, "max_header_bytes"), 1.0);
 }
 
 #[test]
@@ -113,6 +122,7 @@ fn answers_of_its_own() {
         assert_problem(&tell(&gateway, "respond:16385"), 500, "plugin-failed");
         assert_problem(&tell(&gateway, "respond-headers:6"), 500, "plugin-failed");
         assert_eq!(failures(&gateway, "output"), 2.0, "{hook}");
+        assert_eq!((hits(&gateway, "max_local_body_bytes"), hits(&gateway, "max_headers")), (1.0, 1.0), "{hook}");
         for text in ["answered with a body of 16385 bytes; max_local_body_bytes is 16384", "headers; max_headers is 5"] {
             assert!(
                 gateway.log().wait(Duration::from_secs(5), |line| line.field("error").is_some_and(|error| error.contains(text))).is_some(),
@@ -128,7 +138,9 @@ fn attributes_and_identity() {
     let inside = gateway(&upstream, "request-filter", "max_attribute_bytes = \"1KiB\"");
     // Five bytes are the name's.
     assert_eq!(seen(&tell(&inside, "attribute-bytes:1019"), "x-result").as_deref(), Some("ok"));
+    assert_eq!(hits(&inside, "max_attribute_bytes"), 0.0);
     assert_eq!(seen(&tell(&inside, "attribute-bytes:1020"), "x-result").as_deref(), Some("too-large"));
+    assert_eq!(hits(&inside, "max_attribute_bytes"), 1.0);
 
     // What is written again takes the place of what was there, so it fits once more.
     let part = plugin("again", filters(), "mode = \"by-header\"", "budget = { max_attribute_bytes = \"1KiB\" }");
@@ -175,6 +187,7 @@ fn log_lines_a_second() {
     // The flood may have met the turn of a second.
     assert!((50..=100).contains(&written), "{written} lines were written");
     assert_eq!(written as u64 + dropped, 400);
+    assert_eq!(hits(&gateway, "log_lines_per_second"), dropped as f64);
 }
 
 #[test]
@@ -188,6 +201,7 @@ fn metric_series() {
     assert_eq!((series(), folded()), (20, 0.0));
     report(&tell(&gateway, "series:35"));
     assert_eq!((series(), folded()), (20, 15.0));
+    assert_eq!(hits(&gateway, "max_series"), 15.0);
     // Nothing is lost from the sum.
     let name = admin(&gateway, "/metrics").lines().find(|line| line.contains("\"series-")).unwrap().split('{').next().unwrap().to_owned();
     assert_eq!(metric(&gateway, &name, &[]), 55.0);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::numbering::{Numbering, Side, members_for};
-use crate::config::model::{Config, FailurePolicy, PluginUse, Route};
+use crate::config::model::{Config, FailurePolicy, Isolation, PluginUse, Route};
 use crate::config::{Problem, Problems};
 use crate::exchange::RouteFacts;
 use crate::pipeline::{Chain, Place, Step, StepKind};
@@ -209,6 +209,14 @@ impl Builder<'_> {
             let message = format!("plugin `{name}` is no {what}: it does not export `{hook}`");
             let problem = self.config.problem(&used.key, message).of_plugin(&name, "hooks");
             self.problems.push(problem.with_suggestion(self.suited(hook)));
+            return None;
+        }
+        let isolation = self.config.plugins.get(used.plugin).map(|plugin| plugin.isolation);
+        if hook == Hook::Router && isolation == Some(Isolation::Request) {
+            let name = self.name(used);
+            let message = format!("plugin `{name}` keeps no instance, so as a router it would learn its endpoints anew for every request");
+            let help = format!("remove `isolation = \"request\"` from [plugins.{name}]");
+            self.problems.push(self.config.problem(&used.key, message).with_suggestion(help));
             return None;
         }
         self.place(used, &component, Side::Worker)

@@ -96,11 +96,13 @@ impl Workshop {
     }
 
     fn surroundings(&self, recipe: &Recipe, thread: usize) -> Surroundings {
+        let hits = self.telemetry.budget_hits(&recipe.name);
         Surroundings {
             name: Arc::clone(&recipe.name),
             budget: Arc::clone(&recipe.budget),
-            log: PluginLog::new(Arc::clone(&recipe.name), recipe.budget.log_lines_per_second),
+            log: PluginLog::new(Arc::clone(&recipe.name), recipe.budget.log_lines_per_second, Arc::clone(&hits)),
             metrics: PluginMetrics::new(self.telemetry.instruments(), &recipe.name, thread, recipe.budget.max_series),
+            hits,
             endpoints: Arc::clone(&recipe.endpoints),
             nursery: self.nursery.clone(),
         }

@@ -85,6 +85,7 @@ impl Numbering {
         self,
         config: &Config,
         components: &[Option<Arc<LoadedComponent>>],
+        signers: &[Option<Arc<str>>],
         upstreams: &[Option<Arc<Upstream>>],
         directory: &Arc<Directory>,
     ) -> Numbered {
@@ -103,12 +104,14 @@ impl Numbering {
             let recipe = Recipe {
                 name: Arc::from(model.name.as_str()),
                 component: Arc::clone(component),
+                isolation: model.isolation,
                 budget: Arc::new(model.budget.clone()),
                 configurations,
                 endpoints: Arc::clone(directory),
             };
             renumbered.insert(index, plugins.len());
-            plugins.push(AssembledPlugin { recipe: Arc::new(recipe), routes: numbers.routes, origins: numbers.origins });
+            let signed_by = signers.get(index).cloned().flatten();
+            plugins.push(AssembledPlugin { recipe: Arc::new(recipe), signed_by, routes: numbers.routes, origins: numbers.origins });
         }
         let renumber = |list: Vec<usize>| list.iter().filter_map(|index| renumbered.get(index).copied()).collect();
         Numbered { on_workers: renumber(self.on_workers), on_control: renumber(self.on_control), plugins }

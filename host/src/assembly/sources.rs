@@ -1,13 +1,24 @@
-//! Plugin files: read once, loaded from exactly the bytes that were read.
+//! Plugin files: read once, held against their signatures, loaded from exactly the bytes that were read.
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Workshop, builtin};
+use super::{Workshop, builtin, trust};
 use crate::config::model::{Config, Plugin, Source};
 use crate::config::{Problem, Problems};
-use crate::plugin::LoadedComponent;
+use crate::plugin::{LoadedComponent, TrustedKeys};
+
+/// The components of a configuration's plugins, as it numbers them.
+#[derive(Debug, Default)]
+pub(super) struct Components {
+    /// `None` where a problem was found.
+    pub(super) loaded: Vec<Option<Arc<LoadedComponent>>>,
+    /// Who vouches for each: the name of a trusted key.
+    pub(super) signers: Vec<Option<Arc<str>>>,
+    /// What is allowed and most likely not meant.
+    pub(super) warnings: Vec<Problem>,
+}
 
 /// What a plugin is made from.
 #[derive(Debug, Clone)]
@@ -109,47 +120,57 @@ pub fn read_all(config: &Config) -> Vec<Supplied> {
 }
 
 impl Workshop {
-    /// Loads the component of every plugin, as the configuration numbers them; `None` where a problem was found.
+    /// Loads the component of every plugin.
     ///
     /// Plugins of the same bytes share one component: its code is in memory, and in the processor's caches, once.
     ///
     /// What is known to be wrong with a plugin's source is not looked for.
-    pub(super) fn components(
-        &self,
-        config: &Config,
-        supply: Vec<Supplied>,
-        known: &Problems,
-        problems: &mut Problems,
-    ) -> Vec<Option<Arc<LoadedComponent>>> {
+    pub(super) fn components(&mut self, config: &Config, supply: Vec<Supplied>, known: &Problems, problems: &mut Problems) -> Components {
         let mut loaded = HashMap::new();
         for supplied in &supply {
             if let Supplied::Serving(component) = supplied {
                 loaded.insert(component.digest.clone(), Arc::clone(component));
             }
         }
-        let mut components: Vec<_> = config
-            .plugins
-            .iter()
-            .zip(supply)
-            .map(|(plugin, supplied)| {
-                let table = format!("plugins.{}", plugin.name);
-                if known.concern(&format!("{table}.source")) || known.concern(&format!("{table}.grants")) {
-                    return None;
-                }
-                self.component(config, plugin, supplied, &mut loaded).map_err(|problem| problems.push(*problem)).ok()
-            })
-            .collect();
-        components.resize_with(config.plugins.len(), || None);
+        let mut components = Components::default();
+        let keys = trust::keys(config, problems);
+        // Which files they would vouch for nobody knows where a key is wrong; that it is was said.
+        let keys = keys.as_ref().filter(|_| !known.concern("trust"));
+        let mut supply = supply.into_iter();
+        for plugin in &config.plugins {
+            let table = format!("plugins.{}", plugin.name);
+            let is_known = known.concern(&format!("{table}.source")) || known.concern(&format!("{table}.grants"));
+            let has_judge = keys.is_some() || !plugin.require_signature || matches!(plugin.source, Source::Builtin(_));
+            let supplied = supply.next().filter(|_| !is_known && has_judge);
+            let made = supplied.map(|supplied| self.component(config, plugin, supplied, keys, &mut loaded, &mut components.warnings));
+            let (component, signer) = made
+                .and_then(|made| made.map_err(|problem| problems.push(*problem)).ok())
+                .map_or((None, None), |(component, signer)| (Some(component), signer));
+            components.loaded.push(component);
+            components.signers.push(signer);
+        }
         components
     }
 
     fn component(
-        &self,
+        &mut self,
         config: &Config,
         plugin: &Plugin,
         supplied: Supplied,
+        keys: Option<&TrustedKeys>,
         loaded: &mut HashMap<String, Arc<LoadedComponent>>,
-    ) -> Result<Arc<LoadedComponent>, Box<Problem>> {
+        warnings: &mut Vec<Problem>,
+    ) -> Result<(Arc<LoadedComponent>, Option<Arc<str>>), Box<Problem>> {
+        let digest = match &supplied {
+            Supplied::Nothing(problem) => return Err(Box::new(problem.clone())),
+            Supplied::Serving(component) => &component.digest,
+            Supplied::Bytes(bytes) => &bytes.digest,
+        };
+        // Before anything is made of the bytes, or taken from the cache for them.
+        let signer = match keys {
+            Some(keys) => self.vouched.signer(config, keys, plugin, digest, warnings)?,
+            None => None,
+        };
         let component = match supplied {
             Supplied::Nothing(problem) => return Err(Box::new(problem)),
             Supplied::Serving(component) => Ok(component),
@@ -167,6 +188,6 @@ impl Workshop {
             Box::new(at(config, plugin, message, error.why()).with_suggestion(error.remedy(&plugin.name)))
         })?;
         loaded.insert(component.digest.clone(), Arc::clone(&component));
-        Ok(component)
+        Ok((component, signer))
     }
 }

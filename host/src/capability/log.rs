@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use crate::telemetry::{BudgetHits, BudgetKey};
+
 /// How loud a line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
@@ -30,7 +32,7 @@ struct Shared {
     lines_per_second: u64,
     /// The second being counted in the upper half, its lines in the lower. One thread writes at a time.
     window: AtomicU64,
-    dropped: AtomicU64,
+    hits: Arc<BudgetHits>,
 }
 
 /// Longest line, bytes.
@@ -38,14 +40,8 @@ const MAX_LINE: usize = 4096;
 
 impl PluginLog {
     /// A log for one plugin on one worker.
-    pub fn new(plugin: Arc<str>, lines_per_second: u32) -> Self {
-        let shared = Shared {
-            plugin,
-            started: Instant::now(),
-            lines_per_second: lines_per_second.into(),
-            window: AtomicU64::new(0),
-            dropped: AtomicU64::new(0),
-        };
+    pub fn new(plugin: Arc<str>, lines_per_second: u32, hits: Arc<BudgetHits>) -> Self {
+        let shared = Shared { plugin, started: Instant::now(), lines_per_second: lines_per_second.into(), window: AtomicU64::new(0), hits };
         Self { shared: Arc::new(shared) }
     }
 
@@ -77,11 +73,6 @@ impl PluginLog {
             Level::Error => tracing::error!(target: "plugin", plugin, "{message}"),
         }
     }
-
-    /// Lines dropped so far.
-    pub fn dropped(&self) -> u64 {
-        self.shared.dropped.load(Ordering::Relaxed)
-    }
 }
 
 enum Admitted {
@@ -104,7 +95,7 @@ impl Shared {
         if lines < self.lines_per_second {
             Admitted::Yes { dropped_before: 0 }
         } else {
-            self.dropped.store(self.dropped.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+            self.hits.count(BudgetKey::LogLinesPerSecond, 1);
             Admitted::No
         }
     }
@@ -121,10 +112,9 @@ mod tests {
 
     #[test]
     fn a_second_has_room_for_so_many_lines_and_says_how_many_it_dropped() {
-        let log = PluginLog::new("p".into(), 2);
+        let log = PluginLog::new("p".into(), 2, Arc::new(BudgetHits::new("p".into())));
         let admitted = |second| matches!(log.shared.admit(second), Admitted::Yes { .. });
         assert!(admitted(1) && admitted(1) && !admitted(1) && !admitted(1));
-        assert_eq!(log.dropped(), 2);
         assert!(matches!(log.shared.admit(2), Admitted::Yes { dropped_before: 2 }));
     }
 

@@ -11,6 +11,7 @@ mod plugins;
 mod routes;
 mod settings;
 mod tables;
+mod trust;
 mod upstreams;
 mod values;
 
@@ -99,6 +100,7 @@ impl<'a> Compiler<'a> {
             Some(directory) => self.path(&root.key("state_directory"), &directory),
             None => self.user_state(),
         };
+        let trust = self.trust(raw.trust.unwrap_or_default());
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let config = Config {
             file: self.file.clone(),
@@ -110,7 +112,8 @@ impl<'a> Compiler<'a> {
             listeners: self.listeners(raw.listen),
             admin: self.admin(raw.admin.unwrap_or_default()),
             trusted_proxies: self.trusted_proxies(raw.trusted_proxies.unwrap_or_default()),
-            plugins: self.plugins(raw.plugins),
+            plugins: self.plugins(raw.plugins, trust.require_signature),
+            trust,
             upstreams: self.upstreams(raw.upstreams),
             // After plugins and upstreams, which they name: a place's table is merged over its plugin's.
             routes: Vec::new(),
@@ -122,6 +125,7 @@ impl<'a> Compiler<'a> {
         self.check_addresses(&config);
         let routes = self.routes(raw.routes, raw.defaults.unwrap_or_default(), &config);
         self.warn_of_unused();
+        self.warn_of_trust_without_keys(&config.trust, &config.plugins);
         self.warn_of_tls_without_use(&config.upstreams, &routes);
         Config { routes, ..config }
     }

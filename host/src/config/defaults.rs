@@ -19,6 +19,9 @@ pub const ADMIN_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCAL
 /// `[listen.NAME.tls] http2`.
 pub const LISTENER_HTTP2: bool = true;
 
+/// `[trust] require_signature`: whether plugin files must be signed.
+pub const REQUIRE_SIGNATURE: bool = false;
+
 /// `[plugins.NAME.budget] cpu`: CPU time of one hook call on a worker.
 pub const PLUGIN_CPU: Duration = Duration::from_millis(10);
 /// `[plugins.NAME.budget] setup_cpu`: CPU time of one call off the request's path.

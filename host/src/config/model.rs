@@ -35,6 +35,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// The admin listener; default `127.0.0.1:9901`; `None` when `enabled = false`.
     pub admin: Option<SocketAddr>,
+    /// Whose plugin files are loaded.
+    pub trust: Trust,
     /// Every configured plugin, in order of name. `PluginUse::plugin` is an index into it.
     pub plugins: Vec<Plugin>,
     /// Every upstream, in order of name. `Route::upstream` is an index into it.
@@ -109,6 +111,26 @@ pub enum ClientAuth {
     },
 }
 
+/// `[trust]`
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Trust {
+    /// Whether plugin files must be signed, unless a plugin says otherwise; default false.
+    pub require_signature: bool,
+    /// Keys that may sign, in order of name.
+    pub keys: Vec<TrustedKey>,
+}
+
+/// A key of `[trust.keys]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustedKey {
+    /// Its name.
+    pub name: String,
+    /// PEM file of an Ed25519 public key.
+    pub file: PathBuf,
+    /// Where it is named, for messages.
+    pub position: Position,
+}
+
 /// `[plugins.NAME]`
 #[derive(Debug, Clone)]
 pub struct Plugin {
@@ -116,10 +138,14 @@ pub struct Plugin {
     pub name: String,
     /// Where its bytes come from.
     pub source: Source,
+    /// Whether its file must be signed by a trusted key; built-ins are part of the program.
+    pub require_signature: bool,
     /// What it may use besides what every plugin has.
     pub grants: Grants,
     /// Its own table; a place's table is merged over it.
     pub config: Map<String, Value>,
+    /// What shares an instance.
+    pub isolation: Isolation,
     /// What one call and one instance may use.
     pub budget: Budget,
     /// What happens to a request when this plugin fails.
@@ -163,6 +189,16 @@ pub struct Budget {
     pub log_lines_per_second: u32,
     /// Metric series; default 1,000.
     pub max_series: usize,
+}
+
+/// What shares an instance of a plugin.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Isolation {
+    /// All requests of one worker; the default.
+    #[default]
+    Worker,
+    /// Nothing: each call of a hook has a fresh one. Refused for routers, which keep a table.
+    Request,
 }
 
 /// What a failing plugin does to its request.

@@ -6,6 +6,7 @@ mod listen;
 mod plugin;
 mod route;
 mod settings;
+mod trust;
 mod upstream;
 
 use std::collections::BTreeMap;
@@ -14,9 +15,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(super) use self::listen::{Admin, CertificateFiles, ClientAuth, ClientAuthMode, Listener, ListenerTls};
-pub(super) use self::plugin::{Budget, FailurePolicy, Plugin, PluginUse, Table};
+pub(super) use self::plugin::{Budget, FailurePolicy, Isolation, Plugin, PluginUse, Table};
 pub(super) use self::route::{Header, Match, Route};
 pub(super) use self::settings::{Count, Limits, Log, LogFormat, LogLevel, Size, Span, Timeouts};
+pub(super) use self::trust::Trust;
 pub(super) use self::upstream::{Endpoint, Host, HostWord, Protocol, TlsProfile, Upstream};
 
 /// A list. An item that is wrong in itself is reported and leaves a gap, so that the others keep their numbers.
@@ -50,6 +52,8 @@ pub(super) struct File {
     pub(super) listen: BTreeMap<String, Listener>,
     /// The listener for operators: `/healthz`, `/readyz`, `/metrics` and `/status`.
     pub(super) admin: Option<Admin>,
+    /// Whose plugin files are loaded.
+    pub(super) trust: Option<Trust>,
     /// Plugins by name. One that no route names is not loaded into requests.
     #[serde(default)]
     pub(super) plugins: BTreeMap<String, Plugin>,

@@ -220,6 +220,7 @@ impl Exchange {
     pub fn set_attribute(&mut self, limits: &ChangeLimits, plugin: &Arc<str>, name: &str, value: Value) -> Changed {
         // What it replaces makes room.
         if self.attributes.size_without(plugin, name) + name.len() + value.size() > limits.attribute_bytes {
+            self.journal.refused.attribute_bytes = self.journal.refused.attribute_bytes.saturating_add(1);
             return Err(ChangeError::TooLarge);
         }
         let previous = self.attributes.set(plugin, name, value);
@@ -235,7 +236,7 @@ impl Exchange {
 
     fn count_header(&mut self, limits: &ChangeLimits, name: &HeaderName, value: &HeaderValue) -> Changed {
         let bytes = self.journal.header_bytes + name.as_str().len() + value.len();
-        if self.journal.headers >= limits.headers || bytes > limits.header_bytes {
+        if self.journal.refused.header(limits, self.journal.headers, bytes) {
             return Err(ChangeError::TooLarge);
         }
         self.journal.headers += 1;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::target::Query;
-use super::{Exchange, Identity, Value};
+use super::{ChangeLimits, Exchange, Identity, Value};
 
 /// Changes of one hook, oldest first.
 #[derive(Debug, Default)]
@@ -18,6 +18,19 @@ pub(super) struct Journal {
     pub(super) headers: usize,
     /// Bytes of their names and values.
     pub(super) header_bytes: usize,
+    /// What it was refused.
+    pub(super) refused: Refused,
+}
+
+/// Changes of one hook that were past a limit of its plugin, by the limit.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Refused {
+    /// Past `ChangeLimits::headers`.
+    pub headers: u32,
+    /// Past `ChangeLimits::header_bytes`.
+    pub header_bytes: u32,
+    /// Past `ChangeLimits::attribute_bytes`.
+    pub attribute_bytes: u32,
 }
 
 /// How to take one change back.
@@ -60,6 +73,22 @@ impl Journal {
         self.more.clear();
         self.headers = 0;
         self.header_bytes = 0;
+        self.refused = Refused::default();
+    }
+}
+
+impl Refused {
+    /// Whether one more header line of that many bytes is too much, for a hook that wrote so many already.
+    pub fn header(&mut self, limits: &ChangeLimits, headers: usize, header_bytes: usize) -> bool {
+        if headers >= limits.headers {
+            self.headers = self.headers.saturating_add(1);
+            true
+        } else if header_bytes > limits.header_bytes {
+            self.header_bytes = self.header_bytes.saturating_add(1);
+            true
+        } else {
+            false
+        }
     }
 }
 
@@ -93,6 +122,11 @@ impl Previous {
 }
 
 impl Exchange {
+    /// What the running hook was refused for its size.
+    pub fn refused(&self) -> Refused {
+        self.journal.refused
+    }
+
     /// The hook returned normally: its changes stay.
     pub fn commit(&mut self) {
         self.journal.clear();

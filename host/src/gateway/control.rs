@@ -76,6 +76,9 @@ impl Running {
         let Prepared { workshop, terminated, ready } = Prepared::new(&config, supply, &telemetry, compiler, config.workers)?;
         let Ready { assembled, observers, generations, tls } = ready;
         let (mut sockets, mut addresses) = open(&config, tls)?;
+        for warning in &assembled.warnings {
+            tracing::warn!(key = warning.key, line = warning.position.line, "{}", warning.message);
+        }
         let shared = Arc::new(Shared::default());
         let (records, batches) = mpsc::channel(BATCHES);
         // Nothing can fail any more but the machine itself: from here on it serves.

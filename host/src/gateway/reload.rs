@@ -2,7 +2,7 @@
 //! reload is all or nothing: every worker's share is ready before the first worker gets its own.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime};
@@ -20,7 +20,7 @@ use super::unix;
 use crate::assembly::{Supplied, Workshop};
 use crate::config::model::{Config, Source};
 use crate::config::{self, Problems, Rejected, defaults};
-use crate::plugin::LoadedComponent;
+use crate::plugin::{LoadedComponent, SignatureFile};
 use crate::telemetry::{ReloadResult, Telemetry};
 use crate::watch::{Touched, Watch};
 
@@ -122,10 +122,14 @@ impl Reloader {
     /// Watches what the configuration that serves names, before anything of it is read.
     fn follow(&self, watch: &mut Watch) {
         let files = self.config.plugins.iter().filter_map(|plugin| match &plugin.source {
-            Source::File(file) => Some(file.as_path()),
+            Source::File(file) => Some((file, plugin.require_signature)),
             Source::Builtin(_) => None,
         });
-        watch.follow(files.chain([self.config.file.as_path()]), &self.config.plugin_directory);
+        // A signature may arrive after what it is for.
+        let files: Vec<PathBuf> =
+            files.flat_map(|(file, signed)| [Some(file.clone()), signed.then(|| SignatureFile::beside(file))]).flatten().collect();
+        let files = files.iter().map(PathBuf::as_path).chain([self.config.file.as_path()]);
+        watch.follow(files, &self.config.plugin_directory);
     }
 
     /// One reload, to its end. `is_last` when what is not whole is not waited for any more.

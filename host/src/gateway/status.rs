@@ -82,6 +82,7 @@ impl Status {
                 "name": &*plugin.recipe.name,
                 "digest": format!("sha256:{}", component.digest),
                 "size_bytes": component.size,
+                "signed_by": plugin.signed_by.as_deref(),
                 "hooks": component.rights.hooks.iter().map(|hook| hook.as_str()).collect::<Vec<_>>(),
                 "capabilities": component.rights.capabilities,
                 "configurations": plugin.recipe.configurations.len(),

@@ -19,7 +19,10 @@ pub(super) struct CpuMeter {
     pub(super) exceeded: bool,
 }
 
-/// Counts linear memory and refuses what is past the limit.
+/// Bytes of an entry of a guest's table: a pointer.
+const TABLE_ENTRY: usize = size_of::<usize>();
+
+/// Counts linear memory and tables, over all modules of a component, and refuses what is past the limit.
 #[derive(Debug)]
 pub(super) struct MemoryLimiter {
     limit: usize,
@@ -37,6 +40,10 @@ pub(super) struct CpuExceeded(pub(super) Duration);
 impl CpuMeter {
     pub(super) fn new() -> Self {
         Self { limit: Duration::ZERO, since: None, exceeded: false }
+    }
+
+    pub(super) fn limit(&self) -> Duration {
+        self.limit
     }
 
     /// A call begins.
@@ -84,21 +91,26 @@ impl MemoryLimiter {
     pub(super) fn new(limit: usize) -> Self {
         Self { limit, used: 0, exceeded: false }
     }
+
+    /// Whether one of them may grow from so many bytes to so many.
+    fn grow(&mut self, current: usize, desired: usize) -> bool {
+        let used = (self.used - current.min(self.used)).saturating_add(desired);
+        self.exceeded |= used > self.limit;
+        if used <= self.limit {
+            self.used = used;
+        }
+        used <= self.limit
+    }
 }
 
 impl ResourceLimiter for MemoryLimiter {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let used = self.used - current.min(self.used) + desired;
-        if used > self.limit || maximum.is_some_and(|maximum| desired > maximum) {
-            self.exceeded |= used > self.limit;
-            return Ok(false);
-        }
-        self.used = used;
-        Ok(true)
+        Ok(maximum.is_none_or(|maximum| desired <= maximum) && self.grow(current, desired))
     }
 
-    fn table_growing(&mut self, _current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(maximum.is_none_or(|maximum| desired <= maximum))
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let bytes = |entries: usize| entries.saturating_mul(TABLE_ENTRY);
+        Ok(maximum.is_none_or(|maximum| desired <= maximum) && self.grow(bytes(current), bytes(desired)))
     }
 }
 
@@ -134,5 +146,19 @@ mod tests {
         assert!(!limiter.memory_growing(128 << 10, 192 << 10, None).unwrap());
         assert!(limiter.exceeded);
         assert_eq!(limiter.used, 128 << 10);
+    }
+
+    #[test]
+    fn tables_are_memory_too() {
+        let mut limiter = MemoryLimiter::new(128 << 10);
+        assert!(limiter.memory_growing(0, 64 << 10, None).unwrap());
+        assert!(limiter.table_growing(0, 8 << 10, None).unwrap());
+        assert_eq!(limiter.used, 128 << 10);
+        assert!(!limiter.table_growing(8 << 10, (8 << 10) + 1, None).unwrap());
+        assert!(limiter.exceeded);
+        // A guest's own maximum is no budget.
+        let mut limiter = MemoryLimiter::new(128 << 10);
+        assert!(!limiter.table_growing(0, 10, Some(9)).unwrap());
+        assert!(!limiter.exceeded);
     }
 }

@@ -151,7 +151,11 @@ impl Slot {
                 let forwarder = hooks.forwarder.as_ref().ok_or_else(|| missing(Hook::Forwarder))?;
                 store.data_mut().plan = Some(plan);
                 let answer = forwarder.call_forward(&mut *store, config, endpoint)?;
-                Ok((answer, store.data_mut().plan.take()))
+                let plan = store.data_mut().plan.take();
+                if let Some(plan) = &plan {
+                    store.data().count_refused(plan.refused());
+                }
+                Ok((answer, plan))
             },
             |(answer, plan), store| match answer {
                 Ok(()) => Ok(Forwarded::Planned(Box::new(plan.map(|plan| plan.edits).unwrap_or_default()))),

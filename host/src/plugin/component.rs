@@ -10,6 +10,7 @@ use wasmtime::component::{InstancePre, Linker};
 use super::bindings::plugway::gateway as imports;
 use super::cache::{self, CompileCache};
 use super::compiler::{CompileError, Compiler};
+use super::file::ComponentFile;
 use super::guest::Guest;
 use super::hooks::HookIndices;
 use super::rights::{Hook, Rights, RightsError};
@@ -51,7 +52,8 @@ impl LoadedComponent {
         hex(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref())
     }
 
-    /// Loads a component from its bytes.
+    /// Loads a component from its bytes. What it may do is read from them, never from its compiled form; so one that wants what no
+    /// plugin gets is not compiled at all.
     ///
     /// # Errors
     /// When it is no component, cannot be compiled, or was built for another contract.
@@ -63,12 +65,12 @@ impl LoadedComponent {
         bytes: &[u8],
     ) -> Result<Arc<Self>, LoadError> {
         let started = Instant::now();
+        let rights = Rights::read(&ComponentFile::read(bytes)?).map_err(LoadError::Rights)?;
         let from_cache = cache.and_then(|cache| cache.get(engine, &digest));
         let cached = from_cache.is_some();
         let component = match from_cache {
             Some(component) => component,
             None => {
-                refuse_other_files(bytes)?;
                 let compiled = compiler.compile(engine, bytes)?;
                 let component = cache::adopt(engine, &compiled).map_err(|error| LoadError::NotAComponent(format!("{error:#}")))?;
                 if let Some(cache) = cache {
@@ -77,7 +79,6 @@ impl LoadedComponent {
                 component
             }
         };
-        let rights = Rights::read(engine, &component).map_err(LoadError::Rights)?;
         let pre = link(engine, &rights)
             .and_then(|linker| linker.instantiate_pre(&component))
             .map_err(|error| LoadError::Mismatch(format!("{error:#}")))?;
@@ -103,19 +104,6 @@ impl LoadedComponent {
     pub fn has(&self, hook: Hook) -> bool {
         self.rights.hooks.contains(&hook)
     }
-}
-
-/// What needs no compiler to see.
-fn refuse_other_files(bytes: &[u8]) -> Result<(), LoadError> {
-    if !bytes.starts_with(b"\0asm") {
-        return Err(LoadError::NotAComponent("it does not begin as WebAssembly does".into()));
-    }
-    if bytes.get(4..8) == Some(&[1, 0, 0, 0]) {
-        return Err(LoadError::NotAComponent(
-            "it is a core module; build it with `--target wasm32-wasip2`, which writes a component".into(),
-        ));
-    }
-    Ok(())
 }
 
 /// Links what every plugin has and what was granted, and nothing else.

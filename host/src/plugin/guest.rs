@@ -13,7 +13,8 @@ use crate::capability::crypto::PublicKey;
 use crate::capability::log::PluginLog;
 use crate::capability::metrics::PluginMetrics;
 use crate::config::model::Budget;
-use crate::exchange::{ChangeLimits, Exchange, Identity, LocalResponse, Phase};
+use crate::exchange::{ChangeLimits, Exchange, Identity, LocalResponse, Phase, Refused};
+use crate::telemetry::{BudgetHits, BudgetKey};
 use crate::upstream::Directory;
 
 /// An identity the guest owns; copies share what they say.
@@ -60,6 +61,7 @@ pub(super) struct Guest {
     pub(super) wasi: Wasi,
     pub(super) log: PluginLog,
     pub(super) metrics: PluginMetrics,
+    pub(super) hits: Arc<BudgetHits>,
     /// HeaderLine names it uses.
     pub(super) names: Names,
     /// Answers it holds.
@@ -81,6 +83,15 @@ impl Guest {
         match &mut self.exchange {
             Some(exchange) => Ok((exchange, &mut self.names)),
             None => Err(wasmtime::Error::msg("used `request` outside a hook that has one")),
+        }
+    }
+
+    /// Counts changes that were refused for their size.
+    pub(super) fn count_refused(&self, refused: Refused) {
+        if refused != Refused::default() {
+            self.hits.count(BudgetKey::MaxHeaders, refused.headers.into());
+            self.hits.count(BudgetKey::MaxHeaderBytes, refused.header_bytes.into());
+            self.hits.count(BudgetKey::MaxAttributeBytes, refused.attribute_bytes.into());
         }
     }
 

@@ -19,6 +19,7 @@ use crate::capability::metrics::PluginMetrics;
 use crate::config::model::Budget;
 use crate::exchange::{ChangeLimits, Exchange, Phase};
 use crate::fault::Fault;
+use crate::telemetry::{BudgetHits, BudgetKey};
 use crate::upstream::Directory;
 
 /// One live instance. It belongs to one thread at a time and can be sent to another.
@@ -38,6 +39,8 @@ pub struct Surroundings {
     pub log: PluginLog,
     /// Where its metrics go.
     pub metrics: PluginMetrics,
+    /// Where it is counted that it met a budget.
+    pub hits: Arc<BudgetHits>,
     /// What it may ask about endpoints.
     pub endpoints: Arc<Directory>,
     /// Where others like it are made.
@@ -51,6 +54,8 @@ pub struct Failure {
     pub kind: FailureKind,
     /// For the log; never for a client.
     pub message: String,
+    /// The budget it met.
+    pub budget: Option<BudgetKey>,
 }
 
 /// Kinds of failure, as metrics and status count them.
@@ -93,6 +98,7 @@ impl Instance {
             wasi: Wasi::new(&surroundings.log),
             log: surroundings.log.clone(),
             metrics: surroundings.metrics.clone(),
+            hits: Arc::clone(&surroundings.hits),
             names: Names::default(),
             answers: 0,
             endpoints: Arc::clone(&surroundings.endpoints),
@@ -117,7 +123,9 @@ impl Instance {
         call: impl FnOnce(&Hooks, &mut Store<Guest>) -> wasmtime::Result<R>,
     ) -> Result<R, Failure> {
         begin(&mut self.store, phase, limit);
-        call(&self.hooks, &mut self.store).map_err(|error| Failure::of(&error, self.store.data()))
+        let called = call(&self.hooks, &mut self.store);
+        self.count_survived(called.is_ok());
+        called.map_err(|error| Failure::of(&error, self.store.data()))
     }
 
     /// Calls a hook with an exchange. Its changes stay only if `call` succeeds.
@@ -132,6 +140,10 @@ impl Instance {
         self.store.data_mut().exchange = Some(exchange);
         let called = call(&self.hooks, &mut self.store);
         let mut exchange = self.store.data_mut().exchange.take();
+        if let Some(exchange) = &exchange {
+            self.store.data().count_refused(exchange.refused());
+        }
+        self.count_survived(called.is_ok());
         match called {
             Ok(answer) => {
                 if let Some(exchange) = &mut exchange {
@@ -145,6 +157,16 @@ impl Instance {
                 }
                 (exchange, Err(Failure::of(&error, self.store.data())))
             }
+        }
+    }
+}
+
+impl Instance {
+    /// A guest that is refused memory may go on without; a call that fails by it is counted as a failure.
+    fn count_survived(&self, survived: bool) {
+        let guest = self.store.data();
+        if survived && guest.memory.exceeded {
+            guest.hits.count(BudgetKey::Memory, 1);
         }
     }
 }
@@ -182,27 +204,41 @@ impl Failure {
             FailureKind::Memory => format!("wanted more than its {} bytes of memory: {error:#}", guest.budget.memory),
             _ => format!("{error:#}"),
         };
-        Self { kind, message }
+        // The contract has a longer time for what is off the request's path.
+        let aside =
+            matches!(guest.phase, Phase::Setup) || (matches!(guest.phase, Phase::Aside) && guest.cpu.limit() == guest.budget.setup_cpu);
+        let budget = match kind {
+            FailureKind::Cpu if aside => Some(BudgetKey::SetupCpu),
+            FailureKind::Cpu => Some(BudgetKey::Cpu),
+            FailureKind::Memory => Some(BudgetKey::Memory),
+            _ => None,
+        };
+        Self { kind, message, budget }
     }
 
     /// An answer the contract does not allow.
     pub(super) fn output(message: impl Into<String>) -> Self {
-        Self { kind: FailureKind::Output, message: message.into() }
+        Self { kind: FailureKind::Output, message: message.into(), budget: None }
+    }
+
+    /// An answer past a budget.
+    pub(super) fn over(budget: BudgetKey, message: impl Into<String>) -> Self {
+        Self { budget: Some(budget), ..Self::output(message) }
     }
 
     /// An error the plugin answered with.
     pub(super) fn refused(message: impl Into<String>) -> Self {
-        Self { kind: FailureKind::Refused, message: message.into() }
+        Self { kind: FailureKind::Refused, message: message.into(), budget: None }
     }
 
     /// It took more CPU time to become ready than there was.
     pub(super) fn late(limit: Duration) -> Self {
-        Self { kind: FailureKind::Cpu, message: CpuExceeded(limit).to_string() }
+        Self { kind: FailureKind::Cpu, message: CpuExceeded(limit).to_string(), budget: Some(BudgetKey::SetupCpu) }
     }
 
     /// No call was made.
     pub(super) fn not_called(kind: FailureKind) -> Self {
-        Self { kind, message: "no call was made".to_owned() }
+        Self { kind, message: "no call was made".to_owned(), budget: None }
     }
 
     /// What the client is told.

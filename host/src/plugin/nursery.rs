@@ -44,7 +44,7 @@ impl Nursery {
         std::thread::Builder::new().name("plugway-nursery".into()).spawn(move || {
             for order in received {
                 let began = thread_cpu_time();
-                let instance = order.recipe.instantiate(&order.surroundings, SetupTime::PerCall);
+                let instance = order.recipe.instantiate(&order.surroundings, SetupTime::PerCall, None);
                 // Whoever ordered it may be gone.
                 drop(order.deliver.send(Made { instance, took: thread_cpu_time().saturating_sub(began) }));
             }

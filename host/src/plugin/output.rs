@@ -9,6 +9,7 @@ use super::instance::Failure;
 use crate::config::model::Budget;
 use crate::exchange::{LocalResponse, final_status, has_no_body};
 use crate::http::connection_headers::is_connection_header;
+use crate::telemetry::BudgetKey;
 
 /// Checks an answer a plugin made itself.
 pub(super) fn local_response(
@@ -21,21 +22,20 @@ pub(super) fn local_response(
     let status =
         final_status(said).ok_or_else(|| Failure::output(format!("answered with status {}, which is not one of 200 to 599", said)))?;
     if body.len() > budget.max_local_body_bytes {
-        return Err(Failure::output(format!(
-            "answered with a body of {} bytes; max_local_body_bytes is {}",
-            body.len(),
-            budget.max_local_body_bytes
-        )));
+        let message = format!("answered with a body of {} bytes; max_local_body_bytes is {}", body.len(), budget.max_local_body_bytes);
+        return Err(Failure::over(BudgetKey::MaxLocalBodyBytes, message));
     }
     if has_no_body(status) && !body.is_empty() {
         return Err(Failure::output(format!("answered status {} with a body", said)));
     }
     if headers.len() > budget.max_headers {
-        return Err(Failure::output(format!("answered with {} headers; max_headers is {}", headers.len(), budget.max_headers)));
+        let message = format!("answered with {} headers; max_headers is {}", headers.len(), budget.max_headers);
+        return Err(Failure::over(BudgetKey::MaxHeaders, message));
     }
     let bytes: usize = headers.iter().map(|header| header.name.len() + header.value.len()).sum();
     if bytes > budget.max_header_bytes {
-        return Err(Failure::output(format!("answered with {bytes} bytes of headers; max_header_bytes is {}", budget.max_header_bytes)));
+        let message = format!("answered with {bytes} bytes of headers; max_header_bytes is {}", budget.max_header_bytes);
+        return Err(Failure::over(BudgetKey::MaxHeaderBytes, message));
     }
     let headers = headers.into_iter().map(header).collect::<Result<_, _>>()?;
     Ok(LocalResponse { status, headers, body: Bytes::from(body) })

@@ -7,7 +7,7 @@ use http::uri::Authority;
 use http::{HeaderName, HeaderValue};
 
 use crate::config::model::Protocol;
-use crate::exchange::{ChangeError, ChangeLimits, is_reserved};
+use crate::exchange::{ChangeError, ChangeLimits, Refused, is_reserved};
 use crate::http::path;
 use crate::upstream::{Endpoint, Upstream};
 
@@ -22,6 +22,7 @@ pub struct PlanDraft {
     /// What differs.
     pub edits: PlanEdits,
     header_bytes: usize,
+    refused: Refused,
 }
 
 /// Only what differs; `None` leaves the upstream's own setting.
@@ -72,7 +73,13 @@ impl PlanDraft {
             original_host: host.to_owned(),
             edits: PlanEdits::default(),
             header_bytes: 0,
+            refused: Refused::default(),
         }
+    }
+
+    /// What the forwarder was refused for its size.
+    pub fn refused(&self) -> Refused {
+        self.refused
     }
 
     /// `http` or `https`.
@@ -172,7 +179,7 @@ impl PlanDraft {
             return Err(ChangeError::Forbidden);
         }
         let bytes = self.header_bytes + name.as_str().len() + value.as_ref().map_or(0, HeaderValue::len);
-        if self.edits.headers.len() >= limits.headers || bytes > limits.header_bytes {
+        if self.refused.header(limits, self.edits.headers.len(), bytes) {
             return Err(ChangeError::TooLarge);
         }
         self.header_bytes = bytes;

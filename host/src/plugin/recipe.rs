@@ -9,7 +9,7 @@ use super::budget::thread_cpu_time;
 use super::component::LoadedComponent;
 use super::instance::{Failure, Instance, Surroundings};
 use super::rights::Hook;
-use crate::config::model::Budget;
+use crate::config::model::{Budget, Isolation};
 use crate::exchange::Phase;
 use crate::upstream::{Directory, Upstream};
 
@@ -20,6 +20,8 @@ pub struct Recipe {
     pub name: Arc<str>,
     /// Its component.
     pub component: Arc<LoadedComponent>,
+    /// What shares an instance.
+    pub isolation: Isolation,
     /// What it may use.
     pub budget: Arc<Budget>,
     /// Every configuration, by `config-id`: its index here.
@@ -56,11 +58,11 @@ pub(super) enum SetupTime {
 }
 
 impl Recipe {
-    /// Makes an instance ready to serve: instantiated, configured for every place, and told the endpoints.
+    /// Makes an instance ready to serve: instantiated, configured for every place, or for `only` one, and told the endpoints.
     ///
     /// # Errors
     /// When the guest traps, runs over its time, or refuses a configuration.
-    pub(super) fn instantiate(&self, surroundings: &Surroundings, time: SetupTime) -> Result<Instance, SetupError> {
+    pub(super) fn instantiate(&self, surroundings: &Surroundings, time: SetupTime, only: Option<u32>) -> Result<Instance, SetupError> {
         let limit = match time {
             SetupTime::PerCall => self.budget.setup_cpu,
             SetupTime::InAll(limit) => limit,
@@ -68,7 +70,8 @@ impl Recipe {
         let began = thread_cpu_time();
         let mut instance =
             Instance::new(&self.component, surroundings, limit).map_err(|failure| SetupError { configuration: None, failure })?;
-        for (id, configuration) in self.configurations.iter().enumerate() {
+        let wanted = |id: &usize| only.is_none_or(|only| usize::try_from(only).is_ok_and(|only| only == *id));
+        for (id, configuration) in self.configurations.iter().enumerate().filter(|(id, _)| wanted(id)) {
             if matches!(time, SetupTime::InAll(limit) if thread_cpu_time().saturating_sub(began) > limit) {
                 return Err(SetupError { configuration: None, failure: Failure::late(limit) });
             }

@@ -3,10 +3,7 @@
 
 use std::fmt;
 
-use wasmtime::Engine;
-use wasmtime::component::Component;
-use wasmtime::component::types::ComponentItem;
-
+use super::file::ComponentFile;
 use crate::config::model::Grants;
 
 /// The contract's package, without its version.
@@ -59,8 +56,6 @@ pub struct Rights {
     pub hooks: Vec<Hook>,
     /// Capabilities it imports beside those every plugin has.
     pub capabilities: Vec<&'static str>,
-    /// Everything it imports, as written.
-    pub imports: Vec<String>,
     /// Whether it asks who is calling: components import single functions, so this too can be read from the file.
     pub reads_identity: bool,
 }
@@ -124,26 +119,23 @@ impl Rights {
     ///
     /// # Errors
     /// When they are not of this contract, or not of a version this gateway links.
-    pub fn read(engine: &Engine, component: &Component) -> Result<Self, RightsError> {
-        let ty = component.component_type();
-        let mut rights = Self { hooks: Vec::new(), capabilities: Vec::new(), imports: Vec::new(), reads_identity: false };
-        for (import, item) in ty.imports(engine) {
-            rights.imports.push(import.to_owned());
-            if import.starts_with("wasi:") {
+    pub fn read(file: &ComponentFile) -> Result<Self, RightsError> {
+        let mut rights = Self { hooks: Vec::new(), capabilities: Vec::new(), reads_identity: false };
+        for import in &file.imports {
+            let name = &import.name;
+            if name.starts_with("wasi:") {
                 // Linked with an empty context; what is not WASI 0.2 fails to link, with its name.
                 continue;
             }
-            let interface = contract_interface(import)?.ok_or_else(|| RightsError::UnknownImport(import.to_owned()))?;
-            if let ComponentItem::ComponentInstance(functions) = &item.ty {
-                rights.reads_identity |= functions.exports(engine).any(|(function, _)| (interface, function) == READS_IDENTITY);
-            }
+            let interface = contract_interface(name)?.ok_or_else(|| RightsError::UnknownImport(name.clone()))?;
+            rights.reads_identity |= import.functions.iter().any(|function| (interface, function.as_str()) == READS_IDENTITY);
             match interface {
                 "crypto" => rights.capabilities.push("crypto"),
                 known if ALWAYS.contains(&known) => {}
-                _ => return Err(RightsError::UnknownImport(import.to_owned())),
+                _ => return Err(RightsError::UnknownImport(name.clone())),
             }
         }
-        for (export, _) in ty.exports(engine) {
+        for export in &file.exports {
             if let Some(interface) = contract_interface(export)? {
                 rights.hooks.extend(Hook::ALL.into_iter().find(|hook| hook.as_str() == interface));
             }
@@ -156,6 +148,12 @@ impl Rights {
         }
         rights.hooks.sort_unstable();
         Ok(rights)
+    }
+
+    /// The line of `[plugins.NAME]` that grants all it wants; `None` when it wants nothing.
+    pub fn grants(&self) -> Option<String> {
+        let wanted: Vec<_> = self.capabilities.iter().map(|capability| format!("{capability} = {{}}")).collect();
+        (!wanted.is_empty()).then(|| format!("grants = {{ {} }}", wanted.join(", ")))
     }
 
     /// Holds what is wanted against what was granted.

@@ -1,24 +1,23 @@
 //! A worker's place for one plugin: the instance that serves, how a failed one is replaced, and when calls are not made.
 //!
 //! A plugin that cannot wait has exactly one instance per worker, so a call needs no pool and no lock. Instances arrive
-//! ready from the control side. One that trapped is replaced at once, because the next request may need it: made here
-//! where that takes next to nothing, as for nearly every plugin, and otherwise taken from the nursery, where a spare waits.
-//! What keeps failing is left alone for a while (`breaker`).
+//! ready from the control side. One that trapped is replaced at once, because the next request may need it (`supply`). With
+//! `isolation = "request"` each call has an instance of its own, made for it and ended with it; calls do not overlap, so there is
+//! still at most one. What keeps failing is left alone for a while (`breaker`).
 
 use std::sync::Arc;
-use std::sync::mpsc::TryRecvError;
 use std::time::{Duration, Instant};
 
 use wasmtime::Store;
 
 use super::breaker::{Breakers, FIRST_PAUSE, Opened, Scope};
-use super::budget::thread_cpu_time;
 use super::guest::Guest;
 use super::hooks::Hooks;
 use super::instance::{Failure, FailureKind, Instance, Surroundings};
-use super::nursery::Coming;
-use super::recipe::{Recipe, SetupError, SetupTime};
+use super::recipe::{Recipe, SetupError};
 use super::rights::Hook;
+use super::supply::Supply;
+use crate::config::model::Isolation;
 use crate::exchange::{Exchange, Phase};
 use crate::fault::Fault;
 use crate::telemetry::PluginCells;
@@ -26,14 +25,11 @@ use crate::telemetry::PluginCells;
 /// One plugin on one worker.
 #[derive(Debug)]
 pub struct Slot {
-    recipe: Arc<Recipe>,
-    surroundings: Surroundings,
+    supply: Supply,
     cells: Arc<PluginCells>,
-    /// `None` while it could not be replaced yet.
+    /// `None` while it could not be replaced yet, and between calls that each have their own.
     instance: Option<Instance>,
     breakers: Breakers,
-    /// Of a plugin that is too dear to be made on a worker.
-    spare: Option<Coming>,
 }
 
 /// What became of a call: the exchange always comes back.
@@ -54,22 +50,21 @@ impl NotNow {
 }
 
 impl Slot {
-    /// A slot with a ready instance. Runs guest code under its setup budget: call it off the workers.
+    /// A slot of a plugin that starts. Runs guest code under its setup budget: call it off the workers.
     ///
     /// # Errors
     /// When the instance cannot be made ready; see [`SetupError`].
     pub fn new(recipe: Arc<Recipe>, surroundings: Surroundings, cells: Arc<PluginCells>) -> Result<Self, SetupError> {
-        let began = thread_cpu_time();
-        let instance = recipe.instantiate(&surroundings, SetupTime::PerCall)?;
-        let is_dear = thread_cpu_time().saturating_sub(began) > here(&recipe);
-        let spare = is_dear.then(|| surroundings.nursery.order(&recipe, &surroundings));
+        let (supply, first) = Supply::open(recipe, surroundings)?;
         cells.instance_started();
-        Ok(Self { recipe, surroundings, cells, instance: Some(instance), breakers: Breakers::default(), spare })
+        let mut slot = Self { supply, cells, instance: Some(first), breakers: Breakers::default() };
+        slot.call_ended();
+        Ok(slot)
     }
 
     /// The plugin's configured name.
     pub fn name(&self) -> &Arc<str> {
-        &self.recipe.name
+        &self.recipe().name
     }
 
     /// Its counters.
@@ -79,7 +74,7 @@ impl Slot {
 
     /// What it is made from.
     pub fn recipe(&self) -> &Arc<Recipe> {
-        &self.recipe
+        self.supply.recipe()
     }
 
     /// Calls a hook, for the place with that configuration, with an exchange and checks what it answered. Whatever happens the
@@ -103,6 +98,7 @@ impl Slot {
             let answer = call(hooks, store)?;
             check(answer, store).map_err(wasmtime::Error::from)
         });
+        self.call_ended();
         let Some(exchange) = exchange else {
             // Nothing takes the exchange out of a store but the call that put it there.
             unreachable!("an exchange is only moved out of a store by `call_with`")
@@ -129,6 +125,7 @@ impl Slot {
         // Such a hook is called for all configurations at once.
         const CONFIG: u32 = 0;
         let called = self.ready(hook, CONFIG).map_err(|not_now| Failure::not_called(not_now.kind))?.call(Phase::Aside, limit, call);
+        self.call_ended();
         match &called {
             Ok(_) => self.answered(hook, CONFIG),
             Err(failure) => self.failed(hook, CONFIG, failure, None),
@@ -140,7 +137,8 @@ impl Slot {
     fn ready(&mut self, hook: Hook, config: u32) -> Result<&mut Instance, NotNow> {
         let mut not_now = if self.breakers.is_clear() { None } else { self.left_alone(hook, config) };
         if not_now.is_none() && self.instance.is_none() {
-            self.replace();
+            // Records are for every configuration.
+            self.replace((hook != Hook::Observer).then_some(config));
             // It may not have started.
             not_now = self.left_alone(hook, config);
         }
@@ -176,7 +174,7 @@ impl Slot {
     fn failed(&mut self, hook: Hook, config: u32, failure: &Failure, exchange: Option<&Exchange>) {
         let route = exchange.map(|exchange| &*exchange.route.name);
         tracing::warn!(
-            plugin = %self.recipe.name,
+            plugin = %self.recipe().name,
             hook = hook.as_str(),
             kind = failure.kind.as_str(),
             route,
@@ -185,11 +183,12 @@ impl Slot {
             "A plugin failed"
         );
         self.cells.failed(hook as usize, failure.kind as usize);
+        self.count_budget(failure);
         match failure.kind {
             // An error of its own, in good order.
             FailureKind::Refused => self.answered(hook, config),
             FailureKind::Output => {
-                if self.fault(hook, config, failure, route) {
+                if self.fault(hook, config, failure, route) && self.keeps() {
                     self.refresh();
                 }
             }
@@ -197,8 +196,16 @@ impl Slot {
                 self.fault(hook, config, failure, route);
                 // The old one goes first: its slot in the pool may be the last.
                 self.end();
-                self.replace();
+                if self.keeps() {
+                    self.replace(None);
+                }
             }
+        }
+    }
+
+    fn count_budget(&self, failure: &Failure) {
+        if let Some(key) = failure.budget {
+            self.supply.surroundings().hits.count(key, 1);
         }
     }
 
@@ -212,7 +219,7 @@ impl Slot {
     fn opened(&self, opened: &Opened, failure: &Failure, route: Option<&str>) {
         self.cells.breaker_opened(opened.scope.hook as usize, opened.again);
         tracing::warn!(
-            plugin = %self.recipe.name,
+            plugin = %self.recipe().name,
             hook = opened.scope.hook.as_str(),
             scope = opened.scope.as_str(),
             route,
@@ -225,11 +232,22 @@ impl Slot {
     fn closed(&self, scope: Scope) {
         self.cells.breaker_closed(scope.hook as usize);
         tracing::info!(
-            plugin = %self.recipe.name,
+            plugin = %self.recipe().name,
             hook = scope.hook.as_str(),
             scope = scope.as_str(),
             "A plugin answers again: its breaker is closed"
         );
+    }
+
+    /// Whether an instance serves more than one call.
+    fn keeps(&self) -> bool {
+        self.recipe().isolation == Isolation::Worker
+    }
+
+    fn call_ended(&mut self) {
+        if !self.keeps() {
+            self.end();
+        }
     }
 
     fn end(&mut self) {
@@ -240,8 +258,8 @@ impl Slot {
 
     /// Puts another instance in the place of the one that ended, if there is one yet.
     #[cold]
-    fn replace(&mut self) {
-        match self.another() {
+    fn replace(&mut self, only: Option<u32>) {
+        match self.supply.another(only.filter(|_| !self.keeps())) {
             Some(Ok(instance)) => {
                 self.cells.instance_started();
                 self.instance = Some(instance);
@@ -251,6 +269,7 @@ impl Slot {
             }
             Some(Err(SetupError { failure, .. })) => {
                 self.cells.failed(Hook::Lifecycle as usize, failure.kind as usize);
+                self.count_budget(&failure);
                 if let Some(opened) = self.breakers.start_failed(Instant::now()) {
                     self.opened(&opened, &failure, None);
                 }
@@ -262,45 +281,12 @@ impl Slot {
 
     /// What answered wrongly too often is whole, but may have learnt something wrong. It stays if there is no other.
     fn refresh(&mut self) {
-        if let Some(Ok(instance)) = self.another() {
+        if let Some(Ok(instance)) = self.supply.another(None) {
             self.end();
             self.cells.instance_started();
             self.instance = Some(instance);
         }
     }
-
-    /// Another instance; `None` while one is being made.
-    fn another(&mut self) -> Option<Result<Instance, SetupError>> {
-        if self.spare.is_none() {
-            match self.recipe.instantiate(&self.surroundings, SetupTime::InAll(here(&self.recipe))) {
-                // Dearer than it was at first: it is made elsewhere.
-                Err(SetupError { failure, .. }) if failure.kind == FailureKind::Cpu => self.order(),
-                made => return Some(made),
-            }
-        }
-        match self.spare.as_ref()?.try_recv() {
-            Ok(made) => {
-                // On a busy machine a cheap one can look dear for once.
-                self.spare = None;
-                if made.took > here(&self.recipe) {
-                    self.order();
-                }
-                Some(made.instance)
-            }
-            Err(TryRecvError::Empty) => None,
-            // The nursery is gone, as at the end of a process.
-            Err(TryRecvError::Disconnected) => Some(self.recipe.instantiate(&self.surroundings, SetupTime::InAll(here(&self.recipe)))),
-        }
-    }
-
-    fn order(&mut self) {
-        self.spare = Some(self.surroundings.nursery.order(&self.recipe, &self.surroundings));
-    }
-}
-
-/// CPU time a worker may spend on making an instance: as much as the operator lets a call take.
-fn here(recipe: &Recipe) -> Duration {
-    recipe.budget.cpu
 }
 
 impl Drop for Slot {

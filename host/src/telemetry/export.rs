@@ -240,6 +240,15 @@ fn plugins(meter: &Meter, cells: &Arc<Cells>) {
     gauge(meter, cells, "plugway_instances", "Plugin instances alive.", by_plugin(super::PluginCells::instances));
     counter(meter, cells, "plugway_instances_started", "Plugin instances made.", by_plugin(super::PluginCells::started));
     counter(meter, cells, "plugway_outcomes_lost", "Outcomes of attempts that a router was not told.", by_plugin(super::PluginCells::lost));
+    counter(meter, cells, "plugway_budget_hits", "Times a plugin met a budget, by its key in [plugins.NAME.budget].", |cells, observer| {
+        let labels = |plugin: &Arc<str>, key| [KeyValue::new("plugin", plugin.to_string()), KeyValue::new("budget", key)];
+        for hits in lock(&cells.budgets).iter() {
+            hits.counted().for_each(|(key, count)| observer.observe(count, &labels(hits.plugin(), key)));
+        }
+        for (plugin, _, folded) in cells.instruments.uses().into_iter().filter(|(.., folded)| *folded > 0) {
+            observer.observe(folded, &labels(&plugin, "max_series"));
+        }
+    });
     counter(meter, cells, "plugway_plugin_records_ignored", "Metric records of plugins that were ignored.", |cells, observer| {
         for (plugin, ignored, _) in cells.instruments.uses() {
             observer.observe(ignored, &[KeyValue::new("plugin", plugin.to_string())]);

@@ -6,7 +6,7 @@ use super::Compiler;
 use super::settings::count;
 use crate::config::defaults;
 use crate::config::document::At;
-use crate::config::model::{Budget, FailurePolicy, Grants, Plugin, PluginUse, Source};
+use crate::config::model::{Budget, FailurePolicy, Grants, Isolation, Plugin, PluginUse, Source};
 use crate::config::schema::{self, Table};
 use crate::config::suggest::advice;
 
@@ -14,7 +14,7 @@ use crate::config::suggest::advice;
 pub(crate) const BUILTINS: [&str; 4] = ["hash-router", "metrics", "oauth2", "tls-forward"];
 
 impl Compiler<'_> {
-    pub(super) fn plugins(&mut self, raw: BTreeMap<String, schema::Plugin>) -> Vec<Plugin> {
+    pub(super) fn plugins(&mut self, raw: BTreeMap<String, schema::Plugin>, require_signature: bool) -> Vec<Plugin> {
         let section = At::default().key("plugins");
         let mut plugins = Vec::with_capacity(raw.len());
         for (name, raw) in raw {
@@ -22,8 +22,10 @@ impl Compiler<'_> {
             self.name(&at, "a plugin", &name);
             let plugin = Plugin {
                 source: self.source(&at.key("source"), raw.source.as_deref()),
+                require_signature: raw.require_signature.unwrap_or(require_signature),
                 grants: Grants { crypto: raw.grants.is_some_and(|grants| grants.crypto.is_some()) },
                 config: self.plugin_table(&at.key("config"), raw.config),
+                isolation: raw.isolation.map_or(Isolation::default(), isolation),
                 budget: self.budget(&at.key("budget"), raw.budget.unwrap_or_default()),
                 on_failure: raw.on_failure.map_or(FailurePolicy::Reject, policy),
                 name,
@@ -104,6 +106,13 @@ impl Compiler<'_> {
         let plugin = plugins.binary_search_by(|plugin| plugin.name.cmp(&name)).ok()?;
         let Plugin { config, on_failure: inherited, .. } = plugins.get(plugin)?;
         Some(PluginUse { plugin, config: merge(config, own), on_failure: on_failure.map_or(*inherited, policy), key: at.to_string() })
+    }
+}
+
+fn isolation(raw: schema::Isolation) -> Isolation {
+    match raw {
+        schema::Isolation::Worker => Isolation::Worker,
+        schema::Isolation::Request => Isolation::Request,
     }
 }
 

@@ -20,6 +20,11 @@ pub(in crate::config) struct Plugin {
     pub(in crate::config) grants: Option<Grants>,
     /// Its own table, given to it as JSON. `{ file = "PATH" }` anywhere in it stands for the text of that file. Default: empty.
     pub(in crate::config) config: Option<Table>,
+    /// Whether its file must be signed by a key of `[trust]`; a built-in needs no signature. Default: that of `[trust]`.
+    pub(in crate::config) require_signature: Option<bool>,
+    /// What shares an instance of it: `"worker"`, all requests of one worker; `"request"`, nothing, each call of a hook has a fresh
+    /// one. Default: `"worker"`.
+    pub(in crate::config) isolation: Option<Isolation>,
     /// What one call and one instance of it may use.
     pub(in crate::config) budget: Option<Budget>,
     /// What happens to a request when it fails: `"reject"` answers it with a 5xx, `"skip"` goes on without. Default: `"reject"`.
@@ -64,6 +69,14 @@ pub(in crate::config) struct Budget {
     /// Metric series. Default: 1000.
     #[schemars(range(min = 1))]
     pub(in crate::config) max_series: Option<u64>,
+}
+
+/// What shares an instance. `"worker"`: all requests of one worker. `"request"`: nothing; refused for routers.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::config) enum Isolation {
+    Worker,
+    Request,
 }
 
 /// What a failing plugin does to its request. `"reject"`: a 5xx answer. `"skip"`: it goes on as if the plugin were not

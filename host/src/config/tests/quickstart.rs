@@ -89,7 +89,9 @@ fn what_it_says_about_defaults_is_so() {
     assert_eq!(shown.admin, plain.admin);
     assert_eq!(shown.keep_versions, plain.keep_versions);
     let auth = shown.plugins.iter().find(|plugin| plugin.name == "auth").unwrap();
-    assert_eq!((&auth.budget, auth.on_failure), (&plain.plugins[0].budget, plain.plugins[0].on_failure));
+    let of = |plugin: &crate::config::model::Plugin| (plugin.budget.clone(), plugin.on_failure, plugin.isolation, plugin.require_signature);
+    assert_eq!(of(auth), of(&plain.plugins[0]));
+    assert_eq!(shown.trust.require_signature, plain.trust.require_signature);
     let (orders, default) = (&shown.upstreams[0], &plain.upstreams[0]);
     assert_eq!(orders.name, "orders");
     assert_eq!((orders.protocol, &orders.host), (default.protocol, &default.host));

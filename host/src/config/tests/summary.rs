@@ -29,6 +29,9 @@ pub(super) fn summary(loaded: &Loaded) -> String {
     if !config.trusted_proxies.is_empty() {
         line(format!("trusted proxies: {:?}", config.trusted_proxies));
     }
+    if config.trust != plain.trust {
+        line(format!("{:?}", config.trust));
+    }
     for plugin in &config.plugins {
         line(format!(
             "plugin {} {}: {:?}, {:?}, {:?}",
@@ -38,6 +41,9 @@ pub(super) fn summary(loaded: &Loaded) -> String {
             plugin.grants,
             plugin.on_failure
         ));
+        if plugin.isolation != plain.plugins[0].isolation || plugin.require_signature {
+            line(format!("  isolation {:?}, require_signature {}", plugin.isolation, plugin.require_signature));
+        }
         line(format!("  config: {}", serde_json::to_string(&plugin.config).unwrap()));
         if plugin.budget != plain.plugins[0].budget {
             line(format!("  budget: {:?}", plugin.budget));

@@ -9,6 +9,7 @@ use crate::exchange::Identity;
 use crate::plugin::bindings::plugway::gateway::types::{ChangeError, HostIdentity, Value};
 use crate::plugin::guest::{Guest, IdentityHandle};
 use crate::plugin::instance::Failure;
+use crate::telemetry::BudgetKey;
 
 type Handle = Resource<IdentityHandle>;
 
@@ -34,7 +35,8 @@ impl Guest {
         match too_large {
             Some(size) => {
                 let limit = self.limits.attribute_bytes;
-                Err(Failure::output(format!("gave an identity of {size} bytes; max_attribute_bytes is {limit}")).into())
+                let message = format!("gave an identity of {size} bytes; max_attribute_bytes is {limit}");
+                Err(Failure::over(BudgetKey::MaxAttributeBytes, message).into())
             }
             None => Ok(identity),
         }
@@ -78,6 +80,7 @@ impl HostIdentity for Guest {
         // What it replaces makes room.
         let replaced = identity.claim(&name).map_or(0, |old| name.len() + old.size());
         if identity.size() - replaced + name.len() + value.size() > limit {
+            self.hits.count(BudgetKey::MaxAttributeBytes, 1);
             return Ok(Err(ChangeError::TooLarge));
         }
         self.change(&handle, |identity| match identity.claims.iter_mut().find(|(known, _)| *known == name) {

@@ -1,0 +1,90 @@
+//! Who vouches for plugin files: the keys of `[trust]`, and what is said where none of them signed.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::model::{Config, Plugin, Source, TrustedKey};
+use crate::config::{Problem, Problems};
+use crate::plugin::{TrustedKeys, Untrusted, VerifyingKey};
+
+/// The keys of a configuration; `None` where one of them is wrong, which is a problem already.
+pub(super) fn keys(config: &Config, problems: &mut Problems) -> Option<TrustedKeys> {
+    let mut keys = TrustedKeys::default();
+    let mut complete = true;
+    for trusted in &config.trust.keys {
+        match read(trusted) {
+            Ok(key) => keys.trust(&trusted.name, key),
+            Err(message) => {
+                complete = false;
+                let help = "name the public key's PEM file, such as the `.pub` that `plugway plugin keygen` wrote";
+                problems.push(config.problem(format!("trust.keys.{}", trusted.name), message).with_suggestion(help));
+            }
+        }
+    }
+    complete.then_some(keys)
+}
+
+/// The keys of a configuration's `[trust]`.
+///
+/// # Errors
+/// Every key that cannot be used.
+pub fn trusted_keys(config: &Config) -> Result<TrustedKeys, Problems> {
+    let mut problems = Problems::new(&config.file);
+    keys(config, &mut problems).ok_or(problems)
+}
+
+fn read(trusted: &TrustedKey) -> Result<VerifyingKey, String> {
+    let file = trusted.file.display();
+    let pem = std::fs::read(&trusted.file).map_err(|error| format!("{file} cannot be read: {error}"))?;
+    VerifyingKey::from_pem(&pem).map_err(|error| format!("{file} {error}"))
+}
+
+/// Signatures that were verified in this process: by the digest of what was signed, the keys that did.
+///
+/// A version that serves may stay when its file is gone, or when another one came that is not taken. Its signature file is
+/// then gone too, or for other bytes; whether the key that signed it is still trusted is asked all the same.
+#[derive(Debug, Default)]
+pub(super) struct Vouched(HashMap<String, Vec<VerifyingKey>>);
+
+impl Vouched {
+    /// Who vouches for a plugin's file, read as the bytes of that digest; `None` for what needs nobody.
+    ///
+    /// # Errors
+    /// When somebody must and nobody does. Where nobody must, a signature that does not fit is a warning.
+    pub(super) fn signer(
+        &mut self,
+        config: &Config,
+        keys: &TrustedKeys,
+        plugin: &Plugin,
+        digest: &str,
+        warnings: &mut Vec<Problem>,
+    ) -> Result<Option<Arc<str>>, Box<Problem>> {
+        let Source::File(path) = &plugin.source else { return Ok(None) };
+        let problem = |path: &Path, why: &Untrusted| {
+            let key = format!("plugins.{}.source", plugin.name);
+            let what = if plugin.require_signature { "was not loaded" } else { "needs no signature, and has one that does not count" };
+            let message = format!("plugin `{}` ({}) {what}: {why}", plugin.name, path.display());
+            config.problem(key, message).of_plugin(&plugin.name, why.as_str()).with_suggestion(why.remedy())
+        };
+        match keys.signer(path, digest) {
+            Ok((name, key)) => {
+                let known = self.0.entry(digest.to_owned()).or_default();
+                if !known.contains(&key) {
+                    known.push(key);
+                }
+                Ok(Some(name))
+            }
+            Err(why) => match self.0.get(digest).and_then(|known| known.iter().find_map(|key| keys.name(*key).cloned())) {
+                Some(name) => Ok(Some(name)),
+                None if plugin.require_signature => Err(Box::new(problem(path, &why))),
+                None => {
+                    if !matches!(why, Untrusted::Unsigned { .. } | Untrusted::Unknown { .. }) {
+                        warnings.push(problem(path, &why));
+                    }
+                    Ok(None)
+                }
+            },
+        }
+    }
+}

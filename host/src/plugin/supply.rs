@@ -1,0 +1,97 @@
+//! Where a slot's next instance comes from: made here, on the worker, where that takes next to nothing, as for nearly every plugin; and
+//! otherwise from the nursery, where spares wait.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::mpsc::TryRecvError;
+use std::time::Duration;
+
+use super::budget::thread_cpu_time;
+use super::instance::{FailureKind, Instance, Surroundings};
+use super::nursery::Coming;
+use super::recipe::{Recipe, SetupError, SetupTime};
+use crate::config::model::Isolation;
+
+/// Spares of a plugin whose calls all take one: a burst of so many is met without waiting for the nursery.
+const SPARES_FOR_REQUESTS: usize = 4;
+
+/// Instances of one plugin for one worker.
+#[derive(Debug)]
+pub(super) struct Supply {
+    recipe: Arc<Recipe>,
+    surroundings: Surroundings,
+    /// Ordered, oldest first; none for a plugin that is cheap to set up.
+    spares: VecDeque<Coming>,
+}
+
+impl Supply {
+    /// A supply, and its first instance, which proves that there will be others. Runs guest code under its setup budget: call it
+    /// off the workers.
+    ///
+    /// # Errors
+    /// When the instance cannot be made ready.
+    pub(super) fn open(recipe: Arc<Recipe>, surroundings: Surroundings) -> Result<(Self, Instance), SetupError> {
+        let began = thread_cpu_time();
+        let first = recipe.instantiate(&surroundings, SetupTime::PerCall, None)?;
+        let is_dear = thread_cpu_time().saturating_sub(began) > here(&recipe);
+        let mut supply = Self { recipe, surroundings, spares: VecDeque::new() };
+        if is_dear {
+            supply.order();
+        }
+        Ok((supply, first))
+    }
+
+    pub(super) fn recipe(&self) -> &Arc<Recipe> {
+        &self.recipe
+    }
+
+    pub(super) fn surroundings(&self) -> &Surroundings {
+        &self.surroundings
+    }
+
+    /// Another instance; `None` while one is being made. One that serves a single call may know only that call's configuration.
+    pub(super) fn another(&mut self, only: Option<u32>) -> Option<Result<Instance, SetupError>> {
+        if self.spares.is_empty() {
+            match self.here(only) {
+                // Dearer than it was at first: it is made elsewhere.
+                Err(SetupError { failure, .. }) if failure.kind == FailureKind::Cpu => self.order(),
+                made => return Some(made),
+            }
+        }
+        match self.spares.front()?.try_recv() {
+            Ok(made) => {
+                self.spares.pop_front();
+                // On a busy machine a cheap one can look dear for once.
+                if made.took > here(&self.recipe) {
+                    self.order();
+                }
+                Some(made.instance)
+            }
+            Err(TryRecvError::Empty) => None,
+            // The nursery is gone, as at the end of a process.
+            Err(TryRecvError::Disconnected) => {
+                self.spares.pop_front();
+                Some(self.here(only))
+            }
+        }
+    }
+
+    fn here(&self, only: Option<u32>) -> Result<Instance, SetupError> {
+        self.recipe.instantiate(&self.surroundings, SetupTime::InAll(here(&self.recipe)), only)
+    }
+
+    fn order(&mut self) {
+        let wanted = match self.recipe.isolation {
+            Isolation::Worker => 1,
+            Isolation::Request => SPARES_FOR_REQUESTS,
+        };
+        while self.spares.len() < wanted {
+            self.spares.push_back(self.surroundings.nursery.order(&self.recipe, &self.surroundings));
+        }
+    }
+}
+
+/// CPU time a worker may spend on making an instance: as much as the operator lets a call take.
+fn here(recipe: &Recipe) -> Duration {
+    recipe.budget.cpu
+}
