@@ -82,7 +82,7 @@ impl Scene {
 }
 
 /// The guest, as that version of itself.
-fn version(number: u32) -> Vec<u8> {
+pub(crate) fn version(number: u32) -> Vec<u8> {
     let mut bytes = std::fs::read(filters()).unwrap();
     let place = bytes.windows(14).position(|window| window == b"version-000000").unwrap();
     bytes[place..place + 14].copy_from_slice(format!("version-{number:06}").as_bytes());
@@ -90,14 +90,14 @@ fn version(number: u32) -> Vec<u8> {
 }
 
 /// The one version that had a part in an answer: on the way in and on the way out the same.
-fn version_of(response: &RawResponse) -> u32 {
+pub(crate) fn version_of(response: &RawResponse) -> u32 {
     let (on_the_way_in, on_the_way_out) = (seen(response, "x-version").unwrap(), response.header("x-version").unwrap());
     assert_eq!(on_the_way_in.as_bytes(), on_the_way_out, "two versions had a part in one answer");
     on_the_way_in.strip_prefix("version-").unwrap().parse().unwrap()
 }
 
 /// Puts a file in the place of another one, as `mv` does: whoever opens it finds the one or the other.
-fn replace(file: &Path, content: impl AsRef<[u8]>) {
+pub(crate) fn replace(file: &Path, content: impl AsRef<[u8]>) {
     let beside = file.with_extension("new");
     std::fs::write(&beside, content).unwrap();
     std::fs::rename(&beside, file).unwrap();

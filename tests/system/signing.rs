@@ -8,9 +8,10 @@ use plugway_harness::gateway::{Gateway, Launch};
 use plugway_harness::temp::TempDir;
 use plugway_harness::upstream::Upstream;
 
-use crate::common::{BINARY, status};
+use crate::common::{BINARY, metric, status, until};
 use crate::guest::{check_in, config, every_hook, filters, get, report, route};
 use crate::inspect::plugin;
+use crate::reload::{replace, version, version_of};
 
 /// A folder with a key pair `release`, and the guest's filters as a plugin file.
 struct Scene {
@@ -206,6 +207,39 @@ fn who_signed_is_shown_and_a_signature_that_does_not_fit_is_a_warning() {
     let gateway = scene.launch.start(&text).unwrap();
     serves(&gateway);
     assert_eq!(status(&gateway)["plugins"][0]["signed_by"], "release");
+}
+
+#[test]
+fn a_swap_needs_a_signature_too_and_it_may_come_after_the_file() {
+    let scene = Scene::new();
+    replace(&scene.file(), version(1));
+    scene.sign("release.key");
+    let text = scene.required().replace("mode = \"mark\"", "mode = \"version\"");
+    let Scene { upstream, launch } = scene;
+    let gateway = launch.start(&text).unwrap();
+    let (file, folder) = (gateway.directory().join("plugins.d/filter.wasm"), gateway.directory().to_owned());
+    let serves = || version_of(&get(gateway.address("web").unwrap(), "/", &[]));
+    let shown = || status(&gateway)["plugins"][0].clone();
+    assert_eq!((serves(), shown()["signed_by"].as_str()), (1, Some("release")));
+
+    replace(&file, version(2));
+    until("it is rejected", || shown()["rejected"]["why"] == "altered");
+    assert_eq!((serves(), shown()["signed_by"].as_str()), (1, Some("release")));
+    // What else changes is not kept back by it, though the signature of what serves is gone.
+    let more = format!("{text}\n[limits]\nmax_headers = 90\n");
+    replace(&folder.join("plugway.toml"), &more);
+    until("the configuration is reloaded", || metric(&gateway, "plugway_reloads_total", &["result=\"swapped\""]) >= 1.0);
+    assert_eq!(serves(), 1);
+    assert_eq!(plugin(&folder, &["sign", "plugins.d/filter.wasm", "--key", "release.key"]).0, 0);
+    until("it serves", || serves() == 2);
+    until("the rejection is forgotten", || shown()["rejected"] == serde_json::Value::Null);
+
+    // A key that is trusted no more takes nothing from a route, and is said.
+    assert_eq!(plugin(&folder, &["keygen", "other"]).0, 0);
+    replace(&folder.join("plugway.toml"), more.replace("release.pub", "other.pub"));
+    until("it is rejected", || status(&gateway)["configuration"]["state"] == "rejected");
+    assert_eq!(serves(), 2);
+    drop(upstream);
 }
 
 #[test]
