@@ -188,7 +188,11 @@ impl Catalogue {
         }
         changes.extend(before.keys().map(|name| format!("plugin {name}: removed")));
         self.absent.retain(|name, _| self.serving.contains_key(name));
-        self.rejected.retain(|name, _| name.is_empty() || self.serving.contains_key(name));
+        // What was rejected may be good after all: its signature came, or the configuration it needs.
+        let is_still = |name: &String, rejection: &Rejection| {
+            self.serving.get(name).is_some_and(|serving| serving.component.digest != rejection.digest)
+        };
+        self.rejected.retain(|name, rejection| name.is_empty() || is_still(name, rejection));
         changes
     }
 
