@@ -5,6 +5,7 @@ mod access;
 mod cell;
 mod export;
 mod families;
+mod held;
 mod histogram;
 mod instruments;
 pub mod logs;
@@ -21,6 +22,7 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prometheus::{Registry, TextEncoder};
 
 pub use access::{AccessLine, write_access_line};
+pub use held::{Held, Holder};
 pub use instruments::{DeclareError, Declared, InstrumentKind, Instruments, PluginUse, Series};
 pub use plugin::{BreakerReading, PluginCells};
 pub use route::RouteCells;
@@ -41,6 +43,7 @@ struct Cells {
     workers: Mutex<Vec<Arc<WorkerCells>>>,
     plugins: Mutex<Vec<Arc<PluginCells>>>,
     instruments: Arc<Instruments>,
+    holders: Mutex<held::Holders>,
     lost_on_control: cell::Count,
 }
 
@@ -87,6 +90,11 @@ impl Telemetry {
     /// What plugins declared.
     pub fn instruments(&self) -> &Arc<Instruments> {
         &self.cells.instruments
+    }
+
+    /// Measures what a capability holds under that name, for as long as somebody has it.
+    pub fn measure(&self, name: &str, holder: &Arc<dyn Holder>) {
+        cell::lock(&self.cells.holders).add(name, holder);
     }
 
     /// Instances of a plugin that are alive now.

@@ -12,6 +12,7 @@ use prometheus::Registry;
 use super::Cells;
 use super::cell::{Count, lock};
 use super::families::{Families, Labels};
+use super::held::Held;
 use super::plugin::BreakerReading;
 use super::worker::WorkerCells;
 
@@ -236,4 +237,17 @@ fn plugins(meter: &Meter, cells: &Arc<Cells>) {
             observer.observe(folded, &[KeyValue::new("plugin", plugin.to_string())]);
         }
     });
+    let held = |measure: Held, label: &'static str| {
+        move |cells: &Cells, observer: Observer<'_>| {
+            lock(&cells.holders).each(measure, |name, amount| observer.observe(amount, &[KeyValue::new(label, name.to_owned())]));
+        }
+    };
+    gauge(meter, cells, "plugway_rate_limit_keys", "Buckets of rate limits that are kept.", held(Held::RateLimitKeys, "plugin"));
+    counter(
+        meter,
+        cells,
+        "plugway_rate_limit_shared",
+        "Takes from a bucket that keys shared for want of room.",
+        held(Held::RateLimitShared, "plugin"),
+    );
 }
