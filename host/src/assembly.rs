@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use wasmtime::Engine;
 
+use crate::capability::granted::Kept;
 use crate::config::Problems;
 use crate::config::model::{Config, Route};
 use crate::exchange::RouteFacts;
@@ -36,6 +37,7 @@ pub struct Workshop {
     cache: Option<CompileCache>,
     compiler: Compiler,
     registry: Registry,
+    kept: Kept,
     snapshots: u64,
     telemetry: Arc<Telemetry>,
     nursery: Nursery,
@@ -94,6 +96,7 @@ impl Workshop {
             cache,
             compiler,
             registry: Registry::new(),
+            kept: Kept::new(Arc::clone(&telemetry)),
             snapshots: 0,
             telemetry,
             nursery: Nursery::start()?,
@@ -159,7 +162,7 @@ impl Workshop {
         let mut numbering = Numbering::new(config);
         let chains = chains::build(config, &components, &mut numbering, known, problems);
         let directory = Arc::new(Directory::new(upstreams.iter().flatten()));
-        let numbered = numbering.finish(config, &components, &upstreams, &directory);
+        let numbered = numbering.finish(config, &components, &upstreams, &directory, &mut self.kept);
         Draft { table, upstreams, chains, numbered }
     }
 

@@ -57,6 +57,21 @@ pub enum CryptoError {
     TooLarge,
 }
 
+/// Why a rate limit gave no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RateLimitError {
+    /// The quota cannot be kept; why.
+    InvalidQuota(String),
+    /// More than 256 limits.
+    TooMany,
+    /// Not declared in `configure`.
+    TooLate,
+    /// Not declared by this instance.
+    UnknownLimit,
+    /// A key of more than 64 KiB, or more tokens at once than the bucket ever holds.
+    TooLarge,
+}
+
 impl fmt::Display for ChangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -100,10 +115,23 @@ impl fmt::Display for CryptoError {
     }
 }
 
+impl fmt::Display for RateLimitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidQuota(why) => write!(f, "the quota cannot be kept: {why}"),
+            Self::TooMany => f.write_str("more than 256 limits"),
+            Self::TooLate => f.write_str("limits are declared in configure"),
+            Self::UnknownLimit => f.write_str("the limit was not declared by this instance"),
+            Self::TooLarge => f.write_str("a key of more than 64 KiB, or more tokens than the bucket ever holds"),
+        }
+    }
+}
+
 impl std::error::Error for ChangeError {}
 impl std::error::Error for PlanError {}
 impl std::error::Error for MetricError {}
 impl std::error::Error for CryptoError {}
+impl std::error::Error for RateLimitError {}
 
 impl From<raw::types::ChangeError> for ChangeError {
     fn from(error: raw::types::ChangeError) -> Self {
@@ -144,6 +172,18 @@ impl From<raw::crypto::CryptoError> for CryptoError {
             raw::crypto::CryptoError::Unsupported => Self::Unsupported,
             raw::crypto::CryptoError::Mismatch => Self::Mismatch,
             raw::crypto::CryptoError::TooLarge => Self::TooLarge,
+        }
+    }
+}
+
+impl From<raw::rate_limit::RateLimitError> for RateLimitError {
+    fn from(error: raw::rate_limit::RateLimitError) -> Self {
+        match error {
+            raw::rate_limit::RateLimitError::InvalidQuota(why) => Self::InvalidQuota(why),
+            raw::rate_limit::RateLimitError::TooMany => Self::TooMany,
+            raw::rate_limit::RateLimitError::TooLate => Self::TooLate,
+            raw::rate_limit::RateLimitError::UnknownLimit => Self::UnknownLimit,
+            raw::rate_limit::RateLimitError::TooLarge => Self::TooLarge,
         }
     }
 }

@@ -47,7 +47,7 @@
 //! | [`Observer`] | after the response, in batches | nothing |
 //!
 //! Capabilities are modules: [`log`], [`clock`], [`random`], [`metrics`] and [`endpoints`] are there for every plugin;
-//! [`crypto`] must be granted in the gateway's configuration. Calling one is what imports it.
+//! [`crypto`] and [`rate_limit`] must be granted in the gateway's configuration. Calling one is what imports it.
 //!
 //! # What to rely on
 //!
@@ -73,6 +73,7 @@ pub mod header;
 pub mod log;
 pub mod metrics;
 pub mod random;
+pub mod rate_limit;
 
 mod answer;
 mod bindings;
@@ -99,7 +100,7 @@ mod value;
 pub mod testing;
 
 pub use answer::{LocalResponse, Problem};
-pub use error::{ChangeError, CryptoError, Error, MetricError, PlanError};
+pub use error::{ChangeError, CryptoError, Error, MetricError, PlanError, RateLimitError};
 pub use forwarding::{Plan, Protocol};
 pub use header::{HeaderLine, HeaderName};
 pub use identity::Identity;

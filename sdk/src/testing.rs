@@ -41,6 +41,7 @@ mod identity;
 pub(crate) mod metrics;
 mod outcome;
 mod plan;
+pub(crate) mod rate_limit;
 mod record;
 mod request;
 mod response;

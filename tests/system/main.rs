@@ -27,6 +27,7 @@ mod limits;
 mod misbehaving;
 mod outcomes;
 mod proxy;
+mod rate_limit;
 mod smuggling;
 mod thread_time;
 mod threads;

@@ -84,6 +84,7 @@ impl Workshop {
             budget: Arc::clone(&recipe.budget),
             log: PluginLog::new(Arc::clone(&recipe.name), recipe.budget.log_lines_per_second),
             metrics: PluginMetrics::new(self.telemetry.instruments(), &recipe.name, thread, recipe.budget.max_series),
+            granted: recipe.granted.clone(),
             endpoints: Arc::clone(&recipe.endpoints),
             nursery: self.nursery.clone(),
         }

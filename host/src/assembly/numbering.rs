@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::AssembledPlugin;
+use crate::capability::granted::Kept;
 use crate::config::model::{Config, PluginUse};
 use crate::pipeline::Place;
 use crate::plugin::{Configuration, Hook, LoadedComponent, Recipe};
@@ -87,6 +88,7 @@ impl Numbering {
         components: &[Option<Arc<LoadedComponent>>],
         upstreams: &[Option<Arc<Upstream>>],
         directory: &Arc<Directory>,
+        kept: &mut Kept,
     ) -> Numbered {
         let mut plugins = Vec::new();
         let mut renumbered = BTreeMap::new();
@@ -105,6 +107,7 @@ impl Numbering {
                 component: Arc::clone(component),
                 budget: Arc::new(model.budget.clone()),
                 configurations,
+                granted: kept.granted(model),
                 endpoints: Arc::clone(directory),
             };
             renumbered.insert(index, plugins.len());

@@ -134,6 +134,15 @@ pub enum Source {
 pub struct Grants {
     /// `crypto = {}`
     pub crypto: bool,
+    /// `rate-limit = {}`
+    pub rate_limit: Option<RateLimitGrant>,
+}
+
+/// `rate-limit = { max_keys = 65536 }`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RateLimitGrant {
+    /// Buckets kept at once; default 65,536.
+    pub max_keys: usize,
 }
 
 /// `[plugins.NAME.budget]`

@@ -12,6 +12,7 @@ use super::wasi::Wasi;
 use crate::capability::crypto::PublicKey;
 use crate::capability::log::PluginLog;
 use crate::capability::metrics::PluginMetrics;
+use crate::capability::rate_limit::RateLimits;
 use crate::config::model::Budget;
 use crate::exchange::{ChangeLimits, Exchange, Identity, LocalResponse, Phase};
 use crate::upstream::Directory;
@@ -60,6 +61,8 @@ pub(super) struct Guest {
     pub(super) wasi: Wasi,
     pub(super) log: PluginLog,
     pub(super) metrics: PluginMetrics,
+    /// Where granted, as what follows.
+    pub(super) rate_limits: Option<RateLimits>,
     /// HeaderLine names it uses.
     pub(super) names: Names,
     /// Answers it holds.

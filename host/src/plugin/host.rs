@@ -7,6 +7,7 @@ mod forward_plan;
 mod given;
 mod identity;
 mod names;
+mod rate_limit;
 mod request;
 mod response;
 

@@ -14,8 +14,10 @@ use super::hooks::Hooks;
 use super::names::Names;
 use super::nursery::Nursery;
 use super::wasi::Wasi;
+use crate::capability::granted::Granted;
 use crate::capability::log::PluginLog;
 use crate::capability::metrics::PluginMetrics;
+use crate::capability::rate_limit::RateLimits;
 use crate::config::model::Budget;
 use crate::exchange::{ChangeLimits, Exchange, Phase};
 use crate::fault::Fault;
@@ -38,6 +40,8 @@ pub struct Surroundings {
     pub log: PluginLog,
     /// Where its metrics go.
     pub metrics: PluginMetrics,
+    /// What it was granted.
+    pub granted: Granted,
     /// What it may ask about endpoints.
     pub endpoints: Arc<Directory>,
     /// Where others like it are made.
@@ -93,6 +97,7 @@ impl Instance {
             wasi: Wasi::new(&surroundings.log),
             log: surroundings.log.clone(),
             metrics: surroundings.metrics.clone(),
+            rate_limits: surroundings.granted.limiter.clone().map(RateLimits::new),
             names: Names::default(),
             answers: 0,
             endpoints: Arc::clone(&surroundings.endpoints),

@@ -9,6 +9,7 @@ use super::budget::thread_cpu_time;
 use super::component::LoadedComponent;
 use super::instance::{Failure, Instance, Surroundings};
 use super::rights::Hook;
+use crate::capability::granted::Granted;
 use crate::config::model::Budget;
 use crate::exchange::Phase;
 use crate::upstream::{Directory, Upstream};
@@ -24,6 +25,8 @@ pub struct Recipe {
     pub budget: Arc<Budget>,
     /// Every configuration, by `config-id`: its index here.
     pub configurations: Vec<Configuration>,
+    /// What it was granted.
+    pub granted: Granted,
     /// What it may ask about endpoints.
     pub endpoints: Arc<Directory>,
 }

@@ -30,6 +30,8 @@ const ALWAYS: &[&str] = &[
     "metrics",
     "endpoints",
 ];
+/// Interfaces that have to be granted.
+const GRANTED: &[&str] = &["crypto", "rate-limit"];
 
 /// One hook interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -138,9 +140,11 @@ impl Rights {
                 rights.reads_identity |= functions.exports(engine).any(|(function, _)| (interface, function) == READS_IDENTITY);
             }
             match interface {
-                "crypto" => rights.capabilities.push("crypto"),
                 known if ALWAYS.contains(&known) => {}
-                _ => return Err(RightsError::UnknownImport(import.to_owned())),
+                known => match GRANTED.iter().find(|granted| **granted == known) {
+                    Some(capability) => rights.capabilities.push(capability),
+                    None => return Err(RightsError::UnknownImport(import.to_owned())),
+                },
             }
         }
         for (export, _) in ty.exports(engine) {
@@ -173,6 +177,7 @@ impl Rights {
 fn is_granted(grants: &Grants, capability: &str) -> bool {
     match capability {
         "crypto" => grants.crypto,
+        "rate-limit" => grants.rate_limit.is_some(),
         _ => false,
     }
 }

@@ -6,12 +6,12 @@ use super::Compiler;
 use super::settings::count;
 use crate::config::defaults;
 use crate::config::document::At;
-use crate::config::model::{Budget, FailurePolicy, Grants, Plugin, PluginUse, Source};
+use crate::config::model::{Budget, FailurePolicy, Grants, Plugin, PluginUse, RateLimitGrant, Source};
 use crate::config::schema::{self, Table};
 use crate::config::suggest::advice;
 
 /// What `builtin:` can be followed by.
-pub(crate) const BUILTINS: [&str; 4] = ["hash-router", "metrics", "oauth2", "tls-forward"];
+pub(crate) const BUILTINS: [&str; 5] = ["hash-router", "metrics", "oauth2", "rate-limit", "tls-forward"];
 
 impl Compiler<'_> {
     pub(super) fn plugins(&mut self, raw: BTreeMap<String, schema::Plugin>) -> Vec<Plugin> {
@@ -22,7 +22,7 @@ impl Compiler<'_> {
             self.name(&at, "a plugin", &name);
             let plugin = Plugin {
                 source: self.source(&at.key("source"), raw.source.as_deref()),
-                grants: Grants { crypto: raw.grants.is_some_and(|grants| grants.crypto.is_some()) },
+                grants: grants(raw.grants.unwrap_or_default()),
                 config: self.plugin_table(&at.key("config"), raw.config),
                 budget: self.budget(&at.key("budget"), raw.budget.unwrap_or_default()),
                 on_failure: raw.on_failure.map_or(FailurePolicy::Reject, policy),
@@ -104,6 +104,13 @@ impl Compiler<'_> {
         let plugin = plugins.binary_search_by(|plugin| plugin.name.cmp(&name)).ok()?;
         let Plugin { config, on_failure: inherited, .. } = plugins.get(plugin)?;
         Some(PluginUse { plugin, config: merge(config, own), on_failure: on_failure.map_or(*inherited, policy), key: at.to_string() })
+    }
+}
+
+fn grants(raw: schema::Grants) -> Grants {
+    Grants {
+        crypto: raw.crypto.is_some(),
+        rate_limit: raw.rate_limit.map(|grant| RateLimitGrant { max_keys: count(grant.max_keys, defaults::RATE_LIMIT_MAX_KEYS) }),
     }
 }
 

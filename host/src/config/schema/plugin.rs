@@ -32,6 +32,18 @@ pub(in crate::config) struct Plugin {
 pub(in crate::config) struct Grants {
     /// Digests, HMAC and signature verification: `crypto = {}`.
     pub(in crate::config) crypto: Option<NoParameters>,
+    /// Token buckets that are exact across workers: `rate-limit = {}`.
+    #[serde(rename = "rate-limit")]
+    pub(in crate::config) rate_limit: Option<RateLimitGrant>,
+}
+
+/// `rate-limit = { max_keys = 65536 }`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct RateLimitGrant {
+    /// Buckets kept at once, about 130 bytes each. Default: 65536.
+    #[schemars(range(min = 1, max = 16_777_216))]
+    pub(in crate::config) max_keys: Option<u64>,
 }
 
 /// A capability without parameters.
