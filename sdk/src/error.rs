@@ -57,6 +57,23 @@ pub enum CryptoError {
     TooLarge,
 }
 
+/// Why something was not done with an entry. It is as it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KvError {
+    /// A key of more than 1 KiB, or a value of more than 64 KiB.
+    TooLarge,
+    /// What is there is not the decimal text of a number of 64 bits.
+    NotANumber,
+    /// The sum is no number of 64 bits.
+    Overflow,
+    /// What is there is not what was expected.
+    Mismatch,
+    /// A time to live of less than a millisecond, or of more than a year.
+    InvalidTtl,
+    /// What keeps the entries cannot be reached now. Never with the scope `node`.
+    Unavailable,
+}
+
 /// Why a rate limit gave no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RateLimitError {
@@ -115,6 +132,19 @@ impl fmt::Display for CryptoError {
     }
 }
 
+impl fmt::Display for KvError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooLarge => "a key of more than 1 KiB, or a value of more than 64 KiB",
+            Self::NotANumber => "what is there is no number",
+            Self::Overflow => "the sum is no number of 64 bits",
+            Self::Mismatch => "what is there is not what was expected",
+            Self::InvalidTtl => "an entry lives for a millisecond to a year",
+            Self::Unavailable => "what keeps the entries cannot be reached",
+        })
+    }
+}
+
 impl fmt::Display for RateLimitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -131,6 +161,7 @@ impl std::error::Error for ChangeError {}
 impl std::error::Error for PlanError {}
 impl std::error::Error for MetricError {}
 impl std::error::Error for CryptoError {}
+impl std::error::Error for KvError {}
 impl std::error::Error for RateLimitError {}
 
 impl From<raw::types::ChangeError> for ChangeError {
@@ -172,6 +203,19 @@ impl From<raw::crypto::CryptoError> for CryptoError {
             raw::crypto::CryptoError::Unsupported => Self::Unsupported,
             raw::crypto::CryptoError::Mismatch => Self::Mismatch,
             raw::crypto::CryptoError::TooLarge => Self::TooLarge,
+        }
+    }
+}
+
+impl From<raw::kv::KvError> for KvError {
+    fn from(error: raw::kv::KvError) -> Self {
+        match error {
+            raw::kv::KvError::TooLarge => Self::TooLarge,
+            raw::kv::KvError::NotANumber => Self::NotANumber,
+            raw::kv::KvError::Overflow => Self::Overflow,
+            raw::kv::KvError::Mismatch => Self::Mismatch,
+            raw::kv::KvError::InvalidTtl => Self::InvalidTtl,
+            raw::kv::KvError::Unavailable => Self::Unavailable,
         }
     }
 }

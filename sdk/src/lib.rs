@@ -47,7 +47,7 @@
 //! | [`Observer`] | after the response, in batches | nothing |
 //!
 //! Capabilities are modules: [`log`], [`clock`], [`random`], [`metrics`] and [`endpoints`] are there for every plugin;
-//! [`crypto`] and [`rate_limit`] must be granted in the gateway's configuration. Calling one is what imports it.
+//! [`crypto`], [`kv`] and [`rate_limit`] must be granted in the gateway's configuration. Calling one is what imports it.
 //!
 //! # What to rely on
 //!
@@ -70,6 +70,7 @@ pub mod clock;
 pub mod crypto;
 pub mod endpoints;
 pub mod header;
+pub mod kv;
 pub mod log;
 pub mod metrics;
 pub mod random;
@@ -100,7 +101,7 @@ mod value;
 pub mod testing;
 
 pub use answer::{LocalResponse, Problem};
-pub use error::{ChangeError, CryptoError, Error, MetricError, PlanError, RateLimitError};
+pub use error::{ChangeError, CryptoError, Error, KvError, MetricError, PlanError, RateLimitError};
 pub use forwarding::{Plan, Protocol};
 pub use header::{HeaderLine, HeaderName};
 pub use identity::Identity;

@@ -38,6 +38,7 @@ pub(crate) mod gateway;
 mod handle;
 mod headers;
 mod identity;
+pub(crate) mod kv;
 pub(crate) mod metrics;
 mod outcome;
 mod plan;

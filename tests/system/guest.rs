@@ -20,20 +20,29 @@ pub(crate) fn every_hook() -> &'static Path {
 
 /// The guest with filters alone: it authorizes nobody, so it may be skipped when it fails.
 pub(crate) fn filters() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    examples().0.as_path()
+}
+
+/// The guest that uses capabilities as it is told.
+pub(crate) fn capabilities() -> &'static Path {
+    examples().1.as_path()
+}
+
+fn examples() -> &'static (PathBuf, PathBuf) {
+    static BUILT: OnceLock<(PathBuf, PathBuf)> = OnceLock::new();
     BUILT.get_or_init(|| {
-        // Built by the same cargo into the same folder, so it comes after the other one.
+        // Built by the same cargo into the same folder, so they come after the other one.
         let release = every_hook().parent().unwrap();
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.current_dir(guests::root().join("tests/guest"));
-        command.args(["build", "--release", "--target", "wasm32-wasip2", "--package", "plugway-test-guest", "--example", "filters"]);
+        command.args(["build", "--release", "--target", "wasm32-wasip2", "--package", "plugway-test-guest", "--examples"]);
         command.arg("--target-dir").arg(guests::root().join("target/guests"));
         for name in ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_TARGET_DIR"] {
             command.env_remove(name);
         }
         let output = command.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        release.join("examples/filters.wasm")
+        (release.join("examples/filters.wasm"), release.join("examples/capabilities.wasm"))
     })
 }
 

@@ -22,6 +22,7 @@ mod forwarded;
 mod frames;
 mod guest;
 mod hello;
+mod kv;
 mod layers;
 mod limits;
 mod misbehaving;

@@ -134,12 +134,23 @@ pub enum Source {
 pub struct Grants {
     /// `crypto = {}`
     pub crypto: bool,
+    /// `kv = {}`
+    pub kv: Option<KvGrant>,
     /// `rate-limit = {}`
     pub rate_limit: Option<RateLimitGrant>,
 }
 
+/// `kv = { scope = "node", max_entries = 10000, max_bytes = "16MiB" }`
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct KvGrant {
+    /// Entries kept at once; default 10,000.
+    pub max_entries: usize,
+    /// Bytes they may take; default 16 MiB.
+    pub max_bytes: usize,
+}
+
 /// `rate-limit = { max_keys = 65536 }`
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RateLimitGrant {
     /// Buckets kept at once; default 65,536.
     pub max_keys: usize,

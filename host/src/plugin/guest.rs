@@ -10,6 +10,7 @@ use super::names::Names;
 use super::plan::PlanDraft;
 use super::wasi::Wasi;
 use crate::capability::crypto::PublicKey;
+use crate::capability::kv::Store;
 use crate::capability::log::PluginLog;
 use crate::capability::metrics::PluginMetrics;
 use crate::capability::rate_limit::RateLimits;
@@ -62,6 +63,7 @@ pub(super) struct Guest {
     pub(super) log: PluginLog,
     pub(super) metrics: PluginMetrics,
     /// Where granted, as what follows.
+    pub(super) store: Option<Arc<Store>>,
     pub(super) rate_limits: Option<RateLimits>,
     /// HeaderLine names it uses.
     pub(super) names: Names,

@@ -6,6 +6,7 @@ mod crypto;
 mod forward_plan;
 mod given;
 mod identity;
+mod kv;
 mod names;
 mod rate_limit;
 mod request;

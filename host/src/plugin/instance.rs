@@ -97,6 +97,7 @@ impl Instance {
             wasi: Wasi::new(&surroundings.log),
             log: surroundings.log.clone(),
             metrics: surroundings.metrics.clone(),
+            store: surroundings.granted.store.clone(),
             rate_limits: surroundings.granted.limiter.clone().map(RateLimits::new),
             names: Names::default(),
             answers: 0,

@@ -31,7 +31,7 @@ const ALWAYS: &[&str] = &[
     "endpoints",
 ];
 /// Interfaces that have to be granted.
-const GRANTED: &[&str] = &["crypto", "rate-limit"];
+const GRANTED: &[&str] = &["crypto", "kv", "rate-limit"];
 
 /// One hook interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -177,6 +177,7 @@ impl Rights {
 fn is_granted(grants: &Grants, capability: &str) -> bool {
     match capability {
         "crypto" => grants.crypto,
+        "kv" => grants.kv.is_some(),
         "rate-limit" => grants.rate_limit.is_some(),
         _ => false,
     }

@@ -250,4 +250,7 @@ fn plugins(meter: &Meter, cells: &Arc<Cells>) {
         "Takes from a bucket that keys shared for want of room.",
         held(Held::RateLimitShared, "plugin"),
     );
+    gauge(meter, cells, "plugway_kv_entries", "Entries of key-value stores.", held(Held::KvEntries, "plugin"));
+    gauge(meter, cells, "plugway_kv_bytes", "Bytes that entries of key-value stores take.", held(Held::KvBytes, "plugin"));
+    counter(meter, cells, "plugway_kv_evicted", "Entries that had to go for others.", held(Held::KvEvicted, "plugin"));
 }

@@ -1,5 +1,6 @@
 //! What capabilities hold for plugins: read where it is kept when somebody asks for metrics, and counted nowhere else.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Weak};
 
@@ -10,6 +11,12 @@ pub enum Held {
     RateLimitKeys,
     /// Takes from a bucket that keys shared for want of room.
     RateLimitShared,
+    /// Entries of key-value stores that are kept now.
+    KvEntries,
+    /// Bytes of them.
+    KvBytes,
+    /// Entries that had to go for others.
+    KvEvicted,
 }
 
 /// What can be asked how much it holds.
@@ -30,11 +37,15 @@ impl Holders {
         self.known.push((name.to_owned(), Arc::downgrade(holder)));
     }
 
-    /// The sum of one measure for each name.
+    /// The sum of one measure for each name: while a generation drains, two may go by the same one.
     pub(super) fn each(&self, measure: Held, mut each: impl FnMut(&str, u64)) {
+        let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
         for (name, holder) in &self.known {
             let held = holder.upgrade().map(|holder| holder.held()).unwrap_or_default();
-            held.iter().filter(|(known, _)| *known == measure).for_each(|(_, amount)| each(name, *amount));
+            for (_, amount) in held.iter().filter(|(known, _)| *known == measure) {
+                *sums.entry(name).or_default() += amount;
+            }
         }
+        sums.into_iter().for_each(|(name, sum)| each(name, sum));
     }
 }

@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use crate::testing::{self, json};
 use crate::{
-    AuthError, Authorizer, ChangeError, Decision, Error, Flow, ForwardError, Forwarder, Identity, LocalResponse, MetricError, NoConfig,
-    Plan, PlanError, Plugin, Request, RequestFilter, Response, ResponseFilter, Status, Value, clock, crypto, endpoints, header, log,
-    metrics, random,
+    AuthError, Authorizer, ChangeError, Decision, Error, Flow, ForwardError, Forwarder, Identity, KvError, LocalResponse, MetricError,
+    NoConfig, Plan, PlanError, Plugin, Request, RequestFilter, Response, ResponseFilter, Status, Value, clock, crypto, endpoints, header,
+    kv, log, metrics, random,
 };
 
 /// Does what a test tells it to.
@@ -270,4 +270,27 @@ fn reads_an_endpoint_from_its_url() {
     let endpoint = testing::endpoint(1, "https://[::1]:9441");
     assert_eq!((endpoint.host.as_str(), endpoint.port), ("::1", 9441));
     assert_eq!(testing::endpoint(2, "http://a.example").port, 80);
+}
+
+#[test]
+fn entries_are_kept_as_the_gateway_keeps_them() {
+    let second = Some(Duration::from_secs(1));
+    assert_eq!(kv::get("k"), Ok(None));
+    kv::set("k", "v", second).unwrap();
+    assert_eq!(kv::get("k"), Ok(Some(b"v".to_vec())));
+    assert_eq!(kv::increment("k", 1, None), Err(KvError::NotANumber));
+    assert_eq!(kv::compare_and_swap("k", Some(b"w"), Some(b"x"), None), Err(KvError::Mismatch));
+    assert_eq!(kv::increment("n", 2, second), Ok(2));
+    testing::advance(Duration::from_millis(999));
+    assert_eq!(kv::increment("n", 2, second), Ok(4));
+    testing::advance(Duration::from_millis(1));
+    assert_eq!((kv::get("k"), kv::get("n")), (Ok(None), Ok(None)));
+    assert_eq!(kv::compare_and_swap("k", None, Some(b"x"), None), Ok(()));
+    assert_eq!(kv::compare_and_swap("k", Some(b"x"), None, None), Ok(()));
+    assert_eq!(kv::delete("k"), Ok(false));
+    kv::set("n", i64::MAX.to_string(), None).unwrap();
+    assert_eq!(kv::increment("n", 1, None), Err(KvError::Overflow));
+    assert_eq!(kv::set(&"k".repeat(1_025), "", None), Err(KvError::TooLarge));
+    assert_eq!(kv::set("k", vec![0; (64 << 10) + 1], None), Err(KvError::TooLarge));
+    assert_eq!(kv::set("k", "", Some(Duration::ZERO)), Err(KvError::InvalidTtl));
 }

@@ -6,7 +6,7 @@ use super::Compiler;
 use super::settings::count;
 use crate::config::defaults;
 use crate::config::document::At;
-use crate::config::model::{Budget, FailurePolicy, Grants, Plugin, PluginUse, RateLimitGrant, Source};
+use crate::config::model::{Budget, FailurePolicy, Grants, KvGrant, Plugin, PluginUse, RateLimitGrant, Source};
 use crate::config::schema::{self, Table};
 use crate::config::suggest::advice;
 
@@ -22,7 +22,7 @@ impl Compiler<'_> {
             self.name(&at, "a plugin", &name);
             let plugin = Plugin {
                 source: self.source(&at.key("source"), raw.source.as_deref()),
-                grants: grants(raw.grants.unwrap_or_default()),
+                grants: self.grants(&at.key("grants"), raw.grants.unwrap_or_default()),
                 config: self.plugin_table(&at.key("config"), raw.config),
                 budget: self.budget(&at.key("budget"), raw.budget.unwrap_or_default()),
                 on_failure: raw.on_failure.map_or(FailurePolicy::Reject, policy),
@@ -53,6 +53,20 @@ impl Compiler<'_> {
             self.error(at, message, "download the file into `plugin_directory` and write its name here");
         }
         Source::File(self.plugin_directory.join(text))
+    }
+
+    fn grants(&mut self, at: &At, raw: schema::Grants) -> Grants {
+        let kv = raw.kv.map(|grant| {
+            let at = at.key("kv");
+            // Of the scopes there is one.
+            let _ = grant.scope;
+            KvGrant {
+                max_entries: count(grant.max_entries, defaults::KV_MAX_ENTRIES),
+                max_bytes: self.size(&at.key("max_bytes"), grant.max_bytes, defaults::KV_MAX_BYTES, 1 << 20..=64 << 30),
+            }
+        });
+        let rate_limit = raw.rate_limit.map(|grant| RateLimitGrant { max_keys: count(grant.max_keys, defaults::RATE_LIMIT_MAX_KEYS) });
+        Grants { crypto: raw.crypto.is_some(), kv, rate_limit }
     }
 
     fn budget(&mut self, at: &At, raw: schema::Budget) -> Budget {
@@ -104,13 +118,6 @@ impl Compiler<'_> {
         let plugin = plugins.binary_search_by(|plugin| plugin.name.cmp(&name)).ok()?;
         let Plugin { config, on_failure: inherited, .. } = plugins.get(plugin)?;
         Some(PluginUse { plugin, config: merge(config, own), on_failure: on_failure.map_or(*inherited, policy), key: at.to_string() })
-    }
-}
-
-fn grants(raw: schema::Grants) -> Grants {
-    Grants {
-        crypto: raw.crypto.is_some(),
-        rate_limit: raw.rate_limit.map(|grant| RateLimitGrant { max_keys: count(grant.max_keys, defaults::RATE_LIMIT_MAX_KEYS) }),
     }
 }
 

@@ -32,9 +32,31 @@ pub(in crate::config) struct Plugin {
 pub(in crate::config) struct Grants {
     /// Digests, HMAC and signature verification: `crypto = {}`.
     pub(in crate::config) crypto: Option<NoParameters>,
+    /// Keys and values in the gateway's memory, shared by all workers: `kv = {}`.
+    pub(in crate::config) kv: Option<KvGrant>,
     /// Token buckets that are exact across workers: `rate-limit = {}`.
     #[serde(rename = "rate-limit")]
     pub(in crate::config) rate_limit: Option<RateLimitGrant>,
+}
+
+/// `kv = { scope = "node", max_entries = 10000, max_bytes = "16MiB" }`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct KvGrant {
+    /// Who shares the entries: `"node"`, which is this gateway. Default: "node".
+    pub(in crate::config) scope: Option<KvScope>,
+    /// Entries kept at once. Default: 10000.
+    #[schemars(range(min = 1, max = 16_777_216))]
+    pub(in crate::config) max_entries: Option<u64>,
+    /// Bytes of keys and values, and 128 for each entry: 1MiB to 64GiB. Default: "16MiB".
+    pub(in crate::config) max_bytes: Option<Size>,
+}
+
+/// Who shares the entries of `kv`: all workers of this gateway.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::config) enum KvScope {
+    Node,
 }
 
 /// `rate-limit = { max_keys = 65536 }`
