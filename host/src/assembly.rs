@@ -9,13 +9,15 @@ mod generation;
 mod numbering;
 mod sources;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use wasmtime::Engine;
 
 use crate::capability::granted::Kept;
+use crate::capability::secrets::Secret;
 use crate::config::Problems;
-use crate::config::model::{Config, Route};
+use crate::config::model::{Config, Route, SecretSource};
 use crate::exchange::RouteFacts;
 use crate::pipeline::Chain;
 use crate::plugin::{CompileCache, Compiler, Nursery, Recipe, build_engine};
@@ -162,7 +164,8 @@ impl Workshop {
         let mut numbering = Numbering::new(config);
         let chains = chains::build(config, &components, &mut numbering, known, problems);
         let directory = Arc::new(Directory::new(upstreams.iter().flatten()));
-        let numbered = numbering.finish(config, &components, &upstreams, &directory, &mut self.kept);
+        let secrets = secrets(config, known, problems);
+        let numbered = numbering.finish(config, &components, &upstreams, &directory, &mut self.kept, &secrets);
         Draft { table, upstreams, chains, numbered }
     }
 
@@ -181,6 +184,25 @@ impl Workshop {
         }
         upstreams
     }
+}
+
+/// Secrets by name, without those that cannot be read.
+fn secrets(config: &Config, known: &Problems, problems: &mut Problems) -> BTreeMap<String, Secret> {
+    let mut secrets = BTreeMap::new();
+    for secret in &config.secrets {
+        let table = format!("secrets.{}", secret.name);
+        if known.concern(&table) {
+            continue;
+        }
+        match Secret::read(&secret.source) {
+            Ok(read) => drop(secrets.insert(secret.name.clone(), read)),
+            Err(why) => {
+                let key = if matches!(secret.source, SecretSource::File(_)) { "file" } else { "env" };
+                problems.push(config.problem(format!("{table}.{key}"), why));
+            }
+        }
+    }
+    secrets
 }
 
 /// The route table, without routes whose match is known to be wrong.

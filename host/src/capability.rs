@@ -6,3 +6,4 @@ pub mod kv;
 pub mod log;
 pub mod metrics;
 pub mod rate_limit;
+pub mod secrets;

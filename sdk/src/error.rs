@@ -89,6 +89,15 @@ pub enum RateLimitError {
     TooLarge,
 }
 
+/// Why there is no secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretError {
+    /// The plugin was not granted a secret of that name. Whether there is one is not told.
+    NotGranted,
+    /// It is no UTF-8 text.
+    NotText,
+}
+
 impl fmt::Display for ChangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -157,12 +166,22 @@ impl fmt::Display for RateLimitError {
     }
 }
 
+impl fmt::Display for SecretError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotGranted => "the plugin was not granted a secret of that name",
+            Self::NotText => "the secret is no UTF-8 text",
+        })
+    }
+}
+
 impl std::error::Error for ChangeError {}
 impl std::error::Error for PlanError {}
 impl std::error::Error for MetricError {}
 impl std::error::Error for CryptoError {}
 impl std::error::Error for KvError {}
 impl std::error::Error for RateLimitError {}
+impl std::error::Error for SecretError {}
 
 impl From<raw::types::ChangeError> for ChangeError {
     fn from(error: raw::types::ChangeError) -> Self {
@@ -228,6 +247,14 @@ impl From<raw::rate_limit::RateLimitError> for RateLimitError {
             raw::rate_limit::RateLimitError::TooLate => Self::TooLate,
             raw::rate_limit::RateLimitError::UnknownLimit => Self::UnknownLimit,
             raw::rate_limit::RateLimitError::TooLarge => Self::TooLarge,
+        }
+    }
+}
+
+impl From<raw::secrets::SecretError> for SecretError {
+    fn from(error: raw::secrets::SecretError) -> Self {
+        match error {
+            raw::secrets::SecretError::NotGranted => Self::NotGranted,
         }
     }
 }

@@ -47,7 +47,7 @@
 //! | [`Observer`] | after the response, in batches | nothing |
 //!
 //! Capabilities are modules: [`log`], [`clock`], [`random`], [`metrics`] and [`endpoints`] are there for every plugin;
-//! [`crypto`], [`kv`] and [`rate_limit`] must be granted in the gateway's configuration. Calling one is what imports it.
+//! [`crypto`], [`kv`], [`rate_limit`] and [`secrets`] must be granted in the gateway's configuration. Calling one is what imports it.
 //!
 //! # What to rely on
 //!
@@ -75,6 +75,7 @@ pub mod log;
 pub mod metrics;
 pub mod random;
 pub mod rate_limit;
+pub mod secrets;
 
 mod answer;
 mod bindings;
@@ -101,7 +102,7 @@ mod value;
 pub mod testing;
 
 pub use answer::{LocalResponse, Problem};
-pub use error::{ChangeError, CryptoError, Error, KvError, MetricError, PlanError, RateLimitError};
+pub use error::{ChangeError, CryptoError, Error, KvError, MetricError, PlanError, RateLimitError, SecretError};
 pub use forwarding::{Plan, Protocol};
 pub use header::{HeaderLine, HeaderName};
 pub use identity::Identity;

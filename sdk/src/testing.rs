@@ -47,6 +47,7 @@ mod record;
 mod request;
 mod response;
 mod rules;
+pub(crate) mod secrets;
 
 pub use serde_json::json;
 
@@ -59,6 +60,7 @@ pub use plan::{Plan, Planned};
 pub use record::record;
 pub use request::Request;
 pub use response::Response;
+pub use secrets::set_secret;
 
 pub(crate) use plan::FakePlan;
 pub(crate) use request::FakeRequest;

@@ -20,16 +20,27 @@ pub(crate) fn every_hook() -> &'static Path {
 
 /// The guest with filters alone: it authorizes nobody, so it may be skipped when it fails.
 pub(crate) fn filters() -> &'static Path {
-    examples().0.as_path()
+    &examples().filters
 }
 
-/// The guest that uses capabilities as it is told.
-pub(crate) fn capabilities() -> &'static Path {
-    examples().1.as_path()
+/// The guest that keeps entries in `kv`.
+pub(crate) fn keeper() -> &'static Path {
+    &examples().keeper
 }
 
-fn examples() -> &'static (PathBuf, PathBuf) {
-    static BUILT: OnceLock<(PathBuf, PathBuf)> = OnceLock::new();
+/// The guest that knows secrets.
+pub(crate) fn confidant() -> &'static Path {
+    &examples().confidant
+}
+
+struct Examples {
+    filters: PathBuf,
+    keeper: PathBuf,
+    confidant: PathBuf,
+}
+
+fn examples() -> &'static Examples {
+    static BUILT: OnceLock<Examples> = OnceLock::new();
     BUILT.get_or_init(|| {
         // Built by the same cargo into the same folder, so they come after the other one.
         let release = every_hook().parent().unwrap();
@@ -42,7 +53,8 @@ fn examples() -> &'static (PathBuf, PathBuf) {
         }
         let output = command.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        (release.join("examples/filters.wasm"), release.join("examples/capabilities.wasm"))
+        let component = |name: &str| release.join(format!("examples/{name}.wasm"));
+        Examples { filters: component("filters"), keeper: component("keeper"), confidant: component("confidant") }
     })
 }
 

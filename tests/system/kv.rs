@@ -5,10 +5,10 @@ use plugway_harness::gateway::Gateway;
 use plugway_harness::upstream::Upstream;
 
 use crate::common::{metric, run, start, two_workers, until};
-use crate::guest::{capabilities, config, get, plugin, refused, route};
+use crate::guest::{config, get, keeper, plugin, refused, route};
 
 fn with_kv(upstream: &Upstream, grant: &str) -> Gateway {
-    let part = plugin("keeper", capabilities(), "", &format!("grants = {{ kv = {grant} }}"));
+    let part = plugin("keeper", keeper(), "", &format!("grants = {{ kv = {grant} }}"));
     start(&two_workers(&config(upstream, &[&part, &route("public = true\nplugins = [\"keeper\"]")])))
 }
 
@@ -97,7 +97,7 @@ fn what_is_too_large_is_refused_and_what_there_is_no_room_for_goes() {
 fn it_needs_its_grant_which_has_bounds() {
     let upstream = Upstream::plain("up").unwrap();
     let parts =
-        |grants: &str| config(&upstream, &[&plugin("keeper", capabilities(), "", grants), &route("public = true\nplugins = [\"keeper\"]")]);
+        |grants: &str| config(&upstream, &[&plugin("keeper", keeper(), "", grants), &route("public = true\nplugins = [\"keeper\"]")]);
     let text = refused(&parts(""));
     assert!(text.contains("`kv`, which was not granted") && text.contains("`grants = { kv = {} }`"), "{text}");
     let text = refused(&parts("grants = { kv = { max_bytes = \"1KiB\" } }"));

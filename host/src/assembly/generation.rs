@@ -82,7 +82,7 @@ impl Workshop {
         Surroundings {
             name: Arc::clone(&recipe.name),
             budget: Arc::clone(&recipe.budget),
-            log: PluginLog::new(Arc::clone(&recipe.name), recipe.budget.log_lines_per_second),
+            log: PluginLog::new(Arc::clone(&recipe.name), Arc::clone(&recipe.granted.secrets), recipe.budget.log_lines_per_second),
             metrics: PluginMetrics::new(self.telemetry.instruments(), &recipe.name, thread, recipe.budget.max_series),
             granted: recipe.granted.clone(),
             endpoints: Arc::clone(&recipe.endpoints),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::AssembledPlugin;
 use crate::capability::granted::Kept;
+use crate::capability::secrets::Secret;
 use crate::config::model::{Config, PluginUse};
 use crate::pipeline::Place;
 use crate::plugin::{Configuration, Hook, LoadedComponent, Recipe};
@@ -89,11 +90,14 @@ impl Numbering {
         upstreams: &[Option<Arc<Upstream>>],
         directory: &Arc<Directory>,
         kept: &mut Kept,
+        secrets: &BTreeMap<String, Secret>,
     ) -> Numbered {
         let mut plugins = Vec::new();
         let mut renumbered = BTreeMap::new();
         for ((index, numbers), (model, component)) in self.plugins.into_iter().enumerate().zip(config.plugins.iter().zip(components)) {
-            let Some(component) = component.as_ref().filter(|_| !numbers.configurations.is_empty()) else { continue };
+            // Without a secret it was granted it could only complain, and what is wrong with the secret is known.
+            let is_whole = model.grants.secrets.iter().all(|name| secrets.contains_key(name));
+            let Some(component) = component.as_ref().filter(|_| is_whole && !numbers.configurations.is_empty()) else { continue };
             let configurations = numbers
                 .configurations
                 .into_iter()
@@ -107,7 +111,7 @@ impl Numbering {
                 component: Arc::clone(component),
                 budget: Arc::new(model.budget.clone()),
                 configurations,
-                granted: kept.granted(model),
+                granted: kept.granted(model, secrets),
                 endpoints: Arc::clone(directory),
             };
             renumbered.insert(index, plugins.len());

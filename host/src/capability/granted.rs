@@ -1,11 +1,12 @@
 //! What one configured plugin was granted, and what of it belongs to the gateway rather than to a version of the plugin.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::sync::{Arc, Weak};
 
 use super::kv::Store;
 use super::rate_limit::Limiter;
+use super::secrets::{Secret, Secrets};
 use crate::config::model::{KvGrant, Plugin, RateLimitGrant};
 use crate::telemetry::{Holder, Telemetry};
 
@@ -16,6 +17,8 @@ pub struct Granted {
     pub store: Option<Arc<Store>>,
     /// `rate-limit`
     pub limiter: Option<Arc<Limiter>>,
+    /// `secrets`, as they were when the configuration was assembled
+    pub secrets: Arc<Secrets>,
 }
 
 /// Finds what is there already when a configuration is assembled again: buckets and entries outlive a swap of the plugin that
@@ -37,8 +40,9 @@ impl Kept {
         Self { telemetry, stores: HashMap::new(), limiters: HashMap::new() }
     }
 
-    /// What a plugin was granted: as before under its name, unless the grant itself is another.
-    pub fn granted(&mut self, plugin: &Plugin) -> Granted {
+    /// What a plugin was granted: as before under its name, unless the grant itself is another. Of all `secrets` it gets those its grant
+    /// names.
+    pub fn granted(&mut self, plugin: &Plugin, secrets: &BTreeMap<String, Secret>) -> Granted {
         let Self { telemetry, stores, limiters } = self;
         let name = &plugin.name;
         Granted {
@@ -47,6 +51,7 @@ impl Kept {
                 .kv
                 .as_ref()
                 .map(|grant| find(stores, telemetry, name, grant, || Store::new(grant.max_entries, grant.max_bytes))),
+            secrets: Arc::new(plugin.grants.secrets.iter().filter_map(|name| Some((name.clone(), secrets.get(name)?.clone()))).collect()),
             limiter: plugin.grants.rate_limit.as_ref().map(|grant| find(limiters, telemetry, name, grant, || Limiter::new(grant.max_keys))),
         }
     }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use super::secrets::Secrets;
+
 /// How loud a line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
@@ -26,6 +28,7 @@ pub struct PluginLog {
 #[derive(Debug)]
 struct Shared {
     plugin: Arc<str>,
+    secrets: Arc<Secrets>,
     started: Instant,
     lines_per_second: u64,
     /// The second being counted in the upper half, its lines in the lower. One thread writes at a time.
@@ -37,10 +40,11 @@ struct Shared {
 const MAX_LINE: usize = 4096;
 
 impl PluginLog {
-    /// A log for one plugin on one worker.
-    pub fn new(plugin: Arc<str>, lines_per_second: u32) -> Self {
+    /// A log for one plugin on one worker, in which its secrets are masked.
+    pub fn new(plugin: Arc<str>, secrets: Arc<Secrets>, lines_per_second: u32) -> Self {
         let shared = Shared {
             plugin,
+            secrets,
             started: Instant::now(),
             lines_per_second: lines_per_second.into(),
             window: AtomicU64::new(0),
@@ -69,7 +73,9 @@ impl PluginLog {
         if dropped_before > 0 {
             tracing::warn!(target: "plugin", plugin, lines = dropped_before, "Log lines were dropped: more than log_lines_per_second");
         }
-        let message = cut(message);
+        // Whole, before a cut could leave a part.
+        let message = self.shared.secrets.mask(message);
+        let message = cut(&message);
         match level {
             Level::Debug => tracing::debug!(target: "plugin", plugin, "{message}"),
             Level::Info => tracing::info!(target: "plugin", plugin, "{message}"),
@@ -121,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_second_has_room_for_so_many_lines_and_says_how_many_it_dropped() {
-        let log = PluginLog::new("p".into(), 2);
+        let log = PluginLog::new("p".into(), Arc::default(), 2);
         let admitted = |second| matches!(log.shared.admit(second), Admitted::Yes { .. });
         assert!(admitted(1) && admitted(1) && !admitted(1) && !admitted(1));
         assert_eq!(log.dropped(), 2);

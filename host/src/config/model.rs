@@ -31,6 +31,8 @@ pub struct Config {
     pub admin: Option<SocketAddr>,
     /// Every configured plugin, in order of name. `PluginUse::plugin` is an index into it.
     pub plugins: Vec<Plugin>,
+    /// Every secret, in order of name.
+    pub secrets: Vec<Secret>,
     /// Every upstream, in order of name. `Route::upstream` is an index into it.
     pub upstreams: Vec<Upstream>,
     /// Every route, as written.
@@ -138,6 +140,26 @@ pub struct Grants {
     pub kv: Option<KvGrant>,
     /// `rate-limit = {}`
     pub rate_limit: Option<RateLimitGrant>,
+    /// `secrets = ["NAME"]`: names of secrets.
+    pub secrets: Vec<String>,
+}
+
+/// `[secrets.NAME]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Secret {
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub source: SecretSource,
+}
+
+/// Where a secret is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// The bytes of a file.
+    File(PathBuf),
+    /// A variable of the environment.
+    Environment(String),
 }
 
 /// `kv = { scope = "node", max_entries = 10000, max_bytes = "16MiB" }`

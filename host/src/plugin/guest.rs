@@ -14,6 +14,7 @@ use crate::capability::kv::Store;
 use crate::capability::log::PluginLog;
 use crate::capability::metrics::PluginMetrics;
 use crate::capability::rate_limit::RateLimits;
+use crate::capability::secrets::Secrets;
 use crate::config::model::Budget;
 use crate::exchange::{ChangeLimits, Exchange, Identity, LocalResponse, Phase};
 use crate::upstream::Directory;
@@ -65,6 +66,7 @@ pub(super) struct Guest {
     /// Where granted, as what follows.
     pub(super) store: Option<Arc<Store>>,
     pub(super) rate_limits: Option<RateLimits>,
+    pub(super) secrets: Arc<Secrets>,
     /// HeaderLine names it uses.
     pub(super) names: Names,
     /// Answers it holds.

@@ -11,6 +11,7 @@ mod names;
 mod rate_limit;
 mod request;
 mod response;
+mod secrets;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 

@@ -99,6 +99,7 @@ impl Instance {
             metrics: surroundings.metrics.clone(),
             store: surroundings.granted.store.clone(),
             rate_limits: surroundings.granted.limiter.clone().map(RateLimits::new),
+            secrets: Arc::clone(&surroundings.granted.secrets),
             names: Names::default(),
             answers: 0,
             endpoints: Arc::clone(&surroundings.endpoints),
@@ -124,6 +125,11 @@ impl Instance {
     ) -> Result<R, Failure> {
         begin(&mut self.store, phase, limit);
         call(&self.hooks, &mut self.store).map_err(|error| Failure::of(&error, self.store.data()))
+    }
+
+    /// An error the plugin answered with.
+    pub(super) fn refused(&self, why: &str) -> Failure {
+        Failure::refused(self.store.data().secrets.mask(why))
     }
 
     /// Calls a hook with an exchange. Its changes stay only if `call` succeeds.
@@ -174,8 +180,8 @@ impl fmt::Debug for Instance {
 
 impl Failure {
     fn of(error: &wasmtime::Error, guest: &Guest) -> Self {
-        if let Some(failure) = error.downcast_ref::<Self>() {
-            return failure.clone();
+        if let Some(Self { kind, message }) = error.downcast_ref::<Self>() {
+            return Self { kind: *kind, message: guest.secrets.mask(message).into_owned() };
         }
         let kind = if guest.cpu.exceeded {
             FailureKind::Cpu

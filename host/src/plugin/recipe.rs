@@ -106,13 +106,12 @@ impl Recipe {
 
 fn configure(instance: &mut Instance, id: usize, configuration: &Configuration, limit: Duration) -> Result<(), Failure> {
     let id = u32::try_from(id).map_err(|_| Failure::refused("more configurations than can be numbered"))?;
-    instance
-        .call(Phase::Setup, limit, |hooks, store| match &hooks.lifecycle {
-            Some(lifecycle) => lifecycle.call_configure(store, id, &configuration.json),
-            None if *configuration.json == *"{}" => Ok(Ok(())),
-            None => Ok(Err("it takes no configuration: it does not export `lifecycle`".to_owned())),
-        })?
-        .map_err(Failure::refused)?;
+    let taken = instance.call(Phase::Setup, limit, |hooks, store| match &hooks.lifecycle {
+        Some(lifecycle) => lifecycle.call_configure(store, id, &configuration.json),
+        None if *configuration.json == *"{}" => Ok(Ok(())),
+        None => Ok(Err("it takes no configuration: it does not export `lifecycle`".to_owned())),
+    })?;
+    taken.map_err(|why| instance.refused(&why))?;
     let Some(upstream) = &configuration.upstream else { return Ok(()) };
     let members: Vec<routing::Endpoint> = upstream
         .endpoints
@@ -126,10 +125,9 @@ fn configure(instance: &mut Instance, id: usize, configuration: &Configuration, 
             labels: endpoint.labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
         })
         .collect();
-    instance
-        .call(Phase::Setup, limit, |hooks, store| match &hooks.router {
-            Some(router) => router.call_on_endpoints(store, id, 1, &members),
-            None => Ok(Ok(())),
-        })?
-        .map_err(Failure::refused)
+    let taken = instance.call(Phase::Setup, limit, |hooks, store| match &hooks.router {
+        Some(router) => router.call_on_endpoints(store, id, 1, &members),
+        None => Ok(Ok(())),
+    })?;
+    taken.map_err(|why| instance.refused(&why))
 }

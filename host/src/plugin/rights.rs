@@ -31,7 +31,7 @@ const ALWAYS: &[&str] = &[
     "endpoints",
 ];
 /// Interfaces that have to be granted.
-const GRANTED: &[&str] = &["crypto", "kv", "rate-limit"];
+const GRANTED: &[&str] = &["crypto", "kv", "rate-limit", "secrets"];
 
 /// One hook interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -179,6 +179,7 @@ fn is_granted(grants: &Grants, capability: &str) -> bool {
         "crypto" => grants.crypto,
         "kv" => grants.kv.is_some(),
         "rate-limit" => grants.rate_limit.is_some(),
+        "secrets" => !grants.secrets.is_empty(),
         _ => false,
     }
 }
@@ -200,6 +201,11 @@ impl RightsError {
         match self {
             Self::WrongVersion { .. } => format!("rebuild it with a plugway-sdk of version {}", VERSIONS.join(" or ")),
             Self::UnknownImport(_) => "build it for the worlds in wit/world.wit; other imports are never linked".to_owned(),
+            Self::NotGranted { capability: "secrets" } => {
+                format!(
+                    "write the names of those it may have: `grants = {{ secrets = [\"NAME\"] }}` in [plugins.{plugin}], and a [secrets.NAME] for each"
+                )
+            }
             Self::NotGranted { capability } => {
                 format!("if it may have this, write `grants = {{ {capability} = {{}} }}` in [plugins.{plugin}]")
             }

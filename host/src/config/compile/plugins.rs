@@ -66,7 +66,8 @@ impl Compiler<'_> {
             }
         });
         let rate_limit = raw.rate_limit.map(|grant| RateLimitGrant { max_keys: count(grant.max_keys, defaults::RATE_LIMIT_MAX_KEYS) });
-        Grants { crypto: raw.crypto.is_some(), kv, rate_limit }
+        let secrets = self.granted_secrets(&at.key("secrets"), raw.secrets);
+        Grants { crypto: raw.crypto.is_some(), kv, rate_limit, secrets }
     }
 
     fn budget(&mut self, at: &At, raw: schema::Budget) -> Budget {

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Size, Span};
+use super::{List, Size, Span};
 
 /// A plugin's own table. `{ file = "PATH" }` anywhere in it stands for the text of that file.
 pub(in crate::config) type Table = Map<String, Value>;
@@ -37,6 +37,9 @@ pub(in crate::config) struct Grants {
     /// Token buckets that are exact across workers: `rate-limit = {}`.
     #[serde(rename = "rate-limit")]
     pub(in crate::config) rate_limit: Option<RateLimitGrant>,
+    /// Names of `[secrets.NAME]`. Default: none.
+    #[schemars(example = vec!["api-key"])]
+    pub(in crate::config) secrets: Option<List<String>>,
 }
 
 /// `kv = { scope = "node", max_entries = 10000, max_bytes = "16MiB" }`
@@ -72,6 +75,18 @@ pub(in crate::config) struct RateLimitGrant {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct NoParameters {}
+
+/// Where a secret is: in a file, or in a variable of the environment.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Secret {
+    /// A file of up to 64 KiB. The line break at the end of a text is no part of it.
+    #[schemars(example = &"secrets/api-key")]
+    pub(in crate::config) file: Option<String>,
+    /// A variable of the environment.
+    #[schemars(example = &"API_KEY")]
+    pub(in crate::config) env: Option<String>,
+}
 
 /// What one call and one instance of a plugin may use.
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -104,7 +104,8 @@ impl metrics::Host for Guest {
         Ok(self.metrics.declare(kind, &name, &described(&description, &unit), &labels, &bounds).map_err(Into::into))
     }
 
-    fn record(&mut self, instrument: u32, amount: f64, labels: Vec<String>) -> Result<()> {
+    fn record(&mut self, instrument: u32, amount: f64, mut labels: Vec<String>) -> Result<()> {
+        self.secrets.mask_all(&mut labels);
         self.metrics.record(instrument, amount, &labels);
         Ok(())
     }

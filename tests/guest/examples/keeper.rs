@@ -1,13 +1,13 @@
-//! A filter that uses capabilities as each request says and answers what they answered: `x-do: set greeting hello`. An absent
-//! value is `-`, and so is the time to live that is not given.
+//! A filter that keeps entries as each request says and answers what became of it: `x-do: set greeting hello -`. An absent
+//! value is `-`, and so is a time to live that is not given.
 
 use std::time::Duration;
 
 use plugway_sdk::{Error, Flow, KvError, LocalResponse, NoConfig, Plugin, Request, RequestFilter, kv};
 
-struct Capabilities;
+struct Keeper;
 
-impl Plugin for Capabilities {
+impl Plugin for Keeper {
     type Config = NoConfig;
 
     fn configure(_: NoConfig) -> Result<Self, Error> {
@@ -15,7 +15,7 @@ impl Plugin for Capabilities {
     }
 }
 
-impl RequestFilter for Capabilities {
+impl RequestFilter for Keeper {
     fn on_request(&self, request: &mut Request) -> Result<Flow, Error> {
         let told = request.header_str("x-do").unwrap_or_default();
         let words: Vec<&str> = told.split(' ').collect();
@@ -54,4 +54,4 @@ fn done(result: Result<(), KvError>) -> String {
     result.map_or_else(|error| format!("{error:?}"), |()| "ok".to_owned())
 }
 
-plugway_sdk::export!(Capabilities: RequestFilter);
+plugway_sdk::export!(Keeper: RequestFilter);
