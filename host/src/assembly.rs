@@ -8,6 +8,7 @@ mod chains;
 mod generation;
 mod numbering;
 mod sources;
+mod timers;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

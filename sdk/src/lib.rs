@@ -45,6 +45,7 @@
 //! | [`Forwarder`] | once per attempt, after the router | the [`Plan`]: TLS, timeouts, path, host, headers |
 //! | [`ResponseFilter`] | on the final response, in reverse order | status, response headers |
 //! | [`Observer`] | after the response, in batches | nothing |
+//! | [`Timer`] | by the clock, off every request's path | nothing |
 //!
 //! Capabilities are modules: [`log`], [`clock`], [`random`], [`metrics`] and [`endpoints`] are there for every plugin;
 //! [`crypto`], [`kv`], [`rate_limit`] and [`secrets`] must be granted in the gateway's configuration. Calling one is what imports it.
@@ -108,7 +109,7 @@ pub use header::{HeaderLine, HeaderName};
 pub use identity::Identity;
 pub use plugin::{
     AuthError, Authorizer, Decision, Flow, ForwardError, Forwarder, NoConfig, Observer, OutcomeObserver, Plugin, RequestFilter,
-    ResponseFilter, RouteError, Router,
+    ResponseFilter, RouteError, Router, Timer,
 };
 pub use record::ExchangeRecord;
 pub use request::Request;
@@ -120,7 +121,9 @@ pub use value::Value;
 /// What [`export!`] expands to; not for use by hand.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::bindings::{authorizer, forwarder, lifecycle, observer, outcome_observer, request_filter, response_filter, router};
+    pub use crate::bindings::{
+        authorizer, forwarder, lifecycle, observer, outcome_observer, request_filter, response_filter, router, timer,
+    };
     #[cfg(target_family = "wasm")]
     pub use crate::dispatch::Exported;
     #[cfg(any(target_family = "wasm", test))]

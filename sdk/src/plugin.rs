@@ -1,5 +1,7 @@
 //! What a plugin implements: [`Plugin`] for its configuration, and one trait per hook.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -129,6 +131,18 @@ pub trait Observer: Plugin {
     /// Takes the records of this place, oldest first. Records can be lost under overload; never keep the only copy of a
     /// number here. An error is logged and fails the call after every other place got its records.
     fn on_complete(&self, records: &[ExchangeRecord]) -> Result<(), Error>;
+}
+
+/// Is called by the clock, off every request's path, on an instance that serves no request (the same an [`Observer`] has). What it
+/// learns reaches the hooks of requests through [`kv`](crate::kv).
+pub trait Timer: Plugin {
+    /// From one tick to the next: 100 ms to 30 days, in whole milliseconds. `None`: this place needs no ticks. Asked once, after
+    /// [`configure`](Plugin::configure).
+    fn period(&self) -> Option<Duration>;
+
+    /// A tick. The first comes as soon as the gateway serves; those that could not be kept are left out. An error is logged, and the next
+    /// tick comes in its time.
+    fn on_tick(&mut self) -> Result<(), Error>;
 }
 
 /// What follows a filter.

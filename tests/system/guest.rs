@@ -33,10 +33,22 @@ pub(crate) fn confidant() -> &'static Path {
     &examples().confidant
 }
 
+/// The guest with a timer and a filter.
+pub(crate) fn ticking() -> &'static Path {
+    &examples().ticking
+}
+
+/// The guest with a timer alone.
+pub(crate) fn clockwork() -> &'static Path {
+    &examples().clockwork
+}
+
 struct Examples {
     filters: PathBuf,
     keeper: PathBuf,
     confidant: PathBuf,
+    ticking: PathBuf,
+    clockwork: PathBuf,
 }
 
 fn examples() -> &'static Examples {
@@ -54,7 +66,13 @@ fn examples() -> &'static Examples {
         let output = command.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let component = |name: &str| release.join(format!("examples/{name}.wasm"));
-        Examples { filters: component("filters"), keeper: component("keeper"), confidant: component("confidant") }
+        Examples {
+            filters: component("filters"),
+            keeper: component("keeper"),
+            confidant: component("confidant"),
+            ticking: component("ticking"),
+            clockwork: component("clockwork"),
+        }
     })
 }
 

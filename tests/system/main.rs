@@ -33,6 +33,7 @@ mod secrets;
 mod smuggling;
 mod thread_time;
 mod threads;
+mod timer;
 mod tls;
 mod toolchains;
 mod upstream_tls;

@@ -1,7 +1,9 @@
 //! Instances, made ready on the control side: each worker's share of a snapshot, and the observers.
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use super::timers::Timers;
 use super::{Assembled, AssembledPlugin, Workshop};
 use crate::capability::log::PluginLog;
 use crate::capability::metrics::PluginMetrics;
@@ -12,11 +14,12 @@ use crate::plugin::{FailureKind, Hook, Recipe, SetupError, Slot, Surroundings};
 use crate::proxy::{Batch, Generation};
 use crate::upstream::RoundRobin;
 
-/// The observers of one snapshot, on the control side.
+/// What runs on the control side of one snapshot: observers and timers. A plugin that is both has one instance for it.
 #[derive(Debug)]
 pub struct Observers {
     snapshot: u64,
     slots: Vec<Slot>,
+    timers: Timers,
 }
 
 /// The control side's place among the threads that have instances.
@@ -42,13 +45,22 @@ impl Workshop {
         })
     }
 
-    /// The observers of a snapshot.
+    /// The observers and timers of a snapshot.
     ///
     /// # Errors
     /// Every plugin that could not be made ready.
     pub fn observers(&self, config: &Config, assembled: &Assembled) -> Result<Observers, Problems> {
-        let slots = self.slots(config, assembled, &assembled.on_control, CONTROL)?;
-        Ok(Observers { snapshot: assembled.snapshot.number, slots })
+        let mut slots = self.slots(config, assembled, &assembled.on_control, CONTROL)?;
+        let (mut timers, mut problems) = (Timers::default(), Problems::new(&config.file));
+        let now = Instant::now();
+        for ((number, slot), plugin) in slots.iter_mut().enumerate().zip(&assembled.on_control) {
+            match (slot.periods(), assembled.plugins.get(*plugin)) {
+                (Ok(periods), _) => periods.into_iter().for_each(|(id, period)| timers.add(number, id, period, now)),
+                (Err(error), Some(plugin)) => problems.push(setup_problem(config, plugin, &error)),
+                (Err(_), None) => {}
+            }
+        }
+        if problems.is_empty() { Ok(Observers { snapshot: assembled.snapshot.number, slots, timers }) } else { Err(problems) }
     }
 
     fn slots(&self, config: &Config, assembled: &Assembled, numbers: &[usize], thread: usize) -> Result<Vec<Slot>, Problems> {
@@ -105,6 +117,22 @@ fn setup_problem(config: &Config, plugin: &AssembledPlugin, error: &SetupError) 
 }
 
 impl Observers {
+    /// When the next timer is due; `None` without any.
+    pub fn next_tick(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// Ticks the timers that are due, for a few milliseconds at most, save the last of them. What fails is counted and logged where it
+    /// is called.
+    pub fn tick(&mut self) {
+        let Self { slots, timers, .. } = self;
+        timers.run(Instant::now, |due| {
+            if let Some(slot) = slots.get_mut(due.slot) {
+                let _ = slot.on_tick(due.config);
+            }
+        });
+    }
+
     /// Hands a batch to the observers it is for. A batch of an earlier snapshot is lost to them, and counted by the caller.
     ///
     /// # Errors

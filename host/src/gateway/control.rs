@@ -1,4 +1,4 @@
-//! The control thread: everything that is not a request. It assembles, starts the workers, runs observers, answers the
+//! The control thread: everything that is not a request. It assembles, starts the workers, runs observers and timers, answers the
 //! admin listener, and ends the workers.
 
 use std::rc::Rc;
@@ -92,6 +92,7 @@ impl Running {
         loop {
             tokio::select! {
                 Some(batch) = self.batches.recv() => self.observe(batch),
+                () = until(self.observers.next_tick()) => self.observers.tick(),
                 order = orders.recv() => match order {
                     Some(Order::Drain(done)) => {
                         self.drain().await;
@@ -143,6 +144,14 @@ impl Running {
                 tracing::error!("A worker ended by a panic");
             }
         }
+    }
+}
+
+/// Waits for that moment; for ever without one.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment.into()).await,
+        None => std::future::pending().await,
     }
 }
 

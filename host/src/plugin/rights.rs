@@ -52,6 +52,8 @@ pub enum Hook {
     ResponseFilter,
     /// `observer`
     Observer,
+    /// `timer`
+    Timer,
 }
 
 /// What a component has and wants.
@@ -92,7 +94,7 @@ pub enum RightsError {
 
 impl Hook {
     /// Every hook, in the order of the contract.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Lifecycle,
         Self::Authorizer,
         Self::RequestFilter,
@@ -101,11 +103,12 @@ impl Hook {
         Self::Forwarder,
         Self::ResponseFilter,
         Self::Observer,
+        Self::Timer,
     ];
 
     /// Their interfaces' names, in the same order: `hook as usize` finds a hook's.
-    pub const NAMES: [&'static str; 8] =
-        ["lifecycle", "authorizer", "request-filter", "router", "outcome-observer", "forwarder", "response-filter", "observer"];
+    pub const NAMES: [&'static str; 9] =
+        ["lifecycle", "authorizer", "request-filter", "router", "outcome-observer", "forwarder", "response-filter", "observer", "timer"];
 
     /// Its interface's name.
     pub fn as_str(self) -> &'static str {

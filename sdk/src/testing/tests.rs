@@ -3,8 +3,8 @@ use std::time::Duration;
 use crate::testing::{self, json};
 use crate::{
     AuthError, Authorizer, ChangeError, Decision, Error, Flow, ForwardError, Forwarder, Identity, KvError, LocalResponse, MetricError,
-    NoConfig, Plan, PlanError, Plugin, Request, RequestFilter, Response, ResponseFilter, Status, Value, clock, crypto, endpoints, header,
-    kv, log, metrics, random,
+    NoConfig, Plan, PlanError, Plugin, Request, RequestFilter, Response, ResponseFilter, Status, Timer, Value, clock, crypto, endpoints,
+    header, kv, log, metrics, random,
 };
 
 /// Does what a test tells it to.
@@ -293,4 +293,36 @@ fn entries_are_kept_as_the_gateway_keeps_them() {
     assert_eq!(kv::set(&"k".repeat(1_025), "", None), Err(KvError::TooLarge));
     assert_eq!(kv::set("k", vec![0; (64 << 10) + 1], None), Err(KvError::TooLarge));
     assert_eq!(kv::set("k", "", Some(Duration::ZERO)), Err(KvError::InvalidTtl));
+}
+
+/// Counts its ticks, by a period that its configuration says.
+struct Ticked(u64, i64);
+
+impl Plugin for Ticked {
+    type Config = u64;
+    fn configure(period_ms: u64) -> Result<Self, Error> {
+        Ok(Self(period_ms, 0))
+    }
+}
+
+impl Timer for Ticked {
+    fn period(&self) -> Option<Duration> {
+        (self.0 > 0).then(|| Duration::from_millis(self.0))
+    }
+
+    fn on_tick(&mut self) -> Result<(), Error> {
+        self.1 = kv::increment("ticks", 1, None)?;
+        Ok(())
+    }
+}
+
+#[test]
+fn a_timer_is_ticked_and_its_period_has_bounds() {
+    let mut ticked = testing::configure::<Ticked>(json!(100)).unwrap();
+    assert_eq!(ticked.period(), Ok(Some(Duration::from_millis(100))));
+    ticked.on_tick().unwrap();
+    ticked.on_tick().unwrap();
+    assert_eq!((ticked.1, kv::get("ticks")), (2, Ok(Some(b"2".to_vec()))));
+    assert_eq!(testing::configure::<Ticked>(json!(0)).unwrap().period(), Ok(None));
+    assert!(testing::configure::<Ticked>(json!(99)).unwrap().period().is_err());
 }
