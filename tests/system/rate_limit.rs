@@ -8,7 +8,7 @@ use plugway_harness::raw::Raw;
 use plugway_harness::upstream::Upstream;
 
 use crate::common::{metric, run, start, two_workers, until};
-use crate::guest::{config, get, guest, refused, route, send};
+use crate::guest::{check, config, get, guest, refused, route, send};
 
 /// `[plugins.limit]` with these limits.
 fn limit(limits: &str) -> String {
@@ -142,6 +142,17 @@ fn it_stands_where_it_is_written_and_counts_for_whom_it_says() {
     assert_eq!([ask("a").status, ask("b").status, ask("a").status], [200, 200, 429]);
     let without = || get(gateway.address("web").unwrap(), "/", &[]).status;
     assert_eq!([without(), without()], [200, 429]);
+}
+
+#[test]
+fn in_front_of_an_authorizer_it_is_no_mistake() {
+    let upstream = Upstream::plain("up").unwrap();
+    let limit = limit(r#"{ name = "client", key = "client-address", requests = 2, period = "1h" }"#);
+    let auth = guest("auth", "hook = \"authorizer\"", "");
+    for more in ["public = true\nplugins = [\"limit\"]", "plugins = [\"limit\", \"auth\"]"] {
+        let (output, said) = check(&config(&upstream, &[&limit, &auth, &route(more)]));
+        assert!(output.status.success() && !said.contains("asks who is calling"), "{said}");
+    }
 }
 
 #[test]

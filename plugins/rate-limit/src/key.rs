@@ -1,8 +1,9 @@
 //! Keys: what of a request says which bucket it counts for.
 
+use std::cell::Cell;
 use std::net::IpAddr;
 
-use plugway_sdk::{HeaderName, Identity, Request, Value};
+use plugway_sdk::{HeaderName, Identity, Request, Value, log};
 use serde::Deserialize;
 
 /// Longest name of a header, claim or parameter, bytes.
@@ -52,6 +53,8 @@ pub(crate) struct Key {
     parts: Vec<Part>,
     prefixes: Prefixes,
     missing: MissingKey,
+    /// Whether it was said that a request had no caller.
+    told: Cell<bool>,
 }
 
 #[derive(Debug)]
@@ -95,7 +98,7 @@ impl Key {
             },
             other => Part::Other(other),
         };
-        Self { parts: sources.into_iter().map(part).collect(), prefixes, missing }
+        Self { parts: sources.into_iter().map(part).collect(), prefixes, missing, told: Cell::new(false) }
     }
 
     /// The key, or `None` where the limit is not for this request. A value that is absent or empty is missing.
@@ -103,6 +106,9 @@ impl Key {
         let mut key = Vec::with_capacity(32);
         for part in &self.parts {
             let value = part.read(request, self.prefixes).unwrap_or_default();
+            if value.is_empty() {
+                self.tell(part);
+            }
             if value.is_empty() && self.missing == MissingKey::Skip {
                 return None;
             }
@@ -115,6 +121,22 @@ impl Key {
     }
 }
 
+impl Key {
+    /// Says once that something of a caller was missing: an authorizer that stands behind this plugin is a mistake that nothing else shows.
+    #[cold]
+    fn tell(&self, part: &Part) {
+        let what = match part {
+            Part::Other(Source::Identity) => "caller".to_owned(),
+            Part::Other(Source::Claim(name)) => format!("claim {name:?} of a caller"),
+            _ => return,
+        };
+        if !self.told.replace(true) {
+            let then = if self.missing == MissingKey::Skip { "are not limited" } else { "share one bucket" };
+            log::warn!("a request has no {what}; such requests {then}. If an authorizer says who calls, write it before this plugin");
+        }
+    }
+}
+
 impl Part {
     fn read(&self, request: &Request<'_>, prefixes: Prefixes) -> Option<Vec<u8>> {
         let source = match self {
@@ -124,9 +146,9 @@ impl Part {
         let text = match source {
             Source::ClientAddress => return Some(network(&request.client_address(), prefixes)),
             Source::Route => Some(request.route()),
-            Source::Identity => return request.identity().map(|identity| caller(&identity)),
+            Source::Identity => return request.optional_identity().map(|identity| caller(&identity)),
             Source::Header(name) => return request.header(&*name.to_ascii_lowercase()),
-            Source::Claim(name) => claim(&request.identity()?, name),
+            Source::Claim(name) => claim(&request.optional_identity()?, name),
             Source::Parameter(name) => request.path_parameter(name),
         };
         text.map(String::into_bytes)

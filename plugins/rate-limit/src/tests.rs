@@ -184,3 +184,19 @@ fn mistakes_name_the_key() {
     let twice = json!({ "name": "a", "key": "route", "requests": 1, "period": "1s" });
     assert!(refused(json!({ "limits": [twice, twice] })).contains("`limits[1].name`"));
 }
+
+#[test]
+fn says_once_that_there_is_no_caller() {
+    let by = |key: Json, missing: &str| {
+        configured(json!({ "limits": [{ "name": "c", "key": key, "requests": 9, "period": "1h", "missing_key": missing }] }))
+    };
+    let lines = || testing::take_logs().into_iter().map(|(_, line)| line).collect::<Vec<_>>();
+    let plugin = by(json!("identity"), "share");
+    assert!(passes(&plugin, from("192.0.2.1")) && passes(&plugin, from("192.0.2.2")));
+    let said = "a request has no caller; such requests share one bucket. If an authorizer says who calls, write it before this plugin";
+    assert_eq!(lines(), [said]);
+    assert!(passes(&by(json!({ "claim": "tenant" }), "skip"), from("192.0.2.1")));
+    assert!(lines()[0].starts_with("a request has no claim \"tenant\" of a caller; such requests are not limited."));
+    assert!(passes(&by(json!({ "header": "x-api-key" }), "share"), from("192.0.2.1")));
+    assert_eq!(lines(), [""; 0]);
+}
