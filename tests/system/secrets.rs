@@ -61,7 +61,7 @@ fn a_plugin_gets_the_secrets_it_was_granted_and_no_others() {
 fn a_secret_is_in_no_log_no_status_and_no_metric() {
     let upstream = Upstream::plain("up").unwrap();
     let gateway = launch().start(&text(&upstream, "")).unwrap();
-    for (what, status) in [("log", 200), ("print", 200), ("count", 200), ("fail", 500), ("panic", 500)] {
+    for (what, status) in [("log", 200), ("print", 200), ("print-long", 200), ("count", 200), ("fail", 500), ("panic", 500)] {
         for name in ["key", "token"] {
             let (answered, body) = ask(&gateway, &format!("{what} {name}"));
             assert_eq!(answered, status, "{what} {name}: {body}");

@@ -78,13 +78,14 @@ fn find<G: Clone + Eq + Hash, T: Holder + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::model::KvScope;
 
     #[test]
     fn a_store_is_found_again_by_its_plugin_and_its_grant_for_as_long_as_somebody_has_it() {
         let telemetry = Telemetry::new().unwrap();
         let mut kept = HashMap::new();
         let mut find = |name: &str, max_entries| {
-            let grant = KvGrant { max_entries, max_bytes: 1 << 20 };
+            let grant = KvGrant { scope: KvScope::Node, max_entries, max_bytes: 1 << 20 };
             super::find(&mut kept, &telemetry, name, &grant, || Store::new(grant.max_entries, grant.max_bytes))
         };
         let first = find("p", 10);

@@ -73,7 +73,7 @@ impl PluginLog {
         if dropped_before > 0 {
             tracing::warn!(target: "plugin", plugin, lines = dropped_before, "Log lines were dropped: more than log_lines_per_second");
         }
-        // Whole, before a cut could leave a part.
+        // Before it is cut, which could leave a part of one.
         let message = self.shared.secrets.mask(message);
         let message = cut(&message);
         match level {
@@ -82,6 +82,11 @@ impl PluginLog {
             Level::Warn => tracing::warn!(target: "plugin", plugin, "{message}"),
             Level::Error => tracing::error!(target: "plugin", plugin, "{message}"),
         }
+    }
+
+    /// Bytes of a line that have to be kept together: what is longer is cut, and a secret in it is masked before that.
+    pub fn room(&self) -> usize {
+        MAX_LINE + self.shared.secrets.longest()
     }
 
     /// Lines dropped so far.

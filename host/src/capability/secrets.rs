@@ -89,6 +89,11 @@ impl Secrets {
         self.by_name.get(name)
     }
 
+    /// Bytes of the longest: what is to be masked must not be cut before.
+    pub fn longest(&self) -> usize {
+        self.by_name.values().map(|secret| secret.bytes().len()).max().unwrap_or_default()
+    }
+
     /// A text in which `[secret NAME]` stands for each secret of 8 bytes or more. A net under a plugin that makes a mistake, not a wall
     /// around one that means harm: what it has encoded or cut is not found.
     pub fn mask<'t>(&self, text: &'t str) -> Cow<'t, str> {

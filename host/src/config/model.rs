@@ -165,10 +165,19 @@ pub enum SecretSource {
 /// `kv = { scope = "node", max_entries = 10000, max_bytes = "16MiB" }`
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct KvGrant {
+    /// Who shares the entries; default this gateway.
+    pub scope: KvScope,
     /// Entries kept at once; default 10,000.
     pub max_entries: usize,
     /// Bytes they may take; default 16 MiB.
     pub max_bytes: usize,
+}
+
+/// Who shares the entries of `kv`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KvScope {
+    /// All workers of this gateway.
+    Node,
 }
 
 /// `rate-limit = { max_keys = 65536 }`

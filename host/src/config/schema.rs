@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(super) use self::listen::{Admin, CertificateFiles, ClientAuth, ClientAuthMode, Listener, ListenerTls};
-pub(super) use self::plugin::{Budget, FailurePolicy, Grants, Plugin, PluginUse, Secret, Table};
+pub(super) use self::plugin::{Budget, FailurePolicy, Grants, KvScope, Plugin, PluginUse, Secret, Table};
 pub(super) use self::route::{Header, Match, Route};
 pub(super) use self::settings::{Count, Limits, Log, LogFormat, LogLevel, Size, Span, Timeouts};
 pub(super) use self::upstream::{Endpoint, Host, HostWord, Protocol, TlsProfile, Upstream};

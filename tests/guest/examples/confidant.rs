@@ -39,6 +39,8 @@ impl RequestFilter for Confidant {
             "show" => return Ok(Flow::respond(LocalResponse::text(200, text))),
             "log" => log::info!("the key is {text}, shown as {secret:?}"),
             "print" => println!("the key is {text}"),
+            // Where a line of 4,096 bytes ends in the middle of it.
+            "print-long" => println!("{} {text}", "x".repeat(4_080)),
             "count" => self.told.add(1.0, [text]),
             "fail" => return Err(format!("the key {text} is not good enough").into()),
             "panic" => assert!(text.is_empty(), "the key {text} is not good enough"),

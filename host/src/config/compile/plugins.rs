@@ -6,7 +6,7 @@ use super::Compiler;
 use super::settings::count;
 use crate::config::defaults;
 use crate::config::document::At;
-use crate::config::model::{Budget, FailurePolicy, Grants, KvGrant, Plugin, PluginUse, RateLimitGrant, Source};
+use crate::config::model::{Budget, FailurePolicy, Grants, KvGrant, KvScope, Plugin, PluginUse, RateLimitGrant, Source};
 use crate::config::schema::{self, Table};
 use crate::config::suggest::advice;
 
@@ -58,9 +58,10 @@ impl Compiler<'_> {
     fn grants(&mut self, at: &At, raw: schema::Grants) -> Grants {
         let kv = raw.kv.map(|grant| {
             let at = at.key("kv");
-            // Of the scopes there is one.
-            let _ = grant.scope;
             KvGrant {
+                scope: match grant.scope {
+                    None | Some(schema::KvScope::Node) => KvScope::Node,
+                },
                 max_entries: count(grant.max_entries, defaults::KV_MAX_ENTRIES),
                 max_bytes: self.size(&at.key("max_bytes"), grant.max_bytes, defaults::KV_MAX_BYTES, 1 << 20..=64 << 30),
             }
