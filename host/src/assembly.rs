@@ -187,12 +187,13 @@ impl Workshop {
     }
 }
 
-/// Secrets by name, without those that cannot be read.
+/// Secrets that plugins were granted, by name, without those that cannot be read.
 fn secrets(config: &Config, known: &Problems, problems: &mut Problems) -> BTreeMap<String, Secret> {
     let mut secrets = BTreeMap::new();
     for secret in &config.secrets {
         let table = format!("secrets.{}", secret.name);
-        if known.concern(&table) {
+        let is_granted = config.plugins.iter().any(|plugin| plugin.grants.secrets.contains(&secret.name));
+        if !is_granted || known.concern(&table) {
             continue;
         }
         match Secret::read(&secret.source) {

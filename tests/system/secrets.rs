@@ -109,6 +109,11 @@ fn a_secret_that_is_not_there_keeps_the_gateway_from_starting() {
     for part in ["secrets.key.file", "secrets.token.env", "there is no variable `PLUGWAY_TEST_TOKEN`", "3 problems"] {
         assert!(said.contains(part), "{part}: {said}");
     }
+    // One that nobody is granted is never looked at.
+    let unused = config(&upstream, &["[secrets.unused]\nfile = \"no-such-file\"\n", &route("public = true")]);
+    let (output, said) = check(&unused);
+    assert!(output.status.success() && said.contains("secrets.unused: no plugin is granted this secret"), "{said}");
+
     let without = plugin("confidant", confidant(), "", "");
     let said = refused(&config(&upstream, &[&without, &route("public = true\nplugins = [\"confidant\"]")]));
     assert!(said.contains("`secrets`, which was not granted") && said.contains("`grants = { secrets = [\"NAME\"] }`"), "{said}");
