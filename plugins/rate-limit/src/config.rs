@@ -42,6 +42,8 @@ struct LimitConfig {
     missing_key: MissingKey,
     ipv4_prefix: Option<u8>,
     ipv6_prefix: Option<u8>,
+    #[serde(default)]
+    dry_run: bool,
 }
 
 /// One source of a key, or several.
@@ -71,10 +73,14 @@ impl Config {
             limits,
             headers: self.headers,
             fields: Fields { limit: number("ratelimit")?, policy: number("ratelimit-policy")? },
-            refused: Counter::declare("rate_limited_total", "Requests answered with 429, by limit.", "1", ["limit"])
-                .map_err(|error| format!("the counter of refused requests: {error}"))?,
+            refused: counter("rate_limited_total", "Requests answered with 429, by limit.")?,
+            would_refuse: counter("rate_limited_dry_run_total", "Requests that a limit with `dry_run` would have refused.")?,
         })
     }
+}
+
+fn counter(name: &str, description: &str) -> Result<Counter<1>, String> {
+    Counter::declare(name, description, "1", ["limit"]).map_err(|error| format!("the counter {name}: {error}"))
 }
 
 impl LimitConfig {
@@ -114,6 +120,7 @@ impl LimitConfig {
             key: Key::new(sources, prefixes, self.missing_key),
             name: self.name,
             buckets,
+            dry_run: self.dry_run,
         })
     }
 }

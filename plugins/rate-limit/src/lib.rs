@@ -24,6 +24,7 @@ struct RateLimiter {
     headers: bool,
     fields: Fields,
     refused: Counter<1>,
+    would_refuse: Counter<1>,
 }
 
 #[derive(Debug)]
@@ -33,6 +34,8 @@ struct Limit {
     /// Its item of `RateLimit-Policy`.
     policy: String,
     buckets: RateLimit,
+    /// It only counts.
+    dry_run: bool,
 }
 
 /// Names of the fields, as numbers where the gateway gave some.
@@ -56,6 +59,10 @@ impl RequestFilter for RateLimiter {
         for limit in &self.limits {
             let Some(key) = limit.key.read(request) else { continue };
             let bucket = limit.buckets.take(&key, 1)?;
+            if !bucket.admitted && limit.dry_run {
+                self.would_refuse.add(1.0, [&limit.name]);
+                continue;
+            }
             if !bucket.admitted {
                 // A request that does not pass counts for none of the limits.
                 for (earlier, key, _) in &taken {
@@ -65,6 +72,8 @@ impl RequestFilter for RateLimiter {
             }
             taken.push((limit, key, bucket));
         }
+        // Clients need not know of limits that do not hold.
+        taken.retain(|(limit, ..)| !limit.dry_run);
         if self.headers && !taken.is_empty() {
             let policies = fields::list(taken.iter().map(|(limit, ..)| limit.policy.as_str().into()));
             let limits = fields::list(taken.iter().map(|(limit, _, bucket)| fields::limit(&limit.name, *bucket).into()));

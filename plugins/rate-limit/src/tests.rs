@@ -200,3 +200,21 @@ fn says_once_that_there_is_no_caller() {
     assert!(passes(&by(json!({ "header": "x-api-key" }), "share"), from("192.0.2.1")));
     assert_eq!(lines(), [""; 0]);
 }
+
+#[test]
+fn a_limit_that_only_counts_refuses_nobody_and_is_not_shown() {
+    let plugin = configured(json!({ "limits": [
+        { "name": "tried", "key": "route", "requests": 1, "period": "1h", "dry_run": true },
+        { "name": "held", "key": "client-address", "requests": 3, "period": "1h" },
+    ] }));
+    for left_over in [2, 1, 0] {
+        let (request, answer) = ask(&plugin, from("192.0.2.1"));
+        assert_eq!(answer, None);
+        assert_eq!(left(&request, "ratelimit-policy").as_deref(), Some("\"held\";q=3;w=3600"));
+        assert!(left(&request, "ratelimit").unwrap().starts_with(&format!("\"held\";r={left_over};")));
+    }
+    assert!(!passes(&plugin, from("192.0.2.1")));
+    let counted = |name: &str, limit: &str| testing::instrument(name).unwrap().sum(&[limit]);
+    assert_eq!(counted("rate_limited_dry_run_total", "tried"), 3.0);
+    assert_eq!(counted("rate_limited_total", "held"), 1.0);
+}
