@@ -100,10 +100,10 @@ impl Part {
         decide: impl Fn(Option<&Entry>) -> Change,
         read: impl FnOnce(Option<&Entry>) -> R,
     ) -> Result<R, KvError> {
-        // What is about to be changed is not what has to go for it.
-        self.get(key, now, |_| ());
-        let taken = size(key, most);
-        self.make_room(taken, now);
+        // What is there already has its room, and is not what has to go for itself.
+        let most = size(key, most);
+        let (entries, bytes) = self.get(key, now, |there| (0, most.saturating_sub(size(key, there.len())))).unwrap_or((1, most));
+        self.make_room(entries, bytes, now);
         let map = self.map.pin();
         let changed = map.compute(key.into(), |there| match decide(there.map(|(_, entry)| entry).filter(|entry| !entry.has_ended(now))) {
             Change::Set(entry) => Operation::Insert(entry),
@@ -119,7 +119,10 @@ impl Part {
         };
         let kept = new.map_or(0, |entry| size(key, entry.value.len()));
         let gone = old.map_or(0, |entry| size(key, entry.value.len()));
-        self.release(usize::from(new.is_none()) + usize::from(old.is_some()), taken.saturating_sub(kept) + gone);
+        // What is there now takes its room before what was taken for it is given back.
+        self.entries.fetch_add(usize::from(new.is_some()), Ordering::Relaxed);
+        self.bytes.fetch_add(kept, Ordering::Relaxed);
+        self.release(entries + usize::from(old.is_some()), bytes + gone);
         refused.map_or_else(|| Ok(read(new)), Err)
     }
 
@@ -144,10 +147,11 @@ impl Part {
         self.evicted.load(Ordering::Relaxed)
     }
 
-    fn make_room(&self, bytes: usize, now: u64) {
-        self.entries.fetch_add(1, Ordering::Relaxed);
+    fn make_room(&self, entries: usize, bytes: usize, now: u64) {
+        self.entries.fetch_add(entries, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        // A search spares what was used while it ran. If that is everything, the bound is passed by this one entry.
+        // A search spares what was used while it ran. If that is everything, or what was there is gone meanwhile, the bound is
+        // passed by this one entry.
         for _ in 0..2 {
             if self.is_within(self.max_entries, self.max_bytes) {
                 return;

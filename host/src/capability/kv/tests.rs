@@ -123,10 +123,28 @@ fn what_ended_goes_first_and_then_what_was_not_used_for_longest() {
 
 #[test]
 fn a_counter_in_a_full_store_is_not_what_goes_for_itself() {
-    let store = Store::new(2, 1 << 20);
-    assert_eq!(store.increment_at("n", 1, None, 0), Ok(1));
-    store.set_at("other", b"", None, 1).unwrap();
-    assert_eq!(store.increment_at("n", 1, None, 2), Ok(2));
+    for max_entries in 1..4 {
+        let store = Store::new(max_entries, 1 << 20);
+        (1..max_entries).for_each(|key| store.set_at(&key.to_string(), b"", None, 0).unwrap());
+        (0..5).for_each(|time| assert_eq!(store.increment_at("n", 1, None, time), Ok(time as i64 + 1)));
+        assert_eq!(held(&store), (max_entries as u64, held(&store).1, 0), "nothing had to go");
+    }
+}
+
+#[test]
+fn a_value_that_grows_makes_room_for_itself() {
+    let store = Store::new(100, 1 << 20);
+    let keys = || (0..20).map(|key| key.to_string());
+    for (now, key) in (0..).zip(keys()) {
+        store.set_at(&key, &vec![0; 40_000], None, now).unwrap();
+    }
+    assert_eq!(held(&store).2, 0);
+    for (now, key) in (100..).zip(keys()) {
+        store.set_at(&key, &vec![0; 60_000], None, now).unwrap();
+        assert!(held(&store).1 <= 1 << 20);
+        assert_eq!(store.get_at(&key, now).unwrap().map(|value| value.len()), Some(60_000));
+    }
+    assert!(held(&store).2 > 0);
 }
 
 #[test]
