@@ -2,9 +2,11 @@
 //! `docs/adr/0009-buckets-are-found-without-a-lock.md`.
 
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use papaya::{Equivalent, HashMap};
+use seize::Collector;
 
 use super::bucket::Bucket;
 
@@ -112,8 +114,10 @@ impl Hasher for Hashed {
 impl Buckets {
     pub(super) fn new(most: usize) -> Self {
         let parts = most.div_ceil(PART).max(1).next_power_of_two();
+        // What each thread keeps for reading without a lock is kept once, and not for every part.
+        let collector = Arc::new(Collector::new());
         let part = |_| Part {
-            map: HashMap::default(),
+            map: HashMap::builder().hasher(BuildHasherDefault::default()).shared_collector(Arc::clone(&collector)).build(),
             most: most.div_ceil(parts),
             used: AtomicUsize::new(0),
             search_at: AtomicU64::new(0),
