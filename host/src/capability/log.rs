@@ -1,5 +1,6 @@
 //! `log`: a plugin's lines, under its name, cut and rate-limited, so that a chatty plugin costs neither disk nor time.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -73,15 +74,18 @@ impl PluginLog {
         if dropped_before > 0 {
             tracing::warn!(target: "plugin", plugin, lines = dropped_before, "Log lines were dropped: more than log_lines_per_second");
         }
-        // Before it is cut, which could leave a part of one.
-        let message = self.shared.secrets.mask(message);
-        let message = cut(&message);
+        let message = self.shown(message);
         match level {
             Level::Debug => tracing::debug!(target: "plugin", plugin, "{message}"),
             Level::Info => tracing::info!(target: "plugin", plugin, "{message}"),
             Level::Warn => tracing::warn!(target: "plugin", plugin, "{message}"),
             Level::Error => tracing::error!(target: "plugin", plugin, "{message}"),
         }
+    }
+
+    /// As much of a text as one line holds, 4,096 bytes at most, with the plugin's secrets masked.
+    pub fn shown<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.shared.secrets.shown(text, MAX_LINE)
     }
 
     /// Bytes of a line that have to be kept together: what is longer is cut, and a secret in it is masked before that.
@@ -121,11 +125,6 @@ impl Shared {
     }
 }
 
-/// As much of a text as one log line holds, 4,096 bytes at most, cut between characters.
-pub fn cut(message: &str) -> &str {
-    message.get(..message.floor_char_boundary(MAX_LINE)).unwrap_or(message)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,14 +136,5 @@ mod tests {
         assert!(admitted(1) && admitted(1) && !admitted(1) && !admitted(1));
         assert_eq!(log.dropped(), 2);
         assert!(matches!(log.shared.admit(2), Admitted::Yes { dropped_before: 2 }));
-    }
-
-    #[test]
-    fn cuts_between_characters() {
-        let long = "ä".repeat(4096);
-        assert_eq!(cut(&long).len(), MAX_LINE);
-        let odd = format!("x{long}");
-        assert_eq!(cut(&odd).len(), MAX_LINE - 1);
-        assert_eq!(cut("short"), "short");
     }
 }

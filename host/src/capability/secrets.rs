@@ -110,14 +110,19 @@ impl Secrets {
         masked
     }
 
-    /// As [`mask`](Self::mask), in place.
-    pub fn mask_all(&self, texts: &mut [String]) {
-        for text in texts {
-            if let Cow::Owned(masked) = self.mask(text) {
-                *text = masked;
-            }
+    /// At most so many bytes of a masked text: it is masked before it is cut, which could leave a part of a secret, and no more of it is
+    /// looked at than that takes.
+    pub fn shown<'t>(&self, text: &'t str, most: usize) -> Cow<'t, str> {
+        match self.mask(cut(text, most.saturating_add(self.longest()))) {
+            Cow::Borrowed(text) => Cow::Borrowed(cut(text, most)),
+            Cow::Owned(text) => Cow::Owned(cut(&text, most).to_owned()),
         }
     }
+}
+
+/// As much of a text as so many bytes hold, cut between characters.
+fn cut(text: &str, most: usize) -> &str {
+    text.get(..text.floor_char_boundary(most)).unwrap_or(text)
 }
 
 impl FromIterator<(String, Secret)> for Secrets {
@@ -187,8 +192,18 @@ mod tests {
         assert_eq!(secrets.mask("got hunter2hunter2, twice hunter2hunter2."), "got [secret key], twice [secret key].");
         assert_eq!(secrets.mask("line MC4CAQAwBQYDK2Vw"), "line [secret pem]");
         assert!(matches!(secrets.mask("abc is in every alphabet"), Cow::Borrowed("abc is in every alphabet")));
-        let mut labels = ["hunter2hunter2".to_owned(), "other".to_owned()];
-        secrets.mask_all(&mut labels);
-        assert_eq!(labels, ["[secret key]", "other"]);
+    }
+
+    #[test]
+    fn a_cut_leaves_no_part_of_a_secret() {
+        let secrets: Secrets = [("key".to_owned(), secret("hunter2hunter2"))].into_iter().collect();
+        assert_eq!(secrets.shown("1234 hunter2hunter2 and more", 10), "1234 [secr");
+        assert_eq!(secrets.shown("1234 hunter2hunter2 and more", 20), "1234 [secret key] an");
+        let long = "ä".repeat(4096);
+        for secrets in [secrets, Secrets::default()] {
+            assert_eq!(secrets.shown(&long, 4096).len(), 4096);
+            assert_eq!(secrets.shown(&format!("x{long}"), 4096).len(), 4095);
+            assert!(matches!(secrets.shown("short", 4096), Cow::Borrowed("short")));
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The capabilities every plugin has: `log`, `clock`, `random`, `metrics`, `endpoints`.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 use std::time::{Instant, UNIX_EPOCH};
 
@@ -7,7 +8,7 @@ use ring::rand::SecureRandom;
 use wasmtime::Result;
 
 use crate::capability::log::Level;
-use crate::capability::metrics::{DeclareError, Kind};
+use crate::capability::metrics::{DeclareError, Kind, MAX_VALUE as MAX_LABEL};
 use crate::exchange::Phase;
 use crate::plugin::bindings::plugway::gateway::{clock, endpoints, log, metrics, random};
 use crate::plugin::guest::Guest;
@@ -105,7 +106,11 @@ impl metrics::Host for Guest {
     }
 
     fn record(&mut self, instrument: u32, amount: f64, mut labels: Vec<String>) -> Result<()> {
-        self.secrets.mask_all(&mut labels);
+        for label in &mut labels {
+            if let Cow::Owned(masked) = self.secrets.shown(label, MAX_LABEL) {
+                *label = masked;
+            }
+        }
         self.metrics.record(instrument, amount, &labels);
         Ok(())
     }
