@@ -15,10 +15,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Method};
-use plugway::assembly::Workshop;
+use plugway::assembly::{Workshop, read_all};
 use plugway::config;
 use plugway::exchange::{ConnectionFacts, Exchange, RequestHead, Target};
-use plugway::plugin::{Compiler, Ticker};
+use plugway::plugin::Compiler;
 use plugway::proxy::Generation;
 use plugway::telemetry::Telemetry;
 use plugway_harness::guests;
@@ -68,8 +68,7 @@ fn hooks(criterion: &mut Criterion) {
     for length in [0, 1, 5] {
         let config = config::parse(&configuration(length), Path::new("bench.toml")).unwrap().config;
         let mut workshop = Workshop::open(&config, Telemetry::new().unwrap(), Compiler::in_process()).unwrap();
-        let _ticker = Ticker::start(workshop.engine()).unwrap();
-        let assembled = workshop.assemble(&config).unwrap();
+        let assembled = workshop.assemble(&config, read_all(&config)).unwrap();
         let generation = workshop.generation(&config, &assembled, 0).unwrap();
         // Once outside, so that what is measured is known to be the work.
         let (once, _) = generation.snapshot.routes[0].chain.admit(&generation.plugins, exchange(&generation));
@@ -143,8 +142,7 @@ fn tokens(criterion: &mut Criterion) {
     let issuer = Issuer::new();
     let config = config::parse(&issuer.configuration(), Path::new("bench.toml")).unwrap().config;
     let mut workshop = Workshop::open(&config, Telemetry::new().unwrap(), Compiler::in_process()).unwrap();
-    let _ticker = Ticker::start(workshop.engine()).unwrap();
-    let assembled = workshop.assemble(&config).unwrap();
+    let assembled = workshop.assemble(&config, read_all(&config)).unwrap();
     let generation = workshop.generation(&config, &assembled, 0).unwrap();
     for (name, different) in [("a token it knows", 1), ("a token it does not know", 2_000)] {
         let tokens: Vec<HeaderValue> = (0..different).map(|subject| issuer.authorization(subject)).collect();

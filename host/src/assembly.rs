@@ -7,11 +7,12 @@ mod builtin;
 mod chains;
 mod generation;
 mod numbering;
+mod retirement;
 mod sources;
 mod timers;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use wasmtime::Engine;
 
@@ -20,8 +21,8 @@ use crate::capability::secrets::Secret;
 use crate::config::Problems;
 use crate::config::model::{Config, Route, SecretSource};
 use crate::exchange::RouteFacts;
-use crate::pipeline::Chain;
-use crate::plugin::{CompileCache, Compiler, Nursery, Recipe, build_engine};
+use crate::pipeline::{Chain, Plugins};
+use crate::plugin::{CompileCache, Compiler, LoadedComponent, Nursery, Recipe, Ticker, Turns, build_engine};
 use crate::proxy::Snapshot;
 use crate::route::Table;
 use crate::telemetry::Telemetry;
@@ -32,6 +33,7 @@ pub use builtin::builtin;
 pub use chains::EffectiveChain;
 pub use generation::Observers;
 use numbering::{Numbered, Numbering};
+pub use sources::{Bytes, Content, Supplied, Unread, read, read_all};
 
 /// What lives as long as the process and is reused by every assembly.
 #[derive(Debug)]
@@ -44,6 +46,8 @@ pub struct Workshop {
     snapshots: u64,
     telemetry: Arc<Telemetry>,
     nursery: Nursery,
+    retired: mpsc::Sender<Plugins>,
+    ticker: Ticker,
 }
 
 /// A configuration, assembled. Instances are made from it for each worker.
@@ -67,6 +71,13 @@ struct Draft {
     upstreams: Vec<Option<Arc<Upstream>>>,
     chains: Vec<(Chain, EffectiveChain)>,
     numbered: Numbered,
+}
+
+impl Assembled {
+    /// Plugins that are in use, and what each is made from.
+    pub fn components(&self) -> impl Iterator<Item = (String, Arc<LoadedComponent>)> {
+        self.plugins.iter().map(|plugin| (plugin.recipe.name.to_string(), Arc::clone(&plugin.recipe.component)))
+    }
 }
 
 /// A plugin that is in use.
@@ -94,8 +105,10 @@ impl Workshop {
                 None
             }
         };
+        let engine = build_engine()?;
         Ok(Self {
-            engine: build_engine()?,
+            ticker: Ticker::start(&engine)?,
+            engine,
             cache,
             compiler,
             registry: Registry::new(),
@@ -103,12 +116,13 @@ impl Workshop {
             snapshots: 0,
             telemetry,
             nursery: Nursery::start()?,
+            retired: retirement::start()?,
         })
     }
 
-    /// The engine, for its ticker.
-    pub fn engine(&self) -> &Engine {
-        &self.engine
+    /// What a worker is to show its turns by.
+    pub fn turns(&self) -> Option<Turns> {
+        self.ticker.turns()
     }
 
     /// Counters.
@@ -116,13 +130,13 @@ impl Workshop {
         &self.telemetry
     }
 
-    /// Assembles a configuration. Nothing that serves is touched.
+    /// Assembles a configuration, each plugin from what it is supplied with. Nothing that serves is touched.
     ///
     /// # Errors
     /// Every problem that was found, at once.
-    pub fn assemble(&mut self, config: &Config) -> Result<Assembled, Problems> {
+    pub fn assemble(&mut self, config: &Config, supply: Vec<Supplied>) -> Result<Assembled, Problems> {
         let mut problems = Problems::new(&config.file);
-        let draft = self.draft(config, &Problems::new(&config.file), &mut problems);
+        let draft = self.draft(config, supply, &Problems::new(&config.file), &mut problems);
         if !problems.is_empty() {
             self.try_out(config, &draft.numbered.plugins, &mut problems);
         }
@@ -153,14 +167,17 @@ impl Workshop {
 
     /// Looks for everything that is wrong with what is left of a configuration and does not follow from what is `known` to be wrong.
     pub fn look_through(&mut self, config: &Config, known: &Problems, problems: &mut Problems) {
-        let draft = self.draft(config, known, problems);
+        let draft = self.draft(config, read_all(config), known, problems);
         self.try_out(config, &draft.numbered.plugins, problems);
     }
 
     /// Everything but instances.
-    fn draft(&mut self, config: &Config, known: &Problems, problems: &mut Problems) -> Draft {
+    fn draft(&mut self, config: &Config, supply: Vec<Supplied>, known: &Problems, problems: &mut Problems) -> Draft {
+        if !config.plugins.is_empty() {
+            self.ticker.tick();
+        }
         let upstreams = self.upstreams(config, known, problems);
-        let components = self.components(config, known, problems);
+        let components = self.components(config, supply, known, problems);
         let table = table(config, known, problems);
         let mut numbering = Numbering::new(config);
         let chains = chains::build(config, &components, &mut numbering, known, problems);

@@ -22,7 +22,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve traffic until Ctrl-C or SIGTERM; a second one ends at once.
+    /// Serve traffic until Ctrl-C or SIGTERM; a second one ends at once. SIGHUP reads the configuration again.
     Run {
         /// The configuration file.
         #[arg(long, default_value = "plugway.toml")]
@@ -83,10 +83,12 @@ fn serve(file: &Path) -> Result<(), String> {
         // Before anything says that it serves: a signal that nobody listens for kills, and a second one may follow at once.
         let mut signals = Signals::listen().map_err(|error| error.to_string())?;
         let gateway = Gateway::start(config, compiler()).map_err(|error| error.to_string())?;
-        signals.next().await;
+        while let Asked::Reload = signals.next().await {
+            gateway.reload().await;
+        }
         tokio::select! {
             () = gateway.drain() => {}
-            () = signals.next() => {
+            () = signals.end() => {
                 tracing::warn!("Ended without draining");
                 // Workers may be stuck in whatever made somebody ask twice.
                 std::process::exit(130);
@@ -104,22 +106,39 @@ fn compiler() -> Compiler {
     })
 }
 
-/// Ctrl-C and SIGTERM, from the moment it is made.
+/// What a signal asks for.
+enum Asked {
+    Reload,
+    End,
+}
+
+/// Ctrl-C, SIGTERM and SIGHUP, from the moment it is made.
 struct Signals {
+    hangup: Signal,
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Signals {
     fn listen() -> io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Asked {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            _ = self.hangup.recv() => Asked::Reload,
+            _ = self.interrupt.recv() => Asked::End,
+            _ = self.terminate.recv() => Asked::End,
         }
+    }
+
+    /// What asks for a reload goes unheard.
+    async fn end(&mut self) {
+        while let Asked::Reload = self.next().await {}
     }
 }
 

@@ -72,7 +72,15 @@ impl std::error::Error for Rejected {}
 /// # Errors
 /// Everything that is wrong with it.
 pub fn load(file: &Path) -> Result<Loaded, Rejected> {
-    let text = std::fs::read(file).map_err(|error| format!("this file cannot be read: {error}")).and_then(|bytes| {
+    parse_bytes(std::fs::read(file), file)
+}
+
+/// As [`load`], from what was read of the file.
+///
+/// # Errors
+/// As [`load`].
+pub fn parse_bytes(read: std::io::Result<Vec<u8>>, file: &Path) -> Result<Loaded, Rejected> {
+    let text = read.map_err(|error| format!("this file cannot be read: {error}")).and_then(|bytes| {
         // What stands before the first wrong byte tells where it is.
         String::from_utf8(bytes).map_err(|error| format!("byte {} of this file is no UTF-8", error.utf8_error().valid_up_to()))
     });

@@ -1,12 +1,19 @@
 //! A running gateway: the control thread, its workers, and the way they end.
 
+mod catalogue;
 mod control;
+mod fingerprint;
+mod fixed;
+mod outcome;
 mod prepare;
+mod reload;
+mod shown;
 mod status;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::thread::JoinHandle;
+use std::time::SystemTime;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -54,6 +61,8 @@ pub enum StartError {
 /// What a gateway is told to do.
 #[derive(Debug)]
 pub(crate) enum Order {
+    /// Read everything again, and serve by it if all of it can be served.
+    Reload,
     /// Finish what is in flight, within the configured time, then end.
     Drain(oneshot::Sender<()>),
 }
@@ -82,6 +91,12 @@ impl Gateway {
         &self.addresses
     }
 
+    /// Has the configuration and everything it names read again. What comes of it stands in log and status.
+    pub async fn reload(&self) {
+        // An error means that it has ended.
+        drop(self.orders.send(Order::Reload).await);
+    }
+
     /// Stops accepting, lets requests in flight finish within the configured time, and ends. Resolves when it has ended.
     pub async fn drain(&self) {
         let (done, drained) = oneshot::channel();
@@ -101,6 +116,11 @@ impl Drop for Gateway {
             drop(control.join());
         }
     }
+}
+
+/// Seconds since 1970, as status shows moments.
+fn unix(at: SystemTime) -> u64 {
+    at.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 impl fmt::Display for StartError {

@@ -5,7 +5,7 @@
 //! | row | modules |
 //! |---|---|
 //! | 0 words | [`config`], [`fault`], [`http`], [`exchange`], [`problem`], [`telemetry`], `tls_files` |
-//! | 1 mechanisms | [`route`], [`upstream`], [`capability`] |
+//! | 1 mechanisms | [`route`], [`upstream`], [`capability`], [`watch`] |
 //! | 2 plugins | [`plugin`] |
 //! | 3 chains | [`pipeline`] |
 //! | 4 requests | [`proxy`] |
@@ -28,3 +28,4 @@ pub mod server;
 pub mod telemetry;
 mod tls_files;
 pub mod upstream;
+pub mod watch;

@@ -11,4 +11,4 @@ pub mod tls;
 mod worker;
 
 pub use listener::Sockets;
-pub use worker::{Command, Start, WorkerHandle, WorkerListener, start};
+pub use worker::{Command, Next, Start, WorkerHandle, WorkerListener, start};

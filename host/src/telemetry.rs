@@ -10,6 +10,7 @@ mod histogram;
 mod instruments;
 pub mod logs;
 mod plugin;
+mod reloads;
 mod route;
 mod worker;
 
@@ -25,6 +26,7 @@ pub use access::{AccessLine, write_access_line};
 pub use held::{Held, Holder};
 pub use instruments::{DeclareError, Declared, InstrumentKind, Instruments, PluginUse, Series};
 pub use plugin::{BreakerReading, PluginCells};
+pub use reloads::{RejectedFile, ReloadResult, Reloads};
 pub use route::RouteCells;
 pub use worker::{ListenerCells, OpenConnection, UpstreamCells, WorkerCells};
 
@@ -45,6 +47,7 @@ struct Cells {
     instruments: Arc<Instruments>,
     holders: Mutex<held::Holders>,
     lost_on_control: cell::Count,
+    reloads: Reloads,
 }
 
 impl Telemetry {
@@ -95,6 +98,11 @@ impl Telemetry {
     /// Measures what a capability holds under that name, for as long as somebody has it.
     pub fn measure(&self, name: &str, holder: &Arc<dyn Holder>) {
         cell::lock(&self.cells.holders).add(name, holder);
+    }
+
+    /// What is counted of reloads.
+    pub fn reloads(&self) -> &Reloads {
+        &self.cells.reloads
     }
 
     /// Instances of a plugin that are alive now.

@@ -122,9 +122,10 @@ impl Setup<'_> {
     fn start(&self, folder: &TempDir) -> (Gateway, SocketAddr) {
         let endpoints: Vec<_> = self.endpoints.iter().map(|upstream| format!("http://{}", upstream.address)).collect();
         let mut text = format!(
-            "workers = 1\ncache_directory = {:?}\n[listen.web]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n\
+            "workers = 1\ncache_directory = {:?}\nstate_directory = {:?}\n[listen.web]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n\
              [log]\naccess = false\n[upstreams.up]\nendpoints = {endpoints:?}\n",
-            folder.path().join("cache")
+            folder.path().join("cache"),
+            folder.path().join("state")
         );
         let mut chain = Vec::new();
         if self.plugins > 0 {

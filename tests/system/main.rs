@@ -29,6 +29,7 @@ mod misbehaving;
 mod outcomes;
 mod proxy;
 mod rate_limit;
+mod reload;
 mod secrets;
 mod smuggling;
 mod thread_time;

@@ -178,7 +178,8 @@ impl Builder<'_> {
         if !hooks.iter().any(|hook| component.has(*hook)) {
             let has: Vec<_> = component.rights.hooks.iter().map(|hook| hook.as_str()).collect();
             let message = format!("plugin `{name}` has no hook that runs in a chain; it has {}", has.join(", "));
-            self.problems.push(self.config.problem(&used.key, message).with_suggestion("name it as the route's `router` or `forwarder`"));
+            let problem = self.config.problem(&used.key, message).of_plugin(&name, "hooks");
+            self.problems.push(problem.with_suggestion("name it as the route's `router` or `forwarder`"));
             return;
         }
         if component.has(Hook::Authorizer) && used.on_failure == FailurePolicy::Skip {
@@ -213,8 +214,10 @@ impl Builder<'_> {
     fn one(&mut self, used: &PluginUse, what: &str, hook: Hook) -> Option<Place> {
         let component = self.component(used)?.clone();
         if !component.has(hook) {
-            let message = format!("plugin `{}` is no {what}: it does not export `{hook}`", self.name(used));
-            self.problems.push(self.config.problem(&used.key, message).with_suggestion(self.suited(hook)));
+            let name = self.name(used);
+            let message = format!("plugin `{name}` is no {what}: it does not export `{hook}`");
+            let problem = self.config.problem(&used.key, message).of_plugin(&name, "hooks");
+            self.problems.push(problem.with_suggestion(self.suited(hook)));
             return None;
         }
         let place = self.place(used, &component, Side::Worker);

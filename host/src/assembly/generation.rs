@@ -1,7 +1,7 @@
 //! Instances, made ready on the control side: each worker's share of a snapshot, and the observers.
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use super::timers::Timers;
 use super::{Assembled, AssembledPlugin, Workshop};
@@ -11,16 +11,30 @@ use crate::config::model::Config;
 use crate::config::{Problem, Problems};
 use crate::pipeline::Plugins;
 use crate::plugin::{FailureKind, Hook, Recipe, SetupError, Slot, Surroundings};
-use crate::proxy::{Batch, Generation};
+use crate::proxy::{Addressed, Batch, Generation, Snapshot};
 use crate::upstream::RoundRobin;
 
-/// What runs on the control side of one snapshot: observers and timers. A plugin that is both has one instance for it.
+/// What runs on the control side, observers and timers: those of what serves, and the observers of what served before as long as
+/// requests are in flight on it. A plugin that is both has one instance for it.
 #[derive(Debug)]
 pub struct Observers {
-    snapshot: u64,
+    serving: Set,
+    earlier: Vec<Set>,
+}
+
+/// The observers and timers of one snapshot.
+#[derive(Debug)]
+struct Set {
+    number: u64,
+    snapshot: Weak<Snapshot>,
     slots: Vec<Slot>,
     timers: Timers,
+    /// Since when no worker serves by it.
+    over: Option<Instant>,
 }
+
+/// How long the last records of a snapshot may be on their way: workers hand over what they have several times within it.
+const ON_THE_WAY: Duration = Duration::from_secs(1);
 
 /// The control side's place among the threads that have instances.
 const CONTROL: usize = usize::MAX;
@@ -41,6 +55,7 @@ impl Workshop {
             unrouted: facts(&snapshot.unrouted),
             upstreams: snapshot.routes.iter().map(|route| cells.upstream(&route.upstream.name)).collect(),
             native: snapshot.routes.iter().map(|_| RoundRobin::default()).collect(),
+            ended_by: Some(self.retired.clone()),
             snapshot,
         })
     }
@@ -60,7 +75,12 @@ impl Workshop {
                 (Err(_), None) => {}
             }
         }
-        if problems.is_empty() { Ok(Observers { snapshot: assembled.snapshot.number, slots, timers }) } else { Err(problems) }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let snapshot = Arc::downgrade(&assembled.snapshot);
+        let serving = Set { number: assembled.snapshot.number, snapshot, slots, timers, over: None };
+        Ok(Observers { serving, earlier: Vec::new() })
     }
 
     fn slots(&self, config: &Config, assembled: &Assembled, numbers: &[usize], thread: usize) -> Result<Vec<Slot>, Problems> {
@@ -105,27 +125,34 @@ impl Workshop {
 
 fn setup_problem(config: &Config, plugin: &AssembledPlugin, error: &SetupError) -> Problem {
     let name = &plugin.recipe.name;
+    let why = match error.failure.kind {
+        FailureKind::Refused => "refused-configuration",
+        kind => kind.as_str(),
+    };
     match error.configuration.and_then(|id| plugin.origins.get(id)) {
         Some(origin) => {
             // The table where it is used, or else its own.
             let tables = [format!("{origin}.config"), format!("plugins.{name}.config")];
             let table = tables.into_iter().find(|table| config.places.knows(table)).unwrap_or_else(|| origin.clone());
-            config.problem(table, format!("plugin `{name}` does not take its configuration: {}", error.failure))
+            config.problem(table, format!("plugin `{name}` does not take its configuration: {}", error.failure)).of_plugin(name, why)
         }
-        None => config.problem(format!("plugins.{name}"), format!("plugin `{name}` does not start: {}", error.failure)),
+        None => {
+            let message = format!("plugin `{name}` does not start: {}", error.failure);
+            config.problem(format!("plugins.{name}"), message).of_plugin(name, why)
+        }
     }
 }
 
 impl Observers {
-    /// When the next timer is due; `None` without any.
+    /// When the next timer of what serves is due; `None` without any.
     pub fn next_tick(&self) -> Option<Instant> {
-        self.timers.next()
+        self.serving.timers.next()
     }
 
     /// Ticks the timers that are due, for a few milliseconds at most, save the last of them. What fails is counted and logged where it
     /// is called.
     pub fn tick(&mut self) {
-        let Self { slots, timers, .. } = self;
+        let Set { slots, timers, .. } = &mut self.serving;
         timers.run(Instant::now, |due| {
             if let Some(slot) = slots.get_mut(due.slot) {
                 let _ = slot.on_tick(due.config);
@@ -133,17 +160,52 @@ impl Observers {
         });
     }
 
-    /// Hands a batch to the observers it is for. A batch of an earlier snapshot is lost to them, and counted by the caller.
+    /// Puts those of another snapshot in the place of those that serve. What is still in flight is told to these.
+    pub fn replace(&mut self, next: Self) {
+        self.earlier.push(std::mem::replace(&mut self.serving, next.serving));
+    }
+
+    /// Whether there are observers of what served before.
+    pub fn has_earlier(&self) -> bool {
+        !self.earlier.is_empty()
+    }
+
+    /// Ends those that no record can be for any more.
+    pub fn end_earlier(&mut self, now: Instant) {
+        self.earlier.retain_mut(|set| {
+            let is_over = set.snapshot.strong_count() == 0;
+            let over = is_over.then(|| *set.over.get_or_insert(now));
+            over.is_none_or(|since| now.saturating_duration_since(since) < ON_THE_WAY)
+        });
+    }
+
+    /// Hands a batch to the observers it is for.
+    ///
+    /// A stream can end long after the version it began with. Its record then goes to what observes its route by the same name
+    /// today: an open stream must not keep a version alive that has nothing else to do.
     ///
     /// # Errors
     /// How many records were lost.
     pub fn complete(&mut self, batch: Batch) -> Result<(), u64> {
-        if batch.snapshot != self.snapshot {
-            return Err(batch.records.len() as u64);
+        let mut sets = std::iter::once(&mut self.serving).chain(&mut self.earlier);
+        match sets.find(|set| set.number == batch.snapshot) {
+            Some(set) => set.complete(batch.records),
+            None => {
+                let all = batch.records.len();
+                let redirected: Vec<_> = batch.records.into_iter().filter_map(|addressed| self.serving.redirect(addressed)).collect();
+                let lost = (all - redirected.len()) as u64;
+                let lost = lost + self.serving.complete(redirected).err().unwrap_or_default();
+                if lost == 0 { Ok(()) } else { Err(lost) }
+            }
         }
+    }
+}
+
+impl Set {
+    fn complete(&mut self, records: Vec<Addressed>) -> Result<(), u64> {
         let mut lost = 0;
         let mut by_observer: Vec<Vec<_>> = self.slots.iter().map(|_| Vec::new()).collect();
-        for addressed in batch.records {
+        for addressed in records {
             match by_observer.get_mut(addressed.observer) {
                 Some(records) => records.push(addressed.record),
                 None => lost += 1,
@@ -155,5 +217,15 @@ impl Observers {
             }
         }
         if lost == 0 { Ok(()) } else { Err(lost) }
+    }
+
+    /// The same record for the plugin of that name on the route of that name.
+    fn redirect(&self, mut addressed: Addressed) -> Option<Addressed> {
+        let snapshot = self.snapshot.upgrade()?;
+        let route = snapshot.routes.iter().find(|route| *route.facts.name == *addressed.record.route)?;
+        let place = route.chain.observers.iter().find(|place| place.name == addressed.plugin)?;
+        addressed.observer = place.slot;
+        addressed.record.config_id = place.config;
+        Some(addressed)
     }
 }

@@ -1,6 +1,7 @@
-//! Plugin files: found, read, loaded.
+//! Plugin files: read once, loaded from exactly the bytes that were read.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::{Workshop, builtin};
@@ -8,58 +9,162 @@ use crate::config::model::{Config, Plugin, Source};
 use crate::config::{Problem, Problems};
 use crate::plugin::LoadedComponent;
 
+/// What a plugin is made from.
+#[derive(Debug, Clone)]
+pub enum Supplied {
+    /// These bytes.
+    Bytes(Arc<Bytes>),
+    /// What serves already.
+    Serving(Arc<LoadedComponent>),
+    /// Nothing: why.
+    Nothing(Problem),
+}
+
+/// A plugin's bytes, as they were read.
+#[derive(Debug)]
+pub struct Bytes {
+    /// SHA-256 in hexadecimal.
+    pub digest: String,
+    /// All of them.
+    pub content: Content,
+}
+
+/// Where bytes are held.
+#[derive(Debug)]
+pub enum Content {
+    /// In this program.
+    Embedded(&'static [u8]),
+    /// In memory, read from a file.
+    Read(Vec<u8>),
+}
+
+impl Bytes {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// As the system reports it.
+    pub fn read(file: &Path) -> std::io::Result<Self> {
+        Ok(Self::of(Content::Read(std::fs::read(file)?)))
+    }
+
+    /// Bytes and their digest.
+    pub fn of(content: Content) -> Self {
+        let bytes: &[u8] = match &content {
+            Content::Embedded(bytes) => bytes,
+            Content::Read(bytes) => bytes,
+        };
+        Self { digest: LoadedComponent::digest(bytes), content }
+    }
+
+    /// All of them.
+    pub fn all(&self) -> &[u8] {
+        match &self.content {
+            Content::Embedded(bytes) => bytes,
+            Content::Read(bytes) => bytes,
+        }
+    }
+}
+
+/// What a plugin's source says, read now.
+///
+/// # Errors
+/// There is no such built-in plugin, or the file cannot be read.
+pub fn read(config: &Config, plugin: &Plugin) -> Result<Bytes, Box<Unread>> {
+    match &plugin.source {
+        Source::Builtin(name) => match builtin(name) {
+            Some(bytes) => Ok(Bytes::of(Content::Embedded(bytes))),
+            None => {
+                let problem = at(config, plugin, format!("there is no built-in plugin `{name}`"), "no-file");
+                Err(Box::new(Unread { problem, gone: false }))
+            }
+        },
+        Source::File(path) => Bytes::read(path).map_err(|error| {
+            let help = "correct the path, or put the file there; a relative path starts at `plugin_directory`";
+            let problem = at(config, plugin, format!("{} cannot be read: {error}", path.display()), "no-file");
+            Box::new(Unread { problem: problem.with_suggestion(help), gone: error.kind() == std::io::ErrorKind::NotFound })
+        }),
+    }
+}
+
+/// Why there are no bytes.
+#[derive(Debug)]
+pub struct Unread {
+    /// For the operator.
+    pub problem: Problem,
+    /// Whether there is no such file.
+    pub gone: bool,
+}
+
+fn at(config: &Config, plugin: &Plugin, message: String, why: &'static str) -> Problem {
+    config.problem(format!("plugins.{}.source", plugin.name), message).of_plugin(&plugin.name, why)
+}
+
+/// Every plugin's source, read now, as the configuration numbers them.
+pub fn read_all(config: &Config) -> Vec<Supplied> {
+    let supplied = |plugin| match read(config, plugin) {
+        Ok(bytes) => Supplied::Bytes(Arc::new(bytes)),
+        Err(unread) => Supplied::Nothing(unread.problem),
+    };
+    config.plugins.iter().map(supplied).collect()
+}
+
 impl Workshop {
     /// Loads the component of every plugin, as the configuration numbers them; `None` where a problem was found.
     ///
-    /// Plugins of the same file share one component: its code is in memory, and in the processor's caches, once.
+    /// Plugins of the same bytes share one component: its code is in memory, and in the processor's caches, once.
     ///
     /// What is known to be wrong with a plugin's source is not looked for.
-    pub(super) fn components(&self, config: &Config, known: &Problems, problems: &mut Problems) -> Vec<Option<Arc<LoadedComponent>>> {
+    pub(super) fn components(
+        &self,
+        config: &Config,
+        supply: Vec<Supplied>,
+        known: &Problems,
+        problems: &mut Problems,
+    ) -> Vec<Option<Arc<LoadedComponent>>> {
         let mut loaded = HashMap::new();
-        config
+        for supplied in &supply {
+            if let Supplied::Serving(component) = supplied {
+                loaded.insert(component.digest.clone(), Arc::clone(component));
+            }
+        }
+        let mut components: Vec<_> = config
             .plugins
             .iter()
-            .map(|plugin| {
+            .zip(supply)
+            .map(|(plugin, supplied)| {
                 let table = format!("plugins.{}", plugin.name);
                 if known.concern(&format!("{table}.source")) || known.concern(&format!("{table}.grants")) {
                     return None;
                 }
-                self.component(config, plugin, &mut loaded).map_err(|problem| problems.push(problem)).ok()
+                self.component(config, plugin, supplied, &mut loaded).map_err(|problem| problems.push(*problem)).ok()
             })
-            .collect()
+            .collect();
+        components.resize_with(config.plugins.len(), || None);
+        components
     }
 
     fn component(
         &self,
         config: &Config,
         plugin: &Plugin,
+        supplied: Supplied,
         loaded: &mut HashMap<String, Arc<LoadedComponent>>,
-    ) -> Result<Arc<LoadedComponent>, Problem> {
-        let key = format!("plugins.{}.source", plugin.name);
-        let read;
-        let bytes = match &plugin.source {
-            Source::Builtin(name) => builtin(name).ok_or_else(|| config.problem(&key, format!("there is no built-in plugin `{name}`")))?,
-            Source::File(path) => {
-                read = std::fs::read(path).map_err(|error| {
-                    let help = "correct the path, or put the file there; a relative path starts at `plugin_directory`";
-                    config.problem(&key, format!("{} cannot be read: {error}", path.display())).with_suggestion(help)
-                })?;
-                &read
-            }
-        };
-        let digest = LoadedComponent::digest(bytes);
-        let component = match loaded.get(&digest) {
-            Some(component) => Ok(Arc::clone(component)),
-            None => LoadedComponent::load(&self.engine, self.cache.as_ref(), &self.compiler, digest, bytes),
+    ) -> Result<Arc<LoadedComponent>, Box<Problem>> {
+        let component = match supplied {
+            Supplied::Nothing(problem) => return Err(Box::new(problem)),
+            Supplied::Serving(component) => Ok(component),
+            Supplied::Bytes(bytes) => match loaded.get(&bytes.digest) {
+                Some(component) => Ok(Arc::clone(component)),
+                None => LoadedComponent::load(&self.engine, self.cache.as_ref(), &self.compiler, bytes.digest.clone(), bytes.all()),
+            },
         };
         let component = component.and_then(|component| component.check(&plugin.grants).map(|()| component)).map_err(|error| {
             let what = match &plugin.source {
                 Source::Builtin(name) => format!("builtin:{name}"),
                 Source::File(path) => path.display().to_string(),
             };
-            config
-                .problem(key, format!("plugin `{}` ({what}) was not loaded: {error}", plugin.name))
-                .with_suggestion(error.remedy(&plugin.name))
+            let message = format!("plugin `{}` ({what}) was not loaded: {error}", plugin.name);
+            Box::new(at(config, plugin, message, error.why()).with_suggestion(error.remedy(&plugin.name)))
         })?;
         loaded.insert(component.digest.clone(), Arc::clone(&component));
         Ok(component)

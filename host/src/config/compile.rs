@@ -99,11 +99,18 @@ impl<'a> Compiler<'a> {
             Some(directory) => self.path(&root.key("cache_directory"), &directory),
             None => self.user_cache(),
         };
+        let state_directory = match raw.state_directory {
+            Some(directory) => self.path(&root.key("state_directory"), &directory),
+            None => self.user_state(),
+        };
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let config = Config {
             file: self.file.clone(),
             workers: raw.workers.and_then(|workers| usize::try_from(workers).ok()).unwrap_or_else(cores),
             cache_directory,
+            plugin_directory: self.plugin_directory.clone(),
+            state_directory,
+            keep_versions: settings::count(raw.keep_versions, defaults::KEEP_VERSIONS),
             listeners: self.listeners(raw.listen),
             admin: self.admin(raw.admin.unwrap_or_default()),
             trusted_proxies: self.trusted_proxies(raw.trusted_proxies.unwrap_or_default()),

@@ -5,6 +5,14 @@ use std::time::Duration;
 
 /// `plugin_directory`: beside the configuration file.
 pub const PLUGIN_DIRECTORY: &str = "plugins.d";
+/// `keep_versions`: of each plugin, the serving one included.
+pub const KEEP_VERSIONS: usize = 5;
+/// Generations alive at once: the one that serves, and earlier ones with requests in flight. Not a key.
+pub const LIVE_GENERATIONS: usize = 8;
+/// How long nothing may happen to files before they are looked at: what is copied together is looked at together. Not a key.
+pub const SETTLE: Duration = Duration::from_millis(250);
+/// How long a file is waited for that somebody is writing, or that is not whole, after the last change to it. Not a key.
+pub const PATIENCE: Duration = Duration::from_secs(10);
 /// `[admin] address`: this machine only.
 pub const ADMIN_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
 

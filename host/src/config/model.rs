@@ -25,6 +25,12 @@ pub struct Config {
     pub workers: usize,
     /// Where compiled components are kept; default `plugway` in the user's cache folder.
     pub cache_directory: PathBuf,
+    /// Where plugin files are looked up; default `plugins.d` beside the file.
+    pub plugin_directory: PathBuf,
+    /// Where versions of plugins are kept; default a folder for this file in `plugway` in the user's state folder.
+    pub state_directory: PathBuf,
+    /// Versions kept of each plugin, the serving one included; default 5.
+    pub keep_versions: usize,
     /// Listening sockets, in order of name.
     pub listeners: Vec<Listener>,
     /// The admin listener; default `127.0.0.1:9901`; `None` when `enabled = false`.

@@ -16,12 +16,14 @@ pub struct Problem {
     pub message: String,
     /// What to do about it.
     pub suggestion: Option<String>,
+    /// The plugin whose file or code it comes from, and why in one word, for metrics and status.
+    pub plugin: Option<(String, &'static str)>,
 }
 
 impl Problem {
     /// A problem without a suggestion.
     pub fn error(position: Position, key: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { position, key: key.into(), message: message.into(), suggestion: None }
+        Self { position, key: key.into(), message: message.into(), suggestion: None, plugin: None }
     }
 
     /// The same problem with advice.
@@ -32,8 +34,17 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// The same problem, known to come from a plugin: its configured name, and why in one word.
+    #[must_use]
+    pub fn of_plugin(mut self, name: &str, why: &'static str) -> Self {
+        self.plugin = Some((name.to_owned(), why));
+        self
+    }
+}
+
 /// Everything that is wrong with one file.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Problems {
     file: PathBuf,
     found: Vec<Problem>,
@@ -82,6 +93,11 @@ impl Problems {
         self.found.iter().any(|problem| problem.key == list || gap(&problem.key).unwrap_or(false))
     }
 
+    /// Every one, as they were found.
+    pub fn iter(&self) -> impl Iterator<Item = &Problem> {
+        self.found.iter()
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.found.len()
@@ -94,7 +110,7 @@ impl fmt::Display for Problems {
         let mut sorted: Vec<_> = self.found.iter().collect();
         sorted.sort_by_key(|problem| problem.position);
         let file = self.file.display();
-        for Problem { position, key, message, suggestion } in sorted {
+        for Problem { position, key, message, suggestion, .. } in sorted {
             write!(f, "{file}:{}:{}: ", position.line, position.column)?;
             if !key.is_empty() {
                 write!(f, "{key}: ")?;

@@ -36,6 +36,12 @@ pub(super) struct File {
     /// Where plugin files are looked up. Default: `plugins.d` beside this file.
     #[schemars(example = &"plugins.d")]
     pub(super) plugin_directory: Option<String>,
+    /// Where versions of plugins are kept, to go back to. Default: in `plugway` in the user's state folder, a folder for each configuration file.
+    #[schemars(example = &"/var/lib/plugway")]
+    pub(super) state_directory: Option<String>,
+    /// Versions kept of each plugin, the one that serves included. Default: 5.
+    #[schemars(range(min = 1, max = 1000))]
+    pub(super) keep_versions: Option<u64>,
     /// Networks of proxies whose `Forwarded` and `X-Forwarded-*` headers are believed. Default: none.
     #[schemars(example = vec!["10.0.0.0/8"])]
     pub(super) trusted_proxies: Option<List<String>>,

@@ -1,29 +1,39 @@
 //! The control thread: everything that is not a request. It assembles, starts the workers, runs observers and timers, answers the
 //! admin listener, and ends the workers.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::MissedTickBehavior;
 
-use super::prepare::{Prepared, look_further};
+use super::catalogue::Catalogue;
+use super::fingerprint::Fingerprint;
+use super::outcome::Cause;
+use super::prepare::{Prepared, Ready, look_further};
+use super::reload::{self, Install, Reloader};
+use super::shown::Shown;
 use super::status::Status;
 use super::{Addresses, Order, StartError};
-use crate::assembly::{Assembled, Observers, Workshop};
+use crate::assembly::{Assembled, Observers, read_all};
 use crate::config::model::Config;
 use crate::config::{Problems, Rejected};
-use crate::plugin::{Compiler, Ticker};
+use crate::plugin::{Compiler, LoadedComponent};
 use crate::proxy::{Batch, Shared};
 use crate::server::tls::ServerTls;
-use crate::server::{Command, Sockets, Start, WorkerHandle, WorkerListener, admin, start};
+use crate::server::{Command, Next, Sockets, Start, WorkerHandle, WorkerListener, admin, start};
 use crate::telemetry::Telemetry;
 
 type Started = std::sync::mpsc::Sender<Result<Addresses, StartError>>;
 
 /// Batches on their way from workers; a worker that finds it full drops and counts.
 const BATCHES: usize = 64;
+
+/// How often it is looked whether earlier generations have ended.
+const TIDY: Duration = Duration::from_millis(200);
 
 /// Runs a gateway to its end.
 pub(super) fn run(config: Config, compiler: Compiler, orders: mpsc::Receiver<Order>, started: &Started) {
@@ -46,23 +56,26 @@ pub(super) fn run(config: Config, compiler: Compiler, orders: mpsc::Receiver<Ord
 }
 
 struct Running {
-    config: Config,
+    config: Arc<Config>,
     workers: Vec<WorkerHandle>,
     observers: Observers,
     batches: mpsc::Receiver<Batch>,
     status: Rc<Status>,
     telemetry: Arc<Telemetry>,
-    /// Ticks for as long as anything can run a plugin.
-    _ticker: Option<Ticker>,
-    _workshop: Workshop,
+    /// What is ready to take the place of what serves.
+    installs: mpsc::Receiver<Install>,
 }
 
 impl Running {
     async fn start(config: Config, compiler: Compiler) -> Result<(Self, Addresses), StartError> {
         let began = Instant::now();
         let telemetry = Telemetry::new().map_err(StartError::System)?;
-        let prepared = Prepared::new(&config, &telemetry, compiler, config.workers)?;
-        let Prepared { workshop, ticker, assembled, observers, generations, tls } = prepared;
+        let fingerprint = Fingerprint::of(&config);
+        let mut catalogue = Catalogue::default();
+        let stock = catalogue.read(&config);
+        let supply = stock.supply(&BTreeSet::new());
+        let Prepared { workshop, terminated, ready } = Prepared::new(&config, supply, &telemetry, compiler, config.workers)?;
+        let Ready { assembled, observers, generations, tls } = ready;
         let (mut sockets, mut addresses) = open(&config, tls)?;
         let shared = Arc::new(Shared::default());
         let (records, batches) = mpsc::channel(BATCHES);
@@ -76,22 +89,49 @@ impl Running {
                 cells: telemetry.worker(index),
                 shared: Arc::clone(&shared),
                 records: records.clone(),
-                turns: ticker.as_ref().and_then(Ticker::turns),
+                turns: workshop.turns(),
             };
             workers.push(start(worker).map_err(|error| StartError::System(error.to_string()))?);
         }
-        let status = Rc::new(Status::new(&config, &addresses, assembled, Arc::clone(&telemetry)));
+        let shown = Arc::new(Shown::default());
+        shown.serves(Arc::clone(&assembled.snapshot));
+        let (install, installs) = mpsc::channel(1);
+        let config = Arc::new(config);
+        catalogue.serve(&config, &assembled.components().collect::<Vec<_>>());
+        let (telemetry_there, shown_there, config_there) = (Arc::clone(&telemetry), Arc::clone(&shown), Arc::clone(&config));
+        let last_reload = serde_json::Value::Null;
+        let reloader = Reloader {
+            workshop,
+            terminated,
+            telemetry: telemetry_there,
+            shown: shown_there,
+            install,
+            config: config_there,
+            fingerprint,
+            catalogue,
+            // Should it have changed since it was read, the first look finds that.
+            config_digest: LoadedComponent::digest(&std::fs::read(&config.file).unwrap_or_default()),
+            last_reload,
+        };
+        reloader.show(&stock);
+        let reloads = reload::start(reloader).map_err(|error| StartError::System(error.to_string()))?;
+        let status = Rc::new(Status::new(&config, &addresses, assembled, Arc::clone(&telemetry), shown, reloads));
         if let Some(address) = config.admin {
             addresses.admin = Some(serve_admin(address, Rc::clone(&status)).await?);
         }
         announce(&addresses, began.elapsed());
-        Ok((Self { config, workers, observers, batches, status, telemetry, _ticker: ticker, _workshop: workshop }, addresses))
+        Ok((Self { config, workers, observers, batches, status, telemetry, installs }, addresses))
     }
 
     async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
+        // Of its own: batches and ticks that come faster must not put it off.
+        let mut tidying = tokio::time::interval(TIDY);
+        tidying.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 Some(batch) = self.batches.recv() => self.observe(batch),
+                Some(install) = self.installs.recv() => self.install(install).await,
+                _ = tidying.tick(), if self.observers.has_earlier() => self.tidy(),
                 () = until(self.observers.next_tick()) => self.observers.tick(),
                 order = orders.recv() => match order {
                     Some(Order::Drain(done)) => {
@@ -99,13 +139,48 @@ impl Running {
                         let _ = done.send(());
                         return;
                     }
+                    Some(Order::Reload) => {
+                        let status = Rc::clone(&self.status);
+                        // Its outcome is logged where it happens.
+                        tokio::task::spawn_local(async move { drop(status.reload(Cause::Signal).await) });
+                    }
                     None => {
+                        self.status.end_reloads();
                         self.stop().await;
                         return;
                     }
                 },
             }
         }
+    }
+
+    /// Hands what is ready to the workers. Nothing can fail any more: each of them only moves a pointer.
+    async fn install(&mut self, install: Install) {
+        let Install { config, ready, installed } = install;
+        let Ready { assembled, observers, generations, tls } = ready;
+        let mut serving = Vec::with_capacity(self.workers.len());
+        for (worker, generation) in self.workers.iter().zip(generations) {
+            let (done, serves) = oneshot::channel();
+            let next = Box::new(Next { generation, tls: tls.clone() });
+            // A worker that has ended serves nothing.
+            if worker.commands.send(Command::Serve(next, done)).await.is_ok() {
+                serving.push(serves);
+            }
+        }
+        for serves in serving {
+            drop(serves.await);
+        }
+        self.observers.replace(observers);
+        self.status.serves(assembled);
+        self.config = config;
+        // The thread that made it waits for this.
+        let _ = installed.send(());
+    }
+
+    /// Ends what is left of earlier generations.
+    fn tidy(&mut self) {
+        self.status.has_earlier();
+        self.observers.end_earlier(Instant::now());
     }
 
     fn observe(&mut self, batch: Batch) {
@@ -116,6 +191,7 @@ impl Running {
 
     async fn drain(&mut self) {
         self.status.draining.set(true);
+        self.status.end_reloads();
         tracing::info!(within = ?self.config.timeouts.drain, "Draining");
         for worker in &self.workers {
             drop(worker.commands.send(Command::Drain).await);
@@ -206,7 +282,7 @@ fn announce(addresses: &Addresses, took: Duration) {
 /// Every problem that was found.
 pub fn check(config: &Config, compiler: Compiler) -> Result<Assembled, StartError> {
     let telemetry = Telemetry::new().map_err(StartError::System)?;
-    Prepared::new(config, &telemetry, compiler, 1).map(|prepared| prepared.assembled)
+    Prepared::new(config, read_all(config), &telemetry, compiler, 1).map(|prepared| prepared.ready.assembled)
 }
 
 /// Adds to the problems of a rejected configuration those that can be seen in the rest of it.

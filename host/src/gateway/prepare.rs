@@ -1,13 +1,15 @@
 //! Everything a gateway needs before it may open a socket: `run` and `check` go through this one function, so what the one
 //! finds the other finds.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::StartError;
-use crate::assembly::{Assembled, Observers, Workshop};
+use super::fingerprint::Fingerprint;
+use crate::assembly::{Assembled, Observers, Supplied, Workshop};
 use crate::config::Problems;
 use crate::config::model::{Config, Listener};
-use crate::plugin::{Compiler, Ticker};
+use crate::plugin::Compiler;
 use crate::proxy::Generation;
 use crate::server::tls::ServerTls;
 use crate::telemetry::Telemetry;
@@ -16,8 +18,12 @@ use crate::tls_files::SettingError;
 /// Ready to serve; nothing is bound.
 pub(super) struct Prepared {
     pub(super) workshop: Workshop,
-    /// Ticks for as long as anything can run a plugin; only where one is configured is there anything to interrupt.
-    pub(super) ticker: Option<Ticker>,
+    pub(super) terminated: Terminated,
+    pub(super) ready: Ready,
+}
+
+/// What a configuration comes to. Nothing of it is in use.
+pub(super) struct Ready {
     pub(super) assembled: Assembled,
     pub(super) observers: Observers,
     /// One for each worker.
@@ -26,21 +32,45 @@ pub(super) struct Prepared {
     pub(super) tls: Vec<Option<Arc<ServerTls>>>,
 }
 
+/// TLS of listeners by name, with what it was made from: made anew only where that has changed, so that sessions go on.
+#[derive(Debug, Default)]
+pub(super) struct Terminated(HashMap<String, (Fingerprint, Arc<ServerTls>)>);
+
 impl Prepared {
-    /// Assembles a configuration for so many workers.
+    /// Makes a configuration ready for so many workers.
     ///
     /// # Errors
     /// Every problem that was found.
-    pub(super) fn new(config: &Config, telemetry: &Arc<Telemetry>, compiler: Compiler, workers: usize) -> Result<Self, StartError> {
+    pub(super) fn new(
+        config: &Config,
+        supply: Vec<Supplied>,
+        telemetry: &Arc<Telemetry>,
+        compiler: Compiler,
+        workers: usize,
+    ) -> Result<Self, StartError> {
         let opened = Workshop::open(config, Arc::clone(telemetry), compiler);
         let mut workshop = opened.map_err(|error| StartError::System(format!("{error:#}")))?;
-        let ticker = match config.plugins.is_empty() {
-            true => None,
-            false => Some(Ticker::start(workshop.engine()).map_err(|error| StartError::System(error.to_string()))?),
-        };
+        let mut terminated = Terminated::default();
+        let ready = Ready::make(&mut workshop, config, supply, workers, &mut terminated).map_err(StartError::Problems)?;
+        Ok(Self { workshop, terminated, ready })
+    }
+}
+
+impl Ready {
+    /// Assembles a configuration and makes every instance it needs. Start-up and each reload come through here.
+    ///
+    /// # Errors
+    /// Every problem that was found.
+    pub(super) fn make(
+        workshop: &mut Workshop,
+        config: &Config,
+        supply: Vec<Supplied>,
+        workers: usize,
+        terminated: &mut Terminated,
+    ) -> Result<Self, Problems> {
         let mut problems = Problems::new(&config.file);
-        let tls = config.listeners.iter().map(|listener| terminate(config, listener, &mut problems)).collect();
-        let made = workshop.assemble(config).and_then(|assembled| {
+        let tls = config.listeners.iter().map(|listener| terminated.terminate(config, listener, &mut problems)).collect();
+        let made = workshop.assemble(config, supply).and_then(|assembled| {
             let generations = (0..workers).map(|worker| workshop.generation(config, &assembled, worker)).collect();
             match (generations, workshop.observers(config, &assembled)) {
                 (Ok(generations), Ok(observers)) => Ok((assembled, generations, observers)),
@@ -52,15 +82,25 @@ impl Prepared {
             }
         });
         match made {
-            Ok((assembled, generations, observers)) if problems.is_empty() => {
-                Ok(Self { workshop, ticker, assembled, observers, generations, tls })
-            }
-            Ok(_) => Err(StartError::Problems(problems)),
+            Ok((assembled, generations, observers)) if problems.is_empty() => Ok(Self { assembled, observers, generations, tls }),
+            Ok(_) => Err(problems),
             Err(more) => {
                 problems.append(more);
-                Err(StartError::Problems(problems))
+                Err(problems)
             }
         }
+    }
+}
+
+impl Terminated {
+    fn terminate(&mut self, config: &Config, listener: &Listener, problems: &mut Problems) -> Option<Arc<ServerTls>> {
+        let fingerprint = Fingerprint::of_listener(listener.tls.as_ref()?);
+        if let Some((_, known)) = self.0.get(&listener.name).filter(|(before, _)| *before == fingerprint) {
+            return Some(Arc::clone(known));
+        }
+        let tls = terminate(config, listener, problems)?;
+        self.0.insert(listener.name.clone(), (fingerprint, Arc::clone(&tls)));
+        Some(tls)
     }
 }
 
@@ -69,7 +109,6 @@ impl Prepared {
 pub(super) fn look_further(rest: &Config, compiler: Compiler, known: &mut Problems) -> Result<(), StartError> {
     let telemetry = Telemetry::new().map_err(StartError::System)?;
     let mut workshop = Workshop::open(rest, telemetry, compiler).map_err(|error| StartError::System(format!("{error:#}")))?;
-    let _ticker = Ticker::start(workshop.engine()).map_err(|error| StartError::System(error.to_string()))?;
     let mut more = Problems::new(&rest.file);
     for listener in &rest.listeners {
         terminate(rest, listener, &mut more);

@@ -1,15 +1,22 @@
 //! What `/status` shows: what is configured, what serves it, and how it is doing.
 
-use std::cell::Cell;
-use std::sync::Arc;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
+use http::StatusCode;
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
-use super::Addresses;
+use super::outcome::{Cause, Outcome};
+use super::reload::Message;
+use super::shown::{Shown, View};
+use super::{Addresses, unix};
 use crate::assembly::Assembled;
+use crate::config::defaults::LIVE_GENERATIONS;
 use crate::config::model::Config;
-use crate::server::admin::Administered;
+use crate::server::admin::{Administered, Answer, Operation};
 use crate::telemetry::Telemetry;
 
 /// The state the admin listener shows.
@@ -19,22 +26,59 @@ pub(super) struct Status {
     started: Instant,
     workers: usize,
     listeners: Vec<(String, String)>,
-    assembled: Assembled,
+    assembled: RefCell<Rc<Assembled>>,
     telemetry: Arc<Telemetry>,
+    shown: Arc<Shown>,
+    reloads: mpsc::Sender<Message>,
 }
 
 impl Status {
-    pub(super) fn new(config: &Config, addresses: &Addresses, assembled: Assembled, telemetry: Arc<Telemetry>) -> Self {
+    pub(super) fn new(
+        config: &Config,
+        addresses: &Addresses,
+        assembled: Assembled,
+        telemetry: Arc<Telemetry>,
+        shown: Arc<Shown>,
+        reloads: mpsc::Sender<Message>,
+    ) -> Self {
         let listeners = addresses.listeners.iter().map(|(name, address)| (name.clone(), address.to_string())).collect();
-        Self { draining: Cell::new(false), started: Instant::now(), workers: config.workers, listeners, assembled, telemetry }
+        let (draining, started, assembled) = (Cell::new(false), Instant::now(), RefCell::new(Rc::new(assembled)));
+        Self { draining, started, workers: config.workers, listeners, assembled, telemetry, shown, reloads }
     }
 
-    fn plugins(&self) -> Vec<Value> {
+    /// This serves from now on.
+    pub(super) fn serves(&self, assembled: Assembled) {
+        self.assembled.replace(Rc::new(assembled));
+    }
+
+    /// Whether an earlier generation is still alive.
+    pub(super) fn has_earlier(&self) -> bool {
+        self.shown.live().len() > 1
+    }
+
+    /// Reloads, and says how that ended.
+    pub(super) async fn reload(&self, cause: Cause) -> Option<Outcome> {
+        let (reply, outcome) = oneshot::channel();
+        self.reloads.send(Message::Reload(cause, reply)).ok()?;
+        outcome.await.ok()
+    }
+
+    /// No reload begins any more.
+    pub(super) fn end_reloads(&self) {
+        // It may have ended by itself.
+        drop(self.reloads.send(Message::Stop));
+    }
+
+    fn assembled(&self) -> Rc<Assembled> {
+        Rc::clone(&self.assembled.borrow())
+    }
+
+    fn plugins(&self, view: &View) -> Vec<Value> {
         let plugin = |plugin: &crate::assembly::AssembledPlugin| {
             let component = &plugin.recipe.component;
             let breakers = self.telemetry.plugin_breakers(&plugin.recipe.name).into_iter();
             let breakers = breakers.map(|(hook, reading)| json!({ "hook": hook, "open": reading.open, "opened": reading.opened }));
-            json!({
+            let mut shown = json!({
                 "name": &*plugin.recipe.name,
                 "digest": format!("sha256:{}", component.digest),
                 "size_bytes": component.size,
@@ -44,14 +88,18 @@ impl Status {
                 "routes": plugin.routes,
                 "instances": self.telemetry.plugin_instances(&plugin.recipe.name),
                 "breakers": breakers.collect::<Vec<_>>(),
-            })
+            });
+            if let (Some(shown), Some(file)) = (shown.as_object_mut(), view.plugins.get(&*plugin.recipe.name).and_then(Value::as_object)) {
+                shown.extend(file.clone());
+            }
+            shown
         };
-        self.assembled.plugins.iter().map(plugin).collect()
+        self.assembled().plugins.iter().map(plugin).collect()
     }
 
     fn upstreams(&self) -> Vec<Value> {
         let now = Instant::now();
-        self.assembled
+        self.assembled()
             .upstreams
             .iter()
             .map(|upstream| {
@@ -76,7 +124,8 @@ impl Status {
     }
 
     fn routes(&self) -> Vec<Value> {
-        let routes = self.assembled.snapshot.routes.iter().zip(&self.assembled.chains);
+        let assembled = self.assembled();
+        let routes = assembled.snapshot.routes.iter().zip(&assembled.chains);
         routes
             .map(|(route, chain)| {
                 json!({
@@ -98,18 +147,35 @@ impl Administered for Status {
     }
 
     fn metrics(&self) -> Vec<u8> {
+        self.telemetry.reloads().live(self.shown.live().len());
         self.telemetry.render()
     }
 
+    async fn operate(&self, operation: Operation) -> Answer {
+        let outcome = match operation {
+            Operation::Reload => self.reload(Cause::Admin).await,
+        };
+        match outcome {
+            Some(outcome) => outcome.answer(),
+            None => Answer::problem(StatusCode::SERVICE_UNAVAILABLE, json!({ "title": "the gateway is draining" })),
+        }
+    }
+
     fn status(&self) -> Value {
+        let view = self.shown.view();
+        let live: Vec<_> = self.shown.live().iter().map(|live| json!({ "number": live.number, "since": unix(live.since) })).collect();
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "uptime_seconds": self.started.elapsed().as_secs(),
             "draining": self.draining.get(),
-            "snapshot": self.assembled.snapshot.number,
+            "generation": self.assembled().snapshot.number,
+            "generations": { "live": live, "at_most": LIVE_GENERATIONS },
+            "configuration": view.configuration,
+            "last_reload": view.last_reload,
+            "unnamed_files": view.unnamed_files,
             "listeners": self.listeners.iter().map(|(name, address)| json!({ "name": name, "address": address })).collect::<Vec<_>>(),
             "routes": self.routes(),
-            "plugins": self.plugins(),
+            "plugins": self.plugins(&view),
             "upstreams": self.upstreams(),
             "workers": (0..self.workers).map(|index| self.telemetry.worker(index).status()).collect::<Vec<_>>(),
         })

@@ -163,6 +163,19 @@ impl fmt::Debug for LoadedComponent {
 // === impl LoadError ===
 
 impl LoadError {
+    /// Why, in one word.
+    pub fn why(&self) -> &'static str {
+        match self {
+            Self::NotAComponent(_) => "not-a-component",
+            Self::NotCompiled(_) => "not-compiled",
+            Self::Rights(RightsError::WrongVersion { .. }) => "wrong-version",
+            Self::Rights(RightsError::NotGranted { .. }) => "not-granted",
+            Self::Rights(RightsError::UnknownImport(_)) => "unknown-import",
+            Self::Rights(_) => "hooks",
+            Self::Mismatch(_) => "wrong-contract",
+        }
+    }
+
     /// What to do about it.
     pub fn remedy(&self, plugin: &str) -> String {
         match self {

@@ -26,7 +26,7 @@ const ASLEEP: Duration = Duration::from_millis(100);
 /// that wakes it.
 const QUIET_LOOKS: u32 = 3;
 
-/// Advances the engine's epoch until dropped.
+/// Advances the engine's epoch, from when it is first asked to until it is dropped.
 #[derive(Debug)]
 pub struct Ticker {
     shared: Arc<Shared>,
@@ -45,6 +45,7 @@ pub struct Turns {
 
 #[derive(Debug, Default)]
 struct Shared {
+    ticks: AtomicBool,
     stop: AtomicBool,
     asleep: AtomicBool,
 }
@@ -52,7 +53,7 @@ struct Shared {
 // === impl Ticker ===
 
 impl Ticker {
-    /// Starts ticking.
+    /// A ticker that does not tick yet: where there is no plugin there is nothing to interrupt.
     ///
     /// # Errors
     /// When the thread cannot be started.
@@ -62,6 +63,14 @@ impl Ticker {
         let ticking = Ticking { engine: engine.weak(), shared: Arc::clone(&shared), coming: watched, watched: Vec::new() };
         let thread = std::thread::Builder::new().name("plugway-ticker".into()).spawn(move || ticking.run())?;
         Ok(Self { shared, watch, thread: Some(thread) })
+    }
+
+    /// Ticks from now on.
+    pub fn tick(&self) {
+        self.shared.ticks.store(true, Ordering::Relaxed);
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
     }
 
     /// What a worker is to show its turns by; it is taken to be at work until it says otherwise. Without any, the ticker
@@ -129,6 +138,10 @@ impl Ticking {
     fn run(mut self) {
         let mut quiet = 0;
         while !self.shared.stop.load(Ordering::Relaxed) {
+            if !self.shared.ticks.load(Ordering::Relaxed) {
+                std::thread::park();
+                continue;
+            }
             let seen = self.look();
             quiet = if seen == Seen::Waiting { quiet + 1 } else { 0 };
             match seen {
@@ -228,6 +241,7 @@ mod tests {
         let engine = super::super::engine::build().unwrap();
         let ticker = Ticker::start(&engine).unwrap();
         let turns = ticker.turns().unwrap();
+        ticker.tick();
         turns.end();
         let asleep = || ticker.shared.asleep.load(Ordering::SeqCst);
         for _ in 0..3 {

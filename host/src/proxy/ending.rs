@@ -255,7 +255,8 @@ impl Ending {
         if let (Some(route), Some(exchange)) = (&self.route, exchange) {
             for place in &route.chain.observers {
                 let record = self.record(exchange, place.config);
-                self.worker.records.push(self.snapshot, Addressed { observer: place.slot, record });
+                let plugin = Arc::clone(&place.name);
+                self.worker.records.push(self.snapshot, Addressed { observer: place.slot, plugin, record });
             }
         }
         if self.access_log {

@@ -14,6 +14,8 @@ use crate::telemetry::WorkerCells;
 pub struct Addressed {
     /// Which observer, as `Place::slot` of `Chain::observers`.
     pub observer: usize,
+    /// Its configured name: by that it is found when its snapshot is gone.
+    pub plugin: Arc<str>,
     /// What happened.
     pub record: ExchangeRecord,
 }

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
 
 use ipnet::IpNet;
 
@@ -66,6 +67,9 @@ pub struct Generation {
     pub unrouted: Arc<RouteCells>,
     /// Native round robin by route.
     pub native: Vec<RoundRobin>,
+    /// Who ends the instances when nothing is served by them any more: giving back their memory takes a while, and a worker
+    /// has requests waiting. Ended where this is dropped without one.
+    pub ended_by: Option<mpsc::Sender<Plugins>>,
 }
 
 /// One worker, for as long as the gateway runs.
@@ -142,11 +146,29 @@ impl Worker {
             tokio::task::yield_now().await;
         }
     }
+
+    /// Tells the routers of a generation that was replaced what they have not been told yet.
+    pub async fn tell_last_outcomes(&self, replaced: &Generation) {
+        while replaced.plugins.tell_outcomes() {
+            tokio::task::yield_now().await;
+        }
+    }
 }
 
 impl std::fmt::Debug for Worker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Worker").field("index", &self.index).finish_non_exhaustive()
+    }
+}
+
+// === impl Generation ===
+
+impl Drop for Generation {
+    fn drop(&mut self) {
+        if let Some(elsewhere) = &self.ended_by {
+            // Should nobody be there any more, what comes back is ended here.
+            drop(elsewhere.send(std::mem::take(&mut self.plugins)));
+        }
     }
 }
 

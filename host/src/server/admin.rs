@@ -1,18 +1,19 @@
-//! The admin listener: health, readiness, metrics and status, on the control thread. Loopback by default, since none of it
-//! asks who is there.
+//! The admin listener: health, readiness, metrics, status, and what an operator may have done, on the control thread. Loopback by
+//! default, since none of it asks who is there.
 
 use std::convert::Infallible;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::header::{ALLOW, CONTENT_TYPE, ORIGIN};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::Value;
 use tokio::net::TcpListener;
 
 /// What the admin listener shows.
@@ -23,6 +24,35 @@ pub trait Administered {
     fn metrics(&self) -> Vec<u8>;
     /// The whole status.
     fn status(&self) -> serde_json::Value;
+    /// Has something done, and says what came of it.
+    fn operate(&self, operation: Operation) -> impl Future<Output = Answer>;
+}
+
+/// What an operator may have done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operation {
+    /// `POST /reload`: read everything again.
+    Reload,
+}
+
+/// What came of an operation.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// JSON; a problem (RFC 9457) where the status is an error.
+    pub body: Value,
+}
+
+impl Answer {
+    /// A problem; `body` has its title and what else there is to say.
+    pub fn problem(status: StatusCode, mut body: Value) -> Self {
+        if let Some(body) = body.as_object_mut() {
+            body.insert("type".to_owned(), "about:blank".into());
+            body.insert("status".to_owned(), status.as_u16().into());
+        }
+        Self { status, body }
+    }
 }
 
 /// A scraper that sends half a request must not stay for ever.
@@ -42,8 +72,8 @@ pub async fn serve<A: Administered + 'static>(listener: TcpListener, administere
         let administered = Rc::clone(&administered);
         tokio::task::spawn_local(async move {
             let service = service_fn(|request| {
-                let response = answer(&*administered, &request);
-                async move { Ok::<_, Infallible>(response) }
+                let administered = Rc::clone(&administered);
+                async move { Ok::<_, Infallible>(answer(&*administered, &request).await) }
             });
             let served = http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -56,11 +86,22 @@ pub async fn serve<A: Administered + 'static>(listener: TcpListener, administere
     }
 }
 
-fn answer<A: Administered>(administered: &A, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    if request.method() != Method::GET && request.method() != Method::HEAD {
-        let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+async fn answer<A: Administered>(administered: &A, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    let operation = operation(request.uri().path());
+    let allowed = if operation.is_some() { "POST" } else { "GET, HEAD" };
+    if !allowed.split(", ").any(|allowed| request.method() == allowed) {
+        let mut response = text(StatusCode::METHOD_NOT_ALLOWED, &format!("only {allowed}\n"));
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
         return response;
+    }
+    if let Some(operation) = operation {
+        // Browsers say where a page comes from, and no page has any business here.
+        if request.headers().contains_key(ORIGIN) {
+            return text(StatusCode::FORBIDDEN, "not for web pages\n");
+        }
+        let Answer { status, body } = administered.operate(operation).await;
+        let content_type = if status.is_success() { "application/json" } else { "application/problem+json" };
+        return json(status, content_type, &body);
     }
     match request.uri().path() {
         // Alive is whatever can answer; ready is whatever should get requests.
@@ -68,14 +109,26 @@ fn answer<A: Administered>(administered: &A, request: &Request<Incoming>) -> Res
         "/readyz" if administered.ready() => text(StatusCode::OK, "ready\n"),
         "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
         "/metrics" => typed(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", administered.metrics()),
-        "/status" => match serde_json::to_vec_pretty(&administered.status()) {
-            Ok(mut json) => {
-                json.push(b'\n');
-                typed(StatusCode::OK, "application/json", json)
-            }
-            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n")),
-        },
-        _ => text(StatusCode::NOT_FOUND, "try /healthz, /readyz, /metrics or /status\n"),
+        "/status" => json(StatusCode::OK, "application/json", &administered.status()),
+        _ => text(StatusCode::NOT_FOUND, "try /healthz, /readyz, /metrics, /status or POST /reload\n"),
+    }
+}
+
+/// What a path stands for, where it is no page.
+fn operation(path: &str) -> Option<Operation> {
+    match path {
+        "/reload" => Some(Operation::Reload),
+        _ => None,
+    }
+}
+
+fn json(status: StatusCode, content_type: &'static str, value: &Value) -> Response<Full<Bytes>> {
+    match serde_json::to_vec_pretty(value) {
+        Ok(mut json) => {
+            json.push(b'\n');
+            typed(status, content_type, json)
+        }
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n")),
     }
 }
 

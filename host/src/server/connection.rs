@@ -1,5 +1,6 @@
 //! One client connection, from the TLS handshake to the last byte.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
@@ -24,9 +25,10 @@ use super::framing::{Limits, Scanner};
 use super::stream::{ClientStream, Seen};
 use super::sweep::{End, Sweep, Watched};
 use super::tls::ServerTls;
+use crate::config::model;
 use crate::exchange::{ConnectionFacts, TlsFacts};
 use crate::fault::Fault;
-use crate::proxy::{Connection, ResponseBody, Snapshot, Worker, handle};
+use crate::proxy::{Connection, ResponseBody, Worker, handle};
 use crate::telemetry::ListenerCells;
 
 /// What every connection of one listener on one worker shares.
@@ -35,7 +37,8 @@ pub(super) struct Context {
     pub(super) worker: Rc<Worker>,
     pub(super) listener: Arc<str>,
     pub(super) cells: Arc<ListenerCells>,
-    pub(super) tls: Option<Arc<ServerTls>>,
+    /// What new connections are met with; a reload may put another in its place.
+    pub(super) tls: RefCell<Option<Arc<ServerTls>>>,
     pub(super) sweep: Rc<Sweep>,
 }
 
@@ -61,7 +64,8 @@ pub(super) async fn serve(context: Rc<Context>, stream: TcpStream, peer: SocketA
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY was refused");
     }
-    match &context.tls {
+    let tls = context.tls.borrow().clone();
+    match &tls {
         None => {
             let facts = ConnectionFacts { peer, listener: context.listener.clone(), tls: None };
             http1(&context, stream, Rc::new(Connection::new(facts, None))).await;
@@ -115,9 +119,9 @@ async fn encrypted(context: &Context, tls: &Arc<ServerTls>, stream: TlsStream<Tc
 }
 
 async fn http1<S: AsyncRead + AsyncWrite + Unpin + 'static>(context: &Context, stream: S, connection: Rc<Connection>) {
-    let snapshot = Arc::clone(&context.worker.generation().snapshot);
-    let scanner = Scanner::new(Limits { head_bytes: snapshot.limits.max_head_bytes, headers: snapshot.limits.max_headers });
-    let stream = ClientStream::new(stream, Rc::clone(&connection), Some(scanner), snapshot.timeouts.stream);
+    let (limits, stall) = bounds(context);
+    let scanner = Scanner::new(Limits { head_bytes: limits.max_head_bytes, headers: limits.max_headers });
+    let stream = ClientStream::new(stream, Rc::clone(&connection), Some(scanner), stall);
     let seen = stream.seen();
     let watched = context.sweep.watch(Rc::clone(&connection));
 
@@ -126,11 +130,11 @@ async fn http1<S: AsyncRead + AsyncWrite + Unpin + 'static>(context: &Context, s
         .timer(TokioTimer::new())
         // The sweep closes what is idle or slow, without a timer for every request.
         .header_read_timeout(None)
-        .max_buf_size(snapshot.limits.max_head_bytes.max(8192));
-    if snapshot.limits.max_headers != HYPER_HEADERS {
-        builder.max_headers(snapshot.limits.max_headers);
+        .max_buf_size(limits.max_head_bytes.max(8192));
+    if limits.max_headers != HYPER_HEADERS {
+        builder.max_headers(limits.max_headers);
     }
-    let served = Served::new(context, &connection, &snapshot, &watched);
+    let served = Served::new(context, &connection, &limits, &watched);
     let mut hyper = builder.serve_connection(TokioIo::new(stream), service_fn(|request| served.call(request)));
 
     let mut asked = None;
@@ -155,15 +159,15 @@ async fn http1<S: AsyncRead + AsyncWrite + Unpin + 'static>(context: &Context, s
 }
 
 async fn http2(context: &Context, stream: TlsStream<TcpStream>, connection: Rc<Connection>) {
-    let snapshot = Arc::clone(&context.worker.generation().snapshot);
-    let stream = ClientStream::new(stream, Rc::clone(&connection), None, snapshot.timeouts.stream);
+    let (limits, stall) = bounds(context);
+    let stream = ClientStream::new(stream, Rc::clone(&connection), None, stall);
     let seen = stream.seen();
     let watched = context.sweep.watch(Rc::clone(&connection));
-    let served = Served::new(context, &connection, &snapshot, &watched);
+    let served = Served::new(context, &connection, &limits, &watched);
     let hyper = http2::Builder::new(OnThisThread)
         .timer(TokioTimer::new())
-        .max_concurrent_streams(snapshot.limits.max_concurrent_streams)
-        .max_header_list_size(u32::try_from(snapshot.limits.max_head_bytes).unwrap_or(u32::MAX))
+        .max_concurrent_streams(limits.max_concurrent_streams)
+        .max_header_list_size(u32::try_from(limits.max_head_bytes).unwrap_or(u32::MAX))
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(STREAM_BUFFER)
@@ -181,6 +185,13 @@ async fn http2(context: &Context, stream: TlsStream<TcpStream>, connection: Rc<C
     refusal(context, &seen, ended.as_ref().err());
 }
 
+/// What a connection may use, and how long it may stall: as it stood when the connection began. A copy, since a connection may
+/// stay longer than whatever served its first request.
+fn bounds(context: &Context) -> (model::Limits, Duration) {
+    let generation = context.worker.generation();
+    (generation.snapshot.limits.clone(), generation.snapshot.timeouts.stream)
+}
+
 /// What hyper calls for every request.
 #[derive(Debug, Clone)]
 struct Served {
@@ -191,12 +202,12 @@ struct Served {
 }
 
 impl Served {
-    fn new(context: &Context, connection: &Rc<Connection>, snapshot: &Snapshot, watched: &Watched) -> Self {
+    fn new(context: &Context, connection: &Rc<Connection>, limits: &model::Limits, watched: &Watched) -> Self {
         Self {
             worker: Rc::clone(&context.worker),
             connection: Rc::clone(connection),
             watched: watched.clone(),
-            max_requests: snapshot.limits.max_requests_per_connection,
+            max_requests: limits.max_requests_per_connection,
         }
     }
 

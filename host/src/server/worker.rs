@@ -1,5 +1,6 @@
 //! One worker thread: its runtime, its listeners, and what the control side tells it.
 
+use std::cell::RefCell;
 use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -51,12 +52,21 @@ pub struct WorkerListener {
 /// What the control side tells a worker.
 #[derive(Debug)]
 pub enum Command {
-    /// Serve new requests by this; the old one comes back to be ended off the worker.
-    Serve(Box<Generation>, oneshot::Sender<()>),
+    /// Serve new requests by this, and say when that is so.
+    Serve(Box<Next>, oneshot::Sender<()>),
     /// Stop accepting, finish what is in flight.
     Drain,
     /// Stop now.
     Stop,
+}
+
+/// What a worker serves from now on.
+#[derive(Debug)]
+pub struct Next {
+    /// For new requests; those in flight end on theirs.
+    pub generation: Generation,
+    /// For new connections: TLS termination of its listeners, in the order of [`Start::listeners`].
+    pub tls: Vec<Option<Arc<ServerTls>>>,
 }
 
 /// The control side's end of a running worker.
@@ -99,25 +109,35 @@ async fn run(start: Start, mut commands: mpsc::Receiver<Command>) {
     let worker = Worker::new(start.index, start.generation, Pool::new(), start.cells, start.shared, records);
     let sweep = Rc::new(Sweep::default());
     let (stop, stopped) = watch::channel(false);
+    let mut contexts = Vec::with_capacity(start.listeners.len());
     for listener in start.listeners {
         let socket = match tokio::net::TcpListener::from_std(listener.socket) {
             Ok(socket) => socket,
             Err(error) => {
                 tracing::error!(listener = %listener.name, %error, "A socket could not be listened on");
+                contexts.push(None);
                 continue;
             }
         };
         let cells = worker.cells.listener(&listener.name);
-        let context = Context { worker: Rc::clone(&worker), listener: listener.name, cells, tls: listener.tls, sweep: Rc::clone(&sweep) };
-        tokio::task::spawn_local(accept(socket, Rc::new(context), stopped.clone()));
+        let tls = RefCell::new(listener.tls);
+        let context = Rc::new(Context { worker: Rc::clone(&worker), listener: listener.name, cells, tls, sweep: Rc::clone(&sweep) });
+        contexts.push(Some(Rc::clone(&context)));
+        tokio::task::spawn_local(accept(socket, context, stopped.clone()));
     }
     tokio::task::spawn_local(housekeeping(Rc::clone(&worker), Rc::clone(&sweep)));
     tokio::task::spawn_local(outcomes(Rc::clone(&worker)));
 
     while let Some(command) = commands.recv().await {
         match command {
-            Command::Serve(generation, done) => {
-                drop(worker.replace(*generation));
+            Command::Serve(next, done) => {
+                let Next { generation, tls } = *next;
+                let replaced = worker.replace(generation);
+                for (context, tls) in contexts.iter().zip(tls).filter_map(|(context, tls)| Some((context.as_ref()?, tls))) {
+                    context.tls.replace(tls);
+                }
+                worker.tell_last_outcomes(&replaced).await;
+                drop(replaced);
                 // The control side may have stopped waiting.
                 let _ = done.send(());
             }
@@ -154,8 +174,9 @@ async fn housekeeping(worker: Rc<Worker>, sweep: Rc<Sweep>) {
         // How long a task that was due had to wait is how long every connection had to.
         worker.cells.event_loop_lag(due.elapsed());
         let now = Instant::now();
-        let snapshot = Arc::clone(&worker.generation().snapshot);
-        sweep.sweep(now, &snapshot.timeouts, &snapshot.limits);
+        let generation = worker.generation();
+        sweep.sweep(now, &generation.snapshot.timeouts, &generation.snapshot.limits);
+        drop(generation);
         worker.pool.reap(tokio::time::Instant::from_std(now));
         worker.records.flush();
         worker.cells.open_connections(sweep.open());

@@ -31,6 +31,27 @@ impl Count {
     }
 }
 
+/// A whole number that several threads add to, each of them rarely.
+#[derive(Debug, Default)]
+pub(super) struct SharedCount(AtomicU64);
+
+impl SharedCount {
+    /// Adds, from anywhere.
+    pub(super) fn add(&self, amount: u64) {
+        self.0.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    /// Takes away, from anywhere. Whoever does has added before.
+    pub(super) fn sub(&self, amount: u64) {
+        self.0.fetch_sub(amount, Ordering::Relaxed);
+    }
+
+    /// Reads, from anywhere.
+    pub(super) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// A fraction with a single writer.
 #[derive(Debug, Default)]
 pub(super) struct Sum(AtomicU64);

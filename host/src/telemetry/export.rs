@@ -42,6 +42,7 @@ pub(super) fn register(registry: &Registry, cells: &Arc<Cells>) -> Result<SdkMet
     connections(&meter, cells);
     upstreams(&meter, cells);
     plugins(&meter, cells);
+    reloads(&meter, cells);
     cells.instruments.connect(meter);
     let families = Families::new(Arc::clone(cells)).map_err(|error| error.to_string())?;
     registry.register(Box::new(families)).map_err(|error| error.to_string())?;
@@ -165,6 +166,19 @@ fn upstreams(meter: &Meter, cells: &Arc<Cells>) {
     );
     counter(meter, cells, "plugway_stale_endpoints", "Times a router named an endpoint that is no member.", |cells, observer| {
         each_worker(cells, |worker, label| observer.observe(worker.stale_endpoints.get(), &[label]));
+    });
+}
+
+fn reloads(meter: &Meter, cells: &Arc<Cells>) {
+    counter(meter, cells, "plugway_reloads", "Reloads, by how they ended.", |cells, observer| {
+        cells.reloads.results().into_iter().for_each(|(result, count)| observer.observe(count, &[KeyValue::new("result", result)]));
+    });
+    let live = "Generations alive: the one that serves, and those with requests in flight.";
+    gauge(meter, cells, "plugway_generations_live", live, |cells, observer| observer.observe(cells.reloads.generations(), &[]));
+    gauge(meter, cells, "plugway_rejected_file", "1 for each file that is not taken as it is now.", |cells, observer| {
+        for (file, digest, why) in cells.reloads.files() {
+            observer.observe(1, &[KeyValue::new("file", file), KeyValue::new("digest", digest), KeyValue::new("why", why)]);
+        }
     });
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::cell::Count;
+use super::cell::{Count, SharedCount};
 
 /// A plugin's counters on one thread.
 #[derive(Debug)]
@@ -14,9 +14,10 @@ pub struct PluginCells {
     calls: Box<[Count]>,
     /// By hook, then kind.
     failed: Box<[Count]>,
-    started: Count,
-    ended: Count,
-    outcomes_lost: Count,
+    // Instances are made and ended off the thread they work for.
+    started: SharedCount,
+    ended: SharedCount,
+    outcomes_lost: SharedCount,
     /// By hook.
     breakers: Box<[BreakerCounts]>,
 }
@@ -24,8 +25,8 @@ pub struct PluginCells {
 /// Breakers of one hook.
 #[derive(Debug, Default)]
 struct BreakerCounts {
-    open: Count,
-    opened: Count,
+    open: SharedCount,
+    opened: SharedCount,
 }
 
 /// How often a hook's breakers opened, and how many are open.
@@ -42,7 +43,7 @@ impl PluginCells {
         let counts = |length: usize| (0..length).map(|_| Count::default()).collect();
         let (calls, failed) = (counts(hooks.len()), counts(hooks.len() * failures.len()));
         let breakers = hooks.iter().map(|_| BreakerCounts::default()).collect();
-        let [started, ended, outcomes_lost] = std::array::from_fn(|_| Count::default());
+        let [started, ended, outcomes_lost] = std::array::from_fn(|_| SharedCount::default());
         Self { name, thread, hooks, failures, calls, failed, started, ended, outcomes_lost, breakers }
     }
 

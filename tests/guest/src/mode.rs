@@ -42,6 +42,8 @@ modes! {
         Pass = "pass",
         /// Read `x-tenant-id` and set `x-plugin: on`.
         Mark = "mark",
+        /// Set `x-version` to which build of this guest it is, on the way in and on the way out.
+        Version = "version",
         /// Do what the request's `x-misbehave` header says.
         ByHeader = "by-header",
         /// Ask who is calling, and leave it in `x-who`.

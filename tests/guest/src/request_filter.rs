@@ -25,6 +25,7 @@ impl Guest {
                 std::hint::black_box(request.header(header::X_TENANT_ID));
                 return Ok(request.set_header("x-plugin", "on")?);
             }
+            Mode::Version => return Ok(request.set_header("x-version", behaviour::version())?),
             Mode::Who => {
                 let who = request.identity().map_or_else(|| "nobody".to_owned(), |identity| identity.subject());
                 return Ok(request.set_header("x-who", who)?);

@@ -18,6 +18,10 @@ impl ResponseFilter for Guest {
                 response.set_header("x-plugin", "on")?;
                 return Ok(Flow::Next);
             }
+            Mode::Version => {
+                response.set_header("x-version", behaviour::version())?;
+                return Ok(Flow::Next);
+            }
             Mode::ChangeThenTrap => {
                 response.set_header("x-changed", "yes")?;
                 response.remove_header(header::CONTENT_TYPE)?;

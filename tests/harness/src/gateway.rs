@@ -75,6 +75,7 @@ impl Launch {
         if let Some(cache) = self.binary.parent() {
             command.env("XDG_CACHE_HOME", cache.join("plugway-cache"));
         }
+        command.env("XDG_STATE_HOME", self.directory().join("state"));
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }

@@ -115,6 +115,17 @@ impl Compiler<'_> {
         cache.map_or_else(|| self.folder.join(".plugway-cache"), |cache| cache.join("plugway"))
     }
 
+    /// `plugway` in the user's state folder, and in it a folder of this configuration file's own: two gateways of one user must not
+    /// take each other's plugins of the same name for their own.
+    pub(super) fn user_state(&self) -> PathBuf {
+        let set = |name| std::env::var_os(name).map(PathBuf::from).filter(|path: &PathBuf| path.is_absolute());
+        let state = set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state")));
+        let file = self.folder.join(self.file.file_name().unwrap_or_default());
+        let own = ring::digest::digest(&ring::digest::SHA256, file.as_os_str().as_encoded_bytes());
+        let own: String = own.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        state.map_or_else(|| self.folder.join(".plugway-state"), |state| state.join("plugway").join(own))
+    }
+
     /// A server name as TLS sends it: a host name, or an address.
     pub(super) fn server_name(&mut self, at: &At, name: &str) {
         if !is_host_name(name) && name.parse::<std::net::IpAddr>().is_err() {

@@ -87,6 +87,7 @@ fn what_it_says_about_defaults_is_so() {
     assert_eq!(shown.timeouts, plain.timeouts);
     assert_eq!(shown.log, plain.log);
     assert_eq!(shown.admin, plain.admin);
+    assert_eq!(shown.keep_versions, plain.keep_versions);
     let auth = shown.plugins.iter().find(|plugin| plugin.name == "auth").unwrap();
     assert_eq!((&auth.budget, auth.on_failure), (&plain.plugins[0].budget, plain.plugins[0].on_failure));
     let (orders, default) = (&shown.upstreams[0], &plain.upstreams[0]);

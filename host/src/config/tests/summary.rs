@@ -17,6 +17,9 @@ pub(super) fn summary(loaded: &Loaded) -> String {
     if config.cache_directory != plain.cache_directory {
         line(format!("cache: {}", config.cache_directory.display()));
     }
+    if config.keep_versions != plain.keep_versions {
+        line(format!("versions: {}", config.keep_versions));
+    }
     for listener in &config.listeners {
         line(format!("listen {}: {}, {:?}", listener.name, listener.address, listener.tls));
     }

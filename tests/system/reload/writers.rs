@@ -1,0 +1,122 @@
+//! How editors, copy tools and Kubernetes put files in place: each way gives one swap, or one rejection, and never half a file.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::time::Duration;
+
+use plugway_harness::gateway::Launch;
+use plugway_harness::upstream::Upstream;
+
+use super::{LOOKED, Scene, meanwhile, replace, status, until, version, version_of};
+use crate::common::{BINARY, metric};
+use crate::guest::{config, get, route};
+
+/// Longer than the gateway waits for the next piece of a file that nobody has open would have to be; a slow copy over a network.
+const PAUSE: Duration = Duration::from_secs(5);
+
+#[test]
+fn a_writer_that_pauses_in_the_middle() {
+    let scene = Scene::new("");
+    let bytes = version(2);
+    let (first, second) = bytes.split_at(bytes.len() / 3);
+    let mut file = File::create(scene.file()).unwrap();
+    file.write_all(first).unwrap();
+    meanwhile(PAUSE, || scene.still_serves(1));
+    file.write_all(second).unwrap();
+    drop(file);
+    scene.serves(2);
+    assert_eq!((scene.reloads("swapped"), scene.reloads("rejected")), (1.0, 0.0));
+}
+
+#[test]
+fn a_writer_that_closes_the_file_between_the_pieces() {
+    let scene = Scene::new("");
+    let bytes = version(2);
+    let pieces: Vec<_> = bytes.chunks(bytes.len() / 4 + 1).collect();
+    fs::write(scene.file(), pieces[0]).unwrap();
+    for piece in &pieces[1..] {
+        meanwhile(Duration::from_millis(700), || scene.still_serves(1));
+        File::options().append(true).open(scene.file()).unwrap().write_all(piece).unwrap();
+    }
+    scene.serves(2);
+    assert_eq!((scene.reloads("swapped"), scene.reloads("rejected")), (1.0, 0.0));
+}
+
+#[test]
+fn an_editor_that_moves_the_old_file_away_first() {
+    let scene = Scene::new("");
+    fs::rename(scene.file(), scene.file().with_extension("wasm~")).unwrap();
+    fs::write(scene.file(), version(2)).unwrap();
+    fs::remove_file(scene.file().with_extension("wasm~")).unwrap();
+    scene.serves(2);
+    meanwhile(LOOKED, || scene.still_serves(2));
+    assert_eq!((scene.reloads("swapped"), scene.reloads("rejected")), (1.0, 0.0));
+}
+
+#[test]
+fn a_config_map_that_flips_one_link() {
+    let (launch, upstream) = (Launch::new(BINARY).unwrap(), Upstream::plain("up").unwrap());
+    let folder = launch.directory().join("plugins.d");
+    let fill = |name: &str, number: u32| {
+        fs::create_dir_all(folder.join(name)).unwrap();
+        fs::write(folder.join(name).join("auth.wasm"), version(number)).unwrap();
+    };
+    fill("..2026_11_25", 1);
+    symlink("..2026_11_25", folder.join("..data")).unwrap();
+    symlink("..data/auth.wasm", folder.join("auth.wasm")).unwrap();
+    let plugin = "[plugins.auth]\nsource = \"auth.wasm\"\nconfig = { mode = \"version\" }\n";
+    let gateway = launch.start(&config(&upstream, &[plugin, &route("public = true\nplugins = [\"auth\"]")])).unwrap();
+    let serves = |number| version_of(&get(gateway.address("web").unwrap(), "/", &[])) == number;
+    assert!(serves(1));
+    for (number, name) in [(2, "..2026_11_26"), (3, "..2026_11_27")] {
+        fill(name, number);
+        symlink(name, folder.join("..data_tmp")).unwrap();
+        fs::rename(folder.join("..data_tmp"), folder.join("..data")).unwrap();
+        until("the other folder serves", || serves(number));
+        assert_eq!(metric(&gateway, "plugway_reloads_total", &["result=\"swapped\""]), f64::from(number - 1));
+    }
+}
+
+#[test]
+fn twenty_files_at_once_are_one_swap() {
+    let (launch, upstream) = (Launch::new(BINARY).unwrap(), Upstream::plain("up").unwrap());
+    let folder = launch.directory().join("plugins.d");
+    fs::create_dir(&folder).unwrap();
+    let names: Vec<String> = (0..20).map(|number| format!("p{number}")).collect();
+    let fill = |base: u32| {
+        for (number, name) in (base..).zip(&names) {
+            fs::write(folder.join(format!("{name}.wasm")), version(number)).unwrap();
+        }
+    };
+    fill(100);
+    let plugins: String =
+        names.iter().map(|name| format!("[plugins.{name}]\nsource = \"{name}.wasm\"\nconfig = {{ mode = \"version\" }}\n")).collect();
+    let gateway = launch.start(&config(&upstream, &[&plugins, &route(&format!("public = true\nplugins = {names:?}"))])).unwrap();
+    let swapped = || metric(&gateway, "plugway_reloads_total", &["result=\"swapped\""]);
+    let digests =
+        || -> Vec<String> { status(&gateway)["plugins"].as_array().unwrap().iter().map(|plugin| plugin["digest"].to_string()).collect() };
+    let before = digests();
+    fill(200);
+    until("they serve", || swapped() >= 1.0);
+    assert!(digests().iter().zip(&before).all(|(after, before)| after != before));
+    meanwhile(LOOKED, || {});
+    assert_eq!(swapped(), 1.0);
+    // The last filter on the way in is the last in the chain, the last on the way out the first.
+    let answer = get(gateway.address("web").unwrap(), "/", &[]);
+    assert_eq!(crate::guest::seen(&answer, "x-version").as_deref(), Some("version-000219"));
+    assert_eq!(answer.header("x-version"), Some(&b"version-000200"[..]));
+}
+
+#[test]
+fn a_folder_that_is_replaced_as_a_whole() {
+    let scene = Scene::new("");
+    let folder = scene.file().parent().unwrap().to_owned();
+    fs::rename(&folder, folder.with_extension("old")).unwrap();
+    fs::create_dir(&folder).unwrap();
+    fs::write(scene.file(), version(2)).unwrap();
+    scene.serves(2);
+    // And the new one is watched.
+    replace(&scene.file(), version(3));
+    scene.serves(3);
+}
