@@ -9,13 +9,17 @@ mod generation;
 mod numbering;
 mod retirement;
 mod sources;
+mod timers;
 mod trust;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc};
 
 use wasmtime::Engine;
 
-use crate::config::model::{Config, Route};
+use crate::capability::granted::Kept;
+use crate::capability::secrets::Secret;
+use crate::config::model::{Config, Route, SecretSource};
 use crate::config::{Problem, Problems};
 use crate::exchange::RouteFacts;
 use crate::pipeline::{Chain, Plugins};
@@ -41,6 +45,7 @@ pub struct Workshop {
     cache: Option<CompileCache>,
     compiler: Compiler,
     registry: Registry,
+    kept: Kept,
     snapshots: u64,
     telemetry: Arc<Telemetry>,
     nursery: Nursery,
@@ -116,6 +121,7 @@ impl Workshop {
             cache,
             compiler,
             registry: Registry::new(),
+            kept: Kept::new(Arc::clone(&telemetry)),
             snapshots: 0,
             telemetry,
             nursery: Nursery::start()?,
@@ -182,12 +188,14 @@ impl Workshop {
             self.ticker.tick();
         }
         let upstreams = self.upstreams(config, known, problems);
-        let sources::Components { loaded: components, signers, warnings } = self.components(config, supply, known, problems);
+        let mut components = self.components(config, supply, known, problems);
+        let warnings = std::mem::take(&mut components.warnings);
         let table = table(config, known, problems);
         let mut numbering = Numbering::new(config);
-        let chains = chains::build(config, &components, &mut numbering, known, problems);
+        let chains = chains::build(config, &components.loaded, &mut numbering, known, problems);
         let directory = Arc::new(Directory::new(upstreams.iter().flatten()));
-        let numbered = numbering.finish(config, &components, &signers, &upstreams, &directory);
+        let secrets = secrets(config, known, problems);
+        let numbered = numbering.finish(config, &components, &upstreams, &directory, &mut self.kept, &secrets);
         Draft { table, upstreams, chains, numbered, warnings }
     }
 
@@ -206,6 +214,26 @@ impl Workshop {
         }
         upstreams
     }
+}
+
+/// Secrets that plugins were granted, by name, without those that cannot be read.
+fn secrets(config: &Config, known: &Problems, problems: &mut Problems) -> BTreeMap<String, Secret> {
+    let mut secrets = BTreeMap::new();
+    for secret in &config.secrets {
+        let table = format!("secrets.{}", secret.name);
+        let is_granted = config.plugins.iter().any(|plugin| plugin.grants.secrets.contains(&secret.name));
+        if !is_granted || known.concern(&table) {
+            continue;
+        }
+        match Secret::read(&secret.source) {
+            Ok(read) => drop(secrets.insert(secret.name.clone(), read)),
+            Err(why) => {
+                let key = if matches!(secret.source, SecretSource::File(_)) { "file" } else { "env" };
+                problems.push(config.problem(format!("{table}.{key}"), why));
+            }
+        }
+    }
+    secrets
 }
 
 /// The route table, without routes whose match is known to be wrong.

@@ -6,6 +6,7 @@ mod budget;
 mod cell;
 mod export;
 mod families;
+mod held;
 mod histogram;
 mod instruments;
 pub mod logs;
@@ -24,6 +25,7 @@ use prometheus::{Registry, TextEncoder};
 
 pub use access::{AccessLine, write_access_line};
 pub use budget::{BudgetHits, BudgetKey};
+pub use held::{Held, Holder};
 pub use instruments::{DeclareError, Declared, InstrumentKind, Instruments, PluginUse, Series};
 pub use plugin::{BreakerReading, PluginCells};
 pub use reloads::{RejectedFile, ReloadResult, Reloads};
@@ -46,6 +48,7 @@ struct Cells {
     plugins: Mutex<Vec<Arc<PluginCells>>>,
     budgets: Mutex<Vec<Arc<BudgetHits>>>,
     instruments: Arc<Instruments>,
+    holders: Mutex<held::Holders>,
     lost_on_control: cell::Count,
     reloads: Reloads,
 }
@@ -104,6 +107,11 @@ impl Telemetry {
     /// What plugins declared.
     pub fn instruments(&self) -> &Arc<Instruments> {
         &self.cells.instruments
+    }
+
+    /// Measures what a capability holds under that name, for as long as somebody has it.
+    pub fn measure(&self, name: &str, holder: &Arc<dyn Holder>) {
+        cell::lock(&self.cells.holders).add(name, holder);
     }
 
     /// What is counted of reloads.

@@ -3,14 +3,16 @@
 use std::marker::PhantomData;
 
 use crate::answer::LocalResponse;
-use crate::bindings::{authorizer, forwarder, imports, lifecycle, observer, outcome_observer, request_filter, response_filter, router};
+use crate::bindings::{
+    authorizer, forwarder, imports, lifecycle, observer, outcome_observer, request_filter, response_filter, router, timer,
+};
 use crate::error::Error;
 use crate::forwarding::Plan;
 use crate::log;
 use crate::places::Places;
 use crate::plugin::{
     AuthError, Authorizer, Decision, Flow, ForwardError, Forwarder, Observer, OutcomeObserver, Plugin, RequestFilter, ResponseFilter,
-    RouteError, Router,
+    RouteError, Router, Timer,
 };
 use crate::request::Request;
 use crate::response::Response;
@@ -130,6 +132,19 @@ impl<E: Exported<Plugin: Observer>> observer::exports::plugway::gateway::observe
             |record| record.config_id,
             |id, records| E::places(|places| places.with(id, |plugin| plugin.on_complete(records))),
         )
+    }
+}
+
+impl<E: Exported<Plugin: Timer>> timer::exports::plugway::gateway::timer::Guest for E {
+    fn period(id: u32) -> Option<u64> {
+        run::<E, _>(id, Timer::period).map(|period| u64::try_from(period.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn on_tick(id: u32) -> Result<(), raw::Failure> {
+        match E::places(|places| places.with_mut(id, Timer::on_tick)) {
+            Some(result) => result.map_err(|error| raw::Failure::new(&error.to_string())),
+            None => fail("the gateway named a configuration this instance was never given"),
+        }
     }
 }
 

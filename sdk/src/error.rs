@@ -57,6 +57,47 @@ pub enum CryptoError {
     TooLarge,
 }
 
+/// Why something was not done with an entry. It is as it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KvError {
+    /// A key of more than 1 KiB, or a value of more than 64 KiB.
+    TooLarge,
+    /// What is there is not the decimal text of a number of 64 bits.
+    NotANumber,
+    /// The sum is no number of 64 bits.
+    Overflow,
+    /// What is there is not what was expected.
+    Mismatch,
+    /// A time to live of less than a millisecond, or of more than a year.
+    InvalidTtl,
+    /// What keeps the entries cannot be reached now. Never with the scope `node`.
+    Unavailable,
+}
+
+/// Why a rate limit gave no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RateLimitError {
+    /// The quota cannot be kept; why.
+    InvalidQuota(String),
+    /// More than 256 limits.
+    TooMany,
+    /// Not declared in `configure`.
+    TooLate,
+    /// Not declared by this instance.
+    UnknownLimit,
+    /// A key of more than 64 KiB, or more tokens at once than the bucket ever holds.
+    TooLarge,
+}
+
+/// Why there is no secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretError {
+    /// The plugin was not granted a secret of that name. Whether there is one is not told.
+    NotGranted,
+    /// It is no UTF-8 text.
+    NotText,
+}
+
 impl fmt::Display for ChangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -100,10 +141,47 @@ impl fmt::Display for CryptoError {
     }
 }
 
+impl fmt::Display for KvError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooLarge => "a key of more than 1 KiB, or a value of more than 64 KiB",
+            Self::NotANumber => "what is there is no number",
+            Self::Overflow => "the sum is no number of 64 bits",
+            Self::Mismatch => "what is there is not what was expected",
+            Self::InvalidTtl => "an entry lives for a millisecond to a year",
+            Self::Unavailable => "what keeps the entries cannot be reached",
+        })
+    }
+}
+
+impl fmt::Display for RateLimitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidQuota(why) => write!(f, "the quota cannot be kept: {why}"),
+            Self::TooMany => f.write_str("more than 256 limits"),
+            Self::TooLate => f.write_str("limits are declared in configure"),
+            Self::UnknownLimit => f.write_str("the limit was not declared by this instance"),
+            Self::TooLarge => f.write_str("a key of more than 64 KiB, or more tokens than the bucket ever holds"),
+        }
+    }
+}
+
+impl fmt::Display for SecretError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotGranted => "the plugin was not granted a secret of that name",
+            Self::NotText => "the secret is no UTF-8 text",
+        })
+    }
+}
+
 impl std::error::Error for ChangeError {}
 impl std::error::Error for PlanError {}
 impl std::error::Error for MetricError {}
 impl std::error::Error for CryptoError {}
+impl std::error::Error for KvError {}
+impl std::error::Error for RateLimitError {}
+impl std::error::Error for SecretError {}
 
 impl From<raw::types::ChangeError> for ChangeError {
     fn from(error: raw::types::ChangeError) -> Self {
@@ -144,6 +222,39 @@ impl From<raw::crypto::CryptoError> for CryptoError {
             raw::crypto::CryptoError::Unsupported => Self::Unsupported,
             raw::crypto::CryptoError::Mismatch => Self::Mismatch,
             raw::crypto::CryptoError::TooLarge => Self::TooLarge,
+        }
+    }
+}
+
+impl From<raw::kv::KvError> for KvError {
+    fn from(error: raw::kv::KvError) -> Self {
+        match error {
+            raw::kv::KvError::TooLarge => Self::TooLarge,
+            raw::kv::KvError::NotANumber => Self::NotANumber,
+            raw::kv::KvError::Overflow => Self::Overflow,
+            raw::kv::KvError::Mismatch => Self::Mismatch,
+            raw::kv::KvError::InvalidTtl => Self::InvalidTtl,
+            raw::kv::KvError::Unavailable => Self::Unavailable,
+        }
+    }
+}
+
+impl From<raw::rate_limit::RateLimitError> for RateLimitError {
+    fn from(error: raw::rate_limit::RateLimitError) -> Self {
+        match error {
+            raw::rate_limit::RateLimitError::InvalidQuota(why) => Self::InvalidQuota(why),
+            raw::rate_limit::RateLimitError::TooMany => Self::TooMany,
+            raw::rate_limit::RateLimitError::TooLate => Self::TooLate,
+            raw::rate_limit::RateLimitError::UnknownLimit => Self::UnknownLimit,
+            raw::rate_limit::RateLimitError::TooLarge => Self::TooLarge,
+        }
+    }
+}
+
+impl From<raw::secrets::SecretError> for SecretError {
+    fn from(error: raw::secrets::SecretError) -> Self {
+        match error {
+            raw::secrets::SecretError::NotGranted => Self::NotGranted,
         }
     }
 }

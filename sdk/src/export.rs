@@ -12,8 +12,8 @@
 /// # fn main() {}
 /// ```
 ///
-/// Hooks are `Authorizer`, `RequestFilter`, `Router`, `OutcomeObserver` (beside `Router`), `Forwarder`, `ResponseFilter` and
-/// `Observer`. Use it once in a crate.
+/// Hooks are `Authorizer`, `RequestFilter`, `Router`, `OutcomeObserver` (beside `Router`), `Forwarder`, `ResponseFilter`,
+/// `Observer` and `Timer`. Use it once in a crate.
 /// Natively it only checks that the traits are implemented.
 #[macro_export]
 macro_rules! export {
@@ -66,6 +66,9 @@ macro_rules! __export_hook {
     };
     (ResponseFilter) => {
         $crate::__private::response_filter::__export_response_filter!(Exports with_types_in $crate::__private::response_filter);
+    };
+    (Timer) => {
+        $crate::__private::timer::__export_timer!(Exports with_types_in $crate::__private::timer);
     };
     (Observer) => {
         $crate::__private::observer::__export_observer!(Exports with_types_in $crate::__private::observer);

@@ -45,9 +45,10 @@
 //! | [`Forwarder`] | once per attempt, after the router | the [`Plan`]: TLS, timeouts, path, host, headers |
 //! | [`ResponseFilter`] | on the final response, in reverse order | status, response headers |
 //! | [`Observer`] | after the response, in batches | nothing |
+//! | [`Timer`] | by the clock, off every request's path | nothing |
 //!
 //! Capabilities are modules: [`log`], [`clock`], [`random`], [`metrics`] and [`endpoints`] are there for every plugin;
-//! [`crypto`] must be granted in the gateway's configuration. Calling one is what imports it.
+//! [`crypto`], [`kv`], [`rate_limit`] and [`secrets`] must be granted in the gateway's configuration. Calling one is what imports it.
 //!
 //! # What to rely on
 //!
@@ -70,9 +71,12 @@ pub mod clock;
 pub mod crypto;
 pub mod endpoints;
 pub mod header;
+pub mod kv;
 pub mod log;
 pub mod metrics;
 pub mod random;
+pub mod rate_limit;
+pub mod secrets;
 
 mod answer;
 mod bindings;
@@ -99,13 +103,13 @@ mod value;
 pub mod testing;
 
 pub use answer::{LocalResponse, Problem};
-pub use error::{ChangeError, CryptoError, Error, MetricError, PlanError};
+pub use error::{ChangeError, CryptoError, Error, KvError, MetricError, PlanError, RateLimitError, SecretError};
 pub use forwarding::{Plan, Protocol};
 pub use header::{HeaderLine, HeaderName};
 pub use identity::Identity;
 pub use plugin::{
     AuthError, Authorizer, Decision, Flow, ForwardError, Forwarder, NoConfig, Observer, OutcomeObserver, Plugin, RequestFilter,
-    ResponseFilter, RouteError, Router,
+    ResponseFilter, RouteError, Router, Timer,
 };
 pub use record::ExchangeRecord;
 pub use request::Request;
@@ -117,7 +121,9 @@ pub use value::Value;
 /// What [`export!`] expands to; not for use by hand.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::bindings::{authorizer, forwarder, lifecycle, observer, outcome_observer, request_filter, response_filter, router};
+    pub use crate::bindings::{
+        authorizer, forwarder, lifecycle, observer, outcome_observer, request_filter, response_filter, router, timer,
+    };
     #[cfg(target_family = "wasm")]
     pub use crate::dispatch::Exported;
     #[cfg(any(target_family = "wasm", test))]

@@ -1,5 +1,7 @@
 //! What a plugin implements: [`Plugin`] for its configuration, and one trait per hook.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -129,6 +131,57 @@ pub trait Observer: Plugin {
     /// Takes the records of this place, oldest first. Records can be lost under overload; never keep the only copy of a
     /// number here. An error is logged and fails the call after every other place got its records.
     fn on_complete(&self, records: &[ExchangeRecord]) -> Result<(), Error>;
+}
+
+/// Is called by the clock, off every request's path, on an instance that serves no request (the same an [`Observer`] has). What it
+/// learns reaches the hooks of requests through [`kv`](crate::kv).
+///
+/// ```
+/// use plugway_sdk::{Error, Flow, LocalResponse, NoConfig, Plugin, Request, RequestFilter, Timer, kv};
+/// use std::time::Duration;
+///
+/// /// Lets nothing pass in the first minute of each hour.
+/// struct Maintenance;
+///
+/// impl Plugin for Maintenance {
+///     type Config = NoConfig;
+///     fn configure(_: NoConfig) -> Result<Self, Error> { Ok(Self) }
+/// }
+///
+/// impl Timer for Maintenance {
+///     fn period(&self) -> Option<Duration> { Some(Duration::from_secs(1)) }
+///
+///     fn on_tick(&mut self) -> Result<(), Error> {
+///         let now = plugway_sdk::clock::now().as_secs() / 60 % 60 == 0;
+///         Ok(kv::set("closed", if now { "yes" } else { "no" }, None)?)
+///     }
+/// }
+///
+/// impl RequestFilter for Maintenance {
+///     fn on_request(&self, _: &mut Request) -> Result<Flow, Error> {
+///         match kv::get("closed")?.as_deref() {
+///             Some(b"yes") => Ok(Flow::respond(LocalResponse::new(503))),
+///             _ => Ok(Flow::Next),
+///         }
+///     }
+/// }
+///
+/// plugway_sdk::export!(Maintenance: RequestFilter, Timer);
+/// # use plugway_sdk::testing;
+/// # let mut plugin = testing::configure::<Maintenance>(testing::json!({})).unwrap();
+/// # let mut request = testing::Request::get("/").build();
+/// # assert_eq!(plugin.on_request(&mut request).unwrap(), Flow::Next);
+/// # plugin.on_tick().unwrap();
+/// # assert!(matches!(plugin.on_request(&mut request).unwrap(), Flow::Respond(_)));
+/// ```
+pub trait Timer: Plugin {
+    /// From one tick to the next: 100 ms to 30 days, in whole milliseconds. `None`: this place needs no ticks. Asked once, after
+    /// [`configure`](Plugin::configure).
+    fn period(&self) -> Option<Duration>;
+
+    /// A tick. The first comes as soon as the gateway serves; those that could not be kept are left out. An error is logged, and the next
+    /// tick comes in its time.
+    fn on_tick(&mut self) -> Result<(), Error>;
 }
 
 /// What follows a filter.

@@ -228,6 +228,12 @@ impl Request<'_> {
         ask!(self, request::caller()).map(Identity::from_raw)
     }
 
+    /// The same, for a plugin that has its use without it: `plugway check` warns where a filter that asks for [`identity`](Self::identity)
+    /// stands before every authorizer, and not where it asks for this.
+    pub fn optional_identity(&self) -> Option<Identity> {
+        ask!(self, request::optional_caller()).map(Identity::from_raw)
+    }
+
     /// An attribute some plugin left on this request; `plugin` is the writer's configured name.
     pub fn attribute(&self, plugin: &str, name: &str) -> Option<Value> {
         ask!(self, request::attribute(plugin, name))

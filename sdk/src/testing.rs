@@ -38,13 +38,16 @@ pub(crate) mod gateway;
 mod handle;
 mod headers;
 mod identity;
+pub(crate) mod kv;
 pub(crate) mod metrics;
 mod outcome;
 mod plan;
+pub(crate) mod rate_limit;
 mod record;
 mod request;
 mod response;
 mod rules;
+pub(crate) mod secrets;
 
 pub use serde_json::json;
 
@@ -57,6 +60,7 @@ pub use plan::{Plan, Planned};
 pub use record::record;
 pub use request::Request;
 pub use response::Response;
+pub use secrets::set_secret;
 
 pub(crate) use plan::FakePlan;
 pub(crate) use request::FakeRequest;

@@ -67,6 +67,13 @@ const ANOTHER_ENDPOINT: [&str; 3] =
 /// Allocations of a request that matched a path with one parameter.
 const PARAMETER: [&str; 2] = ["the list of parameters", "the value"];
 
+/// Allocations of a limit whose bucket is there already; taking from it needs none.
+const RATE_LIMIT: [&str; 2] = ["the value the key is made of", "the key"];
+
+/// The same, of telling the client how it stands.
+const RATE_LIMIT_HEADERS: [&str; 4] =
+    ["the value of `ratelimit-policy`", "the value of `ratelimit`", "the list of headers for the response", "the journal of them"];
+
 /// What a request costs, on average.
 #[derive(Debug, Clone, Copy)]
 #[expect(dead_code, reason = "bytes are printed")]
@@ -186,4 +193,36 @@ fn what_a_route_asks_for_allocates_what_is_named() {
     assert!(is(several, plain + ANOTHER_ENDPOINT.len() as f64), "{several}, one endpoint: {plain}, named: {ANOTHER_ENDPOINT:#?}");
     let parameter = cost("GET, a path parameter", Setup { path: "/orders/{id}", endpoints: &[one], plugins: 0 });
     assert!(is(parameter, plain + PARAMETER.len() as f64), "{parameter}, none: {plain}, named: {PARAMETER:#?}");
+}
+
+#[test]
+fn a_rate_limit_allocates_what_is_named() {
+    let _alone = alone();
+    let (upstream, folder) = (Upstream::start(), TempDir::new().unwrap());
+    let plain = {
+        let (_gateway, plugway) = Setup { path: "/*", endpoints: &[&upstream], plugins: 0 }.start(&folder);
+        measure("GET without a limit", WORKER, plugway, GET).allocations
+    };
+    let limited = |key: &str, headers: bool| {
+        let text = format!(
+            "workers = 1\ncache_directory = {:?}\n[listen.web]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n\
+             [log]\naccess = false\n[upstreams.up]\nendpoints = [\"http://{}\"]\n\
+             [plugins.limit]\nsource = \"builtin:rate-limit\"\ngrants = {{ rate-limit = {{}} }}\nconfig.headers = {headers}\n\
+             config.limits = [{{ name = \"all\", key = {key}, requests = 1000000, period = \"1s\" }}]\n\
+             [[routes]]\nname = \"all\"\nmatch = {{ path = \"/*\" }}\npublic = true\nupstream = \"up\"\nplugins = [\"limit\"]\n",
+            folder.path().join("cache"),
+            upstream.address
+        );
+        let config = config::parse(&text, Path::new("plugway.toml")).unwrap().config;
+        let gateway = Gateway::start(config, Compiler::in_process()).unwrap();
+        let address = gateway.addresses().listeners[0].1;
+        measure(&format!("GET limited by {key}, headers {headers}"), WORKER, address, GET).allocations - plain
+    };
+    for key in ["\"route\"", "{ header = \"x-tenant-id\" }"] {
+        let cost = limited(key, false);
+        assert!(is(cost, RATE_LIMIT.len() as f64), "{key}: {cost:.2}, named: {RATE_LIMIT:#?}");
+    }
+    let cost = limited("\"route\"", true);
+    let named = RATE_LIMIT.len() + RATE_LIMIT_HEADERS.len();
+    assert!(is(cost, named as f64), "with headers: {cost:.2}, named: {RATE_LIMIT:#?} {RATE_LIMIT_HEADERS:#?}");
 }

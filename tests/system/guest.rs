@@ -20,20 +20,59 @@ pub(crate) fn every_hook() -> &'static Path {
 
 /// The guest with filters alone: it authorizes nobody, so it may be skipped when it fails.
 pub(crate) fn filters() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    &examples().filters
+}
+
+/// The guest that keeps entries in `kv`.
+pub(crate) fn keeper() -> &'static Path {
+    &examples().keeper
+}
+
+/// The guest that knows secrets.
+pub(crate) fn confidant() -> &'static Path {
+    &examples().confidant
+}
+
+/// The guest with a timer and a filter.
+pub(crate) fn ticking() -> &'static Path {
+    &examples().ticking
+}
+
+/// The guest with a timer alone.
+pub(crate) fn clockwork() -> &'static Path {
+    &examples().clockwork
+}
+
+struct Examples {
+    filters: PathBuf,
+    keeper: PathBuf,
+    confidant: PathBuf,
+    ticking: PathBuf,
+    clockwork: PathBuf,
+}
+
+fn examples() -> &'static Examples {
+    static BUILT: OnceLock<Examples> = OnceLock::new();
     BUILT.get_or_init(|| {
-        // Built by the same cargo into the same folder, so it comes after the other one.
+        // Built by the same cargo into the same folder, so they come after the other one.
         let release = every_hook().parent().unwrap();
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.current_dir(guests::root().join("tests/guest"));
-        command.args(["build", "--release", "--target", "wasm32-wasip2", "--package", "plugway-test-guest", "--example", "filters"]);
+        command.args(["build", "--release", "--target", "wasm32-wasip2", "--package", "plugway-test-guest", "--examples"]);
         command.arg("--target-dir").arg(guests::root().join("target/guests"));
         for name in ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_TARGET_DIR"] {
             command.env_remove(name);
         }
         let output = command.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        release.join("examples/filters.wasm")
+        let component = |name: &str| release.join(format!("examples/{name}.wasm"));
+        Examples {
+            filters: component("filters"),
+            keeper: component("keeper"),
+            confidant: component("confidant"),
+            ticking: component("ticking"),
+            clockwork: component("clockwork"),
+        }
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod bad_files;
 mod generations;
+mod kept;
 mod under_load;
 mod writers;
 

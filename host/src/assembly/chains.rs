@@ -99,8 +99,15 @@ impl Builder<'_> {
         chain.outgoing.reverse();
         shown.extend(outgoing.into_iter().rev());
         shown.extend(chain.observers.iter().map(|place| ("observer".to_owned(), place.name.to_string())));
+        shown.extend(self.timers().map(|name| ("timer".to_owned(), name)));
         let warnings = self.early_readers();
         (chain, EffectiveChain { route: self.route.name.clone(), steps: shown, warnings })
+    }
+
+    /// Plugins of this route that are ticked.
+    fn timers(&self) -> impl Iterator<Item = String> + '_ {
+        let used = self.route.chain.iter().chain(&self.route.router).chain(&self.route.forwarder);
+        used.filter(|used| self.component(used).is_some_and(|component| component.has(Hook::Timer))).map(|used| self.name(used))
     }
 
     /// Filters that ask who is calling where no authorizer has said it yet.
@@ -167,7 +174,7 @@ impl Builder<'_> {
     fn link(&mut self, used: &PluginUse, chain: &mut Chain, shown: &mut Vec<(String, String)>, outgoing: &mut Vec<(String, String)>) {
         let Some(component) = self.component(used).cloned() else { return };
         let name = self.name(used);
-        let hooks = [Hook::Authorizer, Hook::RequestFilter, Hook::ResponseFilter, Hook::Observer];
+        let hooks = [Hook::Authorizer, Hook::RequestFilter, Hook::ResponseFilter, Hook::Observer, Hook::Timer];
         if !hooks.iter().any(|hook| component.has(*hook)) {
             let has: Vec<_> = component.rights.hooks.iter().map(|hook| hook.as_str()).collect();
             let message = format!("plugin `{name}` has no hook that runs in a chain; it has {}", has.join(", "));
@@ -181,7 +188,7 @@ impl Builder<'_> {
             self.problems.push(self.config.problem(key, message).with_suggestion("remove it, or write \"reject\""));
         }
         for hook in hooks.into_iter().filter(|hook| component.has(*hook)) {
-            let side = if hook == Hook::Observer { Side::Control } else { Side::Worker };
+            let side = if matches!(hook, Hook::Observer | Hook::Timer) { Side::Control } else { Side::Worker };
             let Some(place) = self.place(used, &component, side) else { continue };
             match hook {
                 Hook::Authorizer => {
@@ -196,7 +203,9 @@ impl Builder<'_> {
                     chain.outgoing.push(place);
                     outgoing.push(("response filter".to_owned(), name.clone()));
                 }
-                _ => chain.observers.push(place),
+                Hook::Observer => chain.observers.push(place),
+                // It has a number now, which is all that a timer needs.
+                _ => {}
             }
         }
     }
@@ -219,7 +228,11 @@ impl Builder<'_> {
             self.problems.push(self.config.problem(&used.key, message).with_suggestion(help));
             return None;
         }
-        self.place(used, &component, Side::Worker)
+        let place = self.place(used, &component, Side::Worker);
+        if component.has(Hook::Timer) {
+            self.place(used, &component, Side::Control);
+        }
+        place
     }
 }
 

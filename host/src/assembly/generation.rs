@@ -3,6 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use super::timers::Timers;
 use super::{Assembled, AssembledPlugin, Workshop};
 use crate::capability::log::PluginLog;
 use crate::capability::metrics::PluginMetrics;
@@ -13,19 +14,21 @@ use crate::plugin::{FailureKind, Hook, Recipe, SetupError, Slot, Surroundings};
 use crate::proxy::{Addressed, Batch, Generation, Snapshot};
 use crate::upstream::RoundRobin;
 
-/// Observers, on the control side: those of what serves, and of what served before as long as requests are in flight on it.
+/// What runs on the control side, observers and timers: those of what serves, and the observers of what served before as long as
+/// requests are in flight on it. A plugin that is both has one instance for it.
 #[derive(Debug)]
 pub struct Observers {
     serving: Set,
     earlier: Vec<Set>,
 }
 
-/// The observers of one snapshot.
+/// The observers and timers of one snapshot.
 #[derive(Debug)]
 struct Set {
     number: u64,
     snapshot: Weak<Snapshot>,
     slots: Vec<Slot>,
+    timers: Timers,
     /// Since when no worker serves by it.
     over: Option<Instant>,
 }
@@ -57,14 +60,26 @@ impl Workshop {
         })
     }
 
-    /// The observers of a snapshot.
+    /// The observers and timers of a snapshot.
     ///
     /// # Errors
     /// Every plugin that could not be made ready.
     pub fn observers(&self, config: &Config, assembled: &Assembled) -> Result<Observers, Problems> {
-        let slots = self.slots(config, assembled, &assembled.on_control, CONTROL)?;
+        let mut slots = self.slots(config, assembled, &assembled.on_control, CONTROL)?;
+        let (mut timers, mut problems) = (Timers::default(), Problems::new(&config.file));
+        let now = Instant::now();
+        for ((number, slot), plugin) in slots.iter_mut().enumerate().zip(&assembled.on_control) {
+            match (slot.periods(), assembled.plugins.get(*plugin)) {
+                (Ok(periods), _) => periods.into_iter().for_each(|(id, period)| timers.add(number, id, period, now)),
+                (Err(error), Some(plugin)) => problems.push(setup_problem(config, plugin, &error)),
+                (Err(_), None) => {}
+            }
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
         let snapshot = Arc::downgrade(&assembled.snapshot);
-        let serving = Set { number: assembled.snapshot.number, snapshot, slots, over: None };
+        let serving = Set { number: assembled.snapshot.number, snapshot, slots, timers, over: None };
         Ok(Observers { serving, earlier: Vec::new() })
     }
 
@@ -100,9 +115,15 @@ impl Workshop {
         Surroundings {
             name: Arc::clone(&recipe.name),
             budget: Arc::clone(&recipe.budget),
-            log: PluginLog::new(Arc::clone(&recipe.name), recipe.budget.log_lines_per_second, Arc::clone(&hits)),
+            log: PluginLog::new(
+                Arc::clone(&recipe.name),
+                Arc::clone(&recipe.granted.secrets),
+                recipe.budget.log_lines_per_second,
+                Arc::clone(&hits),
+            ),
             metrics: PluginMetrics::new(self.telemetry.instruments(), &recipe.name, thread, recipe.budget.max_series),
             hits,
+            granted: recipe.granted.clone(),
             endpoints: Arc::clone(&recipe.endpoints),
             nursery: self.nursery.clone(),
         }
@@ -130,6 +151,22 @@ fn setup_problem(config: &Config, plugin: &AssembledPlugin, error: &SetupError) 
 }
 
 impl Observers {
+    /// When the next timer of what serves is due; `None` without any.
+    pub fn next_tick(&self) -> Option<Instant> {
+        self.serving.timers.next()
+    }
+
+    /// Ticks the timers that are due, for a few milliseconds at most, save the last of them. What fails is counted and logged where it
+    /// is called.
+    pub fn tick(&mut self) {
+        let Set { slots, timers, .. } = &mut self.serving;
+        timers.run(Instant::now, |due| {
+            if let Some(slot) = slots.get_mut(due.slot) {
+                let _ = slot.on_tick(due.config);
+            }
+        });
+    }
+
     /// Puts those of another snapshot in the place of those that serve. What is still in flight is told to these.
     pub fn replace(&mut self, next: Self) {
         self.earlier.push(std::mem::replace(&mut self.serving, next.serving));

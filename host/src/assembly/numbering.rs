@@ -7,6 +7,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::AssembledPlugin;
+use super::sources::Components;
+use crate::capability::granted::Kept;
+use crate::capability::secrets::Secret;
 use crate::config::model::{Config, PluginUse};
 use crate::pipeline::Place;
 use crate::plugin::{Configuration, Hook, LoadedComponent, Recipe};
@@ -84,15 +87,20 @@ impl Numbering {
     pub(super) fn finish(
         self,
         config: &Config,
-        components: &[Option<Arc<LoadedComponent>>],
-        signers: &[Option<Arc<str>>],
+        components: &Components,
         upstreams: &[Option<Arc<Upstream>>],
         directory: &Arc<Directory>,
+        kept: &mut Kept,
+        secrets: &BTreeMap<String, Secret>,
     ) -> Numbered {
         let mut plugins = Vec::new();
         let mut renumbered = BTreeMap::new();
-        for ((index, numbers), (model, component)) in self.plugins.into_iter().enumerate().zip(config.plugins.iter().zip(components)) {
-            let Some(component) = component.as_ref().filter(|_| !numbers.configurations.is_empty()) else { continue };
+        for ((index, numbers), (model, component)) in
+            self.plugins.into_iter().enumerate().zip(config.plugins.iter().zip(&components.loaded))
+        {
+            // Without a secret it was granted it could only complain, and what is wrong with the secret is known.
+            let is_whole = model.grants.secrets.iter().all(|name| secrets.contains_key(name));
+            let Some(component) = component.as_ref().filter(|_| is_whole && !numbers.configurations.is_empty()) else { continue };
             let configurations = numbers
                 .configurations
                 .into_iter()
@@ -107,10 +115,11 @@ impl Numbering {
                 isolation: model.isolation,
                 budget: Arc::new(model.budget.clone()),
                 configurations,
+                granted: kept.granted(model, secrets),
                 endpoints: Arc::clone(directory),
             };
             renumbered.insert(index, plugins.len());
-            let signed_by = signers.get(index).cloned().flatten();
+            let signed_by = components.signers.get(index).cloned().flatten();
             plugins.push(AssembledPlugin { recipe: Arc::new(recipe), signed_by, routes: numbers.routes, origins: numbers.origins });
         }
         let renumber = |list: Vec<usize>| list.iter().filter_map(|index| renumbered.get(index).copied()).collect();

@@ -1,9 +1,11 @@
 //! `log`: a plugin's lines, under its name, cut and rate-limited, so that a chatty plugin costs neither disk nor time.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use super::secrets::Secrets;
 use crate::telemetry::{BudgetHits, BudgetKey};
 
 /// How loud a line is.
@@ -28,6 +30,7 @@ pub struct PluginLog {
 #[derive(Debug)]
 struct Shared {
     plugin: Arc<str>,
+    secrets: Arc<Secrets>,
     started: Instant,
     lines_per_second: u64,
     /// The second being counted in the upper half, its lines in the lower. One thread writes at a time.
@@ -39,9 +42,10 @@ struct Shared {
 const MAX_LINE: usize = 4096;
 
 impl PluginLog {
-    /// A log for one plugin on one worker.
-    pub fn new(plugin: Arc<str>, lines_per_second: u32, hits: Arc<BudgetHits>) -> Self {
-        let shared = Shared { plugin, started: Instant::now(), lines_per_second: lines_per_second.into(), window: AtomicU64::new(0), hits };
+    /// A log for one plugin on one worker, in which its secrets are masked.
+    pub fn new(plugin: Arc<str>, secrets: Arc<Secrets>, lines_per_second: u32, hits: Arc<BudgetHits>) -> Self {
+        let shared =
+            Shared { plugin, secrets, started: Instant::now(), lines_per_second: lines_per_second.into(), window: AtomicU64::new(0), hits };
         Self { shared: Arc::new(shared) }
     }
 
@@ -65,13 +69,23 @@ impl PluginLog {
         if dropped_before > 0 {
             tracing::warn!(target: "plugin", plugin, lines = dropped_before, "Log lines were dropped: more than log_lines_per_second");
         }
-        let message = cut(message);
+        let message = self.shown(message);
         match level {
             Level::Debug => tracing::debug!(target: "plugin", plugin, "{message}"),
             Level::Info => tracing::info!(target: "plugin", plugin, "{message}"),
             Level::Warn => tracing::warn!(target: "plugin", plugin, "{message}"),
             Level::Error => tracing::error!(target: "plugin", plugin, "{message}"),
         }
+    }
+
+    /// As much of a text as one line holds, 4,096 bytes at most, with the plugin's secrets masked.
+    pub fn shown<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.shared.secrets.shown(text, MAX_LINE)
+    }
+
+    /// Bytes of a line that have to be kept together: what is longer is cut, and a secret in it is masked before that.
+    pub fn room(&self) -> usize {
+        MAX_LINE + self.shared.secrets.longest()
     }
 }
 
@@ -101,29 +115,15 @@ impl Shared {
     }
 }
 
-/// As much of a text as one log line holds, 4,096 bytes at most, cut between characters.
-pub fn cut(message: &str) -> &str {
-    message.get(..message.floor_char_boundary(MAX_LINE)).unwrap_or(message)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_second_has_room_for_so_many_lines_and_says_how_many_it_dropped() {
-        let log = PluginLog::new("p".into(), 2, Arc::new(BudgetHits::new("p".into())));
+        let log = PluginLog::new("p".into(), Arc::default(), 2, Arc::new(BudgetHits::new("p".into())));
         let admitted = |second| matches!(log.shared.admit(second), Admitted::Yes { .. });
         assert!(admitted(1) && admitted(1) && !admitted(1) && !admitted(1));
         assert!(matches!(log.shared.admit(2), Admitted::Yes { dropped_before: 2 }));
-    }
-
-    #[test]
-    fn cuts_between_characters() {
-        let long = "ä".repeat(4096);
-        assert_eq!(cut(&long).len(), MAX_LINE);
-        let odd = format!("x{long}");
-        assert_eq!(cut(&odd).len(), MAX_LINE - 1);
-        assert_eq!(cut("short"), "short");
     }
 }

@@ -10,7 +10,7 @@ use crate::telemetry::{Declared, Instruments, PluginUse, Series};
 /// Instruments one plugin may declare.
 const MAX_INSTRUMENTS: usize = 64;
 /// Longest label value, bytes; what is longer is cut.
-const MAX_VALUE: usize = 256;
+pub const MAX_VALUE: usize = 256;
 
 /// The instruments of one plugin instance.
 #[derive(Debug, Clone)]

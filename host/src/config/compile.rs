@@ -9,6 +9,7 @@ mod listen;
 mod paths;
 mod plugins;
 mod routes;
+mod secrets;
 mod settings;
 mod tables;
 mod trust;
@@ -34,6 +35,7 @@ use super::suggest::advice;
 #[derive(Debug, Default)]
 pub(super) struct Declared {
     plugins: BTreeMap<String, usize>,
+    secrets: BTreeMap<String, usize>,
     upstreams: BTreeMap<String, usize>,
     listeners: usize,
 }
@@ -47,6 +49,7 @@ pub(super) struct Compiler<'a> {
     places: &'a Arc<Places>,
     declared: Declared,
     plugins_used: Vec<bool>,
+    secrets_used: Vec<bool>,
     upstreams_used: Vec<bool>,
     errors: Vec<Problem>,
     warnings: Vec<Problem>,
@@ -62,7 +65,7 @@ impl Declared {
         };
         // Something else than a table is wrong, and reported, but meant to be listeners.
         let listeners = tree.get("listen").map_or(0, |listen| listen.as_object().map_or(1, Map::len));
-        Self { plugins: names("plugins"), upstreams: names("upstreams"), listeners }
+        Self { plugins: names("plugins"), secrets: names("secrets"), upstreams: names("upstreams"), listeners }
     }
 }
 
@@ -79,6 +82,7 @@ impl<'a> Compiler<'a> {
             folder,
             places,
             plugins_used: vec![false; declared.plugins.len()],
+            secrets_used: vec![false; declared.secrets.len()],
             upstreams_used: vec![false; declared.upstreams.len()],
             declared,
             errors: Vec::new(),
@@ -114,6 +118,7 @@ impl<'a> Compiler<'a> {
             trusted_proxies: self.trusted_proxies(raw.trusted_proxies.unwrap_or_default()),
             plugins: self.plugins(raw.plugins, trust.require_signature),
             trust,
+            secrets: self.secrets(raw.secrets),
             upstreams: self.upstreams(raw.upstreams),
             // After plugins and upstreams, which they name: a place's table is merged over its plugin's.
             routes: Vec::new(),
@@ -149,7 +154,11 @@ impl<'a> Compiler<'a> {
 
     /// Reports a name that is not declared, with the ones that are.
     fn unknown(&mut self, at: &At, what: &str, name: &str) {
-        let declared = if what == "plugin" { &self.declared.plugins } else { &self.declared.upstreams };
+        let declared = match what {
+            "plugin" => &self.declared.plugins,
+            "secret" => &self.declared.secrets,
+            _ => &self.declared.upstreams,
+        };
         let none = format!("there are none: write a table `[{what}s.{name}]`");
         let help = advice(name, declared.keys().map(String::as_str), &none);
         self.error(at, format!("there is no {what} `{name}`"), help);
@@ -157,15 +166,18 @@ impl<'a> Compiler<'a> {
 
     fn warn_of_unused(&mut self) {
         let mut unused = Vec::new();
-        for (section, declared, used) in
-            [("plugins", &self.declared.plugins, &self.plugins_used), ("upstreams", &self.declared.upstreams, &self.upstreams_used)]
-        {
+        for (section, declared, used) in [
+            ("plugins", &self.declared.plugins, &self.plugins_used),
+            ("secrets", &self.declared.secrets, &self.secrets_used),
+            ("upstreams", &self.declared.upstreams, &self.upstreams_used),
+        ] {
             let names = declared.iter().filter(|(_, index)| used.get(**index).is_some_and(|used| !used));
             unused.extend(names.map(|(name, _)| (At::default().key(section).key(name), section)));
         }
         for (at, section) in unused {
             let (message, help) = match section {
                 "plugins" => ("no route uses this plugin", "name it in a route or in `[defaults] plugins`, or remove it"),
+                "secrets" => ("no plugin is granted this secret", "name it in the `grants.secrets` of a plugin, or remove it"),
                 _ => ("no route leads to this upstream", "name it as a route's `upstream`, or remove it"),
             };
             self.warn(&at, message, help);

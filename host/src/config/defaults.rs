@@ -44,6 +44,12 @@ pub const PLUGIN_MAX_ATTRIBUTE_BYTES: usize = 16 << 10;
 pub const PLUGIN_LOG_LINES_PER_SECOND: u32 = 100;
 /// `[plugins.NAME.budget] max_series`: metric series.
 pub const PLUGIN_MAX_SERIES: usize = 1_000;
+/// `[plugins.NAME.grants.rate-limit] max_keys`: buckets kept at once.
+pub const RATE_LIMIT_MAX_KEYS: usize = 65_536;
+/// `[plugins.NAME.grants.kv] max_entries`: entries kept at once.
+pub const KV_MAX_ENTRIES: usize = 10_000;
+/// `[plugins.NAME.grants.kv] max_bytes`: keys, values, and 128 bytes for each entry.
+pub const KV_MAX_BYTES: usize = 16 << 20;
 
 /// Weight of an endpoint, 1 to 65535.
 pub const ENDPOINT_WEIGHT: u16 = 1;

@@ -39,6 +39,8 @@ pub struct Config {
     pub trust: Trust,
     /// Every configured plugin, in order of name. `PluginUse::plugin` is an index into it.
     pub plugins: Vec<Plugin>,
+    /// Every secret, in order of name.
+    pub secrets: Vec<Secret>,
     /// Every upstream, in order of name. `Route::upstream` is an index into it.
     pub upstreams: Vec<Upstream>,
     /// Every route, as written.
@@ -166,6 +168,55 @@ pub enum Source {
 pub struct Grants {
     /// `crypto = {}`
     pub crypto: bool,
+    /// `kv = {}`
+    pub kv: Option<KvGrant>,
+    /// `rate-limit = {}`
+    pub rate_limit: Option<RateLimitGrant>,
+    /// `secrets = ["NAME"]`: names of secrets.
+    pub secrets: Vec<String>,
+}
+
+/// `[secrets.NAME]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Secret {
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub source: SecretSource,
+}
+
+/// Where a secret is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// The bytes of a file.
+    File(PathBuf),
+    /// A variable of the environment.
+    Environment(String),
+}
+
+/// `kv = { scope = "node", max_entries = 10000, max_bytes = "16MiB" }`
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct KvGrant {
+    /// Who shares the entries; default this gateway.
+    pub scope: KvScope,
+    /// Entries kept at once; default 10,000.
+    pub max_entries: usize,
+    /// Bytes they may take; default 16 MiB.
+    pub max_bytes: usize,
+}
+
+/// Who shares the entries of `kv`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KvScope {
+    /// All workers of this gateway.
+    Node,
+}
+
+/// `rate-limit = { max_keys = 65536 }`
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RateLimitGrant {
+    /// Buckets kept at once; default 65,536.
+    pub max_keys: usize,
 }
 
 /// `[plugins.NAME.budget]`

@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(super) use self::listen::{Admin, CertificateFiles, ClientAuth, ClientAuthMode, Listener, ListenerTls};
-pub(super) use self::plugin::{Budget, FailurePolicy, Isolation, Plugin, PluginUse, Table};
+pub(super) use self::plugin::{Budget, FailurePolicy, Grants, Isolation, KvScope, Plugin, PluginUse, Secret, Table};
 pub(super) use self::route::{Header, Match, Route};
 pub(super) use self::settings::{Count, Limits, Log, LogFormat, LogLevel, Size, Span, Timeouts};
 pub(super) use self::trust::Trust;
@@ -57,6 +57,9 @@ pub(super) struct File {
     /// Plugins by name. One that no route names is not loaded into requests.
     #[serde(default)]
     pub(super) plugins: BTreeMap<String, Plugin>,
+    /// Secrets by name. A plugin gets those that its grants name.
+    #[serde(default)]
+    pub(super) secrets: BTreeMap<String, Secret>,
     /// Upstreams by name.
     #[serde(default)]
     pub(super) upstreams: BTreeMap<String, Upstream>,

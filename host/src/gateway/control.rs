@@ -1,4 +1,4 @@
-//! The control thread: everything that is not a request. It assembles, starts the workers, runs observers, answers the
+//! The control thread: everything that is not a request. It assembles, starts the workers, runs observers and timers, answers the
 //! admin listener, and ends the workers.
 
 use std::collections::BTreeSet;
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::MissedTickBehavior;
 
 use super::catalogue::Catalogue;
 use super::fingerprint::Fingerprint;
@@ -126,11 +127,15 @@ impl Running {
     }
 
     async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
+        // Of its own: batches and ticks that come faster must not put it off.
+        let mut tidying = tokio::time::interval(TIDY);
+        tidying.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 Some(batch) = self.batches.recv() => self.observe(batch),
                 Some(install) = self.installs.recv() => self.install(install).await,
-                () = tokio::time::sleep(TIDY), if self.observers.has_earlier() => self.tidy(),
+                _ = tidying.tick(), if self.observers.has_earlier() => self.tidy(),
+                () = until(self.observers.next_tick()) => self.observers.tick(),
                 order = orders.recv() => match order {
                     Some(Order::Drain(done)) => {
                         self.drain().await;
@@ -218,6 +223,14 @@ impl Running {
                 tracing::error!("A worker ended by a panic");
             }
         }
+    }
+}
+
+/// Waits for that moment; for ever without one.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment.into()).await,
+        None => std::future::pending().await,
     }
 }
 

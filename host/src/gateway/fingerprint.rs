@@ -1,4 +1,4 @@
-//! What a configuration says, the certificates it names included, in a few bytes: whether a reload would change anything.
+//! What a configuration says, the certificates and secrets it names included, in a few bytes: whether a reload would change anything.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ring::digest::{Context, Digest, SHA256};
 
-use crate::config::model::{CertificateFiles, ClientAuth, Config, ListenerTls, TlsProfile};
+use crate::config::model::{CertificateFiles, ClientAuth, Config, ListenerTls, SecretSource, TlsProfile};
 
 /// Equal for what would be served alike. Plugin files have digests of their own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,12 @@ impl Fingerprint {
         // Where things stand in the file changes nothing.
         sum.text(&Config { places: Arc::default(), ..config.clone() });
         config.listeners.iter().filter_map(|listener| listener.tls.as_ref()).for_each(|tls| sum.listener(tls));
+        for secret in &config.secrets {
+            // The environment stays what it was at the start.
+            if let SecretSource::File(file) = &secret.source {
+                sum.file(file);
+            }
+        }
         for upstream in &config.upstreams {
             sum.profile(&upstream.tls);
             upstream.tls_profiles.values().for_each(|profile| sum.profile(profile));

@@ -55,6 +55,9 @@ pub enum Forwarded {
     Refused,
 }
 
+/// The configuration of hooks that are called for all of them at once.
+const EVERY: u32 = 0;
+
 /// The hook is called only where the component exports it, so this is a fault of ours, and still no panic.
 fn missing(hook: Hook) -> wasmtime::Error {
     wasmtime::Error::msg(format!("the component does not export {hook}"))
@@ -132,7 +135,7 @@ impl Slot {
     /// When the router fails; the batch is lost to it.
     pub fn on_outcomes(&mut self, outcomes: &[EndpointOutcome]) -> Result<(), Failure> {
         let limit = self.recipe().budget.cpu;
-        self.call_aside(Hook::OutcomeObserver, limit, |hooks, store| {
+        self.call_aside((Hook::OutcomeObserver, EVERY), limit, |hooks, store| {
             let observer = hooks.outcome_observer.as_ref().ok_or_else(|| missing(Hook::OutcomeObserver))?;
             match observer.call_on_outcomes(&mut *store, outcomes)? {
                 Ok(()) => Ok(()),
@@ -171,9 +174,24 @@ impl Slot {
     /// When the observer fails; the batch is lost to it.
     pub fn on_complete(&mut self, records: &[ExchangeRecord]) -> Result<(), Failure> {
         let limit = self.recipe().budget.setup_cpu;
-        self.call_aside(Hook::Observer, limit, |hooks, store| {
+        self.call_aside((Hook::Observer, EVERY), limit, |hooks, store| {
             let observer = hooks.observer.as_ref().ok_or_else(|| missing(Hook::Observer))?;
             match observer.call_on_complete(&mut *store, records)? {
+                Ok(()) => Ok(()),
+                Err(why) => Err(given(store, |guest| guest.take_failure(why))?.into()),
+            }
+        })
+    }
+
+    /// Ticks the timer of a configuration.
+    ///
+    /// # Errors
+    /// When the timer fails.
+    pub fn on_tick(&mut self, config: u32) -> Result<(), Failure> {
+        let limit = self.recipe().budget.setup_cpu;
+        self.call_aside((Hook::Timer, config), limit, |hooks, store| {
+            let timer = hooks.timer.as_ref().ok_or_else(|| missing(Hook::Timer))?;
+            match timer.call_on_tick(&mut *store, config)? {
                 Ok(()) => Ok(()),
                 Err(why) => Err(given(store, |guest| guest.take_failure(why))?.into()),
             }

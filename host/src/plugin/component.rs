@@ -126,6 +126,15 @@ fn link(engine: &Engine, rights: &Rights) -> wasmtime::Result<Linker<Guest>> {
     if rights.capabilities.contains(&"crypto") {
         imports::crypto::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
     }
+    if rights.capabilities.contains(&"kv") {
+        imports::kv::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
+    }
+    if rights.capabilities.contains(&"rate-limit") {
+        imports::rate_limit::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
+    }
+    if rights.capabilities.contains(&"secrets") {
+        imports::secrets::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
+    }
     Ok(linker)
 }
 

@@ -10,8 +10,11 @@ use super::names::Names;
 use super::plan::PlanDraft;
 use super::wasi::Wasi;
 use crate::capability::crypto::PublicKey;
+use crate::capability::kv::Store;
 use crate::capability::log::PluginLog;
 use crate::capability::metrics::PluginMetrics;
+use crate::capability::rate_limit::RateLimits;
+use crate::capability::secrets::Secrets;
 use crate::config::model::Budget;
 use crate::exchange::{ChangeLimits, Exchange, Identity, LocalResponse, Phase, Refused};
 use crate::telemetry::{BudgetHits, BudgetKey};
@@ -62,6 +65,10 @@ pub(super) struct Guest {
     pub(super) log: PluginLog,
     pub(super) metrics: PluginMetrics,
     pub(super) hits: Arc<BudgetHits>,
+    /// Where granted, as what follows.
+    pub(super) store: Option<Arc<Store>>,
+    pub(super) rate_limits: Option<RateLimits>,
+    pub(super) secrets: Arc<Secrets>,
     /// HeaderLine names it uses.
     pub(super) names: Names,
     /// Answers it holds.

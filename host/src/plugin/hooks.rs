@@ -46,4 +46,5 @@ hooks! {
     forwarder: forwarder = Forwarder,
     response_filter: response_filter = ResponseFilter,
     observer: observer = Observer,
+    timer: timer = Timer,
 }

@@ -6,9 +6,12 @@ mod crypto;
 mod forward_plan;
 mod given;
 mod identity;
+mod kv;
 mod names;
+mod rate_limit;
 mod request;
 mod response;
+mod secrets;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 

@@ -14,8 +14,10 @@ use super::hooks::Hooks;
 use super::names::Names;
 use super::nursery::Nursery;
 use super::wasi::Wasi;
+use crate::capability::granted::Granted;
 use crate::capability::log::PluginLog;
 use crate::capability::metrics::PluginMetrics;
+use crate::capability::rate_limit::RateLimits;
 use crate::config::model::Budget;
 use crate::exchange::{ChangeLimits, Exchange, Phase};
 use crate::fault::Fault;
@@ -41,6 +43,8 @@ pub struct Surroundings {
     pub metrics: PluginMetrics,
     /// Where it is counted that it met a budget.
     pub hits: Arc<BudgetHits>,
+    /// What it was granted.
+    pub granted: Granted,
     /// What it may ask about endpoints.
     pub endpoints: Arc<Directory>,
     /// Where others like it are made.
@@ -99,6 +103,9 @@ impl Instance {
             log: surroundings.log.clone(),
             metrics: surroundings.metrics.clone(),
             hits: Arc::clone(&surroundings.hits),
+            store: surroundings.granted.store.clone(),
+            rate_limits: surroundings.granted.limiter.clone().map(RateLimits::new),
+            secrets: Arc::clone(&surroundings.granted.secrets),
             names: Names::default(),
             answers: 0,
             endpoints: Arc::clone(&surroundings.endpoints),
@@ -126,6 +133,11 @@ impl Instance {
         let called = call(&self.hooks, &mut self.store);
         self.count_survived(called.is_ok());
         called.map_err(|error| Failure::of(&error, self.store.data()))
+    }
+
+    /// An error the plugin answered with.
+    pub(super) fn refused(&self, why: &str) -> Failure {
+        Failure::refused(self.store.data().secrets.mask(why))
     }
 
     /// Calls a hook with an exchange. Its changes stay only if `call` succeeds.
@@ -190,8 +202,8 @@ impl fmt::Debug for Instance {
 
 impl Failure {
     fn of(error: &wasmtime::Error, guest: &Guest) -> Self {
-        if let Some(failure) = error.downcast_ref::<Self>() {
-            return failure.clone();
+        if let Some(Self { kind, message, budget }) = error.downcast_ref::<Self>() {
+            return Self { kind: *kind, message: guest.secrets.mask(message).into_owned(), budget: *budget };
         }
         let kind = if guest.cpu.exceeded {
             FailureKind::Cpu

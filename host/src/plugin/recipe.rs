@@ -9,6 +9,7 @@ use super::budget::thread_cpu_time;
 use super::component::LoadedComponent;
 use super::instance::{Failure, Instance, Surroundings};
 use super::rights::Hook;
+use crate::capability::granted::Granted;
 use crate::config::model::{Budget, Isolation};
 use crate::exchange::Phase;
 use crate::upstream::{Directory, Upstream};
@@ -26,6 +27,8 @@ pub struct Recipe {
     pub budget: Arc<Budget>,
     /// Every configuration, by `config-id`: its index here.
     pub configurations: Vec<Configuration>,
+    /// What it was granted.
+    pub granted: Granted,
     /// What it may ask about endpoints.
     pub endpoints: Arc<Directory>,
 }
@@ -47,6 +50,10 @@ pub struct SetupError {
     /// What happened.
     pub failure: Failure,
 }
+
+/// Shortest and longest period of a timer, milliseconds.
+const SHORTEST_PERIOD_MS: u64 = 100;
+const LONGEST_PERIOD_MS: u64 = 30 * 24 * 60 * 60 * 1_000;
 
 /// CPU time an instance may take to become ready.
 #[derive(Debug, Clone, Copy)]
@@ -90,12 +97,30 @@ impl Recipe {
                 Ok(instance) => instance,
                 Err(failure) => return vec![SetupError { configuration: None, failure }],
             };
-            match configure(&mut asked, id, configuration, limit) {
+            match configure(&mut asked, id, configuration, limit).and_then(|()| self.period(&mut asked, id).map(drop)) {
                 Ok(()) => instance = Some(asked),
                 Err(failure) => refusals.push(SetupError { configuration: Some(id), failure }),
             }
         }
         refusals
+    }
+
+    /// How often the timer of a configuration is ticked; `None` for never. Runs guest code under its setup budget.
+    ///
+    /// # Errors
+    /// When the guest fails, or says what is no period of a timer.
+    pub(super) fn period(&self, instance: &mut Instance, id: usize) -> Result<Option<Duration>, Failure> {
+        let said = instance.call(Phase::Setup, self.budget.setup_cpu, |hooks, store| match &hooks.timer {
+            Some(timer) => timer.call_period(store, number(id)?),
+            None => Ok(None),
+        })?;
+        match said {
+            None => Ok(None),
+            Some(milliseconds @ SHORTEST_PERIOD_MS..=LONGEST_PERIOD_MS) => Ok(Some(Duration::from_millis(milliseconds))),
+            Some(milliseconds) => Err(Failure::output(format!(
+                "it asks to be ticked every {milliseconds} ms, and a period has {SHORTEST_PERIOD_MS} ms to {LONGEST_PERIOD_MS} ms (30 days)"
+            ))),
+        }
     }
 
     /// Whether its component exports that hook.
@@ -104,15 +129,19 @@ impl Recipe {
     }
 }
 
+/// A `config-id`.
+fn number(id: usize) -> Result<u32, Failure> {
+    u32::try_from(id).map_err(|_| Failure::refused("more configurations than can be numbered"))
+}
+
 fn configure(instance: &mut Instance, id: usize, configuration: &Configuration, limit: Duration) -> Result<(), Failure> {
-    let id = u32::try_from(id).map_err(|_| Failure::refused("more configurations than can be numbered"))?;
-    instance
-        .call(Phase::Setup, limit, |hooks, store| match &hooks.lifecycle {
-            Some(lifecycle) => lifecycle.call_configure(store, id, &configuration.json),
-            None if *configuration.json == *"{}" => Ok(Ok(())),
-            None => Ok(Err("it takes no configuration: it does not export `lifecycle`".to_owned())),
-        })?
-        .map_err(Failure::refused)?;
+    let id = number(id)?;
+    let taken = instance.call(Phase::Setup, limit, |hooks, store| match &hooks.lifecycle {
+        Some(lifecycle) => lifecycle.call_configure(store, id, &configuration.json),
+        None if *configuration.json == *"{}" => Ok(Ok(())),
+        None => Ok(Err("it takes no configuration: it does not export `lifecycle`".to_owned())),
+    })?;
+    taken.map_err(|why| instance.refused(&why))?;
     let Some(upstream) = &configuration.upstream else { return Ok(()) };
     let members: Vec<routing::Endpoint> = upstream
         .endpoints
@@ -126,10 +155,9 @@ fn configure(instance: &mut Instance, id: usize, configuration: &Configuration, 
             labels: endpoint.labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
         })
         .collect();
-    instance
-        .call(Phase::Setup, limit, |hooks, store| match &hooks.router {
-            Some(router) => router.call_on_endpoints(store, id, 1, &members),
-            None => Ok(Ok(())),
-        })?
-        .map_err(Failure::refused)
+    let taken = instance.call(Phase::Setup, limit, |hooks, store| match &hooks.router {
+        Some(router) => router.call_on_endpoints(store, id, 1, &members),
+        None => Ok(Ok(())),
+    })?;
+    taken.map_err(|why| instance.refused(&why))
 }

@@ -27,6 +27,8 @@ const ALWAYS: &[&str] = &[
     "metrics",
     "endpoints",
 ];
+/// Interfaces that have to be granted.
+const GRANTED: &[&str] = &["crypto", "kv", "rate-limit", "secrets"];
 
 /// One hook interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,6 +49,8 @@ pub enum Hook {
     ResponseFilter,
     /// `observer`
     Observer,
+    /// `timer`
+    Timer,
 }
 
 /// What a component has and wants.
@@ -85,7 +89,7 @@ pub enum RightsError {
 
 impl Hook {
     /// Every hook, in the order of the contract.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Lifecycle,
         Self::Authorizer,
         Self::RequestFilter,
@@ -94,11 +98,12 @@ impl Hook {
         Self::Forwarder,
         Self::ResponseFilter,
         Self::Observer,
+        Self::Timer,
     ];
 
     /// Their interfaces' names, in the same order: `hook as usize` finds a hook's.
-    pub const NAMES: [&'static str; 8] =
-        ["lifecycle", "authorizer", "request-filter", "router", "outcome-observer", "forwarder", "response-filter", "observer"];
+    pub const NAMES: [&'static str; 9] =
+        ["lifecycle", "authorizer", "request-filter", "router", "outcome-observer", "forwarder", "response-filter", "observer", "timer"];
 
     /// Its interface's name.
     pub fn as_str(self) -> &'static str {
@@ -130,9 +135,11 @@ impl Rights {
             let interface = contract_interface(name)?.ok_or_else(|| RightsError::UnknownImport(name.clone()))?;
             rights.reads_identity |= import.functions.iter().any(|function| (interface, function.as_str()) == READS_IDENTITY);
             match interface {
-                "crypto" => rights.capabilities.push("crypto"),
                 known if ALWAYS.contains(&known) => {}
-                _ => return Err(RightsError::UnknownImport(name.clone())),
+                known => match GRANTED.iter().find(|granted| **granted == known) {
+                    Some(capability) => rights.capabilities.push(capability),
+                    None => return Err(RightsError::UnknownImport(name.clone())),
+                },
             }
         }
         for export in &file.exports {
@@ -171,6 +178,9 @@ impl Rights {
 fn is_granted(grants: &Grants, capability: &str) -> bool {
     match capability {
         "crypto" => grants.crypto,
+        "kv" => grants.kv.is_some(),
+        "rate-limit" => grants.rate_limit.is_some(),
+        "secrets" => !grants.secrets.is_empty(),
         _ => false,
     }
 }
@@ -192,6 +202,11 @@ impl RightsError {
         match self {
             Self::WrongVersion { .. } => format!("rebuild it with a plugway-sdk of version {}", VERSIONS.join(" or ")),
             Self::UnknownImport(_) => "build it for the worlds in wit/world.wit; other imports are never linked".to_owned(),
+            Self::NotGranted { capability: "secrets" } => {
+                format!(
+                    "write the names of those it may have: `grants = {{ secrets = [\"NAME\"] }}` in [plugins.{plugin}], and a [secrets.NAME] for each"
+                )
+            }
             Self::NotGranted { capability } => {
                 format!("if it may have this, write `grants = {{ {capability} = {{}} }}` in [plugins.{plugin}]")
             }

@@ -14,7 +14,7 @@ use super::breaker::{Breakers, FIRST_PAUSE, Opened, Scope};
 use super::guest::Guest;
 use super::hooks::Hooks;
 use super::instance::{Failure, FailureKind, Instance, Surroundings};
-use super::recipe::{Recipe, SetupError};
+use super::recipe::{Recipe, SetupError, SetupTime};
 use super::rights::Hook;
 use super::supply::Supply;
 use crate::config::model::Isolation;
@@ -77,6 +77,29 @@ impl Slot {
         self.supply.recipe()
     }
 
+    /// Configurations whose timer is ticked, and how often. Runs guest code under its setup budget.
+    ///
+    /// # Errors
+    /// When the guest fails, or says what is no period of a timer.
+    pub fn periods(&mut self) -> Result<Vec<(u32, Duration)>, SetupError> {
+        let recipe = Arc::clone(self.recipe());
+        if !recipe.has(Hook::Timer) {
+            return Ok(Vec::new());
+        }
+        let mut own = None;
+        let instance = match &mut self.instance {
+            Some(instance) => instance,
+            // One that serves calls is made for each of them.
+            None => own.insert(recipe.instantiate(self.supply.surroundings(), SetupTime::PerCall, None)?),
+        };
+        let mut periods = Vec::new();
+        for (number, id) in (0..).zip(0..recipe.configurations.len()) {
+            let period = recipe.period(instance, id).map_err(|failure| SetupError { configuration: Some(id), failure })?;
+            periods.extend(period.map(|period| (number, period)));
+        }
+        Ok(periods)
+    }
+
     /// Calls a hook, for the place with that configuration, with an exchange and checks what it answered. Whatever happens the
     /// exchange comes back, with the hook's changes or as it was before.
     pub(super) fn call<A, R>(
@@ -118,17 +141,15 @@ impl Slot {
     /// Calls a hook off the request's path, for `limit` of CPU time at most.
     pub(super) fn call_aside<R>(
         &mut self,
-        hook: Hook,
+        (hook, config): (Hook, u32),
         limit: Duration,
         call: impl FnOnce(&Hooks, &mut Store<Guest>) -> wasmtime::Result<R>,
     ) -> Result<R, Failure> {
-        // Such a hook is called for all configurations at once.
-        const CONFIG: u32 = 0;
-        let called = self.ready(hook, CONFIG).map_err(|not_now| Failure::not_called(not_now.kind))?.call(Phase::Aside, limit, call);
+        let called = self.ready(hook, config).map_err(|not_now| Failure::not_called(not_now.kind))?.call(Phase::Aside, limit, call);
         self.call_ended();
         match &called {
-            Ok(_) => self.answered(hook, CONFIG),
-            Err(failure) => self.failed(hook, CONFIG, failure, None),
+            Ok(_) => self.answered(hook, config),
+            Err(failure) => self.failed(hook, config, failure, None),
         }
         called
     }

@@ -33,9 +33,6 @@ struct Printed {
     line: Vec<u8>,
 }
 
-/// Longest printed line kept together; the log cuts at the same length.
-const MAX_LINE: usize = 4096;
-
 // === impl Wasi ===
 
 impl Wasi {
@@ -154,7 +151,7 @@ impl Printed {
     fn take(&mut self, bytes: &[u8]) {
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             let text = part.strip_suffix(b"\n").unwrap_or(part);
-            let room = MAX_LINE.saturating_sub(self.line.len());
+            let room = self.log.room().saturating_sub(self.line.len());
             self.line.extend(text.iter().take(room));
             if text.len() < part.len() {
                 self.emit();

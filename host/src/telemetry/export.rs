@@ -12,6 +12,7 @@ use prometheus::Registry;
 use super::Cells;
 use super::cell::{Count, lock};
 use super::families::{Families, Labels};
+use super::held::Held;
 use super::plugin::BreakerReading;
 use super::worker::WorkerCells;
 
@@ -259,4 +260,20 @@ fn plugins(meter: &Meter, cells: &Arc<Cells>) {
             observer.observe(folded, &[KeyValue::new("plugin", plugin.to_string())]);
         }
     });
+    let held = |measure: Held, label: &'static str| {
+        move |cells: &Cells, observer: Observer<'_>| {
+            lock(&cells.holders).each(measure, |name, amount| observer.observe(amount, &[KeyValue::new(label, name.to_owned())]));
+        }
+    };
+    gauge(meter, cells, "plugway_rate_limit_keys", "Buckets of rate limits that are kept.", held(Held::RateLimitKeys, "plugin"));
+    counter(
+        meter,
+        cells,
+        "plugway_rate_limit_shared",
+        "Takes from a bucket that keys shared for want of room.",
+        held(Held::RateLimitShared, "plugin"),
+    );
+    gauge(meter, cells, "plugway_kv_entries", "Entries of key-value stores.", held(Held::KvEntries, "plugin"));
+    gauge(meter, cells, "plugway_kv_bytes", "Bytes that entries of key-value stores take.", held(Held::KvBytes, "plugin"));
+    counter(meter, cells, "plugway_kv_evicted", "Entries that had to go for others.", held(Held::KvEvicted, "plugin"));
 }

@@ -1,6 +1,7 @@
 //! A plugin under test, called as the gateway calls it.
 
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, RangeInclusive};
+use std::time::Duration;
 
 use serde_json::Value as Json;
 
@@ -10,12 +11,15 @@ use crate::error::Error;
 use crate::forwarding::Plan;
 use crate::plugin::{
     AuthError, Authorizer, Decision, Flow, ForwardError, Forwarder, Observer, OutcomeObserver, Plugin, RequestFilter, ResponseFilter,
-    RouteError, Router,
+    RouteError, Router, Timer,
 };
 use crate::record::ExchangeRecord;
 use crate::request::Request;
 use crate::response::Response;
 use crate::routing::{Attempt, Endpoint, EndpointId, EndpointOutcome};
+
+/// The gateway's limits on the period of a timer.
+const PERIODS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Configures a plugin as the gateway does: from JSON, with `deny_unknown_fields` and the plugin's own checks at work.
 /// The error is what the operator would read.
@@ -115,6 +119,21 @@ impl<P: Observer> Configured<P> {
     /// Calls the hook.
     pub fn on_complete(&self, records: &[ExchangeRecord]) -> Result<(), Error> {
         during(Phase::Other, || self.plugin.on_complete(records))
+    }
+}
+
+impl<P: Timer> Configured<P> {
+    /// Calls the hook. `Err` is what the operator would read of a period the gateway does not take.
+    pub fn period(&self) -> Result<Option<Duration>, String> {
+        match during(Phase::Setup, || self.plugin.period()) {
+            Some(period) if !PERIODS.contains(&period) => Err(format!("a period has 100 ms to 30 days, and not {period:?}")),
+            period => Ok(period),
+        }
+    }
+
+    /// Calls the hook.
+    pub fn on_tick(&mut self) -> Result<(), Error> {
+        during(Phase::Other, || self.plugin.on_tick())
     }
 }
 

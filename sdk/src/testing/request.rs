@@ -363,6 +363,10 @@ impl FakeRequest {
         self.facts.borrow().identity.clone().map(FakeIdentity::from_facts)
     }
 
+    pub(crate) fn optional_caller(&self) -> Option<FakeIdentity> {
+        self.caller()
+    }
+
     pub(crate) fn attribute(&self, plugin: &str, name: &str) -> Option<Value> {
         let facts = self.facts.borrow();
         facts.attributes.iter().find(|(owner, known, _)| owner == plugin && known == name).map(|(_, _, value)| value.clone())

@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use crate::testing::{self, json};
 use crate::{
-    AuthError, Authorizer, ChangeError, Decision, Error, Flow, ForwardError, Forwarder, Identity, LocalResponse, MetricError, NoConfig,
-    Plan, PlanError, Plugin, Request, RequestFilter, Response, ResponseFilter, Status, Value, clock, crypto, endpoints, header, log,
-    metrics, random,
+    AuthError, Authorizer, ChangeError, Decision, Error, Flow, ForwardError, Forwarder, Identity, KvError, LocalResponse, MetricError,
+    NoConfig, Plan, PlanError, Plugin, Request, RequestFilter, Response, ResponseFilter, Status, Timer, Value, clock, crypto, endpoints,
+    header, kv, log, metrics, random,
 };
 
 /// Does what a test tells it to.
@@ -270,4 +270,59 @@ fn reads_an_endpoint_from_its_url() {
     let endpoint = testing::endpoint(1, "https://[::1]:9441");
     assert_eq!((endpoint.host.as_str(), endpoint.port), ("::1", 9441));
     assert_eq!(testing::endpoint(2, "http://a.example").port, 80);
+}
+
+#[test]
+fn entries_are_kept_as_the_gateway_keeps_them() {
+    let second = Some(Duration::from_secs(1));
+    assert_eq!(kv::get("k"), Ok(None));
+    kv::set("k", "v", second).unwrap();
+    assert_eq!(kv::get("k"), Ok(Some(b"v".to_vec())));
+    assert_eq!(kv::increment("k", 1, None), Err(KvError::NotANumber));
+    assert_eq!(kv::compare_and_swap("k", Some(b"w"), Some(b"x"), None), Err(KvError::Mismatch));
+    assert_eq!(kv::increment("n", 2, second), Ok(2));
+    testing::advance(Duration::from_millis(999));
+    assert_eq!(kv::increment("n", 2, second), Ok(4));
+    testing::advance(Duration::from_millis(1));
+    assert_eq!((kv::get("k"), kv::get("n")), (Ok(None), Ok(None)));
+    assert_eq!(kv::compare_and_swap("k", None, Some(b"x"), None), Ok(()));
+    assert_eq!(kv::compare_and_swap("k", Some(b"x"), None, None), Ok(()));
+    assert_eq!(kv::delete("k"), Ok(false));
+    kv::set("n", i64::MAX.to_string(), None).unwrap();
+    assert_eq!(kv::increment("n", 1, None), Err(KvError::Overflow));
+    assert_eq!(kv::set(&"k".repeat(1_025), "", None), Err(KvError::TooLarge));
+    assert_eq!(kv::set("k", vec![0; (64 << 10) + 1], None), Err(KvError::TooLarge));
+    assert_eq!(kv::set("k", "", Some(Duration::ZERO)), Err(KvError::InvalidTtl));
+}
+
+/// Counts its ticks, by a period that its configuration says.
+struct Ticked(u64, i64);
+
+impl Plugin for Ticked {
+    type Config = u64;
+    fn configure(period_ms: u64) -> Result<Self, Error> {
+        Ok(Self(period_ms, 0))
+    }
+}
+
+impl Timer for Ticked {
+    fn period(&self) -> Option<Duration> {
+        (self.0 > 0).then(|| Duration::from_millis(self.0))
+    }
+
+    fn on_tick(&mut self) -> Result<(), Error> {
+        self.1 = kv::increment("ticks", 1, None)?;
+        Ok(())
+    }
+}
+
+#[test]
+fn a_timer_is_ticked_and_its_period_has_bounds() {
+    let mut ticked = testing::configure::<Ticked>(json!(100)).unwrap();
+    assert_eq!(ticked.period(), Ok(Some(Duration::from_millis(100))));
+    ticked.on_tick().unwrap();
+    ticked.on_tick().unwrap();
+    assert_eq!((ticked.1, kv::get("ticks")), (2, Ok(Some(b"2".to_vec()))));
+    assert_eq!(testing::configure::<Ticked>(json!(0)).unwrap().period(), Ok(None));
+    assert!(testing::configure::<Ticked>(json!(99)).unwrap().period().is_err());
 }

@@ -6,12 +6,12 @@ use super::Compiler;
 use super::settings::count;
 use crate::config::defaults;
 use crate::config::document::At;
-use crate::config::model::{Budget, FailurePolicy, Grants, Isolation, Plugin, PluginUse, Source};
+use crate::config::model::{Budget, FailurePolicy, Grants, Isolation, KvGrant, KvScope, Plugin, PluginUse, RateLimitGrant, Source};
 use crate::config::schema::{self, Table};
 use crate::config::suggest::advice;
 
 /// What `builtin:` can be followed by.
-pub(crate) const BUILTINS: [&str; 4] = ["hash-router", "metrics", "oauth2", "tls-forward"];
+pub(crate) const BUILTINS: [&str; 5] = ["hash-router", "metrics", "oauth2", "rate-limit", "tls-forward"];
 
 impl Compiler<'_> {
     pub(super) fn plugins(&mut self, raw: BTreeMap<String, schema::Plugin>, require_signature: bool) -> Vec<Plugin> {
@@ -23,7 +23,7 @@ impl Compiler<'_> {
             let plugin = Plugin {
                 source: self.source(&at.key("source"), raw.source.as_deref()),
                 require_signature: raw.require_signature.unwrap_or(require_signature),
-                grants: Grants { crypto: raw.grants.is_some_and(|grants| grants.crypto.is_some()) },
+                grants: self.grants(&at.key("grants"), raw.grants.unwrap_or_default()),
                 config: self.plugin_table(&at.key("config"), raw.config),
                 isolation: raw.isolation.map_or(Isolation::default(), isolation),
                 budget: self.budget(&at.key("budget"), raw.budget.unwrap_or_default()),
@@ -55,6 +55,22 @@ impl Compiler<'_> {
             self.error(at, message, "download the file into `plugin_directory` and write its name here");
         }
         Source::File(self.plugin_directory.join(text))
+    }
+
+    fn grants(&mut self, at: &At, raw: schema::Grants) -> Grants {
+        let kv = raw.kv.map(|grant| {
+            let at = at.key("kv");
+            KvGrant {
+                scope: match grant.scope {
+                    None | Some(schema::KvScope::Node) => KvScope::Node,
+                },
+                max_entries: count(grant.max_entries, defaults::KV_MAX_ENTRIES),
+                max_bytes: self.size(&at.key("max_bytes"), grant.max_bytes, defaults::KV_MAX_BYTES, 1 << 20..=64 << 30),
+            }
+        });
+        let rate_limit = raw.rate_limit.map(|grant| RateLimitGrant { max_keys: count(grant.max_keys, defaults::RATE_LIMIT_MAX_KEYS) });
+        let secrets = self.granted_secrets(&at.key("secrets"), raw.secrets);
+        Grants { crypto: raw.crypto.is_some(), kv, rate_limit, secrets }
     }
 
     fn budget(&mut self, at: &At, raw: schema::Budget) -> Budget {

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Size, Span};
+use super::{List, Size, Span};
 
 /// A plugin's own table. `{ file = "PATH" }` anywhere in it stands for the text of that file.
 pub(in crate::config) type Table = Map<String, Value>;
@@ -37,12 +37,61 @@ pub(in crate::config) struct Plugin {
 pub(in crate::config) struct Grants {
     /// Digests, HMAC and signature verification: `crypto = {}`.
     pub(in crate::config) crypto: Option<NoParameters>,
+    /// Keys and values in the gateway's memory, shared by all workers: `kv = {}`.
+    pub(in crate::config) kv: Option<KvGrant>,
+    /// Token buckets that are exact across workers: `rate-limit = {}`.
+    #[serde(rename = "rate-limit")]
+    pub(in crate::config) rate_limit: Option<RateLimitGrant>,
+    /// Names of `[secrets.NAME]`. Default: none.
+    #[schemars(example = vec!["api-key"])]
+    pub(in crate::config) secrets: Option<List<String>>,
+}
+
+/// `kv = { scope = "node", max_entries = 10000, max_bytes = "16MiB" }`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct KvGrant {
+    /// Who shares the entries: `"node"`, which is this gateway. Default: "node".
+    pub(in crate::config) scope: Option<KvScope>,
+    /// Entries kept at once. Default: 10000.
+    #[schemars(range(min = 1, max = 16_777_216))]
+    pub(in crate::config) max_entries: Option<u64>,
+    /// Bytes of keys and values, and 128 for each entry: 1MiB to 64GiB. Default: "16MiB".
+    pub(in crate::config) max_bytes: Option<Size>,
+}
+
+/// Who shares the entries of `kv`: all workers of this gateway.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::config) enum KvScope {
+    Node,
+}
+
+/// `rate-limit = { max_keys = 65536 }`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct RateLimitGrant {
+    /// Buckets kept at once, about 130 bytes each. Default: 65536.
+    #[schemars(range(min = 1, max = 16_777_216))]
+    pub(in crate::config) max_keys: Option<u64>,
 }
 
 /// A capability without parameters.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct NoParameters {}
+
+/// Where a secret is: in a file, or in a variable of the environment.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Secret {
+    /// A file of up to 64 KiB. The line break at the end of a text is no part of it.
+    #[schemars(example = &"secrets/api-key")]
+    pub(in crate::config) file: Option<String>,
+    /// A variable of the environment.
+    #[schemars(example = &"API_KEY")]
+    pub(in crate::config) env: Option<String>,
+}
 
 /// What one call and one instance of a plugin may use.
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -49,6 +49,9 @@ pub(super) fn summary(loaded: &Loaded) -> String {
             line(format!("  budget: {:?}", plugin.budget));
         }
     }
+    for secret in &config.secrets {
+        line(format!("secret {}: {:?}", secret.name, secret.source));
+    }
     for upstream in &config.upstreams {
         let plain = &plain.upstreams[0];
         line(format!(

@@ -1,5 +1,6 @@
 //! The capabilities every plugin has: `log`, `clock`, `random`, `metrics`, `endpoints`.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 use std::time::{Instant, UNIX_EPOCH};
 
@@ -7,7 +8,7 @@ use ring::rand::SecureRandom;
 use wasmtime::Result;
 
 use crate::capability::log::Level;
-use crate::capability::metrics::{DeclareError, Kind};
+use crate::capability::metrics::{DeclareError, Kind, MAX_VALUE as MAX_LABEL};
 use crate::exchange::Phase;
 use crate::plugin::bindings::plugway::gateway::{clock, endpoints, log, metrics, random};
 use crate::plugin::guest::Guest;
@@ -104,7 +105,12 @@ impl metrics::Host for Guest {
         Ok(self.metrics.declare(kind, &name, &described(&description, &unit), &labels, &bounds).map_err(Into::into))
     }
 
-    fn record(&mut self, instrument: u32, amount: f64, labels: Vec<String>) -> Result<()> {
+    fn record(&mut self, instrument: u32, amount: f64, mut labels: Vec<String>) -> Result<()> {
+        for label in &mut labels {
+            if let Cow::Owned(masked) = self.secrets.shown(label, MAX_LABEL) {
+                *label = masked;
+            }
+        }
         self.metrics.record(instrument, amount, &labels);
         Ok(())
     }

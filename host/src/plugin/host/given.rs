@@ -5,7 +5,6 @@ use std::sync::Arc;
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
-use crate::capability::log;
 use crate::exchange::LocalResponse;
 use crate::plugin::bindings::plugway::gateway::types::{HeaderLine, Host, HostFailure, HostLocalResponse};
 use crate::plugin::guest::{FailureHandle, Guest, LocalResponseHandle};
@@ -52,7 +51,7 @@ impl HostLocalResponse for Guest {
 impl HostFailure for Guest {
     fn new(&mut self, reason: String) -> Result<Resource<FailureHandle>> {
         // It ends up in the log; no more of it is kept until then.
-        Ok(self.wasi.table.push(FailureHandle(log::cut(&reason).to_owned()))?)
+        Ok(self.wasi.table.push(FailureHandle(self.log.shown(&reason).into_owned()))?)
     }
 
     fn drop(&mut self, handle: Resource<FailureHandle>) -> Result<()> {

@@ -170,6 +170,10 @@ impl Host for Guest {
         Ok(Some(handle))
     }
 
+    fn optional_caller(&mut self) -> Result<Option<Resource<IdentityHandle>>> {
+        Host::caller(self)
+    }
+
     fn attribute(&mut self, plugin: String, name: String) -> Result<Option<Value>> {
         Ok(self.exchange()?.attributes.get(&plugin, &name).map(Value::from))
     }

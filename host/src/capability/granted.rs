@@ -1,0 +1,101 @@
+//! What one configured plugin was granted, and what of it belongs to the gateway rather than to a version of the plugin.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
+use std::sync::{Arc, Weak};
+
+use super::kv::Store;
+use super::rate_limit::Limiter;
+use super::secrets::{Secret, Secrets};
+use crate::config::model::{KvGrant, Plugin, RateLimitGrant};
+use crate::telemetry::{Holder, Telemetry};
+
+/// The capabilities of one plugin that have a state of their own. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Granted {
+    /// `kv`
+    pub store: Option<Arc<Store>>,
+    /// `rate-limit`
+    pub limiter: Option<Arc<Limiter>>,
+    /// `secrets`, as they were when the configuration was assembled
+    pub secrets: Arc<Secrets>,
+}
+
+/// Finds what is there already when a configuration is assembled again: buckets and entries outlive a swap of the plugin that
+/// uses them. What no plugin has any more goes by itself.
+#[derive(Debug)]
+pub struct Kept {
+    telemetry: Arc<Telemetry>,
+    stores: ByGrant<KvGrant, Store>,
+    limiters: ByGrant<RateLimitGrant, Limiter>,
+}
+
+/// By the plugin's configured name and what it was granted. A configuration that is tried and refused leaves what serves where
+/// it was, even if it granted something else.
+type ByGrant<G, T> = HashMap<(String, G), Weak<T>>;
+
+impl Kept {
+    /// Nothing yet.
+    pub fn new(telemetry: Arc<Telemetry>) -> Self {
+        Self { telemetry, stores: HashMap::new(), limiters: HashMap::new() }
+    }
+
+    /// What a plugin was granted: as before under its name, unless the grant itself is another. Of all `secrets` it gets those its grant
+    /// names.
+    pub fn granted(&mut self, plugin: &Plugin, secrets: &BTreeMap<String, Secret>) -> Granted {
+        let Self { telemetry, stores, limiters } = self;
+        let name = &plugin.name;
+        Granted {
+            store: plugin
+                .grants
+                .kv
+                .as_ref()
+                .map(|grant| find(stores, telemetry, name, grant, || Store::new(grant.max_entries, grant.max_bytes))),
+            secrets: Arc::new(plugin.grants.secrets.iter().filter_map(|name| Some((name.clone(), secrets.get(name)?.clone()))).collect()),
+            limiter: plugin.grants.rate_limit.as_ref().map(|grant| find(limiters, telemetry, name, grant, || Limiter::new(grant.max_keys))),
+        }
+    }
+}
+
+fn find<G: Clone + Eq + Hash, T: Holder + 'static>(
+    kept: &mut ByGrant<G, T>,
+    telemetry: &Telemetry,
+    name: &str,
+    grant: &G,
+    make: impl FnOnce() -> T,
+) -> Arc<T> {
+    kept.retain(|_, held| held.strong_count() > 0);
+    let key = (name.to_owned(), grant.clone());
+    kept.get(&key).and_then(Weak::upgrade).unwrap_or_else(|| {
+        let made = Arc::new(make());
+        let holder: Arc<dyn Holder> = made.clone();
+        telemetry.measure(name, &holder);
+        kept.insert(key, Arc::downgrade(&made));
+        made
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::model::KvScope;
+
+    #[test]
+    fn a_store_is_found_again_by_its_plugin_and_its_grant_for_as_long_as_somebody_has_it() {
+        let telemetry = Telemetry::new().unwrap();
+        let mut kept = HashMap::new();
+        let mut find = |name: &str, max_entries| {
+            let grant = KvGrant { scope: KvScope::Node, max_entries, max_bytes: 1 << 20 };
+            super::find(&mut kept, &telemetry, name, &grant, || Store::new(grant.max_entries, grant.max_bytes))
+        };
+        let first = find("p", 10);
+        first.set("k", b"v", None).unwrap();
+        assert!(Arc::ptr_eq(&first, &find("p", 10)));
+        assert!(!Arc::ptr_eq(&first, &find("q", 10)));
+        // A configuration with another grant was tried, and is gone: what serves is found as before.
+        assert!(!Arc::ptr_eq(&first, &find("p", 20)));
+        assert!(Arc::ptr_eq(&first, &find("p", 10)));
+        drop(first);
+        assert_eq!(find("p", 10).get("k"), Ok(None));
+    }
+}

@@ -1,0 +1,184 @@
+//! The shipped `rate-limit` at work: exact over two workers, counted at the backend.
+
+use std::time::{Duration, Instant};
+
+use plugway_harness::client::Client;
+use plugway_harness::gateway::Gateway;
+use plugway_harness::raw::Raw;
+use plugway_harness::upstream::Upstream;
+
+use crate::common::{metric, run, start, two_workers, until};
+use crate::guest::{check, config, get, guest, refused, route, send};
+
+/// `[plugins.limit]` with these limits.
+fn limit(limits: &str) -> String {
+    format!("[plugins.limit]\nsource = \"builtin:rate-limit\"\ngrants = {{ rate-limit = {{}} }}\nconfig = {{ limits = [{limits}] }}\n")
+}
+
+fn limited(upstream: &Upstream, limits: &str) -> Gateway {
+    start(&two_workers(&config(upstream, &[&limit(limits), &route("public = true\nplugins = [\"limit\"]")])))
+}
+
+/// What one client saw: statuses, and when each request was sent and answered.
+struct Seen {
+    asked: Instant,
+    answered: Instant,
+    status: u16,
+}
+
+/// So many requests on so many connections at once, each client asking again as soon as it is answered.
+fn offer(gateway: &Gateway, connections: usize, each: usize) -> Vec<Seen> {
+    let address = gateway.address("web").unwrap();
+    run(async {
+        let clients = (0..connections).map(|_| {
+            tokio::task::spawn_local(async move {
+                let mut connection = Client::http(address, "example.com").connect().await.unwrap();
+                let mut seen = Vec::with_capacity(each);
+                for _ in 0..each {
+                    let asked = Instant::now();
+                    let status = connection.get("/").await.unwrap().status.as_u16();
+                    seen.push(Seen { asked, answered: Instant::now(), status });
+                }
+                seen
+            })
+        });
+        let mut all = Vec::new();
+        for client in clients.collect::<Vec<_>>() {
+            all.extend(client.await.unwrap());
+        }
+        all
+    })
+}
+
+fn with_status(seen: &[Seen], status: u16) -> usize {
+    seen.iter().filter(|seen| seen.status == status).count()
+}
+
+/// Both workers took part: a limit that is exact on one only proves nothing.
+fn assert_spread(gateway: &Gateway) {
+    for worker in ["worker=\"0\"", "worker=\"1\""] {
+        assert!(metric(gateway, "plugway_worker_requests_total", &[worker]) > 0.0, "{worker} served nothing");
+    }
+}
+
+#[test]
+fn two_workers_admit_exactly_the_burst_of_ten_thousand() {
+    let upstream = Upstream::plain("up").unwrap();
+    // One token in 14 minutes: none comes while this runs.
+    let gateway = limited(&upstream, r#"{ name = "all", key = "route", requests = 100, period = "1d", burst = 150 }"#);
+    let seen = offer(&gateway, 40, 250);
+    assert_eq!((with_status(&seen, 200), with_status(&seen, 429)), (150, 9_850));
+    assert_eq!(upstream.requests(), 150, "counted at the backend");
+    assert_spread(&gateway);
+    assert_eq!(metric(&gateway, "plugway_plugin_rate_limited_total", &["plugin=\"limit\"", "limit=\"all\""]), 9_850.0);
+    assert_eq!(metric(&gateway, "plugway_hook_failures_total", &[]), 0.0);
+}
+
+#[test]
+fn a_hundred_a_second_is_a_hundred_a_second_and_the_burst() {
+    let upstream = Upstream::plain("up").unwrap();
+    let gateway = limited(&upstream, r#"{ name = "all", key = "route", requests = 100, period = "1s", burst = 50 }"#);
+    let seen = offer(&gateway, 40, 250);
+    assert_eq!(seen.len(), 10_000);
+    assert_spread(&gateway);
+    let admitted = with_status(&seen, 200);
+    assert_eq!(upstream.requests(), admitted as u64, "counted at the backend");
+
+    // The bucket was full when the first request came, and had less than one token when it last refused one. What came in
+    // between was admitted, all of it: no time is guessed, only measured from outside.
+    let first_asked = seen.iter().map(|seen| seen.asked).min().unwrap();
+    let first_answered = seen.iter().map(|seen| seen.answered).min().unwrap();
+    let last_answered = seen.iter().map(|seen| seen.answered).max().unwrap();
+    let last_refused = seen.iter().filter(|seen| seen.status == 429).map(|seen| seen.asked).max().unwrap();
+    let tokens_in = |time: Duration| time.as_secs_f64() * 100.0;
+    let most = 50.0 + tokens_in(last_answered - first_asked);
+    let least = 50.0 + tokens_in(last_refused.saturating_duration_since(first_answered)) - 1.0;
+    assert!((least..=most).contains(&(admitted as f64)), "{admitted} were admitted; {least} to {most} are right");
+}
+
+#[test]
+fn answers_say_how_the_limit_stands() {
+    let upstream = Upstream::plain("up").unwrap();
+    let gateway = limited(&upstream, r#"{ name = "client", key = "client-address", requests = 2, period = "1h" }"#);
+    let address = gateway.address("web").unwrap();
+    let good = get(address, "/", &[]);
+    let header =
+        |response: &plugway_harness::raw::RawResponse, name| response.header(name).map(|value| String::from_utf8(value.to_vec()).unwrap());
+    assert_eq!(good.status, 200);
+    assert_eq!(header(&good, "ratelimit-policy").as_deref(), Some("\"client\";q=2;w=3600"));
+    let stands = header(&good, "ratelimit").unwrap();
+    let seconds: u64 = stands.strip_prefix("\"client\";r=1;t=").unwrap().parse().unwrap();
+    assert!((1_700..=1_800).contains(&seconds), "{stands}");
+    get(address, "/", &[]);
+
+    let refused = get(address, "/", &[]);
+    assert_eq!(refused.status, 429);
+    assert_eq!(header(&refused, "content-type").as_deref(), Some("application/problem+json"));
+    let wait: u64 = header(&refused, "retry-after").unwrap().parse().unwrap();
+    assert_eq!(header(&refused, "ratelimit"), Some(format!("\"client\";r=0;t={wait}")));
+    let problem: serde_json::Value = serde_json::from_slice(&refused.body).unwrap();
+    assert_eq!(problem["violated-policies"], serde_json::json!(["client"]));
+    assert_eq!(upstream.requests(), 2);
+}
+
+#[test]
+fn it_stands_where_it_is_written_and_counts_for_whom_it_says() {
+    let upstream = Upstream::plain("up").unwrap();
+    // Behind an authorizer, which says who calls: the guest lets everyone in as one and the same.
+    let parts = [
+        &guest("auth", "hook = \"authorizer\"", ""),
+        &limit(r#"{ name = "caller", key = "identity", requests = 2, period = "1h" }"#),
+        &route("plugins = [\"auth\", \"limit\"]"),
+    ];
+    let gateway = start(&two_workers(&config(&upstream, &parts.map(|part| part.as_str()))));
+    let statuses: Vec<u16> = (0..3).map(|_| get(gateway.address("web").unwrap(), "/", &[]).status).collect();
+    assert_eq!(statuses, [200, 200, 429]);
+
+    // By a header, in front of everything else; what has none shares one bucket.
+    let by_key = limit(r#"{ name = "key", key = { header = "x-api-key" }, requests = 1, period = "1h" }"#);
+    let gateway = start(&config(&upstream, &[&by_key, &route("public = true\nplugins = [\"limit\"]")]));
+    let mut raw = Raw::connect(gateway.address("web").unwrap()).unwrap();
+    let mut ask = |key: &str| send(&mut raw, "/", &[("x-api-key", key)]);
+    assert_eq!([ask("a").status, ask("b").status, ask("a").status], [200, 200, 429]);
+    let without = || get(gateway.address("web").unwrap(), "/", &[]).status;
+    assert_eq!([without(), without()], [200, 429]);
+}
+
+#[test]
+fn in_front_of_an_authorizer_it_is_no_mistake() {
+    let upstream = Upstream::plain("up").unwrap();
+    let limit = limit(r#"{ name = "client", key = "client-address", requests = 2, period = "1h" }"#);
+    let auth = guest("auth", "hook = \"authorizer\"", "");
+    for more in ["public = true\nplugins = [\"limit\"]", "plugins = [\"limit\", \"auth\"]"] {
+        let (output, said) = check(&config(&upstream, &[&limit, &auth, &route(more)]));
+        assert!(output.status.success() && !said.contains("asks who is calling"), "{said}");
+    }
+}
+
+#[test]
+fn it_needs_its_grant_and_a_mistake_names_the_key() {
+    let upstream = Upstream::plain("up").unwrap();
+    let limits = r#"{ name = "all", key = "route", requests = 1, period = "1h" }"#;
+    let parts = |plugin: &str| config(&upstream, &[plugin, &route("public = true\nplugins = [\"limit\"]")]);
+    let text = refused(&parts(&limit(limits).replace("grants = { rate-limit = {} }\n", "")));
+    assert!(text.contains("`rate-limit`, which was not granted") && text.contains("`grants = { rate-limit = {} }`"), "{text}");
+    let text = refused(&parts(&limit(&limits.replace("1h", "100ms"))));
+    assert!(text.contains("`limits[0].period`") && text.contains("plugin `limit`"), "{text}");
+    let text = refused(&parts(&limit(limits).replace("rate-limit = {}", "rate-limit = { max_keys = 0 }")));
+    assert!(text.contains("plugins.limit.grants.rate-limit.max_keys"), "{text}");
+}
+
+#[test]
+fn more_keys_than_there_is_room_for_share_and_are_counted() {
+    let upstream = Upstream::plain("up").unwrap();
+    let plugin = limit(r#"{ name = "key", key = { header = "x-api-key" }, requests = 1, period = "1h" }"#)
+        .replace("rate-limit = {}", "rate-limit = { max_keys = 3 }");
+    let gateway = start(&config(&upstream, &[&plugin, &route("public = true\nplugins = [\"limit\"]")]));
+    let mut raw = Raw::connect(gateway.address("web").unwrap()).unwrap();
+    let mut ask = |key: &str| send(&mut raw, "/", &[("x-api-key", key)]).status;
+    assert_eq!(["a", "b", "c"].map(&mut ask), [200; 3]);
+    // No bucket is full again for an hour, so the next ones have one together; the first keep theirs.
+    assert_eq!(["d", "e", "a"].map(&mut ask), [200, 429, 429]);
+    until("the keys to be counted", || metric(&gateway, "plugway_rate_limit_keys", &["plugin=\"limit\""]) == 3.0);
+    assert_eq!(metric(&gateway, "plugway_rate_limit_shared_total", &["plugin=\"limit\""]), 2.0);
+}
