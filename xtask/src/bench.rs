@@ -8,6 +8,7 @@
 mod h2load;
 mod interrupt;
 mod load;
+mod origin;
 mod peers;
 mod report;
 mod sample;
@@ -18,9 +19,12 @@ mod subject;
 mod template;
 mod wrk;
 
+use std::future::Future;
 use std::time::Duration;
 
+use plugway_harness::error::Context;
 use plugway_harness::{Error, Result};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::{plugins, setup, workspace};
 pub(crate) use peers::run as run_peers;
@@ -41,10 +45,10 @@ const WARM_UP: Duration = Duration::from_secs(1);
 
 /// What `cargo xtask bench` compares.
 const PAIRS: [Entry; 4] = [
-    Entry { name: "nginx", proxy: Proxy::Nginx, plugins: 0 },
-    Entry { name: "plugway", proxy: Proxy::Plugway, plugins: 0 },
-    Entry { name: "plugway + 1 plugin", proxy: Proxy::Plugway, plugins: 1 },
-    Entry { name: "plugway + 5 plugins", proxy: Proxy::Plugway, plugins: 5 },
+    Entry { name: "nginx", proxy: Proxy::Nginx, plugins: 0, workers: 1 },
+    Entry { name: "plugway", proxy: Proxy::Plugway, plugins: 0, workers: 1 },
+    Entry { name: "plugway + 1 plugin", proxy: Proxy::Plugway, plugins: 1, workers: 1 },
+    Entry { name: "plugway + 5 plugins", proxy: Proxy::Plugway, plugins: 5, workers: 1 },
 ];
 
 /// How much to measure.
@@ -82,6 +86,24 @@ fn two_cores() -> Result<()> {
         return Err(Error::new("the bench needs two cores: one for the proxy, one for the load"));
     }
     Ok(())
+}
+
+/// Lets every program that is started from here have that many sockets.
+///
+/// # Errors
+/// When the system allows fewer, which only root may change.
+fn allow_descriptors(wanted: u64) -> Result<()> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_none_or(|current| current >= wanted) {
+        return Ok(());
+    }
+    let maximum = maximum.map(|maximum| maximum.max(wanted));
+    setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum })
+        .context(format!("{wanted} open files, which only root may allow (`ulimit -Hn`); --scenario chooses others"))
+}
+
+fn wait_for<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("runtime")?.block_on(future)
 }
 
 /// Requests a second that a resting subject answers when asked for all it can.

@@ -74,6 +74,17 @@ pub fn cpu_time(pid: u32) -> Result<Duration> {
     Ok(sum)
 }
 
+/// CPU time of a process's children that have ended and were waited for, user and system together, to a clock tick
+/// (`/proc/PID/stat`, `cutime` and `cstime`).
+///
+/// # Errors
+/// When the process is gone.
+pub fn cpu_time_of_ended_children(pid: u32) -> Result<Duration> {
+    let ticks = |field| stat(pid, field).and_then(|field| field.parse::<u64>().ok()).context(format!("process {pid} is gone"));
+    let ticks = ticks(16)? + ticks(17)?;
+    Ok(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
+}
+
 /// A process and its descendants.
 ///
 /// # Errors

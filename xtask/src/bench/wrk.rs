@@ -10,12 +10,12 @@ use serde_json::Value;
 
 use super::load::{self, Answered};
 use super::stage::Stage;
-use super::subject::{LOAD_CORE, Subject};
+use super::subject::Subject;
 
 /// Runs wrk with the script of `xtask/peers/wrk.lua`, as fast as it is answered or at a rate.
 pub(super) fn run(stage: &Stage, subject: &Subject, duration: Duration, per_second: Option<f64>) -> Result<Answered> {
-    let [program, words @ ..] = LOAD_CORE;
     let scenario = stage.scenario();
+    let [program, words @ ..] = scenario.load_core();
     let output = Command::new(program)
         .args(words)
         .arg(WRK.find()?)

@@ -3,7 +3,7 @@
 use super::plot::{Bar, Line, bars, escape, figures, lines};
 use super::row::Row;
 use super::{SMALL, lineup};
-use crate::bench::report::processor;
+use crate::bench::origin::{Origin, processor};
 use crate::bench::statistics::Estimate;
 use crate::bench::subject::Proxy;
 
@@ -79,12 +79,13 @@ fn growth(rows: &[&Row]) -> String {
         ("plugway", Proxy::Plugway),
         ("Envoy, Wasm", Proxy::Envoy),
         ("Envoy, Lua", Proxy::EnvoyLua),
+        ("Envoy, native", Proxy::EnvoyNative),
         ("nginx, Lua", Proxy::Nginx),
         ("Traefik, Wasm", Proxy::Traefik),
     ];
     let line = |(label, proxy): &(&'static str, Proxy)| {
-        // Envoy without filters is where both of its lines begin.
-        let begins = |row: &Row| row.entry.plugins == 0 && row.entry.name == lineup::ENVOY && *proxy == Proxy::EnvoyLua;
+        // Envoy without filters is where all of its lines begin.
+        let begins = |row: &Row| row.entry.name == lineup::ENVOY && matches!(*proxy, Proxy::EnvoyLua | Proxy::EnvoyNative);
         let own = rows.iter().filter(|row| row.entry.proxy == *proxy || begins(row));
         let points: Vec<(f64, f64)> = own.map(|row| (row.entry.plugins as f64, row.cpu_us.median)).collect();
         (points.len() > 1).then(|| Line { label, points, own: *proxy == Proxy::Plugway })
@@ -141,7 +142,9 @@ fn table(rows: &[&Row]) -> String {
         })
         .collect();
     let about = rows.first().map_or_else(String::new, |row| {
-        format!("Medians of {} rounds, intervals at {:.0} %.", row.cpu_us.samples.len(), row.cpu_us.confidence * 100.0)
+        let Origin { measured_at, commit, .. } = &row.origin;
+        let (count, sure) = (row.cpu_us.samples.len(), row.cpu_us.confidence * 100.0);
+        format!("Medians of {count} rounds, intervals at {sure:.0} %. Measured at {measured_at}, commit {commit}.")
     });
     format!("<div class=\"wide\"><table><tr>{head}</tr>\n{body}</table></div>\n<p class=\"note\">{about}</p>\n")
 }
