@@ -5,6 +5,8 @@
 //! The proxy under test runs alone on core 0 with one worker; load and backend share core 1. wrk shows throughput and latency;
 //! CPU time is taken at one rate for all (`h2load`).
 
+mod figure;
+mod footprint;
 mod h2load;
 mod interrupt;
 mod load;
@@ -27,6 +29,7 @@ use plugway_harness::{Error, Result};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::{plugins, setup, workspace};
+pub(crate) use footprint::run as run_footprint;
 pub(crate) use peers::run as run_peers;
 use report::Report;
 use sample::{Lengths, Sample};

@@ -49,6 +49,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["bench"] => bench::run(&bench::FULL),
         ["bench", "--quick"] => bench::run(&bench::QUICK),
         ["bench", "peers", options @ ..] => bench::run_peers(options),
+        ["bench", "footprint", options @ ..] => bench::run_footprint(options),
         ["plugins"] => plugins::run(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");

@@ -4,7 +4,7 @@
 //! checked, measured, checked again and stopped, each round beginning with another one. What is measured, and why at a rate:
 //! ADR 5. A proxy that cannot keep up with the common rate is measured at a share of its own most.
 
-mod check;
+pub(super) mod check;
 mod install;
 mod lineup;
 mod options;
@@ -23,7 +23,8 @@ use super::origin::Origin;
 use super::sample::{self, Lengths, Sample};
 use super::scenario::{SMALL, Scenario};
 use super::stage::Stage;
-use super::subject::{Built, Entry, Subject};
+pub(super) use super::subject::Entry;
+use super::subject::{Built, Subject};
 use super::{SHARE, WARM_UP, allow_descriptors, interrupt, load, most, two_cores};
 use crate::{plugins, workspace};
 use lineup::Version;

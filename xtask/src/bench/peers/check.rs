@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const ANY: &str = "any";
 
 /// Asks through the proxy what reaches the backend: each plugin's mark and no other, the tenant, who the client is.
-pub(super) fn marks(stage: &Stage, subject: &Subject) -> Result<()> {
+pub(in crate::bench) fn marks(stage: &Stage, subject: &Subject) -> Result<()> {
     let host = subject.address().to_string();
     let client = if stage.scenario().tls_in {
         Client::https(subject.address(), host, stage.authority())
@@ -39,7 +39,7 @@ pub(super) fn marks(stage: &Stage, subject: &Subject) -> Result<()> {
 }
 
 /// Waits until the proxy serves: some accept connections before they have read their routes.
-pub(super) fn until_serving(stage: &Stage, subject: &Subject) -> Result<()> {
+pub(in crate::bench) fn until_serving(stage: &Stage, subject: &Subject) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         match marks(stage, subject) {
