@@ -8,6 +8,7 @@
 mod figure;
 mod footprint;
 mod h2load;
+mod hooks;
 mod interrupt;
 mod load;
 mod origin;
@@ -30,6 +31,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::{plugins, setup, workspace};
 pub(crate) use footprint::run as run_footprint;
+pub(crate) use hooks::run as run_hooks;
 pub(crate) use peers::run as run_peers;
 use report::Report;
 use sample::{Lengths, Sample};
@@ -119,7 +121,7 @@ fn most(stage: &Stage, subject: &Subject) -> Result<f64> {
 
 /// One sample of each subject per round, in turn, each round beginning with another one.
 fn measure(effort: &Effort, stage: &Stage, subjects: &[Subject], rate: f64) -> Result<Vec<Vec<Sample>>> {
-    let lengths = Lengths { flood: WARM_UP, paced: Duration::from_secs(effort.seconds) };
+    let lengths = Lengths { warm_up: Duration::ZERO, flood: WARM_UP, paced: Duration::from_secs(effort.seconds) };
     let mut rounds = Vec::with_capacity(effort.rounds);
     for round in 0..effort.rounds {
         let mut samples = vec![None; subjects.len()];

@@ -50,6 +50,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["bench", "--quick"] => bench::run(&bench::QUICK),
         ["bench", "peers", options @ ..] => bench::run_peers(options),
         ["bench", "footprint", options @ ..] => bench::run_footprint(options),
+        ["bench", "hooks"] => bench::run_hooks(),
         ["plugins"] => plugins::run(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");

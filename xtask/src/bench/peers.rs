@@ -25,7 +25,7 @@ use super::scenario::{SMALL, Scenario};
 use super::stage::Stage;
 pub(super) use super::subject::Entry;
 use super::subject::{Built, Subject};
-use super::{SHARE, WARM_UP, allow_descriptors, interrupt, load, most, two_cores};
+use super::{SHARE, allow_descriptors, interrupt, load, most, two_cores};
 use crate::{plugins, workspace};
 use lineup::Version;
 use options::Options;
@@ -166,7 +166,9 @@ fn one(stage: &Stage, subject: &Subject, lengths: Lengths, rate: f64) -> Result<
 
 fn checked(stage: &Stage, subject: &Subject, lengths: Lengths, rate: f64) -> Result<Sample> {
     check::marks(stage, subject)?;
-    load::flood(stage, subject, WARM_UP)?;
+    if !lengths.warm_up.is_zero() {
+        load::flood(stage, subject, lengths.warm_up)?;
+    }
     let counted = check::hooks(subject)?;
     let sample = sample::measure(stage, subject, lengths, rate)?;
     if let (Some(before), Some(after)) = (counted, check::hooks(subject)?) {

@@ -4,6 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use plugway_harness::error::Context;
+use plugway_harness::process::Modes;
 use plugway_harness::{Result, process};
 use serde::{Deserialize, Serialize};
 
@@ -48,11 +49,16 @@ pub(super) struct Sample {
     /// Requests that both load generators saw answered.
     #[serde(default)]
     pub(super) answered: f64,
+    /// What of the CPU time passed in the kernel, 0 to 1.
+    #[serde(rename = "cpu_kernel_share", default, skip_serializing_if = "Option::is_none")]
+    pub(super) kernel: Option<f64>,
 }
 
-/// How long a proxy is asked for all it can do, which also warms it, and how long at a rate.
+/// How long a proxy is warmed, asked for all it can do, which also warms it, and asked at a rate.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lengths {
+    /// Before the first, unmeasured; zero where the first is what warms.
+    pub(super) warm_up: Duration,
     pub(super) flood: Duration,
     pub(super) paced: Duration,
 }
@@ -77,6 +83,7 @@ pub(super) fn measure(stage: &Stage, subject: &Subject, lengths: Lengths, per_se
         flood_load_core,
         foreign: after.foreign_since(&before, stage),
         answered: most.requests + answered,
+        kernel: after.modes.kernel_share_since(before.modes),
     })
 }
 
@@ -113,13 +120,15 @@ struct Reading {
     own: Duration,
     /// CPU time of the backend, and of load generators that have ended.
     others: Duration,
+    modes: Modes,
     cores: Cores,
 }
 
 impl Reading {
     fn take(stage: &Stage, subject: &Subject) -> Result<Self> {
         let others = stage.backend_time()? + process::cpu_time_of_ended_children(std::process::id())?;
-        Ok(Self { at: Instant::now(), own: process::cpu_time(subject.pid())?, others, cores: Cores::now()? })
+        let (own, modes) = (process::cpu_time(subject.pid())?, Modes::now(subject.pid())?);
+        Ok(Self { at: Instant::now(), own, others, modes, cores: Cores::now()? })
     }
 
     /// The share that neither the proxy nor, where they share its cores, load and backend used.

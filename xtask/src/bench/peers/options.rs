@@ -8,7 +8,7 @@ use plugway_harness::{Error, Result};
 
 use super::lineup::LINEUP;
 use super::{Entry, Lengths, SMALL, Scenario};
-use crate::bench::scenario;
+use crate::bench::{WARM_UP, scenario};
 
 /// Rounds of the small scenario: its ratios are quoted to a percent.
 const ROUNDS: usize = 15;
@@ -108,13 +108,14 @@ impl Options {
         let paced = if self.quick || self.brief { 2 } else { 3 };
         // Thousands of connections are made first.
         let flood = if scenario.settles() { 3 } else { 1 };
-        Lengths { flood: Duration::from_secs(flood), paced: Duration::from_secs(paced) }
+        let warm_up = if self.brief { Duration::ZERO } else { WARM_UP };
+        Lengths { warm_up, flood: Duration::from_secs(flood), paced: Duration::from_secs(paced) }
     }
 
     /// What a run of less than usual is worth.
     pub(super) fn worth(&self) -> Option<&'static str> {
         (self.quick || self.brief || self.rounds.is_some_and(|rounds| rounds < OTHER_ROUNDS)).then_some(
-            "a short run: with fewer than six rounds an interval is all that was seen and its confidence below 95 %, as the table says;              its medians show where something is, not whether it is a percent better",
+            "a short run: with fewer than six rounds an interval is all that was seen and its confidence below 95 %, as the table says; its medians show where something is, not whether it is a percent better",
         )
     }
 }

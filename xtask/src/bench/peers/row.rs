@@ -80,6 +80,8 @@ pub(in crate::bench) struct Row {
     pub(in crate::bench) p99_us: Estimate,
     pub(in crate::bench) p999_us: Estimate,
     pub(in crate::bench) rss_mb: Estimate,
+    /// What of the CPU time passed in the kernel, microseconds a request; none where that was not read.
+    pub(in crate::bench) kernel_us: Option<Estimate>,
     rounds: Vec<Round>,
 }
 
@@ -128,6 +130,7 @@ impl Row {
             p99_us: each(|sample| sample.p99_us),
             p999_us: each(|sample| sample.p999_us),
             rss_mb: each(|sample| sample.rss_bytes as f64 / 1e6),
+            kernel_us: kernel_us(&rounds),
             rounds,
         }
     }
@@ -216,6 +219,7 @@ impl Row {
                 ("p99_us", Some(&self.p99_us)),
                 ("p999_us", Some(&self.p999_us)),
                 ("rss_mb", Some(&self.rss_mb)),
+                ("cpu_kernel_us_per_request", self.kernel_us.as_ref()),
             ];
             for (name, estimate) in estimates {
                 insert(fields, name, estimate);
@@ -223,6 +227,11 @@ impl Row {
         }
         Ok(row)
     }
+}
+
+fn kernel_us(rounds: &[Round]) -> Option<Estimate> {
+    let each: Option<Vec<f64>> = rounds.iter().map(|round| Some(round.sample.kernel? * round.sample.cpu_us)).collect();
+    each.map(Estimate::of)
 }
 
 /// `NAME`: the median, `NAME_interval`: its interval, both null where there is nothing to compare with.
@@ -312,6 +321,7 @@ pub(super) mod tests {
             flood_load_core: 0.99,
             foreign: 0.0,
             answered: 10.0,
+            kernel: Some(0.6),
         };
         Round { sample, quiet: true, repeats: 0, beside: Beside::default() }
     }
