@@ -74,8 +74,8 @@ pub fn cpu_time(pid: u32) -> Result<Duration> {
     Ok(sum)
 }
 
-/// The share of a process tree's CPU time that passed in the kernel, of what a clock tick was charged to (`/proc/PID/stat`, `utime`
-/// and `stime`), since an earlier reading of the same.
+/// CPU time of a process tree by who had it, the program or the kernel on its behalf, in clock ticks (`/proc/PID/stat`, `utime` and
+/// `stime`). As shares they are good to some percent.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Modes {
     user: u64,

@@ -5,8 +5,9 @@
 //! ADR 5. A proxy that cannot keep up with the common rate is measured at a share of its own most.
 
 pub(super) mod check;
+pub(super) mod growth;
 mod install;
-mod lineup;
+pub(super) mod lineup;
 mod options;
 mod page;
 mod pause;

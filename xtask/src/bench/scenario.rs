@@ -7,7 +7,7 @@ use plugway_harness::error::Context;
 pub(super) const SMALL_BODY: usize = 64;
 
 /// What is asked.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Scenario {
     /// How it is called in options and JSON.
     pub(super) name: &'static str,

@@ -340,6 +340,12 @@ pub(super) mod tests {
         entries.iter().zip(beside(&entries, rounds)).map(row).collect()
     }
 
+    /// A row of 3 rounds that counts.
+    pub(in crate::bench) fn in_scenario(name: &str, scenario: &str, cpu_us: f64) -> Row {
+        let entry = LINEUP.into_iter().find(|entry| entry.name == name).unwrap();
+        Row::new(entry, Scenario::named(scenario).unwrap(), "1.0", origin("then"), 100.0, vec![round(cpu_us, 0.5); 3])
+    }
+
     #[test]
     fn the_json_is_a_list_of_rows_with_flat_numbers() {
         let json = json(&rows()).unwrap();
