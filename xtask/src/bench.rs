@@ -5,6 +5,7 @@
 //! The proxy under test runs alone on core 0 with one worker; load and backend share core 1. wrk shows throughput and latency;
 //! CPU time is taken at one rate for all (`h2load`).
 
+mod document;
 mod figure;
 mod footprint;
 mod h2load;
@@ -30,6 +31,7 @@ use plugway_harness::{Error, Result};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::{plugins, setup, workspace};
+pub(crate) use document::run as run_report;
 pub(crate) use footprint::run as run_footprint;
 pub(crate) use hooks::run as run_hooks;
 pub(crate) use peers::run as run_peers;
@@ -93,11 +95,15 @@ fn two_cores() -> Result<()> {
     Ok(())
 }
 
+/// Files of a program that are no sockets of its connections, at most.
+const OTHER_FILES: u64 = 400;
+
 /// Lets every program that is started from here have that many sockets.
 ///
 /// # Errors
 /// When the system allows fewer, which only root may change.
-fn allow_descriptors(wanted: u64) -> Result<()> {
+fn allow_descriptors(sockets: u64) -> Result<()> {
+    let wanted = sockets + OTHER_FILES;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_none_or(|current| current >= wanted) {
         return Ok(());

@@ -12,7 +12,6 @@ pub struct Config {
     /// What the header says; default `on`.
     value: String,
     /// The number of the route, where each is to have a configuration of its own: equal ones are one.
-    #[expect(dead_code, reason = "it tells configurations apart")]
     route: Option<u32>,
 }
 

@@ -91,7 +91,8 @@ mod tests {
             let new = directory.path().join(folder).join("new");
             std::fs::create_dir_all(&new).unwrap();
             std::fs::write(new.join("benchmark.json"), format!("{{\"full_id\":\"{name}\",\"title\":\"t\"}}")).unwrap();
-            std::fs::write(new.join("sample.json"), format!("{{\"sampling_mode\":\"Linear\",\"iters\":[1.0,2.0],\"times\":{times}}}")).unwrap();
+            std::fs::write(new.join("sample.json"), format!("{{\"sampling_mode\":\"Linear\",\"iters\":[1.0,2.0],\"times\":{times}}}"))
+                .unwrap();
         }
         std::fs::create_dir(directory.path().join("report")).unwrap();
         let origin = Origin { measured_at: "then".to_owned(), commit: "abc".to_owned(), processor: None };

@@ -60,6 +60,13 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     let mut rows = if options.fresh { Vec::new() } else { earlier()? };
     for scenario in &scenarios {
         let entries: Vec<Entry> = entries.iter().copied().filter(|entry| lineup::belongs(entry, scenario, &options)).collect();
+        if let Err(error) = allow_descriptors(scenario.descriptors()) {
+            if options.asks_for(scenario) {
+                return Err(error);
+            }
+            println!("\n{} is left out: {error}", scenario.name);
+            continue;
+        }
         if entries.is_empty() {
             return Err(Error::new(format!("no row that was asked for can be measured in {}", scenario.name)));
         }
@@ -96,8 +103,6 @@ fn write(rows: &[Row]) -> Result<()> {
 /// One scenario.
 fn measure(scenario: Scenario, entries: &[Entry], built: &Built, options: &Options, versions: &[Version]) -> Result<Vec<Row>> {
     println!("\n{}: {}", scenario.name, scenario.title);
-    // Twice what a program is told: it has files of its own too.
-    allow_descriptors(2 * scenario.descriptors())?;
     let origin = Origin::now()?;
     let stage = Stage::start(scenario)?;
     let subjects = entries.iter().map(|entry| Subject::start(*entry, &stage, built)).collect::<Result<Vec<_>>>()?;

@@ -211,7 +211,10 @@ impl Subject {
 
     /// Resident memory of the tree, bytes.
     pub(super) fn rss_bytes(&self) -> Result<u64> {
-        process::tree(self.pid())?.into_iter().map(process::rss_bytes).sum()
+        let own = process::rss_bytes(self.pid())?;
+        // A helper may have ended meanwhile, and has no memory then.
+        let helpers = process::tree(self.pid())?.into_iter().filter(|pid| *pid != self.pid());
+        Ok(own + helpers.filter_map(|pid| process::rss_bytes(pid).ok()).sum::<u64>())
     }
 
     /// Stops it in its tracks while others are measured: most proxies have timers.

@@ -32,7 +32,7 @@ pub(super) fn all(built: &Built) -> Result<Vec<Measured>> {
     let mut found = Vec::new();
     for (tls_in, goal) in [false, true].into_iter().zip(GOALS_KB) {
         let scenario = Scenario { name: "idle", connections: 10_000, tls_in, ..scenario::SMALL };
-        allow_descriptors(2 * scenario.descriptors())?;
+        allow_descriptors(scenario.descriptors())?;
         // The load that warms is usual, what is told to proxies is for many.
         let (stage, usual) = (Stage::start(scenario)?, Stage::start(Scenario { tls_in, ..scenario::SMALL })?);
         for entry in SUBJECTS {

@@ -101,14 +101,7 @@ fn by_scenario(kind: &Kind, rows: &[&Row]) -> Option<Growth> {
     growth(kind.by, kind.title, kind.unit, kind.axis, step, lineup::LINEUP.iter().map(line).collect())
 }
 
-fn growth(
-    by: &'static str,
-    title: &'static str,
-    unit: &'static str,
-    axis: Axis,
-    step: f64,
-    mut all: Vec<Line<'static>>,
-) -> Option<Growth> {
+fn growth(by: &'static str, title: &'static str, unit: &'static str, axis: Axis, step: f64, mut all: Vec<Line<'static>>) -> Option<Growth> {
     all.retain(|line| line.points.len() > 1);
     let slopes: Vec<_> = all.iter().map(|line| (line.label, axis.slope(&line.points) * step)).collect();
     let named: Vec<f64> = slopes.iter().map(|(_, slope)| *slope).collect();

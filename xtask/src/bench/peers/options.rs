@@ -82,6 +82,11 @@ impl Options {
         self.scenarios.iter().map(|name| Scenario::named(name)).collect()
     }
 
+    /// Whether a scenario was chosen by name.
+    pub(super) fn asks_for(&self, scenario: &Scenario) -> bool {
+        self.scenarios.iter().any(|name| name == scenario.name)
+    }
+
     pub(super) fn rounds(&self, scenario: &Scenario) -> usize {
         let small = scenario.name == SMALL.name;
         let usual = match (self.quick, self.brief) {

@@ -25,8 +25,7 @@ fn begin(title: &str, height: f64) -> String {
 /// Where the lines' names go: beside their ends, and below each other.
 fn levels(lines: &[Line<'_>], y: impl Fn(f64) -> f64) -> Vec<f64> {
     const APART: f64 = 14.0;
-    let mut order: Vec<(usize, f64)> =
-        lines.iter().map(|line| y(line.points.last().copied().unwrap_or_default().1)).enumerate().collect();
+    let mut order: Vec<(usize, f64)> = lines.iter().map(|line| y(line.points.last().copied().unwrap_or_default().1)).enumerate().collect();
     order.sort_by(|one, other| other.1.total_cmp(&one.1));
     let mut above = f64::INFINITY;
     for (_, level) in &mut order {
@@ -139,7 +138,10 @@ pub(in crate::bench) fn lines(title: &str, axis: Axis, unit: &str, lines: &[Line
     ticks.sort_by(f64::total_cmp);
     ticks.dedup();
     for tick in ticks {
-        add(&mut svg, format_args!("<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>", x(axis.at(tick)), height - 10.0, whole(tick)));
+        add(
+            &mut svg,
+            format_args!("<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>", x(axis.at(tick)), height - 10.0, whole(tick)),
+        );
     }
     for ((line, slope), level) in lines.iter().zip(slopes).zip(levels(lines, y)) {
         let class = if line.own { "own" } else { "peer" };

@@ -304,7 +304,7 @@ pub(super) fn merge(mut old: Vec<Row>, new: Vec<Row>) -> Vec<Row> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::bench) mod tests {
     use super::*;
     use crate::bench::scenario::SMALL;
 
