@@ -102,7 +102,9 @@ impl Proxy {
         let output = std::process::Command::new(&program).args(words).output().context(program.display())?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         let line = text.lines().find(|line| line.bytes().any(|byte| byte.is_ascii_digit()));
-        Ok(line.unwrap_or_default().trim().to_owned())
+        // Some say where they are, which is nobody's business.
+        let folder = program.parent().map(|folder| format!("{}/", folder.display())).unwrap_or_default();
+        Ok(line.unwrap_or_default().trim().replace(&folder, ""))
     }
 }
 
