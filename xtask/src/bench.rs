@@ -5,9 +5,14 @@
 //! The proxy under test runs alone on core 0 with one worker; load and backend share core 1. wrk shows throughput and latency;
 //! CPU time is taken at one rate for all (`h2load`).
 
+mod document;
+mod figure;
+mod footprint;
 mod h2load;
+mod hooks;
 mod interrupt;
 mod load;
+mod origin;
 mod peers;
 mod report;
 mod sample;
@@ -18,11 +23,17 @@ mod subject;
 mod template;
 mod wrk;
 
+use std::future::Future;
 use std::time::Duration;
 
+use plugway_harness::error::Context;
 use plugway_harness::{Error, Result};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::{plugins, setup, workspace};
+pub(crate) use document::run as run_report;
+pub(crate) use footprint::run as run_footprint;
+pub(crate) use hooks::run as run_hooks;
 pub(crate) use peers::run as run_peers;
 use report::Report;
 use sample::{Lengths, Sample};
@@ -41,10 +52,10 @@ const WARM_UP: Duration = Duration::from_secs(1);
 
 /// What `cargo xtask bench` compares.
 const PAIRS: [Entry; 4] = [
-    Entry { name: "nginx", proxy: Proxy::Nginx, plugins: 0 },
-    Entry { name: "plugway", proxy: Proxy::Plugway, plugins: 0 },
-    Entry { name: "plugway + 1 plugin", proxy: Proxy::Plugway, plugins: 1 },
-    Entry { name: "plugway + 5 plugins", proxy: Proxy::Plugway, plugins: 5 },
+    Entry { name: "nginx", proxy: Proxy::Nginx, plugins: 0, workers: 1 },
+    Entry { name: "plugway", proxy: Proxy::Plugway, plugins: 0, workers: 1 },
+    Entry { name: "plugway + 1 plugin", proxy: Proxy::Plugway, plugins: 1, workers: 1 },
+    Entry { name: "plugway + 5 plugins", proxy: Proxy::Plugway, plugins: 5, workers: 1 },
 ];
 
 /// How much to measure.
@@ -84,6 +95,28 @@ fn two_cores() -> Result<()> {
     Ok(())
 }
 
+/// Files of a program that are no sockets of its connections, at most.
+const OTHER_FILES: u64 = 400;
+
+/// Lets every program that is started from here have that many sockets.
+///
+/// # Errors
+/// When the system allows fewer, which only root may change.
+fn allow_descriptors(sockets: u64) -> Result<()> {
+    let wanted = sockets + OTHER_FILES;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_none_or(|current| current >= wanted) {
+        return Ok(());
+    }
+    let maximum = maximum.map(|maximum| maximum.max(wanted));
+    setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum })
+        .context(format!("{wanted} open files, which only root may allow (`ulimit -Hn`); --scenario chooses others"))
+}
+
+fn wait_for<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("runtime")?.block_on(future)
+}
+
 /// Requests a second that a resting subject answers when asked for all it can.
 fn most(stage: &Stage, subject: &Subject) -> Result<f64> {
     subject.wake()?;
@@ -94,7 +127,7 @@ fn most(stage: &Stage, subject: &Subject) -> Result<f64> {
 
 /// One sample of each subject per round, in turn, each round beginning with another one.
 fn measure(effort: &Effort, stage: &Stage, subjects: &[Subject], rate: f64) -> Result<Vec<Vec<Sample>>> {
-    let lengths = Lengths { flood: WARM_UP, paced: Duration::from_secs(effort.seconds) };
+    let lengths = Lengths { warm_up: Duration::ZERO, flood: WARM_UP, paced: Duration::from_secs(effort.seconds) };
     let mut rounds = Vec::with_capacity(effort.rounds);
     for round in 0..effort.rounds {
         let mut samples = vec![None; subjects.len()];

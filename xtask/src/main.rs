@@ -21,9 +21,13 @@ cargo xtask COMMAND
   demo --once      send it some hundred requests, print what happened, exit 0 when all of it was right
   bench            measure CPU time per request beside nginx (15 pairs of 3 s); JSON goes to target/bench/latest.json
   bench --quick    the same with 3 pairs of 2 s
-  bench peers      the same beside HAProxy, Envoy, Traefik and nginx with Lua, which it installs, in nine scenarios (an hour);
-                   target/bench/peers.json, peers.html. --quick: the small scenario alone, in five minutes
-                   --scenario NAME, --only ROW,ROW, --rounds N: a part of it; --gateway FILE: not the one of this checkout
+  bench peers      the same beside HAProxy, Envoy, Traefik and nginx with Lua, which it installs, in 17 scenarios (an hour and a half);
+                   target/bench/peers.json, peers.html. --quick: the small scenario alone, in five minutes. --brief: all of it, few rounds
+                   --scenario NAME, --only ROW,ROW, --rounds N: a part of it; --gateway FILE: not the one of this checkout;
+                   --fresh: forgets what was measured before
+  bench hooks      nanoseconds of each hook and each capability call; target/bench/hooks.json
+  bench footprint  memory, idle connections, starts, compilation; target/bench/footprint.json
+  bench report     docs/performance.md and its plots, from what the others left; --committed: from what it kept then
   plugins          build the shipped plugins to target/plugins/NAME.wasm
   help             this text
 ";
@@ -49,6 +53,9 @@ fn run(words: &[&str]) -> Result<()> {
         ["bench"] => bench::run(&bench::FULL),
         ["bench", "--quick"] => bench::run(&bench::QUICK),
         ["bench", "peers", options @ ..] => bench::run_peers(options),
+        ["bench", "footprint", options @ ..] => bench::run_footprint(options),
+        ["bench", "hooks"] => bench::run_hooks(),
+        ["bench", "report", options @ ..] => bench::run_report(options),
         ["plugins"] => plugins::run(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");

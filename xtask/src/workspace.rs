@@ -27,6 +27,11 @@ pub(crate) fn guest_directory() -> PathBuf {
     std::env::var_os("PLUGWAY_GUEST_TARGET_DIR").map_or_else(|| root().join("target").join("guests"), PathBuf::from)
 }
 
+/// Where benches leave what they found.
+pub(crate) fn bench_directory() -> PathBuf {
+    root().join("target").join("bench")
+}
+
 /// A command that runs in the root.
 pub(crate) fn command<S: AsRef<OsStr>>(program: impl AsRef<OsStr>, words: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(program);

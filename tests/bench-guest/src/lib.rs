@@ -3,29 +3,34 @@
 
 use plugway_sdk::{Error, Flow, HeaderName, Plugin, Request, RequestFilter, header};
 
-/// `config = { header = "x-plugin" }`
+/// `config = { header = "x-plugin", value = "on" }`
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// The header to add; default `x-plugin`. A chain of five gives each its own, so that each really adds one.
     header: String,
+    /// What the header says; default `on`.
+    value: String,
+    /// The number of the route, where each is to have a configuration of its own: equal ones are one.
+    route: Option<u32>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { header: "x-plugin".to_owned() }
+        Self { header: "x-plugin".to_owned(), value: "on".to_owned(), route: None }
     }
 }
 
 struct Tagger {
     header: HeaderName<'static>,
+    value: String,
 }
 
 impl Plugin for Tagger {
     type Config = Config;
 
     fn configure(config: Config) -> Result<Self, Error> {
-        Ok(Self { header: HeaderName::numbered(&config.header)? })
+        Ok(Self { header: HeaderName::numbered(&config.header)?, value: config.value })
     }
 }
 
@@ -33,7 +38,7 @@ impl RequestFilter for Tagger {
     fn on_request(&self, request: &mut Request) -> Result<Flow, Error> {
         // The value decides, so that reading it cannot be left out.
         if request.header(header::X_TENANT_ID).is_some() {
-            request.set_header(self.header.clone(), "on")?;
+            request.set_header(self.header.clone(), &self.value)?;
         }
         Ok(Flow::Next)
     }
@@ -49,7 +54,7 @@ mod tests {
 
     #[test]
     fn a_header_is_added_where_there_is_a_tenant() {
-        let plugin = testing::configure::<Tagger>(json!({ "header": "x-plugin-3" })).unwrap();
+        let plugin = testing::configure::<Tagger>(json!({ "header": "x-plugin-3", "route": 7 })).unwrap();
         let mut tenant = testing::Request::get("/").header(header::X_TENANT_ID, "acme").build();
         let mut nobody = testing::Request::get("/").build();
         for request in [&mut tenant, &mut nobody] {

@@ -28,13 +28,26 @@ pub fn misbehaving() -> Result<PathBuf> {
 /// # Errors
 /// When it does not build, with cargo's message.
 pub fn component(directory: &Path, package: &str) -> Result<PathBuf> {
+    let release = build(directory, package, &[])?;
+    Ok(release.join(format!("{}.wasm", package.replace('-', "_"))))
+}
+
+/// Builds an example of a crate of this checkout's workspace, likewise.
+///
+/// # Errors
+/// When it does not build, with cargo's message.
+pub fn example(package: &str, name: &str) -> Result<PathBuf> {
+    let release = build(&root(), package, &["--example", name])?;
+    Ok(release.join("examples").join(format!("{name}.wasm")))
+}
+
+/// Runs cargo and gives the folder that it builds into.
+fn build(directory: &Path, package: &str, more: &[&str]) -> Result<PathBuf> {
     let _one_at_a_time = BUILDING.lock();
     let target = root().join("target").join("guests");
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command
-        .current_dir(directory)
-        .args(["build", "--release", "--target", "wasm32-wasip2", "--package", package, "--target-dir"])
-        .arg(&target);
+    command.current_dir(directory).args(["build", "--release", "--target", "wasm32-wasip2", "--package", package]).args(more);
+    command.arg("--target-dir").arg(&target);
     // Settings of the outer cargo are for the host's target.
     for name in ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_TARGET_DIR"] {
         command.env_remove(name);
@@ -46,5 +59,5 @@ pub fn component(directory: &Path, package: &str) -> Result<PathBuf> {
             String::from_utf8_lossy(&output.stderr)
         )));
     }
-    Ok(target.join("wasm32-wasip2").join("release").join(format!("{}.wasm", package.replace('-', "_"))))
+    Ok(target.join("wasm32-wasip2").join("release"))
 }

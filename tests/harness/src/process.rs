@@ -74,6 +74,49 @@ pub fn cpu_time(pid: u32) -> Result<Duration> {
     Ok(sum)
 }
 
+/// CPU time of a process tree by who had it, the program or the kernel on its behalf, in clock ticks (`/proc/PID/stat`, `utime` and
+/// `stime`). As shares they are good to some percent.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Modes {
+    user: u64,
+    kernel: u64,
+}
+
+impl Modes {
+    /// What was charged to a process and its descendants so far.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn now(pid: u32) -> Result<Self> {
+        let mut modes = Self::default();
+        for pid in tree(pid)? {
+            // A helper of it may end in this moment.
+            let ticks = |field| stat(pid, field).and_then(|field| field.parse::<u64>().ok()).unwrap_or_default();
+            modes.user += ticks(14);
+            modes.kernel += ticks(15);
+        }
+        Ok(modes)
+    }
+
+    /// The kernel's share since then, 0 to 1; none when nothing was charged.
+    #[must_use]
+    pub fn kernel_share_since(self, before: Self) -> Option<f64> {
+        let (user, kernel) = (self.user.saturating_sub(before.user), self.kernel.saturating_sub(before.kernel));
+        (user + kernel > 0).then(|| kernel as f64 / (user + kernel) as f64)
+    }
+}
+
+/// CPU time of a process's children that have ended and were waited for, user and system together, to a clock tick
+/// (`/proc/PID/stat`, `cutime` and `cstime`).
+///
+/// # Errors
+/// When the process is gone.
+pub fn cpu_time_of_ended_children(pid: u32) -> Result<Duration> {
+    let ticks = |field| stat(pid, field).and_then(|field| field.parse::<u64>().ok()).context(format!("process {pid} is gone"));
+    let ticks = ticks(16)? + ticks(17)?;
+    Ok(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
+}
+
 /// A process and its descendants.
 ///
 /// # Errors

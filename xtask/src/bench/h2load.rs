@@ -2,7 +2,7 @@
 //! and the backend fill their core and are always awake, in front of a slower one they sleep between requests, and waking
 //! them costs the proxy CPU time that is none of its own.
 
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use plugway_harness::error::Context;
@@ -12,24 +12,28 @@ use plugway_harness::{Error, Result};
 
 use super::load::{self, Answered, quantile};
 use super::stage::Stage;
-use super::subject::{LOAD_CORE, Subject};
+use super::subject::{Subject, TENANT};
 
 /// Sends requests at that rate; says how many were answered.
 pub(super) fn paced(stage: &Stage, subject: &Subject, duration: Duration, per_second: f64) -> Result<f64> {
+    begin(stage, subject, duration, per_second)?.finish(stage)
+}
+
+/// Begins to send requests at that rate.
+pub(super) fn begin(stage: &Stage, subject: &Subject, duration: Duration, per_second: f64) -> Result<Underway> {
     let each = per_second / f64::from(stage.scenario().connections);
-    let text = run(stage, subject, duration, &[format!("--rps={}", rate(each))])?;
-    answered(stage, &text)
+    start(stage, subject, duration, &[format!("--rps={}", rate(each))])
 }
 
 /// Sends as fast as it is answered; every request's latency is in a file.
 pub(super) fn flood(stage: &Stage, subject: &Subject, duration: Duration) -> Result<Answered> {
     let directory = TempDir::new()?;
     let file = directory.path().join("latency");
-    let text = run(stage, subject, duration, &[format!("--log-file={}", file.display())])?;
+    let requests = start(stage, subject, duration, &[format!("--log-file={}", file.display())])?.finish(stage)?;
     let mut latencies = latencies(&std::fs::read_to_string(&file).context(file.display())?)?;
     latencies.sort_by(f64::total_cmp);
     Ok(Answered {
-        requests: answered(stage, &text)?,
+        requests,
         seconds: load::seconds(duration) as f64,
         p50_us: quantile(&latencies, 0.5)?,
         p99_us: quantile(&latencies, 0.99)?,
@@ -37,33 +41,51 @@ pub(super) fn flood(stage: &Stage, subject: &Subject, duration: Duration) -> Res
     })
 }
 
-fn run(stage: &Stage, subject: &Subject, duration: Duration, more: &[String]) -> Result<String> {
-    let [program, words @ ..] = LOAD_CORE;
+/// An h2load that runs; it is ended on drop.
+pub(super) struct Underway(Option<Child>);
+
+impl Underway {
+    /// Waits for its end; says how many requests were answered.
+    pub(super) fn finish(mut self, stage: &Stage) -> Result<f64> {
+        let child = self.0.take().context("h2load has ended already")?;
+        let output = child.wait_with_output().context("h2load")?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        if !output.status.success() {
+            return Err(Error::new(format!("h2load ended with {}: {}{text}", output.status, String::from_utf8_lossy(&output.stderr))));
+        }
+        let (answers, bytes) = parse(&text)?;
+        load::complete(stage, answers, bytes)?;
+        Ok(answers)
+    }
+}
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
+}
+
+fn start(stage: &Stage, subject: &Subject, duration: Duration, more: &[String]) -> Result<Underway> {
     let scenario = stage.scenario();
+    let [program, words @ ..] = scenario.load_core();
     let mut command = Command::new(program);
     command.args(words).arg(H2LOAD.find()?);
     command.args(["-t1", &format!("-c{}", scenario.connections), &format!("-m{}", scenario.streams)]);
-    command.args([&format!("-D{}", load::seconds(duration)), "-H", "x-tenant-id: acme"]).args(subject.header()).args(more);
+    command.args([&format!("-D{}", load::seconds(duration)), "-H", &format!("x-tenant-id: {TENANT}")]).args(subject.header()).args(more);
     if !scenario.http2 {
         command.arg("--h1");
     }
-    let output = command.arg(format!("{}://{}/", scenario.scheme(), subject.address())).output().context("taskset, of util-linux")?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    if output.status.success() {
-        return Ok(text);
-    }
-    Err(Error::new(format!("h2load ended with {}: {}{text}", output.status, String::from_utf8_lossy(&output.stderr))))
+    command.arg("-i").arg(stage.addresses(subject.address())?);
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("taskset, of util-linux")?;
+    Ok(Underway(Some(child)))
 }
 
 /// `--rps` takes whole numbers only.
 fn rate(per_connection: f64) -> u64 {
     per_connection.round().max(1.0) as u64
-}
-
-fn answered(stage: &Stage, text: &str) -> Result<f64> {
-    let (answers, bytes) = parse(text)?;
-    load::complete(stage, answers, bytes)?;
-    Ok(answers)
 }
 
 /// Answers and the bytes of their bodies:

@@ -28,8 +28,13 @@ impl Answered {
 
 /// Asks for as much as the proxy answers.
 pub(super) fn flood(stage: &Stage, subject: &Subject, duration: Duration) -> Result<Answered> {
-    // wrk speaks HTTP/1.1 alone.
-    if stage.scenario().http2 { h2load::flood(stage, subject, duration) } else { wrk::run(stage, subject, duration, None) }
+    // wrk speaks HTTP/1.1 alone, and asks for one path.
+    let scenario = stage.scenario();
+    if scenario.http2 || scenario.by_route || scenario.endpoints > 1 {
+        h2load::flood(stage, subject, duration)
+    } else {
+        wrk::run(stage, subject, duration, None)
+    }
 }
 
 /// Asks at a rate; says how many requests were answered.

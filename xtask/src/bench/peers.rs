@@ -4,14 +4,15 @@
 //! checked, measured, checked again and stopped, each round beginning with another one. What is measured, and why at a rate:
 //! ADR 5. A proxy that cannot keep up with the common rate is measured at a share of its own most.
 
-mod check;
+pub(super) mod check;
+pub(super) mod growth;
 mod install;
-mod lineup;
+pub(super) mod lineup;
 mod options;
 mod page;
 mod pause;
-mod plot;
-mod row;
+pub(super) mod plot;
+pub(super) mod row;
 mod table;
 
 use std::time::Instant;
@@ -19,15 +20,17 @@ use std::time::Instant;
 use plugway_harness::error::Context;
 use plugway_harness::{Error, Result};
 
+use super::origin::Origin;
 use super::sample::{self, Lengths, Sample};
 use super::scenario::{SMALL, Scenario};
 use super::stage::Stage;
-use super::subject::{Built, Entry, Subject};
-use super::{SHARE, WARM_UP, interrupt, load, most, two_cores};
+pub(super) use super::subject::Entry;
+use super::subject::{Built, Subject};
+use super::{SHARE, allow_descriptors, interrupt, load, most, two_cores};
 use crate::{plugins, workspace};
 use lineup::Version;
 use options::Options;
-use row::{Round, Row};
+use row::{Beside, Round, Row};
 
 /// What of its own most a proxy is asked for while its CPU time is taken, where that is less than the common rate.
 const OWN_SHARE: f64 = 0.7;
@@ -51,29 +54,56 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     let versions = lineup::versions(&entries, &built)?;
     interrupt::watch()?;
     let scenarios = options.scenarios()?;
-    let mut rows = Vec::new();
+    if let Some(worth) = options.worth() {
+        println!("{worth}");
+    }
+    let mut rows = if options.fresh { Vec::new() } else { earlier()? };
     for scenario in &scenarios {
         let entries: Vec<Entry> = entries.iter().copied().filter(|entry| lineup::belongs(entry, scenario, &options)).collect();
+        if let Err(error) = allow_descriptors(scenario.descriptors()) {
+            if options.asks_for(scenario) {
+                return Err(error);
+            }
+            println!("\n{} is left out: {error}", scenario.name);
+            continue;
+        }
+        if entries.is_empty() {
+            return Err(Error::new(format!("no row that was asked for can be measured in {}", scenario.name)));
+        }
         let measured = measure(*scenario, &entries, &built, &options, &versions)?;
         table::print(scenario, &measured);
-        rows.extend(measured);
+        rows = row::merge(rows, measured);
         // After each, so that a run that is ended early has left something.
         write(&rows)?;
     }
-    println!("\nwritten to target/bench/peers.json and target/bench/peers.html");
+    println!("\nwritten to target/bench/{FILE} and target/bench/peers.html; rows that were not measured now are as they were");
     Ok(())
 }
 
+/// Everything that was measured so far.
+pub(super) const FILE: &str = "peers.json";
+
+/// Rows of earlier runs: a run of a part adds to them.
+fn earlier() -> Result<Vec<Row>> {
+    let file = workspace::bench_directory().join(FILE);
+    match std::fs::read_to_string(&file) {
+        Ok(text) => row::parse(&text).map_err(|error| Error::new(format!("{}: {error}; --fresh begins anew", file.display()))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error).context(file.display()),
+    }
+}
+
 fn write(rows: &[Row]) -> Result<()> {
-    let directory = workspace::root().join("target").join("bench");
+    let directory = workspace::bench_directory();
     std::fs::create_dir_all(&directory).context(directory.display())?;
-    std::fs::write(directory.join("peers.json"), format!("{:#}\n", row::json(rows))).context("peers.json")?;
+    std::fs::write(directory.join(FILE), format!("{:#}\n", row::json(rows)?)).context(FILE)?;
     std::fs::write(directory.join("peers.html"), page::html(rows)).context("peers.html")
 }
 
 /// One scenario.
 fn measure(scenario: Scenario, entries: &[Entry], built: &Built, options: &Options, versions: &[Version]) -> Result<Vec<Row>> {
     println!("\n{}: {}", scenario.name, scenario.title);
+    let origin = Origin::now()?;
     let stage = Stage::start(scenario)?;
     let subjects = entries.iter().map(|entry| Subject::start(*entry, &stage, built)).collect::<Result<Vec<_>>>()?;
     let rates = rates(&stage, &subjects)?;
@@ -84,19 +114,19 @@ fn measure(scenario: Scenario, entries: &[Entry], built: &Built, options: &Optio
         for step in 0..subjects.len() {
             let index = (round + step) % subjects.len();
             let (Some(subject), Some(rate), Some(own)) = (subjects.get(index), rates.get(index), rounds.get_mut(index)) else { continue };
-            let measured = one(&stage, subject, options.lengths(), *rate)?;
+            let measured = one(&stage, subject, options.lengths(&scenario), *rate)?;
             let (done, all) = (round * subjects.len() + step + 1, count * subjects.len());
             progress(subject, &measured.sample, (done, all), began);
             own.push(measured);
         }
     }
-    Row::all(&scenario, &subjects, &rounds, &rates, versions)
+    Row::all(&scenario, &subjects, rounds, &rates, versions, &origin)
 }
 
 fn progress(subject: &Subject, sample: &Sample, (done, all): (usize, usize), began: Instant) {
     let left = began.elapsed().as_secs_f64() / done as f64 * (all - done) as f64;
     println!(
-        "{done:>4} of {all}  {:<22} {:>8.2} µs {:>9.0} req/s  p50 {:>7.0} µs  load {:>3.0} %  {:>3.0} s to go",
+        "{done:>4} of {all}  {:<31} {:>8.2} µs {:>9.0} req/s  p50 {:>7.0} µs  load {:>3.0} %  {:>3.0} s to go",
         subject.name(),
         sample.cpu_us,
         sample.per_second,
@@ -119,7 +149,7 @@ fn rates(stage: &Stage, subjects: &[Subject]) -> Result<Vec<f64>> {
     }
     let rates = lineup::rates(&most, stage.scenario().connections, SHARE, OWN_SHARE);
     for ((entry, most), rate) in most.iter().zip(&rates) {
-        println!("{:<22} answers {most:>7.0} requests a second at most; its CPU is measured at {rate:.0}", entry.name);
+        println!("{:<31} answers {most:>7.0} requests a second at most; its CPU is measured at {rate:.0}", entry.name);
     }
     Ok(rates)
 }
@@ -134,7 +164,7 @@ fn one(stage: &Stage, subject: &Subject, lengths: Lengths, rate: f64) -> Result<
         subject.rest()?;
         let sample = measured.map_err(|error| Error::new(format!("{}: {error}\n{}", subject.name(), last_lines(&subject.output()))))?;
         if sample.foreign <= FOREIGN_LIMIT || repeats == REPEATS {
-            return Ok(Round { quiet: quiet && sample.foreign <= FOREIGN_LIMIT, repeats, sample });
+            return Ok(Round { quiet: quiet && sample.foreign <= FOREIGN_LIMIT, repeats, sample, beside: Beside::default() });
         }
         repeats += 1;
     }
@@ -142,7 +172,9 @@ fn one(stage: &Stage, subject: &Subject, lengths: Lengths, rate: f64) -> Result<
 
 fn checked(stage: &Stage, subject: &Subject, lengths: Lengths, rate: f64) -> Result<Sample> {
     check::marks(stage, subject)?;
-    load::flood(stage, subject, WARM_UP)?;
+    if !lengths.warm_up.is_zero() {
+        load::flood(stage, subject, lengths.warm_up)?;
+    }
     let counted = check::hooks(subject)?;
     let sample = sample::measure(stage, subject, lengths, rate)?;
     if let (Some(before), Some(after)) = (counted, check::hooks(subject)?) {

@@ -6,6 +6,7 @@ use plugway_harness::Result;
 use plugway_harness::error::Context;
 use serde_json::{Value, json};
 
+use super::origin::processor;
 use super::sample::Sample;
 use super::scenario::SMALL;
 use super::statistics::Estimate;
@@ -162,10 +163,4 @@ impl Row {
             "rss_bytes": self.rss_bytes,
         })
     }
-}
-
-pub(super) fn processor() -> Option<String> {
-    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
-    let line = text.lines().find(|line| line.starts_with("model name"))?;
-    Some(line.split_once(':')?.1.trim().to_owned())
 }

@@ -1,12 +1,13 @@
 //! Medians and how sure they are, without assuming a distribution.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// Wanted confidence of an interval.
 const CONFIDENCE: f64 = 0.95;
 
 /// A median with an interval.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Estimate {
     /// The median.
     pub(super) median: f64,

@@ -16,10 +16,10 @@ use super::template;
 use launch::{Running, signal_tree};
 use recipe::Recipe;
 
-/// Where proxies run.
-pub(super) const PROXY_CORE: [&str; 3] = ["taskset", "-c", "0"];
-/// Where the load generator and the backend run.
-pub(super) const LOAD_CORE: [&str; 3] = ["taskset", "-c", "1"];
+/// What every request says of its tenant, which plugins read.
+pub(super) const TENANT: &str = "acme";
+/// What plugins write.
+pub(super) const MARK: &str = "on";
 
 /// A proxy and what is built into it; a row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub(super) struct Entry {
     pub(super) proxy: Proxy,
     /// Plugins, filters or scripts in its chain, each of which reads one request header and adds one.
     pub(super) plugins: usize,
+    /// Threads or processes that serve.
+    pub(super) workers: usize,
 }
 
 /// Which proxy, and by what it is extended.
@@ -41,6 +43,8 @@ pub(super) enum Proxy {
     Envoy,
     /// Its filters are Lua.
     EnvoyLua,
+    /// Its filters are those in C++ that come with it: header mutations.
+    EnvoyNative,
     /// Its middlewares are Wasm.
     Traefik,
     Plugway,
@@ -78,7 +82,7 @@ impl Proxy {
         match self {
             Self::Nginx => Some(&recipe::NGINX_PROXY),
             Self::Haproxy => Some(&recipe::HAPROXY_PROXY),
-            Self::Envoy | Self::EnvoyLua => Some(&recipe::ENVOY_PROXY),
+            Self::Envoy | Self::EnvoyLua | Self::EnvoyNative => Some(&recipe::ENVOY_PROXY),
             Self::Traefik => Some(&recipe::TRAEFIK_PROXY),
             Self::Plugway | Self::PlugwayShipped => None,
         }
@@ -98,7 +102,9 @@ impl Proxy {
         let output = std::process::Command::new(&program).args(words).output().context(program.display())?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         let line = text.lines().find(|line| line.bytes().any(|byte| byte.is_ascii_digit()));
-        Ok(line.unwrap_or_default().trim().to_owned())
+        // Some say where they are, which is nobody's business.
+        let folder = program.parent().map(|folder| format!("{}/", folder.display())).unwrap_or_default();
+        Ok(line.unwrap_or_default().trim().replace(&folder, ""))
     }
 }
 
@@ -108,10 +114,15 @@ impl Entry {
         // oauth2 authorizes, hash-router routes, tls-forward forwards; metrics observes off the way.
         if self.proxy == Proxy::PlugwayShipped { 3 } else { self.plugins }
     }
+
+    /// What each of its plugins writes. Envoy's own filter has no conditions: it reads the tenant by writing it again.
+    pub(super) fn mark(&self) -> &'static str {
+        if self.proxy == Proxy::EnvoyNative { TENANT } else { MARK }
+    }
 }
 
 impl Subject {
-    /// Starts a proxy on its core, with one worker.
+    /// Starts a proxy on its core, with its workers.
     ///
     /// # Errors
     /// When it does not start, with what it printed.
@@ -124,17 +135,19 @@ impl Subject {
         let filter = built.filters.iter().find(|(proxy, _)| extended && *proxy == entry.proxy);
         let filter = filter.map_or(Path::new(""), |(_, file)| file);
         let values = stage
-            .values(entry.plugins)?
+            .values(&entry)?
+            .flag("native", extended && entry.proxy == Proxy::EnvoyNative)
             .flag("lua", extended && matches!(entry.proxy, Proxy::Nginx | Proxy::EnvoyLua))
             .flag("shipped", entry.proxy == Proxy::PlugwayShipped)
             .flag("wasm", extended && matches!(entry.proxy, Proxy::Envoy | Proxy::Traefik))
             .word("filter", filter.display())
             .word("guest", built.guest.display());
+        let core = stage.scenario().proxy_core();
         let program = match entry.proxy.recipe() {
-            Some(recipe) => Program::Peer(launch::start(recipe, &PROXY_CORE, |_| Ok(values.clone()))?),
+            Some(recipe) => Program::Peer(launch::start(recipe, &core, |_| Ok(values.clone()))?),
             None => {
                 let config = template::fill(include_str!("../../peers/plugway.toml"), &values).context("plugway.toml")?;
-                Program::Plugway(Box::new(Launch::new(&built.gateway)?.wrapper(PROXY_CORE).start(&config)?))
+                Program::Plugway(Box::new(Launch::new(&built.gateway)?.wrapper(core).start(&config)?))
             }
         };
         let address = match &program {
@@ -200,7 +213,10 @@ impl Subject {
 
     /// Resident memory of the tree, bytes.
     pub(super) fn rss_bytes(&self) -> Result<u64> {
-        process::tree(self.pid())?.into_iter().map(process::rss_bytes).sum()
+        let own = process::rss_bytes(self.pid())?;
+        // A helper may have ended meanwhile, and has no memory then.
+        let helpers = process::tree(self.pid())?.into_iter().filter(|pid| *pid != self.pid());
+        Ok(own + helpers.filter_map(|pid| process::rss_bytes(pid).ok()).sum::<u64>())
     }
 
     /// Stops it in its tracks while others are measured: most proxies have timers.

@@ -97,13 +97,15 @@ fn render<'l>(mut lines: &'l [&'l str], scopes: &[&Values], shown: bool, output:
                 lines = ended(stop, line)?;
             }
             Some(["each", list]) => {
-                let named = |scope: &&Values| scope.lists.iter().find(|(name, _)| name == list).map(|(_, elements)| elements.clone());
-                let elements = scopes.iter().rev().find_map(named).context(format!("no list {list}"))?;
                 // Once unseen, to find its end even where there is no element.
                 lines = ended(render(rest, scopes, false, output)?, line)?;
-                for element in &elements {
-                    let inner: Vec<&Values> = scopes.iter().copied().chain([element]).collect();
-                    render(rest, &inner, shown, output)?;
+                if shown {
+                    let named = |scope: &&Values| scope.lists.iter().find(|(name, _)| name == list).map(|(_, elements)| elements.clone());
+                    let elements = scopes.iter().rev().find_map(named).context(format!("no list {list}"))?;
+                    for element in &elements {
+                        let inner: Vec<&Values> = scopes.iter().copied().chain([element]).collect();
+                        render(rest, &inner, true, output)?;
+                    }
                 }
             }
             Some(_) => return Err(Error::new(format!("not understood: {line}"))),
@@ -169,6 +171,14 @@ mod tests {
         let values = |count| Values::default().word("total", count).list("plugin", (1..=count).map(element));
         assert_eq!(fill(text, &values(2)).unwrap(), "1 of 2\n2 of 2\n");
         assert_eq!(fill(text, &values(0)).unwrap(), "");
+    }
+
+    #[test]
+    fn lists_of_elements_repeat_inside() {
+        let listens = |ports: &[u16]| ports.iter().map(|port| Values::default().word("port", port)).collect::<Vec<_>>();
+        let values =
+            Values::default().list("server", [&[1, 2][..], &[], &[3]].map(|ports| Values::default().list("listen", listens(ports))));
+        assert_eq!(fill("#@ each server\n(\n#@ each listen\n@port@\n#@ end\n)\n#@ end", &values).unwrap(), "(\n1\n2\n)\n(\n)\n(\n3\n)\n");
     }
 
     #[test]

@@ -10,16 +10,19 @@ use serde_json::Value;
 
 use super::load::{self, Answered};
 use super::stage::Stage;
-use super::subject::{LOAD_CORE, Subject};
+use super::subject::Subject;
+
+/// Longest wait for an answer: of thousands of connections each has its turn.
+const PATIENCE: &str = "30s";
 
 /// Runs wrk with the script of `xtask/peers/wrk.lua`, as fast as it is answered or at a rate.
 pub(super) fn run(stage: &Stage, subject: &Subject, duration: Duration, per_second: Option<f64>) -> Result<Answered> {
-    let [program, words @ ..] = LOAD_CORE;
     let scenario = stage.scenario();
+    let [program, words @ ..] = scenario.load_core();
     let output = Command::new(program)
         .args(words)
         .arg(WRK.find()?)
-        .args(["-t1", &format!("-c{}", scenario.connections), &format!("-d{}s", load::seconds(duration))])
+        .args(["-t1", &format!("-c{}", scenario.flood_connections()), &format!("-d{}s", load::seconds(duration)), "--timeout", PATIENCE])
         .args(subject.header())
         .arg("-s")
         .arg(stage.script(per_second)?)

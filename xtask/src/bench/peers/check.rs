@@ -1,16 +1,16 @@
 //! That proxies did the work they are measured for. The backend refuses every request without its marks (`backend.conf`); here
 //! is what it cannot see.
 
-use std::future::Future;
 use std::time::{Duration, Instant};
 
 use plugway_harness::client::{Answer, Client, get};
 use plugway_harness::error::Context;
 use plugway_harness::{Error, Result};
 
-use super::Scenario;
+use super::{Entry, Scenario};
 use crate::bench::stage::Stage;
-use crate::bench::subject::Subject;
+use crate::bench::subject::{Subject, TENANT};
+use crate::bench::wait_for;
 
 /// Longest wait for the first right answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const ANY: &str = "any";
 
 /// Asks through the proxy what reaches the backend: each plugin's mark and no other, the tenant, who the client is.
-pub(super) fn marks(stage: &Stage, subject: &Subject) -> Result<()> {
+pub(in crate::bench) fn marks(stage: &Stage, subject: &Subject) -> Result<()> {
     let host = subject.address().to_string();
     let client = if stage.scenario().tls_in {
         Client::https(subject.address(), host, stage.authority())
@@ -28,18 +28,18 @@ pub(super) fn marks(stage: &Stage, subject: &Subject) -> Result<()> {
     };
     let client = if stage.scenario().http2 { client.http2() } else { client };
     let answer = wait_for(async {
-        let mut request = get("/echo")?;
-        request.headers_mut().insert("x-tenant-id", http::HeaderValue::from_static("acme"));
+        let mut request = get(&stage.scenario().echo_path())?;
+        request.headers_mut().insert("x-tenant-id", http::HeaderValue::from_static(TENANT));
         if let Some(token) = subject.authorization() {
             request.headers_mut().insert("authorization", http::HeaderValue::from_str(token).context("the token")?);
         }
         client.connect().await?.request(request).await
     })?;
-    seen(&answer, subject.plugins(), stage.scenario()).map_err(|error| Error::new(format!("{}: {error}", subject.name())))
+    seen(&answer, &subject.entry(), stage.scenario()).map_err(|error| Error::new(format!("{}: {error}", subject.name())))
 }
 
 /// Waits until the proxy serves: some accept connections before they have read their routes.
-pub(super) fn until_serving(stage: &Stage, subject: &Subject) -> Result<()> {
+pub(in crate::bench) fn until_serving(stage: &Stage, subject: &Subject) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         match marks(stage, subject) {
@@ -49,13 +49,13 @@ pub(super) fn until_serving(stage: &Stage, subject: &Subject) -> Result<()> {
     }
 }
 
-fn seen(answer: &Answer, plugins: usize, scenario: &Scenario) -> Result<()> {
+fn seen(answer: &Answer, entry: &Entry, scenario: &Scenario) -> Result<()> {
     let text = answer.text();
     if answer.status != http::StatusCode::OK {
         return Err(Error::new(format!("the check was answered with {}: {text:.200}", answer.status)));
     }
-    let wanted = (1..=10).map(|number| (format!("x-plugin-{number}"), if number <= plugins { "on" } else { "" }));
-    let others = [("x-tenant-id", "acme"), ("x-forwarded-proto", scenario.scheme()), ("x-forwarded-for", ANY)];
+    let wanted = (1..=10).map(|number| (format!("x-plugin-{number}"), if number <= entry.plugins { entry.mark() } else { "" }));
+    let others = [("x-tenant-id", TENANT), ("x-forwarded-proto", scenario.scheme()), ("x-forwarded-for", ANY)];
     for (name, value) in wanted.chain(others.map(|(name, value)| (name.to_owned(), value))) {
         let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name}:")));
         let sent = line.context(format!("the backend says nothing of {name}: {text:.200}"))?.trim();
@@ -102,7 +102,7 @@ fn sum(metrics: &str, family: &str, label: &str) -> f64 {
 
 fn counted(metrics: &str) -> Counted {
     Counted {
-        requests: sum(metrics, "plugway_requests_total", "route=\"bench\""),
+        requests: sum(metrics, "plugway_requests_total", "route=\"bench"),
         hooks: IN.iter().map(|hook| sum(metrics, "plugway_hook_calls_total", &format!("hook=\"{hook}\""))).sum(),
     }
 }
@@ -126,10 +126,6 @@ impl Counted {
         }
         Ok(())
     }
-}
-
-fn wait_for<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().context("runtime")?.block_on(future)
 }
 
 #[cfg(test)]

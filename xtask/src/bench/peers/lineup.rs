@@ -8,24 +8,31 @@ use super::{Built, Entry, SMALL, Scenario};
 use crate::bench::subject::Proxy;
 
 /// Every row, in the order of the table. Ratios are to the first.
-pub(super) const LINEUP: [Entry; 16] = [
-    Entry { name: "nginx", proxy: Proxy::Nginx, plugins: 0 },
-    Entry { name: "nginx + Lua", proxy: Proxy::Nginx, plugins: 1 },
-    Entry { name: "HAProxy", proxy: Proxy::Haproxy, plugins: 0 },
-    Entry { name: ENVOY, proxy: Proxy::Envoy, plugins: 0 },
-    Entry { name: "Envoy + 1 Wasm", proxy: Proxy::Envoy, plugins: 1 },
-    Entry { name: "Envoy + 5 Wasm", proxy: Proxy::Envoy, plugins: 5 },
-    Entry { name: "Envoy + 1 Lua", proxy: Proxy::EnvoyLua, plugins: 1 },
-    Entry { name: "Envoy + 5 Lua", proxy: Proxy::EnvoyLua, plugins: 5 },
-    Entry { name: "Traefik", proxy: Proxy::Traefik, plugins: 0 },
-    Entry { name: "Traefik + 1 Wasm", proxy: Proxy::Traefik, plugins: 1 },
-    Entry { name: "Traefik + 5 Wasm", proxy: Proxy::Traefik, plugins: 5 },
-    Entry { name: "plugway", proxy: Proxy::Plugway, plugins: 0 },
-    Entry { name: "plugway + 1 plugin", proxy: Proxy::Plugway, plugins: 1 },
-    Entry { name: "plugway + 5 plugins", proxy: Proxy::Plugway, plugins: 5 },
-    Entry { name: "plugway + 10 plugins", proxy: Proxy::Plugway, plugins: 10 },
+pub(super) const LINEUP: [Entry; 23] = [
+    Entry { name: "nginx", proxy: Proxy::Nginx, plugins: 0, workers: 1 },
+    Entry { name: "nginx + Lua", proxy: Proxy::Nginx, plugins: 1, workers: 1 },
+    Entry { name: "HAProxy", proxy: Proxy::Haproxy, plugins: 0, workers: 1 },
+    Entry { name: ENVOY, proxy: Proxy::Envoy, plugins: 0, workers: 1 },
+    Entry { name: "Envoy + 1 Wasm", proxy: Proxy::Envoy, plugins: 1, workers: 1 },
+    Entry { name: "Envoy + 5 Wasm", proxy: Proxy::Envoy, plugins: 5, workers: 1 },
+    Entry { name: "Envoy + 1 native", proxy: Proxy::EnvoyNative, plugins: 1, workers: 1 },
+    Entry { name: "Envoy + 5 native", proxy: Proxy::EnvoyNative, plugins: 5, workers: 1 },
+    Entry { name: "Envoy + 1 Lua", proxy: Proxy::EnvoyLua, plugins: 1, workers: 1 },
+    Entry { name: "Envoy + 5 Lua", proxy: Proxy::EnvoyLua, plugins: 5, workers: 1 },
+    Entry { name: "Traefik", proxy: Proxy::Traefik, plugins: 0, workers: 1 },
+    Entry { name: "Traefik + 1 Wasm", proxy: Proxy::Traefik, plugins: 1, workers: 1 },
+    Entry { name: "Traefik + 5 Wasm", proxy: Proxy::Traefik, plugins: 5, workers: 1 },
+    Entry { name: "plugway", proxy: Proxy::Plugway, plugins: 0, workers: 1 },
+    Entry { name: "plugway + 1 plugin", proxy: Proxy::Plugway, plugins: 1, workers: 1 },
+    Entry { name: "plugway + 5 plugins", proxy: Proxy::Plugway, plugins: 5, workers: 1 },
+    Entry { name: "plugway + 10 plugins", proxy: Proxy::Plugway, plugins: 10, workers: 1 },
     // One of its plugins leaves a mark.
-    Entry { name: "plugway + shipped chain", proxy: Proxy::PlugwayShipped, plugins: 1 },
+    Entry { name: "plugway + shipped chain", proxy: Proxy::PlugwayShipped, plugins: 1, workers: 1 },
+    Entry { name: "nginx (2 workers)", proxy: Proxy::Nginx, plugins: 0, workers: 2 },
+    Entry { name: "HAProxy (2 workers)", proxy: Proxy::Haproxy, plugins: 0, workers: 2 },
+    Entry { name: "Envoy (2 workers)", proxy: Proxy::Envoy, plugins: 0, workers: 2 },
+    Entry { name: "plugway (2 workers)", proxy: Proxy::Plugway, plugins: 0, workers: 2 },
+    Entry { name: "plugway + 5 plugins (2 workers)", proxy: Proxy::Plugway, plugins: 5, workers: 2 },
 ];
 
 /// The second proxy that ratios are to.
@@ -34,10 +41,41 @@ pub(super) const ENVOY: &str = "Envoy";
 /// What a proxy says of its version.
 pub(super) type Version = (Proxy, String);
 
+/// The row that says what plugins cost by being compared with this one: the same proxy without.
+pub(super) fn bare(entry: &Entry) -> Option<&'static Entry> {
+    let proxy = match entry.proxy {
+        Proxy::EnvoyLua | Proxy::EnvoyNative => Proxy::Envoy,
+        Proxy::PlugwayShipped => Proxy::Plugway,
+        proxy => proxy,
+    };
+    let bare = LINEUP.iter().find(|other| other.proxy == proxy && other.plugins == 0 && other.workers == entry.workers);
+    bare.filter(|_| entry.plugins > 0)
+}
+
+/// The row with one worker that one with two is compared with.
+pub(super) fn single(entry: &Entry) -> Option<&'static Entry> {
+    let alike = |other: &&Entry| other.proxy == entry.proxy && other.plugins == entry.plugins && other.workers == 1;
+    LINEUP.iter().find(alike).filter(|_| entry.workers > 1)
+}
+
 /// Whether a row is measured in a scenario: what plugins cost is measured in the small one, the others compare proxies. Rows
-/// that were asked for by name always are.
+/// that were asked for by name always are, where they can be.
 pub(super) fn belongs(entry: &Entry, scenario: &Scenario, options: &Options) -> bool {
-    scenario.name == SMALL.name || options.chosen() || entry.plugins == 0 || (entry.proxy == Proxy::Plugway && entry.plugins == 5)
+    let possible = match scenario {
+        // Go takes every core it may use, whatever a configuration says.
+        Scenario { workers: true, .. } => entry.proxy != Proxy::Traefik,
+        // The shipped chain has no settings by route in the bench, and asks for a token in each of them.
+        Scenario { by_route: true, .. } => entry.workers == 1 && entry.proxy != Proxy::PlugwayShipped,
+        // The backend expects these at every endpoint's address.
+        Scenario { endpoints: 2.., .. } => entry.workers == 1 && entry.plugins <= 1 && entry.proxy != Proxy::EnvoyNative,
+        _ => entry.workers == 1,
+    };
+    let five = entry.proxy == Proxy::Plugway && entry.plugins == 5;
+    let usual = match scenario {
+        Scenario { endpoints: 2.., .. } => entry.plugins == 0 || entry.proxy == Proxy::PlugwayShipped,
+        _ => scenario.name == SMALL.name || entry.plugins == 0 || five,
+    };
+    possible && (usual || options.chosen())
 }
 
 /// The versions of all proxies among the entries.
@@ -85,6 +123,8 @@ mod tests {
         let names: std::collections::HashSet<_> = LINEUP.iter().map(|entry| entry.name).collect();
         assert_eq!((names.len(), LINEUP[0].name), (LINEUP.len(), "nginx"));
         assert!(names.contains(ENVOY));
+        assert!(LINEUP.iter().all(|entry| entry.plugins == 0 || bare(entry).is_some_and(|bare| bare.plugins == 0)));
+        assert!(LINEUP.iter().all(|entry| entry.workers == 1 || single(entry).is_some_and(|single| single.workers == 1)));
         assert!(names.iter().all(|name| !name.contains(',')), "--only takes them separated by commas");
     }
 }

@@ -8,7 +8,7 @@ use plugway_harness::{Error, Result};
 
 use super::lineup::LINEUP;
 use super::{Entry, Lengths, SMALL, Scenario};
-use crate::bench::scenario;
+use crate::bench::{WARM_UP, scenario};
 
 /// Rounds of the small scenario: its ratios are quoted to a percent.
 const ROUNDS: usize = 15;
@@ -16,12 +16,18 @@ const ROUNDS: usize = 15;
 const OTHER_ROUNDS: usize = 7;
 /// Rounds of a first look.
 const QUICK_ROUNDS: usize = 3;
+/// Rounds of a brief run, of the small scenario and of every other.
+const BRIEF_ROUNDS: (usize, usize) = (5, 3);
 
 /// What to measure, and how long.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Options {
     /// The small scenario alone, few rounds.
     pub(super) quick: bool,
+    /// Everything, few rounds.
+    brief: bool,
+    /// Rows of earlier runs are forgotten.
+    pub(super) fresh: bool,
     /// Scenarios by name; empty: all.
     scenarios: Vec<String>,
     /// Rows by name; empty: all.
@@ -39,6 +45,8 @@ impl Options {
             let mut value = || words.next().context(format!("{word} needs a value"));
             match word {
                 "--quick" => options.quick = true,
+                "--brief" => options.brief = true,
+                "--fresh" => options.fresh = true,
                 "--scenario" => options.scenarios.push(value()?.to_owned()),
                 "--only" => options.only.extend(value()?.split(',').map(|name| name.trim().to_owned())),
                 "--rounds" => {
@@ -74,14 +82,46 @@ impl Options {
         self.scenarios.iter().map(|name| Scenario::named(name)).collect()
     }
 
-    pub(super) fn rounds(&self, scenario: &Scenario) -> usize {
-        let usual = if scenario.name == SMALL.name { ROUNDS } else { OTHER_ROUNDS };
-        self.rounds.unwrap_or(if self.quick { QUICK_ROUNDS } else { usual })
+    /// Whether a scenario was chosen by name.
+    pub(super) fn asks_for(&self, scenario: &Scenario) -> bool {
+        self.scenarios.iter().any(|name| name == scenario.name)
     }
 
-    pub(super) fn lengths(&self) -> Lengths {
-        let paced = if self.quick { 2 } else { 3 };
-        Lengths { flood: Duration::from_secs(1), paced: Duration::from_secs(paced) }
+    pub(super) fn rounds(&self, scenario: &Scenario) -> usize {
+        let small = scenario.name == SMALL.name;
+        let usual = match (self.quick, self.brief) {
+            (true, _) => QUICK_ROUNDS,
+            (false, true) => {
+                if small {
+                    BRIEF_ROUNDS.0
+                } else {
+                    BRIEF_ROUNDS.1
+                }
+            }
+            (false, false) => {
+                if small {
+                    ROUNDS
+                } else {
+                    OTHER_ROUNDS
+                }
+            }
+        };
+        self.rounds.unwrap_or(usual)
+    }
+
+    pub(super) fn lengths(&self, scenario: &Scenario) -> Lengths {
+        let paced = if self.quick || self.brief { 2 } else { 3 };
+        // Thousands of connections are made first.
+        let flood = if scenario.settles() { 3 } else { 1 };
+        let warm_up = if self.brief { Duration::ZERO } else { WARM_UP };
+        Lengths { warm_up, flood: Duration::from_secs(flood), paced: Duration::from_secs(paced) }
+    }
+
+    /// What a run of less than usual is worth.
+    pub(super) fn worth(&self) -> Option<&'static str> {
+        (self.quick || self.brief || self.rounds.is_some_and(|rounds| rounds < OTHER_ROUNDS)).then_some(
+            "a short run: with fewer than six rounds an interval is all that was seen and its confidence below 95 %, as the table says; its medians show where something is, not whether it is a percent better",
+        )
     }
 }
 
@@ -102,6 +142,14 @@ mod tests {
         let options = Options::parse(&["--quick"]).unwrap();
         let names: Vec<_> = options.scenarios().unwrap().iter().map(|scenario| scenario.name).collect();
         assert_eq!((names, options.rounds(&SMALL)), (vec!["small"], QUICK_ROUNDS));
+    }
+
+    #[test]
+    fn a_brief_run_is_everything_with_few_rounds() {
+        let options = Options::parse(&["--brief"]).unwrap();
+        assert_eq!(options.scenarios().unwrap().len(), scenario::ALL.len());
+        assert_eq!((options.rounds(&SMALL), options.rounds(&scenario::ALL[1])), BRIEF_ROUNDS);
+        assert!(options.worth().is_some() && Options::default().worth().is_none());
     }
 
     #[test]

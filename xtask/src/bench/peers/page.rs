@@ -1,11 +1,10 @@
 //! The rows as one HTML page with plots, complete in itself.
 
-use super::plot::{Bar, Line, bars, escape, figures, lines};
+use super::growth;
+use super::plot::{Bar, bars, escape, figures};
 use super::row::Row;
-use super::{SMALL, lineup};
-use crate::bench::report::processor;
+use crate::bench::origin::{Origin, processor};
 use crate::bench::statistics::Estimate;
-use crate::bench::subject::Proxy;
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1b1b;background:#fff}\
 .wide{overflow-x:auto}table{white-space:nowrap;border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:13px}\
@@ -35,13 +34,14 @@ pub(super) fn html(rows: &[Row]) -> String {
             scenarios.push(row);
         }
     }
+    let growths: String = growth::all(rows).iter().map(|growth| figure(growth.title, &growth.svg)).collect();
     let sections: String = scenarios.iter().map(|first| section(first, rows)).collect();
     format!(
         "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\n\
          <title>plugway among other proxies</title>\n<style>{STYLE}</style>\n<h1>plugway among other proxies</h1>\n\
          <p>One run of <code>cargo xtask bench peers</code> on one machine ({}): one worker on one core, load and backend on another, rounds \
          interleaved. Bars are medians, black lines their intervals, dots single rounds. Pale bars do not count: load and backend were \
-         above 90 % of their core, so it is they who are shown, or fewer requests were sent than to the others.</p>\n{sections}<h2>Versions</h2>\n<ul>{}</ul>\n</html>\n",
+         above 90 % of their core, so it is they who are shown, or fewer requests were sent than to the others.</p>\n<h2>How cost grows</h2>\n{growths}{sections}<h2>Versions</h2>\n<ul>{}</ul>\n</html>\n",
         escape(&processor().unwrap_or_default()),
         versions(rows)
     )
@@ -50,9 +50,8 @@ pub(super) fn html(rows: &[Row]) -> String {
 fn section(first: &Row, rows: &[Row]) -> String {
     let rows: Vec<&Row> = rows.iter().filter(|row| row.scenario.name == first.scenario.name).collect();
     let plots: String = MEASURES.iter().map(|measure| plot(measure, &rows)).collect();
-    let growth = if first.scenario.name == SMALL.name { growth(&rows) } else { String::new() };
     let title = &first.scenario;
-    format!("<h2 id=\"{0}\">{0}</h2>\n<p>{1}</p>\n{2}{growth}{plots}", title.name, escape(title.title), table(&rows))
+    format!("<h2 id=\"{0}\">{0}</h2>\n<p>{1}</p>\n{2}{plots}", title.name, escape(title.title), table(&rows))
 }
 
 fn plot((title, pick, flood): &Measure, rows: &[&Row]) -> String {
@@ -70,31 +69,11 @@ fn plot((title, pick, flood): &Measure, rows: &[&Row]) -> String {
         own: entry.proxy.is_own(),
         faint: !counts,
     });
-    bars(title, &shown.collect::<Vec<_>>())
+    figure(title, &bars(title, &shown.collect::<Vec<_>>()))
 }
 
-/// What plugins cost, by proxy.
-fn growth(rows: &[&Row]) -> String {
-    let kinds = [
-        ("plugway", Proxy::Plugway),
-        ("Envoy, Wasm", Proxy::Envoy),
-        ("Envoy, Lua", Proxy::EnvoyLua),
-        ("nginx, Lua", Proxy::Nginx),
-        ("Traefik, Wasm", Proxy::Traefik),
-    ];
-    let line = |(label, proxy): &(&'static str, Proxy)| {
-        // Envoy without filters is where both of its lines begin.
-        let begins = |row: &Row| row.entry.plugins == 0 && row.entry.name == lineup::ENVOY && *proxy == Proxy::EnvoyLua;
-        let own = rows.iter().filter(|row| row.entry.proxy == *proxy || begins(row));
-        let points: Vec<(f64, f64)> = own.map(|row| (row.entry.plugins as f64, row.cpu_us.median)).collect();
-        (points.len() > 1).then(|| Line { label, points, own: *proxy == Proxy::Plugway })
-    };
-    let shown: Vec<Line<'_>> = kinds.iter().filter_map(line).collect();
-    if shown.is_empty() {
-        String::new()
-    } else {
-        lines("CPU per request, µs, by number of plugins, and what each adds", "µs each", &shown)
-    }
+fn figure(title: &str, svg: &str) -> String {
+    format!("<figure><figcaption>{}</figcaption>{svg}</figure>\n", escape(title))
 }
 
 fn table(rows: &[&Row]) -> String {
@@ -141,7 +120,9 @@ fn table(rows: &[&Row]) -> String {
         })
         .collect();
     let about = rows.first().map_or_else(String::new, |row| {
-        format!("Medians of {} rounds, intervals at {:.0} %.", row.cpu_us.samples.len(), row.cpu_us.confidence * 100.0)
+        let Origin { measured_at, commit, .. } = &row.origin;
+        let (count, sure) = (row.cpu_us.samples.len(), row.cpu_us.confidence * 100.0);
+        format!("Medians of {count} rounds, intervals at {sure:.0} %. Measured at {measured_at}, commit {commit}.")
     });
     format!("<div class=\"wide\"><table><tr>{head}</tr>\n{body}</table></div>\n<p class=\"note\">{about}</p>\n")
 }
@@ -162,7 +143,7 @@ mod tests {
     fn the_page_loads_nothing_and_has_every_plot() {
         let page = html(&rows());
         assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("<script"));
-        assert_eq!(page.matches("<svg").count(), MEASURES.len() + 1, "every measure, and growth by plugins");
-        assert!(page.contains("plugway + 10 plugins") && page.contains("µs each"));
+        assert_eq!(page.matches("<svg").count(), MEASURES.len(), "every measure; no growth, since one row alone counts");
+        assert!(page.contains("plugway + 10 plugins"));
     }
 }

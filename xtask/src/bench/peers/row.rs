@@ -1,13 +1,14 @@
-//! What was found out about one proxy in one scenario, and its JSON.
+//! What was found out about one proxy in one scenario, and its JSON. Rounds are what is kept; everything else follows from them.
 
 use plugway_harness::Result;
 use plugway_harness::error::Context;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::lineup::{ENVOY, LINEUP, Version};
+use super::lineup::{self, ENVOY, LINEUP, Version};
 use super::{Entry, Sample, Scenario, Subject};
 use crate::bench::LOAD_LIMIT;
-use crate::bench::report::processor;
+use crate::bench::origin::Origin;
 use crate::bench::statistics::Estimate;
 use crate::bench::subject::Proxy;
 
@@ -15,32 +16,72 @@ use crate::bench::subject::Proxy;
 const PACE_LIMIT: f64 = 0.9;
 
 /// One measurement and how it came about.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Round {
+    #[serde(flatten)]
     pub(super) sample: Sample,
     /// Nothing else ran.
     pub(super) quiet: bool,
     /// How often it was measured again because something else did.
     pub(super) repeats: usize,
+    /// What others took in the same round.
+    #[serde(flatten, default)]
+    pub(super) beside: Beside,
+}
+
+/// CPU time per request of other rows in the same round, microseconds; none where they were not measured.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Beside {
+    #[serde(rename = "nginx_cpu_us", default, skip_serializing_if = "Option::is_none")]
+    nginx: Option<f64>,
+    #[serde(rename = "envoy_cpu_us", default, skip_serializing_if = "Option::is_none")]
+    envoy: Option<f64>,
+    /// The same proxy without plugins.
+    #[serde(rename = "bare_cpu_us", default, skip_serializing_if = "Option::is_none")]
+    bare: Option<f64>,
+    /// The same proxy with one worker.
+    #[serde(rename = "one_worker_cpu_us", default, skip_serializing_if = "Option::is_none")]
+    single: Option<f64>,
+}
+
+/// What is kept of a row.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Kept {
+    name: String,
+    scenario: String,
+    version: String,
+    #[serde(flatten)]
+    origin: Origin,
+    #[serde(rename = "cpu_measured_at_requests_per_second")]
+    rate: f64,
+    rounds: Vec<Round>,
 }
 
 /// One row.
-#[derive(Debug)]
-pub(super) struct Row {
-    pub(super) entry: Entry,
-    pub(super) scenario: Scenario,
-    pub(super) version: String,
+#[derive(Debug, Clone)]
+pub(in crate::bench) struct Row {
+    pub(in crate::bench) entry: Entry,
+    pub(in crate::bench) scenario: Scenario,
+    pub(in crate::bench) version: String,
+    /// When, where and with what it was measured.
+    pub(in crate::bench) origin: Origin,
     /// Requests a second at which CPU time was taken.
-    pub(super) rate: f64,
-    pub(super) cpu_us: Estimate,
+    pub(in crate::bench) rate: f64,
+    pub(in crate::bench) cpu_us: Estimate,
     /// To nginx and to Envoy in the same round; none where that was not measured.
-    pub(super) to_nginx: Option<Estimate>,
-    pub(super) to_envoy: Option<Estimate>,
-    pub(super) per_second: Estimate,
-    pub(super) p50_us: Estimate,
-    pub(super) p99_us: Estimate,
-    pub(super) p999_us: Estimate,
-    pub(super) rss_mb: Estimate,
+    pub(in crate::bench) to_nginx: Option<Estimate>,
+    pub(in crate::bench) to_envoy: Option<Estimate>,
+    /// What each of its plugins adds, microseconds: to the same proxy without in the same round.
+    pub(in crate::bench) per_plugin_us: Option<Estimate>,
+    /// To the same proxy with one worker in the same round.
+    pub(in crate::bench) to_one_worker: Option<Estimate>,
+    pub(in crate::bench) per_second: Estimate,
+    pub(in crate::bench) p50_us: Estimate,
+    pub(in crate::bench) p99_us: Estimate,
+    pub(in crate::bench) p999_us: Estimate,
+    pub(in crate::bench) rss_mb: Estimate,
+    /// What of the CPU time passed in the kernel, microseconds a request; none where that was not read.
+    pub(in crate::bench) kernel_us: Option<Estimate>,
     rounds: Vec<Round>,
 }
 
@@ -49,61 +90,63 @@ impl Row {
     pub(super) fn all(
         scenario: &Scenario,
         subjects: &[Subject],
-        rounds: &[Vec<Round>],
+        rounds: Vec<Vec<Round>>,
         rates: &[f64],
         versions: &[Version],
+        origin: &Origin,
     ) -> Result<Vec<Self>> {
         let entries: Vec<Entry> = subjects.iter().map(Subject::entry).collect();
-        let of = |name: &str| entries.iter().zip(rounds).find(|(entry, _)| entry.name == name).map(|(_, rounds)| rounds.as_slice());
-        let (nginx, envoy) = (of(LINEUP.first().map_or("", |entry| entry.name)), of(ENVOY));
+        let rounds = beside(&entries, rounds);
         let mut rows = Vec::with_capacity(entries.len());
         for ((entry, rounds), rate) in entries.iter().zip(rounds).zip(rates) {
             let version = version(entry.proxy, versions).context(entry.name)?;
-            rows.push(Self::new(*entry, *scenario, version, *rate, rounds, nginx, envoy));
+            rows.push(Self::new(*entry, *scenario, version, origin.clone(), *rate, rounds));
         }
         Ok(rows)
     }
 
-    pub(super) fn new(
-        entry: Entry,
-        scenario: Scenario,
-        version: &str,
-        rate: f64,
-        rounds: &[Round],
-        nginx: Option<&[Round]>,
-        envoy: Option<&[Round]>,
-    ) -> Self {
+    pub(super) fn new(entry: Entry, scenario: Scenario, version: &str, origin: Origin, rate: f64, rounds: Vec<Round>) -> Self {
         let each = |pick: fn(&Sample) -> f64| Estimate::of(rounds.iter().map(|round| pick(&round.sample)).collect());
-        let ratio = |of: &[Round]| Estimate::of(rounds.iter().zip(of).map(|(own, of)| own.sample.cpu_us / of.sample.cpu_us).collect());
+        let compared = |beside: fn(&Beside) -> Option<f64>, compare: &dyn Fn(f64, f64) -> f64| {
+            let values: Vec<f64> =
+                rounds.iter().filter_map(|round| beside(&round.beside).map(|other| compare(round.sample.cpu_us, other))).collect();
+            (!values.is_empty()).then(|| Estimate::of(values))
+        };
+        let ratio = |own: f64, other: f64| own / other;
+        let added = |own: f64, other: f64| (own - other) / entry.plugins as f64;
         Self {
             entry,
             scenario,
             version: version.to_owned(),
+            origin,
             rate,
             cpu_us: each(|sample| sample.cpu_us),
-            to_nginx: nginx.map(ratio),
-            to_envoy: envoy.map(ratio),
+            to_nginx: compared(|beside| beside.nginx, &ratio),
+            to_envoy: compared(|beside| beside.envoy, &ratio),
+            per_plugin_us: compared(|beside| beside.bare, &added),
+            to_one_worker: compared(|beside| beside.single, &ratio),
             per_second: each(|sample| sample.per_second),
             p50_us: each(|sample| sample.p50_us),
             p99_us: each(|sample| sample.p99_us),
             p999_us: each(|sample| sample.p999_us),
             rss_mb: each(|sample| sample.rss_bytes as f64 / 1e6),
-            rounds: rounds.to_vec(),
+            kernel_us: kernel_us(&rounds),
+            rounds,
         }
     }
 
     /// The busiest that load and backend kept their core while CPU time was taken, 0 to 1.
-    pub(super) fn load_core(&self) -> f64 {
+    pub(in crate::bench) fn load_core(&self) -> f64 {
         self.rounds.iter().map(|round| round.sample.load_core).fold(0.0, f64::max)
     }
 
     /// The smallest share of the wanted requests that were answered while CPU time was taken.
-    pub(super) fn kept_up(&self) -> f64 {
+    fn kept_up(&self) -> f64 {
         self.rounds.iter().map(|round| round.sample.paced / self.rate).fold(1.0, f64::min)
     }
 
     /// Why its CPU time does not count, if it does not.
-    pub(super) fn objection(&self) -> Option<&'static str> {
+    pub(in crate::bench) fn objection(&self) -> Option<&'static str> {
         if self.load_core() >= LOAD_LIMIT {
             Some("load and backend were the limit")
         } else if self.kept_up() < PACE_LIMIT {
@@ -114,54 +157,81 @@ impl Row {
     }
 
     /// Whether its CPU time counts.
-    pub(super) fn counts(&self) -> bool {
+    pub(in crate::bench) fn counts(&self) -> bool {
         self.objection().is_none()
     }
 
     /// Whether its requests per second and latency are the proxy's own, not the load generator's.
-    pub(super) fn flood_counts(&self) -> bool {
+    pub(in crate::bench) fn flood_counts(&self) -> bool {
         self.rounds.iter().all(|round| round.sample.flood_load_core < LOAD_LIMIT)
     }
 
     /// Rounds during which something else ran.
-    pub(super) fn disturbed(&self) -> usize {
+    pub(in crate::bench) fn disturbed(&self) -> usize {
         self.rounds.iter().filter(|round| !round.quiet).count()
     }
 
-    fn json(&self) -> Value {
-        let mut row = json!({
-            "name": self.entry.name,
-            "scenario": self.scenario.name,
-            "scenario_title": self.scenario.title,
-            "plugins": self.entry.plugins,
-            "version": self.version,
-            "processor": processor(),
-            "connections": self.scenario.connections,
-            "cpu_measured_at_requests_per_second": self.rate,
-            "counts": self.counts(),
-            "objection": self.objection(),
-            "throughput_and_latency_count": self.flood_counts(),
-            "load_core_busy_max": self.load_core(),
-            "rounds_disturbed": self.disturbed(),
-            "rounds": self.rounds.iter().map(Round::json).collect::<Vec<_>>(),
-        });
+    /// Its place in a table of everything.
+    pub(super) fn order(&self) -> (Option<usize>, Option<usize>) {
+        (
+            crate::bench::scenario::ALL.iter().position(|scenario| scenario.name == self.scenario.name),
+            LINEUP.iter().position(|entry| entry.name == self.entry.name),
+        )
+    }
+
+    /// A row that was written before; none where this bench has no such row any more.
+    fn read(value: &Value) -> Result<Option<Self>> {
+        let kept = Kept::deserialize(value).context("a row")?;
+        let scenario = Scenario::named(&kept.scenario).ok();
+        let entry = LINEUP.into_iter().find(|entry| entry.name == kept.name);
+        Ok(scenario.zip(entry).map(|(scenario, entry)| Self::new(entry, scenario, &kept.version, kept.origin, kept.rate, kept.rounds)))
+    }
+
+    fn kept(&self) -> Kept {
+        let Self { entry, scenario, version, origin, rate, rounds, .. } = self;
+        let (name, scenario) = (entry.name.to_owned(), scenario.name.to_owned());
+        Kept { name, scenario, version: version.clone(), origin: origin.clone(), rate: *rate, rounds: rounds.clone() }
+    }
+
+    fn json(&self) -> Result<Value> {
+        let mut row = serde_json::to_value(self.kept()).context("a row")?;
         if let Some(fields) = row.as_object_mut() {
+            let more = [
+                ("scenario_title", json!(self.scenario.title)),
+                ("plugins", json!(self.entry.plugins)),
+                ("workers", json!(self.entry.workers)),
+                ("connections", json!(self.scenario.connections)),
+                ("counts", json!(self.counts())),
+                ("objection", json!(self.objection())),
+                ("throughput_and_latency_count", json!(self.flood_counts())),
+                ("load_core_busy_max", json!(self.load_core())),
+                ("rounds_disturbed", json!(self.disturbed())),
+            ];
+            fields.extend(more.map(|(name, value)| (name.to_owned(), value)));
             let estimates = [
                 ("cpu_us_per_request", Some(&self.cpu_us)),
                 ("cpu_ratio_to_nginx", self.to_nginx.as_ref()),
                 ("cpu_ratio_to_envoy", self.to_envoy.as_ref()),
+                ("cpu_us_per_plugin", self.per_plugin_us.as_ref()),
+                ("cpu_ratio_to_one_worker", self.to_one_worker.as_ref()),
                 ("requests_per_second", Some(&self.per_second)),
                 ("p50_us", Some(&self.p50_us)),
                 ("p99_us", Some(&self.p99_us)),
                 ("p999_us", Some(&self.p999_us)),
                 ("rss_mb", Some(&self.rss_mb)),
+                ("cpu_kernel_us_per_request", self.kernel_us.as_ref()),
             ];
             for (name, estimate) in estimates {
                 insert(fields, name, estimate);
             }
         }
-        row
+        Ok(row)
     }
+}
+
+fn kernel_us(rounds: &[Round]) -> Option<Estimate> {
+    let each: Option<Vec<f64>> = rounds.iter().map(|round| Some(round.sample.kernel? * round.sample.cpu_us)).collect();
+    each.map(Estimate::of)
 }
 
 /// `NAME`: the median, `NAME_interval`: its interval, both null where there is nothing to compare with.
@@ -171,24 +241,19 @@ fn insert(fields: &mut Map<String, Value>, name: &str, estimate: Option<&Estimat
     fields.insert(format!("{name}_interval"), json!(interval));
 }
 
-impl Round {
-    fn json(&self) -> Value {
-        let sample = &self.sample;
-        json!({
-            "cpu_us_per_request": sample.cpu_us,
-            "paced_requests_per_second": sample.paced,
-            "requests_per_second": sample.per_second,
-            "p50_us": sample.p50_us,
-            "p99_us": sample.p99_us,
-            "p999_us": sample.p999_us,
-            "rss_bytes": sample.rss_bytes,
-            "load_core_busy": sample.load_core,
-            "load_core_busy_at_most": sample.flood_load_core,
-            "proxy_core_foreign": sample.foreign,
-            "quiet": self.quiet,
-            "repeats": self.repeats,
-        })
+/// Notes in each round what the rows it is compared with took in the same.
+fn beside(entries: &[Entry], mut rounds: Vec<Vec<Round>>) -> Vec<Vec<Round>> {
+    let cpu: Vec<Vec<f64>> = rounds.iter().map(|rounds| rounds.iter().map(|round| round.sample.cpu_us).collect()).collect();
+    let of = |name: Option<&str>| entries.iter().zip(&cpu).find(|(entry, _)| Some(entry.name) == name).map(|(_, cpu)| cpu);
+    let (nginx, envoy) = (of(LINEUP.first().map(|entry| entry.name)), of(Some(ENVOY)));
+    for (entry, rounds) in entries.iter().zip(&mut rounds) {
+        let (bare, single) = (of(lineup::bare(entry).map(|bare| bare.name)), of(lineup::single(entry).map(|single| single.name)));
+        for (number, round) in rounds.iter_mut().enumerate() {
+            let at = |cpu: Option<&Vec<f64>>| cpu.and_then(|cpu| cpu.get(number)).copied();
+            round.beside = Beside { nginx: at(nginx), envoy: at(envoy), bare: at(bare), single: at(single) };
+        }
     }
+    rounds
 }
 
 fn version(proxy: Proxy, versions: &[Version]) -> Option<&str> {
@@ -196,12 +261,50 @@ fn version(proxy: Proxy, versions: &[Version]) -> Option<&str> {
 }
 
 /// All rows as one list.
-pub(super) fn json(rows: &[Row]) -> Value {
-    Value::Array(rows.iter().map(Row::json).collect())
+pub(super) fn json(rows: &[Row]) -> Result<Value> {
+    rows.iter().map(Row::json).collect::<Result<Vec<_>>>().map(Value::Array)
+}
+
+/// What is kept of all rows, a line for each, numbers with as many digits as say something: the form that is committed.
+pub(in crate::bench) fn compact(rows: &[Row]) -> Result<String> {
+    let line = |row: &Row| Ok(shorten(serde_json::to_value(row.kept()).context("a row")?).to_string());
+    let lines = rows.iter().map(line).collect::<Result<Vec<_>>>()?;
+    Ok(format!("[\n{}\n]\n", lines.join(",\n")))
+}
+
+/// Numbers that are no integers with five digits.
+fn shorten(value: Value) -> Value {
+    match value {
+        Value::Array(values) => values.into_iter().map(shorten).collect(),
+        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, shorten(value))).collect(),
+        Value::Number(number) if number.is_f64() => {
+            let short = number.as_f64().and_then(|number| format!("{number:.4e}").parse::<f64>().ok());
+            short.map_or(Value::Null, |short| if short.fract() == 0.0 { json!(short as i64) } else { json!(short) })
+        }
+        value => value,
+    }
+}
+
+/// Rows that were written before, as JSON of either form.
+///
+/// # Errors
+/// When it is something else.
+pub(in crate::bench) fn parse(text: &str) -> Result<Vec<Row>> {
+    let values: Vec<Value> = serde_json::from_str(text).context("rows")?;
+    let rows = values.iter().map(Row::read).collect::<Result<Vec<_>>>()?;
+    Ok(rows.into_iter().flatten().collect())
+}
+
+/// Puts new rows in the place of old ones of the same name and scenario; all are in the order of the table.
+pub(super) fn merge(mut old: Vec<Row>, new: Vec<Row>) -> Vec<Row> {
+    old.retain(|old| !new.iter().any(|new| new.order() == old.order()));
+    old.extend(new);
+    old.sort_by_key(Row::order);
+    old
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::bench) mod tests {
     use super::*;
     use crate::bench::scenario::SMALL;
 
@@ -218,31 +321,43 @@ pub(super) mod tests {
             flood_load_core: 0.99,
             foreign: 0.0,
             answered: 10.0,
+            kernel: Some(0.6),
         };
-        Round { sample, quiet: true, repeats: 0 }
+        Round { sample, quiet: true, repeats: 0, beside: Beside::default() }
+    }
+
+    fn origin(measured_at: &str) -> Origin {
+        Origin { measured_at: measured_at.to_owned(), commit: "abc".to_owned(), processor: None }
     }
 
     /// nginx at 10 µs and every other row at twice that.
-    pub(in crate::bench::peers) fn rows() -> Vec<Row> {
+    pub(in crate::bench) fn rows() -> Vec<Row> {
+        let entries: Vec<Entry> = LINEUP.into_iter().filter(|entry| entry.workers == 1).collect();
         let nginx = [round(9.0, 0.5), round(10.0, 0.5), round(11.0, 0.5)];
         let other = [round(18.0, 0.5), round(20.0, 0.95), round(22.0, 0.5)];
-        let row = |entry: &Entry| {
-            let own = if entry.name == "nginx" { &nginx } else { &other };
-            Row::new(*entry, SMALL, "1.0", 100.0, own, Some(&nginx), None)
-        };
-        LINEUP.iter().map(row).collect()
+        let rounds = entries.iter().map(|entry| if entry.name == "nginx" { nginx.to_vec() } else { other.to_vec() }).collect();
+        let row = |(entry, rounds): (&Entry, Vec<Round>)| Row::new(*entry, SMALL, "1.0", origin("then"), 100.0, rounds);
+        entries.iter().zip(beside(&entries, rounds)).map(row).collect()
+    }
+
+    /// A row of 3 rounds that counts.
+    pub(in crate::bench) fn in_scenario(name: &str, scenario: &str, cpu_us: f64) -> Row {
+        let entry = LINEUP.into_iter().find(|entry| entry.name == name).unwrap();
+        Row::new(entry, Scenario::named(scenario).unwrap(), "1.0", origin("then"), 100.0, vec![round(cpu_us, 0.5); 3])
     }
 
     #[test]
     fn the_json_is_a_list_of_rows_with_flat_numbers() {
-        let json = json(&rows());
+        let json = json(&rows()).unwrap();
         let row = json.as_array().unwrap().iter().find(|row| row["plugins"] == 10).unwrap();
         assert_eq!((row["name"].as_str(), row["scenario"].as_str()), (Some("plugway + 10 plugins"), Some("small")));
         let numbers = ["cpu_us_per_request", "requests_per_second", "p50_us", "p99_us", "rss_mb", "cpu_ratio_to_nginx"];
         let numbers = numbers.map(|name| row[name].as_f64().unwrap());
         assert_eq!(numbers, [20.0, 50_000.0, 300.0, 900.0, 12.5, 2.0]);
         assert_eq!((&row["cpu_us_per_request_interval"]["low"], &row["cpu_us_per_request_interval"]["high"]), (&json!(18.0), &json!(22.0)));
-        assert!(row["cpu_ratio_to_envoy"].is_null());
+        assert_eq!((&row["cpu_us_per_plugin"], &row["cpu_ratio_to_envoy"]), (&json!(0.0), &json!(1.0)));
+        assert!(row["cpu_ratio_to_one_worker"].is_null());
+        assert_eq!((row["measured_at"].as_str(), row["commit"].as_str()), (Some("then"), Some("abc")));
         assert_eq!(row["rounds"].as_array().unwrap().len(), 3);
     }
 
@@ -250,7 +365,7 @@ pub(super) mod tests {
     fn a_row_at_another_rate_does_not_count() {
         let mut slow = round(10.0, 0.5);
         slow.sample.paced = 80.0;
-        let row = Row::new(LINEUP[0], SMALL, "1.0", 100.0, &[round(10.0, 0.5), slow], None, None);
+        let row = Row::new(LINEUP[0], SMALL, "1.0", origin("then"), 100.0, vec![round(10.0, 0.5), slow]);
         assert_eq!((row.counts(), row.objection()), (false, Some("it was asked for less than the others")));
     }
 
@@ -259,5 +374,35 @@ pub(super) mod tests {
         let rows = rows();
         assert!(rows[0].counts() && !rows[1].counts());
         assert!(!rows[0].flood_counts());
+    }
+
+    #[test]
+    fn rows_are_read_as_they_were_written() {
+        let rows = rows();
+        for text in [json(&rows).unwrap().to_string(), compact(&rows).unwrap()] {
+            assert_eq!(compact(&parse(&text).unwrap()).unwrap(), compact(&rows).unwrap());
+        }
+        assert!(parse("{}").is_err());
+        let gone = json(&rows[..1]).unwrap().to_string().replace("\"small\"", "\"of yesterday\"");
+        assert!(parse(&gone).unwrap().is_empty(), "what this bench does not know is not kept");
+    }
+
+    #[test]
+    fn numbers_are_shortened() {
+        assert_eq!(shorten(json!({ "a": [12.345_678, 0.000_123_456, 5, 1e6] })), json!({ "a": [12.346, 0.000_123_46, 5, 1_000_000] }));
+    }
+
+    #[test]
+    fn new_rows_take_the_place_of_old_ones() {
+        let old = rows();
+        let new = |name: &str| {
+            let entry = LINEUP.into_iter().find(|entry| entry.name == name).unwrap();
+            Row::new(entry, SMALL, "2.0", origin("now"), 100.0, vec![round(10.0, 0.5)])
+        };
+        let count = old.len();
+        let merged = merge(old, vec![new("plugway (2 workers)"), new("Envoy")]);
+        assert_eq!(merged.len(), count + 1);
+        let at = |name: &str| merged.iter().find(|row| row.entry.name == name).map(|row| row.origin.measured_at.as_str());
+        assert_eq!((at("Envoy"), at("nginx"), merged[0].entry.name), (Some("now"), Some("then"), "nginx"));
     }
 }

@@ -17,19 +17,20 @@ pub(super) fn print(scenario: &Scenario, rows: &[Row]) {
 
 fn lines(rows: &[Row]) -> Vec<String> {
     let mut lines = vec![format!(
-        "{:<22} {:>8} {:>16} {:>8} {:>16} {:>8} {:>9}  {:>7} {:>7} {:>7} {:>7} {:>6}",
-        "", "µs CPU", "interval", "x nginx", "interval", "x Envoy", "req/s", "p50 µs", "p99 µs", "p99.9", "RSS MB", "load"
+        "{:<31} {:>8} {:>16} {:>8} {:>16} {:>8} {:>9} {:>9}  {:>7} {:>7} {:>7} {:>7} {:>6}",
+        "", "µs CPU", "interval", "x nginx", "interval", "x Envoy", "µs/plugin", "req/s", "p50 µs", "p99 µs", "p99.9", "RSS MB", "load"
     )];
     for row in rows {
         let ratio = |estimate: &Option<Estimate>| estimate.as_ref().map_or_else(String::new, |ratio| format!("{:.3}", ratio.median));
         lines.push(format!(
-            "{:<22} {:>8.2} {:>16} {:>8} {:>16} {:>8} {:>9.0}{} {:>7.0} {:>7.0} {:>7.0} {:>7.1} {:>4.0} %{}",
+            "{:<31} {:>8.2} {:>16} {:>8} {:>16} {:>8} {:>9} {:>9.0}{} {:>7.0} {:>7.0} {:>7.0} {:>7.1} {:>4.0} %{}",
             row.entry.name,
             row.cpu_us.median,
             interval(&row.cpu_us, 2),
             ratio(&row.to_nginx),
             row.to_nginx.as_ref().map_or_else(String::new, |ratio| interval(ratio, 3)),
             ratio(&row.to_envoy),
+            ratio(&row.per_plugin_us),
             row.per_second.median,
             if row.flood_counts() { ' ' } else { '*' },
             row.p50_us.median,
@@ -51,6 +52,11 @@ fn lines(rows: &[Row]) -> Vec<String> {
     }
     if rows.iter().any(|row| !row.flood_counts()) {
         lines.push("* load and backend were above 90 % of their core: the proxy can do more than that".to_owned());
+    }
+    for row in rows {
+        if let Some(ratio) = &row.to_one_worker {
+            lines.push(format!("{}: {:.3} x one worker ({})", row.entry.name, ratio.median, interval(ratio, 3)));
+        }
     }
     let common = rows.first().map_or(0.0, |row| row.rate);
     for row in rows.iter().filter(|row| (row.rate - common).abs() > 0.5) {
@@ -80,7 +86,7 @@ mod tests {
         let rows = rows();
         let lines = lines(&rows);
         assert!(lines[1].starts_with("nginx  ") && lines[1].contains("10.00") && !lines[1].contains("DOES NOT COUNT"));
-        assert!(lines[15].starts_with("plugway + 10 plugins") && lines[15].contains("2.000") && lines[15].contains("DOES NOT COUNT"));
+        assert!(lines[17].starts_with("plugway + 10 plugins") && lines[17].contains("2.000") && lines[15].contains("DOES NOT COUNT"));
         assert!(lines.iter().any(|line| line.starts_with("medians of 3 rounds with intervals at 75 %")));
     }
 }

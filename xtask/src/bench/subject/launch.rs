@@ -43,7 +43,7 @@ pub(in crate::bench) fn start(recipe: &Recipe, core: &[&str], mut values: impl F
         let user = if rustix::process::getuid().is_root() { "root" } else { "nobody" };
         let values = values(address.port())?.word("port", address.port()).word("directory", directory.path().display()).word("user", user);
         prepare(recipe, &values, directory.path())?;
-        let child = spawn(&program, &(recipe.arguments)(directory.path()), core, directory.path())?;
+        let child = spawn(&program, &(recipe.arguments)(directory.path(), &values), core, directory.path())?;
         let mut running = Running { child, address, directory };
         match running.until_ready() {
             Ok(()) => return Ok(running),

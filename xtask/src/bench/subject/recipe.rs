@@ -6,6 +6,7 @@ use plugway_harness::Result;
 use plugway_harness::error::Context;
 use plugway_harness::peers::{HAPROXY, NGINX};
 
+use crate::bench::template::Values;
 use crate::workspace;
 
 /// A program that is started from committed templates in `xtask/peers`.
@@ -15,8 +16,8 @@ pub(in crate::bench) struct Recipe {
     pub(super) files: &'static [(&'static str, &'static str)],
     /// Names in its folder, and words of the templates whose files are found there; one that is empty is none.
     pub(super) links: &'static [(&'static str, &'static str)],
-    /// Its command line, given its folder.
-    pub(super) arguments: fn(&Path) -> Vec<String>,
+    /// Its command line, given its folder and what its templates are filled with.
+    pub(super) arguments: fn(&Path, &Values) -> Vec<String>,
     /// Prints its version.
     pub(super) version: &'static [&'static str],
 }
@@ -29,7 +30,7 @@ pub(super) const NGINX_PROXY: Recipe = Recipe {
     program: || NGINX.find(),
     files: &[("nginx.conf", include_str!("../../../peers/nginx.conf"))],
     links: &[],
-    arguments: |directory| {
+    arguments: |directory, _| {
         let file = |name: &str| directory.join(name).display().to_string();
         ["-p", &file(""), "-e", &file("error.log"), "-c", &file("nginx.conf")].map(str::to_owned).into()
     },
@@ -38,10 +39,13 @@ pub(super) const NGINX_PROXY: Recipe = Recipe {
 
 pub(super) const HAPROXY_PROXY: Recipe = Recipe {
     program: || HAPROXY.find(),
-    files: &[("haproxy.cfg", include_str!("../../../peers/haproxy.cfg"))],
+    files: &[
+        ("haproxy.cfg", include_str!("../../../peers/haproxy.cfg")),
+        ("routes.map", include_str!("../../../peers/haproxy-routes.map")),
+    ],
     links: &[],
     // In the foreground, without a master.
-    arguments: |directory| ["-db", "-f", &directory.join("haproxy.cfg").display().to_string()].map(str::to_owned).into(),
+    arguments: |directory, _| ["-db", "-f", &directory.join("haproxy.cfg").display().to_string()].map(str::to_owned).into(),
     version: &["-v"],
 };
 
@@ -50,9 +54,10 @@ pub(super) const ENVOY_PROXY: Recipe = Recipe {
     files: &[("envoy.yaml", include_str!("../../../peers/envoy.yaml"))],
     links: &[],
     // Hot restart takes a shared name that a second Envoy on the machine would want too.
-    arguments: |directory| {
+    arguments: |directory, values| {
         let file = directory.join("envoy.yaml").display().to_string();
-        ["--config-path", &file, "--concurrency", "1", "--disable-hot-restart", "--log-level", "error"].map(str::to_owned).into()
+        let workers = values.get("workers").unwrap_or("1");
+        ["--config-path", &file, "--concurrency", workers, "--disable-hot-restart", "--log-level", "error"].map(str::to_owned).into()
     },
     version: &["--version"],
 };
@@ -65,7 +70,7 @@ pub(super) const TRAEFIK_PROXY: Recipe = Recipe {
         ("plugins-local/src/tag/.traefik.yml", include_str!("../../../peers/traefik-plugin.yml")),
     ],
     links: &[("plugins-local/src/tag/plugin.wasm", "filter")],
-    arguments: |directory| vec![format!("--configFile={}", directory.join("traefik.yaml").display())],
+    arguments: |directory, _| vec![format!("--configFile={}", directory.join("traefik.yaml").display())],
     version: &["version"],
 };
 

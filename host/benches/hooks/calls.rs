@@ -1,0 +1,72 @@
+//! Every capability that a plugin calls from a hook: what fifty calls take longer than none, for each of them.
+
+use std::time::{Duration, Instant};
+
+use criterion::Criterion;
+use plugway::pipeline::{Chain, StepKind, Verdict};
+
+use super::{Ready, exchange, kinds, ready};
+
+/// As many as a request may have changes, and fewer.
+const TIMES: u32 = 50;
+
+/// How the guest calls them, and what they are.
+const CALLS: [(&str, &str); 14] = [
+    ("read-header", "request.header, by number"),
+    ("read-header-by-text", "request.header, by text"),
+    ("read-headers", "request.headers, 4 of them"),
+    ("set-header", "request.set-header"),
+    ("read-path", "request.path"),
+    ("read-request-id", "request.id"),
+    ("set-attribute", "request.set-attribute"),
+    ("read-attribute", "request.attribute, of nobody"),
+    ("clock", "clock.now"),
+    ("random-number", "random.number"),
+    ("count-metric", "metrics.record, a counter with a label"),
+    ("ask-log-level", "log.enabled"),
+    ("sha256", "crypto.digest, SHA-256 of 64 bytes"),
+    ("hmac", "crypto.hmac, SHA-256 of 64 bytes"),
+];
+
+pub(super) fn calls(criterion: &mut Criterion) {
+    let routes: String = std::iter::once(("nothing", 0))
+        .chain(CALLS.iter().map(|(call, _)| (*call, TIMES)))
+        .map(|(call, times)| {
+            format!(
+                "[[routes]]\nname = \"{call}\"\nmatch = {{ path = \"/{call}\" }}\nupstream = \"up\"\n\
+                 plugins = [{{ plugin = \"all\", config = {{ call = \"{call}\", times = {times} }} }}]\n"
+            )
+        })
+        .collect();
+    let ready = ready(&kinds::configuration(&routes));
+    let nothing = filter(&ready, "nothing");
+    for (call, what) in CALLS {
+        let chain = filter(&ready, call);
+        criterion.bench_function(&format!("call: {what}"), |bencher| {
+            bencher.iter_custom(|iterations| {
+                let with = run(&ready, &chain, iterations);
+                with.saturating_sub(run(&ready, &nothing, iterations)) / TIMES
+            });
+        });
+    }
+}
+
+/// The request filter of a route by itself.
+fn filter(ready: &Ready, route: &str) -> Chain {
+    let routes = &ready.generation.snapshot.routes;
+    let found = routes.iter().find(|found| &*found.facts.name == route).unwrap();
+    let incoming: Vec<_> = found.chain.incoming.iter().filter(|step| step.kind == StepKind::Filter).cloned().collect();
+    assert_eq!(incoming.len(), 1, "{route}");
+    Chain { incoming, public: true, ..Chain::default() }
+}
+
+fn run(ready: &Ready, chain: &Chain, iterations: u64) -> Duration {
+    let mut exchange = exchange(&ready.generation);
+    let began = Instant::now();
+    for _ in 0..iterations {
+        let (back, verdict) = chain.admit(&ready.generation.plugins, exchange);
+        assert!(matches!(verdict, Verdict::Pass), "a call was refused: {verdict:?}");
+        exchange = back;
+    }
+    began.elapsed()
+}

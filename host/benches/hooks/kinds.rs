@@ -1,0 +1,151 @@
+//! Every hook of a plugin that does nothing in it: the crossing into the sandbox and back.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use criterion::Criterion;
+use http::{HeaderMap, StatusCode};
+use plugway::exchange::{Exchange, Origin, Outcome, ResponseHead};
+use plugway::pipeline::{Chain, Ended, StepKind};
+use plugway::plugin::ExchangeRecord;
+use plugway::proxy::{Addressed, Batch};
+use plugway_harness::guests;
+
+use super::{Ready, exchange, head, ready};
+
+/// What observers and routers that learn are told at once.
+const BATCH: usize = 64;
+
+pub(super) fn configuration(routes: &str) -> String {
+    let guest = guests::example("plugway-bench-guest", "hooks").unwrap();
+    format!("{}[plugins.all]\nsource = {guest:?}\ngrants = {{ crypto = {{}} }}\n{routes}", head())
+}
+
+pub(super) fn kinds(criterion: &mut Criterion) {
+    let route = "[[routes]]\nname = \"all\"\nplugins = [\"all\"]\nrouter = \"all\"\nforwarder = \"all\"\nupstream = \"up\"\n";
+    let ready = ready(&configuration(route));
+    on_the_way_in(criterion, &ready, "authorizer", |kind| matches!(kind, StepKind::Authorize { .. }));
+    on_the_way_in(criterion, &ready, "request-filter", |kind| kind == StepKind::Filter);
+    router(criterion, &ready);
+    forwarder(criterion, &ready);
+    response_filter(criterion, &ready);
+    in_batches(criterion, &ready);
+}
+
+fn on_the_way_in(criterion: &mut Criterion, ready: &Ready, name: &str, wanted: fn(StepKind) -> bool) {
+    let generation = &ready.generation;
+    let all = &generation.snapshot.routes[0].chain;
+    let incoming: Vec<_> = all.incoming.iter().filter(|step| wanted(step.kind)).cloned().collect();
+    assert_eq!(incoming.len(), 1, "{name}");
+    let chain = Chain { incoming, public: true, ..Chain::default() };
+    each(criterion, name, exchange(generation), |exchange| chain.admit(&generation.plugins, exchange).0);
+}
+
+fn router(criterion: &mut Criterion, ready: &Ready) {
+    let generation = &ready.generation;
+    let route = &generation.snapshot.routes[0];
+    each(criterion, "router", exchange(generation), |exchange| {
+        let (back, selected) = route.chain.select(&generation.plugins, exchange, &route.upstream, None);
+        assert!(selected.is_ok());
+        back
+    });
+}
+
+fn forwarder(criterion: &mut Criterion, ready: &Ready) {
+    let generation = &ready.generation;
+    let route = &generation.snapshot.routes[0];
+    let (first, selected) = route.chain.select(&generation.plugins, exchange(generation), &route.upstream, None);
+    let endpoint = selected.unwrap().endpoint;
+    each(criterion, "forwarder", first, |exchange| {
+        let (back, plan) = route.chain.plan(&generation.plugins, exchange, &route.upstream, &endpoint, "example.com");
+        assert!(plan.is_ok());
+        back
+    });
+}
+
+fn response_filter(criterion: &mut Criterion, ready: &Ready) {
+    let generation = &ready.generation;
+    let chain = Chain { outgoing: generation.snapshot.routes[0].chain.outgoing.clone(), ..Chain::default() };
+    assert_eq!(chain.outgoing.len(), 1);
+    let mut first = exchange(generation);
+    first.response = Some(ResponseHead { status: StatusCode::OK, headers: HeaderMap::new(), origin: Origin::Upstream(0) });
+    each(criterion, "response-filter", first, |exchange| chain.finish(&generation.plugins, exchange).0);
+}
+
+/// One call of a hook that takes an exchange and gives it back.
+fn each(criterion: &mut Criterion, name: &str, first: Box<Exchange>, call: impl Fn(Box<Exchange>) -> Box<Exchange>) {
+    let mut exchange = Some(first);
+    criterion.bench_function(&format!("hook: {name}"), |bencher| {
+        bencher.iter(|| exchange = exchange.take().map(&call));
+    });
+}
+
+/// Hooks that are told of many things at once; the time is for each of them.
+fn in_batches(criterion: &mut Criterion, ready: &Ready) {
+    let Ready { config, workshop, assembled, generation, .. } = ready;
+    let router = generation.snapshot.routes[0].chain.router.clone().unwrap();
+    assert!(generation.plugins.learns(&router));
+    let outcome = Outcome { endpoint: 0, status: Some(200), fault: None };
+    criterion.bench_function("hook: outcome-observer, each of 64 outcomes", |bencher| {
+        bencher.iter_custom(|iterations| {
+            timed(iterations, |_| {
+                for _ in 0..BATCH {
+                    generation.plugins.learn(&router, Ended { outcome, latency_us: 100 });
+                }
+                let began = Instant::now();
+                generation.plugins.tell_outcomes();
+                began.elapsed()
+            })
+        });
+    });
+    let mut observers = workshop.observers(config, assembled).unwrap();
+    let observer = &generation.snapshot.routes[0].chain.observers[0];
+    criterion.bench_function("hook: observer, each of 64 records", |bencher| {
+        bencher.iter_custom(|iterations| {
+            timed(iterations, |_| {
+                let addressed = |_| {
+                    let record = record(observer.config);
+                    Addressed { observer: observer.slot, plugin: Arc::clone(&observer.name), record }
+                };
+                let records = (0..BATCH).map(addressed).collect();
+                let began = Instant::now();
+                observers.complete(Batch { snapshot: generation.snapshot.number, records }).unwrap();
+                began.elapsed()
+            })
+        });
+    });
+}
+
+/// So many batches, as the time of as many single things.
+fn timed(iterations: u64, mut batch: impl FnMut(u64) -> Duration) -> Duration {
+    let all: Duration = (0..iterations).map(&mut batch).sum();
+    all / u32::try_from(BATCH).unwrap()
+}
+
+fn record(config_id: u32) -> ExchangeRecord {
+    ExchangeRecord {
+        config_id,
+        id: "01890a5d-ac96-774b-bcce-b302099a8057".to_owned(),
+        trace_id: "0af7651916cd43dd8448eb211c80319c".to_owned(),
+        received_at: 1_700_000_000_000_000_000,
+        duration_us: 300,
+        method: "GET".to_owned(),
+        host: "api.example.com".to_owned(),
+        route: "all".to_owned(),
+        api: None,
+        api_version: None,
+        status: 200,
+        fault: None,
+        blame: None,
+        consumer: None,
+        client_address: "127.0.0.1".to_owned(),
+        endpoint: Some("http://127.0.0.1:9".to_owned()),
+        attempts: 1,
+        upstream_us: Some(200),
+        request_bytes: 0,
+        response_bytes: 64,
+        protocol: "http/1.1".to_owned(),
+        attributes: Vec::new(),
+        extra: Vec::new(),
+    }
+}

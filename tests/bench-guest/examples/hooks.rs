@@ -1,0 +1,143 @@
+//! A component with every hook, each of which does nothing, and a request filter that calls one capability some times:
+//! `config = { call = "read-header", times = 50 }`. For `cargo bench -p plugway --bench hooks`.
+
+use std::hint::black_box;
+
+use plugway_sdk::metrics::Counter;
+use plugway_sdk::{
+    Attempt, AuthError, Authorizer, Decision, Endpoint, EndpointId, EndpointOutcome, Error, ExchangeRecord, Flow, ForwardError, Forwarder,
+    HeaderName, Identity, Observer, OutcomeObserver, Plan, Plugin, Request, RequestFilter, Response, ResponseFilter, RouteError, Router,
+    clock, crypto, header, log, random,
+};
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Config {
+    call: Call,
+    times: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { call: Call::Nothing, times: 0 }
+    }
+}
+
+#[derive(Debug, Clone, Copy, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Call {
+    Nothing,
+    ReadHeader,
+    ReadHeaderByText,
+    ReadHeaders,
+    SetHeader,
+    ReadPath,
+    ReadRequestId,
+    SetAttribute,
+    ReadAttribute,
+    Clock,
+    RandomNumber,
+    CountMetric,
+    AskLogLevel,
+    Sha256,
+    Hmac,
+}
+
+struct Guest {
+    call: Call,
+    times: u32,
+    header: HeaderName<'static>,
+    counter: Counter<1>,
+    endpoints: Vec<EndpointId>,
+}
+
+impl Plugin for Guest {
+    type Config = Config;
+
+    fn configure(config: Config) -> Result<Self, Error> {
+        Ok(Self {
+            call: config.call,
+            times: config.times,
+            header: HeaderName::numbered("x-plugin")?,
+            counter: Counter::declare("bench_total", "Calls of the bench.", "1", ["kind"])?,
+            endpoints: Vec::new(),
+        })
+    }
+}
+
+impl Guest {
+    fn call(&self, request: &mut Request) -> Result<(), Error> {
+        match self.call {
+            Call::Nothing => {}
+            Call::ReadHeader => drop(black_box(request.header(header::X_TENANT_ID))),
+            Call::ReadHeaderByText => drop(black_box(request.header("x-tenant-id"))),
+            Call::ReadHeaders => drop(black_box(request.headers())),
+            Call::SetHeader => request.set_header(self.header.clone(), "on")?,
+            Call::ReadPath => drop(black_box(request.path())),
+            Call::ReadRequestId => drop(black_box(request.id())),
+            Call::SetAttribute => request.set_attribute("tenant", "acme")?,
+            Call::ReadAttribute => drop(black_box(request.attribute("all", "tenant"))),
+            Call::Clock => _ = black_box(clock::now()),
+            Call::RandomNumber => _ = black_box(random::number()),
+            Call::CountMetric => self.counter.add(1.0, ["bench"]),
+            Call::AskLogLevel => _ = black_box(log::enabled(log::Level::Debug)),
+            Call::Sha256 => drop(black_box(crypto::digest(crypto::DigestAlgorithm::Sha256, &[7; 64]))),
+            Call::Hmac => drop(black_box(crypto::hmac(crypto::DigestAlgorithm::Sha256, &[1; 32], &[7; 64]))),
+        }
+        Ok(())
+    }
+}
+
+impl Authorizer for Guest {
+    fn authorize(&self, _: &mut Request) -> Result<Decision, AuthError> {
+        Ok(Decision::Allow(Identity::new("bench")))
+    }
+}
+
+impl RequestFilter for Guest {
+    fn on_request(&self, request: &mut Request) -> Result<Flow, Error> {
+        for _ in 0..self.times {
+            self.call(request)?;
+        }
+        Ok(Flow::Next)
+    }
+}
+
+impl Router for Guest {
+    fn on_endpoints(&mut self, _: u64, endpoints: Vec<Endpoint>) -> Result<(), Error> {
+        self.endpoints = endpoints.iter().map(|endpoint| endpoint.id).collect();
+        Ok(())
+    }
+
+    fn route(&self, _: &Request, _: &Attempt) -> Result<EndpointId, RouteError> {
+        self.endpoints.first().copied().ok_or(RouteError::NoEndpoint)
+    }
+}
+
+impl OutcomeObserver for Guest {
+    fn on_outcomes(&mut self, outcomes: &[EndpointOutcome]) -> Result<(), Error> {
+        black_box(outcomes.len());
+        Ok(())
+    }
+}
+
+impl Forwarder for Guest {
+    fn forward(&self, _: &Request, _: EndpointId, _: &mut Plan) -> Result<(), ForwardError> {
+        Ok(())
+    }
+}
+
+impl ResponseFilter for Guest {
+    fn on_response(&self, _: &Request, _: &mut Response) -> Result<Flow, Error> {
+        Ok(Flow::Next)
+    }
+}
+
+impl Observer for Guest {
+    fn on_complete(&self, records: &[ExchangeRecord]) -> Result<(), Error> {
+        black_box(records.len());
+        Ok(())
+    }
+}
+
+plugway_sdk::export!(Guest: Authorizer, RequestFilter, Router, OutcomeObserver, Forwarder, ResponseFilter, Observer);
