@@ -129,8 +129,6 @@ pub struct TrustedKey {
     pub name: String,
     /// PEM file of an Ed25519 public key.
     pub file: PathBuf,
-    /// Where it is named, for messages.
-    pub position: Position,
 }
 
 /// `[plugins.NAME]`

@@ -13,7 +13,7 @@ impl Compiler<'_> {
         for (name, file) in raw.keys {
             let at = section.key(&name);
             self.name(&at, "a key", &name);
-            keys.push(TrustedKey { file: self.path(&at, &file), position: self.position(&at), name });
+            keys.push(TrustedKey { file: self.path(&at, &file), name });
         }
         Trust { require_signature: raw.require_signature.unwrap_or(defaults::REQUIRE_SIGNATURE), keys }
     }
