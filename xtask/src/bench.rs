@@ -6,7 +6,6 @@
 //! CPU time is taken at one rate for all (`h2load`).
 
 mod h2load;
-mod interrupt;
 mod load;
 mod peers;
 mod report;
@@ -22,7 +21,8 @@ use std::time::Duration;
 
 use plugway_harness::{Error, Result};
 
-use crate::{plugins, setup, workspace};
+use crate::{interrupt, plugins, setup, workspace};
+pub(crate) use load::quantile;
 pub(crate) use peers::run as run_peers;
 use report::Report;
 use sample::{Lengths, Sample};

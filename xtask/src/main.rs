@@ -2,8 +2,11 @@
 
 mod bench;
 mod demo;
+mod interrupt;
+mod metrics;
 mod plugins;
 mod setup;
+mod soak;
 mod test;
 mod token;
 mod workspace;
@@ -24,6 +27,10 @@ cargo xtask COMMAND
   bench peers      the same beside HAProxy, Envoy, Traefik and nginx with Lua, which it installs, in nine scenarios (an hour);
                    target/bench/peers.json, peers.html. --quick: the small scenario alone, in five minutes
                    --scenario NAME, --only ROW,ROW, --rounds N: a part of it; --gateway FILE: not the one of this checkout
+  soak             swap a plugin 1,600 times and reload the configuration 400 times in 20 minutes of steady load, and judge: no request
+                   failed, no answer wrong, no stall above 5 ms, memory back to its level. --minutes N; --json FILE: the figures;
+                   --gateway FILE: not the one of this checkout
+  soak --quick     the same with 200 swaps and 50 reloads, in three minutes
   plugins          build the shipped plugins to target/plugins/NAME.wasm
   help             this text
 ";
@@ -49,6 +56,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["bench"] => bench::run(&bench::FULL),
         ["bench", "--quick"] => bench::run(&bench::QUICK),
         ["bench", "peers", options @ ..] => bench::run_peers(options),
+        ["soak", options @ ..] => soak::run(options),
         ["plugins"] => plugins::run(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
