@@ -1,7 +1,6 @@
 //! `cargo xtask demo`: every shipped plugin at work on real traffic, with nothing installed but Rust.
 
 mod live;
-mod metrics;
 mod once;
 mod report;
 mod traffic;

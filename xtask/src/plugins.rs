@@ -33,6 +33,14 @@ pub(crate) fn build(package: &str) -> Result<PathBuf> {
     Ok(target.join(GUEST_TARGET).join("release").join(format!("{}.wasm", package.replace('-', "_"))))
 }
 
+/// Builds an example of a guest's package, which is a component as well, and returns it.
+pub(crate) fn build_example(package: &str, example: &str) -> Result<PathBuf> {
+    let target = guest_directory();
+    let words = ["build", "--release", "--locked", "--target", GUEST_TARGET, "--package", package, "--example", example, "--target-dir"];
+    workspace::run(cargo(words).arg(&target))?;
+    Ok(target.join(GUEST_TARGET).join("release").join("examples").join(format!("{example}.wasm")))
+}
+
 fn shown(file: &Path) -> String {
     file.strip_prefix(root()).unwrap_or(file).display().to_string()
 }

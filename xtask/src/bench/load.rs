@@ -59,7 +59,7 @@ pub(super) fn seconds(duration: Duration) -> u64 {
 }
 
 /// A quantile of sorted values.
-pub(super) fn quantile(sorted: &[f64], share: f64) -> Result<f64> {
+pub(crate) fn quantile(sorted: &[f64], share: f64) -> Result<f64> {
     let rank = (share * sorted.len() as f64).ceil() as usize;
     sorted.get(rank.saturating_sub(1)).copied().context("no latency was recorded")
 }

@@ -7,8 +7,8 @@ use plugway_harness::Result;
 use plugway_harness::error::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::metrics;
 use super::world::{HOST, World};
+use crate::metrics;
 use crate::token::SCOPE;
 
 /// Until Ctrl-C, SIGTERM or the end of the terminal: either way the gateway and its keys go with this.

@@ -6,10 +6,10 @@ use plugway_harness::Result;
 use plugway_harness::ca::Authority;
 use plugway_harness::client::Client;
 
-use super::metrics;
 use super::report::Report;
 use super::traffic::{self, KEYS, Outcome, ROUNDS};
 use super::world::{HOST, INTERNAL, World};
+use crate::metrics;
 
 /// Observers hear of requests in batches; longest wait until the last batch is counted.
 const SETTLE: Duration = Duration::from_secs(10);

@@ -6,11 +6,12 @@ use plugway_harness::Result;
 use plugway_harness::client::{Client, Connection};
 use plugway_harness::error::Context;
 
-use super::{Measured, allow_descriptors, check, interrupt, load, scenario};
+use super::{Measured, allow_descriptors, check, load, scenario};
 use crate::bench::peers::Entry;
 use crate::bench::scenario::Scenario;
 use crate::bench::stage::Stage;
 use crate::bench::subject::{Built, Proxy, Subject};
+use crate::interrupt;
 
 /// Connections that are there at once: what else a proxy remembers is small beside them.
 const CONNECTIONS: u32 = 4_000;

@@ -7,7 +7,8 @@ use plugway_harness::Result;
 use plugway_harness::gateway::Launch;
 use plugway_harness::temp::TempDir;
 
-use super::{Built, Measured, interrupt};
+use super::{Built, Measured};
+use crate::interrupt;
 
 /// Starts that find their plugins compiled.
 const WARM: usize = 11;

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use plugway_harness::Result;
 
-use crate::bench::interrupt;
 use crate::bench::sample::{core_time, share};
+use crate::interrupt;
 
 /// How long both cores must be idle.
 const LOOK: Duration = Duration::from_millis(300);

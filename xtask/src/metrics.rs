@@ -5,13 +5,13 @@ use plugway_harness::client::Client;
 use plugway_harness::gateway::Gateway;
 
 /// The text at this moment.
-pub(super) async fn read(gateway: &Gateway) -> Result<String> {
+pub(crate) async fn read(gateway: &Gateway) -> Result<String> {
     let admin = gateway.admin()?;
     Ok(Client::http(admin, admin.to_string()).get("/metrics").await?.text())
 }
 
 /// The sum of every series whose name ends in `name` and whose labels include each of `labels`, written as `key="value"`.
-pub(super) fn sum(text: &str, name: &str, labels: &[&str]) -> f64 {
+pub(crate) fn sum(text: &str, name: &str, labels: &[&str]) -> f64 {
     let series = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
         let (series, value) = line.rsplit_once(' ')?;
         let (family, written) = series.split_once('{').unwrap_or((series, ""));

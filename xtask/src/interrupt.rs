@@ -1,5 +1,5 @@
 //! Ending early. Proxies that are not being measured are stopped in their tracks, and a stopped process does not see Ctrl-C: if
-//! this one simply died, they would stay. So Ctrl-C and SIGTERM are noted, and the bench ends itself at its next step.
+//! this one simply died, they would stay. So Ctrl-C and SIGTERM are noted, and bench and soak end themselves at their next step.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,7 +13,7 @@ static ASKED: AtomicBool = AtomicBool::new(false);
 ///
 /// # Errors
 /// When the system refuses.
-pub(super) fn watch() -> Result<()> {
+pub(crate) fn watch() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("runtime")?;
     let (mut interrupt, mut terminate) = {
         let _inside = runtime.enter();
@@ -35,6 +35,6 @@ pub(super) fn watch() -> Result<()> {
 ///
 /// # Errors
 /// When a signal came.
-pub(super) fn check() -> Result<()> {
+pub(crate) fn check() -> Result<()> {
     if ASKED.load(Ordering::SeqCst) { Err(Error::new("interrupted")) } else { Ok(()) }
 }

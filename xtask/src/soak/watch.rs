@@ -1,0 +1,150 @@
+//! What the gateway says of itself, and what the kernel says of it.
+
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use plugway_harness::error::Context;
+use plugway_harness::{Error, Result, process};
+use serde_json::Value;
+
+use super::changes::Made;
+use super::clients::Clients;
+use super::verdict::STALL;
+use super::world::World;
+use crate::metrics;
+
+/// Memory has settled when it has not grown or shrunk by this much, bytes, for [`STEADY`].
+const SAME: u64 = 256 * 1024;
+const STEADY: Duration = Duration::from_secs(2);
+/// Longest wait for that, and for generations to end.
+const SETTLE: Duration = Duration::from_secs(12);
+/// Without a terminal a line comes so often.
+const LINES: Duration = Duration::from_secs(10);
+
+/// The gateway at rest.
+#[derive(Debug, Clone, Default)]
+pub(super) struct State {
+    /// Resident memory, bytes.
+    pub(super) rss: u64,
+    pub(super) live_generations: u64,
+    pub(super) plugin_instances: u64,
+    pub(super) swapped: u64,
+    pub(super) rejected: u64,
+    pub(super) workers: Vec<Lag>,
+}
+
+/// How late a worker ran what was due, since its start.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Lag {
+    pub(super) highest_us: u64,
+    pub(super) measured: u64,
+    /// Above [`STALL`].
+    pub(super) stalls: u64,
+}
+
+pub(super) struct Watch<'w> {
+    world: &'w World,
+    shown: Option<Instant>,
+}
+
+impl<'w> Watch<'w> {
+    pub(super) fn new(world: &'w World) -> Self {
+        Self { world, shown: None }
+    }
+
+    /// The gateway when nothing changes any more, or when that was waited for long enough.
+    pub(super) fn settled(&self) -> Result<State> {
+        let deadline = Instant::now() + SETTLE;
+        let mut steady = (self.world.gateway.rss_bytes()?, Instant::now());
+        loop {
+            std::thread::sleep(Duration::from_millis(100));
+            let state = self.state()?;
+            if state.rss.abs_diff(steady.0) > SAME || state.live_generations > 1 {
+                steady = (state.rss, Instant::now());
+            }
+            if steady.1.elapsed() >= STEADY || Instant::now() >= deadline {
+                return Ok(state);
+            }
+        }
+    }
+
+    fn state(&self) -> Result<State> {
+        let status = self.world.status()?;
+        let text = self.world.admin("GET", "/metrics")?;
+        let reloads = |result: &str| metrics::sum(&text, "plugway_reloads_total", &[&format!("result=\"{result}\"")]).round() as u64;
+        Ok(State {
+            rss: process::rss_bytes(self.world.gateway.pid())?,
+            live_generations: status.pointer("/generations/live").and_then(Value::as_array).map_or(0, Vec::len) as u64,
+            plugin_instances: status.pointer("/plugins/0/instances").and_then(Value::as_u64).context("`instances` in /status")?,
+            swapped: reloads("swapped"),
+            rejected: reloads("rejected"),
+            workers: lags(&status, &text)?,
+        })
+    }
+
+    /// One line.
+    pub(super) fn progress(&mut self, of: u32, made: &Made, began: Instant, clients: &Clients) -> Result<()> {
+        let terminal = std::io::stdout().is_terminal();
+        let is_due = self.shown.is_none_or(|shown| shown.elapsed() >= LINES);
+        if !terminal && !is_due {
+            return Ok(());
+        }
+        self.shown = Some(Instant::now());
+        let (answers, failures) = clients.counts();
+        let highest = lags(&self.world.status()?, &self.world.admin("GET", "/metrics")?)?.iter().map(|lag| lag.highest_us).max();
+        let line = format!(
+            "{:>4} s  {} of {of} changes ({} swaps, {} reloads)  checked {answers}, wrong {failures}  RSS {:.1} MB  highest lag {:.1} ms",
+            began.elapsed().as_secs(),
+            made.swaps + made.reloads,
+            made.swaps,
+            made.reloads,
+            self.world.gateway.rss_bytes()? as f64 / 1e6,
+            highest.unwrap_or_default() as f64 / 1e3
+        );
+        if terminal {
+            print!("\r\u{1b}[2K{line}");
+        } else {
+            println!("{line}");
+        }
+        std::io::stdout().flush().context("standard output")
+    }
+}
+
+/// Of every worker; the highest is in `/status`, how many were above the limit in `/metrics`.
+fn lags(status: &Value, text: &str) -> Result<Vec<Lag>> {
+    let workers = status["workers"].as_array().context("`workers` in /status")?;
+    let lag = |(index, worker): (usize, &Value)| {
+        let series = |name: &str, more: &[&str]| {
+            let of_worker = format!("worker=\"{index}\"");
+            metrics::sum(text, &format!("plugway_worker_event_loop_lag_seconds_{name}"), &[&[of_worker.as_str()], more].concat()).round()
+                as u64
+        };
+        let measured = series("count", &[]);
+        if measured == 0 {
+            return Err(Error::new(format!("worker {index} has not measured its event loop's lag")));
+        }
+        let within = series("bucket", &[&format!("le=\"{}\"", STALL.as_secs_f64())]);
+        let highest_us = worker["event_loop_lag_max_us"].as_u64().context("`event_loop_lag_max_us` in /status")?;
+        Ok(Lag { highest_us, measured, stalls: measured - within })
+    };
+    workers.iter().enumerate().map(lag).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lags_are_read_for_each_worker() {
+        let status = serde_json::json!({ "workers": [{ "event_loop_lag_max_us": 900 }, { "event_loop_lag_max_us": 7000 }] });
+        let series = |worker: u32, within: u32, all: u32| {
+            format!(
+                "plugway_worker_event_loop_lag_seconds_bucket{{worker=\"{worker}\",le=\"0.005\"}} {within}\n\
+                 plugway_worker_event_loop_lag_seconds_count{{worker=\"{worker}\"}} {all}\n"
+            )
+        };
+        let lags = lags(&status, &(series(0, 50, 50) + &series(1, 47, 50))).unwrap();
+        assert_eq!(lags.iter().map(|lag| (lag.highest_us, lag.stalls)).collect::<Vec<_>>(), [(900, 0), (7000, 3)]);
+        assert!(super::lags(&status, "").is_err());
+    }
+}
