@@ -1,6 +1,7 @@
 //! The checked configuration: what the rest of the gateway builds on. Every name is resolved, every default filled in, every
 //! path made absolute, so nothing downstream has to check again.
 
+mod grants;
 mod route;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde_json::{Map, Value};
 
+pub use self::grants::{Grants, KvGrant, KvScope, RateLimitGrant, Secret, SecretSource};
 pub use self::route::{HeaderMatch, HostPattern, Match, PathPattern, PluginUse, Route, Segment};
 use super::document::Places;
 use super::problems::Problem;
@@ -159,62 +161,6 @@ pub enum Source {
     Builtin(String),
     /// A file, looked up in `plugin_directory` unless the path is absolute.
     File(PathBuf),
-}
-
-/// `[plugins.NAME.grants]`: capabilities that are denied unless named.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Grants {
-    /// `crypto = {}`
-    pub crypto: bool,
-    /// `kv = {}`
-    pub kv: Option<KvGrant>,
-    /// `rate-limit = {}`
-    pub rate_limit: Option<RateLimitGrant>,
-    /// `secrets = ["NAME"]`: names of secrets.
-    pub secrets: Vec<String>,
-}
-
-/// `[secrets.NAME]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Secret {
-    /// Its name.
-    pub name: String,
-    /// Where it is.
-    pub source: SecretSource,
-}
-
-/// Where a secret is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SecretSource {
-    /// The bytes of a file.
-    File(PathBuf),
-    /// A variable of the environment.
-    Environment(String),
-}
-
-/// `kv = { scope = "node", max_entries = 10000, max_bytes = "16MiB" }`
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct KvGrant {
-    /// Who shares the entries; default this gateway.
-    pub scope: KvScope,
-    /// Entries kept at once; default 10,000.
-    pub max_entries: usize,
-    /// Bytes they may take; default 16 MiB.
-    pub max_bytes: usize,
-}
-
-/// Who shares the entries of `kv`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum KvScope {
-    /// All workers of this gateway.
-    Node,
-}
-
-/// `rate-limit = { max_keys = 65536 }`
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct RateLimitGrant {
-    /// Buckets kept at once; default 65,536.
-    pub max_keys: usize,
 }
 
 /// `[plugins.NAME.budget]`
