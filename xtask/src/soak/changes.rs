@@ -27,6 +27,8 @@ pub(super) struct Made {
     pub(super) reloads: u32,
     /// From a file in place to every worker serving by it, the longest.
     pub(super) longest: Duration,
+    /// From the first one's turn to the last one serving.
+    pub(super) took: Duration,
 }
 
 /// Makes changes.
@@ -49,6 +51,7 @@ impl<'w> Changes<'w> {
             interrupt::check()?;
             let took = self.make(after + step)?;
             made.longest = made.longest.max(took);
+            made.took = began.elapsed();
             if is_reload(after + step) {
                 made.reloads += 1;
             } else {

@@ -31,6 +31,8 @@ pub(super) struct Load {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Loaded {
     pub(super) requests: u64,
+    /// For how long it was sent.
+    pub(super) duration: Duration,
     /// Not answered, or with another status than 200.
     pub(super) failures: u64,
     /// What h2load was told to keep up, answered: 0 to 1.
@@ -75,6 +77,7 @@ impl Load {
         latencies.sort_by(f64::total_cmp);
         Ok(Loaded {
             requests: latencies.len() as u64,
+            duration: self.duration,
             failures,
             kept_up: latencies.len() as f64 / wanted,
             p50_us: quantile(&latencies, 0.5)?,

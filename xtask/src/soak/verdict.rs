@@ -52,14 +52,16 @@ impl Figures {
         };
         limit(load.failures == 0, format!("{} of {} requests of the load failed; none may", load.failures, load.requests));
         limit(load.kept_up >= KEPT_UP, format!("{:.0} % of the load was answered, not {:.0} %", load.kept_up * 100.0, KEPT_UP * 100.0));
+        let late = made.took.saturating_sub(load.duration);
+        limit(late.is_zero(), format!("the last change came {:.1} s after the load had ended", late.as_secs_f64()));
         let first = checked.wrong.first().map(String::as_str).unwrap_or_default();
         limit(checked.failures == 0, format!("{} checked answers were wrong, the first: {first}", checked.failures));
         let (changes, wanted) = (made.swaps + made.reloads, u64::from(made.swaps + made.reloads) * CHECKED);
         limit(checked.answers >= wanted, format!("{} answers were checked in {changes} changes, not {wanted}", checked.answers));
         limit(checked.outlived > 0, "no request was in flight during a swap, so nothing was shown of those".to_owned());
-        let swapped = after.swapped - before.swapped;
+        let swapped = after.swapped.saturating_sub(before.swapped);
         limit(swapped == u64::from(changes), format!("{changes} changes were made and the gateway counts {swapped}"));
-        let rejected = after.rejected - before.rejected;
+        let rejected = after.rejected.saturating_sub(before.rejected);
         limit(rejected == 0, format!("{rejected} reloads were rejected"));
         for (worker, stalls) in self.stalls().into_iter().enumerate() {
             let highest = after.workers.get(worker).map_or(0, |lag| lag.highest_us);
@@ -88,9 +90,17 @@ pub(super) mod tests {
         let lag = Lag { highest_us: 9_000, measured: 10, stalls: 1 };
         let before = State { rss: 40_000_000, live_generations: 1, plugin_instances: 2, swapped: 15, rejected: 0, workers: vec![lag, lag] };
         Figures {
-            load: Loaded { requests: 1000, failures: 0, kept_up: 1.0, p50_us: 1.0, p99_us: 2.0, longest_us: 3.0 },
+            load: Loaded {
+                requests: 1000,
+                duration: Duration::from_secs(153),
+                failures: 0,
+                kept_up: 1.0,
+                p50_us: 1.0,
+                p99_us: 2.0,
+                longest_us: 3.0,
+            },
             checked: Checked { answers: 5_000, failures: 0, wrong: Vec::new(), outlived: 1 },
-            made: Made { swaps: 200, reloads: 50, longest: Duration::from_millis(700) },
+            made: Made { swaps: 200, reloads: 50, longest: Duration::from_millis(700), took: Duration::from_secs(151) },
             after: State { rss: 45_000_000, swapped: 265, ..before.clone() },
             before,
             seconds: 150.0,
@@ -100,9 +110,10 @@ pub(super) mod tests {
     #[test]
     fn each_limit_holds_and_can_be_broken() {
         assert_eq!(good().broken(), Vec::<String>::new());
-        let spoil: [(fn(&mut Figures), &str); 12] = [
+        let spoil: [(fn(&mut Figures), &str); 13] = [
             (|figures| figures.load.failures = 1, "of the load failed"),
             (|figures| figures.load.kept_up = 0.89, "of the load was answered"),
+            (|figures| figures.made.took = Duration::from_secs(154), "after the load"),
             (|figures| figures.checked.failures = 1, "were wrong"),
             (|figures| figures.checked.answers = 4_999, "were checked"),
             (|figures| figures.checked.outlived = 0, "in flight"),

@@ -74,7 +74,8 @@ impl<'w> Watch<'w> {
         let reloads = |result: &str| metrics::sum(&text, "plugway_reloads_total", &[&format!("result=\"{result}\"")]).round() as u64;
         Ok(State {
             rss: process::rss_bytes(self.world.gateway.pid())?,
-            live_generations: status.pointer("/generations/live").and_then(Value::as_array).map_or(0, Vec::len) as u64,
+            live_generations: status.pointer("/generations/live").and_then(Value::as_array).context("`generations` in /status")?.len()
+                as u64,
             plugin_instances: status.pointer("/plugins/0/instances").and_then(Value::as_u64).context("`instances` in /status")?,
             swapped: reloads("swapped"),
             rejected: reloads("rejected"),
@@ -112,7 +113,7 @@ impl<'w> Watch<'w> {
 
 /// Of every worker; the highest is in `/status`, how many were above the limit in `/metrics`.
 fn lags(status: &Value, text: &str) -> Result<Vec<Lag>> {
-    let workers = status["workers"].as_array().context("`workers` in /status")?;
+    let workers = status.get("workers").and_then(Value::as_array).context("`workers` in /status")?;
     let lag = |(index, worker): (usize, &Value)| {
         let series = |name: &str, more: &[&str]| {
             let of_worker = format!("worker=\"{index}\"");
@@ -124,8 +125,8 @@ fn lags(status: &Value, text: &str) -> Result<Vec<Lag>> {
             return Err(Error::new(format!("worker {index} has not measured its event loop's lag")));
         }
         let within = series("bucket", &[&format!("le=\"{}\"", STALL.as_secs_f64())]);
-        let highest_us = worker["event_loop_lag_max_us"].as_u64().context("`event_loop_lag_max_us` in /status")?;
-        Ok(Lag { highest_us, measured, stalls: measured - within })
+        let highest_us = worker.get("event_loop_lag_max_us").and_then(Value::as_u64).context("`event_loop_lag_max_us` in /status")?;
+        Ok(Lag { highest_us, measured, stalls: measured.saturating_sub(within) })
     };
     workers.iter().enumerate().map(lag).collect()
 }
