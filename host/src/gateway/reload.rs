@@ -314,6 +314,13 @@ impl Reloader {
         if !matches!(outcome, Outcome::Rejected { .. }) && !self.catalogue.is_rejected(&read.digest) {
             self.config_digest.clone_from(&read.digest);
         }
+        let is_news = cause != Cause::Files || !matches!(outcome, Outcome::Unchanged { .. });
+        if is_news {
+            self.last_reload = json!({ "cause": cause.as_str(), "at": unix(SystemTime::now()), "outcome": outcome.shown() });
+        }
+        self.show_rejections();
+        self.show(stock);
+        // Last: whoever sees the count sees what came of it.
         match outcome {
             Outcome::Swapped { .. } => self.telemetry.reloads().ended(ReloadResult::Swapped),
             Outcome::Rejected { .. } => self.telemetry.reloads().ended(ReloadResult::Rejected),
@@ -321,12 +328,6 @@ impl Reloader {
             Outcome::Unchanged { .. } if cause != Cause::Files => self.telemetry.reloads().ended(ReloadResult::Unchanged),
             _ => {}
         }
-        let is_news = cause != Cause::Files || !matches!(outcome, Outcome::Unchanged { .. });
-        if is_news {
-            self.last_reload = json!({ "cause": cause.as_str(), "at": unix(SystemTime::now()), "outcome": outcome.shown() });
-        }
-        self.show_rejections();
-        self.show(stock);
     }
 
     fn show_rejections(&self) {
