@@ -42,7 +42,7 @@ enum Command {
         #[arg(default_value = "plugway.toml")]
         file: PathBuf,
     },
-    /// Look into plugin files, sign them and check signatures.
+    /// Look into plugin files, sign them and check signatures; go back to an earlier version.
     #[command(subcommand)]
     Plugin(plugin::Command),
     /// Print the configuration's JSON schema, for editors.

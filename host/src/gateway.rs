@@ -9,6 +9,7 @@ mod prepare;
 mod reload;
 mod shown;
 mod status;
+mod versions;
 
 use std::fmt;
 use std::net::SocketAddr;

@@ -4,6 +4,7 @@ mod bad_files;
 mod generations;
 mod kept;
 mod under_load;
+mod versions;
 mod writers;
 
 use std::path::{Path, PathBuf};

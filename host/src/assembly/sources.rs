@@ -1,7 +1,7 @@
 //! Plugin files: read once, held against their signatures, loaded from exactly the bytes that were read.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Workshop, builtin, trust};
@@ -38,6 +38,8 @@ pub struct Bytes {
     pub digest: String,
     /// All of them.
     pub content: Content,
+    /// The file in the state directory they are from, where that is so; its signature counts then.
+    pub kept: Option<PathBuf>,
 }
 
 /// Where bytes are held.
@@ -64,7 +66,7 @@ impl Bytes {
             Content::Embedded(bytes) => bytes,
             Content::Read(bytes) => bytes,
         };
-        Self { digest: LoadedComponent::digest(bytes), content }
+        Self { digest: LoadedComponent::digest(bytes), content, kept: None }
     }
 
     /// All of them.
@@ -161,14 +163,14 @@ impl Workshop {
         loaded: &mut HashMap<String, Arc<LoadedComponent>>,
         warnings: &mut Vec<Problem>,
     ) -> Result<(Arc<LoadedComponent>, Option<Arc<str>>), Box<Problem>> {
-        let digest = match &supplied {
+        let (digest, kept) = match &supplied {
             Supplied::Nothing(problem) => return Err(Box::new(problem.clone())),
-            Supplied::Serving(component) => &component.digest,
-            Supplied::Bytes(bytes) => &bytes.digest,
+            Supplied::Serving(component) => (&component.digest, None),
+            Supplied::Bytes(bytes) => (&bytes.digest, bytes.kept.as_deref()),
         };
         // Before anything is made of the bytes, or taken from the cache for them.
         let signer = match keys {
-            Some(keys) => self.vouched.signer(config, keys, plugin, digest, warnings)?,
+            Some(keys) => self.vouched.signer(config, keys, plugin, (digest, kept), warnings)?,
             None => None,
         };
         let component = match supplied {

@@ -48,7 +48,8 @@ fn read(trusted: &TrustedKey) -> Result<VerifyingKey, String> {
 pub(super) struct Vouched(HashMap<String, Vec<VerifyingKey>>);
 
 impl Vouched {
-    /// Who vouches for a plugin's file, read as the bytes of that digest; `None` for what needs nobody.
+    /// Who vouches for a plugin's file, read as the bytes of that digest, or for the kept version they are from; `None` for what
+    /// needs nobody.
     ///
     /// # Errors
     /// When somebody must and nobody does. Where nobody must, a signature that does not fit is a warning.
@@ -57,10 +58,11 @@ impl Vouched {
         config: &Config,
         keys: &TrustedKeys,
         plugin: &Plugin,
-        digest: &str,
+        (digest, kept): (&str, Option<&Path>),
         warnings: &mut Vec<Problem>,
     ) -> Result<Option<Arc<str>>, Box<Problem>> {
         let Source::File(path) = &plugin.source else { return Ok(None) };
+        let path = kept.unwrap_or(path);
         let problem = |path: &Path, why: &Untrusted| {
             let key = format!("plugins.{}.source", plugin.name);
             let what = if plugin.require_signature { "was not loaded" } else { "needs no signature, and has one that does not count" };

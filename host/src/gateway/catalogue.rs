@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use super::unix;
+use super::versions::{Rollback, Versions};
 use crate::assembly::{self, Supplied};
 use crate::config::Problem;
 use crate::config::model::{Config, Plugin, Source};
@@ -15,8 +16,9 @@ use crate::plugin::LoadedComponent;
 use crate::watch::is_whole;
 
 /// What is known of plugins' files.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Catalogue {
+    pub(super) versions: Versions,
     /// By plugin.
     serving: BTreeMap<String, Serving>,
     /// By plugin; under the empty name the configuration.
@@ -61,14 +63,21 @@ pub(super) struct Item {
     newest: Supplied,
     /// What serves, where there is such a thing and the source holds something else.
     serving: Option<Arc<LoadedComponent>>,
-    /// Of what its source holds.
+    /// Of what its source holds; of what was gone back to instead.
     digest: Option<String>,
+    /// Of what its source holds, where another version was gone back to.
+    instead_of: Option<String>,
     is_whole: bool,
 }
 
 // === impl Catalogue ===
 
 impl Catalogue {
+    /// Nothing serves yet.
+    pub(super) fn new(versions: Versions) -> Self {
+        Self { versions, serving: BTreeMap::new(), rejected: BTreeMap::new(), absent: BTreeMap::new() }
+    }
+
     /// Reads what every plugin of a configuration is made from: each source once. What is read is what is used.
     pub(super) fn read(&mut self, config: &Config) -> Stock {
         let items: Vec<Item> = config.plugins.iter().map(|plugin| self.item(config, plugin)).collect();
@@ -89,13 +98,23 @@ impl Catalogue {
                 if self.absent.remove(&name).is_some() {
                     tracing::info!(plugin = name, "A plugin's file is there again");
                 }
-                let digest = Some(bytes.digest.clone());
+                if let Some(Rollback { digest, instead_of }) = self.rolled_back(plugin, &bytes.digest) {
+                    let newest = match serving.filter(|serving| serving.digest == digest) {
+                        Some(serving) => Supplied::Serving(serving),
+                        None => self.kept(config, plugin, &digest),
+                    };
+                    let serving = self.serving(plugin).map(Arc::clone);
+                    return Item { name, source, newest, serving, digest: Some(digest), instead_of: Some(instead_of), is_whole: true };
+                }
+                let (digest, instead_of) = (Some(bytes.digest.clone()), None);
                 match serving.filter(|serving| serving.digest == bytes.digest) {
-                    Some(serving) => Item { name, source, newest: Supplied::Serving(serving), serving: None, digest, is_whole: true },
+                    Some(serving) => {
+                        Item { name, source, newest: Supplied::Serving(serving), serving: None, digest, instead_of, is_whole: true }
+                    }
                     None => {
                         let is_whole = matches!(source, Source::Builtin(_)) || is_whole(bytes.all());
                         let serving = self.serving(plugin).map(Arc::clone);
-                        Item { name, source, newest: Supplied::Bytes(Arc::new(bytes)), serving, digest, is_whole }
+                        Item { name, source, newest: Supplied::Bytes(Arc::new(bytes)), serving, digest, instead_of, is_whole }
                     }
                 }
             }
@@ -110,10 +129,81 @@ impl Catalogue {
                             "A plugin's file is gone; the version that serves stays"
                         );
                     }
-                    Item { name, source, newest: Supplied::Serving(serving), serving: None, digest: None, is_whole: true }
+                    let newest = Supplied::Serving(serving);
+                    Item { name, source, newest, serving: None, digest: None, instead_of: None, is_whole: true }
                 }
-                None => Item { name, source, newest: Supplied::Nothing(unread.problem), serving: None, digest: None, is_whole: true },
+                None => {
+                    let newest = Supplied::Nothing(unread.problem);
+                    Item { name, source, newest, serving: None, digest: None, instead_of: None, is_whole: true }
+                }
             },
+        }
+    }
+
+    /// What was gone back to, while the plugin's file holds what it held then.
+    fn rolled_back(&self, plugin: &Plugin, found: &str) -> Option<Rollback> {
+        let is_file = matches!(plugin.source, Source::File(_));
+        self.versions.rollback(&plugin.name).filter(|rollback| is_file && rollback.instead_of == found)
+    }
+
+    fn kept(&self, config: &Config, plugin: &Plugin, digest: &str) -> Supplied {
+        match self.versions.read(&plugin.name, digest) {
+            Ok(bytes) => Supplied::Bytes(Arc::new(bytes)),
+            Err(error) => {
+                let key = format!("plugins.{}.source", plugin.name);
+                let message = format!("the version sha256:{} that was gone back to cannot be read: {error}", short(digest));
+                let help = format!("delete {} to have the plugin's file count again", self.versions.rolled_back(&plugin.name).display());
+                Supplied::Nothing(config.problem(key, message).with_suggestion(help).of_plugin(&plugin.name, "no-file"))
+            }
+        }
+    }
+
+    /// Which version of a plugin can be gone back to: the one whose digest begins so, else the one that served before. With what
+    /// its file holds now.
+    ///
+    /// # Errors
+    /// There is none, for people.
+    pub(super) fn earlier(&self, config: &Config, name: &str, digest: Option<&str>) -> Result<Rollback, String> {
+        let plugin = config.plugins.iter().find(|plugin| plugin.name == name).ok_or(format!("no plugin is named `{name}`"))?;
+        if let Source::Builtin(_) = plugin.source {
+            return Err(format!("`{name}` is built in and has one version"));
+        }
+        let found = assembly::read(config, plugin).map_err(|unread| unread.problem.message)?;
+        let serving = self.serving(plugin).map(|serving| serving.digest.clone());
+        let kept = self.versions.of(name);
+        let mut fitting = kept.iter().filter(|kept| match digest {
+            Some(digest) => kept.starts_with(digest),
+            None => serving.as_ref() != Some(*kept),
+        });
+        let chosen = fitting.next().ok_or_else(|| match digest {
+            Some(digest) => format!("no version of `{name}` is kept whose digest begins with {digest}"),
+            None => format!("no earlier version of `{name}` is kept"),
+        })?;
+        if digest.is_some() && fitting.next().is_some() {
+            return Err(format!("more than one version of `{name}` has a digest that begins so"));
+        }
+        Ok(Rollback { digest: chosen.clone(), instead_of: found.digest })
+    }
+
+    /// A version that was not taken when it was gone back to is no fault of the plugin's file.
+    pub(super) fn forget_rejection(&mut self, name: &str) {
+        self.rejected.remove(name);
+    }
+
+    /// Keeps what was read and serves now, and forgets what was gone back to where something else does.
+    pub(super) fn keep(&self, config: &Config, stock: &Stock, served: &[(String, Arc<LoadedComponent>)]) {
+        for item in &stock.0 {
+            let Some((_, component)) = served.iter().find(|(name, _)| *name == item.name) else { continue };
+            let (Source::File(file), name) = (&item.source, &item.name) else { continue };
+            let kept = match &item.newest {
+                Supplied::Bytes(bytes) if bytes.digest == component.digest => self.versions.keep(name, file, bytes, config.keep_versions),
+                _ => Ok(()),
+            };
+            let is_over = self.versions.rollback(name).is_some_and(|rollback| rollback.digest != component.digest);
+            let forgotten = if is_over { self.versions.set_rollback(name, None) } else { Ok(()) };
+            if let Err(error) = kept.and(forgotten) {
+                tracing::warn!(plugin = name, digest = component.digest, %error, "A version could not be kept to go back to");
+            }
         }
     }
 
@@ -206,11 +296,14 @@ impl Catalogue {
             Source::Builtin(builtin) => (format!("builtin:{builtin}"), None),
             Source::File(file) => (file.display().to_string(), Some(file)),
         };
-        let found = stock.0.iter().find(|item| item.name == name).and_then(|item| item.digest.as_ref());
+        let item = stock.0.iter().find(|item| item.name == name);
+        let instead_of = item.and_then(|item| item.instead_of.as_ref());
+        let found = instead_of.or_else(|| item.and_then(|item| item.digest.as_ref()));
         let state = match (file, self.absent.get(name), self.rejected.get(name)) {
             (None, _, _) => "built in".to_owned(),
             (_, Some(why), _) => why.clone(),
             (_, None, Some(_)) => "rejected".to_owned(),
+            _ if instead_of.is_some() => "rolled back".to_owned(),
             _ if found == Some(&serving.component.digest) => "serving".to_owned(),
             _ => "not serving".to_owned(),
         };
@@ -219,6 +312,7 @@ impl Catalogue {
             "file": state,
             "file_digest": found.map(|digest| format!("sha256:{digest}")),
             "since": unix(serving.since),
+            "versions": self.versions.of(name).iter().map(|digest| format!("sha256:{digest}")).collect::<Vec<_>>(),
             "rejected": self.rejected.get(name).map(Rejection::shown),
         })
     }

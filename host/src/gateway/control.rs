@@ -17,6 +17,7 @@ use super::prepare::{Prepared, Ready, look_further};
 use super::reload::{self, Install, Reloader};
 use super::shown::Shown;
 use super::status::Status;
+use super::versions::Versions;
 use super::{Addresses, Order, StartError};
 use crate::assembly::{Assembled, Observers, read_all};
 use crate::config::model::Config;
@@ -71,7 +72,7 @@ impl Running {
         let began = Instant::now();
         let telemetry = Telemetry::new().map_err(StartError::System)?;
         let fingerprint = Fingerprint::of(&config);
-        let mut catalogue = Catalogue::default();
+        let mut catalogue = Catalogue::new(Versions::new(&config.state_directory));
         let stock = catalogue.read(&config);
         let supply = stock.supply(&BTreeSet::new());
         let Prepared { workshop, terminated, ready } = Prepared::new(&config, supply, &telemetry, compiler, config.workers)?;
@@ -100,7 +101,9 @@ impl Running {
         shown.serves(Arc::clone(&assembled.snapshot));
         let (install, installs) = mpsc::channel(1);
         let config = Arc::new(config);
-        catalogue.serve(&config, &assembled.components().collect::<Vec<_>>());
+        let served: Vec<_> = assembled.components().collect();
+        catalogue.serve(&config, &served);
+        catalogue.keep(&config, &stock, &served);
         let (telemetry_there, shown_there, config_there) = (Arc::clone(&telemetry), Arc::clone(&shown), Arc::clone(&config));
         let last_reload = serde_json::Value::Null;
         let reloader = Reloader {

@@ -17,6 +17,8 @@ pub(super) enum Cause {
     Signal,
     /// `POST /reload`
     Admin,
+    /// `POST /plugins/NAME/rollback`
+    Rollback,
 }
 
 /// How it ended.
@@ -41,6 +43,8 @@ pub(super) enum Outcome {
         /// The files to blame.
         rejections: Vec<Rejection>,
     },
+    /// There is nothing to go back to: why.
+    NoVersion(String),
     /// A file is not all there yet.
     NotWhole,
     /// Too many generations are alive.
@@ -54,6 +58,7 @@ impl Cause {
             Self::Files => "files",
             Self::Signal => "SIGHUP",
             Self::Admin => "admin",
+            Self::Rollback => "rollback",
         }
     }
 }
@@ -68,7 +73,7 @@ impl Outcome {
                 json!({ "result": "rejected", "rejected": rejections.iter().map(Rejection::shown).collect::<Vec<_>>() })
             }
             Self::NotWhole => json!({ "result": "waiting" }),
-            Self::Full => json!({ "result": "refused" }),
+            Self::Full | Self::NoVersion(_) => json!({ "result": "refused" }),
         }
     }
 
@@ -83,6 +88,9 @@ impl Outcome {
                     "rejected": rejections.iter().map(Rejection::shown).collect::<Vec<_>>(),
                 });
                 Answer::problem(StatusCode::UNPROCESSABLE_ENTITY, body)
+            }
+            Self::NoVersion(why) => {
+                Answer::problem(StatusCode::NOT_FOUND, json!({ "title": "there is nothing to go back to", "detail": why }))
             }
             Self::Full => {
                 let detail = format!(

@@ -29,6 +29,8 @@ use crate::watch::{Touched, Watch};
 pub(super) enum Message {
     /// Reload, and say how that ended.
     Reload(Cause, oneshot::Sender<Outcome>),
+    /// Have an earlier version of a plugin serve, the one whose digest begins so, and say how that ended.
+    Rollback { plugin: String, digest: Option<String>, reply: oneshot::Sender<Outcome> },
     /// Something happened to files.
     Touched(Touched),
     /// End.
@@ -100,6 +102,10 @@ impl Reloader {
                     let _ = reply.send(outcome);
                     self.follow(&mut watch);
                 }
+                Ok(Message::Rollback { plugin, digest, reply }) => {
+                    let _ = reply.send(self.roll_back(&plugin, digest.as_deref()));
+                    self.follow(&mut watch);
+                }
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -113,7 +119,7 @@ impl Reloader {
                         // Other files may be named now.
                         self.follow(&mut watch);
                     }
-                    Outcome::Unchanged { .. } | Outcome::Rejected { .. } => watch.looked(),
+                    Outcome::Unchanged { .. } | Outcome::Rejected { .. } | Outcome::NoVersion(_) => watch.looked(),
                 }
             }
         }
@@ -130,6 +136,31 @@ impl Reloader {
             files.flat_map(|(file, signed)| [Some(file.clone()), signed.then(|| SignatureFile::beside(file))]).flatten().collect();
         let files = files.iter().map(PathBuf::as_path).chain([self.config.file.as_path()]);
         watch.follow(files, &self.config.plugin_directory);
+    }
+
+    /// Has an earlier version of a plugin serve until its file changes. Where that cannot be, nothing is different.
+    fn roll_back(&mut self, plugin: &str, digest: Option<&str>) -> Outcome {
+        let rollback = match self.catalogue.earlier(&self.config, plugin, digest) {
+            Ok(rollback) => rollback,
+            Err(why) => return Outcome::NoVersion(why),
+        };
+        let before = self.catalogue.versions.rollback(plugin);
+        // What the file holds serves as long as the file holds it.
+        let next = Some(&rollback).filter(|rollback| rollback.digest != rollback.instead_of);
+        if let Err(error) = self.catalogue.versions.set_rollback(plugin, next) {
+            return Outcome::NoVersion(format!("it could not be remembered: {error}"));
+        }
+        let outcome = self.reload(Cause::Rollback, true);
+        if matches!(outcome, Outcome::Rejected { .. } | Outcome::Full) {
+            if let Err(error) = self.catalogue.versions.set_rollback(plugin, before.as_ref()) {
+                tracing::error!(plugin, %error, "A rollback that was rejected could not be taken back; it is tried again at the next start");
+            }
+            self.catalogue.forget_rejection(plugin);
+            let stock = self.catalogue.read(&self.config);
+            self.show_rejections();
+            self.show(&stock);
+        }
+        outcome
     }
 
     /// One reload, to its end. `is_last` when what is not whole is not waited for any more.
@@ -162,7 +193,7 @@ impl Reloader {
             }
             Ok(Some(ready)) => {
                 self.catalogue.configuration_is_good();
-                self.install(&newest, ready, cause, began)
+                self.install(&newest, ready, &stock, cause, began)
             }
             Err(problems) => self.fall_back(&read, &stock, problems, cause, began),
         };
@@ -207,7 +238,7 @@ impl Reloader {
             };
             let stock = self.catalogue.read(&config);
             match self.make(&config, stock.supply(&held)) {
-                Ok(Some(ready)) => return self.install(&config, ready, cause, began),
+                Ok(Some(ready)) => return self.install(&config, ready, &stock, cause, began),
                 // Nothing else is new, and this was said before.
                 Ok(None) if cause == Cause::Files => return Outcome::Unchanged { generation: self.generation() },
                 Ok(None) | Err(_) => {}
@@ -250,7 +281,7 @@ impl Reloader {
     }
 
     /// Has every worker serve by what is ready.
-    fn install(&mut self, config: &Arc<Config>, ready: Ready, cause: Cause, began: Instant) -> Outcome {
+    fn install(&mut self, config: &Arc<Config>, ready: Ready, stock: &Stock, cause: Cause, began: Instant) -> Outcome {
         let generation = ready.assembled.snapshot.number;
         let served: Vec<_> = ready.assembled.components().collect();
         let snapshot = Arc::clone(&ready.assembled.snapshot);
@@ -263,6 +294,7 @@ impl Reloader {
         self.shown.serves(snapshot);
         let fingerprint = Fingerprint::of(config);
         let mut changes = self.catalogue.serve(config, &served);
+        self.catalogue.keep(config, stock, &served);
         if fingerprint != self.fingerprint {
             changes.insert(0, "configuration".to_owned());
         }
@@ -282,6 +314,13 @@ impl Reloader {
         if !matches!(outcome, Outcome::Rejected { .. }) && !self.catalogue.is_rejected(&read.digest) {
             self.config_digest.clone_from(&read.digest);
         }
+        let is_news = cause != Cause::Files || !matches!(outcome, Outcome::Unchanged { .. });
+        if is_news {
+            self.last_reload = json!({ "cause": cause.as_str(), "at": unix(SystemTime::now()), "outcome": outcome.shown() });
+        }
+        self.show_rejections();
+        self.show(stock);
+        // Last: whoever sees the count sees what came of it.
         match outcome {
             Outcome::Swapped { .. } => self.telemetry.reloads().ended(ReloadResult::Swapped),
             Outcome::Rejected { .. } => self.telemetry.reloads().ended(ReloadResult::Rejected),
@@ -289,17 +328,15 @@ impl Reloader {
             Outcome::Unchanged { .. } if cause != Cause::Files => self.telemetry.reloads().ended(ReloadResult::Unchanged),
             _ => {}
         }
-        let is_news = cause != Cause::Files || !matches!(outcome, Outcome::Unchanged { .. });
-        if is_news {
-            self.last_reload = json!({ "cause": cause.as_str(), "at": unix(SystemTime::now()), "outcome": outcome.shown() });
-        }
+    }
+
+    fn show_rejections(&self) {
         self.telemetry.reloads().reject(
             self.catalogue
                 .rejected()
                 .map(|rejection| (rejection.file.display().to_string(), rejection.digest.clone(), rejection.why))
                 .collect(),
         );
-        self.show(stock);
     }
 
     pub(super) fn show(&self, stock: &Stock) {

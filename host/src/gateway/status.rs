@@ -63,6 +63,13 @@ impl Status {
         outcome.await.ok()
     }
 
+    /// Has an earlier version of a plugin serve, and says how that ended.
+    async fn roll_back(&self, plugin: String, digest: Option<String>) -> Option<Outcome> {
+        let (reply, outcome) = oneshot::channel();
+        self.reloads.send(Message::Rollback { plugin, digest, reply }).ok()?;
+        outcome.await.ok()
+    }
+
     /// No reload begins any more.
     pub(super) fn end_reloads(&self) {
         // It may have ended by itself.
@@ -155,6 +162,7 @@ impl Administered for Status {
     async fn operate(&self, operation: Operation) -> Answer {
         let outcome = match operation {
             Operation::Reload => self.reload(Cause::Admin).await,
+            Operation::Rollback { plugin, digest } => self.roll_back(plugin, digest).await,
         };
         match outcome {
             Some(outcome) => outcome.answer(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, ORIGIN};
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -33,6 +33,13 @@ pub trait Administered {
 pub enum Operation {
     /// `POST /reload`: read everything again.
     Reload,
+    /// `POST /plugins/NAME/rollback`, `?digest=` with the beginning of one: have an earlier version serve.
+    Rollback {
+        /// The plugin.
+        plugin: String,
+        /// The beginning of the version's digest in hexadecimal; `None` for the one that served before.
+        digest: Option<String>,
+    },
 }
 
 /// What came of an operation.
@@ -87,7 +94,7 @@ pub async fn serve<A: Administered + 'static>(listener: TcpListener, administere
 }
 
 async fn answer<A: Administered>(administered: &A, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    let operation = operation(request.uri().path());
+    let operation = operation(request.uri());
     let allowed = if operation.is_some() { "POST" } else { "GET, HEAD" };
     if !allowed.split(", ").any(|allowed| request.method() == allowed) {
         let mut response = text(StatusCode::METHOD_NOT_ALLOWED, &format!("only {allowed}\n"));
@@ -110,16 +117,18 @@ async fn answer<A: Administered>(administered: &A, request: &Request<Incoming>) 
         "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
         "/metrics" => typed(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", administered.metrics()),
         "/status" => json(StatusCode::OK, "application/json", &administered.status()),
-        _ => text(StatusCode::NOT_FOUND, "try /healthz, /readyz, /metrics, /status or POST /reload\n"),
+        _ => text(StatusCode::NOT_FOUND, "try /healthz, /readyz, /metrics, /status, POST /reload or POST /plugins/NAME/rollback\n"),
     }
 }
 
 /// What a path stands for, where it is no page.
-fn operation(path: &str) -> Option<Operation> {
-    match path {
-        "/reload" => Some(Operation::Reload),
-        _ => None,
+fn operation(uri: &Uri) -> Option<Operation> {
+    if uri.path() == "/reload" {
+        return Some(Operation::Reload);
     }
+    let plugin = uri.path().strip_prefix("/plugins/")?.strip_suffix("/rollback")?.to_owned();
+    let digest = uri.query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("digest=")));
+    Some(Operation::Rollback { plugin, digest: digest.map(|digest| digest.trim_start_matches("sha256:").to_owned()) })
 }
 
 fn json(status: StatusCode, content_type: &'static str, value: &Value) -> Response<Full<Bytes>> {

@@ -1,0 +1,105 @@
+//! Going back to a version that served before.
+
+use std::path::Path;
+
+use plugway_harness::gateway::Launch;
+use plugway_harness::raw::{Raw, RawResponse};
+use plugway_harness::upstream::Upstream;
+
+use super::{LOOKED, Scene, meanwhile, replace, version, version_of};
+use crate::common::{BINARY, json, until};
+
+/// A gateway that keeps versions in that folder, with that one in its plugin's file.
+fn start(state: &Path, number: u32) -> Scene {
+    let (launch, upstream) = (Launch::new(BINARY).unwrap(), Upstream::plain("up").unwrap());
+    std::fs::create_dir(launch.directory().join("plugins.d")).unwrap();
+    std::fs::write(launch.directory().join("plugins.d/auth.wasm"), version(number)).unwrap();
+    let text = format!("state_directory = {state:?}\nkeep_versions = 3\n{}", Scene::config(&upstream, "mode = \"version\"", ""));
+    let gateway = launch.start(&text).unwrap();
+    Scene { gateway, upstream }
+}
+
+fn roll_back(scene: &Scene, plugin: &str, query: &str) -> RawResponse {
+    let mut raw = Raw::connect(scene.gateway.admin().unwrap()).unwrap();
+    raw.patience(std::time::Duration::from_secs(60)).unwrap();
+    raw.send(format!("POST /plugins/{plugin}/rollback{query} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n").as_bytes()).unwrap();
+    raw.response().unwrap()
+}
+
+fn command(scene: &Scene, arguments: &[&str]) -> std::process::Output {
+    let admin = scene.gateway.admin().unwrap().to_string();
+    std::process::Command::new(BINARY).args(["plugin", "rollback", "--admin", &admin]).args(arguments).output().unwrap()
+}
+
+#[test]
+fn what_was_gone_back_to_stays_over_a_restart_until_the_file_changes() {
+    let directory = Launch::new(BINARY).unwrap();
+    let scene = start(directory.directory(), 1);
+    scene.serves(1);
+    let first = scene.plugin()["digest"].clone();
+    replace(&scene.file(), version(2));
+    scene.serves(2);
+    until("both are shown", || scene.plugin()["versions"].as_array().is_some_and(|versions| versions.len() == 2));
+    let response = roll_back(&scene, "auth", "");
+    assert_eq!((response.status, json(&response)["result"].as_str()), (200, Some("swapped")), "{}", response.text());
+    scene.still_serves(1);
+    assert_eq!((&scene.plugin()["digest"], scene.plugin()["file"].as_str()), (&first, Some("rolled back")));
+    // The same file once more is no change of it, and neither is anything else that is reloaded.
+    replace(&scene.file(), version(2));
+    meanwhile(LOOKED, || scene.still_serves(1));
+    // A bad file is no newer decision.
+    replace(&scene.file(), b"nothing");
+    until("it is rejected", || scene.reloads("rejected") >= 1.0);
+    scene.still_serves(1);
+    drop(scene);
+
+    let scene = start(directory.directory(), 2);
+    assert_eq!(version_of(&scene.get()), 1);
+    replace(&scene.file(), version(3));
+    scene.serves(3);
+    until("the file counts again", || scene.plugin()["file"] == "serving");
+    drop(scene);
+
+    let scene = start(directory.directory(), 2);
+    assert_eq!(version_of(&scene.get()), 2);
+    // By digest too, with the command; and back to what the file holds.
+    let output = command(&scene, &["auth", first.as_str().unwrap()]);
+    assert!(output.status.success() && output.stdout.starts_with(b"plugin auth: sha256:"), "{output:?}");
+    scene.still_serves(1);
+    let output = command(&scene, &["other"]);
+    assert_eq!((output.status.code(), &*output.stderr), (Some(1), &b"there is nothing to go back to: no plugin is named `other`\n"[..]));
+    let response = roll_back(&scene, "auth", &format!("?digest={}", scene.plugin()["file_digest"].as_str().unwrap()));
+    assert_eq!(response.status, 200, "{}", response.text());
+    scene.still_serves(2);
+    assert_eq!(scene.plugin()["file"], "serving");
+}
+
+#[test]
+fn what_is_not_kept_cannot_be_gone_back_to() {
+    let directory = Launch::new(BINARY).unwrap();
+    let scene = start(directory.directory(), 1);
+    for (plugin, query, why) in [
+        ("auth", "", "no earlier version of `auth` is kept"),
+        ("auth", "?digest=sha256:0123", "no version of `auth` is kept whose digest begins with 0123"),
+        ("other", "", "no plugin is named `other`"),
+        ("..", "", "no plugin is named `..`"),
+    ] {
+        let response = roll_back(&scene, plugin, query);
+        assert_eq!((response.status, json(&response)["detail"].as_str()), (404, Some(why)), "{}", response.text());
+    }
+    scene.still_serves(1);
+    // As many as may be.
+    for number in 2..6 {
+        replace(&scene.file(), version(number));
+        scene.serves(number);
+    }
+    until("three are kept", || scene.plugin()["versions"].as_array().is_some_and(|versions| versions.len() == 3));
+    // A version that somebody changed is not one.
+    let earlier = scene.plugin()["versions"][1].as_str().unwrap().replace("sha256:", "");
+    std::fs::write(directory.directory().join(format!("versions/auth/{earlier}.wasm")), version(9)).unwrap();
+    let response = roll_back(&scene, "auth", "");
+    assert_eq!(response.status, 422, "{}", response.text());
+    assert!(json(&response)["detail"].as_str().unwrap().contains("was changed"), "{}", response.text());
+    meanwhile(LOOKED, || scene.still_serves(5));
+    assert_eq!(scene.plugin()["file"], "serving");
+}
