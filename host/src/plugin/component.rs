@@ -10,7 +10,7 @@ use wasmtime::component::{InstancePre, Linker};
 use super::bindings::plugway::gateway as imports;
 use super::cache::{self, CompileCache};
 use super::compiler::{CompileError, Compiler};
-use super::file::ComponentFile;
+use super::file::{ComponentFile, sdk};
 use super::guest::Guest;
 use super::hooks::HookIndices;
 use super::rights::{Hook, Rights, RightsError};
@@ -23,6 +23,8 @@ pub struct LoadedComponent {
     pub digest: String,
     /// Size of the file, bytes.
     pub size: usize,
+    /// The version of the SDK it was built with, where it says so.
+    pub sdk: Option<String>,
     /// What it has and wants.
     pub rights: Rights,
     /// Whether the compiled form came from the cache.
@@ -89,7 +91,7 @@ impl LoadedComponent {
             elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             "A component was loaded"
         );
-        Ok(Arc::new(Self { digest, size: bytes.len(), rights, cached, pre, indices }))
+        Ok(Arc::new(Self { digest, size: bytes.len(), sdk: sdk(bytes), rights, cached, pre, indices }))
     }
 
     /// Holds what it wants against what one plugin was granted.
