@@ -10,7 +10,7 @@ use wasmtime::component::{InstancePre, Linker};
 use super::bindings::plugway::gateway as imports;
 use super::cache::{self, CompileCache};
 use super::compiler::{CompileError, Compiler};
-use super::file::{ComponentFile, sdk};
+use super::file::ComponentFile;
 use super::guest::Guest;
 use super::hooks::HookIndices;
 use super::rights::{Hook, Rights, RightsError};
@@ -67,7 +67,8 @@ impl LoadedComponent {
         bytes: &[u8],
     ) -> Result<Arc<Self>, LoadError> {
         let started = Instant::now();
-        let rights = Rights::read(&ComponentFile::read(bytes)?).map_err(LoadError::Rights)?;
+        let file = ComponentFile::read(bytes)?;
+        let rights = Rights::read(&file).map_err(LoadError::Rights)?;
         let from_cache = cache.and_then(|cache| cache.get(engine, &digest));
         let cached = from_cache.is_some();
         let component = match from_cache {
@@ -91,7 +92,7 @@ impl LoadedComponent {
             elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             "A component was loaded"
         );
-        Ok(Arc::new(Self { digest, size: bytes.len(), sdk: sdk(bytes), rights, cached, pre, indices }))
+        Ok(Arc::new(Self { digest, size: bytes.len(), sdk: file.sdk, rights, cached, pre, indices }))
     }
 
     /// Holds what it wants against what one plugin was granted.

@@ -75,7 +75,7 @@ impl ComponentFile {
                     }
                 }
                 Payload::CustomSection(section) if section.name() == SDK_SECTION => {
-                    file.sdk = version(section.data());
+                    file.sdk = std::str::from_utf8(section.data()).ok().map(short);
                 }
                 Payload::CustomSection(section) => {
                     if let KnownCustom::Producers(producers) = section.as_known() {
@@ -118,18 +118,6 @@ impl ComponentFile {
     }
 }
 
-/// The version of the SDK a component was built with, where it says so. Nothing else is looked at.
-pub(super) fn sdk(bytes: &[u8]) -> Option<String> {
-    Parser::new(0).parse_all(bytes).map_while(Result::ok).find_map(|payload| match payload {
-        Payload::CustomSection(section) if section.name() == SDK_SECTION => version(section.data()),
-        _ => None,
-    })
-}
-
-fn version(section: &[u8]) -> Option<String> {
-    std::str::from_utf8(section).ok().map(short)
-}
-
 /// What needs no reading to see.
 fn refuse_other_files(bytes: &[u8]) -> Result<(), LoadError> {
     const LAYER: Range<usize> = 4..8;
@@ -161,7 +149,6 @@ mod tests {
         let crypto = file.imports.iter().find(|import| import.name == "plugway:gateway/crypto@0.1.0").unwrap();
         assert!(!crypto.functions.is_empty(), "{crypto:?}");
         assert_eq!(file.sdk.as_deref(), Some(env!("CARGO_PKG_VERSION")));
-        assert_eq!(sdk(builtin("oauth2").unwrap()), file.sdk);
         assert!(file.tools["processed-by"].contains_key("wit-component"), "{:?}", file.tools);
     }
 
