@@ -124,6 +124,14 @@ impl Telemetry {
         cell::lock(&self.cells.plugins).iter().filter(|cells| &**cells.name() == name).map(|cells| cells.instances()).sum()
     }
 
+    /// Calls of a plugin so far, and how many of them failed.
+    pub fn plugin_calls(&self, name: &str) -> (u64, u64) {
+        let plugins = cell::lock(&self.cells.plugins);
+        let of_it = || plugins.iter().filter(|cells| &**cells.name() == name);
+        let calls = of_it().flat_map(|cells| cells.calls()).map(|(_, calls)| calls).sum();
+        (calls, of_it().flat_map(|cells| cells.failures()).map(|(_, _, failures)| failures).sum())
+    }
+
     /// Breakers of a plugin, for every hook that ever had one open.
     pub fn plugin_breakers(&self, name: &str) -> Vec<(&'static str, BreakerReading)> {
         let all = export::breakers(&self.cells);

@@ -1,7 +1,9 @@
 //! `plugway plugin`: what an operator does with plugin files. Each of them ends with 0 for yes, 1 for no, 2 when it cannot tell.
 
 mod inspect;
+mod list;
 mod rollback;
+mod running;
 mod signing;
 
 use std::path::{Path, PathBuf};
@@ -21,6 +23,10 @@ pub(super) enum Command {
     /// Ends with 0 when this gateway could load it, 1 when it could not, and 2 when there is nothing to inspect. With --against: 0
     /// when hooks, capabilities and contract are the same, 1 when they differ.
     Inspect(inspect::Inspect),
+    /// List the plugins of a running gateway: what serves, how it does, and which versions are kept.
+    ///
+    /// Ends with 0, or with 2 when no gateway could be asked.
+    List(list::List),
     /// Have a running gateway go back to a version of a plugin that served before; it stays until the plugin's file changes.
     ///
     /// Ends with 0 when that version serves, 1 when it cannot, and 2 when no gateway could be asked.
@@ -54,6 +60,7 @@ struct Trust {
 pub(super) fn run(command: Command) -> ExitCode {
     let done = match command {
         Command::Inspect(inspect) => inspect.run(),
+        Command::List(list) => list.run(),
         Command::Rollback(rollback) => rollback.run(),
         Command::Keygen(keygen) => keygen.run(),
         Command::Sign(sign) => sign.run(),

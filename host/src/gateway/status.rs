@@ -85,15 +85,19 @@ impl Status {
             let component = &plugin.recipe.component;
             let breakers = self.telemetry.plugin_breakers(&plugin.recipe.name).into_iter();
             let breakers = breakers.map(|(hook, reading)| json!({ "hook": hook, "open": reading.open, "opened": reading.opened }));
+            let (calls, failures) = self.telemetry.plugin_calls(&plugin.recipe.name);
             let mut shown = json!({
                 "name": &*plugin.recipe.name,
                 "digest": format!("sha256:{}", component.digest),
                 "size_bytes": component.size,
+                "sdk": component.sdk,
                 "signed_by": plugin.signed_by.as_deref(),
                 "hooks": component.rights.hooks.iter().map(|hook| hook.as_str()).collect::<Vec<_>>(),
                 "capabilities": component.rights.capabilities,
                 "configurations": plugin.recipe.configurations.len(),
                 "routes": plugin.routes,
+                "calls": calls,
+                "failures": failures,
                 "instances": self.telemetry.plugin_instances(&plugin.recipe.name),
                 "breakers": breakers.collect::<Vec<_>>(),
             });

@@ -23,6 +23,8 @@ pub struct LoadedComponent {
     pub digest: String,
     /// Size of the file, bytes.
     pub size: usize,
+    /// The version of the SDK it was built with, where it says so.
+    pub sdk: Option<String>,
     /// What it has and wants.
     pub rights: Rights,
     /// Whether the compiled form came from the cache.
@@ -65,7 +67,8 @@ impl LoadedComponent {
         bytes: &[u8],
     ) -> Result<Arc<Self>, LoadError> {
         let started = Instant::now();
-        let rights = Rights::read(&ComponentFile::read(bytes)?).map_err(LoadError::Rights)?;
+        let file = ComponentFile::read(bytes)?;
+        let rights = Rights::read(&file).map_err(LoadError::Rights)?;
         let from_cache = cache.and_then(|cache| cache.get(engine, &digest));
         let cached = from_cache.is_some();
         let component = match from_cache {
@@ -89,7 +92,7 @@ impl LoadedComponent {
             elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             "A component was loaded"
         );
-        Ok(Arc::new(Self { digest, size: bytes.len(), rights, cached, pre, indices }))
+        Ok(Arc::new(Self { digest, size: bytes.len(), sdk: file.sdk, rights, cached, pre, indices }))
     }
 
     /// Holds what it wants against what one plugin was granted.

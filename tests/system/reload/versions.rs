@@ -103,3 +103,43 @@ fn what_is_not_kept_cannot_be_gone_back_to() {
     meanwhile(LOOKED, || scene.still_serves(5));
     assert_eq!(scene.plugin()["file"], "serving");
 }
+
+#[test]
+fn the_list_says_what_serves_and_what_is_kept() {
+    let directory = Launch::new(BINARY).unwrap();
+    let scene = start(directory.directory(), 1);
+    scene.serves(1);
+    replace(&scene.file(), version(2));
+    scene.serves(2);
+    until("both are shown", || scene.plugin()["versions"].as_array().is_some_and(|versions| versions.len() == 2));
+    until("calls are counted", || scene.plugin()["calls"].as_u64() > Some(0));
+    let shown = scene.plugin();
+    let admin = scene.gateway.admin().unwrap().to_string();
+    let list = |more: &[&str]| {
+        let output = std::process::Command::new(BINARY).args(["plugin", "list", "--admin", &admin]).args(more).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let listed: serde_json::Value = serde_json::from_str(&list(&["--json"])).unwrap();
+    for key in ["name", "digest", "file", "hooks", "routes", "since", "failures", "versions"] {
+        assert!(!listed[0][key].is_null() && listed[0][key] == shown[key], "{key}: {listed}");
+    }
+    assert_eq!((listed[0]["sdk"].as_str(), &listed[0]["rights"]), (Some(env!("CARGO_PKG_VERSION")), &shown["capabilities"]));
+    assert!(listed[0]["calls"].as_u64() >= shown["calls"].as_u64(), "{listed}");
+    let short = |digest: &serde_json::Value| digest.as_str().unwrap()["sha256:".len()..][..12].to_owned();
+    let (first, second) = (short(&shown["versions"][1]), short(&shown["versions"][0]));
+    let table = list(&[]);
+    let line = table.lines().find(|line| line.starts_with("auth ")).unwrap();
+    assert!(line.contains(&format!("{second}  serving")) && line.ends_with(&format!("{second},{first}")), "{table}");
+    // A part of a digest as it is listed is enough to go back, which is listed too.
+    assert!(command(&scene, &["auth", &first]).status.success());
+    assert!(list(&[]).contains(&format!("{first}  rolled back")), "{}", list(&[]));
+}
+
+#[test]
+fn a_gateway_that_does_not_run_cannot_be_asked() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let output = std::process::Command::new(BINARY).args(["plugin", "list", "--admin", &free.to_string()]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains(&format!("no gateway answers at {free}")), "{output:?}");
+}

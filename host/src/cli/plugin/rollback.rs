@@ -1,19 +1,10 @@
 //! `plugway plugin rollback`: has a running gateway go back to a version of a plugin that served before.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
-
-use bytes::Bytes;
 use clap::Args;
-use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Empty};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http::Method;
 use serde_json::Value;
-use tokio::net::TcpStream;
 
-use plugway::config;
-
+use super::running::Running;
 use crate::cli::print;
 
 /// Go back to a version.
@@ -23,12 +14,8 @@ pub(in crate::cli) struct Rollback {
     name: String,
     /// The version, or the beginning of its digest; default: the one that served before. That of the plugin's file ends a rollback.
     digest: Option<String>,
-    /// The configuration the gateway runs with, which says where its admin listener is.
-    #[arg(long, value_name = "FILE", default_value = "plugway.toml")]
-    config: PathBuf,
-    /// The admin listener, instead of the one in the configuration.
-    #[arg(long, value_name = "ADDRESS")]
-    admin: Option<SocketAddr>,
+    #[command(flatten)]
+    running: Running,
 }
 
 impl Rollback {
@@ -39,7 +26,7 @@ impl Rollback {
         }
         let path = format!("/plugins/{}/rollback", self.name);
         let path = digest.map_or_else(|| path.clone(), |digest| format!("{path}?digest={}", digest.to_ascii_lowercase()));
-        let (status, body) = post(self.admin()?, &path)?;
+        let (status, body) = self.running.ask(Method::POST, &path)?;
         let text = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default();
         if !status.is_success() {
             eprintln!("{}: {}", text("title"), text("detail").trim_end());
@@ -51,37 +38,4 @@ impl Rollback {
         print(&format!("{what}\n"))?;
         Ok(true)
     }
-
-    fn admin(&self) -> Result<SocketAddr, String> {
-        if let Some(address) = self.admin {
-            return Ok(address);
-        }
-        let loaded = config::load(&self.config).map_err(|rejected| rejected.to_string())?;
-        loaded.config.admin.ok_or_else(|| format!("{} has no admin listener, which takes the order", self.config.display()))
-    }
-}
-
-/// Asks an admin listener to do something.
-fn post(admin: SocketAddr, path: &str) -> Result<(StatusCode, Value), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
-    runtime.block_on(async {
-        let stream = TcpStream::connect(admin).await.map_err(|error| format!("no gateway answers at {admin}: {error}"))?;
-        let failed = |error: hyper::Error| format!("the gateway at {admin} did not answer: {error}");
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
-        let request = Request::post(path).header(http::header::HOST, admin.to_string()).body(Empty::<Bytes>::new());
-        let request = request.map_err(|error| format!("no plugin can be named so: {error}"))?;
-        let answer = async {
-            let response = sender.send_request(request).await.map_err(failed)?;
-            let status = response.status();
-            let body = response.into_body().collect().await.map_err(failed)?.to_bytes();
-            let body = serde_json::from_slice(&body).map_err(|_| format!("what answers at {admin} with {status} is no plugway"))?;
-            Ok((status, body))
-        };
-        tokio::pin!(answer);
-        tokio::select! {
-            answer = &mut answer => answer,
-            // It may end before its answer is looked at.
-            _ = connection => answer.await,
-        }
-    })
 }

@@ -1,0 +1,123 @@
+//! `plugway plugin list`: which versions serve, how they do, and which are kept.
+
+use std::time::{Duration, SystemTime};
+
+use clap::Args;
+use http::Method;
+use serde_json::{Value, json};
+
+use super::running::Running;
+use crate::cli::print;
+
+/// What to list.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct List {
+    #[command(flatten)]
+    running: Running,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl List {
+    pub(super) fn run(&self) -> Result<bool, String> {
+        let (status, answer) = self.running.ask(Method::GET, "/status")?;
+        let Some(plugins) = at(&answer, "plugins").as_array().filter(|_| status.is_success()) else {
+            return Err(format!("the gateway answered {status} and not which plugins it has"));
+        };
+        if self.json {
+            let listed: Vec<_> = plugins.iter().map(listed).collect();
+            let text = serde_json::to_string_pretty(&listed).map_err(|error| error.to_string())?;
+            print(&format!("{text}\n"))?;
+        } else {
+            print(&table(plugins))?;
+        }
+        Ok(true)
+    }
+}
+
+/// What is listed of a plugin, from what status shows of it.
+fn listed(plugin: &Value) -> Value {
+    json!({
+        "name": at(plugin, "name"),
+        "digest": at(plugin, "digest"),
+        "sdk": at(plugin, "sdk"),
+        "source": at(plugin, "source"),
+        "file": at(plugin, "file"),
+        "hooks": at(plugin, "hooks"),
+        "rights": at(plugin, "capabilities"),
+        "routes": at(plugin, "routes"),
+        "since": at(plugin, "since"),
+        "calls": at(plugin, "calls"),
+        "failures": at(plugin, "failures"),
+        "versions": at(plugin, "versions"),
+    })
+}
+
+const HEADINGS: [&str; 11] = ["NAME", "DIGEST", "FILE", "SDK", "HOOKS", "RIGHTS", "ROUTES", "SINCE", "CALLS", "FAILURES", "VERSIONS"];
+
+fn table(plugins: &[Value]) -> String {
+    let mut rows = vec![HEADINGS.map(str::to_owned)];
+    rows.extend(plugins.iter().map(row));
+    let mut out = String::new();
+    for row in &rows {
+        let mut line = String::new();
+        for (column, cell) in row.iter().enumerate() {
+            let width = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+            line.push_str(&format!("{cell:<width$}  "));
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+fn row(plugin: &Value) -> [String; HEADINGS.len()] {
+    let list = |value: &Value| value.as_array().map(|all| all.iter().map(text).collect::<Vec<_>>().join(",")).unwrap_or_default();
+    let kept = at(plugin, "versions").as_array().map(|kept| kept.iter().map(short).collect::<Vec<_>>().join(","));
+    let cells = [
+        text(at(plugin, "name")),
+        short(at(plugin, "digest")),
+        text(at(plugin, "file")),
+        text(at(plugin, "sdk")),
+        list(at(plugin, "hooks")),
+        list(at(plugin, "capabilities")),
+        list(at(plugin, "routes")),
+        age(at(plugin, "since")),
+        text(at(plugin, "calls")),
+        text(at(plugin, "failures")),
+        kept.unwrap_or_default(),
+    ];
+    cells.map(|cell| if cell.is_empty() { "-".to_owned() } else { cell })
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// As much of a digest as a rollback needs.
+fn short(digest: &Value) -> String {
+    let digest = text(digest);
+    digest.strip_prefix("sha256:").unwrap_or(&digest).chars().take(12).collect()
+}
+
+/// How long ago a moment was, in its largest unit.
+fn age(since: &Value) -> String {
+    let Some(since) = since.as_u64() else { return String::new() };
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
+    match now.saturating_sub(since) {
+        seconds @ 0..120 => format!("{seconds}s ago"),
+        seconds @ 120..7_200 => format!("{}m ago", seconds / 60),
+        seconds @ 7_200..172_800 => format!("{}h ago", seconds / 3_600),
+        seconds => format!("{}d ago", seconds / 86_400),
+    }
+}
+
+/// A member; null where there is none.
+fn at<'a>(value: &'a Value, key: &str) -> &'a Value {
+    value.get(key).unwrap_or(&Value::Null)
+}
