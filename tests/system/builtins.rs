@@ -123,8 +123,8 @@ fn a_token_the_gateway_knows_still_ends() {
 fn plugins(scene: &Scene) -> Vec<serde_json::Value> {
     let mut plugins = status(&scene.gateway)["plugins"].as_array().unwrap().clone();
     plugins.sort_by_key(|plugin| plugin["name"].to_string());
-    // Where it comes from, and since when, is what may differ.
-    for key in ["source", "file", "since"] {
+    // Where it comes from, since when, how often it was called, and whether it is kept, is what may differ.
+    for key in ["source", "file", "since", "versions", "calls"] {
         plugins.iter_mut().for_each(|plugin| drop(plugin.as_object_mut().unwrap().remove(key)));
     }
     plugins

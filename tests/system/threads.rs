@@ -18,6 +18,8 @@ use crate::thread_time::{Thread, Times};
 
 const WORKERS: [&str; 2] = ["plugway-0", "plugway-1"];
 const TICKER: &str = "plugway-ticker";
+/// What the thread of the file watcher begins with.
+const WATCHER: &str = "notify-rs";
 const REQUESTS: u64 = 400;
 /// How often a worker looks at all its connections.
 const HOUSEKEEPING: Duration = Duration::from_millis(100);
@@ -64,7 +66,9 @@ fn accept_hooks_upstream_and_response_of_a_request_run_on_one_thread() {
         assert_eq!((response.header("x-plugin"), seen(&response, "x-plugin").as_deref()), (Some(&b"on"[..]), Some("on")));
         let ran = |name: &str| after[name].runs - before[name].runs;
         let time = |name: &str| after[name].ran - before[name].ran;
-        for name in threads.keys().filter(|name| *name != TICKER && !WORKERS.contains(&name.as_str())) {
+        // The kernel tells the watcher of every file in the folders of the plugins, and other tests build into one of these.
+        let is_mine = |name: &str| name == TICKER || WORKERS.contains(&name) || name.starts_with(WATCHER);
+        for name in threads.keys().filter(|name| !is_mine(name)) {
             assert_eq!(ran(name), 0, "{name} had a part in a request");
         }
         let [one, other] = if time(WORKERS[0]) > time(WORKERS[1]) { WORKERS } else { [WORKERS[1], WORKERS[0]] };
