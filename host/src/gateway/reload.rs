@@ -45,6 +45,9 @@ pub(super) struct Install {
     pub(super) installed: oneshot::Sender<()>,
 }
 
+/// How much the thread steps back, as `nice` counts.
+const NICE: i32 = 10;
+
 /// How long a reload that files asked for waits before it is tried again, where too many generations are alive.
 const AT_THE_CAP: Duration = Duration::from_millis(500);
 
@@ -78,7 +81,11 @@ pub(super) fn start(reloader: Reloader) -> std::io::Result<mpsc::Sender<Message>
     let (sender, messages) = mpsc::channel();
     let touched = sender.clone();
     let watch = Watch::new(move |event| drop(touched.send(Message::Touched(event))));
-    std::thread::Builder::new().name("plugway-reload".into()).spawn(move || reloader.run(watch, &messages))?;
+    std::thread::Builder::new().name("plugway-reload".into()).spawn(move || {
+        // Linux counts this for the thread alone. Workers come first where there are no cores to spare.
+        let _ = rustix::process::nice(NICE);
+        reloader.run(watch, &messages);
+    })?;
     Ok(sender)
 }
 

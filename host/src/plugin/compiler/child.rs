@@ -7,6 +7,9 @@ use super::frame::{self, Kind};
 use super::{CompileError, compile};
 use crate::plugin::engine;
 
+/// How much the compiling process steps back, as `nice` counts: half of what there is.
+const NICE: i32 = 10;
+
 /// Compiles the component that comes by standard input, for the gateway that started this process, and writes it to
 /// standard output. The engine is built as the gateway's is, so what comes out fits it.
 ///
@@ -15,6 +18,8 @@ use crate::plugin::engine;
 pub fn serve() -> io::Result<()> {
     let bytes = frame::read(&mut io::stdin().lock(), Kind::Component)?;
     end_with_the_parent()?;
+    // A gateway may be serving meanwhile, and its workers come first. Where the system refuses, it compiles all the same.
+    let _ = rustix::process::nice(NICE);
     let engine = engine::build().map_err(io::Error::other)?;
     match compile(&engine, &bytes) {
         Ok(compiled) => frame::write(&mut io::stdout().lock(), Kind::Compiled, compiled.code()),
