@@ -6,6 +6,7 @@
 //! `compile` checks what the schema cannot say: names, addresses, patterns. No step hides what a later one would find,
 //! save that text which is no TOML is not looked into.
 
+mod bounded;
 mod compile;
 pub mod defaults;
 mod document;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+pub use self::bounded::read_bounded;
 #[cfg(test)]
 pub(crate) use self::compile::BUILTINS;
 use self::compile::Compiler;

@@ -1,9 +1,13 @@
 //! From the gateway's JSON to a plugin's own type.
 
+mod one_or_many;
+
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
 use crate::plugin::Plugin;
+
+pub use one_or_many::one_or_many;
 
 /// Makes the object of one place from the gateway's JSON. The error is for the operator and names the key.
 pub(crate) fn configure<P: Plugin>(json: &str) -> Result<P, Error> {

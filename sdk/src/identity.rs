@@ -61,6 +61,22 @@ impl Identity {
         self.raw.claim(name)
     }
 
+    /// One claim as text, to make keys of: `sub` and `iss` are the subject and the issuer, and bytes become hexadecimal digits, since raw
+    /// ones could look like a separator.
+    pub fn claim_text(&self, name: &str) -> Option<String> {
+        match name {
+            "sub" => Some(self.subject()),
+            "iss" => self.issuer(),
+            name => self.claim(name).map(|value| match value {
+                Value::Text(text) => text,
+                Value::Integer(integer) => integer.to_string(),
+                Value::Number(number) => number.to_string(),
+                Value::Boolean(boolean) => boolean.to_string(),
+                Value::Bytes(bytes) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+            }),
+        }
+    }
+
     /// Sets one claim. Fails with `TooLarge` past the plugin's `max_attribute_bytes`.
     pub fn set_claim(&mut self, name: &str, value: impl Into<Value>) -> Result<(), ChangeError> {
         Ok(self.raw.set_claim(name, &value.into())?)

@@ -103,6 +103,7 @@ mod value;
 pub mod testing;
 
 pub use answer::{LocalResponse, Problem};
+pub use config::one_or_many;
 pub use error::{ChangeError, CryptoError, Error, KvError, MetricError, PlanError, RateLimitError, SecretError};
 pub use forwarding::{Plan, Protocol};
 pub use header::{HeaderLine, HeaderName};

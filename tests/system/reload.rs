@@ -77,6 +77,12 @@ impl Scene {
         metric(&self.gateway, "plugway_reloads_total", &[&format!("result=\"{result}\"")])
     }
 
+    /// Waits until that many swaps are counted, which is a moment after the last of them serves; none was rejected.
+    fn has_swapped(&self, times: f64) {
+        until("the swap is counted", || self.reloads("swapped") >= times);
+        assert_eq!((self.reloads("swapped"), self.reloads("rejected")), (times, 0.0));
+    }
+
     /// The plugin in `/status`.
     fn plugin(&self) -> Value {
         status(&self.gateway)["plugins"][0].clone()
@@ -128,8 +134,9 @@ fn a_replaced_file_serves_and_everything_says_so() {
     let before = scene.plugin();
     replace(&scene.file(), version(2));
     scene.serves(2);
-    until("it is shown", || scene.plugin()["digest"] != before["digest"]);
+    until("it is counted", || scene.reloads("swapped") == 1.0);
     let plugin = scene.plugin();
+    assert_ne!(plugin["digest"], before["digest"]);
     assert_eq!((plugin["file"].as_str(), &plugin["file_digest"]), (Some("serving"), &plugin["digest"]));
     assert!(plugin["since"].as_u64() >= before["since"].as_u64(), "{plugin}");
     let shown = status(&scene.gateway);
@@ -137,7 +144,6 @@ fn a_replaced_file_serves_and_everything_says_so() {
     assert_eq!(shown["last_reload"]["outcome"]["result"], "swapped");
     let line = scene.gateway.log().wait(LOOKED, |line| line.message() == "Reloaded").unwrap();
     assert!(line.field("changes").unwrap().starts_with("plugin auth: sha256:"), "{line:?}");
-    assert_eq!(scene.reloads("swapped"), 1.0);
     // What was said to be new is not said again.
     meanwhile(LOOKED, || scene.still_serves(2));
     assert_eq!(scene.reloads("swapped"), 1.0);
@@ -152,6 +158,23 @@ fn a_file_that_no_configuration_names_is_listed_and_not_loaded() {
     assert_eq!(scene.reloads("swapped"), 0.0);
     std::fs::remove_file(scene.file().with_file_name("other.wasm")).unwrap();
     until("it is not", || status(&scene.gateway)["unnamed_files"] == serde_json::json!([]));
+}
+
+#[test]
+fn a_plugin_that_no_route_uses_is_no_reason_to_swap() {
+    let idle = "[plugins.idle]\nsource = \"builtin:hash-router\"\nconfig = { key = \"path\" }\n[plugins.other]\nsource = \"other.wasm\"\n";
+    let (launch, upstream) = (Launch::new(BINARY).unwrap(), Upstream::plain("up").unwrap());
+    let plugins = launch.directory().join("plugins.d");
+    std::fs::create_dir(&plugins).unwrap();
+    for (name, number) in [("auth", 1), ("other", 7)] {
+        std::fs::write(plugins.join(name).with_extension("wasm"), version(number)).unwrap();
+    }
+    let gateway = launch.start(&Scene::config(&upstream, "mode = \"version\"", idle)).unwrap();
+    let scene = Scene { gateway, upstream };
+    replace(&scene.file().with_file_name("other.wasm"), version(8));
+    meanwhile(LOOKED, || scene.still_serves(1));
+    assert_eq!(json(&post_reload(&scene.gateway, ""))["result"], "unchanged");
+    assert_eq!(status(&scene.gateway)["generation"], 1);
 }
 
 #[test]

@@ -5,6 +5,20 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// What is read when it no longer changes.
+fn settled<T: PartialEq>(read: impl Fn() -> T) -> T {
+    let mut last = read();
+    for _ in 0..10_000 {
+        std::thread::sleep(Duration::from_millis(1));
+        let now = read();
+        if now == last {
+            return now;
+        }
+        last = now;
+    }
+    panic!("it never sleeps");
+}
+
 /// A thread of some process.
 pub(crate) struct Thread(PathBuf);
 
@@ -56,15 +70,11 @@ impl Thread {
 
     /// As [`Thread::read`], once the thread sleeps: the kernel brings a running thread's times up to date only now and then.
     pub(crate) fn settled(&self) -> Times {
-        let mut last = self.read();
-        for _ in 0..10_000 {
-            std::thread::sleep(Duration::from_millis(1));
-            let now = self.read();
-            if now == last {
-                return now;
-            }
-            last = now;
-        }
-        panic!("the thread never sleeps");
+        settled(|| self.read())
+    }
+
+    /// As [`Thread::settled`], of several at once.
+    pub(crate) fn all_settled<'t>(threads: impl Iterator<Item = (&'t String, &'t Self)> + Clone) -> BTreeMap<&'t str, Times> {
+        settled(|| threads.clone().map(|(name, thread)| (name.as_str(), thread.read())).collect())
     }
 }

@@ -6,12 +6,11 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::model::SecretSource;
+use crate::config::read_bounded;
 
 /// Largest secret, bytes.
 const LARGEST: u64 = 64 << 10;
@@ -64,15 +63,7 @@ impl fmt::Debug for Secret {
 }
 
 fn read_file(path: &Path) -> Result<Secret, String> {
-    // Opening a pipe would wait for somebody to write to it.
-    if !std::fs::metadata(path).map_err(|error| error.to_string())?.is_file() {
-        return Err("it is no file".to_owned());
-    }
-    let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes)).map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > LARGEST {
-        return Err("it is larger than 64 KiB".to_owned());
-    }
+    let mut bytes = read_bounded(path, LARGEST)?;
     // An editor ends a text with a line break, which is not part of what it says. Other files are what they are.
     if let Ok(text) = std::str::from_utf8(&bytes) {
         let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));

@@ -65,6 +65,12 @@ impl Config {
         let key = key.into();
         Problem::error(self.places.nearest(&key), key, message)
     }
+
+    /// Whether some route uses the plugin of that number.
+    pub fn uses(&self, plugin: usize) -> bool {
+        let of = |route: &Route| route.chain.iter().chain(&route.router).chain(&route.forwarder).any(|used| used.plugin == plugin);
+        self.routes.iter().any(of)
+    }
 }
 
 /// `[listen.NAME]`

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::unix;
 use super::versions::{Rollback, Versions};
-use crate::assembly::{self, Supplied};
+use crate::assembly::{self, Bytes, Supplied};
 use crate::config::Problem;
 use crate::config::model::{Config, Plugin, Source};
 use crate::plugin::LoadedComponent;
@@ -91,52 +91,46 @@ impl Catalogue {
     }
 
     fn item(&mut self, config: &Config, plugin: &Plugin) -> Item {
-        let serving = self.serving(plugin).map(Arc::clone);
-        let (name, source) = (plugin.name.clone(), plugin.source.clone());
+        let serving = self.serving(plugin).cloned();
         match assembly::read(config, plugin) {
             Ok(bytes) => {
-                if self.absent.remove(&name).is_some() {
-                    tracing::info!(plugin = name, "A plugin's file is there again");
+                if self.absent.remove(&plugin.name).is_some() {
+                    tracing::info!(plugin = plugin.name, "A plugin's file is there again");
                 }
-                if let Some(Rollback { digest, instead_of }) = self.rolled_back(plugin, &bytes.digest) {
-                    let newest = match serving.filter(|serving| serving.digest == digest) {
-                        Some(serving) => Supplied::Serving(serving),
-                        None => self.kept(config, plugin, &digest),
-                    };
-                    let serving = self.serving(plugin).map(Arc::clone);
-                    return Item { name, source, newest, serving, digest: Some(digest), instead_of: Some(instead_of), is_whole: true };
-                }
-                let (digest, instead_of) = (Some(bytes.digest.clone()), None);
-                match serving.filter(|serving| serving.digest == bytes.digest) {
-                    Some(serving) => {
-                        Item { name, source, newest: Supplied::Serving(serving), serving: None, digest, instead_of, is_whole: true }
-                    }
-                    None => {
-                        let is_whole = matches!(source, Source::Builtin(_)) || is_whole(bytes.all());
-                        let serving = self.serving(plugin).map(Arc::clone);
-                        Item { name, source, newest: Supplied::Bytes(Arc::new(bytes)), serving, digest, instead_of, is_whole }
-                    }
-                }
+                self.found(config, plugin, bytes, serving)
             }
             Err(unread) => match serving {
                 Some(serving) => {
                     let why = if unread.gone { "file gone".to_owned() } else { unread.problem.message.clone() };
-                    if self.absent.insert(name.clone(), why).is_none() {
+                    if self.absent.insert(plugin.name.clone(), why).is_none() {
                         tracing::warn!(
-                            plugin = name,
+                            plugin = plugin.name,
                             digest = serving.digest,
                             error = unread.problem.message,
                             "A plugin's file is gone; the version that serves stays"
                         );
                     }
-                    let newest = Supplied::Serving(serving);
-                    Item { name, source, newest, serving: None, digest: None, instead_of: None, is_whole: true }
+                    Item::of(plugin, Supplied::Serving(serving))
                 }
-                None => {
-                    let newest = Supplied::Nothing(unread.problem);
-                    Item { name, source, newest, serving: None, digest: None, instead_of: None, is_whole: true }
-                }
+                None => Item::of(plugin, Supplied::Nothing(unread.problem)),
             },
+        }
+    }
+
+    /// A plugin whose source holds these bytes.
+    fn found(&self, config: &Config, plugin: &Plugin, bytes: Bytes, serving: Option<Arc<LoadedComponent>>) -> Item {
+        let serves = |digest: &str| serving.clone().filter(|serving| serving.digest == digest).map(Supplied::Serving);
+        if let Some(Rollback { digest, instead_of }) = self.rolled_back(plugin, &bytes.digest) {
+            let newest = serves(&digest).unwrap_or_else(|| self.kept(config, plugin, &digest));
+            return Item { serving, digest: Some(digest), instead_of: Some(instead_of), ..Item::of(plugin, newest) };
+        }
+        let digest = Some(bytes.digest.clone());
+        match serves(&bytes.digest) {
+            Some(same) => Item { digest, ..Item::of(plugin, same) },
+            None => {
+                let is_whole = matches!(plugin.source, Source::Builtin(_)) || is_whole(bytes.all());
+                Item { serving, digest, is_whole, ..Item::of(plugin, Supplied::Bytes(Arc::new(bytes))) }
+            }
         }
     }
 
@@ -233,12 +227,9 @@ impl Catalogue {
         Some(Rejection::new(Some(name), file, digest, why, problem.message.clone()))
     }
 
-    /// Remembers what was not taken; whether that was known.
-    pub(super) fn reject(&mut self, rejection: Rejection) -> bool {
-        let name = rejection.plugin.clone().unwrap_or_default();
-        let is_known = self.rejected.get(&name).is_some_and(|known| known.digest == rejection.digest);
-        self.rejected.insert(name, rejection);
-        is_known
+    /// Remembers what was not taken.
+    pub(super) fn reject(&mut self, rejection: Rejection) {
+        self.rejected.insert(rejection.plugin.clone().unwrap_or_default(), rejection);
     }
 
     /// The configuration's file holds what serves, or what can.
@@ -315,6 +306,16 @@ impl Catalogue {
             "versions": self.versions.of(name).iter().map(|digest| format!("sha256:{digest}")).collect::<Vec<_>>(),
             "rejected": self.rejected.get(name).map(Rejection::shown),
         })
+    }
+}
+
+// === impl Item ===
+
+impl Item {
+    /// A plugin that is made from this, all of which is there.
+    fn of(plugin: &Plugin, newest: Supplied) -> Self {
+        let (name, source) = (plugin.name.clone(), plugin.source.clone());
+        Self { name, source, newest, serving: None, digest: None, instead_of: None, is_whole: true }
     }
 }
 

@@ -185,7 +185,7 @@ impl Running {
 
     /// Ends what is left of earlier generations.
     fn tidy(&mut self) {
-        self.status.has_earlier();
+        self.status.end_earlier();
         self.observers.end_earlier(Instant::now());
     }
 

@@ -225,7 +225,9 @@ impl Reloader {
         if !fixed.is_empty() {
             return Err(fixed);
         }
-        let is_same = supply.iter().all(|supplied| matches!(supplied, Supplied::Serving(_)));
+        // What no route uses serves nothing, whatever its file holds.
+        let mut supplied = supply.iter().enumerate();
+        let is_same = supplied.all(|(plugin, supplied)| matches!(supplied, Supplied::Serving(_)) || !config.uses(plugin));
         if is_same && Fingerprint::of(config) == self.fingerprint {
             return Ok(None);
         }

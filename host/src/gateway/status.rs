@@ -51,9 +51,9 @@ impl Status {
         self.assembled.replace(Rc::new(assembled));
     }
 
-    /// Whether an earlier generation is still alive.
-    pub(super) fn has_earlier(&self) -> bool {
-        self.shown.live().len() > 1
+    /// Frees what is left of generations that are over.
+    pub(super) fn end_earlier(&self) {
+        drop(self.shown.live());
     }
 
     /// Reloads, and says how that ended.

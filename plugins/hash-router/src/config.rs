@@ -1,10 +1,7 @@
 //! Configuration: what is written, and what is left of it after the checks.
 
-use std::fmt;
-
-use serde::Deserialize;
-use serde::de::value::{MapAccessDeserializer, StrDeserializer};
-use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
+use plugway_sdk::one_or_many;
+use serde::{Deserialize, Deserializer};
 
 use crate::hash::Hash;
 use crate::key::{Key, Source};
@@ -152,36 +149,9 @@ fn hash_of(placement: PlacementName, hash: Option<KeyHash>) -> Result<Hash, Stri
     }
 }
 
-// By hand, since an untagged enum's only error is that nothing matched.
 impl<'de> Deserialize<'de> for Sources {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OneOrMany;
-
-        impl<'de> Visitor<'de> for OneOrMany {
-            type Value = Vec<Source>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("\"path\", \"client-address\", a table such as { header = \"x-user\" }, or a list of those")
-            }
-
-            fn visit_str<E: de::Error>(self, name: &str) -> Result<Self::Value, E> {
-                Source::deserialize(StrDeserializer::new(name)).map(|source| vec![source])
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<Self::Value, A::Error> {
-                Source::deserialize(MapAccessDeserializer::new(table)).map(|source| vec![source])
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-                let mut sources = Vec::new();
-                while let Some(source) = list.next_element()? {
-                    sources.push(source);
-                }
-                Ok(sources)
-            }
-        }
-
-        deserializer.deserialize_any(OneOrMany).map(Self)
+        one_or_many(deserializer, "\"path\", \"client-address\", a table such as { header = \"x-user\" }, or a list of those").map(Self)
     }
 }
 

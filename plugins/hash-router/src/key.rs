@@ -1,6 +1,6 @@
 //! The key: what of a request decides where it goes.
 
-use plugway_sdk::{HeaderName, Request, Value};
+use plugway_sdk::{HeaderName, Request};
 use serde::Deserialize;
 
 /// Stands between the parts of a joined key, so that different lists of parts never make the same key.
@@ -125,29 +125,9 @@ impl Part {
             Source::Query(name) => request.query_parameter(name),
             Source::Header(name) => return request.header(name),
             Source::Cookie(name) => request.cookie(name),
-            Source::Claim(name) => claim(request, name),
+            Source::Claim(name) => request.identity()?.claim_text(name),
         };
         text.map(String::into_bytes)
-    }
-}
-
-fn claim(request: &Request<'_>, name: &str) -> Option<String> {
-    let identity = request.identity()?;
-    match name {
-        "sub" => Some(identity.subject()),
-        "iss" => identity.issuer(),
-        name => identity.claim(name).map(text),
-    }
-}
-
-/// A claim as text. Bytes become hexadecimal digits, since raw ones could look like a separator.
-fn text(value: Value) -> String {
-    match value {
-        Value::Text(text) => text,
-        Value::Integer(integer) => integer.to_string(),
-        Value::Number(number) => number.to_string(),
-        Value::Boolean(boolean) => boolean.to_string(),
-        Value::Bytes(bytes) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
     }
 }
 

@@ -1,13 +1,9 @@
 //! The configuration as written, and its check.
 
-use std::fmt;
-
-use plugway_sdk::HeaderName;
 use plugway_sdk::metrics::Counter;
 use plugway_sdk::rate_limit::{Quota, RateLimit};
-use serde::Deserialize;
-use serde::de::value::{MapAccessDeserializer, StrDeserializer};
-use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
+use plugway_sdk::{HeaderName, one_or_many};
+use serde::{Deserialize, Deserializer};
 
 use crate::key::{Key, MissingKey, Prefixes, Source};
 use crate::{Fields, Limit, RateLimiter, fields, period};
@@ -125,35 +121,12 @@ impl LimitConfig {
     }
 }
 
-// By hand, since an untagged enum's only error is that nothing matched.
 impl<'de> Deserialize<'de> for Sources {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OneOrMany;
-
-        impl<'de> Visitor<'de> for OneOrMany {
-            type Value = Vec<Source>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("\"client-address\", \"route\", \"identity\", a table such as { header = \"x-api-key\" }, or a list of those")
-            }
-
-            fn visit_str<E: de::Error>(self, name: &str) -> Result<Self::Value, E> {
-                Source::deserialize(StrDeserializer::new(name)).map(|source| vec![source])
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<Self::Value, A::Error> {
-                Source::deserialize(MapAccessDeserializer::new(table)).map(|source| vec![source])
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-                let mut sources = Vec::new();
-                while let Some(source) = list.next_element()? {
-                    sources.push(source);
-                }
-                Ok(sources)
-            }
-        }
-
-        deserializer.deserialize_any(OneOrMany).map(Self)
+        one_or_many(
+            deserializer,
+            "\"client-address\", \"route\", \"identity\", a table such as { header = \"x-api-key\" }, or a list of those",
+        )
+        .map(Self)
     }
 }

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::net::IpAddr;
 
-use plugway_sdk::{HeaderName, Identity, Request, Value, log};
+use plugway_sdk::{HeaderName, Identity, Request, log};
 use serde::Deserialize;
 
 /// Longest name of a header, claim or parameter, bytes.
@@ -148,7 +148,7 @@ impl Part {
             Source::Route => Some(request.route()),
             Source::Identity => return request.optional_identity().map(|identity| caller(&identity)),
             Source::Header(name) => return request.header(&*name.to_ascii_lowercase()),
-            Source::Claim(name) => claim(&request.optional_identity()?, name),
+            Source::Claim(name) => request.optional_identity()?.claim_text(name),
             Source::Parameter(name) => request.path_parameter(name),
         };
         text.map(String::into_bytes)
@@ -177,20 +177,6 @@ fn caller(identity: &Identity) -> Vec<u8> {
     caller.push(0);
     caller.extend_from_slice(identity.subject().as_bytes());
     caller
-}
-
-fn claim(identity: &Identity, name: &str) -> Option<String> {
-    match name {
-        "sub" => Some(identity.subject()),
-        "iss" => identity.issuer(),
-        name => identity.claim(name).map(|value| match value {
-            Value::Text(text) => text,
-            Value::Integer(integer) => integer.to_string(),
-            Value::Number(number) => number.to_string(),
-            Value::Boolean(boolean) => boolean.to_string(),
-            Value::Bytes(bytes) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
-        }),
-    }
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ fn a_writer_that_pauses_in_the_middle() {
     file.write_all(second).unwrap();
     drop(file);
     scene.serves(2);
-    assert_eq!((scene.reloads("swapped"), scene.reloads("rejected")), (1.0, 0.0));
+    scene.has_swapped(1.0);
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn a_writer_that_closes_the_file_between_the_pieces() {
         File::options().append(true).open(scene.file()).unwrap().write_all(piece).unwrap();
     }
     scene.serves(2);
-    assert_eq!((scene.reloads("swapped"), scene.reloads("rejected")), (1.0, 0.0));
+    scene.has_swapped(1.0);
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn an_editor_that_moves_the_old_file_away_first() {
     fs::remove_file(scene.file().with_extension("wasm~")).unwrap();
     scene.serves(2);
     meanwhile(LOOKED, || scene.still_serves(2));
-    assert_eq!((scene.reloads("swapped"), scene.reloads("rejected")), (1.0, 0.0));
+    scene.has_swapped(1.0);
 }
 
 #[test]
@@ -74,7 +74,9 @@ fn a_config_map_that_flips_one_link() {
         symlink(name, folder.join("..data_tmp")).unwrap();
         fs::rename(folder.join("..data_tmp"), folder.join("..data")).unwrap();
         until("the other folder serves", || serves(number));
-        assert_eq!(metric(&gateway, "plugway_reloads_total", &["result=\"swapped\""]), f64::from(number - 1));
+        let swapped = || metric(&gateway, "plugway_reloads_total", &["result=\"swapped\""]);
+        until("the swap is counted", || swapped() >= f64::from(number - 1));
+        assert_eq!(swapped(), f64::from(number - 1));
     }
 }
 

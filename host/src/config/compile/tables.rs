@@ -1,12 +1,11 @@
 //! Plugins' own tables. Text that belongs in a file of its own, such as a key set, is put in its place.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use serde_json::Value;
 
 use super::Compiler;
+use crate::config::bounded::read_bounded;
 use crate::config::document::At;
 use crate::config::schema::Table;
 
@@ -43,14 +42,6 @@ impl Compiler<'_> {
 }
 
 fn read(path: &Path) -> Result<String, String> {
-    // Opening a pipe would wait for somebody to write to it.
-    if !std::fs::metadata(path).map_err(|error| error.to_string())?.is_file() {
-        return Err("it is no file".to_owned());
-    }
-    let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes)).map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > LARGEST {
-        return Err("it is larger than 1 MiB".to_owned());
-    }
+    let bytes = read_bounded(path, LARGEST)?;
     String::from_utf8(bytes).map_err(|_| "it is no UTF-8 text".to_owned())
 }
