@@ -5,9 +5,10 @@ use std::path::Path;
 use std::process::Command;
 
 use plugway_harness::temp::TempDir;
+use plugway_harness::upstream::Upstream;
 
 use crate::common::BINARY;
-use crate::guest::{every_hook, filters, shipped};
+use crate::guest::{check, confidant, config, every_hook, filters, plugin as guest_plugin, route, shipped};
 
 /// `plugway plugin …` in a folder: how it ended, what it printed, what it complained about.
 pub(crate) fn plugin(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
@@ -58,6 +59,17 @@ fn a_built_in_is_its_file_and_says_what_it_wants() {
     assert!(built_in["tools"]["processed-by"]["wit-component"].is_string(), "{}", built_in["tools"]);
     let imports = built_in["imports"].as_array().unwrap();
     assert!(imports.iter().any(|import| import["name"] == "plugway:gateway/crypto@0.1.0"), "{imports:?}");
+}
+
+#[test]
+fn the_line_that_grants_what_it_wants_is_right_once_its_secrets_are_named() {
+    let (_, shown, _) = inspect(&[confidant().to_str().unwrap()]);
+    let line = shown.lines().find_map(|line| line.trim_start().strip_prefix("to load it    ")?.strip_suffix(" in [plugins.NAME]")).unwrap();
+    let upstream = Upstream::plain("up").unwrap();
+    let part = guest_plugin("confidant", confidant(), "", &line.replace("NAME", "key"));
+    let secret = "[secrets.key]\nenv = \"PATH\"\n";
+    let (output, text) = check(&config(&upstream, &[&part, secret, &route("public = true\nplugins = [\"confidant\"]")]));
+    assert!(output.status.success(), "{line}: {text}");
 }
 
 #[test]

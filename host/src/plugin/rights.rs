@@ -159,7 +159,12 @@ impl Rights {
 
     /// The line of `[plugins.NAME]` that grants all it wants; `None` when it wants nothing.
     pub fn grants(&self) -> Option<String> {
-        let wanted: Vec<_> = self.capabilities.iter().map(|capability| format!("{capability} = {{}}")).collect();
+        let grant = |capability: &&'static str| match *capability {
+            // Which ones only the operator knows.
+            "secrets" => "secrets = [\"NAME\"]".to_owned(),
+            capability => format!("{capability} = {{}}"),
+        };
+        let wanted: Vec<_> = self.capabilities.iter().map(grant).collect();
         (!wanted.is_empty()).then(|| format!("grants = {{ {} }}", wanted.join(", ")))
     }
 

@@ -1,7 +1,8 @@
 //! How often plugins met their budgets. Rare, from whichever thread an instance is on, so these are shared.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::cell::SharedCount;
 
 /// A key of `[plugins.NAME.budget]`, save `max_series`: `instruments` counts for that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +29,7 @@ pub enum BudgetKey {
 #[derive(Debug)]
 pub struct BudgetHits {
     plugin: Arc<str>,
-    counts: [AtomicU64; BudgetKey::NAMES.len()],
+    counts: [SharedCount; BudgetKey::NAMES.len()],
 }
 
 impl BudgetKey {
@@ -48,13 +49,13 @@ impl BudgetKey {
 impl BudgetHits {
     /// None yet.
     pub fn new(plugin: Arc<str>) -> Self {
-        Self { plugin, counts: std::array::from_fn(|_| AtomicU64::new(0)) }
+        Self { plugin, counts: std::array::from_fn(|_| SharedCount::default()) }
     }
 
     /// Something was refused, or ended, for that budget.
     pub fn count(&self, key: BudgetKey, times: u64) {
         if let Some(count) = self.counts.get(key as usize) {
-            count.fetch_add(times, Ordering::Relaxed);
+            count.add(times);
         }
     }
 
@@ -63,6 +64,6 @@ impl BudgetHits {
     }
 
     pub(super) fn counted(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        BudgetKey::NAMES.into_iter().zip(self.counts.iter().map(|count| count.load(Ordering::Relaxed))).filter(|(_, count)| *count > 0)
+        BudgetKey::NAMES.into_iter().zip(self.counts.iter().map(SharedCount::get)).filter(|(_, count)| *count > 0)
     }
 }
