@@ -6,11 +6,12 @@
 //! |---|---|
 //! | 0 words | [`config`], [`fault`], [`http`], [`exchange`], [`problem`], [`telemetry`], `tls_files` |
 //! | 1 mechanisms | [`route`], [`upstream`], [`capability`], [`watch`] |
-//! | 2 plugins | [`plugin`] |
-//! | 3 chains | [`pipeline`] |
-//! | 4 requests | [`proxy`] |
-//! | 5 servers | [`server`] |
-//! | 6 assembly | [`assembly`], [`gateway`] |
+//! | 2 calls out | [`http_client`] |
+//! | 3 plugins | [`plugin`] |
+//! | 4 chains | [`pipeline`] |
+//! | 5 requests | [`proxy`] |
+//! | 6 servers | [`server`] |
+//! | 7 assembly | [`assembly`], [`gateway`] |
 
 pub mod assembly;
 pub mod capability;
@@ -19,6 +20,7 @@ pub mod exchange;
 pub mod fault;
 pub mod gateway;
 pub mod http;
+pub mod http_client;
 pub mod pipeline;
 pub mod plugin;
 pub mod problem;

@@ -98,6 +98,33 @@ pub enum SecretError {
     NotText,
 }
 
+/// Why a plugin's own request has no answer. A status such as 404 or 500 is an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HttpError {
+    /// Only `authorize`, `on_request`, `on_response` and `on_tick` can wait.
+    NotHere,
+    /// The grant has not the host, the scheme, the port or the address; which. For redirects too.
+    NotAllowed(String),
+    /// Not a request that can be made; why.
+    Invalid(String),
+    /// The host's name has no address now.
+    Unresolved(String),
+    /// No connection came about.
+    NotConnected(String),
+    /// The TLS handshake failed.
+    Tls(String),
+    /// Not done within the time of the request.
+    Timeout,
+    /// The body, or the head, is larger than the request allows.
+    TooLarge,
+    /// More redirects than the request allows.
+    TooManyRedirects,
+    /// As many calls of this plugin are in flight as the grant allows.
+    TooManyCalls,
+    /// What came is not HTTP, or broke off.
+    Protocol(String),
+}
+
 impl fmt::Display for ChangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -175,6 +202,24 @@ impl fmt::Display for SecretError {
     }
 }
 
+impl fmt::Display for HttpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotHere => f.write_str("this hook cannot wait for another server"),
+            Self::NotAllowed(what) => write!(f, "the grant does not allow it: {what}"),
+            Self::Invalid(why) => write!(f, "not a request that can be made: {why}"),
+            Self::Unresolved(why) => write!(f, "the host has no address: {why}"),
+            Self::NotConnected(why) => write!(f, "no connection: {why}"),
+            Self::Tls(why) => write!(f, "the TLS handshake failed: {why}"),
+            Self::Timeout => f.write_str("no answer in time"),
+            Self::TooLarge => f.write_str("larger than the request allows"),
+            Self::TooManyRedirects => f.write_str("more redirects than the request allows"),
+            Self::TooManyCalls => f.write_str("too many calls of this plugin are in flight"),
+            Self::Protocol(why) => write!(f, "not HTTP, or broken off: {why}"),
+        }
+    }
+}
+
 impl std::error::Error for ChangeError {}
 impl std::error::Error for PlanError {}
 impl std::error::Error for MetricError {}
@@ -182,6 +227,7 @@ impl std::error::Error for CryptoError {}
 impl std::error::Error for KvError {}
 impl std::error::Error for RateLimitError {}
 impl std::error::Error for SecretError {}
+impl std::error::Error for HttpError {}
 
 impl From<raw::types::ChangeError> for ChangeError {
     fn from(error: raw::types::ChangeError) -> Self {
@@ -255,6 +301,25 @@ impl From<raw::secrets::SecretError> for SecretError {
     fn from(error: raw::secrets::SecretError) -> Self {
         match error {
             raw::secrets::SecretError::NotGranted => Self::NotGranted,
+        }
+    }
+}
+
+impl From<raw::http_client::HttpError> for HttpError {
+    fn from(error: raw::http_client::HttpError) -> Self {
+        use raw::http_client::HttpError as Raw;
+        match error {
+            Raw::NotHere => Self::NotHere,
+            Raw::NotAllowed(what) => Self::NotAllowed(what),
+            Raw::Invalid(why) => Self::Invalid(why),
+            Raw::Unresolved(why) => Self::Unresolved(why),
+            Raw::NotConnected(why) => Self::NotConnected(why),
+            Raw::Tls(why) => Self::Tls(why),
+            Raw::Timeout => Self::Timeout,
+            Raw::TooLarge => Self::TooLarge,
+            Raw::TooManyRedirects => Self::TooManyRedirects,
+            Raw::TooManyCalls => Self::TooManyCalls,
+            Raw::Protocol(why) => Self::Protocol(why),
         }
     }
 }

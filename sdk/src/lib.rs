@@ -48,7 +48,7 @@
 //! | [`Timer`] | by the clock, off every request's path | nothing |
 //!
 //! Capabilities are modules: [`log`], [`clock`], [`random`], [`metrics`] and [`endpoints`] are there for every plugin;
-//! [`crypto`], [`kv`], [`rate_limit`] and [`secrets`] must be granted in the gateway's configuration. Calling one is what imports it.
+//! [`crypto`], [`kv`], [`rate_limit`], [`secrets`] and [`http_client`] must be granted in the gateway's configuration. Calling one is what imports it.
 //!
 //! # What to rely on
 //!
@@ -71,6 +71,7 @@ pub mod clock;
 pub mod crypto;
 pub mod endpoints;
 pub mod header;
+pub mod http_client;
 pub mod kv;
 pub mod log;
 pub mod metrics;
@@ -104,7 +105,7 @@ pub mod testing;
 
 pub use answer::{LocalResponse, Problem};
 pub use config::one_or_many;
-pub use error::{ChangeError, CryptoError, Error, KvError, MetricError, PlanError, RateLimitError, SecretError};
+pub use error::{ChangeError, CryptoError, Error, HttpError, KvError, MetricError, PlanError, RateLimitError, SecretError};
 pub use forwarding::{Plan, Protocol};
 pub use header::{HeaderLine, HeaderName};
 pub use identity::Identity;

@@ -5,6 +5,7 @@
 
 mod endpoint;
 mod hosts;
+mod http_client;
 mod listen;
 mod paths;
 mod plugins;

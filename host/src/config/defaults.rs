@@ -44,12 +44,26 @@ pub const PLUGIN_MAX_ATTRIBUTE_BYTES: usize = 16 << 10;
 pub const PLUGIN_LOG_LINES_PER_SECOND: u32 = 100;
 /// `[plugins.NAME.budget] max_series`: metric series.
 pub const PLUGIN_MAX_SERIES: usize = 1_000;
+/// `[plugins.NAME.budget] instances`: of a plugin whose calls overlap, on one worker.
+pub const PLUGIN_INSTANCES: usize = 64;
+/// `[plugins.NAME.budget] deadline`: time on the clock for one call that waits, the wait for an instance included.
+pub const PLUGIN_DEADLINE: Duration = Duration::from_secs(5);
 /// `[plugins.NAME.grants.rate-limit] max_keys`: buckets kept at once.
 pub const RATE_LIMIT_MAX_KEYS: usize = 65_536;
 /// `[plugins.NAME.grants.kv] max_entries`: entries kept at once.
 pub const KV_MAX_ENTRIES: usize = 10_000;
 /// `[plugins.NAME.grants.kv] max_bytes`: keys, values, and 128 bytes for each entry.
 pub const KV_MAX_BYTES: usize = 16 << 20;
+/// `[plugins.NAME.grants.http-client] timeout`: one request, redirects included.
+pub const HTTP_CLIENT_TIMEOUT: Duration = Duration::from_secs(3);
+/// `[plugins.NAME.grants.http-client] max_body_bytes`: body of an answer.
+pub const HTTP_CLIENT_MAX_BODY_BYTES: usize = 1 << 20;
+/// `[plugins.NAME.grants.http-client] max_redirects`: followed by one request.
+pub const HTTP_CLIENT_MAX_REDIRECTS: u32 = 3;
+/// `[plugins.NAME.grants.http-client] max_in_flight`: requests at once, all workers together.
+pub const HTTP_CLIENT_MAX_IN_FLIGHT: usize = 256;
+/// `[plugins.NAME.grants.http-client] max_cache_bytes`: answers kept.
+pub const HTTP_CLIENT_MAX_CACHE_BYTES: usize = 16 << 20;
 
 /// Weight of an endpoint, 1 to 65535.
 pub const ENDPOINT_WEIGHT: u16 = 1;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde_json::{Map, Value};
 
-pub use self::grants::{Grants, KvGrant, KvScope, RateLimitGrant, Secret, SecretSource};
+pub use self::grants::{AllowedHost, Grants, HttpClientGrant, KvGrant, KvScope, RateLimitGrant, Secret, SecretSource};
 pub use self::route::{HeaderMatch, HostPattern, Match, PathPattern, PluginUse, Route, Segment};
 use super::document::Places;
 use super::problems::Problem;
@@ -178,6 +178,10 @@ pub struct Budget {
     pub setup_cpu: Duration,
     /// Memory of one instance, bytes; default 32 MiB.
     pub memory: usize,
+    /// Instances on one worker, for a plugin whose calls overlap; default 64.
+    pub instances: usize,
+    /// Time on the clock for one call that waits, the wait for an instance included; default 5 s.
+    pub deadline: Duration,
     /// Headers a plugin may add to one message, and in one local answer; default 64.
     pub max_headers: usize,
     /// Bytes of names and values of those headers; default 32 KiB.

@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(super) use self::listen::{Admin, CertificateFiles, ClientAuth, ClientAuthMode, Listener, ListenerTls};
-pub(super) use self::plugin::{Budget, FailurePolicy, Grants, Isolation, KvScope, Plugin, PluginUse, Secret, Table};
+pub(super) use self::plugin::{Budget, FailurePolicy, Grants, HttpClientGrant, Isolation, KvScope, Plugin, PluginUse, Secret, Table};
 pub(super) use self::route::{Header, Match, Route};
 pub(super) use self::settings::{Count, Limits, Log, LogFormat, LogLevel, Size, Span, Timeouts};
 pub(super) use self::trust::Trust;

@@ -20,6 +20,8 @@ wasmtime::component::bindgen!({
         "plugway:gateway/types.identity": super::guest::IdentityHandle,
         "plugway:gateway/types.local-response": super::guest::LocalResponseHandle,
         "plugway:gateway/types.failure": super::guest::FailureHandle,
+        "plugway:gateway/http-client.outgoing-request": super::guest::OutgoingRequestHandle,
+        "plugway:gateway/http-client.incoming-response": super::guest::IncomingResponseHandle,
         "plugway:gateway/crypto.public-key": super::guest::PublicKeyHandle,
     },
 });

@@ -135,6 +135,9 @@ fn link(engine: &Engine, rights: &Rights) -> wasmtime::Result<Linker<Guest>> {
     if rights.capabilities.contains(&"rate-limit") {
         imports::rate_limit::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
     }
+    if rights.capabilities.contains(&"http-client") {
+        imports::http_client::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
+    }
     if rights.capabilities.contains(&"secrets") {
         imports::secrets::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
     }

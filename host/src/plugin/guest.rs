@@ -17,6 +17,7 @@ use crate::capability::rate_limit::RateLimits;
 use crate::capability::secrets::Secrets;
 use crate::config::model::Budget;
 use crate::exchange::{ChangeLimits, Exchange, Identity, LocalResponse, Phase, Refused};
+use crate::http_client::{IncomingResponse, OutgoingRequest};
 use crate::telemetry::{BudgetHits, BudgetKey};
 use crate::upstream::Directory;
 
@@ -33,6 +34,12 @@ pub struct LocalResponseHandle(pub(super) Result<LocalResponse, Failure>);
 /// Why the guest failed, in its own words.
 #[derive(Debug)]
 pub struct FailureHandle(pub(super) String);
+/// A request the guest puts together.
+#[derive(Debug)]
+pub struct OutgoingRequestHandle(pub(super) OutgoingRequest);
+/// An answer to a request of the guest's own.
+#[derive(Debug)]
+pub struct IncomingResponseHandle(pub(super) IncomingResponse);
 /// A public key the guest owns.
 #[derive(Debug)]
 pub struct PublicKeyHandle(pub(super) PublicKey);
@@ -73,6 +80,8 @@ pub(super) struct Guest {
     pub(super) names: Names,
     /// Answers it holds.
     pub(super) answers: usize,
+    /// Requests and answers of `http-client` it holds.
+    pub(super) messages: usize,
     pub(super) endpoints: Arc<Directory>,
 }
 

@@ -5,6 +5,7 @@ mod basics;
 mod crypto;
 mod forward_plan;
 mod given;
+mod http_client;
 mod identity;
 mod kv;
 mod names;

@@ -108,6 +108,7 @@ impl Instance {
             secrets: Arc::clone(&surroundings.granted.secrets),
             names: Names::default(),
             answers: 0,
+            messages: 0,
             endpoints: Arc::clone(&surroundings.endpoints),
             budget: Arc::clone(budget),
         };

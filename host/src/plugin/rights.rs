@@ -28,7 +28,9 @@ const ALWAYS: &[&str] = &[
     "endpoints",
 ];
 /// Interfaces that have to be granted.
-const GRANTED: &[&str] = &["crypto", "kv", "rate-limit", "secrets"];
+const GRANTED: &[&str] = &["crypto", "kv", "rate-limit", "secrets", WAITS];
+/// The capability whose calls wait, and so those of a plugin that imports it.
+const WAITS: &str = "http-client";
 
 /// One hook interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -157,11 +159,17 @@ impl Rights {
         Ok(rights)
     }
 
+    /// Whether its calls may wait.
+    pub fn waits(&self) -> bool {
+        self.capabilities.contains(&WAITS)
+    }
+
     /// The line of `[plugins.NAME]` that grants all it wants; `None` when it wants nothing.
     pub fn grants(&self) -> Option<String> {
         let grant = |capability: &&'static str| match *capability {
-            // Which ones only the operator knows.
+            // Which ones, and where to, only the operator knows.
             "secrets" => "secrets = [\"NAME\"]".to_owned(),
+            "http-client" => "http-client = { hosts = [\"HOST\"] }".to_owned(),
             capability => format!("{capability} = {{}}"),
         };
         let wanted: Vec<_> = self.capabilities.iter().map(grant).collect();
@@ -186,6 +194,7 @@ fn is_granted(grants: &Grants, capability: &str) -> bool {
         "kv" => grants.kv.is_some(),
         "rate-limit" => grants.rate_limit.is_some(),
         "secrets" => !grants.secrets.is_empty(),
+        "http-client" => grants.http_client.is_some(),
         _ => false,
     }
 }
@@ -210,6 +219,11 @@ impl RightsError {
             Self::NotGranted { capability: "secrets" } => {
                 format!(
                     "write the names of those it may have: `grants = {{ secrets = [\"NAME\"] }}` in [plugins.{plugin}], and a [secrets.NAME] for each"
+                )
+            }
+            Self::NotGranted { capability: "http-client" } => {
+                format!(
+                    "if it may make requests, write where to: `grants = {{ http-client = {{ hosts = [\"HOST\"] }} }}` in [plugins.{plugin}]"
                 )
             }
             Self::NotGranted { capability } => {

@@ -133,7 +133,7 @@ impl<P: Timer> Configured<P> {
 
     /// Calls the hook.
     pub fn on_tick(&mut self) -> Result<(), Error> {
-        during(Phase::Other, || self.plugin.on_tick())
+        during(Phase::Tick, || self.plugin.on_tick())
     }
 }
 

@@ -19,6 +19,8 @@ pub(crate) enum Phase {
     Other,
     /// `on_response`
     Response,
+    /// `on_tick`
+    Tick,
 }
 
 thread_local! {

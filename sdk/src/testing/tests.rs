@@ -1,10 +1,11 @@
 use std::time::Duration;
 
+use crate::http_client::OutgoingRequest;
 use crate::testing::{self, json};
 use crate::{
-    AuthError, Authorizer, ChangeError, Decision, Error, Flow, ForwardError, Forwarder, Identity, KvError, LocalResponse, MetricError,
-    NoConfig, Plan, PlanError, Plugin, Request, RequestFilter, Response, ResponseFilter, Status, Timer, Value, clock, crypto, endpoints,
-    header, kv, log, metrics, random,
+    AuthError, Authorizer, ChangeError, Decision, Error, Flow, ForwardError, Forwarder, HttpError, Identity, KvError, LocalResponse,
+    MetricError, NoConfig, Plan, PlanError, Plugin, Request, RequestFilter, Response, ResponseFilter, Status, Timer, Value, clock, crypto,
+    endpoints, header, kv, log, metrics, random,
 };
 
 /// Does what a test tells it to.
@@ -325,4 +326,43 @@ fn a_timer_is_ticked_and_its_period_has_bounds() {
     assert_eq!((ticked.1, kv::get("ticks")), (2, Ok(Some(b"2".to_vec()))));
     assert_eq!(testing::configure::<Ticked>(json!(0)).unwrap().period(), Ok(None));
     assert!(testing::configure::<Ticked>(json!(99)).unwrap().period().is_err());
+}
+
+struct Asks;
+
+impl Plugin for Asks {
+    type Config = NoConfig;
+    fn configure(_: NoConfig) -> Result<Self, Error> {
+        assert_eq!(OutgoingRequest::get("https://id.example/").send().unwrap_err(), HttpError::NotHere);
+        Ok(Self)
+    }
+}
+
+impl RequestFilter for Asks {
+    fn on_request(&self, _: &mut Request<'_>) -> Result<Flow, Error> {
+        let asked = OutgoingRequest::post("https://id.example/introspect").with_header(header::ACCEPT, "a/b").with_body("token=x");
+        let answer = asked.with_timeout(Duration::from_millis(250)).send()?;
+        Ok(Flow::respond(LocalResponse::new(answer.status()).with_body(answer.body())))
+    }
+}
+
+#[test]
+fn a_test_says_what_servers_answer_and_reads_what_they_were_asked() {
+    let asks = testing::configure::<Asks>(json!({})).unwrap();
+    let answered = || asks.on_request(&mut testing::Request::get("/").build());
+    assert_eq!(answered().unwrap_err().to_string(), "no connection: the test has no server");
+    testing::answer_http(testing::HttpAnswer::new(404).with_body("queued"));
+    testing::answer_http(HttpError::Timeout);
+    testing::serve_http(|request| Ok(testing::HttpAnswer::new(200).with_body(request.body.clone())));
+    assert_eq!(answered().unwrap(), Flow::respond(LocalResponse::new(404).with_body("queued")));
+    assert_eq!(answered().unwrap_err().to_string(), "no answer in time");
+    assert_eq!(answered().unwrap(), Flow::respond(LocalResponse::new(200).with_body("token=x")));
+    assert_eq!(answered().unwrap(), Flow::respond(LocalResponse::new(200).with_body("token=x")));
+    let sent = testing::take_http_requests();
+    assert_eq!(sent.len(), 5);
+    assert_eq!((sent[4].method.as_str(), sent[4].url.as_str()), ("POST", "https://id.example/introspect"));
+    assert_eq!(
+        (sent[4].header_str(header::ACCEPT), sent[4].timeout, sent[4].shared),
+        (Some("a/b"), Some(Duration::from_millis(250)), false)
+    );
 }

@@ -119,8 +119,21 @@ impl Compiler<'_> {
     }
 
     pub(super) fn trusted_proxies(&mut self, raw: schema::List<String>) -> Vec<ipnet::IpNet> {
+        let networks = self.networks(&At::default().key("trusted_proxies"), raw);
+        for (at, _) in networks.iter().filter(|(_, network)| network.prefix_len() == 0) {
+            self.warn(
+                at,
+                "every client is believed to be a trusted proxy, so each can claim any address",
+                "name the networks of your proxies only",
+            );
+        }
+        networks.into_iter().map(|(_, network)| network).collect()
+    }
+
+    /// Addresses and networks of addresses, with their places.
+    pub(super) fn networks(&mut self, at: &At, raw: schema::List<String>) -> Vec<(At, ipnet::IpNet)> {
         let mut networks = Vec::with_capacity(raw.len());
-        for (at, text) in items(raw, &At::default().key("trusted_proxies")) {
+        for (at, text) in items(raw, at) {
             let network = text.parse::<ipnet::IpNet>().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(ipnet::IpNet::from));
             let Some(network) = network else {
                 self.error(
@@ -130,16 +143,10 @@ impl Compiler<'_> {
                 );
                 continue;
             };
-            if network.prefix_len() == 0 {
-                self.warn(
-                    &at,
-                    "every client is believed to be a trusted proxy, so each can claim any address",
-                    "name the networks of your proxies only",
-                );
-            } else if network.addr() != network.network() {
+            if network.prefix_len() > 0 && network.addr() != network.network() {
                 self.warn(&at, format!("{text} has bits behind its prefix"), format!("{} is used: write it so", network.trunc()));
             }
-            networks.push(network.trunc());
+            networks.push((at, network.trunc()));
         }
         networks
     }

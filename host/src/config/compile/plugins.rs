@@ -70,7 +70,8 @@ impl Compiler<'_> {
         });
         let rate_limit = raw.rate_limit.map(|grant| RateLimitGrant { max_keys: count(grant.max_keys, defaults::RATE_LIMIT_MAX_KEYS) });
         let secrets = self.granted_secrets(&at.key("secrets"), raw.secrets);
-        Grants { crypto: raw.crypto.is_some(), kv, rate_limit, secrets }
+        let http_client = raw.http_client.map(|grant| self.http_client_grant(&at.key("http-client"), grant));
+        Grants { crypto: raw.crypto.is_some(), kv, rate_limit, secrets, http_client }
     }
 
     fn budget(&mut self, at: &At, raw: schema::Budget) -> Budget {
@@ -79,6 +80,8 @@ impl Compiler<'_> {
             setup_cpu: self.span(&at.key("setup_cpu"), raw.setup_cpu, defaults::PLUGIN_SETUP_CPU),
             // One page of WebAssembly memory is the least.
             memory: self.size(&at.key("memory"), raw.memory, defaults::PLUGIN_MEMORY, 64 << 10..=defaults::MOST_PLUGIN_MEMORY),
+            instances: count(raw.instances, defaults::PLUGIN_INSTANCES),
+            deadline: self.span(&at.key("deadline"), raw.deadline, defaults::PLUGIN_DEADLINE),
             max_headers: count(raw.max_headers, defaults::PLUGIN_MAX_HEADERS),
             max_header_bytes: self.size(&at.key("max_header_bytes"), raw.max_header_bytes, defaults::PLUGIN_MAX_HEADER_BYTES, 1..=16 << 20),
             max_local_body_bytes: self.size(

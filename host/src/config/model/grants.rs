@@ -1,6 +1,11 @@
 //! What a plugin may have beside what every plugin has, and the secrets there are.
 
 use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::HostPattern;
 
 /// `[plugins.NAME.grants]`: capabilities that are denied unless named.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -13,6 +18,40 @@ pub struct Grants {
     pub rate_limit: Option<RateLimitGrant>,
     /// `secrets = ["NAME"]`: names of secrets.
     pub secrets: Vec<String>,
+    /// `http-client = { hosts = ["HOST"] }`
+    pub http_client: Option<HttpClientGrant>,
+}
+
+/// `http-client = { hosts = ["id.example.com"], upstreams = ["id"] }`
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct HttpClientGrant {
+    /// Where requests may go.
+    pub hosts: Vec<AllowedHost>,
+    /// Names of upstreams whose endpoints they may go to.
+    pub upstreams: Vec<String>,
+    /// Special networks that hosts may have addresses in.
+    pub addresses: Vec<IpNet>,
+    /// Time for one request, redirects included; default 3 s.
+    pub timeout: Duration,
+    /// Bytes of the body of one answer; default 1 MiB.
+    pub max_body_bytes: usize,
+    /// Redirects one request may follow; default 3.
+    pub max_redirects: u32,
+    /// Requests at once; default 256.
+    pub max_in_flight: usize,
+    /// Bytes of answers kept; default 16 MiB.
+    pub max_cache_bytes: usize,
+}
+
+/// A place requests of a plugin may go to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AllowedHost {
+    /// Whether over TLS.
+    pub tls: bool,
+    /// Which hosts.
+    pub host: HostPattern,
+    /// Which port.
+    pub port: u16,
 }
 
 /// `kv = { scope = "node", max_entries = 10000, max_bytes = "16MiB" }`

@@ -45,6 +45,38 @@ pub(in crate::config) struct Grants {
     /// Names of `[secrets.NAME]`. Default: none.
     #[schemars(example = vec!["api-key"])]
     pub(in crate::config) secrets: Option<List<String>>,
+    /// Requests to other servers: `http-client = { hosts = ["id.example.com"] }`.
+    #[serde(rename = "http-client")]
+    pub(in crate::config) http_client: Option<HttpClientGrant>,
+}
+
+/// `http-client = { hosts = ["id.example.com"], upstreams = ["id"] }`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct HttpClientGrant {
+    /// Where requests may go: a host, or `*.` and a domain for everything below it. Over TLS, or over plain HTTP where it is written
+    /// with `http://`; to the scheme's port, or the one written behind it. Default: none.
+    #[schemars(example = vec!["id.example.com", "*.example.com:8443"])]
+    pub(in crate::config) hosts: Option<List<String>>,
+    /// Names of `[upstreams.NAME]` whose endpoints requests may go to as well, by their URLs and with that upstream's TLS settings,
+    /// client certificate included. Default: none.
+    #[schemars(example = vec!["id"])]
+    pub(in crate::config) upstreams: Option<List<String>>,
+    /// Networks that `hosts` may have addresses in though they are private, loopback, link-local or otherwise special. Default: none.
+    #[schemars(example = vec!["10.0.0.0/8"])]
+    pub(in crate::config) addresses: Option<List<String>>,
+    /// Time for one request, redirects included. Default: `3s`.
+    pub(in crate::config) timeout: Option<Span>,
+    /// Bytes of the body of one answer, up to 64MiB. Default: `1MiB`.
+    pub(in crate::config) max_body_bytes: Option<Size>,
+    /// Redirects one request may follow. Default: 3.
+    #[schemars(range(max = 20))]
+    pub(in crate::config) max_redirects: Option<u32>,
+    /// Requests at once, for all workers together. Default: 256.
+    #[schemars(range(min = 1, max = 65_536))]
+    pub(in crate::config) max_in_flight: Option<u64>,
+    /// Bytes of answers kept for later requests. Default: `16MiB`.
+    pub(in crate::config) max_cache_bytes: Option<Size>,
 }
 
 /// `kv = { scope = "node", max_entries = 10000, max_bytes = "16MiB" }`
@@ -103,6 +135,11 @@ pub(in crate::config) struct Budget {
     pub(in crate::config) setup_cpu: Option<Span>,
     /// Memory of one instance. Default: `32MiB`.
     pub(in crate::config) memory: Option<Size>,
+    /// Instances on one worker, for a plugin whose calls overlap. Default: 64.
+    #[schemars(range(min = 1, max = 1024))]
+    pub(in crate::config) instances: Option<u64>,
+    /// Time on the clock for one call that waits, the wait for an instance included. Default: `5s`.
+    pub(in crate::config) deadline: Option<Span>,
     /// Headers it may add to one message. Default: 64.
     #[schemars(range(min = 1))]
     pub(in crate::config) max_headers: Option<u64>,
