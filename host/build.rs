@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, exit};
 
 const TARGET: &str = "wasm32-wasip2";
-const PLUGINS: [&str; 5] = ["hash-router", "tls-forward", "oauth2", "rate-limit", "metrics"];
+const PLUGINS: [&str; 6] = ["api-key", "hash-router", "tls-forward", "oauth2", "rate-limit", "metrics"];
 
 fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default();

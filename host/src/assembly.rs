@@ -221,7 +221,7 @@ fn secrets(config: &Config, known: &Problems, problems: &mut Problems) -> BTreeM
     let mut secrets = BTreeMap::new();
     for secret in &config.secrets {
         let table = format!("secrets.{}", secret.name);
-        let is_granted = config.plugins.iter().any(|plugin| plugin.grants.secrets.contains(&secret.name));
+        let is_granted = config.plugins.iter().any(|plugin| plugin.grants.named_secrets().any(|name| *name == secret.name));
         if !is_granted || known.concern(&table) {
             continue;
         }

@@ -2,6 +2,7 @@
 
 pub mod crypto;
 pub mod granted;
+pub mod keys;
 pub mod kv;
 pub mod log;
 pub mod metrics;

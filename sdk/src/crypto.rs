@@ -41,6 +41,13 @@ impl PublicKey {
     }
 }
 
+impl PublicKey {
+    /// Its JWK thumbprint with SHA-256, 32 bytes (RFC 7638): of the key alone, whatever else the JSON said.
+    pub fn thumbprint(&self) -> Vec<u8> {
+        self.raw.thumbprint()
+    }
+}
+
 impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PublicKey").finish_non_exhaustive()

@@ -89,6 +89,21 @@ pub enum RateLimitError {
     TooLarge,
 }
 
+/// Why a key was not used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyError {
+    /// The plugin was not granted a key of that name. Whether there is one is not told.
+    NotGranted,
+    /// The key cannot be used for this; why.
+    InvalidKey(String),
+    /// The algorithm is unknown, or not one of the key's.
+    Unsupported,
+    /// Not sealed with this key and context, or changed since.
+    Mismatch,
+    /// More than 1 MiB of input.
+    TooLarge,
+}
+
 /// Why there is no secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretError {
@@ -193,6 +208,18 @@ impl fmt::Display for RateLimitError {
     }
 }
 
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotGranted => f.write_str("the plugin was not granted a key of that name"),
+            Self::InvalidKey(why) => write!(f, "the key cannot be used: {why}"),
+            Self::Unsupported => f.write_str("the key does not sign by that algorithm"),
+            Self::Mismatch => f.write_str("it was not sealed with this key for this"),
+            Self::TooLarge => f.write_str("more than 1 MiB of input"),
+        }
+    }
+}
+
 impl fmt::Display for SecretError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -226,6 +253,7 @@ impl std::error::Error for MetricError {}
 impl std::error::Error for CryptoError {}
 impl std::error::Error for KvError {}
 impl std::error::Error for RateLimitError {}
+impl std::error::Error for KeyError {}
 impl std::error::Error for SecretError {}
 impl std::error::Error for HttpError {}
 
@@ -293,6 +321,18 @@ impl From<raw::rate_limit::RateLimitError> for RateLimitError {
             raw::rate_limit::RateLimitError::TooLate => Self::TooLate,
             raw::rate_limit::RateLimitError::UnknownLimit => Self::UnknownLimit,
             raw::rate_limit::RateLimitError::TooLarge => Self::TooLarge,
+        }
+    }
+}
+
+impl From<raw::keys::KeyError> for KeyError {
+    fn from(error: raw::keys::KeyError) -> Self {
+        match error {
+            raw::keys::KeyError::NotGranted => Self::NotGranted,
+            raw::keys::KeyError::InvalidKey(why) => Self::InvalidKey(why),
+            raw::keys::KeyError::Unsupported => Self::Unsupported,
+            raw::keys::KeyError::Mismatch => Self::Mismatch,
+            raw::keys::KeyError::TooLarge => Self::TooLarge,
         }
     }
 }

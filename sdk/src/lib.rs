@@ -48,7 +48,8 @@
 //! | [`Timer`] | by the clock, off every request's path | nothing |
 //!
 //! Capabilities are modules: [`log`], [`clock`], [`random`], [`metrics`] and [`endpoints`] are there for every plugin;
-//! [`crypto`], [`kv`], [`rate_limit`], [`secrets`] and [`http_client`] must be granted in the gateway's configuration. Calling one is what imports it.
+//! [`crypto`], [`kv`], [`rate_limit`], [`secrets`], [`keys`] and [`http_client`] must be granted in the gateway's configuration. Calling
+//! one is what imports it; what a plugin can do without it asks for in [`granted`].
 //!
 //! # What to rely on
 //!
@@ -70,8 +71,10 @@
 pub mod clock;
 pub mod crypto;
 pub mod endpoints;
+pub mod granted;
 pub mod header;
 pub mod http_client;
+pub mod keys;
 pub mod kv;
 pub mod log;
 pub mod metrics;
@@ -105,7 +108,7 @@ pub mod testing;
 
 pub use answer::{LocalResponse, Problem};
 pub use config::one_or_many;
-pub use error::{ChangeError, CryptoError, Error, HttpError, KvError, MetricError, PlanError, RateLimitError, SecretError};
+pub use error::{ChangeError, CryptoError, Error, HttpError, KeyError, KvError, MetricError, PlanError, RateLimitError, SecretError};
 pub use forwarding::{Plan, Protocol};
 pub use header::{HeaderLine, HeaderName};
 pub use identity::Identity;

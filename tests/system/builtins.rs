@@ -38,7 +38,7 @@ fn ask(scene: &Scene, path: &str, token: Option<&str>, tenant: &str) -> Seen {
 /// Every request of the scene, in order.
 fn story(scene: &Scene) -> Vec<Seen> {
     let [good, poor, late] = [scene.token("orders:read", 600), scene.token("orders:list", 600), scene.token("orders:read", -600)];
-    let stranger = scene::Issuer::new().token("orders:read", 600);
+    let stranger = crate::issuer::Issuer::new().token("orders:read", 600);
     let mut seen = vec![
         ask(scene, "/v1/orders", None, "acme"),
         ask(scene, "/v1/orders", Some("nonsense"), "acme"),

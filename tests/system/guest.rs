@@ -33,6 +33,11 @@ pub(crate) fn confidant() -> &'static Path {
     &examples().confidant
 }
 
+/// The guest that uses keys and can do without `kv`.
+pub(crate) fn locksmith() -> &'static Path {
+    &examples().locksmith
+}
+
 /// The guest with a timer and a filter.
 pub(crate) fn ticking() -> &'static Path {
     &examples().ticking
@@ -47,6 +52,7 @@ struct Examples {
     filters: PathBuf,
     keeper: PathBuf,
     confidant: PathBuf,
+    locksmith: PathBuf,
     ticking: PathBuf,
     clockwork: PathBuf,
 }
@@ -70,6 +76,7 @@ fn examples() -> &'static Examples {
             filters: component("filters"),
             keeper: component("keeper"),
             confidant: component("confidant"),
+            locksmith: component("locksmith"),
             ticking: component("ticking"),
             clockwork: component("clockwork"),
         }

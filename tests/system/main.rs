@@ -10,6 +10,7 @@
 )]
 
 mod admin;
+mod api_key;
 mod bodies;
 mod breaker;
 mod budgets;
@@ -24,6 +25,8 @@ mod guest;
 mod hello;
 mod inspect;
 mod isolation;
+mod issuer;
+mod keys;
 mod kv;
 mod layers;
 mod limits;

@@ -9,7 +9,7 @@ use crate::setup;
 use crate::workspace::{self, GUEST_TARGET, cargo, guest_directory, root};
 
 /// The crates in `plugins/`, by folder.
-const SHIPPED: [&str; 5] = ["hash-router", "tls-forward", "oauth2", "rate-limit", "metrics"];
+const SHIPPED: [&str; 6] = ["api-key", "hash-router", "tls-forward", "oauth2", "rate-limit", "metrics"];
 
 /// `cargo xtask plugins`
 pub(crate) fn run() -> Result<()> {

@@ -1,7 +1,8 @@
 //! The shipped plugins, embedded. A built-in is the same component as its file and runs through the same calls.
 
 /// Names and bytes.
-const BUILTINS: [(&str, &[u8]); 5] = [
+const BUILTINS: [(&str, &[u8]); 6] = [
+    ("api-key", include_bytes!(concat!(env!("OUT_DIR"), "/api-key.wasm"))),
     ("hash-router", include_bytes!(concat!(env!("OUT_DIR"), "/hash-router.wasm"))),
     ("tls-forward", include_bytes!(concat!(env!("OUT_DIR"), "/tls-forward.wasm"))),
     ("oauth2", include_bytes!(concat!(env!("OUT_DIR"), "/oauth2.wasm"))),

@@ -99,7 +99,7 @@ impl Numbering {
             self.plugins.into_iter().enumerate().zip(config.plugins.iter().zip(&components.loaded))
         {
             // Without a secret it was granted it could only complain, and what is wrong with the secret is known.
-            let is_whole = model.grants.secrets.iter().all(|name| secrets.contains_key(name));
+            let is_whole = model.grants.named_secrets().all(|name| secrets.contains_key(name));
             let Some(component) = component.as_ref().filter(|_| is_whole && !numbers.configurations.is_empty()) else { continue };
             let configurations = numbers
                 .configurations

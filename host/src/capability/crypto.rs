@@ -117,6 +117,17 @@ impl PublicKey {
         signature::RsaPublicKeyComponents { n, e }.verify(rsa, message, signature).map_err(|_| CryptoError::Mismatch)
     }
 
+    /// Its JWK thumbprint with SHA-256 (RFC 7638): of the required members in the order of their names, without white space.
+    pub fn thumbprint(&self) -> Vec<u8> {
+        let text = match &self.0 {
+            Key::Rsa { n, e } => format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, jwk::encode(e), jwk::encode(n)),
+            Key::P256(point) => ec_members("P-256", point),
+            Key::P384(point) => ec_members("P-384", point),
+            Key::Ed25519(point) => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, jwk::encode(point)),
+        };
+        ring_digest::digest(&ring_digest::SHA256, text.as_bytes()).as_ref().to_vec()
+    }
+
     fn verify_on_curve(&self, algorithm: &str, message: &[u8], signature: &[u8]) -> Result<(), CryptoError> {
         let (verifier, key): (&'static dyn signature::VerificationAlgorithm, &[u8]) = match (algorithm, &self.0) {
             ("ES256", Key::P256(point)) => (&signature::ECDSA_P256_SHA256_FIXED, point),
@@ -136,6 +147,13 @@ impl PublicKey {
         };
         CryptoError::InvalidKey(format!("{algorithm} cannot be checked with a key of {family}"))
     }
+}
+
+/// Of a point that begins with the byte for "uncompressed".
+fn ec_members(curve: &str, point: &[u8]) -> String {
+    let coordinates = point.get(1..).unwrap_or_default();
+    let (x, y) = coordinates.split_at(coordinates.len() / 2);
+    format!(r#"{{"crv":"{curve}","kty":"EC","x":"{}","y":"{}"}}"#, jwk::encode(x), jwk::encode(y))
 }
 
 #[cfg(test)]

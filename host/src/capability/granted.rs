@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::sync::{Arc, Weak};
 
+use super::keys::Keys;
 use super::kv::Store;
 use super::rate_limit::Limiter;
 use super::secrets::{Secret, Secrets};
@@ -19,6 +20,10 @@ pub struct Granted {
     pub limiter: Option<Arc<Limiter>>,
     /// `secrets`, as they were when the configuration was assembled
     pub secrets: Arc<Secrets>,
+    /// `keys`, as they were then
+    pub keys: Arc<Keys>,
+    /// Whether `http-client`
+    pub may_fetch: bool,
 }
 
 /// Finds what is there already when a configuration is assembled again: buckets and entries outlive a swap of the plugin that
@@ -45,13 +50,18 @@ impl Kept {
     pub fn granted(&mut self, plugin: &Plugin, secrets: &BTreeMap<String, Secret>) -> Granted {
         let Self { telemetry, stores, limiters } = self;
         let name = &plugin.name;
+        let named = |names: &[String]| -> Vec<(String, Secret)> {
+            names.iter().filter_map(|name| Some((name.clone(), secrets.get(name)?.clone()))).collect()
+        };
         Granted {
             store: plugin
                 .grants
                 .kv
                 .as_ref()
                 .map(|grant| find(stores, telemetry, name, grant, || Store::new(grant.max_entries, grant.max_bytes))),
-            secrets: Arc::new(plugin.grants.secrets.iter().filter_map(|name| Some((name.clone(), secrets.get(name)?.clone()))).collect()),
+            secrets: Arc::new(named(&plugin.grants.secrets).into_iter().collect()),
+            keys: Arc::new(named(&plugin.grants.keys).into_iter().collect()),
+            may_fetch: plugin.grants.http_client.is_some(),
             limiter: plugin.grants.rate_limit.as_ref().map(|grant| find(limiters, telemetry, name, grant, || Limiter::new(grant.max_keys))),
         }
     }

@@ -80,6 +80,11 @@ impl Secrets {
         self.by_name.get(name)
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+
     /// Bytes of the longest: what is to be masked must not be cut before.
     pub fn longest(&self) -> usize {
         self.by_name.values().map(|secret| secret.bytes().len()).max().unwrap_or_default()

@@ -178,7 +178,9 @@ impl<'a> Compiler<'a> {
         for (at, section) in unused {
             let (message, help) = match section {
                 "plugins" => ("no route uses this plugin", "name it in a route or in `[defaults] plugins`, or remove it"),
-                "secrets" => ("no plugin is granted this secret", "name it in the `grants.secrets` of a plugin, or remove it"),
+                "secrets" => {
+                    ("no plugin is granted this secret", "name it in the `grants.secrets` or `grants.keys` of a plugin, or remove it")
+                }
                 _ => ("no route leads to this upstream", "name it as a route's `upstream`, or remove it"),
             };
             self.warn(&at, message, help);

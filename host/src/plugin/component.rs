@@ -126,6 +126,7 @@ fn link(engine: &Engine, rights: &Rights) -> wasmtime::Result<Linker<Guest>> {
     imports::random::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
     imports::metrics::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
     imports::endpoints::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
+    imports::granted::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
     if rights.capabilities.contains(&"crypto") {
         imports::crypto::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
     }
@@ -140,6 +141,9 @@ fn link(engine: &Engine, rights: &Rights) -> wasmtime::Result<Linker<Guest>> {
     }
     if rights.capabilities.contains(&"secrets") {
         imports::secrets::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
+    }
+    if rights.capabilities.contains(&"keys") {
+        imports::keys::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
     }
     Ok(linker)
 }

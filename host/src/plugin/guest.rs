@@ -10,6 +10,7 @@ use super::names::Names;
 use super::plan::PlanDraft;
 use super::wasi::Wasi;
 use crate::capability::crypto::PublicKey;
+use crate::capability::keys::Keys;
 use crate::capability::kv::Store;
 use crate::capability::log::PluginLog;
 use crate::capability::metrics::PluginMetrics;
@@ -76,6 +77,9 @@ pub(super) struct Guest {
     pub(super) store: Option<Arc<Store>>,
     pub(super) rate_limits: Option<RateLimits>,
     pub(super) secrets: Arc<Secrets>,
+    pub(super) keys: Arc<Keys>,
+    /// Whether `http-client` was granted.
+    pub(super) may_fetch: bool,
     /// HeaderLine names it uses.
     pub(super) names: Names,
     /// Answers it holds.

@@ -106,6 +106,8 @@ impl Instance {
             store: surroundings.granted.store.clone(),
             rate_limits: surroundings.granted.limiter.clone().map(RateLimits::new),
             secrets: Arc::clone(&surroundings.granted.secrets),
+            keys: Arc::clone(&surroundings.granted.keys),
+            may_fetch: surroundings.granted.may_fetch,
             names: Names::default(),
             answers: 0,
             messages: 0,

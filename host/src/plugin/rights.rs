@@ -26,11 +26,14 @@ const ALWAYS: &[&str] = &[
     "random",
     "metrics",
     "endpoints",
+    "granted",
 ];
 /// Interfaces that have to be granted.
-const GRANTED: &[&str] = &["crypto", "kv", "rate-limit", "secrets", WAITS];
+const GRANTED: &[&str] = &["crypto", "kv", "rate-limit", "secrets", "keys", WAITS];
 /// The capability whose calls wait, and so those of a plugin that imports it.
 const WAITS: &str = "http-client";
+/// The interface whose functions say what a plugin can do without; each has the name of a capability.
+const DISPENSABLE: &str = "granted";
 
 /// One hook interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -62,6 +65,8 @@ pub struct Rights {
     pub hooks: Vec<Hook>,
     /// Capabilities it imports beside those every plugin has.
     pub capabilities: Vec<&'static str>,
+    /// Those of them it can do without: it asks whether it has them.
+    pub optional: Vec<&'static str>,
     /// Whether it asks who is calling: components import single functions, so this too can be read from the file.
     pub reads_identity: bool,
 }
@@ -127,7 +132,7 @@ impl Rights {
     /// # Errors
     /// When they are not of this contract, or not of a version this gateway links.
     pub fn read(file: &ComponentFile) -> Result<Self, RightsError> {
-        let mut rights = Self { hooks: Vec::new(), capabilities: Vec::new(), reads_identity: false };
+        let mut rights = Self { hooks: Vec::new(), capabilities: Vec::new(), optional: Vec::new(), reads_identity: false };
         for import in &file.imports {
             let name = &import.name;
             if name.starts_with("wasi:") {
@@ -136,6 +141,10 @@ impl Rights {
             }
             let interface = contract_interface(name)?.ok_or_else(|| RightsError::UnknownImport(name.clone()))?;
             rights.reads_identity |= import.functions.iter().any(|function| (interface, function.as_str()) == READS_IDENTITY);
+            if interface == DISPENSABLE {
+                let asked = |capability: &&&'static str| import.functions.iter().any(|function| function == **capability);
+                rights.optional.extend(GRANTED.iter().filter(asked));
+            }
             match interface {
                 known if ALWAYS.contains(&known) => {}
                 known => match GRANTED.iter().find(|granted| **granted == known) {
@@ -164,15 +173,24 @@ impl Rights {
         self.capabilities.contains(&WAITS)
     }
 
-    /// The line of `[plugins.NAME]` that grants all it wants; `None` when it wants nothing.
+    /// The line of `[plugins.NAME]` that grants all it cannot do without; `None` when there is nothing.
     pub fn grants(&self) -> Option<String> {
-        let grant = |capability: &&'static str| match *capability {
+        self.line(|capability| !self.optional.contains(&capability))
+    }
+
+    /// The same of what it can do without.
+    pub fn optional_grants(&self) -> Option<String> {
+        self.line(|capability| self.optional.contains(&capability))
+    }
+
+    fn line(&self, which: impl Fn(&'static str) -> bool) -> Option<String> {
+        let grant = |capability: &'static str| match capability {
             // Which ones, and where to, only the operator knows.
-            "secrets" => "secrets = [\"NAME\"]".to_owned(),
+            "secrets" | "keys" => format!("{capability} = [\"NAME\"]"),
             "http-client" => "http-client = { hosts = [\"HOST\"] }".to_owned(),
             capability => format!("{capability} = {{}}"),
         };
-        let wanted: Vec<_> = self.capabilities.iter().map(grant).collect();
+        let wanted: Vec<_> = self.capabilities.iter().copied().filter(|capability| which(capability)).map(grant).collect();
         (!wanted.is_empty()).then(|| format!("grants = {{ {} }}", wanted.join(", ")))
     }
 
@@ -181,7 +199,8 @@ impl Rights {
     /// # Errors
     /// The first capability that is wanted and was not granted.
     pub fn check(&self, grants: &Grants) -> Result<(), RightsError> {
-        match self.capabilities.iter().find(|capability| !is_granted(grants, capability)) {
+        let missing = |capability: &&&'static str| !self.optional.contains(*capability) && !is_granted(grants, capability);
+        match self.capabilities.iter().find(missing) {
             Some(capability) => Err(RightsError::NotGranted { capability }),
             None => Ok(()),
         }
@@ -194,6 +213,7 @@ fn is_granted(grants: &Grants, capability: &str) -> bool {
         "kv" => grants.kv.is_some(),
         "rate-limit" => grants.rate_limit.is_some(),
         "secrets" => !grants.secrets.is_empty(),
+        "keys" => !grants.keys.is_empty(),
         "http-client" => grants.http_client.is_some(),
         _ => false,
     }
@@ -216,9 +236,9 @@ impl RightsError {
         match self {
             Self::WrongVersion { .. } => format!("rebuild it with a plugway-sdk of version {}", VERSIONS.join(" or ")),
             Self::UnknownImport(_) => "build it for the worlds in wit/world.wit; other imports are never linked".to_owned(),
-            Self::NotGranted { capability: "secrets" } => {
+            Self::NotGranted { capability: capability @ ("secrets" | "keys") } => {
                 format!(
-                    "write the names of those it may have: `grants = {{ secrets = [\"NAME\"] }}` in [plugins.{plugin}], and a [secrets.NAME] for each"
+                    "write the names of those it may have: `grants = {{ {capability} = [\"NAME\"] }}` in [plugins.{plugin}], and a [secrets.NAME] for each"
                 )
             }
             Self::NotGranted { capability: "http-client" } => {

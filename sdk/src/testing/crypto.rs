@@ -82,6 +82,21 @@ impl PublicKey {
         }
     }
 
+    pub(crate) fn thumbprint(&self) -> Vec<u8> {
+        let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let point = |curve: &str, point: &[u8]| {
+            let (x, y) = point.get(1..).unwrap_or_default().split_at(point.len() / 2);
+            format!(r#"{{"crv":"{curve}","kty":"EC","x":"{}","y":"{}"}}"#, text(x), text(y))
+        };
+        let members = match self {
+            Self::Rsa { modulus, exponent } => format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, text(exponent), text(modulus)),
+            Self::P256(key) => point("P-256", key),
+            Self::P384(key) => point("P-384", key),
+            Self::Ed25519(key) => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, text(key)),
+        };
+        ring_digest::digest(&ring_digest::SHA256, members.as_bytes()).as_ref().to_vec()
+    }
+
     pub(crate) fn verify(&self, algorithm: &str, message: &[u8], signature: &[u8]) -> Result<(), CryptoError> {
         bounded(message)?;
         let verified = match (self, family(algorithm).ok_or(CryptoError::Unsupported)?) {

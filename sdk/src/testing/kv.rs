@@ -62,6 +62,7 @@ pub(crate) fn compare_and_swap(key: &str, expected: Option<&[u8]>, value: Option
 
 /// An entry that has not ended.
 fn find(key: &str) -> Result<Option<Entry>, KvError> {
+    super::granted::used("kv");
     if key.len() > MAX_KEY {
         return Err(KvError::TooLarge);
     }

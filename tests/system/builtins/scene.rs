@@ -1,22 +1,17 @@
 //! Three upstreams that ask for client certificates, one route with every shipped plugin, and an issuer of tokens.
 
 use std::rc::Rc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use plugway_harness::ca::{Authority, Issued};
 use plugway_harness::client::{Answer, Client, get};
 use plugway_harness::gateway::{Gateway, Launch};
 use plugway_harness::upstream::{Settings as UpstreamSettings, Upstream};
-use ring::signature::{Ed25519KeyPair, KeyPair};
+
+use crate::issuer::Issuer;
 
 /// Configured names, and the names of the plugins.
 pub(super) const PLUGINS: [(&str, &str); 4] =
     [("auth", "oauth2"), ("by-tenant", "hash-router"), ("forward", "tls-forward"), ("metrics", "metrics")];
-
-/// Who signs tokens (EdDSA).
-pub(super) struct Issuer(Ed25519KeyPair);
 
 /// What scenes with other sources share.
 pub(super) struct Settings {
@@ -40,29 +35,6 @@ pub(super) struct Scene {
 pub(super) struct Kept {
     settings: Rc<Settings>,
     upstreams: Rc<Vec<Upstream>>,
-}
-
-impl Issuer {
-    pub(super) fn new() -> Self {
-        let document = Ed25519KeyPair::generate_pkcs8(&ring::rand::SystemRandom::new()).unwrap();
-        Self(Ed25519KeyPair::from_pkcs8(document.as_ref()).unwrap())
-    }
-
-    fn jwks(&self) -> String {
-        let x = BASE64.encode(self.0.public_key().as_ref());
-        serde_json::json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": "ed-1", "x": x }] }).to_string()
-    }
-
-    /// A token for `ann` that ends so many seconds from now.
-    pub(super) fn token(&self, scope: &str, seconds: i64) -> String {
-        let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap();
-        let header = serde_json::json!({ "alg": "EdDSA", "kid": "ed-1", "typ": "at+jwt" });
-        let claims = serde_json::json!({
-            "iss": "https://id.example.com", "aud": "orders", "sub": "ann", "scope": scope, "iat": now - 1000, "exp": now + seconds,
-        });
-        let signed = format!("{}.{}", BASE64.encode(header.to_string()), BASE64.encode(claims.to_string()));
-        format!("{signed}.{}", BASE64.encode(self.0.sign(signed.as_bytes())))
-    }
 }
 
 impl Scene {

@@ -75,6 +75,11 @@ fn decode(text: &str) -> Option<Vec<u8>> {
     base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).ok()
 }
 
+pub(super) fn encode(bytes: &[u8]) -> String {
+    use base64::Engine;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
+}
+
 fn shown(text: &str) -> String {
     text.chars().filter(|char| char.is_ascii_graphic()).take(32).collect()
 }

@@ -90,3 +90,14 @@ fn digests_and_macs_are_those_of_the_standards() {
     assert_eq!(digest(DigestAlgorithm::Sha512, &vec![0; MAX_INPUT + 1]), Err(CryptoError::TooLarge));
     assert!(equal(b"same", b"same") && !equal(b"same", b"sama") && !equal(b"same", b"sam"));
 }
+
+/// RFC 7638, section 3.1, and RFC 8037, appendix A.3.
+#[test]
+fn thumbprints_are_those_of_the_rfcs_whatever_else_a_key_says() {
+    let rsa = r#"{"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw","e":"AQAB","alg":"RS256","kid":"2011-04-29"}"#;
+    let thumbprint = |jwk: &str| jwk::encode(&PublicKey::from_jwk(jwk).unwrap().thumbprint());
+    assert_eq!(thumbprint(rsa), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
+    assert_eq!(thumbprint(ED25519), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+    let reordered = r#"{ "y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0", "use":"sig", "crv":"P-256", "x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "kid":"a", "kty":"EC"}"#;
+    assert_eq!(thumbprint(reordered), thumbprint(P256));
+}

@@ -124,6 +124,10 @@ impl Inspected {
         self.rights.as_ref().ok()?.grants()
     }
 
+    fn optional_grants(&self) -> Option<String> {
+        self.rights.as_ref().ok()?.optional_grants()
+    }
+
     /// What it says it was made by, in a line.
     fn made_by(&self) -> String {
         let sdk = self.file.sdk.iter().map(|version| format!("plugway-sdk {version}"));
@@ -142,6 +146,7 @@ impl Inspected {
             lines.push(("capabilities", or_none(self.capabilities().join(", "), "none beside those every plugin has")));
             lines.push(("identity", if self.reads_identity() { "asks who is calling" } else { "does not ask who is calling" }.to_owned()));
             lines.extend(self.grants().map(|grants| ("to load it", format!("{grants} in [plugins.NAME]"))));
+            lines.extend(self.optional_grants().map(|grants| ("as needed", format!("{grants}: it can do without"))));
         } else {
             lines.push(("imports", self.file.imports.iter().map(|import| shown(&import.name)).collect::<Vec<_>>().join(", ")));
             lines.push(("exports", self.file.exports.iter().map(|export| shown(export)).collect::<Vec<_>>().join(", ")));
@@ -171,6 +176,7 @@ impl Inspected {
             "capabilities": self.capabilities(),
             "reads_identity": self.reads_identity(),
             "grants": self.grants(),
+            "optional_grants": self.optional_grants(),
             "imports": self.file.imports.iter().map(|import| json!({ "name": import.name, "functions": import.functions })).collect::<Vec<_>>(),
             "exports": self.file.exports,
             "sdk": self.file.sdk,

@@ -11,7 +11,7 @@ use crate::config::schema::{self, Table};
 use crate::config::suggest::advice;
 
 /// What `builtin:` can be followed by.
-pub(crate) const BUILTINS: [&str; 5] = ["hash-router", "metrics", "oauth2", "rate-limit", "tls-forward"];
+pub(crate) const BUILTINS: [&str; 6] = ["api-key", "hash-router", "metrics", "oauth2", "rate-limit", "tls-forward"];
 
 impl Compiler<'_> {
     pub(super) fn plugins(&mut self, raw: BTreeMap<String, schema::Plugin>, require_signature: bool) -> Vec<Plugin> {
@@ -70,8 +70,9 @@ impl Compiler<'_> {
         });
         let rate_limit = raw.rate_limit.map(|grant| RateLimitGrant { max_keys: count(grant.max_keys, defaults::RATE_LIMIT_MAX_KEYS) });
         let secrets = self.granted_secrets(&at.key("secrets"), raw.secrets);
+        let keys = self.granted_secrets(&at.key("keys"), raw.keys);
         let http_client = raw.http_client.map(|grant| self.http_client_grant(&at.key("http-client"), grant));
-        Grants { crypto: raw.crypto.is_some(), kv, rate_limit, secrets, http_client }
+        Grants { crypto: raw.crypto.is_some(), kv, rate_limit, secrets, keys, http_client }
     }
 
     fn budget(&mut self, at: &At, raw: schema::Budget) -> Budget {

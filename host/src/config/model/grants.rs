@@ -16,10 +16,19 @@ pub struct Grants {
     pub kv: Option<KvGrant>,
     /// `rate-limit = {}`
     pub rate_limit: Option<RateLimitGrant>,
-    /// `secrets = ["NAME"]`: names of secrets.
+    /// `secrets = ["NAME"]`: names of secrets it may read.
     pub secrets: Vec<String>,
+    /// `keys = ["NAME"]`: names of secrets it may use and not read.
+    pub keys: Vec<String>,
     /// `http-client = { hosts = ["HOST"] }`
     pub http_client: Option<HttpClientGrant>,
+}
+
+impl Grants {
+    /// Every secret it names, to be read or to be used.
+    pub fn named_secrets(&self) -> impl Iterator<Item = &String> {
+        self.secrets.iter().chain(&self.keys)
+    }
 }
 
 /// `http-client = { hosts = ["id.example.com"], upstreams = ["id"] }`

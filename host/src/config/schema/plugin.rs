@@ -42,9 +42,12 @@ pub(in crate::config) struct Grants {
     /// Token buckets that are exact across workers: `rate-limit = {}`.
     #[serde(rename = "rate-limit")]
     pub(in crate::config) rate_limit: Option<RateLimitGrant>,
-    /// Names of `[secrets.NAME]`. Default: none.
+    /// Names of `[secrets.NAME]` that it may read. Default: none.
     #[schemars(example = vec!["api-key"])]
     pub(in crate::config) secrets: Option<List<String>>,
+    /// Names of `[secrets.NAME]` that it may sign and seal with, and not read. Default: none.
+    #[schemars(example = vec!["client-key"])]
+    pub(in crate::config) keys: Option<List<String>>,
     /// Requests to other servers: `http-client = { hosts = ["id.example.com"] }`.
     #[serde(rename = "http-client")]
     pub(in crate::config) http_client: Option<HttpClientGrant>,

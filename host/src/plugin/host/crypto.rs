@@ -58,6 +58,10 @@ impl HostPublicKey for Guest {
         Ok(key.verify(&algorithm, &message, &signature).map_err(Into::into))
     }
 
+    fn thumbprint(&mut self, key: Handle) -> Result<Vec<u8>> {
+        Ok(self.wasi.table.get(&key)?.0.thumbprint())
+    }
+
     fn drop(&mut self, key: Handle) -> Result<()> {
         self.wasi.table.delete(key)?;
         Ok(())

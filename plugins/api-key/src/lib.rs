@@ -1,0 +1,112 @@
+//! `api-key`: lets requests pass that carry a key of a known consumer. Only digests of keys are configured; a key itself is known
+//! to its consumer alone.
+//!
+//! Two hooks: the authorizer decides, and the request filter behind it takes the key away from every request that goes on,
+//! whoever let it pass, so that no upstream ever sees one.
+
+mod config;
+mod consumers;
+mod place;
+
+use plugway_sdk::metrics::Counter;
+use plugway_sdk::{
+    AuthError, Authorizer, Decision, Error, Flow, HeaderName, Identity, LocalResponse, Plugin, Request, RequestFilter, Status, header,
+};
+
+use config::Config;
+use consumers::{Consumers, Found};
+use place::{Place, Read};
+
+/// Vouches for the identities made here. It is no URL, so no issuer of tokens has it.
+const ISSUER: &str = "urn:plugway:api-key";
+
+/// What one place asks of a request, checked.
+#[derive(Debug)]
+struct ApiKey {
+    place: Place,
+    consumers: Consumers,
+    optional: bool,
+    forward_key: bool,
+    challenge: String,
+    consumer_header: Option<HeaderName<'static>>,
+    checks: Counter<1>,
+}
+
+/// Why a request does not pass.
+#[derive(Debug, Clone, Copy)]
+enum Denial {
+    NoKey,
+    SeveralKeys,
+    UnknownKey,
+}
+
+impl Plugin for ApiKey {
+    type Config = Config;
+
+    fn configure(config: Config) -> Result<Self, Error> {
+        Ok(config.check()?)
+    }
+}
+
+impl Authorizer for ApiKey {
+    fn authorize(&self, request: &mut Request) -> Result<Decision, AuthError> {
+        let key = match self.place.read(request) {
+            Read::Nothing if self.optional => return Ok(Decision::Abstain),
+            Read::Nothing => return Ok(self.deny(Denial::NoKey)),
+            Read::Several => return Ok(self.deny(Denial::SeveralKeys)),
+            Read::Key(key) => key,
+        };
+        let found = self.consumers.find(&key)?;
+        self.checks.add(1.0, [if found.is_some() { "passed" } else { "refused" }]);
+        Ok(match found {
+            Some(found) => Decision::Allow(identity(&found)?),
+            None => self.deny(Denial::UnknownKey),
+        })
+    }
+}
+
+impl RequestFilter for ApiKey {
+    fn on_request(&self, request: &mut Request) -> Result<Flow, Error> {
+        if !self.forward_key {
+            self.place.remove(request)?;
+        }
+        if let Some(name) = &self.consumer_header {
+            // What a client wrote there is never kept, whoever let the request pass.
+            match request.optional_identity().filter(|caller| caller.issuer().as_deref() == Some(ISSUER)) {
+                Some(caller) => request.set_header(name.clone(), caller.subject())?,
+                None => request.remove_header(name.clone())?,
+            }
+        }
+        Ok(Flow::Next)
+    }
+}
+
+impl ApiKey {
+    fn deny(&self, denial: Denial) -> Decision {
+        let (status, title, detail) = match denial {
+            Denial::NoKey => (Status::UNAUTHORIZED, "An API key is needed.", "This needs an API key."),
+            Denial::SeveralKeys => {
+                (Status::BAD_REQUEST, "The request's credentials cannot be read.", "The request has more than one API key.")
+            }
+            Denial::UnknownKey => (Status::UNAUTHORIZED, "The API key is not accepted.", "The API key is not known."),
+        };
+        Decision::respond(LocalResponse::problem(status, title).with_detail(detail).with_header(header::WWW_AUTHENTICATE, &self.challenge))
+    }
+}
+
+fn identity(found: &Found<'_>) -> Result<Identity, AuthError> {
+    let mut identity = Identity::new(&found.consumer.name);
+    identity.set_issuer(ISSUER);
+    identity.set_scopes(&found.consumer.scopes.iter().map(String::as_str).collect::<Vec<_>>());
+    // Which of the two it was, so that an operator sees when the old one is out of use.
+    identity.set_claim("key", found.number).map_err(|error| AuthError::Failed(error.to_string()))?;
+    for (name, value) in &found.consumer.claims {
+        identity.set_claim(name, value.as_str()).map_err(|error| AuthError::Failed(format!("the claim {name:?}: {error}")))?;
+    }
+    Ok(identity)
+}
+
+plugway_sdk::export!(ApiKey: Authorizer, RequestFilter);
+
+#[cfg(test)]
+mod tests;

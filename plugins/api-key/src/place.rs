@@ -1,0 +1,85 @@
+//! Where in a request the key is: in a header or in a parameter of the query.
+
+use plugway_sdk::{ChangeError, HeaderName, Request};
+
+/// Where to look.
+#[derive(Debug)]
+pub(crate) enum Place {
+    Header(HeaderName<'static>),
+    /// In the query, where logs of others see it: for clients that can do nothing else.
+    Query(String),
+}
+
+/// What was there.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Read {
+    Nothing,
+    /// Who reads which is anyone's guess.
+    Several,
+    Key(Vec<u8>),
+}
+
+impl Place {
+    /// The key of a request. An empty one is a wrong one, and not none.
+    pub(crate) fn read(&self, request: &Request<'_>) -> Read {
+        match self {
+            Self::Header(name) => one(request.header_values(name.clone())),
+            Self::Query(name) => {
+                let query = request.query().unwrap_or_default();
+                match parameters(&query).filter(|parameter| is(parameter, name)).count() {
+                    0 => Read::Nothing,
+                    1 => Read::Key(request.query_parameter(name).unwrap_or_default().into_bytes()),
+                    _ => Read::Several,
+                }
+            }
+        }
+    }
+
+    /// Takes it away from a request that goes on. In a filter: an authorizer may not change the query.
+    pub(crate) fn remove(&self, request: &mut Request<'_>) -> Result<(), ChangeError> {
+        match self {
+            Self::Header(name) => request.remove_header(name.clone()),
+            Self::Query(name) => {
+                let Some(query) = request.query() else { return Ok(()) };
+                let kept: Vec<_> = parameters(&query).filter(|parameter| !is(parameter, name)).collect();
+                if kept.len() == parameters(&query).count() {
+                    return Ok(());
+                }
+                request.set_query((!kept.is_empty()).then(|| kept.join("&")).as_deref())
+            }
+        }
+    }
+}
+
+fn one(mut values: Vec<Vec<u8>>) -> Read {
+    match (values.pop(), values.is_empty()) {
+        (None, _) => Read::Nothing,
+        (Some(key), true) => Read::Key(key),
+        (Some(_), false) => Read::Several,
+    }
+}
+
+fn parameters(query: &str) -> impl Iterator<Item = &str> {
+    query.split('&')
+}
+
+/// Whether a parameter has that name, which is made of characters that mean themselves, however a client wrote it.
+fn is(parameter: &str, name: &str) -> bool {
+    let written = parameter.split_once('=').map_or(parameter, |(written, _)| written);
+    written == name || written.contains('%') && decoded(written).as_deref() == Some(name.as_bytes())
+}
+
+fn decoded(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = text.bytes();
+    let mut decoded = Vec::with_capacity(text.len());
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'%' => {
+                let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
+                u8::try_from(digit(bytes.next())? * 16 + digit(bytes.next())?).ok()?
+            }
+            other => other,
+        });
+    }
+    Some(decoded)
+}

@@ -1,0 +1,88 @@
+//! The shipped `api-key`, beside a token on one route, over real sockets.
+
+use plugway_harness::gateway::Gateway;
+use plugway_harness::upstream::Upstream;
+
+use crate::common::{metric, start};
+use crate::guest::{check, config, get, report, route, seen};
+use crate::issuer::Issuer;
+
+const KEY: &str = "sk-2f8d1c";
+/// `printf %s sk-2f8d1c | sha256sum`, and another.
+const CONSUMERS: &str = r#"[{ name = "shop", keys = ["sha256:DIGEST", "sha256:0000000000000000000000000000000000000000000000000000000000000000"], scopes = ["orders:read"] }]"#;
+
+fn plugin(more: &str) -> String {
+    let digest: String =
+        ring::digest::digest(&ring::digest::SHA256, KEY.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let consumers = CONSUMERS.replace("DIGEST", &digest);
+    format!(
+        "[plugins.keys]\nsource = \"builtin:api-key\"\ngrants = {{ crypto = {{}} }}\n[plugins.keys.config]\nconsumers = {consumers}\n{more}\n"
+    )
+}
+
+fn gateway(upstream: &Upstream, more: &str) -> Gateway {
+    start(&config(upstream, &[&plugin(more), &route("plugins = [\"keys\"]")]))
+}
+
+#[test]
+fn a_key_lets_its_consumer_pass_and_stays_at_the_gateway() {
+    let upstream = Upstream::plain("up").unwrap();
+    let gateway = gateway(&upstream, "consumer_header = \"x-consumer\"");
+    let address = gateway.address("web").unwrap();
+    let good = get(address, "/orders", &[("X-API-Key", KEY), ("x-consumer", "admin")]);
+    assert_eq!(seen(&good, "x-consumer").as_deref(), Some("shop"));
+    assert_eq!(seen(&good, "x-api-key"), None);
+    for (headers, status) in [
+        (vec![], 401),
+        (vec![("x-api-key", "wrong")], 401),
+        (vec![("x-api-key", KEY), ("x-api-key", KEY)], 400),
+        (vec![("x-consumer", "shop")], 401),
+    ] {
+        let answer = get(address, "/orders", &headers);
+        assert_eq!(answer.status, status, "{headers:?}");
+        assert_eq!(answer.header("www-authenticate"), Some(&b"ApiKey realm=\"api\""[..]));
+    }
+    assert_eq!(upstream.requests(), 1, "nothing refused went further");
+    let checked = |result: &str| metric(&gateway, "plugway_plugin_key_checks_total", &[&format!("result=\"{result}\"")]);
+    assert_eq!([checked("passed"), checked("refused")], [1.0, 1.0]);
+    assert!(!gateway.log().text().contains(KEY));
+}
+
+#[test]
+fn a_key_in_the_query_is_not_in_the_query_that_goes_on() {
+    let upstream = Upstream::plain("up").unwrap();
+    let gateway = gateway(&upstream, "query = \"key\"");
+    let good = get(gateway.address("web").unwrap(), &format!("/orders?a=1&key={KEY}&b=2"), &[]);
+    assert_eq!(report(&good)["target"], "/orders?a=1&b=2");
+}
+
+#[test]
+fn a_key_or_a_token_opens_the_same_route() {
+    let issuer = Issuer::new();
+    let upstream = Upstream::plain("up").unwrap();
+    let auth = format!(
+        "[plugins.auth]\nsource = \"builtin:oauth2\"\ngrants = {{ crypto = {{}} }}\n[plugins.auth.config]\nissuer = \"https://id.example.com\"\n\
+         audience = \"orders\"\njwks = '{}'\n",
+        issuer.jwks()
+    );
+    let gateway = start(&config(&upstream, &[&plugin("optional = true"), &auth, &route("plugins = [\"keys\", \"auth\"]")]));
+    let address = gateway.address("web").unwrap();
+    let token = format!("Bearer {}", issuer.token("orders:read", 600));
+    assert_eq!(get(address, "/", &[("x-api-key", KEY)]).status, 200);
+    assert_eq!(get(address, "/", &[("authorization", &token)]).status, 200);
+    // A wrong key is no way to be asked for a token.
+    assert_eq!(get(address, "/", &[("x-api-key", "wrong"), ("authorization", &token)]).status, 401);
+    let nothing = get(address, "/", &[]);
+    assert_eq!((nothing.status, nothing.header("www-authenticate")), (401, Some(&b"Bearer realm=\"orders\""[..])));
+    // With both it is the key that counts, and it goes no further.
+    let both = get(address, "/", &[("x-api-key", KEY), ("authorization", &token)]);
+    assert_eq!((both.status, seen(&both, "x-api-key")), (200, None));
+}
+
+#[test]
+fn a_key_in_the_configuration_is_refused_and_not_shown() {
+    let upstream = Upstream::plain("up").unwrap();
+    let part = "[plugins.keys]\nsource = \"builtin:api-key\"\ngrants = { crypto = {} }\nconfig = { consumers = [{ name = \"a\", keys = [\"sk-secret\"] }] }\n";
+    let (output, text) = check(&config(&upstream, &[part, &route("plugins = [\"keys\"]")]));
+    assert!(!output.status.success() && text.contains("never the key") && !text.contains("sk-secret"), "{text}");
+}
