@@ -40,9 +40,10 @@ fn a_built_in_is_its_file_and_says_what_it_wants() {
     for line in [
         "contract      0.1.0",
         "hooks         lifecycle, authorizer",
-        "capabilities  crypto",
+        "capabilities  crypto, kv, keys",
         "identity      does not ask who is calling",
         "to load it    grants = { crypto = {} } in [plugins.NAME]",
+        "as needed     grants = { kv = {}, keys = [\"NAME\"] }: it can do without",
         "signature     part of this program",
     ] {
         assert!(shown.lines().any(|shown| shown.trim_start() == line), "`{line}` is not in {shown}");

@@ -1,7 +1,8 @@
-//! Answers to requests that do not pass (RFC 6750, section 3).
+//! Answers to requests that do not pass (RFC 6750, section 3; RFC 9449, section 7.1; RFC 9728, section 5.1).
 
-use plugway_sdk::{LocalResponse, Status, header};
+use plugway_sdk::{HeaderName, LocalResponse, Status, header};
 
+use crate::credentials::Scheme;
 use crate::denial::{Code, Denial};
 
 /// What every challenge of one place says.
@@ -11,6 +12,12 @@ pub(crate) struct Challenge {
     realm: String,
     /// The scopes that are needed, as `scope` has them.
     scopes: String,
+    /// Whether a bearer token may do.
+    bearer: bool,
+    /// `algs="…"`, where a token with a proof may do.
+    proofs: Option<String>,
+    /// `, resource_metadata="…"`, or nothing.
+    metadata: String,
 }
 
 impl Challenge {
@@ -20,34 +27,58 @@ impl Challenge {
             return Err("a realm is printable ASCII");
         }
         let escaped = realm.replace('\\', "\\\\").replace('"', "\\\"");
-        Ok(Self { realm: format!("realm=\"{escaped}\""), scopes: scopes.join(" ") })
+        let realm = format!("realm=\"{escaped}\"");
+        Ok(Self { realm, scopes: scopes.join(" "), bearer: true, proofs: None, metadata: String::new() })
     }
 
-    /// The answer to a request that was denied.
-    pub(crate) fn answer(&self, denial: Denial) -> LocalResponse {
+    /// Asks for proofs signed by one of these algorithms, and for nothing else where they are required.
+    #[must_use]
+    pub(crate) fn with_proofs(self, algorithms: &[&str], required: bool) -> Self {
+        Self { bearer: !required, proofs: Some(format!("algs=\"{}\"", algorithms.join(" "))), ..self }
+    }
+
+    /// Says where the resource's metadata is.
+    #[must_use]
+    pub(crate) fn with_metadata(self, url: &str) -> Self {
+        Self { metadata: format!(", resource_metadata=\"{url}\""), ..self }
+    }
+
+    /// The answer to a request that was denied. Only the scheme it used is told what was wrong.
+    pub(crate) fn answer(&self, denial: Denial, used: Option<Scheme>, nonce: Option<(HeaderName<'static>, String)>) -> LocalResponse {
         let (status, title) = match denial.code() {
             Some(Code::InvalidRequest) => (Status::BAD_REQUEST, "The request's credentials cannot be read."),
             None => (Status::UNAUTHORIZED, "An access token is needed."),
             Some(Code::InvalidToken) => (Status::UNAUTHORIZED, "The access token is not accepted."),
+            Some(Code::InvalidProof | Code::UseNonce) => (Status::UNAUTHORIZED, "The proof of possession is not accepted."),
             Some(Code::InsufficientScope) => (Status::FORBIDDEN, "The access token does not allow this."),
         };
-        LocalResponse::problem(status, title)
-            .with_detail(denial.description())
-            .with_header(header::WWW_AUTHENTICATE, self.header(denial))
-            .into()
+        let mut answer = LocalResponse::problem(status, title).with_detail(denial.description());
+        let used = used.unwrap_or(if self.bearer { Scheme::Bearer } else { Scheme::Dpop });
+        if self.bearer || used == Scheme::Bearer {
+            let error = if used == Scheme::Bearer { self.error(denial) } else { String::new() };
+            answer = answer.with_header(header::WWW_AUTHENTICATE, format!("Bearer {}{error}{}", self.realm, self.metadata));
+        }
+        if let Some(algorithms) = &self.proofs {
+            let error = if used == Scheme::Dpop { self.error(denial) } else { String::new() };
+            answer = answer.with_header(header::WWW_AUTHENTICATE, format!("DPoP {}{error}, {algorithms}{}", self.realm, self.metadata));
+        }
+        if let Some((name, nonce)) = nonce {
+            answer = answer.with_header(name, nonce);
+        }
+        answer.into()
     }
 
-    fn header(&self, denial: Denial) -> String {
-        let (realm, scopes, description) = (&self.realm, &self.scopes, denial.description());
+    fn error(&self, denial: Denial) -> String {
         let error = match denial.code() {
-            None => return format!("Bearer {realm}"),
+            None => return String::new(),
             Some(Code::InvalidRequest) => "invalid_request",
             Some(Code::InvalidToken) => "invalid_token",
-            Some(Code::InsufficientScope) => {
-                return format!("Bearer {realm}, error=\"insufficient_scope\", error_description=\"{description}\", scope=\"{scopes}\"");
-            }
+            Some(Code::InsufficientScope) => "insufficient_scope",
+            Some(Code::InvalidProof) => "invalid_dpop_proof",
+            Some(Code::UseNonce) => "use_dpop_nonce",
         };
-        format!("Bearer {realm}, error=\"{error}\", error_description=\"{description}\"")
+        let scopes = if denial == Denial::InsufficientScope { format!(", scope=\"{}\"", self.scopes) } else { String::new() };
+        format!(", error=\"{error}\", error_description=\"{}\"{scopes}", denial.description())
     }
 }
 
@@ -57,7 +88,7 @@ mod tests {
 
     fn header(denial: Denial) -> String {
         let scopes = ["orders:read".to_owned(), "orders:write".to_owned()];
-        let answer = Challenge::new("the \"orders\" \\ API", &scopes).unwrap().answer(denial);
+        let answer = Challenge::new("the \"orders\" \\ API", &scopes).unwrap().answer(denial, None, None);
         assert_eq!(answer.header_str(header::CONTENT_TYPE), Some("application/problem+json"));
         format!("{} {}", answer.status().0, answer.header_str(header::WWW_AUTHENTICATE).unwrap())
     }
@@ -77,6 +108,31 @@ mod tests {
                 r#"403 {realm}, error="insufficient_scope", error_description="The token lacks a scope that is needed here.", scope="orders:read orders:write""#
             )
         );
+    }
+
+    #[test]
+    fn only_the_scheme_that_was_used_is_told_what_was_wrong() {
+        let lines = |required: bool, denial: Denial, used: Option<Scheme>| {
+            let challenge = Challenge::new("r", &[]).unwrap().with_proofs(&["ES256", "EdDSA"], required).with_metadata("https://a/m");
+            let answer = challenge.answer(denial, used, None);
+            let lines = answer.headers().iter().filter(|line| line.name == "www-authenticate");
+            lines.map(|line| String::from_utf8(line.value.clone()).unwrap()).collect::<Vec<_>>()
+        };
+        let (bearer, dpop) = (
+            r#"Bearer realm="r", resource_metadata="https://a/m""#,
+            r#"DPoP realm="r", algs="ES256 EdDSA", resource_metadata="https://a/m""#,
+        );
+        assert_eq!(lines(false, Denial::NoCredentials, None), [bearer, dpop]);
+        assert_eq!(lines(true, Denial::NoCredentials, None), [dpop]);
+        let told = lines(false, Denial::ProofUsed, Some(Scheme::Dpop));
+        assert_eq!(told[0], bearer);
+        assert!(
+            told[1]
+                .starts_with(r#"DPoP realm="r", error="invalid_dpop_proof", error_description="The DPoP proof was used before.", algs="#),
+            "{told:?}"
+        );
+        let told = lines(true, Denial::NotBoundToKey, Some(Scheme::Bearer));
+        assert!(told[0].contains("invalid_token") && told[1] == dpop, "{told:?}");
     }
 
     #[test]

@@ -4,17 +4,18 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::binding::Binding;
 use crate::denial::Denial;
+use crate::issuer::Issuer;
+use crate::requirement::Requirement;
 
-/// What must hold.
+/// What must hold, whoever issued the token.
 #[derive(Debug)]
 pub(crate) struct Rules {
-    /// `iss`, exactly.
-    pub(crate) issuer: String,
-    /// One of these must be in `aud`.
-    pub(crate) audiences: Vec<String>,
     /// All of these must be granted.
     pub(crate) scopes: Vec<String>,
+    /// All of these must be met.
+    pub(crate) required: Vec<Requirement>,
     /// How far the issuer's clock may be from ours.
     pub(crate) leeway: Duration,
 }
@@ -29,34 +30,40 @@ pub(crate) struct Lifetime {
 /// Claims that passed.
 #[derive(Debug)]
 pub(crate) struct Verified {
+    pub(crate) issuer: String,
     pub(crate) lifetime: Lifetime,
+    pub(crate) binding: Binding,
     pub(crate) subject: String,
     pub(crate) client: Option<String>,
     pub(crate) scopes: Vec<String>,
     pub(crate) claims: Map<String, Value>,
 }
 
-/// Judges the claims of a token whose signature is good; `now` is since the Unix epoch.
-pub(crate) fn judge(claims: Map<String, Value>, rules: &Rules, now: Duration) -> Result<Verified, Denial> {
-    if text(&claims, "iss")? != Some(&rules.issuer) {
+/// Judges the claims of a token that this issuer signed; `now` is since the Unix epoch.
+pub(crate) fn judge(claims: Map<String, Value>, issuer: &Issuer, rules: &Rules, now: Duration) -> Result<Verified, Denial> {
+    if text(&claims, "iss")? != Some(&issuer.name) {
         return Err(Denial::Issuer);
     }
-    if !list(&claims, "aud")?.iter().any(|audience| rules.audiences.iter().any(|own| own == audience)) {
+    if !list(&claims, "aud")?.iter().any(|audience| issuer.audiences.iter().any(|own| own == audience)) {
         return Err(Denial::Audience);
     }
     let lifetime = lifetime(&claims)?;
     lifetime.judge(rules.leeway, now)?;
-    // A token bound to a key (RFC 7800) is worth nothing to whoever steals it, unless somebody takes it as a bearer token.
-    if claims.contains_key("cnf") {
-        return Err(Denial::Bound);
-    }
+    let binding = Binding::read(&claims)?;
     let subject = text(&claims, "sub")?.filter(|subject| !subject.is_empty()).ok_or(Denial::NoSubject)?.to_owned();
     let client = text(&claims, "client_id")?.or(text(&claims, "azp")?).map(str::to_owned);
+    // What else an access token of RFC 9068, section 2.2, has.
+    if issuer.require_rfc9068 && !["client_id", "iat", "jti"].iter().all(|name| claims.contains_key(*name)) {
+        return Err(Denial::Incomplete);
+    }
     let scopes = granted(&claims)?;
     if !rules.scopes.iter().all(|needed| scopes.contains(needed)) {
         return Err(Denial::InsufficientScope);
     }
-    Ok(Verified { lifetime, subject, client, scopes, claims })
+    if !rules.required.iter().all(|rule| rule.is_met(&claims)) {
+        return Err(Denial::RequirementNotMet);
+    }
+    Ok(Verified { issuer: issuer.name.clone(), lifetime, binding, subject, client, scopes, claims })
 }
 
 impl Lifetime {

@@ -4,16 +4,23 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use plugway_sdk::metrics::Counter;
-use serde::Deserialize;
+use plugway_sdk::one_or_many;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::OAuth2;
 use crate::algorithm::{self, Algorithm};
+use crate::anonymous::{Anonymous, AnonymousConfig};
 use crate::challenge::Challenge;
 use crate::claims::Rules;
+use crate::dpop::{Dpop, DpopConfig};
+use crate::issuer::{Issuer, Issuers};
 use crate::keys::KeySet;
+use crate::metadata::{Facts, Metadata, ResourceConfig};
 use crate::passed_on::ClaimHeader;
 use crate::remembered::Remembered;
+use crate::requirement::{Requirement, RequirementConfig};
+use crate::url::Url;
 
 /// Longest token, bytes, where the configuration says nothing: what most servers take as one header line.
 const DEFAULT_TOKEN_BYTES: usize = 8 * 1024;
@@ -23,117 +30,223 @@ const MOST_TOKEN_BYTES: usize = 64 * 1024;
 const DEFAULT_LEEWAY: Duration = Duration::from_secs(30);
 /// A clock that is off by more is broken, and every second of it is a second more for a revoked token.
 const MOST_LEEWAY: Duration = Duration::from_secs(300);
+/// Issuers of one place.
+const MOST_ISSUERS: usize = 32;
 
 /// `config = { … }`, the plugin's own merged with the route's.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
     issuer: String,
-    audience: OneOrMany,
+    audience: Texts,
     jwks: Value,
+    issuers: Vec<IssuerConfig>,
     scopes: Vec<String>,
-    algorithms: Vec<Algorithm>,
+    require: Vec<RequirementConfig>,
+    algorithms: Option<Vec<Algorithm>>,
     leeway: Option<String>,
     realm: Option<String>,
     optional: bool,
-    max_token_bytes: usize,
+    anonymous: Option<AnonymousConfig>,
+    max_token_bytes: Option<usize>,
     forward_token: bool,
     require_at_jwt: bool,
+    require_rfc9068: bool,
+    require_certificate: bool,
+    dpop: Option<DpopConfig>,
+    resource: Option<ResourceConfig>,
     claims: Vec<String>,
     claims_as_headers: BTreeMap<String, String>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "a text or a list of texts")]
-enum OneOrMany {
-    One(String),
-    Many(Vec<String>),
+/// One of `issuers`. What it leaves out is as above it, but for `issuer` and `jwks`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct IssuerConfig {
+    issuer: String,
+    audience: Texts,
+    jwks: Value,
+    algorithms: Option<Vec<Algorithm>>,
+    require_at_jwt: Option<bool>,
+    require_rfc9068: Option<bool>,
 }
 
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            issuer: String::new(),
-            audience: OneOrMany::Many(Vec::new()),
-            jwks: Value::Null,
-            scopes: Vec::new(),
-            algorithms: algorithm::DEFAULT.to_vec(),
-            leeway: None,
-            realm: None,
-            optional: false,
-            max_token_bytes: DEFAULT_TOKEN_BYTES,
-            forward_token: false,
-            require_at_jwt: false,
-            claims: Vec::new(),
-            claims_as_headers: BTreeMap::new(),
-        }
+/// One text or several.
+#[derive(Debug, Default, Clone)]
+struct Texts(Vec<String>);
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        one_or_many(deserializer, "a text or a list of texts").map(Self)
     }
 }
 
 impl Config {
     /// Checks every key. The error is for the operator.
-    pub(crate) fn check(self) -> Result<OAuth2, String> {
-        if self.issuer.is_empty() {
-            return Err("`issuer` is missing: write the `iss` of your tokens, such as \"https://id.example.com\"".to_owned());
-        }
-        let audiences = match self.audience {
-            OneOrMany::One(audience) => vec![audience],
-            OneOrMany::Many(audiences) => audiences,
-        };
-        let Some(first) = audiences.first().filter(|_| audiences.iter().all(|audience| !audience.is_empty())) else {
-            return Err("`audience` is missing: write the `aud` that tokens for this API have, or a list of them".to_owned());
-        };
+    pub(crate) fn check(mut self) -> Result<OAuth2, String> {
+        let issuers = self.issuers()?;
         if let Some(scope) = self.scopes.iter().find(|scope| !is_scope_token(scope)) {
             return Err(format!("`scopes`: {scope:?} is not one scope (RFC 6749, section 3.3); write a list"));
         }
-        if self.algorithms.is_empty() {
-            return Err("`algorithms` is empty: name at least one, or leave it out".to_owned());
+        let max_token_bytes = self.max_token_bytes.unwrap_or(DEFAULT_TOKEN_BYTES);
+        if !(1..=MOST_TOKEN_BYTES).contains(&max_token_bytes) {
+            return Err(format!("`max_token_bytes` is {max_token_bytes}: write 1 to {MOST_TOKEN_BYTES}"));
         }
-        if !(1..=MOST_TOKEN_BYTES).contains(&self.max_token_bytes) {
-            return Err(format!("`max_token_bytes` is {}: write 1 to {MOST_TOKEN_BYTES}", self.max_token_bytes));
-        }
-        if self.jwks.is_null() {
-            return Err("`jwks` is missing: write `jwks = { file = \"jwks.json\" }` with the issuer's key set".to_owned());
-        }
-        let challenge = Challenge::new(self.realm.as_deref().unwrap_or(first), &self.scopes)
-            .map_err(|why| format!("`realm`: {why}; without `realm` it is the first `audience`"))?;
-        let headers = self.claims_as_headers.into_iter().map(|(name, claim)| {
-            let shown = name.clone();
-            ClaimHeader::new(&name, claim).map_err(|why| format!("`claims_as_headers`: {shown:?}: {why}"))
-        });
-        let headers: Vec<ClaimHeader> = headers.collect::<Result<_, _>>()?;
-        for (place, header) in headers.iter().enumerate() {
-            if headers.iter().take(place).any(|earlier| earlier.name() == header.name()) {
-                return Err(format!("`claims_as_headers`: {:?} is there twice, in upper and lower case", header.name()));
-            }
-        }
+        let leeway = self.leeway.as_deref().map_or(Ok(DEFAULT_LEEWAY), |text| span("leeway", text, MOST_LEEWAY))?;
+        let required = self.requirements()?;
+        let anonymous = self.anonymous(&required)?;
+        let dpop =
+            self.dpop.take().map(|config| config.check(&self.accepted(), leeway)).transpose().map_err(|why| format!("`dpop`: {why}"))?;
+        let metadata = self.metadata(&issuers, dpop.as_ref())?;
+        let challenge = self.challenge(&issuers, dpop.as_ref(), metadata.as_ref())?;
+        let headers = headers(self.claims_as_headers)?;
         let checks = Counter::declare("token_checks_total", "Bearer tokens checked, signature and all.", "1", ["result"])
             .map_err(|error| format!("the counter of checked tokens: {error}"))?;
         Ok(OAuth2 {
-            keys: KeySet::read(&self.jwks, &self.algorithms).map_err(|why| format!("`jwks`: {why}"))?,
-            algorithms: self.algorithms,
-            rules: Rules {
-                issuer: self.issuer,
-                audiences,
-                scopes: self.scopes,
-                leeway: self.leeway.as_deref().map_or(Ok(DEFAULT_LEEWAY), leeway)?,
-            },
+            issuers,
+            rules: Rules { scopes: self.scopes, required, leeway },
             challenge,
             optional: self.optional,
-            max_token_bytes: self.max_token_bytes,
+            anonymous,
+            max_token_bytes,
             forward_token: self.forward_token,
-            require_at_jwt: self.require_at_jwt,
+            require_certificate: self.require_certificate,
+            dpop,
+            metadata,
             claims: self.claims,
             headers,
             remembered: Remembered::new(),
             checks,
         })
     }
+
+    fn accepted(&self) -> Vec<Algorithm> {
+        self.algorithms.clone().unwrap_or_else(|| algorithm::DEFAULT.to_vec())
+    }
+
+    fn issuers(&mut self) -> Result<Issuers, String> {
+        let several = std::mem::take(&mut self.issuers);
+        if several.is_empty() {
+            let own = IssuerConfig {
+                issuer: std::mem::take(&mut self.issuer),
+                audience: Texts::default(),
+                jwks: std::mem::take(&mut self.jwks),
+                algorithms: None,
+                require_at_jwt: None,
+                require_rfc9068: None,
+            };
+            return Ok(Issuers::new(vec![self.read_issuer(own)?]));
+        }
+        if !self.issuer.is_empty() || !self.jwks.is_null() {
+            return Err("`issuers` and `issuer` with `jwks`: write all of them in `issuers`".to_owned());
+        }
+        if several.len() > MOST_ISSUERS {
+            return Err(format!("`issuers`: {} are more than {MOST_ISSUERS}", several.len()));
+        }
+        let mut issuers: Vec<Issuer> = Vec::with_capacity(several.len());
+        for (place, config) in several.into_iter().enumerate() {
+            let issuer = self.read_issuer(config).map_err(|why| format!("`issuers[{place}]`: {why}"))?;
+            if issuers.iter().any(|earlier| earlier.name == issuer.name) {
+                return Err(format!("`issuers[{place}]`: {:?} is there twice", issuer.name));
+            }
+            issuers.push(issuer);
+        }
+        Ok(Issuers::new(issuers))
+    }
+
+    fn read_issuer(&self, config: IssuerConfig) -> Result<Issuer, String> {
+        if config.issuer.is_empty() {
+            return Err("`issuer` is missing: write the `iss` of your tokens, such as \"https://id.example.com\"".to_owned());
+        }
+        // Names that are no URLs are names; over http anybody on the way can put his keys in the place of the issuer's.
+        if Url::parse(&config.issuer).is_some_and(|url| !url.is_safe()) {
+            return Err(format!("`issuer` = {:?}: an issuer is reached over https; http is for this machine alone", config.issuer));
+        }
+        let audiences = if config.audience.0.is_empty() { self.audience.0.clone() } else { config.audience.0 };
+        if audiences.is_empty() || audiences.iter().any(String::is_empty) {
+            return Err("`audience` is missing: write the `aud` that tokens for this API have, or a list of them".to_owned());
+        }
+        let algorithms = config.algorithms.unwrap_or_else(|| self.accepted());
+        if algorithms.is_empty() {
+            return Err("`algorithms` is empty: name at least one, or leave it out".to_owned());
+        }
+        if config.jwks.is_null() {
+            return Err("`jwks` is missing: write `jwks = { file = \"jwks.json\" }` with the issuer's key set".to_owned());
+        }
+        let require_rfc9068 = config.require_rfc9068.unwrap_or(self.require_rfc9068);
+        Ok(Issuer {
+            keys: KeySet::read(&config.jwks, &algorithms).map_err(|why| format!("`jwks`: {why}"))?,
+            name: config.issuer,
+            audiences,
+            algorithms,
+            require_at_jwt: config.require_at_jwt.unwrap_or(self.require_at_jwt) || require_rfc9068,
+            require_rfc9068,
+        })
+    }
+
+    fn requirements(&mut self) -> Result<Vec<Requirement>, String> {
+        let rules = std::mem::take(&mut self.require).into_iter().enumerate();
+        rules.map(|(place, rule)| rule.check().map_err(|why| format!("`require[{place}]`: {why}"))).collect()
+    }
+
+    fn anonymous(&mut self, required: &[Requirement]) -> Result<Option<Anonymous>, String> {
+        let Some(config) = self.anonymous.take() else { return Ok(None) };
+        if self.optional {
+            return Err(
+                "`anonymous` and `optional`: a request without a token passes here, or the next authorizer is asked; write one of them"
+                    .to_owned(),
+            );
+        }
+        if let Some(scope) = config.scopes.iter().find(|scope| !is_scope_token(scope)) {
+            return Err(format!("`anonymous.scopes`: {scope:?} is not one scope; write a list"));
+        }
+        // Nobody has no claims, so he meets no rule about them.
+        Ok(if required.is_empty() { Anonymous::new(config, &self.scopes) } else { None })
+    }
+
+    fn metadata(&mut self, issuers: &Issuers, dpop: Option<&Dpop>) -> Result<Option<Metadata>, String> {
+        let Some(config) = self.resource.take() else { return Ok(None) };
+        let facts = Facts {
+            issuers: issuers.names().collect(),
+            proofs: dpop.map(|dpop| dpop.algorithms().collect()),
+            proofs_required: dpop.is_some_and(|dpop| dpop.required),
+            certificates_required: self.require_certificate,
+        };
+        Metadata::new(config, &facts).map(Some).map_err(|why| format!("`resource`: {why}"))
+    }
+
+    fn challenge(&self, issuers: &Issuers, dpop: Option<&Dpop>, metadata: Option<&Metadata>) -> Result<Challenge, String> {
+        let first = issuers.audiences().next().unwrap_or_default();
+        let challenge = Challenge::new(self.realm.as_deref().unwrap_or(first), &self.scopes)
+            .map_err(|why| format!("`realm`: {why}; without `realm` it is the first `audience`"))?;
+        let challenge = match dpop {
+            Some(dpop) => challenge.with_proofs(&dpop.algorithms().collect::<Vec<_>>(), dpop.required),
+            None => challenge,
+        };
+        Ok(match metadata {
+            Some(metadata) => challenge.with_metadata(&metadata.url),
+            None => challenge,
+        })
+    }
+}
+
+fn headers(written: BTreeMap<String, String>) -> Result<Vec<ClaimHeader>, String> {
+    let headers = written.into_iter().map(|(name, claim)| {
+        let shown = name.clone();
+        ClaimHeader::new(&name, claim).map_err(|why| format!("`claims_as_headers`: {shown:?}: {why}"))
+    });
+    let headers: Vec<ClaimHeader> = headers.collect::<Result<_, _>>()?;
+    for (place, header) in headers.iter().enumerate() {
+        if headers.iter().take(place).any(|earlier| earlier.name() == header.name()) {
+            return Err(format!("`claims_as_headers`: {:?} is there twice, in upper and lower case", header.name()));
+        }
+    }
+    Ok(headers)
 }
 
 /// Whole seconds or minutes: `"0s"`, `"30s"`, `"5m"`.
-fn leeway(text: &str) -> Result<Duration, String> {
-    let refused = || format!("`leeway` = {text:?}: write \"0s\" to \"300s\", or minutes such as \"2m\"");
+pub(crate) fn span(key: &str, text: &str, most: Duration) -> Result<Duration, String> {
+    let refused = || format!("`{key}` = {text:?}: write \"0s\" to \"{}s\", or minutes such as \"2m\"", most.as_secs());
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits).ok_or_else(refused)?;
     let seconds = match unit {
@@ -142,7 +255,7 @@ fn leeway(text: &str) -> Result<Duration, String> {
         _ => return Err(refused()),
     };
     let total = number.parse::<u64>().ok().and_then(|number| number.checked_mul(seconds)).map(Duration::from_secs);
-    total.filter(|total| *total <= MOST_LEEWAY).ok_or_else(refused)
+    total.filter(|total| *total <= most).ok_or_else(refused)
 }
 
 /// `scope-token` (RFC 6749, section 3.3), which is also what fits between quotes in a challenge.

@@ -5,29 +5,42 @@
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Credentials<'a> {
     /// No `Authorization`, or one of another scheme.
-    NoBearer,
+    NoToken,
     /// More than one `Authorization` header: who reads which is anyone's guess.
     Several,
-    /// The scheme is `Bearer`, and nothing follows.
+    /// The scheme is one of tokens, and nothing follows.
     Malformed,
-    /// What follows `Bearer`; nothing is known of it.
-    Bearer(&'a [u8]),
+    /// What follows the scheme; nothing is known of it.
+    Token(Scheme, &'a [u8]),
+}
+
+/// How a token is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    /// Whoever has it may use it (RFC 6750).
+    Bearer,
+    /// Beside a proof (RFC 9449, section 7.1).
+    Dpop,
 }
 
 /// Reads the values of `Authorization`.
 pub(crate) fn read<V: AsRef<[u8]>>(values: &[V]) -> Credentials<'_> {
     let value = match values {
-        [] => return Credentials::NoBearer,
+        [] => return Credentials::NoToken,
         [only] => only.as_ref().trim_ascii(),
         _ => return Credentials::Several,
     };
     let scheme_length = value.iter().take_while(|byte| is_token_byte(**byte)).count();
     let Some((scheme, rest)) = value.split_at_checked(scheme_length) else { return Credentials::Malformed };
-    if !scheme.eq_ignore_ascii_case(b"bearer") {
-        return Credentials::NoBearer;
-    }
+    let scheme = if scheme.eq_ignore_ascii_case(b"bearer") {
+        Scheme::Bearer
+    } else if scheme.eq_ignore_ascii_case(b"dpop") {
+        Scheme::Dpop
+    } else {
+        return Credentials::NoToken;
+    };
     match rest.strip_prefix(b" ").map(<[u8]>::trim_ascii_start) {
-        Some(bearer) if !bearer.is_empty() => Credentials::Bearer(bearer),
+        Some(token) if !token.is_empty() => Credentials::Token(scheme, token),
         _ => Credentials::Malformed,
     }
 }
@@ -52,16 +65,24 @@ mod tests {
     #[test]
     fn reads_a_bearer_token_of_any_case() {
         for value in ["Bearer a.b-c_~+/==", "bearer a.b-c_~+/==", "BEARER   a.b-c_~+/==", "Bearer a.b-c_~+/== "] {
-            assert_eq!(read(&[value]), Credentials::Bearer(b"a.b-c_~+/=="), "{value}");
+            assert_eq!(read(&[value]), Credentials::Token(Scheme::Bearer, b"a.b-c_~+/=="), "{value}");
         }
     }
 
     #[test]
     fn leaves_other_schemes_to_others() {
-        assert_eq!(read::<&str>(&[]), Credentials::NoBearer);
-        for value in ["", "Basic YTpi", "DPoP a", "BearerX a", "Bearer-2 a", "=", "\u{e9}"] {
-            assert_eq!(read(&[value]), Credentials::NoBearer, "{value}");
+        assert_eq!(read::<&str>(&[]), Credentials::NoToken);
+        for value in ["", "Basic YTpi", "BearerX a", "Bearer-2 a", "=", "\u{e9}"] {
+            assert_eq!(read(&[value]), Credentials::NoToken, "{value}");
         }
+    }
+
+    #[test]
+    fn reads_a_token_that_comes_with_a_proof() {
+        assert_eq!(read(&["DPoP a.b"]), Credentials::Token(Scheme::Dpop, b"a.b"));
+        assert_eq!(read(&["dpop  a.b"]), Credentials::Token(Scheme::Dpop, b"a.b"));
+        assert_eq!(read(&["DPoP"]), Credentials::Malformed);
+        assert_eq!(read(&["DPoPe a"]), Credentials::NoToken);
     }
 
     #[test]
@@ -81,7 +102,7 @@ mod tests {
             let values = [value];
             let token = match read(&values) {
                 Credentials::Malformed => None,
-                Credentials::Bearer(bearer) => b64token(bearer),
+                Credentials::Token(Scheme::Bearer, token) => b64token(token),
                 other => panic!("{value:?}: {other:?}"),
             };
             assert_eq!(token, None, "{value:?}");

@@ -33,18 +33,54 @@ pub(crate) enum Denial {
     NotYetValid,
     /// Names nobody.
     NoSubject,
-    /// Bound to a key of its holder, which is not checked here.
+    /// Without a claim that RFC 9068 requires.
+    Incomplete,
+    /// Bound to a key of its holder in a way that is not checked here, or sent as if it were not.
     Bound,
+    /// Bound to a certificate that the connection does not have.
+    WrongCertificate,
+    /// Not bound to a certificate, where it has to be.
+    NotBoundToCertificate,
+    /// Not bound to a key, where it has to be.
+    NotBoundToKey,
     /// Good, but not for this.
     InsufficientScope,
+    /// A claim is not what this needs.
+    RequirementNotMet,
+    /// Without a DPoP proof.
+    NoProof,
+    /// With more than one.
+    SeveralProofs,
+    /// With something that is none.
+    MalformedProof,
+    /// Signed by an algorithm that is not accepted.
+    ProofAlgorithm,
+    /// Its key is missing, private or of no use.
+    ProofKey,
+    /// The token is bound to another key.
+    WrongProofKey,
+    /// Its signature does not match.
+    ProofSignature,
+    /// For another method or URL.
+    ProofTarget,
+    /// Too old, or from the future.
+    ProofTime,
+    /// For another token.
+    ProofToken,
+    /// Without a nonce that is good now.
+    ProofNonce,
+    /// Used before.
+    ProofUsed,
 }
 
-/// The error codes of RFC 6750, section 3.1.
+/// The error codes of RFC 6750, section 3.1, and RFC 9449, sections 7 and 9.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Code {
     InvalidRequest,
     InvalidToken,
     InsufficientScope,
+    InvalidProof,
+    UseNonce,
 }
 
 impl Denial {
@@ -53,7 +89,19 @@ impl Denial {
         match self {
             Self::NoCredentials => None,
             Self::SeveralCredentials | Self::MalformedCredentials => Some(Code::InvalidRequest),
-            Self::InsufficientScope => Some(Code::InsufficientScope),
+            Self::InsufficientScope | Self::RequirementNotMet => Some(Code::InsufficientScope),
+            Self::ProofNonce => Some(Code::UseNonce),
+            Self::NoProof
+            | Self::SeveralProofs
+            | Self::MalformedProof
+            | Self::ProofAlgorithm
+            | Self::ProofKey
+            | Self::WrongProofKey
+            | Self::ProofSignature
+            | Self::ProofTarget
+            | Self::ProofTime
+            | Self::ProofToken
+            | Self::ProofUsed => Some(Code::InvalidProof),
             _ => Some(Code::InvalidToken),
         }
     }
@@ -63,7 +111,7 @@ impl Denial {
         match self {
             Self::NoCredentials => "This needs an access token.",
             Self::SeveralCredentials => "The request has more than one Authorization header.",
-            Self::MalformedCredentials => "The Authorization header holds no bearer token.",
+            Self::MalformedCredentials => "The Authorization header holds no token.",
             Self::TooLarge => "The token is too large.",
             Self::Malformed => "The token is malformed.",
             Self::Critical => "The token has critical extensions that are not supported.",
@@ -77,7 +125,24 @@ impl Denial {
             Self::NotYetValid => "The token is not valid yet.",
             Self::NoSubject => "The token names no subject.",
             Self::Bound => "The token is bound to a key and cannot be used as a bearer token here.",
+            Self::Incomplete => "The token lacks a claim of RFC 9068.",
+            Self::WrongCertificate => "The token is bound to another client certificate.",
+            Self::NotBoundToCertificate => "The token has to be bound to a client certificate.",
+            Self::NotBoundToKey => "The token has to be bound to a key.",
             Self::InsufficientScope => "The token lacks a scope that is needed here.",
+            Self::RequirementNotMet => "The token does not allow this.",
+            Self::NoProof => "The request has no DPoP proof.",
+            Self::SeveralProofs => "The request has more than one DPoP proof.",
+            Self::MalformedProof => "The DPoP proof is malformed.",
+            Self::ProofAlgorithm => "The DPoP proof is signed with an algorithm that is not accepted.",
+            Self::ProofKey => "The DPoP proof holds no public key that can be used.",
+            Self::WrongProofKey => "The token is bound to another key than that of the DPoP proof.",
+            Self::ProofSignature => "The signature of the DPoP proof does not match.",
+            Self::ProofTarget => "The DPoP proof is for another method or URL.",
+            Self::ProofTime => "The DPoP proof is too old or from the future.",
+            Self::ProofToken => "The DPoP proof is for another token.",
+            Self::ProofNonce => "The DPoP proof needs the nonce of this answer.",
+            Self::ProofUsed => "The DPoP proof was used before.",
         }
     }
 }

@@ -1,29 +1,41 @@
-//! `oauth2`: lets requests pass that carry a good access token, a JWT signed by one issuer for one audience (RFC 6750, RFC
-//! 7519, RFC 9068), and challenges the others. Signatures are checked natively by the gateway; the rest is here.
+//! `oauth2`: lets requests pass that carry a good access token, a JWT that an issuer signed for one audience (RFC 6750, RFC
+//! 7519, RFC 9068), and challenges the others. A token may be bound to a client certificate (RFC 8705) or to a key that the client
+//! proves to have (RFC 9449). Signatures are checked natively by the gateway; the rest is here.
 
 mod algorithm;
+mod anonymous;
+mod binding;
 mod challenge;
 mod claims;
 mod config;
 mod credentials;
 mod denial;
+mod dpop;
+mod explanation;
+mod issuer;
 mod json;
 mod keys;
+mod metadata;
 mod pass;
 mod passed_on;
 mod remembered;
+mod requirement;
 mod token;
+mod url;
 
 use plugway_sdk::metrics::Counter;
-use plugway_sdk::{AuthError, Authorizer, Decision, Error, Identity, Plugin, Request, clock, header};
+use plugway_sdk::{AuthError, Authorizer, ChangeError, Decision, Error, Identity, Plugin, Request, clock, header};
 
-use algorithm::Algorithm;
+use anonymous::Anonymous;
+use binding::Binding;
 use challenge::Challenge;
 use claims::{Rules, Verified};
 use config::Config;
-use credentials::Credentials;
+use credentials::{Credentials, Scheme};
 use denial::Denial;
-use keys::KeySet;
+use dpop::Dpop;
+use issuer::Issuers;
+use metadata::Metadata;
 use pass::Pass;
 use passed_on::ClaimHeader;
 use remembered::Remembered;
@@ -32,14 +44,16 @@ use token::Token;
 /// What one place asks of a token, checked.
 #[derive(Debug)]
 struct OAuth2 {
-    keys: KeySet,
-    algorithms: Vec<Algorithm>,
+    issuers: Issuers,
     rules: Rules,
     challenge: Challenge,
     optional: bool,
+    anonymous: Option<Anonymous>,
     max_token_bytes: usize,
     forward_token: bool,
-    require_at_jwt: bool,
+    require_certificate: bool,
+    dpop: Option<Dpop>,
+    metadata: Option<Metadata>,
     claims: Vec<String>,
     headers: Vec<ClaimHeader>,
     remembered: Remembered,
@@ -67,6 +81,12 @@ impl From<AuthError> for Refusal {
     }
 }
 
+impl From<ChangeError> for Refusal {
+    fn from(error: ChangeError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
 impl Plugin for OAuth2 {
     type Config = Config;
 
@@ -78,100 +98,113 @@ impl Plugin for OAuth2 {
 impl Authorizer for OAuth2 {
     fn authorize(&self, request: &mut Request) -> Result<Decision, AuthError> {
         let values = request.header_values(header::AUTHORIZATION);
-        let decided = match credentials::read(&values) {
-            Credentials::NoBearer if self.optional => {
-                passed_on::clear(request, &self.headers)?;
-                return Ok(Decision::Abstain);
-            }
-            Credentials::NoBearer => Err(Denial::NoCredentials.into()),
-            Credentials::Several => Err(Denial::SeveralCredentials.into()),
-            Credentials::Malformed => Err(Denial::MalformedCredentials.into()),
-            Credentials::Bearer(bearer) => self.decide(request, bearer),
+        let (scheme, token) = match credentials::read(&values) {
+            Credentials::Token(Scheme::Dpop, _) if self.dpop.is_none() => return self.without_token(request),
+            Credentials::Token(scheme, token) => (scheme, token),
+            Credentials::NoToken => return self.without_token(request),
+            Credentials::Several => return self.deny(request, Denial::SeveralCredentials, None),
+            Credentials::Malformed => return self.deny(request, Denial::MalformedCredentials, None),
         };
-        match decided {
+        match self.decide(request, scheme, token) {
             Ok(decision) => Ok(decision),
-            Err(Refusal::Denied(denial)) => {
-                passed_on::clear(request, &self.headers)?;
-                Ok(Decision::respond(self.challenge.answer(denial)))
-            }
+            Err(Refusal::Denied(denial)) => self.deny(request, denial, Some((scheme, token))),
             Err(Refusal::Failed(error)) => Err(error),
         }
     }
 }
 
-/// A token that passed before is known by all of its bytes; what can have changed since is the time.
+/// Requests that go no further, or without a token.
 impl OAuth2 {
-    fn decide(&self, request: &mut Request, bearer: &[u8]) -> Result<Decision, Refusal> {
-        let again = self.remembered.look_up(bearer, |pass| {
+    fn without_token(&self, request: &mut Request) -> Result<Decision, AuthError> {
+        passed_on::clear(request, &self.headers)?;
+        if let Some(answer) = self.metadata.as_ref().and_then(|metadata| metadata.answer(request)) {
+            return Ok(Decision::respond(answer));
+        }
+        match &self.anonymous {
+            Some(anonymous) => Ok(Decision::Allow(anonymous.identity())),
+            None if self.optional => Ok(Decision::Abstain),
+            None => self.deny(request, Denial::NoCredentials, None),
+        }
+    }
+
+    fn deny(&self, request: &mut Request, denial: Denial, sent: Option<(Scheme, &[u8])>) -> Result<Decision, AuthError> {
+        passed_on::clear(request, &self.headers)?;
+        explanation::log(denial, sent.map(|(_, token)| token), self);
+        let nonce = self.dpop.as_ref().filter(|_| denial == Denial::ProofNonce).and_then(Dpop::nonce);
+        Ok(Decision::respond(self.challenge.answer(denial, sent.map(|(scheme, _)| scheme), nonce)))
+    }
+}
+
+/// A token that passed before is known by all of its bytes; what can have changed since is the time, and who sends it.
+impl OAuth2 {
+    fn decide(&self, request: &mut Request, scheme: Scheme, token: &[u8]) -> Result<Decision, Refusal> {
+        let again = self.remembered.look_up(token, |pass| {
             pass.lifetime.judge(self.rules.leeway, clock::now())?;
+            self.check_holder(request, scheme, token, &pass.binding)?;
             self.admit(request, pass)
         });
         match again {
-            None => self.decide_anew(request, bearer),
+            None => self.decide_anew(request, scheme, token),
             Some(Err(Refusal::Denied(denial))) => {
-                self.remembered.forget(bearer);
+                if denial == Denial::Expired {
+                    self.remembered.forget(token);
+                }
                 Err(denial.into())
             }
             Some(decided) => decided,
         }
     }
 
-    fn decide_anew(&self, request: &mut Request, bearer: &[u8]) -> Result<Decision, Refusal> {
-        let token = credentials::b64token(bearer).ok_or(Denial::MalformedCredentials)?;
+    fn decide_anew(&self, request: &mut Request, scheme: Scheme, bytes: &[u8]) -> Result<Decision, Refusal> {
+        let token = credentials::b64token(bytes).ok_or(Denial::MalformedCredentials)?;
         let judged = self.judge(token);
         self.checks.add(1.0, [if judged.is_ok() { "passed" } else { "refused" }]);
         let pass = self.pass(&judged?)?;
+        self.check_holder(request, scheme, bytes, &pass.binding)?;
         let decision = self.admit(request, &pass)?;
-        self.remembered.keep(bearer, pass);
+        self.remembered.keep(bytes, pass);
         Ok(decision)
+    }
+
+    fn judge(&self, text: &str) -> Result<Verified, Denial> {
+        if text.len() > self.max_token_bytes {
+            return Err(Denial::TooLarge);
+        }
+        self.issuers.judge(&Token::parse(text)?, &self.rules, clock::now())
+    }
+
+    /// Whether the token came from who it was given to.
+    fn check_holder(&self, request: &mut Request, scheme: Scheme, token: &[u8], binding: &Binding) -> Result<(), Refusal> {
+        binding.check_certificate(request, self.require_certificate)?;
+        match (scheme, &binding.key, &self.dpop) {
+            (Scheme::Bearer, None, Some(dpop)) if dpop.required => Err(Denial::NotBoundToKey.into()),
+            (Scheme::Bearer, None, _) => Ok(()),
+            // Who steals it would send it like that (RFC 9449, section 7.2).
+            (Scheme::Bearer, Some(_), _) | (Scheme::Dpop, _, None) => Err(Denial::Bound.into()),
+            (Scheme::Dpop, None, Some(_)) => Err(Denial::NotBoundToKey.into()),
+            (Scheme::Dpop, Some(key), Some(dpop)) => dpop.check(request, token, key),
+        }
     }
 
     fn pass(&self, verified: &Verified) -> Result<Pass, AuthError> {
         let headers = passed_on::values(&self.headers, &verified.claims)?;
         let mut identity = Identity::new(&verified.subject);
-        identity.set_issuer(&self.rules.issuer);
+        identity.set_issuer(&verified.issuer);
         identity.set_scopes(&verified.scopes.iter().map(String::as_str).collect::<Vec<_>>());
         passed_on::keep(&mut identity, &self.claims, &verified.claims)?;
         if let Some(client) = &verified.client {
             // Under one name, whichever of the two claims it came from.
             identity.set_claim("client_id", client.as_str())?;
         }
-        Ok(Pass { lifetime: verified.lifetime, headers, identity })
+        Ok(Pass { lifetime: verified.lifetime, binding: verified.binding, headers, identity })
     }
 
     fn admit(&self, request: &mut Request, pass: &Pass) -> Result<Decision, Refusal> {
         passed_on::set(request, &self.headers, &pass.headers)?;
         if !self.forward_token {
-            passed_on::drop_token(request)?;
+            passed_on::drop_token(request, self.dpop.is_some())?;
         }
         Ok(Decision::Allow(pass.identity.clone()))
-    }
-}
-
-/// In the order that spends least on what is not a token, and believes nothing before the signature.
-impl OAuth2 {
-    fn judge(&self, text: &str) -> Result<Verified, Denial> {
-        if text.len() > self.max_token_bytes {
-            return Err(Denial::TooLarge);
-        }
-        let token = Token::parse(text)?;
-        self.check_kind(token.header.kind.as_deref())?;
-        let algorithm = Algorithm::named(&token.header.algorithm).filter(|algorithm| self.algorithms.contains(algorithm));
-        let algorithm = algorithm.ok_or(Denial::Algorithm)?;
-        self.keys.verify(algorithm, token.header.key_id.as_deref(), token.signed, &token.signature)?;
-        claims::judge(token.claims()?, &self.rules, clock::now())
-    }
-
-    /// `typ`, with or without `application/` (RFC 7515, section 4.1.9; RFC 9068, section 4). A token of another kind, from
-    /// the same issuer and key, must not pass for an access token (RFC 8725, section 3.11).
-    fn check_kind(&self, kind: Option<&str>) -> Result<(), Denial> {
-        let kind = kind.map(str::to_ascii_lowercase);
-        let is_access_token = match kind.as_deref().map(|kind| kind.strip_prefix("application/").unwrap_or(kind)) {
-            Some("at+jwt") => true,
-            Some("jwt") | None => !self.require_at_jwt,
-            Some(_) => false,
-        };
-        if is_access_token { Ok(()) } else { Err(Denial::WrongType) }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use plugway_sdk::Identity;
 
+use crate::binding::Binding;
 use crate::claims::Lifetime;
 
 /// Everything a request with the token needs.
@@ -9,6 +10,8 @@ use crate::claims::Lifetime;
 pub(crate) struct Pass {
     /// Judged at each use.
     pub(crate) lifetime: Lifetime,
+    /// Checked at each use.
+    pub(crate) binding: Binding,
     /// Values of `claims_as_headers`, in the order of the configuration.
     pub(crate) headers: Vec<Option<String>>,
     /// Copies of it are given away.

@@ -88,8 +88,12 @@ pub(crate) fn keep(identity: &mut Identity, wanted: &[String], claims: &Map<Stri
 }
 
 /// Takes the token away from the upstream, which has no use for what it could be made to replay.
-pub(crate) fn drop_token(request: &mut Request<'_>) -> Result<(), AuthError> {
-    request.remove_header(header::AUTHORIZATION).map_err(|error| failed("`forward_token`", "authorization", error))
+pub(crate) fn drop_token(request: &mut Request<'_>, with_proof: bool) -> Result<(), AuthError> {
+    request.remove_header(header::AUTHORIZATION).map_err(|error| failed("`forward_token`", "authorization", error))?;
+    if with_proof {
+        request.remove_header(header::DPOP).map_err(|error| failed("`forward_token`", "dpop", error))?;
+    }
+    Ok(())
 }
 
 /// Names only, never values: the text goes to the log.

@@ -17,13 +17,14 @@ pub(crate) struct Token<'a> {
     payload: &'a str,
 }
 
-/// What is read of the JOSE header. Keys it may carry (`jwk`, `jku`, `x5c`, `x5u`) are never looked at: a token cannot bring
-/// its own key (RFC 8725, section 3.10).
+/// What is read of the JOSE header. Keys it may carry (`jku`, `x5c`, `x5u`) are never looked at: a token cannot bring its own key (RFC 8725,
+/// section 3.10). A DPoP proof brings its own as `jwk`, which only `dpop::proof` takes.
 #[derive(Debug)]
 pub(crate) struct Header {
     pub(crate) algorithm: String,
     pub(crate) key_id: Option<String>,
     pub(crate) kind: Option<String>,
+    pub(crate) key: Option<Value>,
 }
 
 impl<'a> Token<'a> {
@@ -58,6 +59,7 @@ impl Header {
             algorithm: text_member(&mut members, "alg")?.ok_or(Denial::Malformed)?,
             key_id: text_member(&mut members, "kid")?,
             kind: text_member(&mut members, "typ")?,
+            key: members.remove("jwk"),
         })
     }
 }

@@ -4,7 +4,12 @@ use super::*;
 use crate::claims::Lifetime;
 
 fn pass(subject: &str) -> Pass {
-    Pass { lifetime: Lifetime { begins: None, expires: 0.0 }, headers: Vec::new(), identity: Identity::new(subject) }
+    Pass {
+        binding: Default::default(),
+        lifetime: Lifetime { begins: None, expires: 0.0 },
+        headers: Vec::new(),
+        identity: Identity::new(subject),
+    }
 }
 
 /// As long as real ones, the same but for the number at the end.

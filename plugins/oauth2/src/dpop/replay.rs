@@ -1,0 +1,26 @@
+//! A proof is good once (RFC 9449, section 11.1), on whichever worker and connection: `kv` is the same for all of them.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use plugway_sdk::crypto::{self, DigestAlgorithm};
+use plugway_sdk::{AuthError, KvError, kv};
+
+use crate::Refusal;
+use crate::binding::Thumbprint;
+use crate::denial::Denial;
+
+/// Notes the use of a proof for as long as it could be used again. Of two uses at the same moment one is the first: the note is
+/// made where there is none, in one step.
+pub(super) fn first_use(key: &Thumbprint, id: &str, seconds: f64) -> Result<(), Refusal> {
+    // Its holder chose the `jti`, of whatever length; another holder's is another one.
+    let digest = crypto::digest(DigestAlgorithm::Sha256, &[key, id.as_bytes()].concat()).map_err(super::failed)?;
+    let name = format!("dpop:{}", URL_SAFE_NO_PAD.encode(digest));
+    match kv::compare_and_swap(&name, None, Some(b"1"), Some(Duration::from_secs_f64(seconds))) {
+        Ok(()) => Ok(()),
+        Err(KvError::Mismatch) => Err(Denial::ProofUsed.into()),
+        Err(KvError::Unavailable) => Err(AuthError::Unavailable(None).into()),
+        Err(error) => Err(super::failed(error).into()),
+    }
+}

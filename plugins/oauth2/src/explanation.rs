@@ -1,0 +1,71 @@
+//! Why a request was refused, for the operator: a line of the gateway's log. The client is told what its developer needs, and nothing of
+//! what this place wants.
+
+use plugway_sdk::log;
+use serde_json::{Map, Value};
+
+use crate::OAuth2;
+use crate::denial::Denial;
+use crate::token::Token;
+
+/// What of a token helps to see what is wrong with it. None of it lets anybody in.
+const TELLING: [&str; 7] = ["iss", "aud", "exp", "nbf", "scope", "scp", "cnf"];
+/// Most characters of one value.
+const LONGEST: usize = 80;
+
+/// Logs it. Who sent nothing is not worth a line: every browser begins like that.
+pub(crate) fn log(denial: Denial, token: Option<&[u8]>, place: &OAuth2) {
+    if denial == Denial::NoCredentials {
+        return;
+    }
+    log::info!("refused, why={}{}; {}", why(denial), said(token), wanted(place));
+}
+
+/// The case in lower case, with dashes: `WrongType` is `wrong-type`.
+fn why(denial: Denial) -> String {
+    let name = format!("{denial:?}");
+    let mut why = String::with_capacity(name.len() + 4);
+    for char in name.chars() {
+        if char.is_ascii_uppercase() && !why.is_empty() {
+            why.push('-');
+        }
+        why.push(char.to_ascii_lowercase());
+    }
+    why
+}
+
+/// What the token says of itself, which may be a lie. Its signature is not among it.
+fn said(token: Option<&[u8]>) -> String {
+    let token = token.and_then(|bytes| std::str::from_utf8(bytes).ok()).and_then(|text| Token::parse(text).ok());
+    let Some(token) = token else { return String::new() };
+    let header = &token.header;
+    let mut said = format!("; the token says alg={}", shown(&header.algorithm));
+    for (name, text) in [("kid", &header.key_id), ("typ", &header.kind)] {
+        if let Some(text) = text {
+            said.push_str(&format!(" {name}={}", shown(text)));
+        }
+    }
+    let claims = token.claims().unwrap_or_else(|_| Map::new());
+    for name in TELLING {
+        if let Some(value) = claims.get(name) {
+            let text = match value {
+                Value::String(text) => shown(text),
+                other => shown(&other.to_string()),
+            };
+            said.push_str(&format!(" {name}={text}"));
+        }
+    }
+    said
+}
+
+fn wanted(place: &OAuth2) -> String {
+    let issuers: Vec<&str> = place.issuers.names().collect();
+    let audiences: Vec<&str> = place.issuers.audiences().collect();
+    format!("wanted here: iss={} aud={} scope={}", issuers.join("|"), audiences.join("|"), place.rules.scopes.join(" "))
+}
+
+/// Anybody may have written it: nothing that breaks a line, and not much.
+fn shown(text: &str) -> String {
+    let clean: String = text.chars().take(LONGEST).map(|char| if char.is_ascii_graphic() || char == ' ' { char } else { '?' }).collect();
+    if text.chars().nth(LONGEST).is_some() { format!("{clean}...") } else { clean }
+}

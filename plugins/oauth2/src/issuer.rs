@@ -1,0 +1,76 @@
+//! Who is believed: issuers, each with the audiences its tokens may be for and the keys it signs with.
+
+use serde_json::Value;
+
+use crate::algorithm::Algorithm;
+use crate::claims::{self, Rules, Verified};
+use crate::denial::Denial;
+use crate::keys::KeySet;
+use crate::token::Token;
+
+/// One issuer.
+#[derive(Debug)]
+pub(crate) struct Issuer {
+    /// `iss`, exactly.
+    pub(crate) name: String,
+    /// One of these must be in `aud`.
+    pub(crate) audiences: Vec<String>,
+    pub(crate) keys: KeySet,
+    pub(crate) algorithms: Vec<Algorithm>,
+    /// Whether `typ` has to be `at+jwt`.
+    pub(crate) require_at_jwt: bool,
+    /// Whether every claim that RFC 9068 requires has to be there.
+    pub(crate) require_rfc9068: bool,
+}
+
+/// Those of one place.
+#[derive(Debug)]
+pub(crate) struct Issuers(Vec<Issuer>);
+
+impl Issuers {
+    /// Each has a name of its own.
+    pub(crate) fn new(list: Vec<Issuer>) -> Self {
+        Self(list)
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|issuer| issuer.name.as_str())
+    }
+
+    /// All of them, each issuer's after another's.
+    pub(crate) fn audiences(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().flat_map(|issuer| &issuer.audiences).map(String::as_str)
+    }
+
+    /// Judges a token, in the order that spends least on what is none. Where there are several issuers the token is asked for its own before
+    /// anything of it is believed; that only picks the keys, and `iss` is judged with the other claims once the signature is good.
+    pub(crate) fn judge(&self, token: &Token<'_>, rules: &Rules, now: std::time::Duration) -> Result<Verified, Denial> {
+        let issuer = match self.0.as_slice() {
+            [only] => only,
+            several => {
+                let claims = token.claims()?;
+                let name = claims.get("iss").and_then(Value::as_str);
+                several.iter().find(|issuer| Some(issuer.name.as_str()) == name).ok_or(Denial::Issuer)?
+            }
+        };
+        issuer.check_kind(token.header.kind.as_deref())?;
+        let algorithm = Algorithm::named(&token.header.algorithm).filter(|algorithm| issuer.algorithms.contains(algorithm));
+        let algorithm = algorithm.ok_or(Denial::Algorithm)?;
+        issuer.keys.verify(algorithm, token.header.key_id.as_deref(), token.signed, &token.signature)?;
+        claims::judge(token.claims()?, issuer, rules, now)
+    }
+}
+
+impl Issuer {
+    /// `typ`, with or without `application/` (RFC 7515, section 4.1.9; RFC 9068, section 4). A token of another kind, from
+    /// the same issuer and key, must not pass for an access token (RFC 8725, section 3.11).
+    fn check_kind(&self, kind: Option<&str>) -> Result<(), Denial> {
+        let kind = kind.map(str::to_ascii_lowercase);
+        let is_access_token = match kind.as_deref().map(|kind| kind.strip_prefix("application/").unwrap_or(kind)) {
+            Some("at+jwt") => true,
+            Some("jwt") | None => !self.require_at_jwt,
+            Some(_) => false,
+        };
+        if is_access_token { Ok(()) } else { Err(Denial::WrongType) }
+    }
+}
