@@ -31,6 +31,7 @@ mod kv;
 mod layers;
 mod limits;
 mod misbehaving;
+mod oauth2;
 mod outcomes;
 mod proxy;
 mod rate_limit;

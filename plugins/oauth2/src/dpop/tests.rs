@@ -248,7 +248,7 @@ fn a_nonce_is_asked_for_given_and_renewed_in_time() {
     let token = token(json!({}));
     let refused = answer(&plugin, request("DPoP", &token, &[&proof(&token, json!({}))])).unwrap();
     assert_eq!(refused.status(), 401);
-    let challenge = refused.headers().iter().filter(|line| line.name == "www-authenticate").next_back().unwrap();
+    let challenge = refused.headers().iter().rfind(|line| line.name == "www-authenticate").unwrap();
     assert!(String::from_utf8_lossy(&challenge.value).contains("error=\"use_dpop_nonce\""));
     let nonce = refused.header_str("dpop-nonce").unwrap().to_owned();
     let with = |nonce: &str| request("DPoP", &token, &[&proof(&token, json!({ "nonce": nonce }))]);
