@@ -1,5 +1,7 @@
 //! Keys and signatures of the RFCs; what was sealed is changed in every byte.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::*;
 use crate::capability::crypto::PublicKey;
 use crate::config::model::SecretSource;
@@ -14,7 +16,9 @@ const RSA: &str = r#"{"kty":"RSA","n":"ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQo
 
 fn keys(named: &[(&str, &str)]) -> Keys {
     let secret = |text: &str| {
-        let path = std::env::temp_dir().join(format!("plugway-key-{}-{:p}", std::process::id(), text));
+        // Tests run side by side, each with files of its own.
+        static FILES: AtomicUsize = AtomicUsize::new(0);
+        let path = std::env::temp_dir().join(format!("plugway-key-{}-{}", std::process::id(), FILES.fetch_add(1, Ordering::Relaxed)));
         std::fs::write(&path, text).unwrap();
         let secret = Secret::read(&SecretSource::File(path.clone())).unwrap();
         std::fs::remove_file(path).unwrap();
