@@ -114,7 +114,7 @@ impl Workshop {
                 None
             }
         };
-        let engine = build_engine()?;
+        let engine = build_engine(config.limits.max_plugin_instances)?;
         Ok(Self {
             ticker: Ticker::start(&engine)?,
             engine,

@@ -92,6 +92,8 @@ pub const MAX_HEADERS: usize = 100;
 pub const MAX_CONCURRENT_STREAMS: u32 = 128;
 /// `[limits] max_requests_in_flight`: requests being answered at once.
 pub const MAX_REQUESTS_IN_FLIGHT: usize = 65_536;
+/// `[limits] max_plugin_instances`: of all plugins on all workers, those being made included.
+pub const MAX_PLUGIN_INSTANCES: u32 = 4096;
 
 /// `[timeouts] handshake`: TLS handshake with a client.
 pub const HANDSHAKE: Duration = Duration::from_secs(10);

@@ -320,6 +320,8 @@ pub struct Limits {
     pub max_connection_age: Option<Duration>,
     /// Requests being answered at once; more get 503; default 65,536.
     pub max_requests_in_flight: usize,
+    /// Instances of plugins at once; default 4,096.
+    pub max_plugin_instances: u32,
 }
 
 /// `[timeouts]`: towards clients.

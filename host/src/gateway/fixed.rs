@@ -18,6 +18,7 @@ pub(super) fn differences(running: &Config, next: &Config) -> Problems {
     differs(running.cache_directory == next.cache_directory, "cache_directory");
     differs(running.state_directory == next.state_directory, "state_directory");
     differs(running.admin == next.admin, "admin");
+    differs(running.limits.max_plugin_instances == next.limits.max_plugin_instances, "limits.max_plugin_instances");
     differs(running.log.level == next.log.level, "log.level");
     differs(running.log.format == next.log.format, "log.format");
     let by_name = |config: &Config| -> BTreeMap<String, Listener> {
@@ -67,6 +68,7 @@ upstream = "up"
             ("\"/s\"", "\"/t\"", "state_directory"),
             ("8080", "8081", "listen.web.address"),
             ("[upstreams", "[admin]\naddress = \"127.0.0.1:9999\"\n[upstreams", "admin"),
+            ("[upstreams", "[limits]\nmax_plugin_instances = 64\n[upstreams", "limits.max_plugin_instances"),
             ("[upstreams", "[log]\nlevel = \"debug\"\n[upstreams", "log.level"),
             ("[upstreams", "[log]\nformat = \"json\"\n[upstreams", "log.format"),
             ("[upstreams", "[listen.more]\naddress = \"127.0.0.1:1\"\n[upstreams", "listen.more.address"),

@@ -4,20 +4,19 @@ use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, Po
 
 use crate::config::defaults;
 
-/// Instances at most, all plugins and workers together. Slots are address space until used.
-const MAX_INSTANCES: u32 = 4096;
 /// The largest memory any plugin may be given, bytes.
 const MAX_MEMORY: usize = defaults::MOST_PLUGIN_MEMORY;
 /// Entries of a guest's function table; interpreters compiled to Wasm have tens of thousands.
 const MAX_TABLE_ELEMENTS: usize = 100_000;
 
-/// Builds the engine. One is enough today; nothing outside this file assumes that there is only one.
-pub fn build() -> wasmtime::Result<Engine> {
+/// Builds the engine, with room for so many instances, all plugins and workers together: slots are address space until used. One is
+/// enough today; nothing outside this file assumes that there is only one.
+pub fn build(instances: u32) -> wasmtime::Result<Engine> {
     let mut pool = PoolingAllocationConfig::default();
-    pool.total_component_instances(MAX_INSTANCES)
-        .total_core_instances(MAX_INSTANCES * 4)
-        .total_memories(MAX_INSTANCES)
-        .total_tables(MAX_INSTANCES * 2)
+    pool.total_component_instances(instances)
+        .total_core_instances(instances * 4)
+        .total_memories(instances)
+        .total_tables(instances * 2)
         .max_component_instance_size(8 << 20)
         .max_core_instance_size(8 << 20)
         .max_core_instances_per_component(200)

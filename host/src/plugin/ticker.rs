@@ -192,7 +192,7 @@ mod tests {
         let shared = Arc::new(Shared::default());
         let (watch, coming) = channel();
         let turns = Turns { turn: Arc::new(AtomicU32::new(1)), shared: Arc::clone(&shared), ticker: std::thread::current() };
-        let engine = super::super::engine::build().unwrap().weak();
+        let engine = super::super::engine::build(16).unwrap().weak();
         (Ticking { engine, shared, coming, watched: Vec::new() }, turns, watch)
     }
 
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_turn_wakes_it() {
-        let engine = super::super::engine::build().unwrap();
+        let engine = super::super::engine::build(16).unwrap();
         let ticker = Ticker::start(&engine).unwrap();
         let turns = ticker.turns().unwrap();
         ticker.tick();

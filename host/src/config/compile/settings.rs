@@ -27,6 +27,7 @@ impl Compiler<'_> {
                 None => None,
             },
             max_requests_in_flight: count(raw.max_requests_in_flight, defaults::MAX_REQUESTS_IN_FLIGHT),
+            max_plugin_instances: raw.max_plugin_instances.unwrap_or(defaults::MAX_PLUGIN_INSTANCES),
         }
     }
 

@@ -38,7 +38,7 @@ pub(in crate::config) enum Unlimited {
     Unlimited,
 }
 
-/// What clients may use, for all workers together.
+/// What clients and plugins may use, for all workers together.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Limits {
@@ -62,6 +62,10 @@ pub(in crate::config) struct Limits {
     /// Requests being answered at once; more get a 503. Default: 65536.
     #[schemars(range(min = 1))]
     pub(in crate::config) max_requests_in_flight: Option<u64>,
+    /// Instances of plugins at once, those that are made ready beside those that serve. Each has 4 GiB of address space set aside,
+    /// which is no memory, from the start. Default: 4096.
+    #[schemars(range(min = 16, max = 16_384))]
+    pub(in crate::config) max_plugin_instances: Option<u32>,
 }
 
 /// How long clients are waited for.

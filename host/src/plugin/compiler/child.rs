@@ -20,7 +20,7 @@ pub fn serve() -> io::Result<()> {
     end_with_the_parent()?;
     // A gateway may be serving meanwhile, and its workers come first. Where the system refuses, it compiles all the same.
     let _ = rustix::process::nice(NICE);
-    let engine = engine::build().map_err(io::Error::other)?;
+    let engine = engine::build(16).map_err(io::Error::other)?;
     match compile(&engine, &bytes) {
         Ok(compiled) => frame::write(&mut io::stdout().lock(), Kind::Compiled, compiled.code()),
         Err(CompileError::Refused(why) | CompileError::Failed(why)) => {

@@ -143,7 +143,7 @@ fn nothing_it_does_outlasts_the_deadline() {
 #[test]
 fn what_cannot_be_started_is_done_here() {
     let nobody = Compiler(Place::Child(Program { file: "/no/such/program".into(), arguments: Vec::new() }));
-    let engine = engine::build().unwrap();
+    let engine = engine::build(16).unwrap();
     let here = Compiler::in_process().compile(&engine, COMPONENT).unwrap();
     assert!(nobody.compile(&engine, COMPONENT).unwrap().code() == here.code());
     assert!(super::super::cache::adopt(&engine, &here).is_ok());
@@ -151,7 +151,7 @@ fn what_cannot_be_started_is_done_here() {
 
 #[test]
 fn the_compilers_own_words_are_passed_on() {
-    let engine = engine::build().unwrap();
+    let engine = engine::build(16).unwrap();
     let broken = b"\0asm\x0d\0\x01\0\xff";
     let here = wasmtime::component::Component::from_binary(&engine, broken).map(drop).unwrap_err();
     match Compiler::in_process().compile(&engine, broken) {
