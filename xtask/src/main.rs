@@ -1,6 +1,7 @@
 //! `cargo xtask`: every command of the README. Nothing else has to be installed or remembered.
 
 mod bench;
+mod conformance;
 mod demo;
 mod interrupt;
 mod metrics;
@@ -35,6 +36,9 @@ cargo xtask COMMAND
                    failed, no answer wrong, no stall above 5 ms, memory back to its level. --minutes N; --json FILE: the figures;
                    --gateway FILE: not the one of this checkout
   soak --quick     the same with 200 swaps and 50 reloads, in three minutes
+  conformance analysis
+                   a hundred quiet and a hundred seeded weeks of simulated traffic, precision and recall of every kind of incident; a
+                   quarter of an hour
   plugins          build the shipped plugins to target/plugins/NAME.wasm
   help             this text
 ";
@@ -64,6 +68,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["bench", "hooks"] => bench::run_hooks(),
         ["bench", "report", options @ ..] => bench::run_report(options),
         ["soak", options @ ..] => soak::run(options),
+        ["conformance", "analysis"] => conformance::analysis(),
         ["plugins"] => plugins::run(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");

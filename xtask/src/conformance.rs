@@ -1,0 +1,13 @@
+//! `cargo xtask conformance`: proofs that take too long for the tests.
+
+use plugway_harness::Result;
+
+use crate::workspace::{self, cargo};
+
+/// Weeks of simulated traffic through the analysis, with other seeds than its thresholds were chosen with. Prints a table, and fails where
+/// an incident of some kind is too often missed or invented.
+pub(crate) fn analysis() -> Result<()> {
+    let test = ["test", "--locked", "-p", "plugway-analysis", "--test", "weeks"];
+    let which = ["--", "--ignored", "--nocapture", "--exact", "a_hundred_quiet_and_a_hundred_seeded_weeks"];
+    workspace::run(&mut cargo(test.into_iter().chain(which)))
+}
