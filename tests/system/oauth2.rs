@@ -1,5 +1,8 @@
 //! The shipped `oauth2` beyond bearer tokens: bound to a certificate, bound to a key and proved, over real TLS and two workers.
 
+mod issued;
+mod server;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use plugway_harness::ca::Authority;

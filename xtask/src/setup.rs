@@ -4,8 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use plugway_harness::error::Context;
-use plugway_harness::peers;
-use plugway_harness::{Error, Result};
+use plugway_harness::{Error, Result, oidc, peers};
 
 use crate::workspace::{self, GUEST_TARGET, command};
 
@@ -30,6 +29,7 @@ pub(crate) fn run() -> Result<()> {
     guest_target()?;
     debian_packages()?;
     componentize_py()?;
+    oidc::install()?;
     println!("everything is there");
     Ok(())
 }

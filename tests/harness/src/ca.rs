@@ -126,6 +126,11 @@ impl Issued {
         PrivateKeyDer::Pkcs8(self.key.clone_key())
     }
 
+    /// Certificate and key, PEM.
+    pub fn pems(&self) -> (&str, &str) {
+        (&self.certificate_pem, &self.key_pem)
+    }
+
     /// SHA-256 of the certificate, lower-case hexadecimal, as upstreams report it.
     pub fn fingerprint(&self) -> String {
         fingerprint(&self.der)

@@ -9,6 +9,7 @@
 //! | [`raw`] | bytes on a socket, for requests that no client library would send |
 //! | [`gateway`] | the `plugway` program, its addresses, log lines and use of the machine |
 //! | [`guests`] | components built from this checkout |
+//! | [`oidc`] | a real authorization server |
 //! | [`nginx`], [`peers`] | Debian's nginx and wrk, as the programs to compare with |
 //!
 //! Nothing here knows how the gateway works inside: only its command line, its configuration, its sockets and its log.
@@ -20,6 +21,7 @@ pub mod error;
 pub mod gateway;
 pub mod guests;
 pub mod nginx;
+pub mod oidc;
 pub mod peers;
 pub mod process;
 pub mod raw;

@@ -22,10 +22,14 @@ pub const WRK: Peer = Peer { program: "wrk", package: "wrk" };
 pub const H2LOAD: Peer = Peer { program: "h2load", package: "nghttp2-client" };
 /// The client of the example's README, which a test runs as it stands there.
 pub const CURL: Peer = Peer { program: "curl", package: "curl" };
+/// Runs the authorization server of the tests ([`crate::oidc`]).
+pub const NODE: Peer = Peer { program: "node", package: "nodejs" };
+/// Installs it.
+pub const NPM: Peer = Peer { program: "npm", package: "npm" };
 /// Measured by `cargo xtask bench peers` alone, which installs it.
 pub const HAPROXY: Peer = Peer { program: "haproxy", package: "haproxy" };
 /// Everything that `cargo xtask setup` installs from Debian, Python aside.
-pub const ALL: [Peer; 4] = [NGINX, WRK, H2LOAD, CURL];
+pub const ALL: [Peer; 6] = [NGINX, WRK, H2LOAD, CURL, NODE, NPM];
 
 impl Peer {
     /// Where it is: `PATH`, then the system's folders, which are not in every user's `PATH`.

@@ -53,7 +53,7 @@ impl Line {
 }
 
 impl Log {
-    pub(super) fn follow(self: &Arc<Self>, stream: Option<impl Read + Send + 'static>) {
+    pub(crate) fn follow(self: &Arc<Self>, stream: Option<impl Read + Send + 'static>) {
         let Some(stream) = stream else { return };
         self.lock().open += 1;
         let log = Arc::clone(self);

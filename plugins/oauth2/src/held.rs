@@ -1,0 +1,137 @@
+//! Something fetched that an instance keeps: when to ask for it again, and what counts while its server is away. Pure: the time is given.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::document::{Document, MOST_STALE, Trouble};
+
+/// Whatever a server says, it is asked no more often than this, and no less often than that: a key that it takes back is gone then.
+const SHORTEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+/// From one vain attempt to the next.
+pub(crate) const RETRY: Duration = Duration::from_secs(10);
+
+/// What was fetched last, and read.
+#[derive(Debug)]
+pub(crate) struct Held<T> {
+    value: Option<Rc<T>>,
+    body: Vec<u8>,
+    /// When the server made it, or said that it has not changed.
+    made: Duration,
+    /// When to ask again.
+    due: Duration,
+    /// Whether the last attempt was in vain.
+    in_trouble: bool,
+}
+
+impl<T> Default for Held<T> {
+    fn default() -> Self {
+        Self { value: None, body: Vec::new(), made: Duration::ZERO, due: Duration::ZERO, in_trouble: false }
+    }
+}
+
+impl<T> Held<T> {
+    /// What counts now.
+    pub(crate) fn value(&self, now: Duration) -> Option<Rc<T>> {
+        self.value.clone().filter(|_| now.saturating_sub(self.made) <= LONGEST + MOST_STALE)
+    }
+
+    /// Whether it is time to ask. A clock that was set back must not make it wait for long.
+    pub(crate) fn is_due(&self, now: Duration) -> bool {
+        now >= self.due || now + LONGEST < self.due
+    }
+
+    /// Whether its server was away, or talked rubbish, when it was asked last.
+    pub(crate) fn is_in_trouble(&self) -> bool {
+        self.in_trouble
+    }
+
+    /// How old it is.
+    pub(crate) fn age(&self, now: Duration) -> Duration {
+        now.saturating_sub(self.made)
+    }
+
+    /// How old an answer may be: one that was rubbish may be in the gateway's cache, and fresh there.
+    pub(crate) fn most_age(&self) -> Option<Duration> {
+        self.in_trouble.then_some(RETRY / 2)
+    }
+
+    /// Seconds until it is asked for again.
+    pub(crate) fn retry_after(&self, now: Duration) -> u32 {
+        u32::try_from(self.due.saturating_sub(now).as_secs()).unwrap_or(u32::MAX).clamp(1, 60)
+    }
+
+    /// Takes what came. What cannot be read, or did not come, leaves the last good one as it is.
+    pub(crate) fn take(
+        &mut self,
+        now: Duration,
+        fetched: Result<Document, Trouble>,
+        read: impl FnOnce(&[u8]) -> Result<T, String>,
+    ) -> Result<(), Trouble> {
+        self.in_trouble = true;
+        self.due = now + RETRY;
+        let document = fetched?;
+        if self.value.is_none() || self.body != document.body {
+            self.value = Some(Rc::new(read(&document.body).map_err(Trouble::Rubbish)?));
+            self.body = document.body;
+        }
+        self.made = now.saturating_sub(document.age);
+        if document.is_stale {
+            return Err(Trouble::Away("it is away, and the gateway's cache has the last good answer".to_owned()));
+        }
+        self.in_trouble = false;
+        self.due = now + document.fresh_for.clamp(SHORTEST, LONGEST);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOON: Duration = Duration::from_secs(1_800_000_000);
+
+    fn document(body: &str, fresh: u64) -> Document {
+        Document { body: body.into(), age: Duration::ZERO, fresh_for: Duration::from_secs(fresh), is_stale: false }
+    }
+
+    fn read(body: &[u8]) -> Result<String, String> {
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        if text == "rubbish" { Err(text) } else { Ok(text) }
+    }
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn asks_again_by_what_the_server_says_within_bounds() {
+        for (fresh, first) in [(0, 60), (300, 300), (1_000_000, 3600)] {
+            let mut held = Held::default();
+            assert!(held.is_due(NOON) && held.value(NOON).is_none());
+            held.take(NOON, Ok(document("a", fresh)), read).unwrap();
+            assert!(!held.is_due(NOON + seconds(first) - seconds(1)), "{fresh}");
+            assert!(held.is_due(NOON + seconds(first)), "{fresh}");
+            // A clock that was wrong by days is no reason to wait for days.
+            assert!(held.is_due(NOON - seconds(100_000)));
+        }
+    }
+
+    #[test]
+    fn the_last_good_one_counts_while_the_server_is_away_and_not_for_ever() {
+        let mut held = Held::default();
+        held.take(NOON, Ok(document("a", 300)), read).unwrap();
+        let later = NOON + seconds(400);
+        for vain in [Err(Trouble::Status(plugway_sdk::Status(500))), Ok(document("rubbish", 300))] {
+            assert!(held.take(later, vain, read).is_err());
+            assert!(held.is_in_trouble() && !held.is_due(later + seconds(9)) && held.is_due(later + RETRY));
+            assert_eq!((held.value(later).unwrap().as_str(), held.most_age()), ("a", Some(RETRY / 2)));
+        }
+        let stale = Document { is_stale: true, age: seconds(400), ..document("b", 0) };
+        assert!(held.take(later, Ok(stale), read).is_err());
+        assert_eq!((held.value(later).unwrap().as_str(), held.retry_after(later)), ("b", 10));
+        assert!(held.value(later + MOST_STALE + LONGEST).is_none());
+        held.take(later, Ok(document("c", 300)), read).unwrap();
+        assert_eq!((held.value(later).unwrap().as_str(), held.is_in_trouble(), held.most_age()), ("c", false, None));
+    }
+}

@@ -1,0 +1,149 @@
+//! The keys of an issuer as its server publishes them: fetched when they are needed, again in time, and at once where a token names
+//! a key that is not among them. Requests that name keys nobody has cannot make the gateway ask more often than it would for one.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use plugway_sdk::{AuthError, clock, log};
+
+use crate::Refusal;
+use crate::algorithm::Algorithm;
+use crate::denial::Denial;
+use crate::document::{Document, Trouble};
+use crate::held::Held;
+use crate::keys::KeySet;
+use crate::server::{KEYS, Server, shared};
+
+/// How long a set counts that does not say so.
+const FRESHNESS: Duration = Duration::from_secs(300);
+/// A set younger than this is not asked for again, whatever a token names. The gateway's cache is one for all workers, so it is at most one
+/// request in this time.
+const YOUNG: Duration = Duration::from_secs(1);
+/// So often in a row an instance asks because of an unknown key, and then once in so long.
+const BURST: f64 = 5.0;
+const AFTER_BURST: Duration = Duration::from_secs(10);
+
+thread_local! {
+    /// One for each address and choice of algorithms, whichever places use it.
+    static SETS: RefCell<BTreeMap<String, Weak<Published>>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// Where a set is.
+#[derive(Debug)]
+pub(crate) enum Location {
+    Url(String),
+    /// Where the issuer's server says.
+    Server(Rc<Server>),
+}
+
+/// A set that is fetched.
+#[derive(Debug)]
+pub(crate) struct Published {
+    /// For the log.
+    issuer: String,
+    location: Location,
+    accepted: Vec<Algorithm>,
+    keys: RefCell<Held<KeySet>>,
+    patience: RefCell<Patience>,
+}
+
+/// How often unknown keys may still be asked for: a bucket that fills with time.
+#[derive(Debug)]
+struct Patience {
+    left: f64,
+    since: Duration,
+}
+
+impl Published {
+    pub(crate) fn new(issuer: &str, location: Location, accepted: &[Algorithm]) -> Rc<Self> {
+        let place = match &location {
+            Location::Url(url) => url.as_str(),
+            Location::Server(_) => "",
+        };
+        shared(&SETS, &format!("{issuer} {place} {accepted:?}"), || Self {
+            issuer: issuer.to_owned(),
+            location,
+            accepted: accepted.to_vec(),
+            keys: RefCell::default(),
+            patience: RefCell::new(Patience { left: BURST, since: Duration::ZERO }),
+        })
+    }
+
+    /// Checks a signature, as [`KeySet::verify`].
+    pub(crate) fn verify(&self, algorithm: Algorithm, key_id: Option<&str>, signed: &[u8], signature: &[u8]) -> Result<(), Refusal> {
+        let now = clock::now();
+        if self.keys.borrow().is_due(now) {
+            self.fetch(now, None);
+        }
+        let verify = |keys: Rc<KeySet>| keys.verify(algorithm, key_id, signed, signature);
+        let known = self.current(now).ok_or_else(|| self.unavailable(now)).map(verify)?;
+        if known != Err(Denial::UnknownKey) {
+            return Ok(known?);
+        }
+        // It may be newer than what is here. While the server is away nobody can say, and it is not a reason to ask again.
+        if self.keys.borrow().is_in_trouble() {
+            return Err(self.unavailable(now).into());
+        }
+        if !self.patience.borrow_mut().take(now) {
+            return Err(Denial::UnknownKey.into());
+        }
+        // Another instance may have asked already: what it got is in the gateway's cache.
+        for most_age in [None, Some(YOUNG)] {
+            if self.keys.borrow().age(now) < YOUNG {
+                break;
+            }
+            self.fetch(now, most_age);
+            if self.keys.borrow().is_in_trouble() {
+                return Err(self.unavailable(now).into());
+            }
+            match self.current(now).map(verify) {
+                Some(Err(Denial::UnknownKey)) | None => {}
+                Some(known) => return Ok(known?),
+            }
+        }
+        Err(Denial::UnknownKey.into())
+    }
+
+    fn current(&self, now: Duration) -> Option<Rc<KeySet>> {
+        self.keys.borrow().value(now)
+    }
+
+    fn fetch(&self, now: Duration, most_age: Option<Duration>) {
+        let most_age = most_age.or_else(|| self.keys.borrow().most_age());
+        // Nothing is borrowed while it waits.
+        let fetched = self.url(now).and_then(|url| Document::fetch(&url, most_age, FRESHNESS));
+        let taken = self.keys.borrow_mut().take(now, fetched, |body| KeySet::parse(body, &self.accepted));
+        if let Err(trouble) = taken {
+            log::warn!("the keys of {}: {trouble}", self.issuer);
+        }
+    }
+
+    fn url(&self, now: Duration) -> Result<String, Trouble> {
+        match &self.location {
+            Location::Url(url) => Ok(url.clone()),
+            Location::Server(server) => server.endpoint(KEYS, false, now),
+        }
+    }
+
+    fn unavailable(&self, now: Duration) -> AuthError {
+        AuthError::Unavailable(Some(self.keys.borrow().retry_after(now)))
+    }
+}
+
+impl Patience {
+    fn take(&mut self, now: Duration) -> bool {
+        let passed = now.saturating_sub(self.since);
+        self.left = (self.left + passed.as_secs_f64() / AFTER_BURST.as_secs_f64()).min(BURST);
+        self.since = now;
+        let is_left = self.left >= 1.0;
+        if is_left {
+            self.left -= 1.0;
+        }
+        is_left
+    }
+}
+
+#[cfg(test)]
+mod tests;

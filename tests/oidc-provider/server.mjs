@@ -1,0 +1,124 @@
+// The authorization server of the whole-system tests: oidc-provider, certified by the OpenID Foundation, on a free port of
+// the loopback interface; over TLS where `OIDC_CERTIFICATE`, `OIDC_KEY` and `OIDC_CLIENT_CA` hold PEM. Standard output has one JSON object a line: first `{"listening": ISSUER}`, then every request it answered and
+// every event of the provider. Standard input takes commands, one JSON object a line, each answered by `{"done": COMMAND}` with the `number` it had:
+//
+//   {"command": "rotate"}                      sign with a new key from now on; the old one is published too
+//   {"command": "behave", "path": P, "as": B}  requests whose path begins with P: "delayed" (by "ms"), "rubbish", "broken" (500) or "well"
+//
+// It ends with its standard input.
+
+import { createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import { generateKeyPair, randomUUID } from 'node:crypto';
+import { createInterface } from 'node:readline';
+import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
+
+const { default: Provider } = await import(pathToFileURL(process.env.OIDC_PROVIDER));
+const settings = JSON.parse(process.env.OIDC_SETTINGS ?? '{}');
+
+const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
+
+async function newKey() {
+  const { privateKey } = await promisify(generateKeyPair)('rsa', { modulusLength: 2048 });
+  return { ...privateKey.export({ format: 'jwk' }), kid: randomUUID(), use: 'sig', alg: 'RS256' };
+}
+
+const keys = [await newKey()];
+const { OIDC_CERTIFICATE: cert, OIDC_KEY: key, OIDC_CLIENT_CA: ca } = process.env;
+const server = cert ? createTlsServer({ cert, key, ca, requestCert: true, rejectUnauthorized: false }) : createServer();
+await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+const issuer = `${cert ? 'https://localhost' : 'http://127.0.0.1'}:${server.address().port}`;
+
+const configuration = () => ({
+  clients: settings.clients ?? [],
+  jwks: { keys },
+  cookies: { keys: [randomUUID()] },
+  scopes: ['openid', 'offline_access', 'orders:read', 'orders:write'],
+  claims: { openid: ['sub'], profile: ['name'] },
+  ttl: { AccessToken: settings.ttl ?? 600, ClientCredentials: settings.ttl ?? 600, Session: 600, Grant: 600, Interaction: 600, IdToken: 600 },
+  clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'tls_client_auth', 'none'],
+  features: {
+    devInteractions: { enabled: true },
+    clientCredentials: { enabled: true },
+    introspection: { enabled: true },
+    revocation: { enabled: true },
+    dPoP: { enabled: true },
+    mTLS: {
+      enabled: true,
+      certificateBoundAccessTokens: true,
+      tlsClientAuth: true,
+      getCertificate: ({ req }) => req.socket.getPeerX509Certificate?.()?.toString(),
+      certificateAuthorized: ({ req }) => req.socket.authorized,
+      certificateSubjectMatches: ({ req }, property, expected) => {
+        // Node writes a name as lines of `CN=shop`.
+        const subject = req.socket.getPeerX509Certificate().subject.split('\n').join(',');
+        return property === 'tls_client_auth_subject_dn' && subject === expected;
+      },
+    },
+    resourceIndicators: {
+      enabled: true,
+      defaultResource: () => 'urn:orders',
+      useGrantedResource: () => true,
+      // What is asked for by name decides the form of its tokens.
+      getResourceServerInfo: (context, resource) => ({
+        scope: 'orders:read orders:write',
+        audience: resource,
+        accessTokenFormat: resource.endsWith(':opaque') ? 'opaque' : 'jwt',
+        jwt: { sign: { alg: 'RS256' } },
+      }),
+    },
+  },
+  // Tokens of a machine have its own name as subject.
+  extraTokenClaims: (context, token) => ({ tenant: 'acme', roles: ['buyer', token.kind] }),
+  renderError: (context, out) => {
+    context.type = 'json';
+    context.body = out;
+  },
+});
+
+let callback;
+function serve() {
+  const provider = new Provider(issuer, configuration());
+  for (const event of ['access_token.issued', 'access_token.saved', 'client_credentials.issued', 'client_credentials.saved', 'grant.success', 'authorization.success', 'introspection.error', 'grant.error', 'server_error', 'refresh_token.consumed', 'end_session.success']) {
+    provider.on(event, (...details) => {
+      const error = details.find((detail) => detail instanceof Error);
+      say({ event, error: error && `${error.error ?? error.name}: ${error.error_description ?? error.message}` });
+    });
+  }
+  callback = provider.callback();
+}
+serve();
+
+const behaviours = new Map();
+server.on('request', async (request, response) => {
+  response.on('finish', () => say({ request: `${request.method} ${request.url.split('?')[0]}`, status: response.statusCode }));
+  const found = [...behaviours].find(([path]) => request.url.startsWith(path))?.[1];
+  switch (found?.as) {
+    case 'rubbish':
+      response.writeHead(200, { 'content-type': 'application/json' }).end('{"keys": [{"kty": "RSA", "n": "<html>');
+      return;
+    case 'broken':
+      response.writeHead(500, { 'content-type': 'text/html' }).end('<h1>Oops</h1>');
+      return;
+    case 'delayed':
+      await new Promise((resolve) => setTimeout(resolve, found.ms));
+  }
+  callback(request, response);
+});
+
+createInterface({ input: process.stdin })
+  .on('line', async (line) => {
+    const order = JSON.parse(line);
+    if (order.command === 'rotate') {
+      keys.unshift(await newKey());
+      serve();
+    } else if (order.command === 'behave') {
+      behaviours.delete(order.path);
+      if (order.as !== 'well') behaviours.set(order.path, order);
+    }
+    say({ done: order.command, number: order.number });
+  })
+  .on('close', () => process.exit(0));
+
+say({ listening: issuer });

@@ -1,0 +1,116 @@
+//! Tokens that oidc-provider issued, checked with the keys it published: written into the configuration, so that nothing but the
+//! tokens comes from it.
+
+use plugway_harness::ca::Authority;
+use plugway_harness::client::{Client, get as a_get};
+use plugway_harness::gateway::{Gateway, Launch};
+use plugway_harness::guests;
+use plugway_harness::upstream::Upstream;
+use serde_json::json;
+
+use super::server::{Server, machine, machine_with};
+use super::Holder;
+use crate::common::{BINARY, run};
+use crate::guest::{config, get, report, route, seen};
+use crate::issuer::Issuer;
+
+/// A gateway that believes this server, and knows its keys as they are now.
+fn believing(launch: Launch, server: &Server, upstream: &Upstream, grants: &str, more: &str) -> Gateway {
+    launch.file("jwks.json", server.jwks()).unwrap();
+    let auth = format!(
+        "[plugins.auth]\nsource = \"builtin:oauth2\"\ngrants = {{ crypto = {{}}{grants} }}\n[plugins.auth.config]\nissuer = \"{}\"\n\
+         audience = \"urn:orders\"\njwks = {{ file = \"jwks.json\" }}\nscopes = [\"orders:read\"]\nclaims_as_headers = {{ \"x-user\" = \"sub\" }}\n{more}\n",
+        server.provider.issuer()
+    );
+    launch.start(&config(upstream, &[&auth, &route("plugins = [\"auth\"]")])).unwrap()
+}
+
+#[test]
+fn a_token_of_a_real_server_passes_and_another_for_less_does_not() {
+    let (mut server, upstream) = (Server::start(&[machine("shop")]), Upstream::plain("up").unwrap());
+    let gateway = believing(Launch::new(BINARY).unwrap(), &server, &upstream, "", "require_rfc9068 = true");
+    let address = gateway.address("web").unwrap();
+    let ask = |token: &str| get(address, "/", &[("authorization", &format!("Bearer {token}")), ("x-user", "root")]);
+
+    let token = server.token("shop", "scope=orders:read");
+    let answer = ask(&token);
+    assert_eq!(seen(&answer, "x-user").as_deref(), Some("shop"));
+    assert_eq!(plugway_harness::client::reported(&report(&answer), "authorization").len(), 0, "the token stays here");
+    let refused = ask(&server.token("shop", "scope=orders:write"));
+    assert_eq!(refused.status, 403);
+    assert!(String::from_utf8_lossy(refused.header("www-authenticate").unwrap()).contains("insufficient_scope"));
+    let refused = ask(&server.token("shop", "scope=orders:read&resource=urn:billing"));
+    assert!(String::from_utf8_lossy(refused.header("www-authenticate").unwrap()).contains("for another audience"));
+    // An opaque one has nothing that keys could check.
+    assert_eq!(ask(&server.token("shop", "scope=orders:read&resource=urn:orders:opaque")).status, 401);
+    let issued = ["issued", "saved"].map(|how| server.provider.events(&format!("client_credentials.{how}")));
+    assert_eq!(issued, [3, 1], "three JWTs, one opaque: {}", server.provider.said());
+    assert_eq!(server.provider.events("grant.error"), 0, "{}", server.provider.said());
+
+    // Keys in a configuration are those that were written there.
+    server.provider.rotate().unwrap();
+    let refused = ask(&server.token("shop", "scope=orders:read"));
+    assert!(String::from_utf8_lossy(refused.header("www-authenticate").unwrap()).contains("not signed with a known key"));
+    assert_eq!(ask(&token).status, 200);
+}
+
+#[test]
+fn a_token_that_the_server_bound_to_a_key_passes_with_its_proofs_alone() {
+    let (server, upstream) = (Server::start(&[machine("shop")]), Upstream::plain("up").unwrap());
+    let gateway = believing(Launch::new(BINARY).unwrap(), &server, &upstream, ", kv = {}", "dpop = {}");
+    let address = gateway.address("web").unwrap();
+    let holder = Holder { key: Issuer::new(), origin: "http://example.com".to_owned() };
+    // The server checks a proof of its own before it binds the token.
+    let proof =
+        holder.proof("", "at-the-server", json!({ "htm": "POST", "htu": format!("{}/token", server.provider.issuer()), "ath": null }));
+    let token = server.token_with("shop", "scope=orders:read", &[("dpop", &proof)], None);
+    let ask = |scheme: &str, proof: &str| get(address, "/", &[("authorization", &format!("{scheme} {token}")), ("dpop", proof)]).status;
+    assert_eq!(ask("DPoP", &holder.proof(&token, "1", json!({}))), 200);
+    assert_eq!(ask("DPoP", &holder.proof(&token, "1", json!({}))), 401, "used");
+    assert_eq!(ask("Bearer", &holder.proof(&token, "2", json!({}))), 401);
+    let thief = Holder { key: Issuer::new(), origin: holder.origin.clone() };
+    assert_eq!(ask("DPoP", &thief.proof(&token, "3", json!({}))), 401);
+    // What the server took is not for here.
+    assert_eq!(ask("DPoP", &proof), 401);
+    assert_eq!((upstream.requests(), server.provider.events("client_credentials.issued")), (1, 1));
+}
+
+#[test]
+fn a_token_that_the_server_bound_to_a_certificate_passes_with_it_alone() {
+    let bound = json!({ "tls_client_certificate_bound_access_tokens": true });
+    let (server, upstream) = (Server::over_tls(&[machine_with("shop", bound), machine("free")]), Upstream::plain("up").unwrap());
+    let clients = server.authority();
+    let (own, other) = (clients.client("shop").unwrap(), clients.client("thief").unwrap());
+    let launch = Launch::new(BINARY).unwrap();
+    launch.file("clients.pem", clients.pem()).unwrap();
+    let web = Authority::new("web").unwrap();
+    web.server(&["localhost"]).unwrap().write(launch.directory(), "web").unwrap();
+    let more = "require_certificate = true\n[listen.tls]\naddress = \"127.0.0.1:0\"\ntls = { certificate = \"web.pem\", key = \"web.key\", client_auth = { mode = \"optional\", ca = \"clients.pem\" } }";
+    let gateway = believing(launch, &server, &upstream, "", more);
+    let ask = |certificate: Option<&plugway_harness::ca::Issued>, token: &str| {
+        run(async {
+            let mut client = Client::https(gateway.address("tls").unwrap(), "localhost", &web);
+            if let Some(certificate) = certificate {
+                client = client.identity(certificate);
+            }
+            let mut request = a_get("/").unwrap();
+            request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+            client.connect().await.unwrap().request(request).await.unwrap()
+        })
+    };
+    let token = server.token_with("shop", "scope=orders:read", &[], Some(&own));
+    assert_eq!(ask(Some(&own), &token).status, 200);
+    assert_eq!(ask(Some(&other), &token).status, 401);
+    assert_eq!(ask(None, &token).status, 401);
+    let free = server.token_with("free", "scope=orders:read", &[], Some(&own));
+    assert!(ask(Some(&own), &free).header("www-authenticate").unwrap().contains("has to be bound to a client certificate"));
+    assert_eq!(server.provider.events("client_credentials.issued"), 2);
+}
+
+#[test]
+fn the_server_is_installed_by_a_lock_that_names_no_registry() {
+    let folder = guests::root().join("tests/oidc-provider");
+    let lock = std::fs::read_to_string(folder.join("package-lock.json")).unwrap();
+    assert!(!lock.contains("\"resolved\""));
+    assert!(plugway_harness::oidc::install().unwrap().is_file());
+}

@@ -1,0 +1,98 @@
+//! An authorization server for a scene, and what a client gets from it.
+
+use plugway_harness::ca::{Authority, Issued};
+use plugway_harness::client::{Answer, Client, request};
+use plugway_harness::oidc::Provider;
+use plugway_harness::{body, client};
+use serde_json::{Value, json};
+
+use crate::common::run;
+
+/// Every client has this secret.
+pub(super) const SECRET: &str = "correct horse battery staple, and 32 bytes";
+
+/// A client that gets tokens for itself.
+pub(super) fn machine(id: &str) -> Value {
+    json!({
+        "client_id": id, "client_secret": SECRET, "grant_types": ["client_credentials"], "redirect_uris": [], "response_types": [],
+        "scope": "orders:read orders:write",
+    })
+}
+
+/// The same with more of RFC 7591.
+pub(super) fn machine_with(id: &str, more: Value) -> Value {
+    let mut client = machine(id);
+    client.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    client
+}
+
+/// A provider that is asked as a client would ask it.
+pub(super) struct Server {
+    pub(super) provider: Provider,
+    authority: Option<Authority>,
+}
+
+impl Server {
+    /// Over plain HTTP.
+    pub(super) fn start(clients: &[Value]) -> Self {
+        Self { provider: Provider::start(&json!({ "clients": clients })).unwrap(), authority: None }
+    }
+
+    /// Over TLS, with certificates of clients.
+    pub(super) fn over_tls(clients: &[Value]) -> Self {
+        let authority = Authority::new("id").unwrap();
+        let identity = authority.server(&["localhost"]).unwrap();
+        let provider = Provider::over_tls(&json!({ "clients": clients }), &identity, &authority).unwrap();
+        Self { provider, authority: Some(authority) }
+    }
+
+    /// Who signed its certificate, and signs those of clients.
+    pub(super) fn authority(&self) -> &Authority {
+        self.authority.as_ref().unwrap()
+    }
+
+    /// Its key set, as it publishes it.
+    pub(super) fn jwks(&self) -> String {
+        let answer = run(async { self.client().get("/jwks").await.unwrap() });
+        assert_eq!(answer.status, 200);
+        answer.text()
+    }
+
+    /// An access token for a machine, by client credentials.
+    pub(super) fn token(&self, id: &str, more: &str) -> String {
+        self.token_with(id, more, &[], None)
+    }
+
+    /// Likewise with headers, and with a certificate on the connection.
+    pub(super) fn token_with(&self, id: &str, more: &str, headers: &[(&str, &str)], identity: Option<&Issued>) -> String {
+        let form =
+            format!("grant_type=client_credentials&client_id={id}&client_secret={}&{more}", SECRET.replace(' ', "+").replace(',', "%2C"));
+        let answer = self.post("/token", &form, headers, identity);
+        let answer_json = answer.json().unwrap();
+        let token = answer_json["access_token"].as_str();
+        token.unwrap_or_else(|| panic!("no token: {}\n{}", answer.text(), self.provider.said())).to_owned()
+    }
+
+    fn post(&self, path: &str, form: &str, headers: &[(&str, &str)], identity: Option<&Issued>) -> Answer {
+        run(async {
+            let mut asked = request(http::Method::POST, path, body::full(form.to_owned())).unwrap();
+            asked.headers_mut().insert("content-type", "application/x-www-form-urlencoded".parse().unwrap());
+            for (name, value) in headers {
+                asked.headers_mut().insert(http::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+            }
+            let mut client = self.client();
+            if let Some(identity) = identity {
+                client = client.identity(identity);
+            }
+            client.connect().await.unwrap().request(asked).await.unwrap()
+        })
+    }
+
+    fn client(&self) -> Client<'_> {
+        let address = self.provider.address();
+        match &self.authority {
+            None => client::Client::http(address, address.to_string()),
+            Some(authority) => client::Client::https(address, "localhost", authority),
+        }
+    }
+}
