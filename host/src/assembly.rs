@@ -14,6 +14,7 @@ mod trust;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc};
+use std::time::Instant;
 
 use wasmtime::Engine;
 
@@ -28,6 +29,7 @@ use crate::proxy::Snapshot;
 use crate::route::Table;
 use crate::telemetry::Telemetry;
 use crate::tls_files::SettingError;
+use crate::trace::Rate;
 use crate::upstream::{Directory, Registry, Upstream};
 
 pub use builtin::builtin;
@@ -69,6 +71,8 @@ pub struct Assembled {
     pub warnings: Vec<Problem>,
     on_workers: Vec<usize>,
     on_control: Vec<usize>,
+    /// How many requests are sampled, for all workers together.
+    rate: Arc<Rate>,
 }
 
 /// What a configuration comes to before any instance is made, with gaps where something is wrong.
@@ -163,7 +167,6 @@ impl Workshop {
             trusted_proxies: config.trusted_proxies.clone(),
             limits: config.limits.clone(),
             timeouts: config.timeouts.clone(),
-            access_log: config.log.access,
         };
         Ok(Assembled {
             snapshot: Arc::new(snapshot),
@@ -173,6 +176,7 @@ impl Workshop {
             warnings: draft.warnings,
             on_workers: draft.numbered.on_workers,
             on_control: draft.numbered.on_control,
+            rate: Arc::new(Rate::new(config.tracing.max_per_second, Instant::now())),
         })
     }
 

@@ -1,6 +1,8 @@
 //! The command line.
 
 mod plugin;
+mod running;
+mod why;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -45,6 +47,8 @@ enum Command {
     /// Look into plugin files, sign them and check signatures; go back to an earlier version.
     #[command(subcommand)]
     Plugin(plugin::Command),
+    /// Tell what happened to a request that failed, was slow or was sampled: which plugin version decided what, in order.
+    Why(why::Why),
     /// Print the configuration's JSON schema, for editors.
     Schema,
     /// How this program compiles a plugin: `run` and `check` start it so, and talk to it by its standard input and output.
@@ -59,6 +63,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Check { config } => inspect(&config),
         Command::Init { file } => init(&file),
         Command::Plugin(command) => return plugin::run(command),
+        Command::Why(why) => why.run(),
         Command::Schema => print(&config::json_schema()),
         Command::CompileComponent => serve_compiler().map_err(|error| format!("{COMPILE_COMMAND}: {error}")),
     };

@@ -27,6 +27,7 @@ pub use response::{LocalResponse, Origin, ResponseHead};
 pub use target::Target;
 
 use crate::fault::Fault;
+use crate::trace::Steps;
 use journal::Journal;
 
 /// One request on its way through the chain.
@@ -58,6 +59,8 @@ pub struct Exchange {
     pub retry_after: Option<u64>,
     /// Tries at an upstream so far.
     pub attempts: Attempts,
+    /// What happened to it so far.
+    pub steps: Steps,
     /// The final response, while response filters run.
     pub response: Option<ResponseHead>,
     journal: Journal,
@@ -116,9 +119,15 @@ impl Exchange {
             response_headers: Vec::new(),
             retry_after: None,
             attempts: Attempts::default(),
+            steps: Steps::default(),
             response: None,
             journal: Journal::default(),
         })
+    }
+
+    /// The trace it belongs to.
+    pub fn trace_id(&self) -> Option<&str> {
+        self.trace_parent.to_str().ok()?.get(3..35)
     }
 
     /// When its head was complete, by the wall clock. Worked out when asked for: most requests are never asked.

@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod control;
+mod exports;
 mod fingerprint;
 mod fixed;
 mod outcome;

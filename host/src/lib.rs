@@ -4,9 +4,9 @@
 //!
 //! | row | modules |
 //! |---|---|
-//! | 0 words | [`config`], [`fault`], [`http`], [`exchange`], [`problem`], [`telemetry`], `tls_files` |
+//! | 0 words | [`config`], [`fault`], [`http`], [`exchange`], [`problem`], [`telemetry`], [`trace`], `tls_files` |
 //! | 1 mechanisms | [`route`], [`upstream`], [`capability`], [`watch`] |
-//! | 2 calls out | [`http_client`] |
+//! | 2 calls out | [`http_client`], [`otlp`] |
 //! | 3 plugins | [`plugin`] |
 //! | 4 chains | [`pipeline`] |
 //! | 5 requests | [`proxy`] |
@@ -21,6 +21,7 @@ pub mod fault;
 pub mod gateway;
 pub mod http;
 pub mod http_client;
+pub mod otlp;
 pub mod pipeline;
 pub mod plugin;
 pub mod problem;
@@ -29,5 +30,6 @@ pub mod route;
 pub mod server;
 pub mod telemetry;
 mod tls_files;
+pub mod trace;
 pub mod upstream;
 pub mod watch;

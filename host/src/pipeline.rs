@@ -7,6 +7,7 @@ mod admit;
 mod finish;
 mod outcomes;
 mod select;
+mod told;
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -69,6 +70,8 @@ pub struct Place {
     pub config: u32,
     /// Its configured name.
     pub name: Arc<str>,
+    /// Which version of it, by the beginning of its digest.
+    pub version: Arc<str>,
     /// What happens to the request when it fails.
     pub on_failure: FailurePolicy,
 }

@@ -19,11 +19,13 @@ use std::fmt;
 use std::sync::Arc;
 #[allow(clippy::disallowed_types, reason = "taken where threads are set up and where metrics are read, never for a request")]
 use std::sync::Mutex;
+use std::time::SystemTime;
 
 use opentelemetry_sdk::metrics::SdkMeterProvider;
+use prometheus::proto::MetricFamily;
 use prometheus::{Registry, TextEncoder};
 
-pub use access::{AccessLine, write_access_line};
+pub use access::{AccessLine, AccessPlan, AccessQueue, AccessSender, AccessWriter, Kept, Protocol, Redaction};
 pub use budget::{BudgetHits, BudgetKey};
 pub use held::{Held, Holder};
 pub use instruments::{DeclareError, Declared, InstrumentKind, Instruments, PluginUse, Series};
@@ -36,6 +38,8 @@ pub use worker::{ListenerCells, OpenConnection, UpstreamCells, WorkerCells};
 pub struct Telemetry {
     cells: Arc<Cells>,
     registry: Registry,
+    /// Since when is counted.
+    began: SystemTime,
     /// Observable instruments live as long as their provider.
     _provider: SdkMeterProvider,
 }
@@ -50,6 +54,13 @@ struct Cells {
     instruments: Arc<Instruments>,
     holders: Mutex<held::Holders>,
     lost_on_control: cell::Count,
+    /// Lines that could not be written out.
+    access_lines_lost: Arc<cell::SharedCount>,
+    /// Spans that were sent, and that could not be.
+    spans_sent: cell::SharedCount,
+    spans_lost: cell::SharedCount,
+    /// Times something could not be sent by OTLP.
+    otlp_failed: cell::SharedCount,
     reloads: Reloads,
 }
 
@@ -62,7 +73,7 @@ impl Telemetry {
         let cells = Arc::new(Cells::default());
         let registry = Registry::new();
         let provider = export::register(&registry, &cells)?;
-        Ok(Arc::new(Self { cells, registry, _provider: provider }))
+        Ok(Arc::new(Self { cells, registry, began: SystemTime::now(), _provider: provider }))
     }
 
     /// The cells of one worker, the same ones each time.
@@ -143,9 +154,34 @@ impl Telemetry {
         self.cells.lost_on_control.add(records);
     }
 
+    /// Spans that a receiver took.
+    pub fn spans_sent(&self, spans: u64) {
+        self.cells.spans_sent.add(spans);
+    }
+
+    /// Spans that no receiver took.
+    pub fn spans_lost(&self, spans: u64) {
+        self.cells.spans_lost.add(spans);
+    }
+
+    /// Something could not be sent by OTLP, and is perhaps tried again.
+    pub fn otlp_failed(&self) {
+        self.cells.otlp_failed.add(1);
+    }
+
+    /// Since when is counted.
+    pub fn began(&self) -> SystemTime {
+        self.began
+    }
+
+    /// Every series there is.
+    pub fn gather(&self) -> Vec<MetricFamily> {
+        self.registry.gather()
+    }
+
     /// Everything in Prometheus' text format.
     pub fn render(&self) -> Vec<u8> {
-        let families = self.registry.gather();
+        let families = self.gather();
         TextEncoder::new().encode_to_string(&families).unwrap_or_else(|error| format!("# {error}\n")).into_bytes()
     }
 }

@@ -47,7 +47,7 @@
 //! | [`Observer`] | after the response, in batches | nothing |
 //! | [`Timer`] | by the clock, off every request's path | nothing |
 //!
-//! Capabilities are modules: [`log`], [`clock`], [`random`], [`metrics`] and [`endpoints`] are there for every plugin;
+//! Capabilities are modules: [`log`], [`clock`], [`random`], [`metrics`], [`endpoints`] and [`trace`] are there for every plugin;
 //! [`crypto`], [`kv`], [`rate_limit`], [`secrets`], [`keys`] and [`http_client`] must be granted in the gateway's configuration. Calling
 //! one is what imports it; what a plugin can do without it asks for in [`granted`].
 //!
@@ -81,6 +81,7 @@ pub mod metrics;
 pub mod random;
 pub mod rate_limit;
 pub mod secrets;
+pub mod trace;
 
 mod answer;
 mod bindings;

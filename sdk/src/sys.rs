@@ -7,7 +7,7 @@ mod gateway {
 
     pub(crate) use crate::bindings::imports::plugway::gateway::{
         attempt, clock, crypto, endpoints, forward_plan, granted, header_names, http_client, keys, kv, log, metrics, random, rate_limit,
-        request, response, secrets, types,
+        request, response, secrets, trace, types,
     };
 
     // There is only one request a hook can mean, so all there is to hold is how long it may be used.

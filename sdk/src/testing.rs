@@ -51,6 +51,7 @@ mod request;
 mod response;
 mod rules;
 pub(crate) mod secrets;
+pub(crate) mod trace;
 
 pub use serde_json::json;
 
@@ -67,6 +68,7 @@ pub use record::record;
 pub use request::Request;
 pub use response::Response;
 pub use secrets::set_secret;
+pub use trace::{Note, set_recording, take_notes};
 
 pub(crate) use plan::FakePlan;
 pub(crate) use request::FakeRequest;

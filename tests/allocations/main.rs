@@ -123,7 +123,7 @@ impl Setup<'_> {
         let endpoints: Vec<_> = self.endpoints.iter().map(|upstream| format!("http://{}", upstream.address)).collect();
         let mut text = format!(
             "workers = 1\ncache_directory = {:?}\nstate_directory = {:?}\n[listen.web]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n\
-             [log]\naccess = false\n[upstreams.up]\nendpoints = {endpoints:?}\n",
+             [access_log]\nenabled = false\n[upstreams.up]\nendpoints = {endpoints:?}\n",
             folder.path().join("cache"),
             folder.path().join("state")
         );
@@ -206,7 +206,7 @@ fn a_rate_limit_allocates_what_is_named() {
     let limited = |key: &str, headers: bool| {
         let text = format!(
             "workers = 1\ncache_directory = {:?}\n[listen.web]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n\
-             [log]\naccess = false\n[upstreams.up]\nendpoints = [\"http://{}\"]\n\
+             [access_log]\nenabled = false\n[upstreams.up]\nendpoints = [\"http://{}\"]\n\
              [plugins.limit]\nsource = \"builtin:rate-limit\"\ngrants = {{ rate-limit = {{}} }}\nconfig.headers = {headers}\n\
              config.limits = [{{ name = \"all\", key = {key}, requests = 1000000, period = \"1s\" }}]\n\
              [[routes]]\nname = \"all\"\nmatch = {{ path = \"/*\" }}\npublic = true\nupstream = \"up\"\nplugins = [\"limit\"]\n",

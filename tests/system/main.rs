@@ -9,6 +9,7 @@
     reason = "a test that cannot go on ends, and may wait for others"
 )]
 
+mod access_log;
 mod admin;
 mod api_key;
 mod bodies;
@@ -44,4 +45,6 @@ mod threads;
 mod timer;
 mod tls;
 mod toolchains;
+mod traces;
 mod upstream_tls;
+mod why;

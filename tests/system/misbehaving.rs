@@ -51,7 +51,7 @@ impl Scene {
         let launch = plugway_harness::gateway::Launch::new(crate::common::BINARY).unwrap();
         authority.server(&["localhost"]).unwrap().write(launch.directory(), "web").unwrap();
         let text = format!(
-            "{}\n[listen.secure]\naddress = \"127.0.0.1:0\"\ntls = {{ certificate = \"web.pem\", key = \"web.key\" }}\n[upstreams.up]\nendpoints = {:?}\nprotocol = \"http2\"\n{}{}[log]\naccess = false\n",
+            "{}\n[listen.secure]\naddress = \"127.0.0.1:0\"\ntls = {{ certificate = \"web.pem\", key = \"web.key\" }}\n[upstreams.up]\nendpoints = {:?}\nprotocol = \"http2\"\n{}{}[access_log]\nenabled = false\n",
             crate::common::HEAD,
             urls,
             guest(

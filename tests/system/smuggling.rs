@@ -72,7 +72,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let upstream = Upstream::plain("up").unwrap();
-        let gateway = start(&one_route(&upstream, "[log]\naccess = false\n"));
+        let gateway = start(&one_route(&upstream, "[access_log]\nenabled = false\n"));
         Self { upstream, gateway }
     }
 

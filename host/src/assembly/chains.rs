@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::numbering::{Numbering, Side, members_for};
+use crate::capability::log::version;
 use crate::config::model::{Config, FailurePolicy, Isolation, PluginUse, Route};
 use crate::config::{Problem, Problems};
 use crate::exchange::RouteFacts;
@@ -143,7 +144,8 @@ impl Builder<'_> {
         if tables.iter().any(|table| self.known.concern(table)) {
             return None;
         }
-        self.numbering.place(self.config, used, &self.route.name, side, members_for(component, self.route.upstream))
+        let place = self.numbering.place(self.config, used, &self.route.name, side, members_for(component, self.route.upstream))?;
+        Some(Place { version: Arc::from(version(&component.digest)), ..place })
     }
 
     fn component(&self, used: &PluginUse) -> Option<&Arc<LoadedComponent>> {

@@ -11,7 +11,9 @@ use crate::config::model::Config;
 use crate::config::{Problem, Problems};
 use crate::pipeline::Plugins;
 use crate::plugin::{FailureKind, Hook, Recipe, SetupError, Slot, Surroundings};
-use crate::proxy::{Addressed, Batch, Generation, Snapshot};
+use crate::proxy::{Addressed, Batch, Generation, Snapshot, Tracing};
+use crate::telemetry::AccessPlan;
+use crate::trace::Sampler;
 use crate::upstream::RoundRobin;
 
 /// What runs on the control side, observers and timers: those of what serves, and the observers of what served before as long as
@@ -47,10 +49,18 @@ impl Workshop {
     pub fn generation(&self, config: &Config, assembled: &Assembled, worker: usize) -> Result<Generation, Problems> {
         let plugins = Plugins::new(self.slots(config, assembled, &assembled.on_workers, worker)?);
         let cells = self.telemetry.worker(worker);
+        // Without a receiver nobody would ever see the spans that others hang theirs on.
+        let sampler = config
+            .otlp
+            .as_ref()
+            .filter(|otlp| otlp.traces)
+            .map(|_| Sampler::new(config.tracing.sample.0, config.tracing.follows_callers, Arc::clone(&assembled.rate)));
         let snapshot = Arc::clone(&assembled.snapshot);
         let facts = |facts: &crate::exchange::RouteFacts| cells.route(&facts.name, facts.api.as_deref(), facts.version.as_deref());
         Ok(Generation {
             plugins,
+            tracing: Arc::new(Tracing::new(config, sampler)),
+            access_log: config.access_log.enabled.then(|| Arc::new(AccessPlan::new(&config.access_log))),
             cells: snapshot.routes.iter().map(|route| facts(&route.facts)).collect(),
             unrouted: facts(&snapshot.unrouted),
             upstreams: snapshot.routes.iter().map(|route| cells.upstream(&route.upstream.name)).collect(),
@@ -117,6 +127,7 @@ impl Workshop {
             budget: Arc::clone(&recipe.budget),
             log: PluginLog::new(
                 Arc::clone(&recipe.name),
+                &recipe.component.digest,
                 Arc::clone(&recipe.granted.secrets),
                 recipe.budget.log_lines_per_second,
                 Arc::clone(&hits),

@@ -80,7 +80,7 @@ impl Numbering {
             list.push(used.plugin);
             list.len() - 1
         });
-        Some(Place { slot, config: id, name: Arc::from(plugin.name.as_str()), on_failure: used.on_failure })
+        Some(Place { slot, config: id, name: Arc::from(plugin.name.as_str()), version: Arc::default(), on_failure: used.on_failure })
     }
 
     /// Makes recipes of the plugins that are in use.

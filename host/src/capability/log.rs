@@ -1,4 +1,4 @@
-//! `log`: a plugin's lines, under its name, cut and rate-limited, so that a chatty plugin costs neither disk nor time.
+//! `log`: a plugin's lines, under its name and version and with the request they are about, cut and rate-limited, so that a chatty plugin costs neither disk nor time.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -30,6 +30,8 @@ pub struct PluginLog {
 #[derive(Debug)]
 struct Shared {
     plugin: Arc<str>,
+    /// The beginning of its digest, as lists of plugins show it.
+    version: String,
     secrets: Arc<Secrets>,
     started: Instant,
     lines_per_second: u64,
@@ -38,14 +40,38 @@ struct Shared {
     hits: Arc<BudgetHits>,
 }
 
+/// What a line is about; nothing where no request is being served.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct About<'a> {
+    /// The request.
+    pub request_id: Option<&'a str>,
+    /// The trace it belongs to.
+    pub trace_id: Option<&'a str>,
+}
+
+/// Hexadecimal digits of a digest that tell versions apart, as everywhere people read them.
+const VERSION: usize = 12;
+
+/// The short form of a component's digest.
+pub fn version(digest: &str) -> &str {
+    digest.get(..VERSION).unwrap_or(digest)
+}
+
 /// Longest line, bytes.
 const MAX_LINE: usize = 4096;
 
 impl PluginLog {
-    /// A log for one plugin on one worker, in which its secrets are masked.
-    pub fn new(plugin: Arc<str>, secrets: Arc<Secrets>, lines_per_second: u32, hits: Arc<BudgetHits>) -> Self {
-        let shared =
-            Shared { plugin, secrets, started: Instant::now(), lines_per_second: lines_per_second.into(), window: AtomicU64::new(0), hits };
+    /// A log for one plugin on one worker, in which its secrets are masked. `digest` is that of its component.
+    pub fn new(plugin: Arc<str>, digest: &str, secrets: Arc<Secrets>, lines_per_second: u32, hits: Arc<BudgetHits>) -> Self {
+        let shared = Shared {
+            plugin,
+            version: version(digest).to_owned(),
+            secrets,
+            started: Instant::now(),
+            lines_per_second: lines_per_second.into(),
+            window: AtomicU64::new(0),
+            hits,
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -60,21 +86,22 @@ impl PluginLog {
     }
 
     /// Writes one line, unless the plugin has written enough this second.
-    pub fn write(&self, level: Level, message: &str) {
+    pub fn write(&self, level: Level, message: &str, about: About<'_>) {
         if !self.enabled(level) {
             return;
         }
         let Admitted::Yes { dropped_before } = self.shared.admit(self.shared.started.elapsed().as_secs()) else { return };
-        let plugin = &*self.shared.plugin;
+        let (plugin, version) = (&*self.shared.plugin, &*self.shared.version);
+        let About { request_id, trace_id } = about;
         if dropped_before > 0 {
-            tracing::warn!(target: "plugin", plugin, lines = dropped_before, "Log lines were dropped: more than log_lines_per_second");
+            tracing::warn!(target: "plugin", plugin, version, lines = dropped_before, "Log lines were dropped: more than log_lines_per_second");
         }
         let message = self.shown(message);
         match level {
-            Level::Debug => tracing::debug!(target: "plugin", plugin, "{message}"),
-            Level::Info => tracing::info!(target: "plugin", plugin, "{message}"),
-            Level::Warn => tracing::warn!(target: "plugin", plugin, "{message}"),
-            Level::Error => tracing::error!(target: "plugin", plugin, "{message}"),
+            Level::Debug => tracing::debug!(target: "plugin", plugin, version, request_id, trace_id, "{message}"),
+            Level::Info => tracing::info!(target: "plugin", plugin, version, request_id, trace_id, "{message}"),
+            Level::Warn => tracing::warn!(target: "plugin", plugin, version, request_id, trace_id, "{message}"),
+            Level::Error => tracing::error!(target: "plugin", plugin, version, request_id, trace_id, "{message}"),
         }
     }
 
@@ -121,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_second_has_room_for_so_many_lines_and_says_how_many_it_dropped() {
-        let log = PluginLog::new("p".into(), Arc::default(), 2, Arc::new(BudgetHits::new("p".into())));
+        let log = PluginLog::new("p".into(), "0123456789abcdef", Arc::default(), 2, Arc::new(BudgetHits::new("p".into())));
         let admitted = |second| matches!(log.shared.admit(second), Admitted::Yes { .. });
         assert!(admitted(1) && admitted(1) && !admitted(1) && !admitted(1));
         assert!(matches!(log.shared.admit(2), Admitted::Yes { dropped_before: 2 }));

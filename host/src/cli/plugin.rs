@@ -3,7 +3,6 @@
 mod inspect;
 mod list;
 mod rollback;
-mod running;
 mod signing;
 
 use std::path::{Path, PathBuf};

@@ -3,6 +3,7 @@
 //! A value that is wrong is reported and replaced by whatever lets the rest be checked; a model with such a value in it is
 //! never given out.
 
+mod access_log;
 mod endpoint;
 mod hosts;
 mod http_client;
@@ -13,6 +14,7 @@ mod routes;
 mod secrets;
 mod settings;
 mod tables;
+mod traces;
 mod trust;
 mod upstreams;
 mod values;
@@ -126,14 +128,19 @@ impl<'a> Compiler<'a> {
             limits: self.limits(raw.limits.unwrap_or_default()),
             timeouts: self.timeouts(raw.timeouts.unwrap_or_default()),
             log: settings::log(raw.log.unwrap_or_default()),
+            access_log: self.access_log(raw.access_log.unwrap_or_default()),
+            tracing: self.tracing(raw.tracing.unwrap_or_default()),
+            // After secrets, which it names.
+            otlp: None,
             places: Arc::clone(self.places),
         };
         self.check_addresses(&config);
+        let otlp = self.otlp(raw.otlp, &config.secrets);
         let routes = self.routes(raw.routes, raw.defaults.unwrap_or_default(), &config);
         self.warn_of_unused();
         self.warn_of_trust_without_keys(&config.trust, &config.plugins);
         self.warn_of_tls_without_use(&config.upstreams, &routes);
-        Config { routes, ..config }
+        Config { routes, otlp, ..config }
     }
 
     /// Errors and warnings.

@@ -3,6 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use super::model::{AccessField, Share};
+
 /// `plugin_directory`: beside the configuration file.
 pub const PLUGIN_DIRECTORY: &str = "plugins.d";
 /// `keep_versions`: of each plugin, the serving one included.
@@ -108,5 +110,42 @@ pub const DRAIN: Duration = Duration::from_secs(30);
 
 /// `[log] level`.
 pub const LOG_LEVEL: tracing::Level = tracing::Level::INFO;
-/// `[log] access`: one line per request.
-pub const LOG_ACCESS: bool = true;
+
+/// `[tracing] sample`: of the requests whose caller has not decided.
+pub const TRACING_SAMPLE: Share = Share(10_000);
+/// `[tracing] max_per_second`: requests sampled, for all workers together.
+pub const TRACING_MAX_PER_SECOND: u32 = 100;
+/// `[tracing] slow`: what `plugway why` can tell of though nothing failed.
+pub const TRACING_SLOW: Duration = Duration::from_secs(1);
+/// `[otlp] metrics_interval`: OpenTelemetry's own default.
+pub const OTLP_METRICS_INTERVAL: Duration = Duration::from_secs(60);
+/// `[otlp] timeout`: for one answer; OpenTelemetry's own default.
+pub const OTLP_TIMEOUT: Duration = Duration::from_secs(10);
+/// `[otlp] max_queued`: sampled requests that wait to be sent.
+pub const OTLP_MAX_QUEUED: usize = 2048;
+
+/// `[access_log] slow`: what always has a line.
+pub const ACCESS_LOG_SLOW: Duration = Duration::from_secs(1);
+/// `[access_log] fields`: every fact of a request that holds no secret and is not said elsewhere.
+pub const ACCESS_LOG_FIELDS: [AccessField; 20] = [
+    AccessField::Method,
+    AccessField::Host,
+    AccessField::Path,
+    AccessField::Status,
+    AccessField::DurationUs,
+    AccessField::UpstreamUs,
+    AccessField::Route,
+    AccessField::Api,
+    AccessField::Version,
+    AccessField::Endpoint,
+    AccessField::Attempts,
+    AccessField::Client,
+    AccessField::Consumer,
+    AccessField::RequestBytes,
+    AccessField::ResponseBytes,
+    AccessField::Fault,
+    AccessField::Blame,
+    AccessField::Protocol,
+    AccessField::RequestId,
+    AccessField::TraceId,
+];

@@ -1,8 +1,10 @@
 //! The checked configuration: what the rest of the gateway builds on. Every name is resolved, every default filled in, every
 //! path made absolute, so nothing downstream has to check again.
 
+mod access_log;
 mod grants;
 mod route;
+mod traces;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,8 +15,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde_json::{Map, Value};
 
+pub use self::access_log::{AccessField, AccessFormat, AccessLog, Redact, Share};
 pub use self::grants::{AllowedHost, Grants, HttpClientGrant, KvGrant, KvScope, RateLimitGrant, Secret, SecretSource};
 pub use self::route::{HeaderMatch, HostPattern, Match, PathPattern, PluginUse, Route, Segment};
+pub use self::traces::{Otlp, OtlpHeader, Tracing};
 use super::document::Places;
 use super::problems::Problem;
 
@@ -55,6 +59,12 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// Logging.
     pub log: Log,
+    /// One line for each request.
+    pub access_log: AccessLog,
+    /// Which requests are recorded.
+    pub tracing: Tracing,
+    /// Where traces and metrics are sent, if anywhere.
+    pub otlp: Option<Otlp>,
     /// Where everything stands in the file, for messages.
     pub places: Arc<Places>,
 }
@@ -346,8 +356,6 @@ pub struct Log {
     pub level: tracing::Level,
     /// Human or JSON; default human on a terminal, JSON otherwise.
     pub format: LogFormat,
-    /// One line per request; default true.
-    pub access: bool,
 }
 
 /// How log lines look: human on a terminal and JSON otherwise, for people, or one JSON object per line.

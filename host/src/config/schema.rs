@@ -2,10 +2,12 @@
 //! of the JSON schema; the same schema is what `structure` checks a file against, so these types are the one place
 //! that says which keys there are.
 
+mod access_log;
 mod listen;
 mod plugin;
 mod route;
 mod settings;
+mod traces;
 mod trust;
 mod upstream;
 
@@ -14,10 +16,12 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub(super) use self::access_log::{AccessFormat, AccessLog, Share};
 pub(super) use self::listen::{Admin, CertificateFiles, ClientAuth, ClientAuthMode, Listener, ListenerTls};
 pub(super) use self::plugin::{Budget, FailurePolicy, Grants, HttpClientGrant, Isolation, KvScope, Plugin, PluginUse, Secret, Table};
 pub(super) use self::route::{Header, Match, Route};
 pub(super) use self::settings::{Count, Limits, Log, LogFormat, LogLevel, Size, Span, Timeouts};
+pub(super) use self::traces::{Callers, Otlp, OtlpHeader, OtlpProtocol, Tracing};
 pub(super) use self::trust::Trust;
 pub(super) use self::upstream::{Endpoint, Host, HostWord, Protocol, TlsProfile, Upstream};
 
@@ -74,6 +78,12 @@ pub(super) struct File {
     pub(super) timeouts: Option<Timeouts>,
     /// Logging.
     pub(super) log: Option<Log>,
+    /// One line for each request.
+    pub(super) access_log: Option<AccessLog>,
+    /// Which requests are recorded, with times and as spans.
+    pub(super) tracing: Option<Tracing>,
+    /// Where traces and metrics are sent by OTLP. Default: nowhere.
+    pub(super) otlp: Option<Otlp>,
 }
 
 /// What holds for every route.

@@ -41,6 +41,18 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A share as a percentage with at most four decimals, `1%`, `0.01%`: in parts of a million.
+pub(super) fn share(text: &str) -> Result<u32, String> {
+    let number = text.strip_suffix('%').ok_or_else(|| format!("`{text}` is no share"))?;
+    let (whole, decimals) = number.split_once('.').unwrap_or((number, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(whole) || !digits(decimals) || decimals.len() > 4 {
+        return Err(format!("`{text}` is no share"));
+    }
+    let parts = format!("{whole}{decimals:0<4}").parse::<u32>().ok().filter(|parts| *parts <= 1_000_000);
+    parts.ok_or_else(|| format!("`{text}` is more than all"))
+}
+
 /// A size in bytes: a number, alone or with a unit `B`, `KiB`, `MiB`, `GiB` or `TiB` (or their decimal kin `kB`, `MB`, `GB`, `TB`). Not zero.
 pub(super) fn size(text: &str) -> Result<u64, String> {
     let (number, unit) = match amount(text) {
@@ -78,7 +90,17 @@ fn amount(text: &str) -> Option<(u64, &str, &str)> {
 mod tests {
     use std::time::Duration;
 
-    use super::{duration, size};
+    use super::{duration, share, size};
+
+    #[test]
+    fn shares() {
+        for (text, parts) in [("100%", 1_000_000), ("1%", 10_000), ("0.01%", 100), ("0.0001%", 1), ("0%", 0), ("12.5%", 125_000)] {
+            assert_eq!(share(text), Ok(parts), "{text}");
+        }
+        for text in ["", "1", "%", "100.0001%", "101%", "-1%", "1.%", ".5%", "0.00001%", "1e1%", "+1%", "99999999999%"] {
+            assert!(share(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn durations() {

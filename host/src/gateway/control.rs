@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
 use super::catalogue::Catalogue;
+use super::exports::{self, Exports};
 use super::fingerprint::Fingerprint;
 use super::outcome::Cause;
 use super::prepare::{Prepared, Ready, look_further};
@@ -22,11 +23,12 @@ use super::{Addresses, Order, StartError};
 use crate::assembly::{Assembled, Observers, read_all};
 use crate::config::model::Config;
 use crate::config::{Problems, Rejected};
+use crate::otlp::Exporter;
 use crate::plugin::{Compiler, LoadedComponent};
 use crate::proxy::{Batch, Shared};
 use crate::server::tls::ServerTls;
 use crate::server::{Command, Next, Sockets, Start, WorkerHandle, WorkerListener, admin, start};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{AccessWriter, Telemetry};
 
 type Started = std::sync::mpsc::Sender<Result<Addresses, StartError>>;
 
@@ -63,6 +65,9 @@ struct Running {
     batches: mpsc::Receiver<Batch>,
     status: Rc<Status>,
     telemetry: Arc<Telemetry>,
+    /// Send and write what is left when all else has ended.
+    _exporter: Option<Exporter>,
+    _writer: AccessWriter,
     /// What is ready to take the place of what serves.
     installs: mpsc::Receiver<Install>,
 }
@@ -77,6 +82,8 @@ impl Running {
         let supply = stock.supply(&BTreeSet::new());
         let Prepared { workshop, terminated, ready } = Prepared::new(&config, supply, &telemetry, compiler, config.workers)?;
         let Ready { assembled, observers, generations, tls } = ready;
+        let exports = Exports::start(&config, &telemetry)?;
+        let (writer, access) = AccessWriter::start(&config.access_log, &telemetry).map_err(|error| no_access_log(&config, &error))?;
         let (mut sockets, mut addresses) = open(&config, tls)?;
         for warning in &assembled.warnings {
             tracing::warn!(key = warning.key, line = warning.position.line, "{}", warning.message);
@@ -93,6 +100,8 @@ impl Running {
                 cells: telemetry.worker(index),
                 shared: Arc::clone(&shared),
                 records: records.clone(),
+                access: access.clone(),
+                stories: exports.stories.clone(),
                 turns: workshop.turns(),
             };
             workers.push(start(worker).map_err(|error| StartError::System(error.to_string()))?);
@@ -121,12 +130,16 @@ impl Running {
         };
         reloader.show(&stock);
         let reloads = reload::start(reloader).map_err(|error| StartError::System(error.to_string()))?;
-        let status = Rc::new(Status::new(&config, &addresses, assembled, Arc::clone(&telemetry), shown, reloads));
+        let commands = workers.iter().map(|worker| worker.commands.clone()).collect();
+        let status = Rc::new(Status::new(&config, &addresses, assembled, Arc::clone(&telemetry), shown, reloads, commands));
         if let Some(address) = config.admin {
             addresses.admin = Some(serve_admin(address, Rc::clone(&status)).await?);
         }
         announce(&addresses, began.elapsed());
-        Ok((Self { config, workers, observers, batches, status, telemetry, installs }, addresses))
+        Ok((
+            Self { config, workers, observers, batches, status, telemetry, _exporter: exports.exporter, _writer: writer, installs },
+            addresses,
+        ))
     }
 
     async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
@@ -237,6 +250,13 @@ async fn until(moment: Option<Instant>) {
     }
 }
 
+fn no_access_log(config: &Config, error: &std::io::Error) -> StartError {
+    let mut problems = Problems::new(&config.file);
+    let message = format!("this file cannot be written to: {error}");
+    problems.push(config.problem("access_log.file", message).with_suggestion("make its folder, and let the gateway write there"));
+    StartError::Problems(problems)
+}
+
 struct OpenListener {
     name: Arc<str>,
     sockets: std::vec::IntoIter<std::net::TcpListener>,
@@ -288,6 +308,7 @@ fn announce(addresses: &Addresses, took: Duration) {
 /// Every problem that was found.
 pub fn check(config: &Config, compiler: Compiler) -> Result<Assembled, StartError> {
     let telemetry = Telemetry::new().map_err(StartError::System)?;
+    exports::settings(config).map_err(StartError::Problems)?;
     Prepared::new(config, read_all(config), &telemetry, compiler, 1).map(|prepared| prepared.ready.assembled)
 }
 

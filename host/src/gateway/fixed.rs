@@ -21,6 +21,8 @@ pub(super) fn differences(running: &Config, next: &Config) -> Problems {
     differs(running.limits.max_plugin_instances == next.limits.max_plugin_instances, "limits.max_plugin_instances");
     differs(running.log.level == next.log.level, "log.level");
     differs(running.log.format == next.log.format, "log.format");
+    differs(format!("{:?}", running.otlp) == format!("{:?}", next.otlp), "otlp");
+    differs(running.access_log.file == next.access_log.file, "access_log.file");
     let by_name = |config: &Config| -> BTreeMap<String, Listener> {
         config.listeners.iter().map(|listener| (listener.name.clone(), listener.clone())).collect()
     };
@@ -71,6 +73,8 @@ upstream = "up"
             ("[upstreams", "[limits]\nmax_plugin_instances = 64\n[upstreams", "limits.max_plugin_instances"),
             ("[upstreams", "[log]\nlevel = \"debug\"\n[upstreams", "log.level"),
             ("[upstreams", "[log]\nformat = \"json\"\n[upstreams", "log.format"),
+            ("[upstreams", "[access_log]\nfile = \"a.log\"\n[upstreams", "access_log.file"),
+            ("[upstreams", "[otlp]\nendpoint = \"http://127.0.0.1:4318\"\n[upstreams", "otlp"),
             ("[upstreams", "[listen.more]\naddress = \"127.0.0.1:1\"\n[upstreams", "listen.more.address"),
         ] {
             assert_eq!(keys(&TEXT.replacen(from, to, 1)), [key], "{to}");
@@ -82,6 +86,14 @@ upstream = "up"
     fn the_rest_may_change() {
         assert!(keys(TEXT).is_empty());
         assert!(keys(&TEXT.replace("127.0.0.1:1\"", "127.0.0.1:2\"")).is_empty());
-        assert!(keys(&TEXT.replace("[upstreams", "[log]\naccess = false\n[limits]\nmax_headers = 9\n[upstreams")).is_empty());
+        assert!(
+            keys(
+                &TEXT.replace(
+                    "[upstreams",
+                    "[access_log]\nenabled = false\n[tracing]\nsample = \"5%\"\n[limits]\nmax_headers = 9\n[upstreams"
+                )
+            )
+            .is_empty()
+        );
     }
 }

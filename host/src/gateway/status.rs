@@ -16,8 +16,10 @@ use super::{Addresses, unix};
 use crate::assembly::Assembled;
 use crate::config::defaults::LIVE_GENERATIONS;
 use crate::config::model::Config;
+use crate::server::Command;
 use crate::server::admin::{Administered, Answer, Operation};
 use crate::telemetry::Telemetry;
+use crate::trace::Story;
 
 /// The state the admin listener shows.
 #[derive(Debug)]
@@ -30,6 +32,7 @@ pub(super) struct Status {
     telemetry: Arc<Telemetry>,
     shown: Arc<Shown>,
     reloads: mpsc::Sender<Message>,
+    commands: Vec<tokio::sync::mpsc::Sender<Command>>,
 }
 
 impl Status {
@@ -40,10 +43,11 @@ impl Status {
         telemetry: Arc<Telemetry>,
         shown: Arc<Shown>,
         reloads: mpsc::Sender<Message>,
+        commands: Vec<tokio::sync::mpsc::Sender<Command>>,
     ) -> Self {
         let listeners = addresses.listeners.iter().map(|(name, address)| (name.clone(), address.to_string())).collect();
         let (draining, started, assembled) = (Cell::new(false), Instant::now(), RefCell::new(Rc::new(assembled)));
-        Self { draining, started, workers: config.workers, listeners, assembled, telemetry, shown, reloads }
+        Self { draining, started, workers: config.workers, listeners, assembled, telemetry, shown, reloads, commands }
     }
 
     /// This serves from now on.
@@ -68,6 +72,20 @@ impl Status {
         let (reply, outcome) = oneshot::channel();
         self.reloads.send(Message::Rollback { plugin, digest, reply }).ok()?;
         outcome.await.ok()
+    }
+
+    /// What workers remember of requests with that id or of that trace, or of all; the newest first.
+    async fn recall(&self, id: Option<String>) -> Vec<Arc<Story>> {
+        let mut stories = Vec::new();
+        for worker in &self.commands {
+            let (told, telling) = oneshot::channel();
+            // One that ends or drains remembers nothing any more.
+            if worker.send(Command::Recall(id.clone(), told)).await.is_ok() {
+                stories.extend(telling.await.unwrap_or_default());
+            }
+        }
+        stories.sort_by_key(|story| std::cmp::Reverse(story.received));
+        stories
     }
 
     /// No reload begins any more.
@@ -161,6 +179,21 @@ impl Administered for Status {
     fn metrics(&self) -> Vec<u8> {
         self.telemetry.reloads().live(self.shown.live().len());
         self.telemetry.render()
+    }
+
+    async fn requests(&self, id: Option<String>) -> Answer {
+        let stories = self.recall(id.clone()).await;
+        match id {
+            None => Answer { status: StatusCode::OK, body: stories.iter().map(|story| story.summary()).collect::<Vec<_>>().into() },
+            Some(id) if stories.is_empty() => {
+                let detail = "Only requests that failed, were slow or are sampled are remembered, and the oldest are forgotten first.";
+                Answer::problem(
+                    StatusCode::NOT_FOUND,
+                    json!({ "title": "nothing is remembered of this request", "detail": detail, "id": id }),
+                )
+            }
+            Some(_) => Answer { status: StatusCode::OK, body: stories.iter().map(|story| story.json()).collect::<Vec<_>>().into() },
+        }
     }
 
     async fn operate(&self, operation: Operation) -> Answer {

@@ -4,7 +4,7 @@ use super::{Chain, Plugins, StepKind, Verdict};
 use crate::config::model::FailurePolicy;
 use crate::exchange::Exchange;
 use crate::fault::Fault;
-use crate::plugin::{Decision, Flow};
+use crate::plugin::{Decision, Flow, Hook};
 
 impl Chain {
     /// Runs the way in. The first authorizer that allows or answers decides; when all abstain the request is denied
@@ -20,8 +20,10 @@ impl Chain {
             match step.kind {
                 StepKind::Authorize { .. } if decided => {}
                 StepKind::Authorize { last } => {
+                    step.place.begin(Hook::Authorizer, &mut exchange);
                     let (back, decision) = slot.authorize(step.place.config, exchange);
                     exchange = back;
+                    step.place.tell(Hook::Authorizer, &mut exchange, &decision);
                     match decision {
                         Ok(Decision::Allow) => (allowed, decided) = (true, true),
                         Ok(Decision::Abstain) if last && !allowed => return (exchange, Verdict::Fault(Fault::Denied)),
@@ -37,8 +39,10 @@ impl Chain {
                     }
                 }
                 StepKind::Filter => {
+                    step.place.begin(Hook::RequestFilter, &mut exchange);
                     let (back, flow) = slot.on_request(step.place.config, exchange);
                     exchange = back;
+                    step.place.tell(Hook::RequestFilter, &mut exchange, &flow);
                     match (flow, step.place.on_failure) {
                         (Ok(Flow::Next), _) | (Err(_), FailurePolicy::Skip) => {}
                         (Ok(Flow::Respond(response)), _) => return (exchange, Verdict::Answer { by: step.place.name.clone(), response }),

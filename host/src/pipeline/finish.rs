@@ -6,7 +6,7 @@ use super::{Chain, Plugins};
 use crate::config::model::FailurePolicy;
 use crate::exchange::{Exchange, LocalResponse, Origin, ResponseHead};
 use crate::fault::Fault;
-use crate::plugin::Flow;
+use crate::plugin::{Flow, Hook};
 use crate::problem;
 
 /// What became of the response's body.
@@ -25,8 +25,10 @@ impl Chain {
         for place in &self.outgoing {
             let flow = match plugins.slot(place) {
                 Ok(mut slot) => {
+                    place.begin(Hook::ResponseFilter, &mut exchange);
                     let (back, flow) = slot.on_response(place.config, exchange);
                     exchange = back;
+                    place.tell(Hook::ResponseFilter, &mut exchange, &flow);
                     flow
                 }
                 Err(fault) => Err(fault),

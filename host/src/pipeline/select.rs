@@ -6,7 +6,8 @@ use super::{Chain, Plugins};
 use crate::config::model::FailurePolicy;
 use crate::exchange::Exchange;
 use crate::fault::Fault;
-use crate::plugin::{Forwarded, PlanDraft, PlanEdits, Routed};
+use crate::plugin::{Forwarded, Hook, PlanDraft, PlanEdits, Routed};
+use crate::trace::StepResult;
 use crate::upstream::{Endpoint, RoundRobin, Upstream};
 
 /// An endpoint, and whether the router named one that is no member.
@@ -33,11 +34,17 @@ impl Chain {
                 Ok(slot) => slot,
                 Err(fault) => return (exchange, Err(fault)),
             };
+            place.begin(Hook::Router, &mut exchange);
             let (back, routed) = slot.route(place.config, exchange);
             exchange = back;
+            let member = if let Ok(Routed::To(id)) = routed { upstream.find(id) } else { None };
+            match (&routed, member) {
+                (Ok(Routed::To(_)), None) => exchange.steps.end(StepResult::Stale),
+                _ => place.tell(Hook::Router, &mut exchange, &routed),
+            }
             match (routed, place.on_failure) {
-                (Ok(Routed::To(id)), _) => {
-                    if let Some(endpoint) = upstream.find(id) {
+                (Ok(Routed::To(_)), _) => {
+                    if let Some(endpoint) = member {
                         let endpoint = Arc::clone(endpoint);
                         return (exchange, Ok(Selected { endpoint, stale: false }));
                     }
@@ -56,7 +63,7 @@ impl Chain {
     pub fn plan(
         &self,
         plugins: &Plugins,
-        exchange: Box<Exchange>,
+        mut exchange: Box<Exchange>,
         upstream: &Arc<Upstream>,
         endpoint: &Arc<Endpoint>,
         host: &str,
@@ -67,7 +74,9 @@ impl Chain {
             Err(fault) => return (exchange, Err(fault)),
         };
         let draft = PlanDraft::new(Arc::clone(upstream), Arc::clone(endpoint), exchange.request.path(), host);
-        let (exchange, forwarded) = slot.forward(place.config, exchange, endpoint.id, draft);
+        place.begin(Hook::Forwarder, &mut exchange);
+        let (mut exchange, forwarded) = slot.forward(place.config, exchange, endpoint.id, draft);
+        place.tell(Hook::Forwarder, &mut exchange, &forwarded);
         let plan = match (forwarded, place.on_failure) {
             (Ok(Forwarded::Planned(edits)), _) => Ok(Some(edits)),
             (Ok(Forwarded::Refused), _) => Err(Fault::EndpointRefused),

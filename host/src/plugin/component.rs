@@ -125,6 +125,7 @@ fn link(engine: &Engine, rights: &Rights) -> wasmtime::Result<Linker<Guest>> {
     imports::clock::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
     imports::random::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
     imports::metrics::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
+    imports::trace::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
     imports::endpoints::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
     imports::granted::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
     if rights.capabilities.contains(&"crypto") {

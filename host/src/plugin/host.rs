@@ -15,6 +15,7 @@ mod rate_limit;
 mod request;
 mod response;
 mod secrets;
+mod trace;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 

@@ -27,6 +27,7 @@ const ALWAYS: &[&str] = &[
     "metrics",
     "endpoints",
     "granted",
+    "trace",
 ];
 /// Interfaces that have to be granted.
 const GRANTED: &[&str] = &["crypto", "kv", "rate-limit", "secrets", "keys", WAITS];

@@ -12,7 +12,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_io::bindings::wasi::io::streams::StreamError as GuestStreamError;
 
 use super::guest::Guest;
-use crate::capability::log::{Level, PluginLog};
+use crate::capability::log::{About, Level, PluginLog};
 
 /// The version wasmtime-wasi links, which newer and older 0.2 components match.
 const IO_STREAMS: &str = "wasi:io/streams@0.2.12";
@@ -161,7 +161,8 @@ impl Printed {
 
     fn emit(&mut self) {
         if !self.line.is_empty() {
-            self.log.write(self.level, &String::from_utf8_lossy(&self.line));
+            // A stream does not know for which request it is written to.
+            self.log.write(self.level, &String::from_utf8_lossy(&self.line), About::default());
             self.line.clear();
         }
     }

@@ -10,12 +10,13 @@ use hyper::body::Incoming;
 
 use super::client_address::{client_address, is_trusted};
 use super::connection::{Connection, Known};
-use super::ids::{Ids, TRACEPARENT, X_REQUEST_ID};
+use super::ids::{Ids, TRACEPARENT, TRACESTATE, X_REQUEST_ID};
 use super::snapshot::Snapshot;
 use crate::exchange::{Exchange, RequestHead, Target};
 use crate::fault::Fault;
 use crate::http::connection_headers::{self, Trailers};
 use crate::http::path;
+use crate::trace::{Parent, is_trace_state};
 
 /// Headers added to every request, with room for a few more.
 const ADDED: usize = 12;
@@ -36,6 +37,10 @@ pub(super) struct Arrival {
     pub(super) trailers: Trailers,
     /// The client's authority as a header value.
     pub(super) host: HeaderValue,
+    /// The trace it belongs to.
+    pub(super) trace: u128,
+    /// The span it was sent in.
+    pub(super) caller: Option<Parent>,
     /// Protocol the client spoke.
     pub(super) version: Version,
     /// Why it cannot go on.
@@ -71,6 +76,10 @@ pub(super) fn receive(snapshot: &Snapshot, connection: &Connection, request: Req
     }
     headers.insert(X_REQUEST_ID, ids.request.clone());
     headers.insert(TRACEPARENT, ids.trace_parent.clone());
+    // Of another trace, or one that cannot be sent on (W3C Trace Context, sections 3.3 and 4.3).
+    if ids.caller.is_none() || !headers.get_all(TRACESTATE).iter().all(|state| is_trace_state(state.as_bytes())) {
+        headers.remove(TRACESTATE);
+    }
     // hyper answers 100-continue itself, when the body is first asked for.
     headers.remove(EXPECT);
 
@@ -92,7 +101,7 @@ pub(super) fn receive(snapshot: &Snapshot, connection: &Connection, request: Req
         snapshot.unrouted.clone(),
         Vec::new(),
     );
-    Arrival { exchange, body, trailers, host, version: parts.version, fault }
+    Arrival { exchange, body, trailers, host, trace: ids.trace, caller: ids.caller, version: parts.version, fault }
 }
 
 /// The target with its path in normal form, or why it has none.

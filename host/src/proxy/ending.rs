@@ -4,19 +4,19 @@
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderValue, Method, StatusCode, Version};
 
 use super::connection::{Busy, Connection};
-use super::ids::trace_id;
 use super::records::Addressed;
 use super::request_body::{Progress, RequestBody};
+use super::sampling::Tracing;
 use super::snapshot::{Generation, RoutePlan, Worker};
-use crate::exchange::{Exchange, Origin};
+use crate::exchange::{Exchange, Origin, ResponseHead};
 use crate::fault::Fault;
 use crate::plugin::{ExchangeRecord, RecordValue};
-use crate::telemetry::{AccessLine, RouteCells, write_access_line};
+use crate::telemetry::{AccessLine, AccessPlan, Kept, Protocol, RouteCells};
 use crate::upstream::Endpoint;
 
 /// What is needed to conclude an exchange.
@@ -26,7 +26,11 @@ pub(super) struct Ending {
     cells: Arc<RouteCells>,
     route: Option<Arc<RoutePlan>>,
     snapshot: u64,
-    access_log: bool,
+    access_log: Option<Arc<AccessPlan>>,
+    tracing: Arc<Tracing>,
+    /// Headers that its line will hold.
+    request_headers: Kept,
+    response_headers: Kept,
     started: Instant,
     version: Version,
     last: bool,
@@ -84,7 +88,10 @@ impl Ending {
             cells: Arc::clone(&generation.unrouted),
             route: None,
             snapshot: generation.snapshot.number,
-            access_log: generation.snapshot.access_log,
+            request_headers: generation.access_log.as_ref().and_then(|plan| plan.keep_request(&exchange.request.headers)),
+            response_headers: None,
+            access_log: generation.access_log.clone(),
+            tracing: Arc::clone(&generation.tracing),
             started: exchange.started,
             version,
             last: connection.is_last(),
@@ -130,9 +137,10 @@ impl Ending {
     }
 
     /// The response's head is made.
-    pub(super) fn answer(&mut self, status: u16, origin: &Origin, exchange: Box<Exchange>) {
-        self.status = status;
-        self.fault = match origin {
+    pub(super) fn answer(&mut self, head: &ResponseHead, exchange: Box<Exchange>) {
+        self.status = head.status.as_u16();
+        self.response_headers = self.access_log.as_ref().and_then(|plan| plan.keep_response(&head.headers));
+        self.fault = match &head.origin {
             Origin::Gateway(fault) => Some(*fault),
             Origin::Upstream(_) | Origin::Plugin(_) => None,
         };
@@ -182,7 +190,40 @@ impl Ending {
         self.state = State::Complete;
     }
 
-    fn request_bytes(&self) -> u64 {
+    pub(super) fn route(&self) -> Option<&RoutePlan> {
+        self.route.as_deref()
+    }
+
+    pub(super) fn method(&self) -> &Method {
+        &self.method
+    }
+
+    pub(super) fn tracing(&self) -> &Tracing {
+        &self.tracing
+    }
+
+    pub(super) fn status(&self) -> u16 {
+        self.status
+    }
+
+    pub(super) fn fault(&self) -> Option<Fault> {
+        self.fault
+    }
+
+    pub(super) fn response_bytes(&self) -> u64 {
+        self.sent
+    }
+
+    /// What the client spoke.
+    pub(super) fn protocol(&self) -> Protocol {
+        match self.version {
+            Version::HTTP_2 => Protocol::Http2,
+            Version::HTTP_10 => Protocol::Http10,
+            _ => Protocol::Http11,
+        }
+    }
+
+    pub(super) fn request_bytes(&self) -> u64 {
         self.progress.as_ref().map_or(0, |progress| progress.bytes())
     }
 
@@ -191,7 +232,7 @@ impl Ending {
         ExchangeRecord {
             config_id,
             id: text(&self.id),
-            trace_id: trace_id(&exchange.trace_parent).to_owned(),
+            trace_id: exchange.trace_id().unwrap_or_default().to_owned(),
             received_at: u64::try_from(since.as_nanos()).unwrap_or(u64::MAX),
             duration_us: u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
             method: self.method.as_str().to_owned(),
@@ -209,7 +250,7 @@ impl Ending {
             upstream_us: exchange.attempts.upstream_time.map(|time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX)),
             request_bytes: self.request_bytes(),
             response_bytes: self.sent,
-            protocol: protocol(self.version).to_owned(),
+            protocol: self.protocol().alpn().to_owned(),
             attributes: exchange
                 .attributes
                 .iter()
@@ -219,36 +260,45 @@ impl Ending {
         }
     }
 
-    fn log(&self, exchange: Option<&Exchange>) {
-        let client = exchange.map(|exchange| exchange.client);
-        write_access_line(&AccessLine {
+    fn log(&self, plan: &AccessPlan, exchange: Option<&Exchange>, duration: Duration) {
+        let line = AccessLine {
+            received: SystemTime::now().checked_sub(duration).unwrap_or(UNIX_EPOCH),
+            duration,
             request_id: self.id.to_str().unwrap_or_default(),
-            client,
+            trace_id: exchange.and_then(Exchange::trace_id).unwrap_or_default(),
             method: self.method.as_str(),
-            host: exchange.map_or("", |exchange| &exchange.request.authority),
-            path: exchange.map_or("", |exchange| exchange.request.raw_path()),
             status: self.status,
-            duration: self.started.elapsed(),
-            route: self.route.as_ref().map(|route| &*route.facts.name),
+            route: self.route.as_ref().map(|route| &*route.facts),
             endpoint: self.endpoint.as_ref().map(|endpoint| endpoint.url.as_str()),
-            attempts: exchange.map_or(0, |exchange| exchange.attempts.number),
             request_bytes: self.request_bytes(),
             response_bytes: self.sent,
             fault: self.fault,
-            protocol: protocol(self.version),
-            consumer: exchange.and_then(|exchange| exchange.identity.as_ref()).map(|identity| identity.subject.as_str()),
-        });
+            exchange,
+            protocol: self.protocol(),
+            request_headers: &self.request_headers,
+            response_headers: &self.response_headers,
+        };
+        self.worker.access.push(plan, &line);
     }
 }
 
 impl Ending {
+    /// Keeps the story of a request that failed, was slow or is sampled, and hands on the one that is sampled.
+    fn remember(&self, exchange: &Exchange, duration: Duration) {
+        let sampled = exchange.steps.recording().is_some();
+        if sampled || self.fault.is_some() || self.status >= 500 || duration >= self.tracing.slow {
+            self.worker.remember(self.story(exchange, duration));
+        }
+    }
+
     /// Counts it, tells observers and logs it.
     fn tell(&mut self, exchange: Option<&Exchange>) {
         if self.state != State::Complete {
             self.fault = self.fault.or(Some(Fault::ClientGone));
         }
         self.state = State::Told;
-        self.cells.finished(&self.method, self.status, self.started.elapsed());
+        let duration = self.started.elapsed();
+        self.cells.finished(&self.method, self.status, duration);
         if let Some(fault) = self.fault {
             self.worker.cells.fault(fault);
         }
@@ -259,8 +309,12 @@ impl Ending {
                 self.worker.records.push(self.snapshot, Addressed { observer: place.slot, plugin, record });
             }
         }
-        if self.access_log {
-            self.log(exchange);
+        let sampled = exchange.is_some_and(|exchange| exchange.steps.recording().is_some());
+        if let Some(exchange) = exchange {
+            self.remember(exchange, duration);
+        }
+        if let Some(plan) = self.access_log.as_deref().filter(|plan| plan.wants(self.status, self.fault, duration, sampled)) {
+            self.log(plan, exchange, duration);
         }
     }
 }
@@ -294,12 +348,4 @@ impl Drop for Waiting<'_> {
 
 fn text(value: &HeaderValue) -> String {
     String::from_utf8_lossy(value.as_bytes()).into_owned()
-}
-
-fn protocol(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_2 => "h2",
-        Version::HTTP_10 => "http/1.0",
-        _ => "http/1.1",
-    }
 }

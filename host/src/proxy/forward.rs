@@ -8,13 +8,16 @@ use tokio::time::Instant;
 
 use super::attempted::Attempted;
 use super::ending::Ending;
+use super::ids::TRACEPARENT;
 use super::outbound::{Headers, Outbound};
 use super::reply::Reply;
 use super::request_body::RequestBody;
+use super::sampling::attempt_parent;
 use super::snapshot::{Generation, RoutePlan, Worker};
 use crate::exchange::{Exchange, Outcome};
 use crate::fault::Fault;
 use crate::plugin::PlanEdits;
+use crate::trace::{At, StepResult};
 use crate::upstream::{Endpoint, Plan};
 
 /// What stays the same over the attempts of one request.
@@ -115,9 +118,14 @@ impl Forward<'_> {
         let read_again = chain.router.is_some() || chain.forwarder.is_some() || !chain.outgoing.is_empty();
         let headers = if replayable || read_again { Headers::Copied } else { Headers::Lent };
         let mut request = match self.outbound.request(&mut exchange, headers, &endpoint, edits.as_deref(), plan.protocol, body) {
-            Ok(request) => Some(request),
+            Ok(request) => request,
             Err((fault, body)) => return (exchange, Attempt::Failed { fault, endpoint: Some(endpoint), body: Some(body) }),
         };
+        let span = exchange.steps.begin(At::Attempt { endpoint: endpoint.id });
+        if let Some(parent) = span.and_then(|span| attempt_parent(&exchange, span)) {
+            request.headers_mut().insert(TRACEPARENT, parent);
+        }
+        let mut request = Some(request);
         let waiting = ending.waiting(&exchange);
         let now = Instant::now();
         let attempted = Attempted::begin(self.worker, self.generation, chain.router.as_ref(), endpoint.id, now);
@@ -127,6 +135,7 @@ impl Forward<'_> {
             Ok(response) => {
                 exchange.attempts.upstream_time = Some(response.body().took());
                 let status = response.status().as_u16();
+                exchange.steps.end(StepResult::Replied(status));
                 self.count(None);
                 let outcome = Outcome { endpoint: endpoint.id, status: Some(status), fault: None };
                 exchange.attempts.last = Some(outcome);
@@ -138,6 +147,7 @@ impl Forward<'_> {
                 (exchange, Attempt::Answered(reply))
             }
             Err(error) => {
+                exchange.steps.end(StepResult::Failed(error.fault));
                 self.count(Some(error.fault));
                 if let Some(attempted) = attempted {
                     let fault = ending.body_fault().unwrap_or(error.fault);

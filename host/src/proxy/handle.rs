@@ -33,7 +33,9 @@ pub async fn handle(
     let generation = worker.generation();
     let snapshot = &generation.snapshot;
 
-    let Arrival { mut exchange, body, trailers, host, version, fault } = arrival::receive(snapshot, &connection, request, started);
+    let Arrival { mut exchange, body, trailers, host, trace, caller, version, fault } =
+        arrival::receive(snapshot, &connection, request, started);
+    generation.tracing.begin(&mut exchange, trace, caller);
     let admitted = Shared::take(&worker.shared.requests, snapshot.limits.max_requests_in_flight);
     let mut ending = Ending::begin(&worker, &connection, &generation, &exchange, version, admitted);
     let fault = fault.or((!admitted).then_some(Fault::Overloaded));

@@ -3,8 +3,11 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::trace::Parent;
+
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(super) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Longest id that is accepted.
 const MAX_ID: usize = 128;
@@ -21,23 +24,33 @@ pub(super) struct Ids {
     pub(super) request: HeaderValue,
     /// `traceparent`
     pub(super) trace_parent: HeaderValue,
+    /// The trace it names.
+    pub(super) trace: u128,
+    /// What the request came with.
+    pub(super) caller: Option<Parent>,
 }
 
 impl Ids {
     /// Those the request brings where they may be believed, else new ones: 128 random bits for the request, and a new,
     /// unsampled trace.
     pub(super) fn of(headers: &HeaderMap, trusted: bool) -> Self {
-        match (accepted_id(headers, trusted).cloned(), accepted_parent(headers).cloned()) {
-            (Some(request), Some(trace_parent)) => Self { request, trace_parent },
-            (request, trace_parent) => {
+        let caller = accepted_parent(headers);
+        match (accepted_id(headers, trusted).cloned(), caller) {
+            (Some(request), Some((trace_parent, parent))) => {
+                Self { request, trace_parent: trace_parent.clone(), trace: parent.trace, caller: Some(parent) }
+            }
+            (request, caller) => {
                 // One piece for both: headers and exchange share them, and each shared piece has a count that is allocated too.
                 let mut text = Vec::with_capacity(ID + PARENT);
+                let made = fastrand::u128(1..);
                 write_id(&mut text);
-                write_parent(&mut text);
+                write_parent(&mut text, made);
                 let text = Bytes::from(text);
                 Self {
                     request: request.unwrap_or_else(|| value(text.slice(..ID))),
-                    trace_parent: trace_parent.unwrap_or_else(|| value(text.slice(ID..))),
+                    trace_parent: caller.map_or_else(|| value(text.slice(ID..)), |(trace_parent, _)| trace_parent.clone()),
+                    trace: caller.map_or(made, |(_, parent)| parent.trace),
+                    caller: caller.map(|(_, parent)| parent),
                 }
             }
         }
@@ -50,51 +63,23 @@ fn accepted_id(headers: &HeaderMap, trusted: bool) -> Option<&HeaderValue> {
     headers.get(X_REQUEST_ID).filter(|_| trusted).filter(is_plain)
 }
 
-/// The `traceparent` the request came with, if it is valid (W3C Trace Context, section 3.2): it is kept as it is, since the
-/// gateway makes no span of its own.
-fn accepted_parent(headers: &HeaderMap) -> Option<&HeaderValue> {
-    headers.get(TRACEPARENT).filter(|parent| is_trace_parent(parent.as_bytes()))
+/// The `traceparent` the request came with, if it is valid: it is sent on as it is, unless the request is sampled here.
+fn accepted_parent(headers: &HeaderMap) -> Option<(&HeaderValue, Parent)> {
+    let value = headers.get(TRACEPARENT)?;
+    Some((value, Parent::parse(value.as_bytes())?))
 }
 
 fn write_id(text: &mut Vec<u8>) {
     hexadecimal(text, &fastrand::u128(..).to_be_bytes());
 }
 
-fn write_parent(text: &mut Vec<u8>) {
+fn write_parent(text: &mut Vec<u8>, trace: u128) {
     // Neither id may be zero.
     text.extend_from_slice(b"00-");
-    hexadecimal(text, &fastrand::u128(1..).to_be_bytes());
+    hexadecimal(text, &trace.to_be_bytes());
     text.push(b'-');
     hexadecimal(text, &fastrand::u64(1..).to_be_bytes());
     text.extend_from_slice(b"-00");
-}
-
-/// The trace id of a valid `traceparent`.
-pub(super) fn trace_id(parent: &HeaderValue) -> &str {
-    parent.to_str().ok().and_then(|parent| parent.get(3..35)).unwrap_or_default()
-}
-
-fn is_trace_parent(value: &[u8]) -> bool {
-    let lower_hex = |bytes: &[u8]| bytes.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let mut parts = value.splitn(4, |byte| *byte == b'-');
-    let (Some(version), Some(trace), Some(span), Some(rest)) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
-        return false;
-    };
-    // Later versions may append fields; version 00 may not.
-    let flags = rest.get(..2).unwrap_or_default();
-    let tail = rest.get(2..).unwrap_or_default();
-    version.len() == 2
-        && lower_hex(version)
-        && version != b"ff"
-        && trace.len() == 32
-        && lower_hex(trace)
-        && trace.iter().any(|byte| *byte != b'0')
-        && span.len() == 16
-        && lower_hex(span)
-        && span.iter().any(|byte| *byte != b'0')
-        && flags.len() == 2
-        && lower_hex(flags)
-        && (tail.is_empty() || (version != b"00" && tail.first() == Some(&b'-')))
 }
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -132,7 +117,12 @@ mod tests {
         let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let mut headers = HeaderMap::new();
         headers.insert(TRACEPARENT, good.parse().unwrap());
-        assert_eq!(Ids::of(&headers, false).trace_parent, good);
+        let ids = Ids::of(&headers, false);
+        assert_eq!(ids.trace_parent, good);
+        assert_eq!(
+            (ids.trace, ids.caller.map(|caller| caller.span)),
+            (0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, Some(0x00f0_67aa_0ba9_02b7))
+        );
         for bad in [
             "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
             "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
@@ -141,9 +131,9 @@ mod tests {
             "x",
         ] {
             headers.insert(TRACEPARENT, bad.parse().unwrap());
-            let made = Ids::of(&headers, true).trace_parent;
-            assert!(is_trace_parent(made.as_bytes()), "{made:?} for {bad}");
-            assert_eq!(trace_id(&made).len(), 32);
+            let ids = Ids::of(&headers, true);
+            let made = Parent::parse(ids.trace_parent.as_bytes()).unwrap();
+            assert_eq!((made.trace, made.sampled, ids.caller), (ids.trace, false, None), "for {bad}");
         }
     }
 }

@@ -80,7 +80,7 @@ impl Reply {
         let Some(mut head) = exchange.response.take() else {
             // Put there above, and filters can only change it.
             let (head, bytes) = problem::respond(Fault::Internal, Some(&exchange.id));
-            ending.answer(head.status.as_u16(), &head.origin, exchange);
+            ending.answer(&head, exchange);
             return assemble(head, ResponseBody::own(bytes, ending));
         };
         head.headers.insert(X_REQUEST_ID, exchange.id.clone());
@@ -106,7 +106,7 @@ impl Reply {
             }
             body = ReplyBody::Own(Bytes::new());
         }
-        ending.answer(head.status.as_u16(), &head.origin, exchange);
+        ending.answer(&head, exchange);
         let body = match body {
             ReplyBody::Own(bytes) => ResponseBody::own(bytes, ending),
             ReplyBody::Upstream { body, longest_pause } => ResponseBody::upstream(body, longest_pause, ending),

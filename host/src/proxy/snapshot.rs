@@ -9,13 +9,16 @@ use std::sync::mpsc;
 use ipnet::IpNet;
 
 use super::attempted::Bell;
+use super::recent::Recent;
 use super::records::RecordSink;
 use super::request_body::RequestBody;
+use super::sampling::Tracing;
 use crate::config::model::{Limits, Timeouts};
 use crate::exchange::RouteFacts;
 use crate::pipeline::{Chain, Plugins};
 use crate::route::Table;
-use crate::telemetry::{RouteCells, UpstreamCells, WorkerCells};
+use crate::telemetry::{AccessPlan, AccessQueue, RouteCells, UpstreamCells, WorkerCells};
+use crate::trace::Story;
 use crate::upstream::{Pool, RoundRobin, Upstream};
 
 /// Everything a configuration means for a request. Built by assembly, never changed.
@@ -35,8 +38,6 @@ pub struct Snapshot {
     pub limits: Limits,
     /// How long a client may take.
     pub timeouts: Timeouts,
-    /// Whether finished exchanges are logged.
-    pub access_log: bool,
 }
 
 /// One route, ready to serve.
@@ -59,6 +60,10 @@ pub struct Generation {
     pub snapshot: Arc<Snapshot>,
     /// This worker's instances.
     pub plugins: Plugins,
+    /// What is logged of finished exchanges, if anything; this worker's own, so that nobody else counts who holds it.
+    pub access_log: Option<Arc<AccessPlan>>,
+    /// What is recorded of requests; this worker's own, as well.
+    pub tracing: Arc<Tracing>,
     /// Counters by route, as the table numbers them.
     pub cells: Vec<Arc<RouteCells>>,
     /// Counters of the upstream of each route.
@@ -86,10 +91,26 @@ pub struct Worker {
     pub shared: Arc<Shared>,
     /// Where records for observers go.
     pub records: RecordSink,
+    /// Where lines of the access log go.
+    pub access: AccessQueue,
+    /// Where stories of sampled requests go, if anywhere.
+    pub stories: Option<tokio::sync::mpsc::Sender<Arc<Story>>>,
+    recent: Recent,
     /// Rings when a batch of outcomes waits for a router.
     pub(super) outcomes: Bell,
     /// Whether no new request should keep its connection open.
     pub draining: Cell<bool>,
+}
+
+/// Where a worker's requests leave what is told of them.
+#[derive(Debug)]
+pub struct Sinks {
+    /// Records for observers.
+    pub records: RecordSink,
+    /// Lines of the access log.
+    pub access: AccessQueue,
+    /// Stories of sampled requests, if anybody takes them.
+    pub stories: Option<tokio::sync::mpsc::Sender<Arc<Story>>>,
 }
 
 /// Counts every worker adds to, because every configured limit is per gateway.
@@ -111,8 +132,9 @@ impl Worker {
         pool: Pool<RequestBody>,
         cells: Arc<WorkerCells>,
         shared: Arc<Shared>,
-        records: RecordSink,
+        sinks: Sinks,
     ) -> Rc<Self> {
+        let Sinks { records, access, stories } = sinks;
         Rc::new(Self {
             index,
             generation: RefCell::new(Rc::new(first)),
@@ -120,6 +142,9 @@ impl Worker {
             cells,
             shared,
             records,
+            access,
+            stories,
+            recent: Recent::default(),
             outcomes: Bell::default(),
             draining: Cell::new(false),
         })
@@ -133,6 +158,23 @@ impl Worker {
     /// Serves new requests by another generation. Those in flight end on theirs.
     pub fn replace(&self, next: Generation) -> Rc<Generation> {
         self.generation.replace(Rc::new(next))
+    }
+
+    /// Remembers a request, and hands on the story of one that is sampled. What finds no room is lost and counted.
+    pub(super) fn remember(&self, story: Story) {
+        let story = Arc::new(story);
+        if story.trace.is_some()
+            && let Some(stories) = &self.stories
+            && stories.try_send(Arc::clone(&story)).is_err()
+        {
+            self.cells.spans_lost(1 + story.steps.len() as u64);
+        }
+        self.recent.keep(story);
+    }
+
+    /// What is remembered of requests with that id or of that trace, or of all of them.
+    pub fn recall(&self, id: Option<&str>) -> Vec<Arc<Story>> {
+        self.recent.recall(id)
     }
 
     /// Until a batch of outcomes waits for a router.

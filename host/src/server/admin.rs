@@ -1,4 +1,4 @@
-//! The admin listener: health, readiness, metrics, status, and what an operator may have done, on the control thread. Loopback by
+//! The admin listener: health, readiness, metrics, status, what is remembered of requests, and what an operator may have done, on the control thread. Loopback by
 //! default, since none of it asks who is there.
 
 use std::convert::Infallible;
@@ -24,6 +24,8 @@ pub trait Administered {
     fn metrics(&self) -> Vec<u8>;
     /// The whole status.
     fn status(&self) -> serde_json::Value;
+    /// What is remembered of a request, or of all that are remembered.
+    fn requests(&self, id: Option<String>) -> impl Future<Output = Answer>;
     /// Has something done, and says what came of it.
     fn operate(&self, operation: Operation) -> impl Future<Output = Answer>;
 }
@@ -117,7 +119,15 @@ async fn answer<A: Administered>(administered: &A, request: &Request<Incoming>) 
         "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
         "/metrics" => typed(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", administered.metrics()),
         "/status" => json(StatusCode::OK, "application/json", &administered.status()),
-        _ => text(StatusCode::NOT_FOUND, "try /healthz, /readyz, /metrics, /status, POST /reload or POST /plugins/NAME/rollback\n"),
+        path if path == "/requests" || path.starts_with("/requests/") => {
+            let id = path.strip_prefix("/requests/").map(decoded);
+            let Answer { status, body } = administered.requests(id).await;
+            json(status, if status.is_success() { "application/json" } else { "application/problem+json" }, &body)
+        }
+        _ => text(
+            StatusCode::NOT_FOUND,
+            "try /healthz, /readyz, /metrics, /status, /requests, /requests/ID, POST /reload or POST /plugins/NAME/rollback\n",
+        ),
     }
 }
 
@@ -129,6 +139,22 @@ fn operation(uri: &Uri) -> Option<Operation> {
     let plugin = uri.path().strip_prefix("/plugins/")?.strip_suffix("/rollback")?.to_owned();
     let digest = uri.query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("digest=")));
     Some(Operation::Rollback { plugin, digest: digest.map(|digest| digest.trim_start_matches("sha256:").to_owned()) })
+}
+
+/// An id as it is: ids may have characters that a path may not.
+fn decoded(id: &str) -> String {
+    let mut pieces = id.split('%');
+    let mut text = pieces.next().unwrap_or_default().as_bytes().to_vec();
+    for piece in pieces {
+        match piece.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                text.push(byte);
+                text.extend_from_slice(piece.get(2..).unwrap_or_default().as_bytes());
+            }
+            None => text.extend_from_slice(format!("%{piece}").as_bytes()),
+        }
+    }
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 fn json(status: StatusCode, content_type: &'static str, value: &Value) -> Response<Full<Bytes>> {

@@ -15,8 +15,9 @@ use super::connection::Context;
 use super::sweep::{self, End, Sweep};
 use super::tls::ServerTls;
 use crate::plugin::Turns;
-use crate::proxy::{Batch, Generation, RecordSink, Shared, Worker};
-use crate::telemetry::WorkerCells;
+use crate::proxy::{Batch, Generation, RecordSink, Shared, Sinks, Worker};
+use crate::telemetry::{AccessSender, WorkerCells};
+use crate::trace::Story;
 use crate::upstream::Pool;
 
 /// What a worker is started with. Everything in it was made on the control side.
@@ -34,6 +35,10 @@ pub struct Start {
     pub shared: Arc<Shared>,
     /// Where its records go.
     pub records: mpsc::Sender<Batch>,
+    /// Where lines of the access log go.
+    pub access: AccessSender,
+    /// Where stories of sampled requests go, if anywhere.
+    pub stories: Option<mpsc::Sender<Arc<Story>>>,
     /// What it shows its turns by; `None` where no plugin is configured.
     pub turns: Option<Turns>,
 }
@@ -54,6 +59,8 @@ pub struct WorkerListener {
 pub enum Command {
     /// Serve new requests by this, and say when that is so.
     Serve(Box<Next>, oneshot::Sender<()>),
+    /// Say what is remembered of requests with that id or of that trace, or of all.
+    Recall(Option<String>, oneshot::Sender<Vec<Arc<Story>>>),
     /// Stop accepting, finish what is in flight.
     Drain,
     /// Stop now.
@@ -106,7 +113,15 @@ pub fn start(mut start: Start) -> std::io::Result<WorkerHandle> {
 
 async fn run(start: Start, mut commands: mpsc::Receiver<Command>) {
     let records = RecordSink::new(start.records, Arc::clone(&start.cells));
-    let worker = Worker::new(start.index, start.generation, Pool::new(), start.cells, start.shared, records);
+    let access = start.access.queue(Arc::clone(&start.cells));
+    let worker = Worker::new(
+        start.index,
+        start.generation,
+        Pool::new(),
+        start.cells,
+        start.shared,
+        Sinks { records, access, stories: start.stories },
+    );
     let sweep = Rc::new(Sweep::default());
     let (stop, stopped) = watch::channel(false);
     let mut contexts = Vec::with_capacity(start.listeners.len());
@@ -141,6 +156,10 @@ async fn run(start: Start, mut commands: mpsc::Receiver<Command>) {
                 // The control side may have stopped waiting.
                 let _ = done.send(());
             }
+            Command::Recall(id, told) => {
+                // Who asked may have gone.
+                let _ = told.send(worker.recall(id.as_deref()));
+            }
             Command::Drain => {
                 worker.draining.set(true);
                 let _ = stop.send(true);
@@ -163,6 +182,7 @@ async fn run(start: Start, mut commands: mpsc::Receiver<Command>) {
         }
     }
     worker.records.flush();
+    worker.access.flush();
 }
 
 /// What is done a few times a second, off every request's path.
@@ -179,6 +199,7 @@ async fn housekeeping(worker: Rc<Worker>, sweep: Rc<Sweep>) {
         drop(generation);
         worker.pool.reap(tokio::time::Instant::from_std(now));
         worker.records.flush();
+        worker.access.flush();
         worker.cells.open_connections(sweep.open());
         worker.tell_outcomes().await;
     }

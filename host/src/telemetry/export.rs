@@ -104,6 +104,40 @@ fn requests(meter: &Meter, cells: &Arc<Cells>) {
             observer.observe(count, &[KeyValue::new("fault", code), KeyValue::new("blame", blame)]);
         }
     });
+    counter(
+        meter,
+        cells,
+        "plugway_access_lines_lost",
+        "Lines of the access log that were dropped: nobody took them in time, or they could not be written.",
+        |cells, observer| {
+            let mut sum = cells.access_lines_lost.get();
+            each_worker(cells, |worker, _| sum += worker.access_lines_lost.get());
+            observer.observe(sum, &[]);
+        },
+    );
+    counter(meter, cells, "plugway_spans_sent", "Spans that the OTLP receiver took.", |cells, observer| {
+        observer.observe(cells.spans_sent.get(), &[])
+    });
+    counter(
+        meter,
+        cells,
+        "plugway_spans_lost",
+        "Spans of sampled requests that were dropped: too many waited, or the OTLP receiver did not take them.",
+        |cells, observer| {
+            let mut sum = cells.spans_lost.get();
+            each_worker(cells, |worker, _| sum += worker.spans_lost.get());
+            observer.observe(sum, &[]);
+        },
+    );
+    counter(
+        meter,
+        cells,
+        "plugway_otlp_failures",
+        "Times something could not be sent by OTLP; it may have been sent again.",
+        |cells, observer| {
+            observer.observe(cells.otlp_failed.get(), &[]);
+        },
+    );
     counter(meter, cells, "plugway_records_lost", "Exchange records no observer got.", |cells, observer| {
         let mut sum = cells.lost_on_control.get();
         each_worker(cells, |worker, _| sum += worker.records_lost.get());

@@ -28,6 +28,8 @@ pub struct WorkerCells {
     pub(super) open_connections: Count,
     pub(super) accept_pauses: Count,
     pub(super) records_lost: Count,
+    pub(super) access_lines_lost: Count,
+    pub(super) spans_lost: Count,
     pub(super) stale_endpoints: Count,
 }
 
@@ -72,6 +74,8 @@ impl WorkerCells {
             open_connections: Count::default(),
             accept_pauses: Count::default(),
             records_lost: Count::default(),
+            access_lines_lost: Count::default(),
+            spans_lost: Count::default(),
             stale_endpoints: Count::default(),
         }
     }
@@ -107,6 +111,16 @@ impl WorkerCells {
     /// Records that no observer will get.
     pub fn records_lost(&self, records: u64) {
         self.records_lost.add(records);
+    }
+
+    /// Lines of the access log that nobody will write.
+    pub fn access_lines_lost(&self, lines: u64) {
+        self.access_lines_lost.add(lines);
+    }
+
+    /// Spans that nobody will get.
+    pub fn spans_lost(&self, spans: u64) {
+        self.spans_lost.add(spans);
     }
 
     /// A router named an endpoint that is no member any more.

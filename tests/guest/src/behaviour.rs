@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use plugway_sdk::{ChangeError, Error, LocalResponse, clock, header, log};
+use plugway_sdk::{ChangeError, Error, LocalResponse, clock, header, log, trace};
 
 use crate::Guest;
 use crate::mode::Mode;
@@ -25,6 +25,10 @@ impl Guest {
             }
             Mode::LogFlood(lines) => (0..lines).for_each(|line| log::info!("line {line}")),
             Mode::LogBytes(bytes) => log::write(log::Level::Info, &"l".repeat(bytes)),
+            Mode::Notes(count) => (0..count).for_each(|number| {
+                trace::set_attribute(&format!("note.{number}"), number as i64);
+                trace::add_event(&format!("event {number}"), [("recording", trace::recording().into())]);
+            }),
             Mode::Series(count) => (0..count).for_each(|series| self.observed.add(1.0, [&format!("series-{series}")])),
             Mode::Sleep => std::thread::sleep(Duration::from_millis(50)),
             _ => {}

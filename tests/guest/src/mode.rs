@@ -114,6 +114,8 @@ modes! {
         IdentityBytes = "identity-bytes" or 100,
         /// Leave N metric series.
         Series = "series" or 10,
+        /// Note N attributes and N events.
+        Notes = "notes" or 3,
         /// Write N log lines.
         LogFlood = "log-flood" or 10_000,
         /// Write one log line of N bytes.

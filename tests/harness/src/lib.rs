@@ -10,6 +10,7 @@
 //! | [`gateway`] | the `plugway` program, its addresses, log lines and use of the machine |
 //! | [`guests`] | components built from this checkout |
 //! | [`oidc`] | a real authorization server |
+//! | [`otlp`] | a receiver of OpenTelemetry's protocol that decodes for real |
 //! | [`nginx`], [`peers`] | Debian's nginx and wrk, as the programs to compare with |
 //!
 //! Nothing here knows how the gateway works inside: only its command line, its configuration, its sockets and its log.
@@ -22,6 +23,7 @@ pub mod gateway;
 pub mod guests;
 pub mod nginx;
 pub mod oidc;
+pub mod otlp;
 pub mod peers;
 pub mod process;
 pub mod raw;

@@ -75,8 +75,8 @@ tls = {{ certificate = "gateway.pem", key = "gateway.key" }}
 [admin]
 address = "127.0.0.1:{admin}"
 
-[log]
-access = false
+[access_log]
+enabled = false
 
 [plugins.auth]
 source = "builtin:oauth2"

@@ -93,8 +93,8 @@ address = "127.0.0.1:0"
 [admin]
 address = "127.0.0.1:0"
 
-[log]
-access = false
+[access_log]
+enabled = false
 
 [plugins.auth]
 source = "auth.wasm"

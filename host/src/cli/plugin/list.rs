@@ -6,8 +6,8 @@ use clap::Args;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::running::Running;
 use crate::cli::print;
+use crate::cli::running::Running;
 
 /// What to list.
 #[derive(Debug, Args)]

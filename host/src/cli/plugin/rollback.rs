@@ -4,8 +4,8 @@ use clap::Args;
 use http::Method;
 use serde_json::Value;
 
-use super::running::Running;
 use crate::cli::print;
+use crate::cli::running::Running;
 
 /// Go back to a version.
 #[derive(Debug, Args)]

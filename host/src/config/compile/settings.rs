@@ -63,6 +63,5 @@ pub(super) fn log(raw: schema::Log) -> Log {
             Some(schema::LogFormat::Human) => LogFormat::Human,
             Some(schema::LogFormat::Json) => LogFormat::Json,
         },
-        access: raw.access.unwrap_or(defaults::LOG_ACCESS),
     }
 }

@@ -101,7 +101,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn tls_profile(&mut self, at: &At, raw: schema::TlsProfile) -> TlsProfile {
+    pub(super) fn tls_profile(&mut self, at: &At, raw: schema::TlsProfile) -> TlsProfile {
         if let Some(name) = &raw.server_name {
             self.server_name(&at.key("server_name"), name);
         }

@@ -92,8 +92,6 @@ pub(in crate::config) struct Log {
     pub(in crate::config) level: Option<LogLevel>,
     /// `"human"`, `"json"`, or `"auto"`: human on a terminal and JSON otherwise. Default: `"auto"`.
     pub(in crate::config) format: Option<LogFormat>,
-    /// One line per request. Default: true.
-    pub(in crate::config) access: Option<bool>,
 }
 
 /// How loud.

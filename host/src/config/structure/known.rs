@@ -7,7 +7,7 @@ pub(super) const ANY: &str = "NAME";
 
 /// Tables that stay although a required key of theirs is missing, so that the rest of them is looked at too: their types can do
 /// without any key.
-const PARTIAL: [&str; 4] = ["listen.NAME", "plugins.NAME", "routes", "upstreams.NAME"];
+const PARTIAL: [&str; 5] = ["listen.NAME", "otlp", "plugins.NAME", "routes", "upstreams.NAME"];
 
 /// Whether a table without some required key can be read.
 pub(super) fn may_be_partial(pattern: &str) -> bool {

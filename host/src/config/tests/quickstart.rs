@@ -86,6 +86,14 @@ fn what_it_says_about_defaults_is_so() {
     assert_eq!(shown.limits, plain.limits);
     assert_eq!(shown.timeouts, plain.timeouts);
     assert_eq!(shown.log, plain.log);
+    let redact = crate::config::model::Redact::default();
+    assert_eq!(crate::config::model::AccessLog { redact, file: None, ..shown.access_log }, plain.access_log);
+    assert_eq!(crate::config::model::Tracing { baggage: Vec::new(), ..shown.tracing }, plain.tracing);
+    let (otlp, defaults) = (shown.otlp.unwrap(), super::super::defaults::OTLP_METRICS_INTERVAL);
+    assert_eq!((otlp.grpc, otlp.traces, otlp.metrics, otlp.metrics_interval), (false, true, true, defaults));
+    assert_eq!(otlp.receiver.response_timeout, super::super::defaults::OTLP_TIMEOUT);
+    assert_eq!(otlp.max_queued, super::super::defaults::OTLP_MAX_QUEUED);
+    assert!(plain.otlp.is_none());
     assert_eq!(shown.admin, plain.admin);
     assert_eq!(shown.keep_versions, plain.keep_versions);
     let auth = shown.plugins.iter().find(|plugin| plugin.name == "auth").unwrap();

@@ -120,6 +120,15 @@ pub(super) fn summary(loaded: &Loaded) -> String {
     if config.log != plain.log {
         line(format!("{:?}", config.log));
     }
+    if config.access_log != plain.access_log {
+        line(format!("{:?}", config.access_log));
+    }
+    if config.tracing != plain.tracing {
+        line(format!("{:?}", config.tracing));
+    }
+    if let Some(otlp) = &config.otlp {
+        line(format!("{otlp:?}"));
+    }
     for warning in &loaded.warnings {
         let help = warning.suggestion.as_deref().unwrap_or_default();
         line(format!("warning {}: {}: {}; {help}", shown(warning.position), warning.key, warning.message));

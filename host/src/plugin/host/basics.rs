@@ -7,9 +7,9 @@ use std::time::{Instant, UNIX_EPOCH};
 use ring::rand::SecureRandom;
 use wasmtime::Result;
 
-use crate::capability::log::Level;
+use crate::capability::log::{About, Level};
 use crate::capability::metrics::{DeclareError, Kind, MAX_VALUE as MAX_LABEL};
-use crate::exchange::Phase;
+use crate::exchange::{Exchange, Phase};
 use crate::plugin::bindings::plugway::gateway::{clock, endpoints, log, metrics, random};
 use crate::plugin::guest::Guest;
 
@@ -24,13 +24,19 @@ impl From<log::Level> for Level {
     }
 }
 
+/// What a line that is written now is about.
+fn about(exchange: Option<&Exchange>) -> About<'_> {
+    let Some(exchange) = exchange else { return About::default() };
+    About { request_id: exchange.id.to_str().ok(), trace_id: exchange.trace_id() }
+}
+
 impl log::Host for Guest {
     fn enabled(&mut self, level: log::Level) -> Result<bool> {
         Ok(self.log.enabled(level.into()))
     }
 
     fn write(&mut self, level: log::Level, message: String) -> Result<()> {
-        self.log.write(level.into(), &message);
+        self.log.write(level.into(), &message, about(self.exchange.as_deref()));
         Ok(())
     }
 }

@@ -48,7 +48,7 @@ fn ask(admin: SocketAddr, method: Method, path: &str) -> Result<(StatusCode, Val
         let failed = |error: hyper::Error| format!("the gateway at {admin} did not answer: {error}");
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
         let request = Request::builder().method(method).uri(path).header(http::header::HOST, admin.to_string()).body(Empty::<Bytes>::new());
-        let request = request.map_err(|error| format!("no plugin can be named so: {error}"))?;
+        let request = request.map_err(|error| format!("nothing can be asked for so: {error}"))?;
         let answer = async {
             let response = sender.send_request(request).await.map_err(failed)?;
             let status = response.status();

@@ -1,0 +1,57 @@
+//! Exemplars: for each bucket of a route's durations the last sampled request that fell into it, with its trace.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use opentelemetry_proto::tonic::metrics::v1::Exemplar;
+use opentelemetry_proto::tonic::metrics::v1::exemplar::Value;
+
+use super::resource::nanos_after;
+use crate::trace::Story;
+
+/// Routes that have exemplars at once; each has at most one a bucket.
+const MAX_ROUTES: usize = 1_000;
+
+/// By route, API and version, as metrics tell routes apart; then by bucket.
+#[derive(Default)]
+pub(super) struct Exemplars(RefCell<BTreeMap<[String; 3], Vec<(f64, Exemplar)>>>);
+
+impl Exemplars {
+    /// Keeps a request that was sampled.
+    pub(super) fn keep(&self, story: &Story) {
+        let Some(trace) = &story.trace else { return };
+        let seconds = story.duration.as_secs_f64();
+        let exemplar = Exemplar {
+            time_unix_nano: nanos_after(story.received, story.duration),
+            span_id: trace.span.to_be_bytes().to_vec(),
+            trace_id: trace.trace.to_be_bytes().to_vec(),
+            value: Some(Value::AsDouble(seconds)),
+            ..Default::default()
+        };
+        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        let key = [story.route.as_deref().or(Some("none")), story.api.as_deref(), story.version.as_deref()].map(text);
+        let mut all = self.0.borrow_mut();
+        if all.len() >= MAX_ROUTES && !all.contains_key(&key) {
+            return;
+        }
+        let kept = all.entry(key).or_default();
+        // What is looked up by bucket later is kept coarsely here: one in each twelfth of an order of magnitude.
+        let place = (seconds.max(1e-9).log10() * 12.0).floor();
+        match kept.iter_mut().find(|(known, _)| *known == place) {
+            Some(known) => known.1 = exemplar,
+            None => kept.push((place, exemplar)),
+        }
+    }
+
+    /// Those of one series since this was asked last, one for each of its buckets at most.
+    pub(super) fn take(&self, route: [&str; 3], bounds: &[f64]) -> Vec<Exemplar> {
+        let kept = self.0.borrow_mut().remove(&route.map(str::to_owned)).unwrap_or_default();
+        let mut by_bucket = BTreeMap::new();
+        for (_, exemplar) in kept {
+            if let Some(Value::AsDouble(seconds)) = exemplar.value {
+                by_bucket.insert(bounds.partition_point(|bound| *bound < seconds), exemplar);
+            }
+        }
+        by_bucket.into_values().collect()
+    }
+}

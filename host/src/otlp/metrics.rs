@@ -1,0 +1,149 @@
+//! What `/metrics` shows, as OTLP has it: the same numbers, gathered the same way, by OpenTelemetry's names where there are any.
+
+use std::time::SystemTime;
+
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
+use opentelemetry_proto::tonic::metrics::v1::{
+    AggregationTemporality, Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum,
+};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use prometheus::proto::{LabelPair, Metric as Series, MetricFamily, MetricType};
+
+use super::exemplars::Exemplars;
+use super::resource::{integer, nanos, scope, text};
+
+/// The one family that has exemplars: sampled requests are of it.
+const DURATION: &str = "plugway_request_duration_seconds";
+/// Families that OpenTelemetry has names for.
+const NAMES: [(&str, &str); 2] =
+    [(DURATION, "http.server.request.duration"), ("plugway_requests_in_flight", "http.server.active_requests")];
+/// Labels that it has names for, in all families about requests.
+const LABELS: [(&str, &str); 3] = [("route", "http.route"), ("method", "http.request.method"), ("status", "http.response.status_code")];
+
+/// Everything that was gathered, counted since `began`.
+pub(super) fn request(
+    families: &[MetricFamily],
+    began: SystemTime,
+    resource: &Resource,
+    exemplars: &Exemplars,
+) -> ExportMetricsServiceRequest {
+    let times = (nanos(began), nanos(SystemTime::now()));
+    let metrics = families.iter().filter_map(|family| metric(family, times, exemplars)).collect();
+    let scope_metrics = vec![ScopeMetrics { scope: Some(scope()), metrics, ..Default::default() }];
+    let resource = Some(resource.clone());
+    ExportMetricsServiceRequest { resource_metrics: vec![ResourceMetrics { resource, scope_metrics, ..Default::default() }] }
+}
+
+fn metric(family: &MetricFamily, times: (u64, u64), exemplars: &Exemplars) -> Option<Metric> {
+    let series = family.get_metric();
+    let number = |value: f64, series: &Series| NumberDataPoint {
+        attributes: attributes(series.get_label()),
+        start_time_unix_nano: times.0,
+        time_unix_nano: times.1,
+        value: Some(Value::AsDouble(value)),
+        ..Default::default()
+    };
+    let data = match family.get_field_type() {
+        MetricType::COUNTER => Data::Sum(Sum {
+            data_points: series.iter().map(|series| number(series.get_counter().get_value(), series)).collect(),
+            aggregation_temporality: AggregationTemporality::Cumulative.into(),
+            is_monotonic: true,
+        }),
+        MetricType::GAUGE => Data::Gauge(Gauge {
+            data_points: series
+                .iter()
+                .map(|series| NumberDataPoint { start_time_unix_nano: 0, ..number(series.get_gauge().get_value(), series) })
+                .collect(),
+        }),
+        MetricType::HISTOGRAM => {
+            let exemplars = (family.name() == DURATION).then_some(exemplars);
+            Data::Histogram(Histogram {
+                data_points: series.iter().map(|series| distribution(series, times, exemplars)).collect(),
+                aggregation_temporality: AggregationTemporality::Cumulative.into(),
+            })
+        }
+        MetricType::SUMMARY | MetricType::UNTYPED => return None,
+    };
+    let (name, unit) = name(family.name());
+    Some(Metric { name, unit, description: family.help().to_owned(), data: Some(data), ..Default::default() })
+}
+
+/// Prometheus counts what is below each bound, OTLP what is between two.
+fn distribution(series: &Series, (began, now): (u64, u64), exemplars: Option<&Exemplars>) -> HistogramDataPoint {
+    let histogram = series.get_histogram();
+    let finite = || histogram.get_bucket().iter().filter(|bucket| bucket.upper_bound().is_finite());
+    let bounds: Vec<f64> = finite().map(|bucket| bucket.upper_bound()).collect();
+    let mut below = 0;
+    let mut counts: Vec<u64> = Vec::with_capacity(bounds.len() + 1);
+    for bucket in finite() {
+        counts.push(bucket.cumulative_count().saturating_sub(below));
+        below = bucket.cumulative_count();
+    }
+    counts.push(histogram.get_sample_count().saturating_sub(below));
+    let label = |name: &str| series.get_label().iter().find(|label| label.name() == name).map_or("", LabelPair::value);
+    let exemplars = exemplars.map(|exemplars| exemplars.take([label("route"), label("api"), label("version")], &bounds));
+    HistogramDataPoint {
+        attributes: attributes(series.get_label()),
+        start_time_unix_nano: began,
+        time_unix_nano: now,
+        count: histogram.get_sample_count(),
+        sum: Some(histogram.get_sample_sum()),
+        bucket_counts: counts,
+        explicit_bounds: bounds,
+        exemplars: exemplars.unwrap_or_default(),
+        ..Default::default()
+    }
+}
+
+/// What is empty is not there.
+fn attributes(labels: &[LabelPair]) -> Vec<KeyValue> {
+    let named = labels.iter().filter(|label| !label.value().is_empty());
+    named
+        .map(|label| {
+            let name = LABELS.iter().find(|(known, _)| *known == label.name()).map_or(label.name(), |(_, name)| name);
+            match label.value().parse() {
+                Ok(status) if label.name() == "status" => integer(name, status),
+                _ => text(name, label.value()),
+            }
+        })
+        .collect()
+}
+
+/// OpenTelemetry's name, or that of `/metrics` with its unit and what it is beside it instead of in it; and the unit, by UCUM.
+fn name(exported: &str) -> (String, String) {
+    let unit = ["seconds", "bytes"].into_iter().find(|unit| exported.trim_end_matches("_total").ends_with(unit));
+    let symbol = match unit {
+        Some("seconds") => "s",
+        Some(_) => "By",
+        None => "1",
+    };
+    if let Some((_, name)) = NAMES.iter().find(|(known, _)| *known == exported) {
+        return ((*name).to_owned(), symbol.to_owned());
+    }
+    let bare = exported.trim_end_matches("_total");
+    let bare = unit.and_then(|unit| bare.strip_suffix(unit)?.strip_suffix('_')).unwrap_or(bare);
+    let name = bare.strip_prefix("plugway_").map_or_else(|| bare.to_owned(), |rest| format!("plugway.{rest}"));
+    (name, symbol.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_opentelemetrys_where_it_has_one() {
+        for (exported, expected, unit) in [
+            ("plugway_request_duration_seconds", "http.server.request.duration", "s"),
+            ("plugway_requests_in_flight", "http.server.active_requests", "1"),
+            ("plugway_requests_total", "plugway.requests", "1"),
+            ("plugway_worker_event_loop_lag_seconds", "plugway.worker_event_loop_lag", "s"),
+            ("plugway_kv_bytes", "plugway.kv", "By"),
+            ("plugway_plugin_sent_bytes_total", "plugway.plugin_sent", "By"),
+        ] {
+            assert_eq!(name(exported), (expected.to_owned(), unit.to_owned()));
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! What the thread does: batches of spans as they come, metrics by the clock, each again after a pause where the receiver may
+//! take it then.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use prost::Message;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout_at};
+
+use super::client::{Client, Refusal, Signal};
+use super::exemplars::Exemplars;
+use super::resource::resource;
+use super::{Settings, metrics, spans};
+use crate::telemetry::Telemetry;
+use crate::trace::Story;
+
+/// Stories sent together at most.
+const BATCH: usize = 256;
+/// How long a story waits for others.
+const GATHER: Duration = Duration::from_secs(1);
+/// Pauses before something is sent again; then it is lost. The queue fills meanwhile, and is what is bounded.
+const PAUSES: [Duration; 4] = [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
+/// Longest pause a receiver may ask for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+struct Sending<'a> {
+    settings: &'a Settings,
+    client: Client<'a>,
+    telemetry: Arc<Telemetry>,
+    resource: Resource,
+    exemplars: Exemplars,
+    /// Whether the gateway ends: nothing is tried a second time then.
+    ending: watch::Receiver<bool>,
+}
+
+/// Sends until every sender of stories is gone and the gateway ends, and then what is left.
+pub(super) async fn run(settings: Settings, telemetry: Arc<Telemetry>, stories: mpsc::Receiver<Arc<Story>>, ending: watch::Receiver<bool>) {
+    let (client, resource) = (Client::new(&settings), resource(&settings.resource));
+    let sending = Sending { settings: &settings, client, telemetry, resource, exemplars: Exemplars::default(), ending };
+    tokio::join!(sending.traces(stories), sending.metrics());
+}
+
+impl Sending<'_> {
+    async fn traces(&self, mut stories: mpsc::Receiver<Arc<Story>>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            let Some(first) = stories.recv().await else { break };
+            batch.push(first);
+            let deadline = Instant::now() + GATHER;
+            while batch.len() < BATCH {
+                match timeout_at(deadline, stories.recv()).await {
+                    Ok(Some(story)) => batch.push(story),
+                    Ok(None) | Err(_) => break,
+                }
+            }
+            self.send_spans(&batch).await;
+            batch.clear();
+            self.client.reap();
+        }
+    }
+
+    async fn send_spans(&self, batch: &[Arc<Story>]) {
+        batch.iter().for_each(|story| self.exemplars.keep(story));
+        if !self.settings.traces {
+            return;
+        }
+        let (request, count) = spans::request(batch, &self.resource);
+        match self.deliver(Signal::Traces, &request).await {
+            Ok(answer) => {
+                let partial = ExportTraceServiceResponse::decode(answer).ok().and_then(|answer| answer.partial_success);
+                let rejected = partial.as_ref().map_or(0, |partial| u64::try_from(partial.rejected_spans).unwrap_or(0)).min(count);
+                if let Some(partial) = partial.filter(|_| rejected > 0) {
+                    tracing::warn!(rejected, why = partial.error_message, "The OTLP receiver did not take every span");
+                }
+                self.telemetry.spans_sent(count - rejected);
+                self.telemetry.spans_lost(rejected);
+            }
+            Err(refusal) => {
+                self.telemetry.spans_lost(count);
+                self.lost("Spans", &refusal);
+            }
+        }
+    }
+
+    async fn metrics(&self) {
+        let mut ending = self.ending.clone();
+        let Some(interval) = self.settings.metrics_interval else { return };
+        let mut ticks = interval_at(Instant::now() + interval, interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let last = tokio::select! {
+                _ = ticks.tick() => false,
+                ended = ending.wait_for(|ended| *ended) => {
+                    drop(ended);
+                    true
+                }
+            };
+            self.send_metrics().await;
+            if last {
+                return;
+            }
+        }
+    }
+
+    async fn send_metrics(&self) {
+        let request = metrics::request(&self.telemetry.gather(), self.telemetry.began(), &self.resource, &self.exemplars);
+        match self.deliver(Signal::Metrics, &request).await {
+            Ok(answer) => {
+                let partial = ExportMetricsServiceResponse::decode(answer).ok().and_then(|answer| answer.partial_success);
+                if let Some(partial) = partial.filter(|partial| partial.rejected_data_points > 0) {
+                    let (rejected, why) = (partial.rejected_data_points, partial.error_message);
+                    tracing::warn!(rejected, why, "The OTLP receiver did not take every metric");
+                }
+            }
+            // Counts go on: the next push has all of it.
+            Err(refusal) => self.lost("Metrics", &refusal),
+        }
+    }
+
+    /// Sends, and again after a pause where that may help.
+    async fn deliver(&self, signal: Signal, message: &impl Message) -> Result<bytes::Bytes, Refusal> {
+        let mut pauses = PAUSES.into_iter();
+        loop {
+            let refusal = match self.client.send(signal, message).await {
+                Ok(answer) => return Ok(answer),
+                Err(refusal) => refusal,
+            };
+            self.telemetry.otlp_failed();
+            let (Some(wanted), Some(pause)) = (refusal.again, pauses.next()) else { return Err(refusal) };
+            // So that gateways that began together do not come back together.
+            let pause = pause.mul_f64(fastrand::f64().mul_add(0.5, 0.75)).max(wanted.min(LONGEST_PAUSE));
+            let mut ending = self.ending.clone();
+            tokio::select! {
+                () = sleep(pause) => {}
+                ended = ending.wait_for(|ended| *ended) => {
+                    drop(ended);
+                    return Err(refusal);
+                }
+            }
+        }
+    }
+
+    fn lost(&self, what: &str, refusal: &Refusal) {
+        let receiver = self.settings.receiver.endpoints.first().map_or("", |endpoint| &endpoint.url);
+        tracing::warn!(receiver, why = refusal.why, "{what} could not be sent by OTLP");
+    }
+}

@@ -1,0 +1,107 @@
+//! From an exchange that has ended to its story.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::ending::Ending;
+use super::snapshot::RoutePlan;
+use crate::exchange::Exchange;
+use crate::pipeline::Place;
+use crate::plugin::Hook;
+use crate::trace::{At, Recording, StepResult, Story, StoryStep, StoryTimed, StoryTrace, Timed, What};
+
+impl Ending {
+    /// What is told of it.
+    pub(super) fn story(&self, exchange: &Exchange, duration: Duration) -> Story {
+        let target = exchange.request.target.received();
+        let recording = exchange.steps.recording();
+        let route = self.route().map(|route| &route.facts);
+        Story {
+            id: exchange.id.clone(),
+            trace_id: exchange.trace_id().unwrap_or_default().to_owned(),
+            received: SystemTime::now().checked_sub(duration).unwrap_or(UNIX_EPOCH),
+            duration,
+            method: self.method().as_str().to_owned(),
+            scheme: exchange.request.scheme(),
+            authority: Arc::clone(&exchange.request.authority),
+            path: exchange.request.raw_path().to_owned(),
+            query: target.and_then(|target| target.query()).map(|query| self.tracing().redaction.query(query).into_owned()),
+            protocol: self.protocol().version(),
+            status: self.status(),
+            fault: self.fault(),
+            route: route.map(|route| Arc::clone(&route.name)),
+            api: route.and_then(|route| route.api.clone()),
+            version: route.and_then(|route| route.version.clone()),
+            client: exchange.client,
+            peer: exchange.connection.peer,
+            consumer: exchange.identity.as_ref().map(|identity| identity.subject.clone()),
+            request_bytes: self.request_bytes(),
+            response_bytes: self.response_bytes(),
+            trace: recording.map(of_trace),
+            steps: self.route().map(|route| steps(route, exchange, recording)).unwrap_or_default(),
+        }
+    }
+}
+
+fn of_trace(recording: &Recording) -> StoryTrace {
+    let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    StoryTrace {
+        trace: recording.span.trace,
+        span: recording.span.span,
+        parent: recording.parent,
+        state: recording.state.as_ref().map(text).unwrap_or_default(),
+        user_agent: recording.user_agent.as_ref().map(text),
+        baggage: recording.baggage.clone(),
+    }
+}
+
+fn steps(route: &RoutePlan, exchange: &Exchange, recording: Option<&Recording>) -> Vec<StoryStep> {
+    let mut attempts = 0;
+    let mut step = |at: At, result: Option<StepResult>, timed: Option<&Timed>| {
+        if matches!(at, At::Attempt { .. }) {
+            attempts += 1;
+        }
+        StoryStep { what: what(route, at, attempts), result, timed: timed.map(|timed| timing(timed, exchange.started)) }
+    };
+    let times = recording.map(Recording::steps).unwrap_or_default();
+    let ended = exchange.steps.iter().enumerate().map(|(number, ended)| step(ended.at, Some(ended.result), times.get(number)));
+    let mut steps: Vec<_> = ended.collect();
+    // What was waited for when the client left.
+    if let Some(at) = exchange.steps.under_way() {
+        let mut last = step(at, None, recording.and_then(Recording::under_way));
+        if let Some(timed) = &mut last.timed {
+            timed.took = exchange.started.elapsed().saturating_sub(timed.after);
+        }
+        steps.push(last);
+    }
+    steps
+}
+
+fn what(route: &RoutePlan, at: At, number: u32) -> What {
+    match at {
+        At::Hook { slot, hook } => {
+            let hook = Hook::NAMES.get(usize::from(hook)).copied().unwrap_or_default();
+            let place = place(route, usize::from(slot));
+            let text = |text: Option<&Arc<str>>| text.map_or_else(|| Arc::from("unknown"), Arc::clone);
+            What::Hook { hook, plugin: text(place.map(|place| &place.name)), version: text(place.map(|place| &place.version)) }
+        }
+        At::Attempt { endpoint } => What::Attempt {
+            number,
+            upstream: Arc::clone(&route.upstream.name),
+            endpoint: route.upstream.find(endpoint).map(|endpoint| endpoint.url.clone()).unwrap_or_default(),
+        },
+    }
+}
+
+/// A place of that slot: all of one slot have its name and version in common.
+fn place(route: &RoutePlan, slot: usize) -> Option<&Place> {
+    let chain = &route.chain;
+    let incoming = chain.incoming.iter().map(|step| &step.place);
+    incoming.chain(&chain.outgoing).chain(&chain.router).chain(&chain.forwarder).find(|place| place.slot == slot)
+}
+
+fn timing(timed: &Timed, started: Instant) -> StoryTimed {
+    let after = |moment: Instant| moment.saturating_duration_since(started);
+    let events_after = timed.notes.events.iter().map(|event| after(event.at)).collect();
+    StoryTimed { span: timed.span, after: after(timed.began), took: timed.took, notes: timed.notes.clone(), events_after }
+}

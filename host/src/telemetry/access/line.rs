@@ -1,0 +1,163 @@
+//! A line as bytes. Whatever a client sent, it stays one line: JSON escapes every control character, and Apache's formats write
+//! quotes, backslashes and what is not printable ASCII as `\"`, `\\` and `\xhh`.
+
+use std::io::Write;
+
+use http::HeaderName;
+use http::header::{REFERER, USER_AGENT};
+use serde::Serialize;
+
+use super::clock::Clock;
+use super::{AccessLine, AccessPlan, What};
+use crate::config::model::{AccessField, AccessFormat};
+use crate::exchange::Value;
+use crate::fault::Fault;
+
+/// What the combined format has of a request's headers, in its order.
+pub(super) const COMBINED_HEADERS: [HeaderName; 2] = [REFERER, USER_AGENT];
+
+impl AccessPlan {
+    /// Writes a line.
+    pub(super) fn write(&self, line: &AccessLine<'_>, clock: &mut Clock, out: &mut Vec<u8>) {
+        match self.format {
+            AccessFormat::Json => self.json(line, clock, out),
+            AccessFormat::Common | AccessFormat::Combined => self.apache(line, clock, out),
+        }
+        out.push(b'\n');
+    }
+
+    /// What a line does not have is left out.
+    fn json(&self, line: &AccessLine<'_>, clock: &mut Clock, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"timestamp\":\"");
+        clock.iso(line.received, out);
+        // Tells these lines from those of `[log]` where both are gathered.
+        out.extend_from_slice(b"\",\"target\":\"access\"");
+        for field in &self.fields {
+            let before = out.len();
+            out.extend_from_slice(&field.key);
+            let written = match &field.what {
+                What::Fact(fact) => self.fact(fact, line, out),
+                What::RequestHeader(at) => self.kept(&self.request_headers, line.request_headers, *at).map(|value| json(out, &*value)),
+                What::ResponseHeader(at) => self.kept(&self.response_headers, line.response_headers, *at).map(|value| json(out, &*value)),
+            };
+            if written.is_none() {
+                out.truncate(before);
+            }
+        }
+        out.push(b'}');
+    }
+
+    fn fact(&self, fact: &AccessField, line: &AccessLine<'_>, out: &mut Vec<u8>) -> Option<()> {
+        let exchange = line.exchange;
+        let tls = exchange.and_then(|exchange| exchange.connection.tls.as_ref());
+        match fact {
+            AccessField::Method => json(out, line.method),
+            AccessField::Host => json(out, &*exchange?.request.authority),
+            AccessField::Path => json(out, exchange?.request.raw_path()),
+            AccessField::Query => json(out, &*self.redaction.query(exchange?.request.target.received()?.query()?)),
+            AccessField::Status => json(out, &line.status),
+            AccessField::DurationUs => json(out, &micros(line.duration)),
+            AccessField::UpstreamUs => json(out, &micros(exchange?.attempts.upstream_time?)),
+            AccessField::Route => json(out, &*line.route?.name),
+            AccessField::Api => json(out, line.route?.api.as_deref()?),
+            AccessField::Version => json(out, line.route?.version.as_deref()?),
+            AccessField::Endpoint => json(out, line.endpoint?),
+            AccessField::Attempts => json(out, &exchange.map_or(0, |exchange| exchange.attempts.number)),
+            AccessField::Client => shown(out, exchange?.client),
+            AccessField::Peer => shown(out, line.peer()?),
+            AccessField::Listener => json(out, &*exchange?.connection.listener),
+            AccessField::Consumer => json(out, &exchange?.identity.as_ref()?.subject),
+            AccessField::RequestBytes => json(out, &line.request_bytes),
+            AccessField::ResponseBytes => json(out, &line.response_bytes),
+            AccessField::Fault => json(out, line.fault.map(Fault::code)?),
+            AccessField::Blame => json(out, line.fault.map(|fault| fault.blame().as_str())?),
+            AccessField::Protocol => json(out, line.protocol.alpn()),
+            AccessField::TlsVersion => json(out, tls?.version),
+            AccessField::RequestId => json(out, line.request_id),
+            AccessField::TraceId => json(out, Some(line.trace_id).filter(|id| !id.is_empty())?),
+            AccessField::Attribute { plugin, name } => match line.attributes()?.get(plugin, name)? {
+                Value::Text(text) => json(out, text),
+                Value::Integer(integer) => json(out, integer),
+                Value::Number(number) => json(out, number),
+                Value::Boolean(boolean) => json(out, boolean),
+                Value::Bytes(bytes) => json(out, &*String::from_utf8_lossy(bytes)),
+            },
+            AccessField::RequestHeader(_) | AccessField::ResponseHeader(_) => return None,
+        }
+        Some(())
+    }
+
+    fn kept<'k>(&self, names: &[HeaderName], kept: &'k super::Kept, at: usize) -> Option<std::borrow::Cow<'k, str>> {
+        let value = kept.as_ref()?.get(at)?.as_ref()?;
+        Some(self.redaction.header(names.get(at)?, value.as_bytes()))
+    }
+
+    /// `%h %l %u %t "%r" %>s %b`, and `"%{Referer}i" "%{User-agent}i"` where it is combined.
+    fn apache(&self, line: &AccessLine<'_>, clock: &mut Clock, out: &mut Vec<u8>) {
+        let exchange = line.exchange;
+        match exchange {
+            // Writing to memory does not fail, here and below.
+            Some(exchange) => drop(write!(out, "{}", exchange.client)),
+            None => out.push(b'-'),
+        }
+        out.extend_from_slice(b" - ");
+        match exchange.and_then(|exchange| exchange.identity.as_ref()).map(|identity| identity.subject.as_str()) {
+            // A space would be the next field.
+            Some(consumer) if !consumer.is_empty() => escape(out, consumer.as_bytes(), true),
+            _ => out.push(b'-'),
+        }
+        out.extend_from_slice(b" [");
+        clock.apache(line.received, out);
+        out.extend_from_slice(b"] \"");
+        escape(out, line.method.as_bytes(), false);
+        out.push(b' ');
+        let target = exchange.and_then(|exchange| exchange.request.target.received());
+        escape(out, target.map_or("/", |target| target.path()).as_bytes(), false);
+        if let Some(query) = target.and_then(|target| target.query()) {
+            out.push(b'?');
+            escape(out, self.redaction.query(query).as_bytes(), false);
+        }
+        drop(write!(out, " {}\" {} ", line.protocol.in_request_line(), line.status));
+        match line.response_bytes {
+            0 => out.push(b'-'),
+            bytes => drop(write!(out, "{bytes}")),
+        }
+        if self.format == AccessFormat::Combined {
+            for at in 0..COMBINED_HEADERS.len() {
+                out.extend_from_slice(b" \"");
+                match self.kept(&self.request_headers, line.request_headers, at) {
+                    Some(value) => escape(out, value.as_bytes(), false),
+                    None => out.push(b'-'),
+                }
+                out.push(b'"');
+            }
+        }
+    }
+}
+
+/// A value as JSON.
+fn json<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
+    // Text, numbers and booleans can all be written, and memory takes them.
+    drop(serde_json::to_writer(out, value));
+}
+
+/// Addresses have nothing to escape.
+fn shown(out: &mut Vec<u8>, value: impl std::fmt::Display) {
+    drop(write!(out, "\"{value}\""));
+}
+
+fn micros(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// As Apache escapes what clients send.
+fn escape(out: &mut Vec<u8>, bytes: &[u8], spaces: bool) {
+    for byte in bytes {
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', *byte]),
+            b' ' if spaces => out.extend_from_slice(b"\\x20"),
+            b' '..=b'~' => out.push(*byte),
+            other => drop(write!(out, "\\x{other:02x}")),
+        }
+    }
+}

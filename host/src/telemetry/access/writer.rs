@@ -1,0 +1,199 @@
+//! The thread that writes the access log. It may wait for a disk or a reader; whoever has lines does not.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use super::queue::{AccessQueue, Lines};
+use crate::config::model::AccessLog;
+use crate::telemetry::cell::SharedCount;
+use crate::telemetry::{Telemetry, WorkerCells};
+
+/// Batches on their way, of all workers: 2 MiB of lines, a second of a disk that stands still at thousands of requests a second.
+const BATCHES: usize = 64;
+/// How often it is looked whether a file is still the one that is written to.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long the end waits for the last lines: a reader that has stopped must not keep a gateway from ending.
+const LAST: Duration = Duration::from_secs(2);
+
+/// The running thread. It ends when every sender is gone; dropping this waits for its last lines.
+#[derive(Debug)]
+pub struct AccessWriter {
+    ended: Receiver<()>,
+}
+
+/// Where workers' lines go.
+#[derive(Debug, Clone)]
+pub struct AccessSender(SyncSender<Lines>);
+
+/// What is written to.
+#[derive(Debug)]
+enum Output {
+    Stdout,
+    File(Rotated),
+}
+
+/// A file that others may move away.
+#[derive(Debug)]
+struct Rotated {
+    path: PathBuf,
+    /// `None` before the first line of a log that was switched off.
+    file: Option<File>,
+    looked: Instant,
+}
+
+impl AccessWriter {
+    /// Opens the file, if there is one, and starts the thread.
+    ///
+    /// # Errors
+    /// When a file cannot be opened for appending.
+    pub fn start(log: &AccessLog, telemetry: &Telemetry) -> io::Result<(Self, AccessSender)> {
+        let output = match &log.file {
+            None => Output::Stdout,
+            Some(path) => {
+                // A log that is switched on later makes its file then.
+                let file = if log.enabled { Some(open(path)?) } else { None };
+                Output::File(Rotated { path: path.clone(), file, looked: Instant::now() })
+            }
+        };
+        let lost = Arc::clone(&telemetry.cells.access_lines_lost);
+        let (sender, lines) = sync_channel(BATCHES);
+        let (end, ended) = sync_channel(1);
+        std::thread::Builder::new().name("plugway-access".to_owned()).spawn(move || {
+            run(output, &lines, &lost);
+            // Nobody may wait for it any more.
+            let _ = end.send(());
+        })?;
+        Ok((Self { ended }, AccessSender(sender)))
+    }
+}
+
+impl Drop for AccessWriter {
+    fn drop(&mut self) {
+        let _ = self.ended.recv_timeout(LAST);
+    }
+}
+
+impl AccessSender {
+    /// One worker's queue.
+    pub fn queue(self, cells: Arc<WorkerCells>) -> AccessQueue {
+        AccessQueue::new(self.0, cells)
+    }
+}
+
+fn run(mut output: Output, lines: &Receiver<Lines>, lost: &SharedCount) {
+    let mut failing = false;
+    loop {
+        let next = match &output {
+            // What was moved away is let go of though nobody asks for anything.
+            Output::File(_) => lines.recv_timeout(LOOK),
+            Output::Stdout => lines.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        if let Output::File(file) = &mut output {
+            file.follow();
+        }
+        let batch = match next {
+            Ok(batch) => batch,
+            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        match output.write(&batch.bytes) {
+            Ok(()) if failing => {
+                failing = false;
+                tracing::info!("The access log is written again");
+            }
+            Ok(()) => {}
+            Err(error) => {
+                lost.add(batch.count);
+                if !failing {
+                    failing = true;
+                    tracing::error!(%error, "The access log cannot be written: lines are dropped and counted");
+                }
+            }
+        }
+    }
+}
+
+impl Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Stdout => {
+                let mut stdout = io::stdout().lock();
+                stdout.write_all(bytes)?;
+                stdout.flush()
+            }
+            Self::File(rotated) => rotated.write(bytes),
+        }
+    }
+}
+
+impl Rotated {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => self.file.insert(open(&self.path)?),
+        };
+        file.write_all(bytes)
+    }
+
+    /// Opens the file anew if what its path names is not what is written to: it was moved away or removed, as logrotate does.
+    fn follow(&mut self) {
+        let Some(file) = &self.file else { return };
+        if self.looked.elapsed() < LOOK {
+            return;
+        }
+        self.looked = Instant::now();
+        let number = |metadata: io::Result<std::fs::Metadata>| metadata.ok().map(|metadata| (metadata.dev(), metadata.ino()));
+        let there = number(std::fs::metadata(&self.path));
+        if there.is_some() && there == number(file.metadata()) {
+            return;
+        }
+        match open(&self.path) {
+            Ok(file) => self.file = Some(file),
+            // The old one is better than none.
+            Err(error) => {
+                tracing::warn!(file = %self.path.display(), %error, "The access log's file was moved away and cannot be made anew")
+            }
+        }
+    }
+}
+
+/// For appending, so that a file that is cut off in place is written on from its beginning. Lines may tell of people: others
+/// cannot read it.
+fn open(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    OpenOptions::new().create(true).append(true).mode(0o640).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_moved_away_is_made_anew() {
+        let folder = std::env::temp_dir().join(format!("plugway-access-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("access.log");
+        let mut rotated = Rotated { path: path.clone(), file: None, looked: Instant::now() };
+        rotated.write(b"one\n").unwrap();
+        rotated.looked = Instant::now().checked_sub(LOOK).unwrap();
+        rotated.follow();
+        rotated.write(b"two\n").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "one\ntwo\n", "what nobody moved is written on");
+
+        std::fs::rename(&path, folder.join("access.log.1")).unwrap();
+        rotated.follow();
+        rotated.write(b"three\n").unwrap();
+        assert!(!path.exists(), "it was looked at a moment ago");
+        rotated.looked = Instant::now().checked_sub(LOOK).unwrap();
+        rotated.follow();
+        rotated.write(b"four\n").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "four\n");
+        assert_eq!(std::fs::read_to_string(folder.join("access.log.1")).unwrap(), "one\ntwo\nthree\n");
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}

@@ -1,0 +1,182 @@
+//! The steps of a request, in order: which hook of which plugin said what, and how attempts ended.
+
+use super::Recording;
+use crate::fault::Fault;
+
+/// One step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// Where.
+    pub at: At,
+    /// What came of it.
+    pub result: StepResult,
+}
+
+/// Where a step is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum At {
+    /// In a hook.
+    Hook {
+        /// Which plugin, as the chain of the request's route numbers it.
+        slot: u16,
+        /// Which hook, as plugins number them.
+        hook: u8,
+    },
+    /// At an endpoint.
+    Attempt {
+        /// Its id.
+        endpoint: u64,
+    },
+}
+
+/// What came of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepResult {
+    /// A filter let it go on.
+    Next,
+    /// An authorizer let it pass.
+    Allowed,
+    /// An authorizer left it to others.
+    Abstained,
+    /// An authorizer could not say.
+    Unavailable,
+    /// A plugin answered it, with this status.
+    Answered(u16),
+    /// A router named an endpoint.
+    Chosen,
+    /// A router named one that is no member any more.
+    Stale,
+    /// A router had none.
+    NoEndpoint,
+    /// A forwarder wrote its plan.
+    Planned,
+    /// A forwarder did not want that endpoint.
+    Refused,
+    /// An endpoint replied, with this status.
+    Replied(u16),
+    /// It failed, and that ended the step.
+    Failed(Fault),
+    /// It failed, and the request went on as if the plugin were not there.
+    Skipped(Fault),
+}
+
+/// The steps of one request. The first few need no memory of their own.
+#[derive(Debug, Default)]
+pub struct Steps {
+    few: [Option<Step>; FEW],
+    count: usize,
+    more: Vec<Step>,
+    under_way: Option<At>,
+    /// Where it is sampled.
+    recording: Option<Box<Recording>>,
+}
+
+/// Steps that every request has room for: a chain of five plugins, both ways.
+const FEW: usize = 10;
+/// The most that are kept of one request: it may be tried a hundred times, by plugins each time.
+const MOST: usize = 512;
+
+impl StepResult {
+    /// One word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Next => "next",
+            Self::Allowed => "allowed",
+            Self::Abstained => "abstained",
+            Self::Unavailable => "unavailable",
+            Self::Answered(_) => "answered",
+            Self::Chosen => "chosen",
+            Self::Stale => "stale-endpoint",
+            Self::NoEndpoint => "no-endpoint",
+            Self::Planned => "planned",
+            Self::Refused => "refused",
+            Self::Replied(_) => "replied",
+            Self::Failed(_) => "failed",
+            Self::Skipped(_) => "skipped",
+        }
+    }
+
+    /// The status it has.
+    pub fn status(self) -> Option<u16> {
+        match self {
+            Self::Answered(status) | Self::Replied(status) => Some(status),
+            _ => None,
+        }
+    }
+
+    /// The fault it met.
+    pub fn fault(self) -> Option<Fault> {
+        match self {
+            Self::Failed(fault) | Self::Skipped(fault) => Some(fault),
+            _ => None,
+        }
+    }
+}
+
+impl Steps {
+    /// Records times and notes from now on.
+    pub fn record(&mut self, recording: Box<Recording>) {
+        self.recording = Some(recording);
+    }
+
+    /// What is recorded, where the request is sampled.
+    pub fn recording(&self) -> Option<&Recording> {
+        self.recording.as_deref()
+    }
+
+    /// The same, to note something in the step under way.
+    pub fn recording_mut(&mut self) -> Option<&mut Recording> {
+        self.recording.as_deref_mut()
+    }
+
+    /// A step begins. The span it has, where it is recorded.
+    pub fn begin(&mut self, at: At) -> Option<u64> {
+        self.under_way = Some(at);
+        self.recording.as_mut().map(|recording| recording.begin())
+    }
+
+    /// The step under way has ended.
+    pub fn end(&mut self, result: StepResult) {
+        let Some(at) = self.under_way.take() else { return };
+        let step = Step { at, result };
+        if let Some(free) = self.few.get_mut(self.count) {
+            *free = Some(step);
+        } else if self.count < MOST {
+            self.more.push(step);
+        } else {
+            return;
+        }
+        self.count += 1;
+        if let Some(recording) = &mut self.recording {
+            recording.end();
+        }
+    }
+
+    /// The step that has begun and not ended.
+    pub fn under_way(&self) -> Option<At> {
+        self.under_way
+    }
+
+    /// Every step that ended, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Step> {
+        self.few.iter().flatten().chain(&self.more)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_kept_in_order_and_bounded() {
+        let mut steps = Steps::default();
+        for slot in 0..600 {
+            assert_eq!(steps.begin(At::Hook { slot, hook: 1 }), None);
+            steps.end(StepResult::Next);
+        }
+        assert_eq!(steps.under_way(), None);
+        let slots: Vec<_> = steps.iter().map(|step| step.at).collect();
+        let expected: Vec<_> = (0..512).map(|slot| At::Hook { slot, hook: 1 }).collect();
+        assert_eq!(slots, expected);
+    }
+}
