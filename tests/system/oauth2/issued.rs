@@ -8,8 +8,8 @@ use plugway_harness::guests;
 use plugway_harness::upstream::Upstream;
 use serde_json::json;
 
-use super::server::{Server, machine, machine_with};
 use super::Holder;
+use super::server::{Server, machine, machine_with};
 use crate::common::{BINARY, run};
 use crate::guest::{config, get, report, route, seen};
 use crate::issuer::Issuer;
