@@ -239,6 +239,11 @@ impl Request<'_> {
         ask!(self, request::attribute(plugin, name))
     }
 
+    /// An attribute that an earlier hook of this plugin left on this request.
+    pub fn own_attribute(&self, name: &str) -> Option<Value> {
+        self.attribute("", name)
+    }
+
     /// Leaves an attribute in this plugin's own name space: the only per-request state, since the hooks of one request
     /// may meet different instances. Every hook may.
     pub fn set_attribute(&self, name: &str, value: impl Into<Value>) -> Result<(), ChangeError> {

@@ -62,7 +62,7 @@ fn a_key_or_a_token_opens_the_same_route() {
     let upstream = Upstream::plain("up").unwrap();
     let auth = format!(
         "[plugins.auth]\nsource = \"builtin:oauth2\"\ngrants = {{ crypto = {{}} }}\n[plugins.auth.config]\nissuer = \"https://id.example.com\"\n\
-         audience = \"orders\"\njwks = '{}'\n",
+         audience = \"orders\"\njwks = '{}'\nclaims_as_headers = {{ \"x-user\" = \"sub\" }}\n",
         issuer.jwks()
     );
     let gateway = start(&config(&upstream, &[&plugin("optional = true"), &auth, &route("plugins = [\"keys\", \"auth\"]")]));
@@ -74,6 +74,11 @@ fn a_key_or_a_token_opens_the_same_route() {
     assert_eq!(get(address, "/", &[("x-api-key", "wrong"), ("authorization", &token)]).status, 401);
     let nothing = get(address, "/", &[]);
     assert_eq!((nothing.status, nothing.header("www-authenticate")), (401, Some(&b"Bearer realm=\"orders\""[..])));
+    // What only a token can say is never a client's word, whoever let it pass.
+    let forged = get(address, "/", &[("x-api-key", KEY), ("x-user", "root")]);
+    assert_eq!((forged.status, seen(&forged, "x-user")), (200, None));
+    let known = get(address, "/", &[("authorization", &token), ("x-user", "root")]);
+    assert_eq!(seen(&known, "x-user").as_deref(), Some("ann"));
     // With both it is the key that counts, and it goes no further.
     let both = get(address, "/", &[("x-api-key", KEY), ("authorization", &token)]);
     assert_eq!((both.status, seen(&both, "x-api-key")), (200, None));

@@ -39,7 +39,7 @@ fn a_built_in_is_its_file_and_says_what_it_wants() {
     assert_eq!(code, 0, "{shown}");
     for line in [
         "contract      0.1.0",
-        "hooks         lifecycle, authorizer",
+        "hooks         lifecycle, authorizer, request-filter",
         "capabilities  crypto, kv, keys",
         "identity      does not ask who is calling",
         "to load it    grants = { crypto = {} } in [plugins.NAME]",

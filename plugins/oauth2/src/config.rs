@@ -17,7 +17,7 @@ use crate::dpop::{Dpop, DpopConfig};
 use crate::issuer::{Issuer, Issuers};
 use crate::keys::KeySet;
 use crate::metadata::{Facts, Metadata, ResourceConfig};
-use crate::passed_on::ClaimHeader;
+use crate::passed_on::ClaimHeaders;
 use crate::remembered::Remembered;
 use crate::requirement::{Requirement, RequirementConfig};
 use crate::url::Url;
@@ -99,7 +99,7 @@ impl Config {
             self.dpop.take().map(|config| config.check(&self.accepted(), leeway)).transpose().map_err(|why| format!("`dpop`: {why}"))?;
         let metadata = self.metadata(&issuers, dpop.as_ref())?;
         let challenge = self.challenge(&issuers, dpop.as_ref(), metadata.as_ref())?;
-        let headers = headers(self.claims_as_headers)?;
+        let headers = ClaimHeaders::new(self.claims_as_headers).map_err(|why| format!("`claims_as_headers`: {why}"))?;
         let checks = Counter::declare("token_checks_total", "Bearer tokens checked, signature and all.", "1", ["result"])
             .map_err(|error| format!("the counter of checked tokens: {error}"))?;
         Ok(OAuth2 {
@@ -228,20 +228,6 @@ impl Config {
             None => challenge,
         })
     }
-}
-
-fn headers(written: BTreeMap<String, String>) -> Result<Vec<ClaimHeader>, String> {
-    let headers = written.into_iter().map(|(name, claim)| {
-        let shown = name.clone();
-        ClaimHeader::new(&name, claim).map_err(|why| format!("`claims_as_headers`: {shown:?}: {why}"))
-    });
-    let headers: Vec<ClaimHeader> = headers.collect::<Result<_, _>>()?;
-    for (place, header) in headers.iter().enumerate() {
-        if headers.iter().take(place).any(|earlier| earlier.name() == header.name()) {
-            return Err(format!("`claims_as_headers`: {:?} is there twice, in upper and lower case", header.name()));
-        }
-    }
-    Ok(headers)
 }
 
 /// Whole seconds or minutes: `"0s"`, `"30s"`, `"5m"`.

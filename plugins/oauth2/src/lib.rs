@@ -1,6 +1,9 @@
 //! `oauth2`: lets requests pass that carry a good access token, a JWT that an issuer signed for one audience (RFC 6750, RFC
 //! 7519, RFC 9068), and challenges the others. A token may be bound to a client certificate (RFC 8705) or to a key that the client
 //! proves to have (RFC 9449). Signatures are checked natively by the gateway; the rest is here.
+//!
+//! Two hooks: the authorizer decides, and the request filter behind it takes what only the gateway may say away from requests that somebody
+//! else let pass.
 
 mod algorithm;
 mod anonymous;
@@ -24,7 +27,7 @@ mod token;
 mod url;
 
 use plugway_sdk::metrics::Counter;
-use plugway_sdk::{AuthError, Authorizer, ChangeError, Decision, Error, Identity, Plugin, Request, clock, header};
+use plugway_sdk::{AuthError, Authorizer, ChangeError, Decision, Error, Flow, Identity, Plugin, Request, RequestFilter, clock, header};
 
 use anonymous::Anonymous;
 use binding::Binding;
@@ -37,7 +40,7 @@ use dpop::Dpop;
 use issuer::Issuers;
 use metadata::Metadata;
 use pass::Pass;
-use passed_on::ClaimHeader;
+use passed_on::ClaimHeaders;
 use remembered::Remembered;
 use token::Token;
 
@@ -55,7 +58,7 @@ struct OAuth2 {
     dpop: Option<Dpop>,
     metadata: Option<Metadata>,
     claims: Vec<String>,
-    headers: Vec<ClaimHeader>,
+    headers: ClaimHeaders,
     remembered: Remembered,
     checks: Counter<1>,
 }
@@ -113,10 +116,18 @@ impl Authorizer for OAuth2 {
     }
 }
 
+impl RequestFilter for OAuth2 {
+    /// Comes after the authorizer, also where another one let the request pass: then nobody has looked at these headers yet.
+    fn on_request(&self, request: &mut Request) -> Result<Flow, Error> {
+        self.headers.clear_unless_set(request)?;
+        Ok(Flow::Next)
+    }
+}
+
 /// Requests that go no further, or without a token.
 impl OAuth2 {
     fn without_token(&self, request: &mut Request) -> Result<Decision, AuthError> {
-        passed_on::clear(request, &self.headers)?;
+        self.headers.clear(request)?;
         if let Some(answer) = self.metadata.as_ref().and_then(|metadata| metadata.answer(request)) {
             return Ok(Decision::respond(answer));
         }
@@ -128,7 +139,7 @@ impl OAuth2 {
     }
 
     fn deny(&self, request: &mut Request, denial: Denial, sent: Option<(Scheme, &[u8])>) -> Result<Decision, AuthError> {
-        passed_on::clear(request, &self.headers)?;
+        self.headers.clear(request)?;
         explanation::log(denial, sent.map(|(_, token)| token), self);
         let nonce = self.dpop.as_ref().filter(|_| denial == Denial::ProofNonce).and_then(Dpop::nonce);
         Ok(Decision::respond(self.challenge.answer(denial, sent.map(|(scheme, _)| scheme), nonce)))
@@ -187,7 +198,7 @@ impl OAuth2 {
     }
 
     fn pass(&self, verified: &Verified) -> Result<Pass, AuthError> {
-        let headers = passed_on::values(&self.headers, &verified.claims)?;
+        let headers = self.headers.values(&verified.claims)?;
         let mut identity = Identity::new(&verified.subject);
         identity.set_issuer(&verified.issuer);
         identity.set_scopes(&verified.scopes.iter().map(String::as_str).collect::<Vec<_>>());
@@ -200,7 +211,7 @@ impl OAuth2 {
     }
 
     fn admit(&self, request: &mut Request, pass: &Pass) -> Result<Decision, Refusal> {
-        passed_on::set(request, &self.headers, &pass.headers)?;
+        self.headers.set(request, &pass.headers)?;
         if !self.forward_token {
             passed_on::drop_token(request, self.dpop.is_some())?;
         }
@@ -208,7 +219,7 @@ impl OAuth2 {
     }
 }
 
-plugway_sdk::export!(OAuth2: Authorizer);
+plugway_sdk::export!(OAuth2: Authorizer, RequestFilter);
 
 #[cfg(test)]
 mod tests;

@@ -1,18 +1,94 @@
 //! What later plugins and the upstream learn of a token: claims of the identity, and claims as request headers.
 
+use std::collections::BTreeMap;
+
 use plugway_sdk::{AuthError, HeaderName, Identity, Request, Value, header};
 use serde_json::{Map, Value as Json};
 
-/// A claim that goes to the upstream as a header.
+/// The attribute that says which of these headers were set here.
+const SET: &str = "claims_as_headers";
+
+/// The claims that go to the upstream as headers.
 #[derive(Debug)]
-pub(crate) struct ClaimHeader {
+pub(crate) struct ClaimHeaders {
+    list: Vec<ClaimHeader>,
+    /// Their names, to compare at once.
+    names: String,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct ClaimHeader {
     name: HeaderName<'static>,
     claim: String,
 }
 
+impl ClaimHeaders {
+    /// Checks the names as written, each with its claim. The gateway has the last word on them.
+    pub(crate) fn new(written: BTreeMap<String, String>) -> Result<Self, String> {
+        let mut list: Vec<ClaimHeader> = Vec::with_capacity(written.len());
+        for (name, claim) in written {
+            let header = ClaimHeader::new(&name, claim).map_err(|why| format!("{name:?}: {why}"))?;
+            if list.iter().any(|earlier| earlier.name() == header.name()) {
+                return Err(format!("{:?} is there twice, in upper and lower case", header.name()));
+            }
+            list.push(header);
+        }
+        let names = list.iter().map(ClaimHeader::name).collect::<Vec<_>>().join(" ");
+        Ok(Self { list, names })
+    }
+
+    /// Takes away what a client may have sent under these names, so that an upstream can believe them. Done for every request
+    /// that can go on, whether there was a token or not.
+    pub(crate) fn clear(&self, request: &mut Request<'_>) -> Result<(), AuthError> {
+        self.list.iter().try_for_each(|header| remove(request, header)).map_err(AuthError::Failed)
+    }
+
+    /// The same, unless [`set`](Self::set) was there before.
+    pub(crate) fn clear_unless_set(&self, request: &mut Request<'_>) -> Result<(), String> {
+        if self.list.is_empty() || request.own_attribute(SET).as_ref().and_then(Value::as_text) == Some(&self.names) {
+            return Ok(());
+        }
+        self.list.iter().try_for_each(|header| remove(request, header))
+    }
+
+    /// What the headers will say: nothing where a claim is absent or no single value.
+    pub(crate) fn values(&self, claims: &Map<String, Json>) -> Result<Vec<Option<String>>, AuthError> {
+        let value = |header: &ClaimHeader| {
+            let text = match claims.get(&header.claim) {
+                Some(Json::String(text)) => text.clone(),
+                Some(value @ (Json::Number(_) | Json::Bool(_))) => value.to_string(),
+                _ => return Ok(None),
+            };
+            // Recipients strip spaces at the ends, and " root" must not become "root" on the way.
+            if text.trim().len() != text.len() || text.chars().any(char::is_control) {
+                return Err(failed("`claims_as_headers`", header.name(), "the claim cannot be sent as a header"));
+            }
+            Ok(Some(text))
+        };
+        self.list.iter().map(value).collect()
+    }
+
+    /// Sets the headers, in the stead of what a client may have sent, and takes away those that say nothing.
+    pub(crate) fn set(&self, request: &mut Request<'_>, values: &[Option<String>]) -> Result<(), AuthError> {
+        for (header, value) in self.list.iter().zip(values) {
+            match value {
+                None => remove(request, header).map_err(AuthError::Failed)?,
+                Some(text) => {
+                    let set = request.set_header(header.name.clone(), text);
+                    set.map_err(|error| failed("`claims_as_headers`", header.name(), error))?;
+                }
+            }
+        }
+        if !self.list.is_empty() {
+            request.set_attribute(SET, self.names.as_str()).map_err(|error| failed("`claims_as_headers`", &self.names, error))?;
+        }
+        Ok(())
+    }
+}
+
 impl ClaimHeader {
-    /// Checks the names. The gateway has the last word on the header's.
-    pub(crate) fn new(name: &str, claim: String) -> Result<Self, &'static str> {
+    fn new(name: &str, claim: String) -> Result<Self, &'static str> {
         if claim.is_empty() {
             return Err("no claim is named");
         }
@@ -23,50 +99,13 @@ impl ClaimHeader {
         Ok(Self { name, claim })
     }
 
-    pub(crate) fn name(&self) -> &str {
+    fn name(&self) -> &str {
         self.name.as_str()
     }
 }
 
-/// Takes away what a client may have sent under these names, so that an upstream can believe them. Done for every request
-/// that can go on, whether there was a token or not.
-pub(crate) fn clear(request: &mut Request<'_>, headers: &[ClaimHeader]) -> Result<(), AuthError> {
-    headers.iter().try_for_each(|header| remove(request, header))
-}
-
-/// What the headers will say: nothing where a claim is absent or no single value.
-pub(crate) fn values(headers: &[ClaimHeader], claims: &Map<String, Json>) -> Result<Vec<Option<String>>, AuthError> {
-    let value = |header: &ClaimHeader| {
-        let text = match claims.get(&header.claim) {
-            Some(Json::String(text)) => text.clone(),
-            Some(value @ (Json::Number(_) | Json::Bool(_))) => value.to_string(),
-            _ => return Ok(None),
-        };
-        // Recipients strip spaces at the ends, and " root" must not become "root" on the way.
-        if text.trim().len() != text.len() || text.chars().any(char::is_control) {
-            return Err(failed("`claims_as_headers`", header.name(), "the claim cannot be sent as a header"));
-        }
-        Ok(Some(text))
-    };
-    headers.iter().map(value).collect()
-}
-
-/// Sets the headers, in the stead of what a client may have sent, and takes away those that say nothing.
-pub(crate) fn set(request: &mut Request<'_>, headers: &[ClaimHeader], values: &[Option<String>]) -> Result<(), AuthError> {
-    for (header, value) in headers.iter().zip(values) {
-        match value {
-            None => remove(request, header)?,
-            Some(text) => {
-                let set = request.set_header(header.name.clone(), text);
-                set.map_err(|error| failed("`claims_as_headers`", header.name(), error))?;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn remove(request: &mut Request<'_>, header: &ClaimHeader) -> Result<(), AuthError> {
-    request.remove_header(header.name.clone()).map_err(|error| failed("`claims_as_headers`", header.name(), error))
+fn remove(request: &mut Request<'_>, header: &ClaimHeader) -> Result<(), String> {
+    request.remove_header(header.name.clone()).map_err(|error| described("`claims_as_headers`", header.name(), error))
 }
 
 /// Puts the wanted claims into the identity: single values as they are, lists and objects as JSON text.
@@ -98,5 +137,9 @@ pub(crate) fn drop_token(request: &mut Request<'_>, with_proof: bool) -> Result<
 
 /// Names only, never values: the text goes to the log.
 fn failed(key: &str, name: &str, why: impl std::fmt::Display) -> AuthError {
-    AuthError::Failed(format!("{key}: {name}: {why}"))
+    AuthError::Failed(described(key, name, why))
+}
+
+fn described(key: &str, name: &str, why: impl std::fmt::Display) -> String {
+    format!("{key}: {name}: {why}")
 }

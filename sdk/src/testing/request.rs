@@ -369,6 +369,7 @@ impl FakeRequest {
 
     pub(crate) fn attribute(&self, plugin: &str, name: &str) -> Option<Value> {
         let facts = self.facts.borrow();
+        let plugin = if plugin.is_empty() { super::PLUGIN } else { plugin };
         facts.attributes.iter().find(|(owner, known, _)| owner == plugin && known == name).map(|(_, _, value)| value.clone())
     }
 

@@ -175,7 +175,9 @@ impl Host for Guest {
     }
 
     fn attribute(&mut self, plugin: String, name: String) -> Result<Option<Value>> {
-        Ok(self.exchange()?.attributes.get(&plugin, &name).map(Value::from))
+        let own = std::sync::Arc::clone(&self.name);
+        let plugin = if plugin.is_empty() { &*own } else { plugin.as_str() };
+        Ok(self.exchange()?.attributes.get(plugin, &name).map(Value::from))
     }
 
     fn set_attribute(&mut self, name: String, value: Value) -> Changed {

@@ -135,3 +135,25 @@ fn refuses_configurations_that_open_doors() {
     let loopback = json!({ "issuer": "http://127.0.0.1:4000" });
     assert!(testing::configure::<OAuth2>(config(loopback)).is_ok());
 }
+
+#[test]
+fn what_only_the_gateway_may_say_is_taken_from_requests_that_another_let_pass() {
+    testing::set_now(now());
+    let plugin = configured(json!({ "claims_as_headers": { "x-user": "sub", "x-tenant": "tenant" } }));
+    let forged = || testing::Request::get("/").header("x-user", "root").header("X-Tenant", "root").header("x-other", "kept");
+    // Another authorizer was first.
+    let mut request = forged().build();
+    plugin.on_request(&mut request).unwrap();
+    assert_eq!((request.header("x-user"), request.header("x-tenant"), request.header_values("x-other").len()), (None, None, 1));
+    // This one was: what it says stays.
+    let mut request = forged().header(header::AUTHORIZATION, format!("Bearer {}", token("valid_rs256"))).build();
+    assert!(matches!(plugin.authorize(&mut request).unwrap(), Decision::Allow(_)));
+    plugin.on_request(&mut request).unwrap();
+    assert_eq!((request.header_values("x-user"), request.header_values("x-tenant")), (vec![b"ann".to_vec()], vec![b"acme".to_vec()]));
+    // It was, in another place of the route, which says less.
+    let narrow = configured(json!({ "claims_as_headers": { "x-user": "sub" } }));
+    let mut request = forged().header(header::AUTHORIZATION, format!("Bearer {}", token("valid_rs256"))).build();
+    assert!(matches!(narrow.authorize(&mut request).unwrap(), Decision::Allow(_)));
+    plugin.on_request(&mut request).unwrap();
+    assert_eq!(request.header("x-tenant"), None);
+}
