@@ -23,20 +23,21 @@ use crate::capability::secrets::Secret;
 use crate::config::model::{Config, Route, SecretSource};
 use crate::config::{Problem, Problems};
 use crate::exchange::RouteFacts;
-use crate::pipeline::{Chain, Plugins};
+use crate::pipeline::Plugins;
 use crate::plugin::{CompileCache, Compiler, LoadedComponent, Nursery, Recipe, Ticker, Turns, build_engine};
 use crate::proxy::Snapshot;
 use crate::route::Table;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{PluginVersion, Telemetry};
 use crate::tls_files::SettingError;
 use crate::trace::Rate;
 use crate::upstream::{Directory, Registry, Upstream};
 
 pub use builtin::builtin;
+use chains::Built;
 pub use chains::EffectiveChain;
 pub use generation::Observers;
 use numbering::{Numbered, Numbering};
-pub use sources::{Bytes, Content, Supplied, Unread, read, read_all};
+pub use sources::{Bytes, Content, Supplied, Supplies, Unread, Version, read, read_all};
 use trust::Vouched;
 pub use trust::trusted_keys;
 
@@ -79,23 +80,28 @@ pub struct Assembled {
 struct Draft {
     table: Option<Table>,
     upstreams: Vec<Option<Arc<Upstream>>>,
-    chains: Vec<(Chain, EffectiveChain)>,
+    chains: Vec<Built>,
     numbered: Numbered,
     warnings: Vec<Problem>,
 }
 
 impl Assembled {
-    /// Plugins that are in use, and what each is made from.
-    pub fn components(&self) -> impl Iterator<Item = (String, Arc<LoadedComponent>)> {
-        self.plugins.iter().map(|plugin| (plugin.recipe.name.to_string(), Arc::clone(&plugin.recipe.component)))
+    /// Plugins that are in use, and what that version of each is made from.
+    pub fn components(&self, version: Version) -> impl Iterator<Item = (String, Arc<LoadedComponent>)> {
+        let of_it = self.plugins.iter().filter(move |plugin| plugin.version == version);
+        of_it.map(|plugin| (plugin.recipe.name.to_string(), Arc::clone(&plugin.recipe.component)))
     }
 }
 
-/// A plugin that is in use.
+/// A version of a plugin that is in use.
 #[derive(Debug)]
 pub struct AssembledPlugin {
     /// What instances are made from.
     pub recipe: Arc<Recipe>,
+    /// Which version it is.
+    pub version: Version,
+    /// What its calls are counted as besides the plugin's, while a canary runs.
+    pub counted_as: Option<PluginVersion>,
     /// Who vouches for its file: the name of a trusted key.
     pub signed_by: Option<Arc<str>>,
     /// Names of the routes it serves.
@@ -148,9 +154,9 @@ impl Workshop {
     ///
     /// # Errors
     /// Every problem that was found, at once.
-    pub fn assemble(&mut self, config: &Config, supply: Vec<Supplied>) -> Result<Assembled, Problems> {
+    pub fn assemble(&mut self, config: &Config, supplies: Supplies) -> Result<Assembled, Problems> {
         let mut problems = Problems::new(&config.file);
-        let draft = self.draft(config, supply, &Problems::new(&config.file), &mut problems);
+        let draft = self.draft(config, supplies, &Problems::new(&config.file), &mut problems);
         if !problems.is_empty() {
             self.try_out(config, &draft.numbered.plugins, &mut problems);
         }
@@ -187,16 +193,16 @@ impl Workshop {
     }
 
     /// Everything but instances.
-    fn draft(&mut self, config: &Config, supply: Vec<Supplied>, known: &Problems, problems: &mut Problems) -> Draft {
+    fn draft(&mut self, config: &Config, supplies: Supplies, known: &Problems, problems: &mut Problems) -> Draft {
         if !config.plugins.is_empty() {
             self.ticker.tick();
         }
         let upstreams = self.upstreams(config, known, problems);
-        let mut components = self.components(config, supply, known, problems);
+        let mut components = self.components(config, supplies, known, problems);
         let warnings = std::mem::take(&mut components.warnings);
         let table = table(config, known, problems);
-        let mut numbering = Numbering::new(config);
-        let chains = chains::build(config, &components.loaded, &mut numbering, known, problems);
+        let mut numbering = Numbering::default();
+        let chains = chains::build(config, &components, &mut numbering, known, problems);
         let directory = Arc::new(Directory::new(upstreams.iter().flatten()));
         let secrets = secrets(config, known, problems);
         let numbered = numbering.finish(config, &components, &upstreams, &directory, &mut self.kept, &secrets);

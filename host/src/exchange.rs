@@ -130,6 +130,37 @@ impl Exchange {
         self.trace_parent.to_str().ok()?.get(3..35)
     }
 
+    /// The same once more, for somebody whose changes count for nothing.
+    pub fn copy(&self) -> Box<Self> {
+        Box::new(Self {
+            request: self.request.clone(),
+            connection: Arc::clone(&self.connection),
+            client: self.client,
+            id: self.id.clone(),
+            trace_parent: self.trace_parent.clone(),
+            started: self.started,
+            route: Arc::clone(&self.route),
+            parameters: self.parameters.clone(),
+            identity: self.identity.clone(),
+            attributes: self.attributes.clone(),
+            response_headers: self.response_headers.clone(),
+            retry_after: self.retry_after,
+            attempts: self.attempts.clone(),
+            response: self.response.clone(),
+            journal: Journal::default(),
+            steps: Steps::default(),
+        })
+    }
+
+    /// Whether everything that hooks can change is alike.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.request == other.request
+            && self.identity == other.identity
+            && self.attributes == other.attributes
+            && self.response_headers == other.response_headers
+            && self.response == other.response
+    }
+
     /// When its head was complete, by the wall clock. Worked out when asked for: most requests are never asked.
     pub fn received_at(&self) -> SystemTime {
         SystemTime::now().checked_sub(self.started.elapsed()).unwrap_or(SystemTime::UNIX_EPOCH)

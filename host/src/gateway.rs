@@ -1,5 +1,6 @@
 //! A running gateway: the control thread, its workers, and the way they end.
 
+mod canary;
 mod catalogue;
 mod control;
 mod exports;
@@ -7,9 +8,11 @@ mod fingerprint;
 mod fixed;
 mod outcome;
 mod prepare;
+mod rejection;
 mod reload;
 mod shown;
 mod status;
+mod stock;
 mod versions;
 
 use std::fmt;

@@ -7,6 +7,7 @@ mod admit;
 mod finish;
 mod outcomes;
 mod select;
+mod shadow;
 mod told;
 
 use std::cell::RefCell;
@@ -74,6 +75,17 @@ pub struct Place {
     pub version: Arc<str>,
     /// What happens to the request when it fails.
     pub on_failure: FailurePolicy,
+    /// The canary that is called beside it and compared.
+    pub shadow: Option<Shadow>,
+}
+
+/// Where the same hook of a canary is, that is called beside the serving version's.
+#[derive(Debug, Clone, Copy)]
+pub struct Shadow {
+    /// An index into [`Plugins`].
+    pub slot: usize,
+    /// Which of its configurations.
+    pub config: u32,
 }
 
 /// Every plugin of one worker, ready to be called.

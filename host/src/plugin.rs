@@ -28,7 +28,7 @@ mod ticker;
 mod wasi;
 
 pub use bindings::plugway::gateway::types::Value as RecordValue;
-pub use cache::CompileCache;
+pub use cache::{CompileCache, guard};
 pub use calls::{Decision, EndpointOutcome, ExchangeRecord, Flow, Forwarded, Routed};
 pub use compiler::{COMPILE_COMMAND, Compiler, serve_compiler};
 pub use component::{LoadError, LoadedComponent};

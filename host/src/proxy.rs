@@ -2,6 +2,7 @@
 
 mod arrival;
 mod attempted;
+mod canaries;
 mod client_address;
 mod connection;
 mod ending;
@@ -18,6 +19,7 @@ mod sampling;
 mod snapshot;
 mod story;
 
+pub use canaries::Canaries;
 pub use connection::{Connection, Doing};
 pub use handle::handle;
 pub use records::{Addressed, Batch, RecordSink};

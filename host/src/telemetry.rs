@@ -3,6 +3,7 @@
 
 mod access;
 mod budget;
+mod canaries;
 mod cell;
 mod export;
 mod families;
@@ -15,6 +16,7 @@ mod reloads;
 mod route;
 mod worker;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 #[allow(clippy::disallowed_types, reason = "taken where threads are set up and where metrics are read, never for a request")]
@@ -27,9 +29,10 @@ use prometheus::{Registry, TextEncoder};
 
 pub use access::{AccessLine, AccessPlan, AccessQueue, AccessSender, AccessWriter, Kept, Protocol, Redaction};
 pub use budget::{BudgetHits, BudgetKey};
+pub use canaries::{Canaries, CanaryEnd, Running};
 pub use held::{Held, Holder};
 pub use instruments::{DeclareError, Declared, InstrumentKind, Instruments, PluginUse, Series};
-pub use plugin::{BreakerReading, PluginCells};
+pub use plugin::{BreakerReading, Comparison, PluginCells, PluginVersion};
 pub use reloads::{RejectedFile, ReloadResult, Reloads};
 pub use route::RouteCells;
 pub use worker::{ListenerCells, OpenConnection, UpstreamCells, WorkerCells};
@@ -43,6 +46,20 @@ pub struct Telemetry {
     /// Observable instruments live as long as their provider.
     _provider: SdkMeterProvider,
 }
+
+/// What is counted of one version of a plugin.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Calls that were made.
+    pub calls: u64,
+    /// Hook, kind, count.
+    pub failures: Vec<(&'static str, &'static str, u64)>,
+    /// Hook and result.
+    pub comparisons: BTreeMap<(&'static str, &'static str), u64>,
+}
+
+/// No thread's number: where the counts of versions go that have ended.
+const NO_THREAD: usize = usize::MAX - 1;
 
 /// Cells of every thread.
 #[derive(Debug, Default)]
@@ -62,6 +79,7 @@ struct Cells {
     /// Times something could not be sent by OTLP.
     otlp_failed: cell::SharedCount,
     reloads: Reloads,
+    canaries: Canaries,
 }
 
 impl Telemetry {
@@ -86,22 +104,55 @@ impl Telemetry {
         workers.get(index).map(Arc::clone).unwrap_or_default()
     }
 
-    /// The cells of one plugin on one thread, the same ones each time. `hooks` and `failures` name what
+    /// The cells of one plugin on one thread, the same ones each time; of one version of it where there are two. `hooks` and `failures` name what
     /// [`PluginCells::called`] and [`PluginCells::failed`] are given by number.
     pub fn plugin(
         &self,
         name: &Arc<str>,
+        version: Option<&PluginVersion>,
         thread: usize,
         hooks: &'static [&'static str],
         failures: &'static [&'static str],
     ) -> Arc<PluginCells> {
         let mut plugins = cell::lock(&self.cells.plugins);
-        if let Some(known) = plugins.iter().find(|cells| cells.is(name, thread)) {
+        if let Some(known) = plugins.iter().find(|cells| cells.is(name, version, thread)) {
             return Arc::clone(known);
         }
-        let cells = Arc::new(PluginCells::new(Arc::clone(name), thread, hooks, failures));
+        let cells = Arc::new(PluginCells::new(Arc::clone(name), version.cloned(), thread, hooks, failures));
         plugins.push(Arc::clone(&cells));
         cells
+    }
+
+    /// Folds what versions counted that have ended into what is counted of their plugins.
+    pub fn end_versions(&self) {
+        let mut plugins = cell::lock(&self.cells.plugins);
+        let ended: Vec<_> = plugins.extract_if(.., |cells| cells.version().is_some() && Arc::strong_count(cells) == 1).collect();
+        for cells in ended.iter().filter(|cells| cells.serves()) {
+            let sum = plugins.iter().find(|known| known.is(cells.name(), None, NO_THREAD)).cloned();
+            match sum {
+                Some(sum) => sum.absorb(cells),
+                None => plugins.push(Arc::new(cells.sum(NO_THREAD))),
+            }
+        }
+    }
+
+    /// What is counted of one version of a plugin while there are two.
+    pub fn version_tally(&self, name: &str, version: &PluginVersion) -> Tally {
+        let mut tally = Tally::default();
+        let plugins = cell::lock(&self.cells.plugins);
+        for cells in plugins.iter().filter(|cells| &**cells.name() == name && cells.version() == Some(version)) {
+            cells.calls().for_each(|(_, calls)| tally.calls += calls);
+            cells.failures().for_each(|(hook, kind, count)| tally.failures.push((hook, kind, count)));
+            for (hook, result, count) in cells.comparisons() {
+                *tally.comparisons.entry((hook, result)).or_default() += count;
+            }
+        }
+        tally
+    }
+
+    /// What is counted of canaries.
+    pub fn canaries(&self) -> &Canaries {
+        &self.cells.canaries
     }
 
     /// How often a plugin met its budgets, the same counters each time.
@@ -138,7 +189,7 @@ impl Telemetry {
     /// Calls of a plugin so far, and how many of them failed.
     pub fn plugin_calls(&self, name: &str) -> (u64, u64) {
         let plugins = cell::lock(&self.cells.plugins);
-        let of_it = || plugins.iter().filter(|cells| &**cells.name() == name);
+        let of_it = || plugins.iter().filter(|cells| &**cells.name() == name && cells.serves());
         let calls = of_it().flat_map(|cells| cells.calls()).map(|(_, calls)| calls).sum();
         (calls, of_it().flat_map(|cells| cells.failures()).map(|(_, _, failures)| failures).sum())
     }

@@ -1,16 +1,18 @@
 //! The chain of each route, from its plugins and the hooks they turn out to have.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
 use super::numbering::{Numbering, Side, members_for};
+use super::sources::{Components, Version};
 use crate::capability::log::version;
-use crate::config::model::{Config, FailurePolicy, Isolation, PluginUse, Route};
+use crate::config::model::{Config, FailurePolicy, Isolation, PluginUse, Route, Share, Trial};
 use crate::config::{Problem, Problems};
 use crate::exchange::RouteFacts;
-use crate::pipeline::{Chain, Place, Step, StepKind};
+use crate::pipeline::{Chain, Place, Shadow, Step, StepKind};
 use crate::plugin::{Hook, LoadedComponent};
-use crate::proxy::RoutePlan;
+use crate::proxy::{Canaries, RoutePlan};
 use crate::upstream::Upstream;
 
 /// What a route runs, in order, for people.
@@ -24,7 +26,13 @@ pub struct EffectiveChain {
     pub warnings: Vec<Problem>,
 }
 
-type Components = [Option<Arc<LoadedComponent>>];
+/// The chain of one route.
+pub(super) struct Built {
+    chain: Chain,
+    /// Chains with canaries in it, and below which number a client meets each, in ten-thousandths; ascending.
+    canaries: Vec<(u32, Chain)>,
+    shown: EffectiveChain,
+}
 
 /// Builds every route's chain, and finds everything that is wrong with them and does not follow from what is `known`.
 pub(super) fn build(
@@ -33,27 +41,63 @@ pub(super) fn build(
     numbering: &mut Numbering,
     known: &Problems,
     problems: &mut Problems,
-) -> Vec<(Chain, EffectiveChain)> {
-    config.routes.iter().map(|route| Builder { config, components, numbering, known, problems, route }.build()).collect()
+) -> Vec<Built> {
+    let mut built = Vec::with_capacity(config.routes.len());
+    for route in &config.routes {
+        let mut own = Problems::new(&config.file);
+        let none = BTreeSet::new();
+        let builder = Builder { config, components, numbering: &mut *numbering, known, problems: &mut own, route, canaries: &none };
+        let (chain, shown) = builder.build();
+        let mut canaries = Vec::new();
+        for (bound, met) in levels(config, components, route) {
+            let mut theirs = Problems::new(&config.file);
+            let builder = Builder { config, components, numbering: &mut *numbering, known, problems: &mut theirs, route, canaries: &met };
+            let (with, _) = builder.build();
+            // Off the request's path the version that serves is enough.
+            canaries.push((bound, Chain { observers: chain.observers.clone(), ..with }));
+            theirs.iter().filter(|problem| !own.iter().any(|known| known == *problem)).for_each(|problem| problems.push(problem.clone()));
+        }
+        own.iter().for_each(|problem| problems.push(problem.clone()));
+        built.push(Built { chain, canaries, shown });
+    }
+    built
+}
+
+/// The sets of canaries that clients of a route meet together, each with the number below which a client meets it. A client has
+/// one number for all plugins: who is among the first 5 % meets every canary with a share of 5 % or more, so versions that came
+/// together are met together.
+fn levels(config: &Config, components: &Components, route: &Route) -> Vec<(u32, BTreeSet<usize>)> {
+    let mut shares = BTreeMap::new();
+    for plugin in route.uses().map(|used| used.plugin).filter(|plugin| components.canaries.contains_key(plugin)) {
+        let trial = config.plugins.get(plugin).and_then(|plugin| plugin.canary.as_ref()).map(|canary| canary.trial);
+        if let Some(Trial::Share(Share(share))) = trial {
+            shares.insert(plugin, share);
+        }
+    }
+    let bounds: BTreeSet<u32> = shares.values().copied().collect();
+    let met = |bound| shares.iter().filter(move |(_, share)| **share >= bound).map(|(plugin, _)| *plugin).collect();
+    bounds.into_iter().map(|bound| (bound, met(bound))).collect()
 }
 
 /// Makes the routes workers read.
-pub(super) fn routes(
-    config: &Config,
-    chains: Vec<(Chain, EffectiveChain)>,
-    upstreams: &[Arc<Upstream>],
-) -> (Vec<Arc<RoutePlan>>, Vec<EffectiveChain>) {
-    let mut plans = Vec::with_capacity(chains.len());
-    let mut effective = Vec::with_capacity(chains.len());
-    for (route, (chain, shown)) in config.routes.iter().zip(chains) {
+pub(super) fn routes(config: &Config, built: Vec<Built>, upstreams: &[Arc<Upstream>]) -> (Vec<Arc<RoutePlan>>, Vec<EffectiveChain>) {
+    let by = Arc::new(config.canary_by.clone());
+    let mut plans = Vec::with_capacity(built.len());
+    let mut effective = Vec::with_capacity(built.len());
+    for (route, Built { chain, canaries, shown }) in config.routes.iter().zip(built) {
         let Some(upstream) = upstreams.get(route.upstream) else { continue };
-        let facts = RouteFacts {
+        let facts = Arc::new(RouteFacts {
             name: Arc::from(route.name.as_str()),
             api: route.api.as_deref().map(Arc::from),
             version: route.version.as_deref().map(Arc::from),
-        };
+        });
         let max_body_bytes = route.max_body_bytes.or(config.limits.max_body_bytes);
-        plans.push(Arc::new(RoutePlan { facts: Arc::new(facts), chain, upstream: Arc::clone(upstream), max_body_bytes }));
+        let plan = |chain, canaries| {
+            Arc::new(RoutePlan { facts: Arc::clone(&facts), chain, upstream: Arc::clone(upstream), max_body_bytes, canaries })
+        };
+        let levels: Vec<_> = canaries.into_iter().map(|(bound, chain)| (bound, plan(chain, None))).collect();
+        let canaries = (!levels.is_empty()).then(|| Box::new(Canaries { by: Arc::clone(&by), levels }));
+        plans.push(plan(chain, canaries));
         effective.push(shown);
     }
     (plans, effective)
@@ -66,6 +110,8 @@ struct Builder<'a> {
     known: &'a Problems,
     problems: &'a mut Problems,
     route: &'a Route,
+    /// Plugins whose canary stands in this chain.
+    canaries: &'a BTreeSet<usize>,
 }
 
 impl Builder<'_> {
@@ -82,7 +128,10 @@ impl Builder<'_> {
             None if !self.route.public && self.is_whole() && !self.has_authorizer() => {
                 let message = format!("route `{}` has no authorizer, so anyone could use it", self.route.name);
                 let help = "put an authorizer such as `builtin:oauth2` in its `plugins`, or write `public = true`";
-                self.problems.push(self.config.problem(format!("{}.public", self.route.key), message).with_suggestion(help));
+                let problem = self.config.problem(format!("{}.public", self.route.key), message).with_suggestion(help);
+                // One of them may have been an authorizer before.
+                let suspects = self.route.chain.iter().map(|used| self.name(used)).collect();
+                self.problems.push(Problem { suspects, ..problem });
             }
             None => {}
         }
@@ -107,8 +156,10 @@ impl Builder<'_> {
 
     /// Plugins of this route that are ticked.
     fn timers(&self) -> impl Iterator<Item = String> + '_ {
-        let used = self.route.chain.iter().chain(&self.route.router).chain(&self.route.forwarder);
-        used.filter(|used| self.component(used).is_some_and(|component| component.has(Hook::Timer))).map(|used| self.name(used))
+        self.route
+            .uses()
+            .filter(|used| self.component(used).is_some_and(|component| component.has(Hook::Timer)))
+            .map(|used| self.name(used))
     }
 
     /// Filters that ask who is calling where no authorizer has said it yet.
@@ -138,24 +189,44 @@ impl Builder<'_> {
     }
 
     /// Numbers a use of a plugin; `None` where what it is configured by is known to be wrong.
-    fn place(&mut self, used: &PluginUse, component: &LoadedComponent, side: Side) -> Option<Place> {
+    fn place(&mut self, used: &PluginUse, component: &LoadedComponent, side: Side, hook: Hook) -> Option<Place> {
         let plugin = format!("plugins.{}", self.name(used));
         let tables = [format!("{}.config", used.key), format!("{plugin}.config"), format!("{plugin}.budget")];
         if tables.iter().any(|table| self.known.concern(table)) {
             return None;
         }
-        let place = self.numbering.place(self.config, used, &self.route.name, side, members_for(component, self.route.upstream))?;
-        Some(Place { version: Arc::from(version(&component.digest)), ..place })
+        let (route, upstream) = (&self.route.name, self.route.upstream);
+        let stands = self.version(used);
+        let place = self.numbering.place(self.config, (used, stands), route, side, members_for(component, upstream))?;
+        let shadow = self.shadow(used).filter(|shadow| side == Side::Worker && shadow.has(hook)).cloned();
+        let shadow = shadow.and_then(|shadow| {
+            let canary = (used, Version::Canary);
+            let Place { slot, config, .. } = self.numbering.place(self.config, canary, route, side, members_for(&shadow, upstream))?;
+            Some(Shadow { slot, config })
+        });
+        Some(Place { shadow, version: Arc::from(version(&component.digest)), ..place })
+    }
+
+    /// Which version of a plugin stands in this chain.
+    fn version(&self, used: &PluginUse) -> Version {
+        if self.canaries.contains(&used.plugin) { Version::Canary } else { Version::Serving }
+    }
+
+    /// The canary that runs in the shadow of a plugin.
+    fn shadow(&self, used: &PluginUse) -> Option<&Arc<LoadedComponent>> {
+        let canary = self.config.plugins.get(used.plugin)?.canary.as_ref()?;
+        let loaded = self.components.of(used.plugin, Version::Canary)?;
+        (canary.trial == Trial::Shadow).then_some(&loaded.component)
     }
 
     fn component(&self, used: &PluginUse) -> Option<&Arc<LoadedComponent>> {
-        self.components.get(used.plugin).and_then(Option::as_ref)
+        self.components.of(used.plugin, self.version(used)).map(|loaded| &loaded.component)
     }
 
     /// Which plugins could stand where that hook is needed.
     fn suited(&self, hook: Hook) -> String {
-        let loaded = self.config.plugins.iter().zip(self.components);
-        let suited = loaded.filter(|(_, component)| component.as_ref().is_some_and(|component| component.has(hook)));
+        let loaded = self.config.plugins.iter().zip(&self.components.serving);
+        let suited = loaded.filter(|(_, loaded)| loaded.as_ref().is_some_and(|loaded| loaded.component.has(hook)));
         let names: Vec<_> = suited.map(|(plugin, _)| format!("`{}`", plugin.name)).collect();
         if names.is_empty() {
             format!("no configured plugin exports `{hook}`; remove it")
@@ -191,7 +262,10 @@ impl Builder<'_> {
         }
         for hook in hooks.into_iter().filter(|hook| component.has(*hook)) {
             let side = if matches!(hook, Hook::Observer | Hook::Timer) { Side::Control } else { Side::Worker };
-            let Some(place) = self.place(used, &component, side) else { continue };
+            if side == Side::Control && self.version(used) == Version::Canary {
+                continue;
+            }
+            let Some(place) = self.place(used, &component, side, hook) else { continue };
             match hook {
                 Hook::Authorizer => {
                     chain.incoming.push(Step { kind: StepKind::Authorize { last: false }, place });
@@ -230,9 +304,9 @@ impl Builder<'_> {
             self.problems.push(self.config.problem(&used.key, message).with_suggestion(help));
             return None;
         }
-        let place = self.place(used, &component, Side::Worker);
-        if component.has(Hook::Timer) {
-            self.place(used, &component, Side::Control);
+        let place = self.place(used, &component, Side::Worker, hook);
+        if component.has(Hook::Timer) && self.version(used) == Version::Serving {
+            self.place(used, &component, Side::Control, Hook::Timer);
         }
         place
     }

@@ -10,9 +10,9 @@ use crate::capability::metrics::PluginMetrics;
 use crate::config::model::Config;
 use crate::config::{Problem, Problems};
 use crate::pipeline::Plugins;
-use crate::plugin::{FailureKind, Hook, Recipe, SetupError, Slot, Surroundings};
+use crate::plugin::{FailureKind, Hook, SetupError, Slot, Surroundings};
 use crate::proxy::{Addressed, Batch, Generation, Snapshot, Tracing};
-use crate::telemetry::AccessPlan;
+use crate::telemetry::{AccessPlan, BudgetHits};
 use crate::trace::Sampler;
 use crate::upstream::RoundRobin;
 
@@ -108,7 +108,7 @@ impl Workshop {
     /// Tells every plugin every configuration it is to have, and reports each it does not take.
     pub fn try_out(&self, config: &Config, plugins: &[AssembledPlugin], problems: &mut Problems) {
         for plugin in plugins {
-            for error in plugin.recipe.refusals(&self.surroundings(&plugin.recipe, CONTROL)) {
+            for error in plugin.recipe.refusals(&self.surroundings(plugin, CONTROL)) {
                 problems.push(setup_problem(config, plugin, &error));
             }
         }
@@ -116,23 +116,31 @@ impl Workshop {
 
     fn slot(&self, plugin: &AssembledPlugin, thread: usize) -> Result<Slot, SetupError> {
         let recipe = &plugin.recipe;
-        let cells = self.telemetry.plugin(&recipe.name, thread, &Hook::NAMES, &FailureKind::NAMES);
-        Slot::new(Arc::clone(recipe), self.surroundings(recipe, thread), cells)
+        // Versions are held against each other by what requests call.
+        let counted_as = plugin.counted_as.as_ref().filter(|_| thread != CONTROL);
+        let cells = self.telemetry.plugin(&recipe.name, counted_as, thread, &Hook::NAMES, &FailureKind::NAMES);
+        Slot::new(Arc::clone(recipe), self.surroundings(plugin, thread), cells)
     }
 
-    fn surroundings(&self, recipe: &Recipe, thread: usize) -> Surroundings {
-        let hits = self.telemetry.budget_hits(&recipe.name);
+    fn surroundings(&self, plugin: &AssembledPlugin, thread: usize) -> Surroundings {
+        let recipe = &plugin.recipe;
+        let is_shadow = plugin.counted_as.as_ref().is_some_and(|version| version.is_shadow);
+        // What a version does that answers nobody is not what the plugin did.
+        let hits = if is_shadow { Arc::new(BudgetHits::new(Arc::clone(&recipe.name))) } else { self.telemetry.budget_hits(&recipe.name) };
+        let nobody = Arc::default();
+        let instruments = if is_shadow { &nobody } else { self.telemetry.instruments() };
+        let called = if is_shadow { Arc::from(format!("{} (shadow)", recipe.name)) } else { Arc::clone(&recipe.name) };
         Surroundings {
             name: Arc::clone(&recipe.name),
             budget: Arc::clone(&recipe.budget),
             log: PluginLog::new(
-                Arc::clone(&recipe.name),
+                called,
                 &recipe.component.digest,
                 Arc::clone(&recipe.granted.secrets),
                 recipe.budget.log_lines_per_second,
                 Arc::clone(&hits),
             ),
-            metrics: PluginMetrics::new(self.telemetry.instruments(), &recipe.name, thread, recipe.budget.max_series),
+            metrics: PluginMetrics::new(instruments, &recipe.name, thread, recipe.budget.max_series),
             hits,
             granted: recipe.granted.clone(),
             endpoints: Arc::clone(&recipe.endpoints),

@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::AssembledPlugin;
-use super::sources::Components;
+use super::sources::{Components, Version};
 use crate::capability::granted::Kept;
 use crate::capability::secrets::Secret;
-use crate::config::model::{Config, PluginUse};
+use crate::config::model::{Config, PluginUse, Trial};
 use crate::pipeline::Place;
 use crate::plugin::{Configuration, Hook, LoadedComponent, Recipe};
+use crate::telemetry::PluginVersion;
 use crate::upstream::{Directory, Upstream};
 
 /// Who calls an instance.
@@ -24,12 +25,15 @@ pub(super) enum Side {
     Control,
 }
 
+/// A version of a plugin.
+type Key = (usize, Version);
+
 /// Numbers given so far.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Numbering {
-    plugins: Vec<Numbers>,
-    on_workers: Vec<usize>,
-    on_control: Vec<usize>,
+    plugins: BTreeMap<Key, Numbers>,
+    on_workers: Vec<Key>,
+    on_control: Vec<Key>,
 }
 
 #[derive(Debug, Default)]
@@ -53,15 +57,17 @@ pub(super) struct Numbered {
 }
 
 impl Numbering {
-    pub(super) fn new(config: &Config) -> Self {
-        let plugins = config.plugins.iter().map(|_| Numbers::default()).collect();
-        Self { plugins, on_workers: Vec::new(), on_control: Vec::new() }
-    }
-
-    /// Numbers one use of a plugin. `upstream` is what a router learns the members of.
-    pub(super) fn place(&mut self, config: &Config, used: &PluginUse, route: &str, side: Side, upstream: Option<usize>) -> Option<Place> {
+    /// Numbers one use of a version of a plugin. `upstream` is what a router learns the members of.
+    pub(super) fn place(
+        &mut self,
+        config: &Config,
+        (used, version): (&PluginUse, Version),
+        route: &str,
+        side: Side,
+        upstream: Option<usize>,
+    ) -> Option<Place> {
         let plugin = config.plugins.get(used.plugin)?;
-        let numbers = self.plugins.get_mut(used.plugin)?;
+        let numbers = self.plugins.entry((used.plugin, version)).or_default();
         let json = serde_json::Value::Object(used.config.clone()).to_string();
         let next = u32::try_from(numbers.configurations.len()).ok()?;
         let id = *numbers.known.entry((json.clone(), upstream)).or_insert(next);
@@ -77,10 +83,11 @@ impl Numbering {
             Side::Control => (&mut numbers.control_slot, &mut self.on_control),
         };
         let slot = *slot.get_or_insert_with(|| {
-            list.push(used.plugin);
+            list.push((used.plugin, version));
             list.len() - 1
         });
-        Some(Place { slot, config: id, name: Arc::from(plugin.name.as_str()), version: Arc::default(), on_failure: used.on_failure })
+        let name = Arc::from(plugin.name.as_str());
+        Some(Place { slot, config: id, name, version: Arc::default(), on_failure: used.on_failure, shadow: None })
     }
 
     /// Makes recipes of the plugins that are in use.
@@ -95,12 +102,12 @@ impl Numbering {
     ) -> Numbered {
         let mut plugins = Vec::new();
         let mut renumbered = BTreeMap::new();
-        for ((index, numbers), (model, component)) in
-            self.plugins.into_iter().enumerate().zip(config.plugins.iter().zip(&components.loaded))
-        {
+        for ((index, version), numbers) in self.plugins {
+            let Some((model, loaded)) = config.plugins.get(index).zip(components.of(index, version)) else { continue };
             // Without a secret it was granted it could only complain, and what is wrong with the secret is known.
-            let is_whole = model.grants.named_secrets().all(|name| secrets.contains_key(name));
-            let Some(component) = component.as_ref().filter(|_| is_whole && !numbers.configurations.is_empty()) else { continue };
+            if !model.grants.named_secrets().all(|name| secrets.contains_key(name)) {
+                continue;
+            }
             let configurations = numbers
                 .configurations
                 .into_iter()
@@ -109,20 +116,28 @@ impl Numbering {
                     upstream: upstream.and_then(|upstream| upstreams.get(upstream)?.clone()),
                 })
                 .collect();
+            let is_shadow = version == Version::Canary && model.canary.as_ref().is_some_and(|canary| canary.trial == Trial::Shadow);
             let recipe = Recipe {
                 name: Arc::from(model.name.as_str()),
-                component: Arc::clone(component),
+                component: Arc::clone(&loaded.component),
                 isolation: model.isolation,
                 budget: Arc::new(model.budget.clone()),
                 configurations,
-                granted: kept.granted(model, secrets),
+                granted: if is_shadow { kept.granted_aside(model, secrets) } else { kept.granted(model, secrets) },
                 endpoints: Arc::clone(directory),
             };
-            renumbered.insert(index, plugins.len());
-            let signed_by = components.signers.get(index).cloned().flatten();
-            plugins.push(AssembledPlugin { recipe: Arc::new(recipe), signed_by, routes: numbers.routes, origins: numbers.origins });
+            let is_on_trial = components.canaries.contains_key(&index);
+            renumbered.insert((index, version), plugins.len());
+            plugins.push(AssembledPlugin {
+                counted_as: is_on_trial.then(|| PluginVersion { digest: Arc::from(recipe.component.short_digest()), is_shadow }),
+                recipe: Arc::new(recipe),
+                version,
+                signed_by: loaded.signer.clone(),
+                routes: numbers.routes,
+                origins: numbers.origins,
+            });
         }
-        let renumber = |list: Vec<usize>| list.iter().filter_map(|index| renumbered.get(index).copied()).collect();
+        let renumber = |list: Vec<Key>| list.iter().filter_map(|key| renumbered.get(key).copied()).collect();
         Numbered { on_workers: renumber(self.on_workers), on_control: renumber(self.on_control), plugins }
     }
 }

@@ -1,6 +1,6 @@
 //! Plugin files: read once, held against their signatures, loaded from exactly the bytes that were read.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,15 +9,40 @@ use crate::config::model::{Config, Plugin, Source};
 use crate::config::{Problem, Problems};
 use crate::plugin::{LoadedComponent, TrustedKeys};
 
-/// The components of a configuration's plugins, as it numbers them.
+/// The components of a configuration's plugins.
 #[derive(Debug, Default)]
 pub(super) struct Components {
-    /// `None` where a problem was found.
-    pub(super) loaded: Vec<Option<Arc<LoadedComponent>>>,
-    /// Who vouches for each: the name of a trusted key.
-    pub(super) signers: Vec<Option<Arc<str>>>,
+    /// As the configuration numbers them; `None` where a problem was found.
+    pub(super) serving: Vec<Option<Loaded>>,
+    /// Canaries, by plugin.
+    pub(super) canaries: BTreeMap<usize, Loaded>,
     /// What is allowed and most likely not meant.
     pub(super) warnings: Vec<Problem>,
+}
+
+/// A component, and the name of the trusted key that vouches for it.
+#[derive(Debug, Clone)]
+pub(super) struct Loaded {
+    pub(super) component: Arc<LoadedComponent>,
+    pub(super) signer: Option<Arc<str>>,
+}
+
+/// Which version of a plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Version {
+    /// The one that serves.
+    Serving,
+    /// A new one, that serves a share or runs in its shadow.
+    Canary,
+}
+
+/// What a configuration is assembled from.
+#[derive(Debug, Default)]
+pub struct Supplies {
+    /// What serves, as the configuration numbers its plugins.
+    pub serving: Vec<Supplied>,
+    /// Canaries, by plugin.
+    pub canaries: BTreeMap<usize, Supplied>,
 }
 
 /// What a plugin is made from.
@@ -29,6 +54,8 @@ pub enum Supplied {
     Serving(Arc<LoadedComponent>),
     /// Nothing: why.
     Nothing(Problem),
+    /// Nothing, since no route uses it.
+    Unused,
 }
 
 /// A plugin's bytes, as they were read.
@@ -113,12 +140,22 @@ fn at(config: &Config, plugin: &Plugin, message: String, why: &'static str) -> P
 }
 
 /// Every plugin's source, read now, as the configuration numbers them.
-pub fn read_all(config: &Config) -> Vec<Supplied> {
+pub fn read_all(config: &Config) -> Supplies {
     let supplied = |plugin| match read(config, plugin) {
         Ok(bytes) => Supplied::Bytes(Arc::new(bytes)),
         Err(unread) => Supplied::Nothing(unread.problem),
     };
-    config.plugins.iter().map(supplied).collect()
+    Supplies { serving: config.plugins.iter().map(supplied).collect(), canaries: BTreeMap::new() }
+}
+
+impl Components {
+    /// What was loaded of a plugin.
+    pub(super) fn of(&self, plugin: usize, version: Version) -> Option<&Loaded> {
+        match version {
+            Version::Serving => self.serving.get(plugin)?.as_ref(),
+            Version::Canary => self.canaries.get(&plugin),
+        }
+    }
 }
 
 impl Workshop {
@@ -127,9 +164,10 @@ impl Workshop {
     /// Plugins of the same bytes share one component: its code is in memory, and in the processor's caches, once.
     ///
     /// What is known to be wrong with a plugin's source is not looked for.
-    pub(super) fn components(&mut self, config: &Config, supply: Vec<Supplied>, known: &Problems, problems: &mut Problems) -> Components {
+    pub(super) fn components(&mut self, config: &Config, supplies: Supplies, known: &Problems, problems: &mut Problems) -> Components {
+        let Supplies { serving, mut canaries } = supplies;
         let mut loaded = HashMap::new();
-        for supplied in &supply {
+        for supplied in serving.iter().chain(canaries.values()) {
             if let Supplied::Serving(component) = supplied {
                 loaded.insert(component.digest.clone(), Arc::clone(component));
             }
@@ -138,18 +176,20 @@ impl Workshop {
         let keys = trust::keys(config, problems);
         // Which files they would vouch for nobody knows where a key is wrong; that it is was said.
         let keys = keys.as_ref().filter(|_| !known.concern("trust"));
-        let mut supply = supply.into_iter();
-        for plugin in &config.plugins {
+        let mut serving = serving.into_iter();
+        for (index, plugin) in config.plugins.iter().enumerate() {
             let table = format!("plugins.{}", plugin.name);
             let is_known = known.concern(&format!("{table}.source")) || known.concern(&format!("{table}.grants"));
             let has_judge = keys.is_some() || !plugin.require_signature || matches!(plugin.source, Source::Builtin(_));
-            let supplied = supply.next().filter(|_| !is_known && has_judge);
-            let made = supplied.map(|supplied| self.component(config, plugin, supplied, keys, &mut loaded, &mut components.warnings));
-            let (component, signer) = made
-                .and_then(|made| made.map_err(|problem| problems.push(*problem)).ok())
-                .map_or((None, None), |(component, signer)| (Some(component), signer));
-            components.loaded.push(component);
-            components.signers.push(signer);
+            let may_load = |supplied: &Supplied| !is_known && has_judge && !matches!(supplied, Supplied::Unused);
+            let mut load = |supplied| {
+                let made = self.component(config, plugin, supplied, keys, &mut loaded, &mut components.warnings);
+                made.map_err(|problem| problems.push(*problem)).ok()
+            };
+            components.serving.push(serving.next().filter(may_load).and_then(&mut load));
+            if let Some(canary) = canaries.remove(&index).filter(may_load).and_then(&mut load) {
+                components.canaries.insert(index, canary);
+            }
         }
         components
     }
@@ -162,9 +202,11 @@ impl Workshop {
         keys: Option<&TrustedKeys>,
         loaded: &mut HashMap<String, Arc<LoadedComponent>>,
         warnings: &mut Vec<Problem>,
-    ) -> Result<(Arc<LoadedComponent>, Option<Arc<str>>), Box<Problem>> {
+    ) -> Result<Loaded, Box<Problem>> {
+        let unused = || Box::new(at(config, plugin, "no route uses it".to_owned(), "no-file"));
         let (digest, kept) = match &supplied {
             Supplied::Nothing(problem) => return Err(Box::new(problem.clone())),
+            Supplied::Unused => return Err(unused()),
             Supplied::Serving(component) => (&component.digest, None),
             Supplied::Bytes(bytes) => (&bytes.digest, bytes.kept.as_deref()),
         };
@@ -175,6 +217,7 @@ impl Workshop {
         };
         let component = match supplied {
             Supplied::Nothing(problem) => return Err(Box::new(problem)),
+            Supplied::Unused => return Err(unused()),
             Supplied::Serving(component) => Ok(component),
             Supplied::Bytes(bytes) => match loaded.get(&bytes.digest) {
                 Some(component) => Ok(Arc::clone(component)),
@@ -190,6 +233,6 @@ impl Workshop {
             Box::new(at(config, plugin, message, error.why()).with_suggestion(error.remedy(&plugin.name)))
         })?;
         loaded.insert(component.digest.clone(), Arc::clone(&component));
-        Ok((component, signer))
+        Ok(Loaded { component, signer })
     }
 }

@@ -48,8 +48,17 @@ impl Kept {
     /// What a plugin was granted: as before under its name, unless the grant itself is another. Of all `secrets` it gets those its grant
     /// names.
     pub fn granted(&mut self, plugin: &Plugin, secrets: &BTreeMap<String, Secret>) -> Granted {
+        self.find(&plugin.name, plugin, secrets)
+    }
+
+    /// The same for a version in shadow: entries and buckets of its own, which are empty at first, so that nothing it writes or takes
+    /// reaches the version that serves. What they hold is measured under the plugin's name followed by `(shadow)`.
+    pub fn granted_aside(&mut self, plugin: &Plugin, secrets: &BTreeMap<String, Secret>) -> Granted {
+        self.find(&format!("{} (shadow)", plugin.name), plugin, secrets)
+    }
+
+    fn find(&mut self, name: &str, plugin: &Plugin, secrets: &BTreeMap<String, Secret>) -> Granted {
         let Self { telemetry, stores, limiters } = self;
-        let name = &plugin.name;
         let named = |names: &[String]| -> Vec<(String, Secret)> {
             names.iter().filter_map(|name| Some((name.clone(), secrets.get(name)?.clone()))).collect()
         };

@@ -26,6 +26,10 @@ pub(super) enum Command {
     ///
     /// Ends with 0, or with 2 when no gateway could be asked.
     List(list::List),
+    /// Have the version of a plugin that a running gateway tries serve everybody.
+    ///
+    /// Ends with 0 when it does, 1 when it cannot, and 2 when no gateway could be asked.
+    Promote(rollback::Promote),
     /// Have a running gateway go back to a version of a plugin that served before; it stays until the plugin's file changes.
     ///
     /// Ends with 0 when that version serves, 1 when it cannot, and 2 when no gateway could be asked.
@@ -60,6 +64,7 @@ pub(super) fn run(command: Command) -> ExitCode {
     let done = match command {
         Command::Inspect(inspect) => inspect.run(),
         Command::List(list) => list.run(),
+        Command::Promote(promote) => promote.run(),
         Command::Rollback(rollback) => rollback.run(),
         Command::Keygen(keygen) => keygen.run(),
         Command::Sign(sign) => sign.run(),

@@ -12,6 +12,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
+use crate::cli::print;
 use plugway::config;
 
 /// Which gateway.
@@ -29,6 +30,21 @@ impl Running {
     /// What it answers.
     pub(super) fn ask(&self, method: Method, path: &str) -> Result<(StatusCode, Value), String> {
         ask(self.admin()?, method, path)
+    }
+
+    /// Has it do something with a plugin, and prints what is different then. Whether it did.
+    pub(super) fn order(&self, path: &str) -> Result<bool, String> {
+        let (status, body) = self.ask(Method::POST, path)?;
+        let text = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default();
+        if !status.is_success() {
+            eprintln!("{}: {}", text("title"), text("detail").trim_end());
+            return Ok(false);
+        }
+        let changes = body.get("changes").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        let changes: Vec<_> = changes.collect();
+        let what = if changes.is_empty() { "it serves already".to_owned() } else { changes.join("\n") };
+        print(&format!("{what}\n"))?;
+        Ok(true)
     }
 
     fn admin(&self) -> Result<SocketAddr, String> {

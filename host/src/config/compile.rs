@@ -4,6 +4,7 @@
 //! never given out.
 
 mod access_log;
+mod canary;
 mod endpoint;
 mod hosts;
 mod http_client;
@@ -116,6 +117,7 @@ impl<'a> Compiler<'a> {
             plugin_directory: self.plugin_directory.clone(),
             state_directory,
             keep_versions: settings::count(raw.keep_versions, defaults::KEEP_VERSIONS),
+            canary_by: self.canary_by(&root.key("canary_by"), raw.canary_by.unwrap_or_default()),
             listeners: self.listeners(raw.listen),
             admin: self.admin(raw.admin.unwrap_or_default()),
             trusted_proxies: self.trusted_proxies(raw.trusted_proxies.unwrap_or_default()),

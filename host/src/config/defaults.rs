@@ -9,6 +9,12 @@ use super::model::{AccessField, Share};
 pub const PLUGIN_DIRECTORY: &str = "plugins.d";
 /// `keep_versions`: of each plugin, the serving one included.
 pub const KEEP_VERSIONS: usize = 5;
+/// `[plugins.NAME.canary] max_failures`, parts of a million: how much more of a canary's calls may fail than of the serving version's.
+pub const CANARY_MAX_FAILURES: u32 = 10_000;
+/// `[plugins.NAME.canary] min_failures`: before as many nothing is decided.
+pub const CANARY_MIN_FAILURES: u64 = 5;
+/// How often it is looked how canaries do. Not a key.
+pub const CANARY_LOOK: Duration = Duration::from_millis(250);
 /// Generations alive at once: the one that serves, and earlier ones with requests in flight. Not a key.
 pub const LIVE_GENERATIONS: usize = 8;
 /// How long nothing may happen to files before they are looked at: what is copied together is looked at together. Not a key.

@@ -2,6 +2,7 @@
 //! path made absolute, so nothing downstream has to check again.
 
 mod access_log;
+mod canary;
 mod grants;
 mod route;
 mod traces;
@@ -16,6 +17,7 @@ use ipnet::IpNet;
 use serde_json::{Map, Value};
 
 pub use self::access_log::{AccessField, AccessFormat, AccessLog, Redact, Share};
+pub use self::canary::{Canary, CanaryBy, Trial};
 pub use self::grants::{AllowedHost, Grants, HttpClientGrant, KvGrant, KvScope, RateLimitGrant, Secret, SecretSource};
 pub use self::route::{HeaderMatch, HostPattern, Match, PathPattern, PluginUse, Route, Segment};
 pub use self::traces::{Otlp, OtlpHeader, Tracing};
@@ -37,6 +39,8 @@ pub struct Config {
     pub state_directory: PathBuf,
     /// Versions kept of each plugin, the serving one included; default 5.
     pub keep_versions: usize,
+    /// What tells clients apart that are to meet one version of a plugin; default their address.
+    pub canary_by: CanaryBy,
     /// Listening sockets, in order of name.
     pub listeners: Vec<Listener>,
     /// The admin listener; default `127.0.0.1:9901`; `None` when `enabled = false`.
@@ -78,8 +82,7 @@ impl Config {
 
     /// Whether some route uses the plugin of that number.
     pub fn uses(&self, plugin: usize) -> bool {
-        let of = |route: &Route| route.chain.iter().chain(&route.router).chain(&route.forwarder).any(|used| used.plugin == plugin);
-        self.routes.iter().any(of)
+        self.routes.iter().any(|route| route.uses().any(|used| used.plugin == plugin))
     }
 }
 
@@ -168,6 +171,8 @@ pub struct Plugin {
     pub budget: Budget,
     /// What happens to a request when this plugin fails.
     pub on_failure: FailurePolicy,
+    /// How a new version of its file begins; `None` for all at once.
+    pub canary: Option<Canary>,
 }
 
 /// Where a plugin's bytes come from.

@@ -18,12 +18,14 @@ pub struct Problem {
     pub suggestion: Option<String>,
     /// The plugin whose file or code it comes from, and why in one word, for metrics and status.
     pub plugin: Option<(String, &'static str)>,
+    /// Plugins of which another version may have brought it about; whoever knows their last versions can tell.
+    pub suspects: Vec<String>,
 }
 
 impl Problem {
     /// A problem without a suggestion.
     pub fn error(position: Position, key: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { position, key: key.into(), message: message.into(), suggestion: None, plugin: None }
+        Self { position, key: key.into(), message: message.into(), suggestion: None, plugin: None, suspects: Vec::new() }
     }
 
     /// The same problem with advice.

@@ -18,7 +18,9 @@ use serde::Deserialize;
 
 pub(super) use self::access_log::{AccessFormat, AccessLog, Share};
 pub(super) use self::listen::{Admin, CertificateFiles, ClientAuth, ClientAuthMode, Listener, ListenerTls};
-pub(super) use self::plugin::{Budget, FailurePolicy, Grants, HttpClientGrant, Isolation, KvScope, Plugin, PluginUse, Secret, Table};
+pub(super) use self::plugin::{
+    Budget, Canary, CanaryBy, CanaryTable, FailurePolicy, Grants, HttpClientGrant, Isolation, KvScope, Plugin, PluginUse, Secret, Table,
+};
 pub(super) use self::route::{Header, Match, Route};
 pub(super) use self::settings::{Count, Limits, Log, LogFormat, LogLevel, Size, Span, Timeouts};
 pub(super) use self::traces::{Callers, Otlp, OtlpHeader, OtlpProtocol, Tracing};
@@ -48,6 +50,8 @@ pub(super) struct File {
     /// Versions kept of each plugin, the one that serves included. Default: 5.
     #[schemars(range(min = 1, max = 1000))]
     pub(super) keep_versions: Option<u64>,
+    /// What tells clients apart that are to meet one version of a plugin while a canary runs. Default: their address.
+    pub(super) canary_by: Option<CanaryBy>,
     /// Networks of proxies whose `Forwarded` and `X-Forwarded-*` headers are believed. Default: none.
     #[schemars(example = vec!["10.0.0.0/8"])]
     pub(super) trusted_proxies: Option<List<String>>,

@@ -30,12 +30,12 @@ impl Value {
 }
 
 /// Every attribute of one request. A handful at most, so a list beats a map.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Attributes {
     list: Vec<Attribute>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Attribute {
     pub(super) plugin: Arc<str>,
     pub(super) name: String,

@@ -8,7 +8,7 @@ use http::{HeaderMap, Method};
 use super::Target;
 
 /// The head of a request.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestHead {
     /// The method.
     pub method: Method,

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use crate::fault::Fault;
 
 /// Head of the final response.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResponseHead {
     /// Its status.
     pub status: StatusCode,
@@ -30,7 +30,7 @@ pub enum Origin {
 }
 
 /// An answer made by a plugin, checked.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct LocalResponse {
     /// 200 to 599.
     pub status: StatusCode,

@@ -4,7 +4,7 @@
 use http::uri::PathAndQuery;
 
 /// Path and query of a request.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Target {
     received: Option<PathAndQuery>,
     /// Where it is not the received one, which was not in normal form or which a hook replaced.

@@ -1,19 +1,23 @@
-//! Which version serves each plugin, what its file is now, and what was not taken.
+//! Which version serves each plugin, which is tried, what its file is now, and what was not taken.
+
+mod finding;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
+use super::canary::{Ended, OnTrial};
+use super::rejection::Rejection;
+use super::stock::{Item, Stock};
 use super::unix;
 use super::versions::{Rollback, Versions};
-use crate::assembly::{self, Bytes, Supplied};
+use crate::assembly::{self, Supplied, Supplies};
 use crate::config::Problem;
-use crate::config::model::{Config, Plugin, Source};
-use crate::plugin::LoadedComponent;
-use crate::watch::is_whole;
+use crate::config::model::{Canary, Config, Plugin, Source};
+use crate::plugin::{Hook, LoadedComponent};
+use crate::telemetry::{CanaryEnd, Telemetry};
 
 /// What is known of plugins' files.
 #[derive(Debug)]
@@ -21,6 +25,12 @@ pub(super) struct Catalogue {
     pub(super) versions: Versions,
     /// By plugin.
     serving: BTreeMap<String, Serving>,
+    /// By plugin.
+    pub(super) canaries: BTreeMap<String, OnTrial>,
+    /// How the last canary of each plugin ended.
+    ended: BTreeMap<String, Ended>,
+    /// The plugin whose canary is being promoted, and that version.
+    promoted: Option<(String, String)>,
     /// By plugin; under the empty name the configuration.
     rejected: BTreeMap<String, Rejection>,
     /// Plugins whose file cannot be read, and why.
@@ -35,121 +45,54 @@ struct Serving {
     since: SystemTime,
 }
 
-/// A file that was not taken.
-#[derive(Debug, Clone)]
-pub(super) struct Rejection {
-    /// The plugin; `None` for the configuration.
-    pub(super) plugin: Option<String>,
-    /// The file.
-    pub(super) file: PathBuf,
-    /// SHA-256 of what was in it, in hexadecimal.
-    pub(super) digest: String,
-    /// Why, in one word.
-    pub(super) why: &'static str,
-    /// Why.
-    pub(super) reason: String,
-    at: SystemTime,
-}
-
-/// What every plugin of a configuration can be made from now.
-#[derive(Debug)]
-pub(super) struct Stock(Vec<Item>);
-
-#[derive(Debug)]
-pub(super) struct Item {
-    name: String,
-    source: Source,
-    /// What its source holds.
-    newest: Supplied,
-    /// What serves, where there is such a thing and the source holds something else.
-    serving: Option<Arc<LoadedComponent>>,
-    /// Of what its source holds; of what was gone back to instead.
-    digest: Option<String>,
-    /// Of what its source holds, where another version was gone back to.
-    instead_of: Option<String>,
-    is_whole: bool,
-}
-
 // === impl Catalogue ===
 
 impl Catalogue {
     /// Nothing serves yet.
     pub(super) fn new(versions: Versions) -> Self {
-        Self { versions, serving: BTreeMap::new(), rejected: BTreeMap::new(), absent: BTreeMap::new() }
+        let (serving, canaries, ended) = Default::default();
+        Self { versions, serving, canaries, ended, promoted: None, rejected: BTreeMap::new(), absent: BTreeMap::new() }
     }
 
-    /// Reads what every plugin of a configuration is made from: each source once. What is read is what is used.
-    pub(super) fn read(&mut self, config: &Config) -> Stock {
-        let items: Vec<Item> = config.plugins.iter().map(|plugin| self.item(config, plugin)).collect();
-        for item in &items {
-            let found = item.digest.as_ref();
-            if self.rejected.get(&item.name).is_some_and(|rejection| found.is_some_and(|found| *found != rejection.digest)) {
-                self.rejected.remove(&item.name);
-            }
-        }
-        Stock(items)
+    /// The canary of a plugin, if it has that digest.
+    fn on_trial(&self, name: &str, digest: &str) -> Option<Arc<LoadedComponent>> {
+        self.canaries.get(name).filter(|canary| canary.component.digest == digest).map(|canary| Arc::clone(&canary.component))
     }
 
-    fn item(&mut self, config: &Config, plugin: &Plugin) -> Item {
-        let serving = self.serving(plugin).cloned();
+    /// Which version a plugin's canary is.
+    ///
+    /// # Errors
+    /// There is none, for people.
+    pub(super) fn canary(&self, config: &Config, name: &str) -> Result<String, String> {
+        let plugin = config.plugins.iter().find(|plugin| plugin.name == name).ok_or(format!("no plugin is named `{name}`"))?;
+        let canary = self.canaries.get(name).ok_or(format!("no canary of `{name}` runs"))?;
         match assembly::read(config, plugin) {
-            Ok(bytes) => {
-                if self.absent.remove(&plugin.name).is_some() {
-                    tracing::info!(plugin = plugin.name, "A plugin's file is there again");
-                }
-                self.found(config, plugin, bytes, serving)
+            Ok(bytes) if bytes.digest != canary.component.digest => {
+                Err(format!("the file of `{name}` holds another version by now, which is tried next"))
             }
-            Err(unread) => match serving {
-                Some(serving) => {
-                    let why = if unread.gone { "file gone".to_owned() } else { unread.problem.message.clone() };
-                    if self.absent.insert(plugin.name.clone(), why).is_none() {
-                        tracing::warn!(
-                            plugin = plugin.name,
-                            digest = serving.digest,
-                            error = unread.problem.message,
-                            "A plugin's file is gone; the version that serves stays"
-                        );
-                    }
-                    Item::of(plugin, Supplied::Serving(serving))
-                }
-                None => Item::of(plugin, Supplied::Nothing(unread.problem)),
-            },
+            _ => Ok(canary.component.digest.clone()),
         }
     }
 
-    /// A plugin whose source holds these bytes.
-    fn found(&self, config: &Config, plugin: &Plugin, bytes: Bytes, serving: Option<Arc<LoadedComponent>>) -> Item {
-        let serves = |digest: &str| serving.clone().filter(|serving| serving.digest == digest).map(Supplied::Serving);
-        if let Some(Rollback { digest, instead_of }) = self.rolled_back(plugin, &bytes.digest) {
-            let newest = serves(&digest).unwrap_or_else(|| self.kept(config, plugin, &digest));
-            return Item { serving, digest: Some(digest), instead_of: Some(instead_of), ..Item::of(plugin, newest) };
-        }
-        let digest = Some(bytes.digest.clone());
-        match serves(&bytes.digest) {
-            Some(same) => Item { digest, ..Item::of(plugin, same) },
-            None => {
-                let is_whole = matches!(plugin.source, Source::Builtin(_)) || is_whole(bytes.all());
-                Item { serving, digest, is_whole, ..Item::of(plugin, Supplied::Bytes(Arc::new(bytes))) }
-            }
-        }
+    /// Has a canary serve when plugins are read next, or not any more.
+    pub(super) fn promote(&mut self, promoted: Option<(&str, &str)>) {
+        self.promoted = promoted.map(|(name, digest)| (name.to_owned(), digest.to_owned()));
     }
 
-    /// What was gone back to, while the plugin's file holds what it held then.
-    fn rolled_back(&self, plugin: &Plugin, found: &str) -> Option<Rollback> {
-        let is_file = matches!(plugin.source, Source::File(_));
-        self.versions.rollback(&plugin.name).filter(|rollback| is_file && rollback.instead_of == found)
-    }
-
-    fn kept(&self, config: &Config, plugin: &Plugin, digest: &str) -> Supplied {
-        match self.versions.read(&plugin.name, digest) {
-            Ok(bytes) => Supplied::Bytes(Arc::new(bytes)),
-            Err(error) => {
-                let key = format!("plugins.{}.source", plugin.name);
-                let message = format!("the version sha256:{} that was gone back to cannot be read: {error}", short(digest));
-                let help = format!("delete {} to have the plugin's file count again", self.versions.rolled_back(&plugin.name).display());
-                Supplied::Nothing(config.problem(key, message).with_suggestion(help).of_plugin(&plugin.name, "no-file"))
-            }
-        }
+    /// Whether these supplies are what serves and what is tried. What no route uses serves nothing, whatever its file holds.
+    pub(super) fn is_in_use(&self, config: &Config, supplies: &Supplies) -> bool {
+        let serves = |(plugin, supplied): (&Plugin, &Supplied)| match supplied {
+            Supplied::Serving(component) => self.serving(plugin).is_some_and(|serving| serving.digest == component.digest),
+            Supplied::Unused => true,
+            Supplied::Bytes(_) | Supplied::Nothing(_) => false,
+        };
+        let tried = |(plugin, supplied): (&usize, &Supplied)| {
+            let name = config.plugins.get(*plugin).map_or("", |plugin| plugin.name.as_str());
+            matches!(supplied, Supplied::Serving(component) if self.on_trial(name, &component.digest).is_some())
+        };
+        config.plugins.iter().zip(&supplies.serving).all(serves)
+            && supplies.canaries.iter().all(tried)
+            && supplies.canaries.len() == self.canaries.len()
     }
 
     /// Which version of a plugin can be gone back to: the one whose digest begins so, else the one that served before. With what
@@ -162,13 +105,22 @@ impl Catalogue {
         if let Source::Builtin(_) = plugin.source {
             return Err(format!("`{name}` is built in and has one version"));
         }
-        let found = assembly::read(config, plugin).map_err(|unread| unread.problem.message)?;
+        let canary = self.canaries.get(name);
+        let instead_of = match (assembly::read(config, plugin), canary) {
+            (Ok(found), _) => found.digest,
+            (Err(_), Some(canary)) => canary.component.digest.clone(),
+            (Err(unread), None) => return Err(unread.problem.message),
+        };
         let serving = self.serving(plugin).map(|serving| serving.digest.clone());
         let kept = self.versions.of(name);
-        let mut fitting = kept.iter().filter(|kept| match digest {
-            Some(digest) => kept.starts_with(digest),
-            None => serving.as_ref() != Some(*kept),
-        });
+        // A canary is what there is to go back from. Otherwise the one before the version that serves: going back twice does not lead
+        // forward again.
+        let own = serving.iter().filter(|_| canary.is_some());
+        let from = kept.iter().position(|kept| Some(kept) == serving.as_ref()).map_or(0, |serving| serving + 1);
+        let mut fitting: Box<dyn Iterator<Item = &String>> = match digest {
+            Some(digest) => Box::new(kept.iter().filter(move |kept| kept.starts_with(digest))),
+            None => Box::new(own.chain(kept.iter().skip(from))),
+        };
         let chosen = fitting.next().ok_or_else(|| match digest {
             Some(digest) => format!("no version of `{name}` is kept whose digest begins with {digest}"),
             None => format!("no earlier version of `{name}` is kept"),
@@ -176,7 +128,7 @@ impl Catalogue {
         if digest.is_some() && fitting.next().is_some() {
             return Err(format!("more than one version of `{name}` has a digest that begins so"));
         }
-        Ok(Rollback { digest: chosen.clone(), instead_of: found.digest })
+        Ok(Rollback { digest: chosen.clone(), instead_of, reason: None })
     }
 
     /// A version that was not taken when it was gone back to is no fault of the plugin's file.
@@ -184,19 +136,42 @@ impl Catalogue {
         self.rejected.remove(name);
     }
 
-    /// Keeps what was read and serves now, and forgets what was gone back to where something else does.
-    pub(super) fn keep(&self, config: &Config, stock: &Stock, served: &[(String, Arc<LoadedComponent>)]) {
+    /// Keeps what was read and serves or is tried now, and forgets what was gone back to where something else serves.
+    pub(super) fn keep(&self, config: &Config, stock: &Stock) {
         for item in &stock.0 {
-            let Some((_, component)) = served.iter().find(|(name, _)| *name == item.name) else { continue };
-            let (Source::File(file), name) = (&item.source, &item.name) else { continue };
-            let kept = match &item.newest {
-                Supplied::Bytes(bytes) if bytes.digest == component.digest => self.versions.keep(name, file, bytes, config.keep_versions),
-                _ => Ok(()),
-            };
-            let is_over = self.versions.rollback(name).is_some_and(|rollback| rollback.digest != component.digest);
-            let forgotten = if is_over { self.versions.set_rollback(name, None) } else { Ok(()) };
-            if let Err(error) = kept.and(forgotten) {
-                tracing::warn!(plugin = name, digest = component.digest, %error, "A version could not be kept to go back to");
+            let (Some(serving), Source::File(_)) = (self.serving.get(&item.name), &item.source) else { continue };
+            if let Err(error) = self.keep_item(config, item, &serving.component.digest) {
+                let digest = &serving.component.digest;
+                tracing::warn!(plugin = item.name, digest, %error, "A version could not be kept to go back to");
+            }
+        }
+    }
+
+    fn keep_item(&self, config: &Config, item: &Item, serving: &str) -> std::io::Result<()> {
+        let (Source::File(file), name) = (&item.source, &item.name) else { return Ok(()) };
+        let tried = self.canaries.get(name).map_or("", |canary| &canary.component.digest);
+        for supplied in std::iter::once(&item.newest).chain(&item.canary) {
+            if let Supplied::Bytes(bytes) = supplied
+                && [serving, tried].contains(&bytes.digest.as_str())
+            {
+                self.versions.keep(name, file, bytes)?;
+            }
+        }
+        self.versions.set_served(name, file, serving)?;
+        if self.versions.rollback(name).is_some_and(|rollback| rollback.digest != serving) {
+            self.versions.set_rollback(name, None)?;
+        }
+        self.versions.forget(name, config.keep_versions, &[serving, tried])
+    }
+
+    /// Keeps signatures that came after what they are for.
+    pub(super) fn keep_signatures(&self, config: &Config, stock: &Stock) {
+        let Ok(keys) = assembly::trusted_keys(config) else { return };
+        for item in &stock.0 {
+            let (Source::File(file), Some(digest), None) = (&item.source, &item.digest, &item.instead_of) else { continue };
+            let counts = |file: &std::path::Path| keys.signer(file, digest).is_ok();
+            if let Err(error) = self.versions.keep_signature(&item.name, file, digest, counts) {
+                tracing::warn!(plugin = item.name, digest, %error, "A signature could not be kept");
             }
         }
     }
@@ -221,10 +196,17 @@ impl Catalogue {
 
     /// What of a stock is to blame for a problem: the file of a plugin that is new.
     pub(super) fn blame(&self, stock: &Stock, problem: &Problem) -> Option<Rejection> {
-        let (name, why) = problem.plugin.as_ref()?;
-        let item = stock.0.iter().find(|item| item.name == *name)?;
-        let (Source::File(file), Supplied::Bytes(_), Some(digest)) = (&item.source, &item.newest, &item.digest) else { return None };
-        Some(Rejection::new(Some(name), file, digest, why, problem.message.clone()))
+        let new = |name: &str| stock.item(name).filter(|item| item.is_new());
+        let (item, why) = match &problem.plugin {
+            Some((name, why)) => (new(name)?, *why),
+            None => (problem.suspects.iter().find_map(|name| new(name).filter(|_| self.was_authorizer(name)))?, "hooks"),
+        };
+        let (Source::File(file), Some(digest)) = (&item.source, &item.digest) else { return None };
+        Some(Rejection::new(Some(&item.name), file, digest, why, problem.message.clone()))
+    }
+
+    fn was_authorizer(&self, name: &str) -> bool {
+        self.serving.get(name).is_some_and(|serving| serving.component.has(Hook::Authorizer))
     }
 
     /// Remembers what was not taken.
@@ -255,13 +237,13 @@ impl Catalogue {
                 Some(known) => {
                     changes.push(format!(
                         "plugin {name}: sha256:{} -> sha256:{}",
-                        short(&known.component.digest),
-                        short(&component.digest)
+                        known.component.short_digest(),
+                        component.short_digest()
                     ));
                     now
                 }
                 None => {
-                    changes.push(format!("plugin {name}: sha256:{}", short(&component.digest)));
+                    changes.push(format!("plugin {name}: sha256:{}", component.short_digest()));
                     now
                 }
             };
@@ -269,12 +251,80 @@ impl Catalogue {
         }
         changes.extend(before.keys().map(|name| format!("plugin {name}: removed")));
         self.absent.retain(|name, _| self.serving.contains_key(name));
+        changes
+    }
+
+    /// Remembers what is tried from now on, and how what was tried before ended. Says so.
+    pub(super) fn try_out(&mut self, config: &Config, tried: &[(String, Arc<LoadedComponent>)], telemetry: &Telemetry) -> Vec<String> {
+        let mut changes = Vec::new();
+        let mut before = std::mem::take(&mut self.canaries);
+        for (name, component) in tried {
+            let trial = config.plugins.iter().find(|plugin| plugin.name == *name).and_then(|plugin| Some(plugin.canary.as_ref()?.trial));
+            let (Some(trial), Some(serving)) = (trial, self.serving.get(name)) else { continue };
+            let beside = Arc::clone(&serving.component);
+            let on_trial = match before.remove(name) {
+                Some(known) if known.is_of(component, &beside, trial) => known.with(trial),
+                known => {
+                    if let Some(known) = known.filter(|known| known.component.digest != component.digest) {
+                        self.end(name, &known, telemetry);
+                    }
+                    changes.push(format!("canary {name}: sha256:{}, {trial}", component.short_digest()));
+                    self.ended.remove(name);
+                    OnTrial::begin(name, component, &beside, trial, telemetry)
+                }
+            };
+            self.canaries.insert(name.clone(), on_trial);
+        }
+        for (name, canary) in &before {
+            self.end(name, canary, telemetry);
+            let how = self.ended.get(name).map_or("", |ended| ended.how.as_str());
+            changes.push(format!("canary {name}: sha256:{} {how}", canary.component.short_digest()));
+        }
+        telemetry.canaries().run(self.canaries.iter().map(|(name, canary)| canary.running(name)).collect());
         // What was rejected may be good after all: its signature came, or the configuration it needs.
         let is_still = |name: &String, rejection: &Rejection| {
-            self.serving.get(name).is_some_and(|serving| serving.component.digest != rejection.digest)
+            let is_it = |component: &LoadedComponent| component.digest == rejection.digest;
+            let is_tried = self.canaries.get(name).is_some_and(|canary| is_it(&canary.component));
+            !is_tried && self.serving.get(name).is_some_and(|serving| !is_it(&serving.component))
         };
         self.rejected.retain(|name, rejection| name.is_empty() || is_still(name, rejection));
         changes
+    }
+
+    /// Remembers how a canary ended.
+    fn end(&mut self, name: &str, canary: &OnTrial, telemetry: &Telemetry) {
+        let digest = &canary.component.digest;
+        let rollback = self.versions.rollback(name).filter(|rollback| rollback.instead_of == *digest);
+        let (how, reason) = match rollback {
+            _ if self.serving.get(name).is_some_and(|serving| serving.component.digest == *digest) => (CanaryEnd::Promoted, None),
+            Some(Rollback { reason: Some(reason), .. }) => (CanaryEnd::Returned, Some(reason)),
+            Some(_) => (CanaryEnd::RolledBack, None),
+            None => (CanaryEnd::Replaced, None),
+        };
+        telemetry.canaries().ended(name, how);
+        tracing::info!(plugin = name, digest, how = how.as_str(), reason, "A canary ended");
+        self.ended.insert(name.to_owned(), Ended { digest: digest.clone(), how, reason, at: SystemTime::now() });
+    }
+
+    /// What is tried, and how.
+    pub(super) fn shown_canaries(&self, config: &Config) -> BTreeMap<String, (OnTrial, Canary)> {
+        let settings = |name: &String| config.plugins.iter().find(|plugin| plugin.name == *name)?.canary.clone();
+        self.canaries.iter().filter_map(|(name, canary)| Some((name.clone(), (canary.clone(), settings(name)?)))).collect()
+    }
+
+    /// What status shows of plugins that no route uses: whether their files could be loaded.
+    pub(super) fn unused(&self, config: &Config, stock: &Stock) -> Vec<Value> {
+        let unused = |(index, item): (usize, &Item)| {
+            let plugin = config.plugins.get(index).filter(|_| !config.uses(index))?;
+            let problem = match &item.newest {
+                Supplied::Nothing(problem) => Some(problem.message.clone()),
+                Supplied::Bytes(bytes) => LoadedComponent::look_at(bytes.all(), &plugin.grants).err().map(|error| error.to_string()),
+                Supplied::Serving(_) | Supplied::Unused => None,
+            };
+            let digest = item.digest.as_ref().map(|digest| format!("sha256:{digest}"));
+            Some(json!({ "name": item.name, "file_digest": digest, "problem": problem }))
+        };
+        stock.0.iter().enumerate().filter_map(unused).collect()
     }
 
     /// What status shows of each plugin's file.
@@ -287,17 +337,22 @@ impl Catalogue {
             Source::Builtin(builtin) => (format!("builtin:{builtin}"), None),
             Source::File(file) => (file.display().to_string(), Some(file)),
         };
-        let item = stock.0.iter().find(|item| item.name == name);
+        let item = stock.item(name);
         let instead_of = item.and_then(|item| item.instead_of.as_ref());
         let found = instead_of.or_else(|| item.and_then(|item| item.digest.as_ref()));
+        let canary = self.canaries.get(name);
         let state = match (file, self.absent.get(name), self.rejected.get(name)) {
             (None, _, _) => "built in".to_owned(),
             (_, Some(why), _) => why.clone(),
             (_, None, Some(_)) => "rejected".to_owned(),
             _ if instead_of.is_some() => "rolled back".to_owned(),
             _ if found == Some(&serving.component.digest) => "serving".to_owned(),
+            _ if canary.is_some_and(|canary| found == Some(&canary.component.digest)) => "canary".to_owned(),
             _ => "not serving".to_owned(),
         };
+        // After a restart only what was gone back to is known of how it ended.
+        let returned = || self.versions.rollback(name).filter(|_| instead_of.is_some()).and_then(Ended::of);
+        let ended = self.ended.get(name).map(Ended::shown).or_else(|| returned().map(|ended| ended.shown()));
         json!({
             "source": source,
             "file": state,
@@ -305,60 +360,7 @@ impl Catalogue {
             "since": unix(serving.since),
             "versions": self.versions.of(name).iter().map(|digest| format!("sha256:{digest}")).collect::<Vec<_>>(),
             "rejected": self.rejected.get(name).map(Rejection::shown),
+            "last_canary": ended,
         })
     }
-}
-
-// === impl Item ===
-
-impl Item {
-    /// A plugin that is made from this, all of which is there.
-    fn of(plugin: &Plugin, newest: Supplied) -> Self {
-        let (name, source) = (plugin.name.clone(), plugin.source.clone());
-        Self { name, source, newest, serving: None, digest: None, instead_of: None, is_whole: true }
-    }
-}
-
-// === impl Stock ===
-
-impl Stock {
-    /// Whether everything was all there.
-    pub(super) fn is_whole(&self) -> bool {
-        self.0.iter().all(|item| item.is_whole)
-    }
-
-    /// What plugins are to be made from; those named in `held` from what serves, where something does.
-    pub(super) fn supply(&self, held: &BTreeSet<String>) -> Vec<Supplied> {
-        let supplied = |item: &Item| match (held.contains(&item.name), &item.serving) {
-            (true, Some(serving)) => Supplied::Serving(Arc::clone(serving)),
-            _ => item.newest.clone(),
-        };
-        self.0.iter().map(supplied).collect()
-    }
-}
-
-// === impl Rejection ===
-
-impl Rejection {
-    pub(super) fn new(plugin: Option<&str>, file: &Path, digest: &str, why: &'static str, reason: String) -> Self {
-        let (plugin, file, digest) = (plugin.map(str::to_owned), file.to_owned(), digest.to_owned());
-        Self { plugin, file, digest, why, reason, at: SystemTime::now() }
-    }
-
-    /// As status shows it.
-    pub(super) fn shown(&self) -> Value {
-        json!({
-            "plugin": self.plugin,
-            "file": self.file.display().to_string(),
-            "digest": format!("sha256:{}", self.digest),
-            "why": self.why,
-            "reason": self.reason,
-            "at": unix(self.at),
-        })
-    }
-}
-
-/// As much of a digest as tells versions apart.
-fn short(digest: &str) -> &str {
-    digest.get(..12).unwrap_or(digest)
 }

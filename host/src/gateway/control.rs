@@ -18,9 +18,10 @@ use super::prepare::{Prepared, Ready, look_further};
 use super::reload::{self, Install, Reloader};
 use super::shown::Shown;
 use super::status::Status;
+use super::stock::{Scope, Stock};
 use super::versions::Versions;
 use super::{Addresses, Order, StartError};
-use crate::assembly::{Assembled, Observers, read_all};
+use crate::assembly::{Assembled, Observers, Version, read_all};
 use crate::config::model::Config;
 use crate::config::{Problems, Rejected};
 use crate::otlp::Exporter;
@@ -77,10 +78,9 @@ impl Running {
         let began = Instant::now();
         let telemetry = Telemetry::new().map_err(StartError::System)?;
         let fingerprint = Fingerprint::of(&config);
-        let mut catalogue = Catalogue::new(Versions::new(&config.state_directory));
-        let stock = catalogue.read(&config);
-        let supply = stock.supply(&BTreeSet::new());
-        let Prepared { workshop, terminated, ready } = Prepared::new(&config, supply, &telemetry, compiler, config.workers)?;
+        let mut catalogue = Catalogue::new(versions(&config)?);
+        let (prepared, stock) = prepare(&config, &mut catalogue, &telemetry, compiler)?;
+        let Prepared { workshop, terminated, ready, .. } = prepared;
         let Ready { assembled, observers, generations, tls } = ready;
         let exports = Exports::start(&config, &telemetry)?;
         let (writer, access) = AccessWriter::start(&config.access_log, &telemetry).map_err(|error| no_access_log(&config, &error))?;
@@ -110,9 +110,13 @@ impl Running {
         shown.serves(Arc::clone(&assembled.snapshot));
         let (install, installs) = mpsc::channel(1);
         let config = Arc::new(config);
-        let served: Vec<_> = assembled.components().collect();
+        let served: Vec<_> = assembled.components(Version::Serving).collect();
+        let tried: Vec<_> = assembled.components(Version::Canary).collect();
         catalogue.serve(&config, &served);
-        catalogue.keep(&config, &stock, &served);
+        for change in catalogue.try_out(&config, &tried, &telemetry) {
+            tracing::info!("{change}");
+        }
+        catalogue.keep(&config, &stock);
         let (telemetry_there, shown_there, config_there) = (Arc::clone(&telemetry), Arc::clone(&shown), Arc::clone(&config));
         let last_reload = serde_json::Value::Null;
         let reloader = Reloader {
@@ -302,6 +306,36 @@ fn announce(addresses: &Addresses, took: Duration) {
     tracing::info!(took_ms, "Serving");
 }
 
+/// The versions that are kept. What they say was decided by an operator, so a folder that others can write is a reason not to start.
+fn versions(config: &Config) -> Result<Versions, StartError> {
+    Versions::open(&config.state_directory).map_err(|error| {
+        let mut problems = Problems::new(&config.file);
+        let message = format!("versions of plugins cannot be kept in {}: {error}", config.state_directory.display());
+        let help = "make it a folder of this user's that nobody else can write, or name another one";
+        problems.push(config.problem("state_directory", message).with_suggestion(help));
+        StartError::Problems(problems)
+    })
+}
+
+/// Everything for a start. Where the version that served before cannot go on serving, as when the configuration became another while
+/// nothing ran, what the plugins' files hold serves at once.
+fn prepare(
+    config: &Config,
+    catalogue: &mut Catalogue,
+    telemetry: &Arc<Telemetry>,
+    compiler: Compiler,
+) -> Result<(Prepared, Stock), StartError> {
+    let supplies = |stock: &Stock| stock.supplies(config, Scope::All, &BTreeSet::new());
+    let stock = catalogue.read(config);
+    let at_once = stock.has_canaries().then(|| stock.without_canaries());
+    let prepared = Prepared::new(config, supplies(&stock), at_once.as_ref().map(supplies), telemetry, compiler, config.workers)?;
+    if let Some(problems) = &prepared.instead_of {
+        tracing::warn!(error = %problems, "No canary runs: it could not be tried beside what served before");
+    }
+    let stock = at_once.filter(|_| prepared.instead_of.is_some()).unwrap_or(stock);
+    Ok((prepared, stock))
+}
+
 /// Assembles a configuration and makes one instance of everything, as `check` does: binds nothing, serves nothing.
 ///
 /// # Errors
@@ -309,7 +343,7 @@ fn announce(addresses: &Addresses, took: Duration) {
 pub fn check(config: &Config, compiler: Compiler) -> Result<Assembled, StartError> {
     let telemetry = Telemetry::new().map_err(StartError::System)?;
     exports::settings(config).map_err(StartError::Problems)?;
-    Prepared::new(config, read_all(config), &telemetry, compiler, 1).map(|prepared| prepared.ready.assembled)
+    Prepared::new(config, read_all(config), None, &telemetry, compiler, 1).map(|prepared| prepared.ready.assembled)
 }
 
 /// Adds to the problems of a rejected configuration those that can be seen in the rest of it.

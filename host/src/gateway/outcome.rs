@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::catalogue::Rejection;
+use super::rejection::Rejection;
 use crate::config::Problems;
 use crate::config::defaults::LIVE_GENERATIONS;
 use crate::server::admin::Answer;
@@ -19,6 +19,10 @@ pub(super) enum Cause {
     Admin,
     /// `POST /plugins/NAME/rollback`
     Rollback,
+    /// `POST /plugins/NAME/promote`
+    Promote,
+    /// A canary did well for long enough, or failed too often.
+    Canary,
 }
 
 /// How it ended.
@@ -45,6 +49,8 @@ pub(super) enum Outcome {
     },
     /// There is nothing to go back to: why.
     NoVersion(String),
+    /// There is no canary to promote: why.
+    NoCanary(String),
     /// A file is not all there yet.
     NotWhole,
     /// Too many generations are alive.
@@ -52,6 +58,11 @@ pub(super) enum Outcome {
 }
 
 impl Cause {
+    /// Whether the gateway itself came upon it, and comes again.
+    pub(super) fn is_own(self) -> bool {
+        matches!(self, Self::Files | Self::Canary)
+    }
+
     /// As it stands in logs and status.
     pub(super) fn as_str(self) -> &'static str {
         match self {
@@ -59,6 +70,8 @@ impl Cause {
             Self::Signal => "SIGHUP",
             Self::Admin => "admin",
             Self::Rollback => "rollback",
+            Self::Promote => "promote",
+            Self::Canary => "canary",
         }
     }
 }
@@ -73,7 +86,7 @@ impl Outcome {
                 json!({ "result": "rejected", "rejected": rejections.iter().map(Rejection::shown).collect::<Vec<_>>() })
             }
             Self::NotWhole => json!({ "result": "waiting" }),
-            Self::Full | Self::NoVersion(_) => json!({ "result": "refused" }),
+            Self::Full | Self::NoVersion(_) | Self::NoCanary(_) => json!({ "result": "refused" }),
         }
     }
 
@@ -92,6 +105,7 @@ impl Outcome {
             Self::NoVersion(why) => {
                 Answer::problem(StatusCode::NOT_FOUND, json!({ "title": "there is nothing to go back to", "detail": why }))
             }
+            Self::NoCanary(why) => Answer::problem(StatusCode::NOT_FOUND, json!({ "title": "there is nothing to promote", "detail": why })),
             Self::Full => {
                 let detail = format!(
                     "{LIVE_GENERATIONS} generations are alive, which is as many as may be: requests in flight keep the earlier ones. \

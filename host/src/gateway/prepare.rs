@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::StartError;
 use super::fingerprint::Fingerprint;
-use crate::assembly::{Assembled, Observers, Supplied, Workshop};
+use crate::assembly::{Assembled, Observers, Supplies, Workshop};
 use crate::config::Problems;
 use crate::config::model::{Config, Listener};
 use crate::plugin::Compiler;
@@ -20,6 +20,8 @@ pub(super) struct Prepared {
     pub(super) workshop: Workshop,
     pub(super) terminated: Terminated,
     pub(super) ready: Ready,
+    /// Why it was not made from what it was to be made from first.
+    pub(super) instead_of: Option<Problems>,
 }
 
 /// What a configuration comes to. Nothing of it is in use.
@@ -37,13 +39,14 @@ pub(super) struct Ready {
 pub(super) struct Terminated(HashMap<String, (Fingerprint, Arc<ServerTls>)>);
 
 impl Prepared {
-    /// Makes a configuration ready for so many workers.
+    /// Makes a configuration ready for so many workers, from other supplies where it cannot be made from the first ones.
     ///
     /// # Errors
     /// Every problem that was found.
     pub(super) fn new(
         config: &Config,
-        supply: Vec<Supplied>,
+        supplies: Supplies,
+        otherwise: Option<Supplies>,
         telemetry: &Arc<Telemetry>,
         compiler: Compiler,
         workers: usize,
@@ -51,8 +54,15 @@ impl Prepared {
         let opened = Workshop::open(config, Arc::clone(telemetry), compiler);
         let mut workshop = opened.map_err(|error| StartError::System(format!("{error:#}")))?;
         let mut terminated = Terminated::default();
-        let ready = Ready::make(&mut workshop, config, supply, workers, &mut terminated).map_err(StartError::Problems)?;
-        Ok(Self { workshop, terminated, ready })
+        let (ready, instead_of) = match (Ready::make(&mut workshop, config, supplies, workers, &mut terminated), otherwise) {
+            (Ok(ready), _) => (ready, None),
+            (Err(problems), None) => return Err(StartError::Problems(problems)),
+            (Err(problems), Some(otherwise)) => {
+                let made = Ready::make(&mut workshop, config, otherwise, workers, &mut terminated);
+                (made.map_err(StartError::Problems)?, Some(problems))
+            }
+        };
+        Ok(Self { workshop, terminated, ready, instead_of })
     }
 }
 
@@ -64,13 +74,13 @@ impl Ready {
     pub(super) fn make(
         workshop: &mut Workshop,
         config: &Config,
-        supply: Vec<Supplied>,
+        supplies: Supplies,
         workers: usize,
         terminated: &mut Terminated,
     ) -> Result<Self, Problems> {
         let mut problems = Problems::new(&config.file);
         let tls = config.listeners.iter().map(|listener| terminated.terminate(config, listener, &mut problems)).collect();
-        let made = workshop.assemble(config, supply).and_then(|assembled| {
+        let made = workshop.assemble(config, supplies).and_then(|assembled| {
             let generations = (0..workers).map(|worker| workshop.generation(config, &assembled, worker)).collect();
             match (generations, workshop.observers(config, &assembled)) {
                 (Ok(generations), Ok(observers)) => Ok((assembled, generations, observers)),

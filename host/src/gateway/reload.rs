@@ -1,6 +1,8 @@
 //! The thread on which reloads happen. It assembles, compiles and makes instances where nobody is kept waiting by it, and a
 //! reload is all or nothing: every worker's share is ready before the first worker gets its own.
 
+mod trials;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,14 +12,16 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::catalogue::{Catalogue, Rejection, Stock};
+use super::catalogue::Catalogue;
 use super::fingerprint::Fingerprint;
 use super::fixed;
 use super::outcome::{Cause, Outcome};
 use super::prepare::{Ready, Terminated};
+use super::rejection::Rejection;
 use super::shown::{Shown, View};
+use super::stock::{Scope, Stock};
 use super::unix;
-use crate::assembly::{Supplied, Workshop};
+use crate::assembly::{Supplies, Version, Workshop};
 use crate::config::model::{Config, Source};
 use crate::config::{self, Problems, Rejected, defaults};
 use crate::plugin::{LoadedComponent, SignatureFile};
@@ -31,6 +35,8 @@ pub(super) enum Message {
     Reload(Cause, oneshot::Sender<Outcome>),
     /// Have an earlier version of a plugin serve, the one whose digest begins so, and say how that ended.
     Rollback { plugin: String, digest: Option<String>, reply: oneshot::Sender<Outcome> },
+    /// Have a plugin's canary serve everybody, and say how that ended.
+    Promote { plugin: String, reply: oneshot::Sender<Outcome> },
     /// Something happened to files.
     Touched(Touched),
     /// End.
@@ -94,9 +100,11 @@ impl Reloader {
         self.follow(&mut watch);
         // What changed since it was read for the start.
         watch.notice(Instant::now());
+        let mut looked = Instant::now();
         loop {
             let now = Instant::now();
-            let message = match watch.due(now) {
+            let look = (!self.catalogue.canaries.is_empty()).then(|| looked + defaults::CANARY_LOOK);
+            let message = match watch.due(now).into_iter().chain(look).min() {
                 Some(due) => messages.recv_timeout(due.saturating_duration_since(now)),
                 None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
@@ -113,8 +121,16 @@ impl Reloader {
                     let _ = reply.send(self.roll_back(&plugin, digest.as_deref()));
                     self.follow(&mut watch);
                 }
+                Ok(Message::Promote { plugin, reply }) => {
+                    let _ = reply.send(self.promote(&plugin, Cause::Promote));
+                    self.follow(&mut watch);
+                }
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}
+            }
+            if look.is_some_and(|look| look <= Instant::now()) {
+                self.judge_canaries();
+                looked = Instant::now();
             }
             if let Some(look) = watch.look(Instant::now()) {
                 self.follow(&mut watch);
@@ -126,7 +142,7 @@ impl Reloader {
                         // Other files may be named now.
                         self.follow(&mut watch);
                     }
-                    Outcome::Unchanged { .. } | Outcome::Rejected { .. } | Outcome::NoVersion(_) => watch.looked(),
+                    Outcome::Unchanged { .. } | Outcome::Rejected { .. } | Outcome::NoVersion(_) | Outcome::NoCanary(_) => watch.looked(),
                 }
             }
         }
@@ -135,45 +151,19 @@ impl Reloader {
     /// Watches what the configuration that serves names, before anything of it is read.
     fn follow(&self, watch: &mut Watch) {
         let files = self.config.plugins.iter().filter_map(|plugin| match &plugin.source {
-            Source::File(file) => Some((file, plugin.require_signature)),
+            Source::File(file) => Some(file),
             Source::Builtin(_) => None,
         });
-        // A signature may arrive after what it is for.
-        let files: Vec<PathBuf> =
-            files.flat_map(|(file, signed)| [Some(file.clone()), signed.then(|| SignatureFile::beside(file))]).flatten().collect();
+        // A signature may arrive after what it is for, and may be required later.
+        let files: Vec<PathBuf> = files.flat_map(|file| [file.clone(), SignatureFile::beside(file)]).collect();
         let files = files.iter().map(PathBuf::as_path).chain([self.config.file.as_path()]);
         watch.follow(files, &self.config.plugin_directory);
-    }
-
-    /// Has an earlier version of a plugin serve until its file changes. Where that cannot be, nothing is different.
-    fn roll_back(&mut self, plugin: &str, digest: Option<&str>) -> Outcome {
-        let rollback = match self.catalogue.earlier(&self.config, plugin, digest) {
-            Ok(rollback) => rollback,
-            Err(why) => return Outcome::NoVersion(why),
-        };
-        let before = self.catalogue.versions.rollback(plugin);
-        // What the file holds serves as long as the file holds it.
-        let next = Some(&rollback).filter(|rollback| rollback.digest != rollback.instead_of);
-        if let Err(error) = self.catalogue.versions.set_rollback(plugin, next) {
-            return Outcome::NoVersion(format!("it could not be remembered: {error}"));
-        }
-        let outcome = self.reload(Cause::Rollback, true);
-        if matches!(outcome, Outcome::Rejected { .. } | Outcome::Full) {
-            if let Err(error) = self.catalogue.versions.set_rollback(plugin, before.as_ref()) {
-                tracing::error!(plugin, %error, "A rollback that was rejected could not be taken back; it is tried again at the next start");
-            }
-            self.catalogue.forget_rejection(plugin);
-            let stock = self.catalogue.read(&self.config);
-            self.show_rejections();
-            self.show(&stock);
-        }
-        outcome
     }
 
     /// One reload, to its end. `is_last` when what is not whole is not waited for any more.
     fn reload(&mut self, cause: Cause, is_last: bool) -> Outcome {
         if self.shown.live().len() >= defaults::LIVE_GENERATIONS {
-            if cause != Cause::Files {
+            if !cause.is_own() {
                 tracing::warn!(
                     cause = cause.as_str(),
                     live = defaults::LIVE_GENERATIONS,
@@ -190,7 +180,7 @@ impl Reloader {
             return Outcome::NotWhole;
         }
         let made = match &read.parsed {
-            Ok(config) => self.make(config, stock.supply(&BTreeSet::new())),
+            Ok(config) => self.make(config, stock.supplies(config, Scope::Used, &BTreeSet::new())),
             Err(problems) => Err(problems.clone()),
         };
         let outcome = match made {
@@ -220,18 +210,15 @@ impl Reloader {
     }
 
     /// Makes a configuration ready; `None` when it is what serves.
-    fn make(&mut self, config: &Config, supply: Vec<Supplied>) -> Result<Option<Ready>, Problems> {
+    fn make(&mut self, config: &Config, supplies: Supplies) -> Result<Option<Ready>, Problems> {
         let fixed = fixed::differences(&self.config, config);
         if !fixed.is_empty() {
             return Err(fixed);
         }
-        // What no route uses serves nothing, whatever its file holds.
-        let mut supplied = supply.iter().enumerate();
-        let is_same = supplied.all(|(plugin, supplied)| matches!(supplied, Supplied::Serving(_)) || !config.uses(plugin));
-        if is_same && Fingerprint::of(config) == self.fingerprint {
+        if self.catalogue.is_in_use(config, &supplies) && Fingerprint::of(config) == self.fingerprint {
             return Ok(None);
         }
-        Ready::make(&mut self.workshop, config, supply, config.workers, &mut self.terminated).map(Some)
+        Ready::make(&mut self.workshop, config, supplies, config.workers, &mut self.terminated).map(Some)
     }
 
     /// Not everything that is new can be served. What was known to be bad is left out, since it must not keep back the rest; if
@@ -246,7 +233,7 @@ impl Reloader {
                 _ => Arc::clone(&self.config),
             };
             let stock = self.catalogue.read(&config);
-            match self.make(&config, stock.supply(&held)) {
+            match self.make(&config, stock.supplies(&config, Scope::Used, &held)) {
                 Ok(Some(ready)) => return self.install(&config, ready, &stock, cause, began),
                 // Nothing else is new, and this was said before.
                 Ok(None) if cause == Cause::Files => return Outcome::Unchanged { generation: self.generation() },
@@ -292,7 +279,8 @@ impl Reloader {
     /// Has every worker serve by what is ready.
     fn install(&mut self, config: &Arc<Config>, ready: Ready, stock: &Stock, cause: Cause, began: Instant) -> Outcome {
         let generation = ready.assembled.snapshot.number;
-        let served: Vec<_> = ready.assembled.components().collect();
+        let served: Vec<_> = ready.assembled.components(Version::Serving).collect();
+        let tried: Vec<_> = ready.assembled.components(Version::Canary).collect();
         let snapshot = Arc::clone(&ready.assembled.snapshot);
         let (installed, done) = oneshot::channel();
         let install = Install { config: Arc::clone(config), ready, installed };
@@ -303,7 +291,8 @@ impl Reloader {
         self.shown.serves(snapshot);
         let fingerprint = Fingerprint::of(config);
         let mut changes = self.catalogue.serve(config, &served);
-        self.catalogue.keep(config, stock, &served);
+        changes.extend(self.catalogue.try_out(config, &tried, &self.telemetry));
+        self.catalogue.keep(config, stock);
         if fingerprint != self.fingerprint {
             changes.insert(0, "configuration".to_owned());
         }
@@ -323,6 +312,7 @@ impl Reloader {
         if !matches!(outcome, Outcome::Rejected { .. }) && !self.catalogue.is_rejected(&read.digest) {
             self.config_digest.clone_from(&read.digest);
         }
+        self.catalogue.keep_signatures(&self.config, stock);
         let is_news = cause != Cause::Files || !matches!(outcome, Outcome::Unchanged { .. });
         if is_news {
             self.last_reload = json!({ "cause": cause.as_str(), "at": unix(SystemTime::now()), "outcome": outcome.shown() });
@@ -352,6 +342,7 @@ impl Reloader {
         let rejected = self.catalogue.rejected().find(|rejection| rejection.plugin.is_none());
         self.shown.show(View {
             plugins: self.catalogue.shown(stock),
+            canaries: self.catalogue.shown_canaries(&self.config),
             configuration: json!({
                 "file": self.config.file.display().to_string(),
                 "digest": format!("sha256:{}", self.config_digest),
@@ -359,6 +350,7 @@ impl Reloader {
                 "rejected": rejected.map(Rejection::shown),
             }),
             unnamed_files: unnamed(&self.config),
+            unused_plugins: self.catalogue.unused(&self.config, stock),
             last_reload: self.last_reload.clone(),
         });
     }

@@ -9,6 +9,8 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
+use super::canary::OnTrial;
+use crate::config::model::Canary;
 use crate::proxy::Snapshot;
 
 /// See the module.
@@ -23,10 +25,14 @@ pub(super) struct Shown {
 pub(super) struct View {
     /// By plugin.
     pub(super) plugins: BTreeMap<String, Value>,
+    /// What is tried, and how, by plugin.
+    pub(super) canaries: BTreeMap<String, (OnTrial, Canary)>,
     /// The configuration's file.
     pub(super) configuration: Value,
     /// Files of `plugin_directory` that no plugin is made from.
     pub(super) unnamed_files: Vec<String>,
+    /// Plugins that no route uses, and what is wrong with their files.
+    pub(super) unused_plugins: Vec<Value>,
     /// How the last reload ended.
     pub(super) last_reload: Value,
 }

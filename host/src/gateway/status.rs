@@ -13,7 +13,7 @@ use super::outcome::{Cause, Outcome};
 use super::reload::Message;
 use super::shown::{Shown, View};
 use super::{Addresses, unix};
-use crate::assembly::Assembled;
+use crate::assembly::{Assembled, AssembledPlugin, Version};
 use crate::config::defaults::LIVE_GENERATIONS;
 use crate::config::model::Config;
 use crate::server::Command;
@@ -88,6 +88,13 @@ impl Status {
         stories
     }
 
+    /// Has a plugin's canary serve everybody, and says how that ended.
+    async fn promote(&self, plugin: String) -> Option<Outcome> {
+        let (reply, outcome) = oneshot::channel();
+        self.reloads.send(Message::Promote { plugin, reply }).ok()?;
+        outcome.await.ok()
+    }
+
     /// No reload begins any more.
     pub(super) fn end_reloads(&self) {
         // It may have ended by itself.
@@ -99,32 +106,36 @@ impl Status {
     }
 
     fn plugins(&self, view: &View) -> Vec<Value> {
-        let plugin = |plugin: &crate::assembly::AssembledPlugin| {
-            let component = &plugin.recipe.component;
-            let breakers = self.telemetry.plugin_breakers(&plugin.recipe.name).into_iter();
-            let breakers = breakers.map(|(hook, reading)| json!({ "hook": hook, "open": reading.open, "opened": reading.opened }));
-            let (calls, failures) = self.telemetry.plugin_calls(&plugin.recipe.name);
-            let mut shown = json!({
-                "name": &*plugin.recipe.name,
-                "digest": format!("sha256:{}", component.digest),
-                "size_bytes": component.size,
-                "sdk": component.sdk,
-                "signed_by": plugin.signed_by.as_deref(),
-                "hooks": component.rights.hooks.iter().map(|hook| hook.as_str()).collect::<Vec<_>>(),
-                "capabilities": component.rights.capabilities,
-                "configurations": plugin.recipe.configurations.len(),
-                "routes": plugin.routes,
-                "calls": calls,
-                "failures": failures,
-                "instances": self.telemetry.plugin_instances(&plugin.recipe.name),
-                "breakers": breakers.collect::<Vec<_>>(),
-            });
-            if let (Some(shown), Some(file)) = (shown.as_object_mut(), view.plugins.get(&*plugin.recipe.name).and_then(Value::as_object)) {
-                shown.extend(file.clone());
-            }
-            shown
-        };
-        self.assembled().plugins.iter().map(plugin).collect()
+        let assembled = self.assembled();
+        let serving = assembled.plugins.iter().filter(|plugin| plugin.version == Version::Serving);
+        let canary = |name: &str| assembled.plugins.iter().find(|plugin| plugin.version == Version::Canary && *plugin.recipe.name == *name);
+        serving.map(|plugin| self.plugin(plugin, canary(&plugin.recipe.name), view)).collect()
+    }
+
+    fn plugin(&self, plugin: &AssembledPlugin, canary: Option<&AssembledPlugin>, view: &View) -> Value {
+        let name = &plugin.recipe.name;
+        let breakers = self.telemetry.plugin_breakers(name).into_iter();
+        let breakers = breakers.map(|(hook, reading)| json!({ "hook": hook, "open": reading.open, "opened": reading.opened }));
+        let (calls, failures) = self.telemetry.plugin_calls(name);
+        let more = json!({
+            "configurations": plugin.recipe.configurations.len(),
+            "routes": plugin.routes,
+            "calls": calls,
+            "failures": failures,
+            "instances": self.telemetry.plugin_instances(name),
+            "breakers": breakers.collect::<Vec<_>>(),
+            "canary": canary.map(|canary| self.canary(canary, view)),
+        });
+        with(with(version(plugin), more), view.plugins.get(&**name).cloned().unwrap_or_default())
+    }
+
+    fn canary(&self, canary: &AssembledPlugin, view: &View) -> Value {
+        let name = &canary.recipe.name;
+        let tally = canary.counted_as.as_ref().map(|version| self.telemetry.version_tally(name, version)).unwrap_or_default();
+        let compared = tally.comparisons.iter().map(|((hook, result), count)| json!({ "hook": hook, "result": result, "count": count }));
+        let shown = with(version(canary), json!({ "compared": compared.collect::<Vec<_>>() }));
+        let settings_and_canary = view.canaries.get(&**name);
+        with(shown, settings_and_canary.map(|(canary, settings)| canary.shown(name, settings, &self.telemetry)).unwrap_or_default())
     }
 
     fn upstreams(&self) -> Vec<Value> {
@@ -171,12 +182,35 @@ impl Status {
     }
 }
 
+/// What there is to say of one version of a plugin.
+fn version(plugin: &AssembledPlugin) -> Value {
+    let component = &plugin.recipe.component;
+    json!({
+        "name": &*plugin.recipe.name,
+        "digest": format!("sha256:{}", component.digest),
+        "size_bytes": component.size,
+        "sdk": component.sdk,
+        "signed_by": plugin.signed_by.as_deref(),
+        "hooks": component.rights.hooks.iter().map(|hook| hook.as_str()).collect::<Vec<_>>(),
+        "capabilities": component.rights.capabilities,
+    })
+}
+
+/// The members of both.
+fn with(mut first: Value, second: Value) -> Value {
+    if let (Some(members), Value::Object(more)) = (first.as_object_mut(), second) {
+        members.extend(more);
+    }
+    first
+}
+
 impl Administered for Status {
     fn ready(&self) -> bool {
         !self.draining.get()
     }
 
     fn metrics(&self) -> Vec<u8> {
+        self.telemetry.end_versions();
         self.telemetry.reloads().live(self.shown.live().len());
         self.telemetry.render()
     }
@@ -200,6 +234,7 @@ impl Administered for Status {
         let outcome = match operation {
             Operation::Reload => self.reload(Cause::Admin).await,
             Operation::Rollback { plugin, digest } => self.roll_back(plugin, digest).await,
+            Operation::Promote { plugin } => self.promote(plugin).await,
         };
         match outcome {
             Some(outcome) => outcome.answer(),
@@ -219,6 +254,7 @@ impl Administered for Status {
             "configuration": view.configuration,
             "last_reload": view.last_reload,
             "unnamed_files": view.unnamed_files,
+            "unused_plugins": view.unused_plugins,
             "listeners": self.listeners.iter().map(|(name, address)| json!({ "name": name, "address": address })).collect::<Vec<_>>(),
             "routes": self.routes(),
             "plugins": self.plugins(&view),

@@ -20,10 +20,14 @@ impl Chain {
             match step.kind {
                 StepKind::Authorize { .. } if decided => {}
                 StepKind::Authorize { last } => {
+                    let shadowed = step.place.shadowed(plugins, &exchange);
                     step.place.begin(Hook::Authorizer, &mut exchange);
                     let (back, decision) = slot.authorize(step.place.config, exchange);
                     exchange = back;
                     step.place.tell(Hook::Authorizer, &mut exchange, &decision);
+                    if let Some(shadowed) = shadowed {
+                        shadowed.authorize(&exchange, &decision);
+                    }
                     match decision {
                         Ok(Decision::Allow) => (allowed, decided) = (true, true),
                         Ok(Decision::Abstain) if last && !allowed => return (exchange, Verdict::Fault(Fault::Denied)),
@@ -39,10 +43,14 @@ impl Chain {
                     }
                 }
                 StepKind::Filter => {
+                    let shadowed = step.place.shadowed(plugins, &exchange);
                     step.place.begin(Hook::RequestFilter, &mut exchange);
                     let (back, flow) = slot.on_request(step.place.config, exchange);
                     exchange = back;
                     step.place.tell(Hook::RequestFilter, &mut exchange, &flow);
+                    if let Some(shadowed) = shadowed {
+                        shadowed.on_request(&exchange, &flow);
+                    }
                     match (flow, step.place.on_failure) {
                         (Ok(Flow::Next), _) | (Err(_), FailurePolicy::Skip) => {}
                         (Ok(Flow::Respond(response)), _) => return (exchange, Verdict::Answer { by: step.place.name.clone(), response }),

@@ -25,10 +25,14 @@ impl Chain {
         for place in &self.outgoing {
             let flow = match plugins.slot(place) {
                 Ok(mut slot) => {
+                    let shadowed = place.shadowed(plugins, &exchange);
                     place.begin(Hook::ResponseFilter, &mut exchange);
                     let (back, flow) = slot.on_response(place.config, exchange);
                     exchange = back;
                     place.tell(Hook::ResponseFilter, &mut exchange, &flow);
+                    if let Some(shadowed) = shadowed {
+                        shadowed.on_response(&exchange, &flow);
+                    }
                     flow
                 }
                 Err(fault) => Err(fault),

@@ -34,6 +34,7 @@ impl Chain {
                 Ok(slot) => slot,
                 Err(fault) => return (exchange, Err(fault)),
             };
+            let shadowed = place.shadowed(plugins, &exchange);
             place.begin(Hook::Router, &mut exchange);
             let (back, routed) = slot.route(place.config, exchange);
             exchange = back;
@@ -41,6 +42,9 @@ impl Chain {
             match (&routed, member) {
                 (Ok(Routed::To(_)), None) => exchange.steps.end(StepResult::Stale),
                 _ => place.tell(Hook::Router, &mut exchange, &routed),
+            }
+            if let Some(shadowed) = shadowed {
+                shadowed.route(&exchange, &routed);
             }
             match (routed, place.on_failure) {
                 (Ok(Routed::To(_)), _) => {
@@ -74,9 +78,14 @@ impl Chain {
             Err(fault) => return (exchange, Err(fault)),
         };
         let draft = PlanDraft::new(Arc::clone(upstream), Arc::clone(endpoint), exchange.request.path(), host);
+        let shadowed = place.shadowed(plugins, &exchange);
         place.begin(Hook::Forwarder, &mut exchange);
         let (mut exchange, forwarded) = slot.forward(place.config, exchange, endpoint.id, draft);
         place.tell(Hook::Forwarder, &mut exchange, &forwarded);
+        if let Some(shadowed) = shadowed {
+            let draft = PlanDraft::new(Arc::clone(upstream), Arc::clone(endpoint), exchange.request.path(), host);
+            shadowed.forward(&exchange, endpoint.id, draft, &forwarded);
+        }
         let plan = match (forwarded, place.on_failure) {
             (Ok(Forwarded::Planned(edits)), _) => Ok(Some(edits)),
             (Ok(Forwarded::Refused), _) => Err(Fault::EndpointRefused),

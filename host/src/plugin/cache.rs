@@ -141,7 +141,10 @@ fn read_or_make_key(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Refuses what others could have written.
-fn guard(path: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// It is a link, another user's, or others may write it.
+pub fn guard(path: &Path) -> io::Result<()> {
     let metadata = fs::symlink_metadata(path)?;
     if metadata.file_type().is_symlink() {
         return Err(io::Error::other(format!("{} is a symbolic link", path.display())));

@@ -54,6 +54,16 @@ impl LoadedComponent {
         hex(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref())
     }
 
+    /// As much of its digest as tells versions apart.
+    pub fn short_digest(&self) -> &str {
+        Self::short(&self.digest)
+    }
+
+    /// As much of a digest as tells versions apart.
+    pub fn short(digest: &str) -> &str {
+        digest.get(..12).unwrap_or(digest)
+    }
+
     /// Loads a component from its bytes. What it may do is read from them, never from its compiled form; so one that wants what no
     /// plugin gets is not compiled at all.
     ///
@@ -101,6 +111,15 @@ impl LoadedComponent {
     /// When it wants what was not granted.
     pub fn check(&self, grants: &Grants) -> Result<(), LoadError> {
         self.rights.check(grants).map_err(LoadError::Rights)
+    }
+
+    /// Whether bytes could be loaded with what one plugin was granted, as far as they say so themselves: nothing is compiled.
+    ///
+    /// # Errors
+    /// When they are no component, or want what they do not get.
+    pub fn look_at(bytes: &[u8], grants: &Grants) -> Result<(), LoadError> {
+        let file = ComponentFile::read(bytes)?;
+        Rights::read(&file).and_then(|rights| rights.check(grants)).map_err(LoadError::Rights)
     }
 
     /// Whether it exports that hook.

@@ -26,7 +26,7 @@ pub struct PlanDraft {
 }
 
 /// Only what differs; `None` leaves the upstream's own setting.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct PlanEdits {
     /// TLS to an endpoint configured as plaintext.
     pub force_tls: bool,

@@ -80,7 +80,7 @@ fn find<'a>(generation: &'a Generation, exchange: &mut Exchange) -> Result<(usiz
             let parameters = found.parameters(request.path()).map(|(name, segment)| (Arc::clone(name), segment.to_owned())).collect();
             exchange.route = Arc::clone(&route.facts);
             exchange.parameters = parameters;
-            Ok((number, route))
+            Ok((number, route.for_client(exchange)))
         }
         route::Outcome::NotFound => Err((Fault::NoRoute, None)),
         route::Outcome::MethodNotAllowed { allow } => Err((Fault::MethodNotAllowed, Some(allow.clone()))),

@@ -9,6 +9,7 @@ use std::sync::mpsc;
 use ipnet::IpNet;
 
 use super::attempted::Bell;
+use super::canaries::Canaries;
 use super::recent::Recent;
 use super::records::RecordSink;
 use super::request_body::RequestBody;
@@ -51,6 +52,8 @@ pub struct RoutePlan {
     pub upstream: Arc<Upstream>,
     /// Largest request body, bytes.
     pub max_body_bytes: Option<u64>,
+    /// The same route with canaries in its chain, for the clients that meet them.
+    pub canaries: Option<Box<Canaries>>,
 }
 
 /// One worker's share of a snapshot: instances and counters are its own, so nothing of it is ever locked.

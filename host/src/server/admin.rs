@@ -42,6 +42,11 @@ pub enum Operation {
         /// The beginning of the version's digest in hexadecimal; `None` for the one that served before.
         digest: Option<String>,
     },
+    /// `POST /plugins/NAME/promote`: have the version that is tried serve everybody.
+    Promote {
+        /// The plugin.
+        plugin: String,
+    },
 }
 
 /// What came of an operation.
@@ -126,7 +131,7 @@ async fn answer<A: Administered>(administered: &A, request: &Request<Incoming>) 
         }
         _ => text(
             StatusCode::NOT_FOUND,
-            "try /healthz, /readyz, /metrics, /status, /requests, /requests/ID, POST /reload or POST /plugins/NAME/rollback\n",
+            "try /healthz, /readyz, /metrics, /status, /requests, /requests/ID, POST /reload, POST /plugins/NAME/promote or POST /plugins/NAME/rollback\n",
         ),
     }
 }
@@ -136,7 +141,13 @@ fn operation(uri: &Uri) -> Option<Operation> {
     if uri.path() == "/reload" {
         return Some(Operation::Reload);
     }
-    let plugin = uri.path().strip_prefix("/plugins/")?.strip_suffix("/rollback")?.to_owned();
+    let (plugin, what) = uri.path().strip_prefix("/plugins/")?.split_once('/')?;
+    let plugin = plugin.to_owned();
+    match what {
+        "promote" => return Some(Operation::Promote { plugin }),
+        "rollback" => {}
+        _ => return None,
+    }
     let digest = uri.query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("digest=")));
     Some(Operation::Rollback { plugin, digest: digest.map(|digest| digest.trim_start_matches("sha256:").to_owned()) })
 }

@@ -42,6 +42,7 @@ pub(super) fn register(registry: &Registry, cells: &Arc<Cells>) -> Result<SdkMet
     connections(&meter, cells);
     upstreams(&meter, cells);
     plugins(&meter, cells);
+    canaries(&meter, cells);
     reloads(&meter, cells);
     cells.instruments.connect(meter);
     let families = Families::new(Arc::clone(cells)).map_err(|error| error.to_string())?;
@@ -216,10 +217,66 @@ fn reloads(meter: &Meter, cells: &Arc<Cells>) {
     });
 }
 
+fn canaries(meter: &Meter, cells: &Arc<Cells>) {
+    let share = "Of the clients, 0 to 1, that meet a canary; 0 in shadow.";
+    let cells_there = Arc::clone(cells);
+    let read = move |observer: &dyn AsyncInstrument<f64>| {
+        for running in cells_there.canaries.running() {
+            observer.observe(running.share, &[KeyValue::new("plugin", running.plugin), KeyValue::new("version", running.version)]);
+        }
+    };
+    meter.f64_observable_gauge("plugway_canary_share").with_description(share).with_callback(read).build();
+    counter(meter, cells, "plugway_canaries_ended", "Canaries that ended, by how.", |cells, observer| {
+        for (plugin, end, count) in cells.canaries.ends() {
+            observer.observe(count, &[KeyValue::new("plugin", plugin), KeyValue::new("end", end.as_str())]);
+        }
+    });
+    type Labelled = BTreeMap<(String, String, &'static str, &'static str), u64>;
+    let by_version = |second: &'static str, add: fn(&super::PluginCells, &mut dyn FnMut(&'static str, &'static str, u64))| {
+        move |cells: &Cells, observer: Observer<'_>| {
+            let mut sums = Labelled::new();
+            for plugin in lock(&cells.plugins).iter().filter(|plugin| Arc::strong_count(plugin) > 1) {
+                let Some(version) = plugin.version() else { continue };
+                add(plugin, &mut |hook, what, count| {
+                    *sums.entry((plugin.name().to_string(), version.digest.to_string(), hook, what)).or_default() += count;
+                });
+            }
+            for ((plugin, version, hook, what), count) in sums {
+                let mut labels = vec![KeyValue::new("plugin", plugin), KeyValue::new("version", version), KeyValue::new("hook", hook)];
+                if !second.is_empty() {
+                    labels.push(KeyValue::new(second, what));
+                }
+                observer.observe(count, &labels);
+            }
+        }
+    };
+    counter(
+        meter,
+        cells,
+        "plugway_version_calls",
+        "Calls of hooks by version, while a canary of the plugin runs.",
+        by_version("", |plugin, each| plugin.calls().for_each(|(hook, count)| each(hook, "", count))),
+    );
+    counter(
+        meter,
+        cells,
+        "plugway_version_failures",
+        "Calls that failed or were not made, by version and kind, while a canary of the plugin runs.",
+        by_version("kind", |plugin, each| plugin.failures().for_each(|(hook, kind, count)| each(hook, kind, count))),
+    );
+    counter(
+        meter,
+        cells,
+        "plugway_shadow_comparisons",
+        "Calls of a canary beside the serving version's, by what came of it.",
+        by_version("result", |plugin, each| plugin.comparisons().for_each(|(hook, result, count)| each(hook, result, count))),
+    );
+}
+
 /// Breakers of every plugin and hook that ever had one open, over all threads.
 pub(super) fn breakers(cells: &Cells) -> BTreeMap<(Arc<str>, &'static str), BreakerReading> {
     let mut sums = BTreeMap::<_, BreakerReading>::new();
-    for plugin in lock(&cells.plugins).iter() {
+    for plugin in lock(&cells.plugins).iter().filter(|plugin| plugin.serves()) {
         for (hook, reading) in plugin.breakers() {
             let sum = sums.entry((Arc::clone(plugin.name()), hook)).or_default();
             sum.open += reading.open;
@@ -232,7 +289,7 @@ pub(super) fn breakers(cells: &Cells) -> BTreeMap<(Arc<str>, &'static str), Brea
 fn plugins(meter: &Meter, cells: &Arc<Cells>) {
     counter(meter, cells, "plugway_hook_calls", "Calls of plugins' hooks.", |cells, observer| {
         let mut sums = BTreeMap::<_, u64>::new();
-        for plugin in lock(&cells.plugins).iter() {
+        for plugin in lock(&cells.plugins).iter().filter(|plugin| plugin.serves()) {
             plugin.calls().for_each(|(hook, count)| *sums.entry((plugin.name().to_string(), hook)).or_default() += count);
         }
         for ((plugin, hook), count) in sums {
@@ -241,7 +298,7 @@ fn plugins(meter: &Meter, cells: &Arc<Cells>) {
     });
     counter(meter, cells, "plugway_hook_failures", "Calls that failed or were not made, by kind.", |cells, observer| {
         let mut sums = BTreeMap::<_, u64>::new();
-        for plugin in lock(&cells.plugins).iter() {
+        for plugin in lock(&cells.plugins).iter().filter(|plugin| plugin.serves()) {
             plugin.failures().for_each(|(hook, kind, count)| *sums.entry((plugin.name().to_string(), hook, kind)).or_default() += count);
         }
         for ((plugin, hook, kind), count) in sums {

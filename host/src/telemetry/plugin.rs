@@ -8,6 +8,8 @@ use super::cell::{Count, SharedCount};
 #[derive(Debug)]
 pub struct PluginCells {
     name: Arc<str>,
+    /// Which version of the plugin, while there are two of them.
+    version: Option<PluginVersion>,
     thread: usize,
     hooks: &'static [&'static str],
     failures: &'static [&'static str],
@@ -20,6 +22,38 @@ pub struct PluginCells {
     outcomes_lost: SharedCount,
     /// By hook.
     breakers: Box<[BreakerCounts]>,
+    /// Of a version that runs in the shadow of another.
+    compared: Comparisons,
+}
+
+/// What came of calling a version beside another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    /// The same decision, and the same changes.
+    Agree,
+    /// The same decision, and other changes.
+    Changes,
+    /// Another decision.
+    Differ,
+    /// It failed.
+    Failed,
+}
+
+/// By hook, then result.
+type Comparisons = std::sync::OnceLock<Box<[[Count; Comparison::NAMES.len()]]>>;
+
+impl Comparison {
+    /// Every result's name, in order: `result as usize` finds a result's.
+    pub const NAMES: [&'static str; 4] = ["agree", "changes", "differ", "failed"];
+}
+
+/// One of two versions of a plugin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginVersion {
+    /// As much of its digest as tells versions apart.
+    pub digest: Arc<str>,
+    /// Whether it is only called beside the other one, for nobody to see.
+    pub is_shadow: bool,
 }
 
 /// Breakers of one hook.
@@ -39,20 +73,69 @@ pub struct BreakerReading {
 }
 
 impl PluginCells {
-    pub(super) fn new(name: Arc<str>, thread: usize, hooks: &'static [&'static str], failures: &'static [&'static str]) -> Self {
+    pub(super) fn new(
+        name: Arc<str>,
+        version: Option<PluginVersion>,
+        thread: usize,
+        hooks: &'static [&'static str],
+        failures: &'static [&'static str],
+    ) -> Self {
         let counts = |length: usize| (0..length).map(|_| Count::default()).collect();
         let (calls, failed) = (counts(hooks.len()), counts(hooks.len() * failures.len()));
         let breakers = hooks.iter().map(|_| BreakerCounts::default()).collect();
         let [started, ended, outcomes_lost] = std::array::from_fn(|_| SharedCount::default());
-        Self { name, thread, hooks, failures, calls, failed, started, ended, outcomes_lost, breakers }
+        Self {
+            name,
+            version,
+            thread,
+            hooks,
+            failures,
+            calls,
+            failed,
+            started,
+            ended,
+            outcomes_lost,
+            breakers,
+            compared: Comparisons::default(),
+        }
     }
 
-    pub(super) fn is(&self, name: &str, thread: usize) -> bool {
-        &*self.name == name && self.thread == thread
+    pub(super) fn is(&self, name: &str, version: Option<&PluginVersion>, thread: usize) -> bool {
+        &*self.name == name && self.version.as_ref() == version && self.thread == thread
     }
 
     pub(super) fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    pub(super) fn version(&self) -> Option<&PluginVersion> {
+        self.version.as_ref()
+    }
+
+    /// Whether they are of a version that serves somebody.
+    pub(super) fn serves(&self) -> bool {
+        self.version.as_ref().is_none_or(|version| !version.is_shadow)
+    }
+
+    /// Cells that begin with what these counted, for all versions of the plugin.
+    pub(super) fn sum(&self, thread: usize) -> Self {
+        let sum = Self::new(Arc::clone(&self.name), None, thread, self.hooks, self.failures);
+        sum.absorb(self);
+        sum
+    }
+
+    /// Adds what others counted that nobody counts in any more. Only whoever has the list of all cells does, in cells that are no
+    /// thread's.
+    pub(super) fn absorb(&self, others: &Self) {
+        let pairs = [(&self.calls, &others.calls), (&self.failed, &others.failed)];
+        pairs.into_iter().flat_map(|(own, theirs)| own.iter().zip(theirs)).for_each(|(own, theirs)| own.add(theirs.get()));
+        self.started.add(others.started.get());
+        self.ended.add(others.ended.get());
+        self.outcomes_lost.add(others.outcomes_lost.get());
+        for (own, theirs) in self.breakers.iter().zip(&others.breakers) {
+            own.open.add(theirs.open.get());
+            own.opened.add(theirs.opened.get());
+        }
     }
 
     /// A hook is called.
@@ -67,6 +150,23 @@ impl PluginCells {
         if let Some(count) = self.failed.get(hook * self.failures.len() + kind) {
             count.add(1);
         }
+    }
+
+    /// A hook was called beside the serving version's.
+    pub fn compared(&self, hook: usize, comparison: Comparison) {
+        // Nearly no plugin ever needs these.
+        let counts = self.compared.get_or_init(|| self.hooks.iter().map(|_| std::array::from_fn(|_| Count::default())).collect());
+        if let Some(count) = counts.get(hook).and_then(|counts| counts.get(comparison as usize)) {
+            count.add(1);
+        }
+    }
+
+    /// What came of calls beside the serving version's: hook, result, count.
+    pub(super) fn comparisons(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> + '_ {
+        let counted = self.compared.get().into_iter().flat_map(|counts| self.hooks.iter().zip(counts.iter()));
+        counted
+            .flat_map(|(hook, counts)| Comparison::NAMES.into_iter().zip(counts).map(|(result, count)| (*hook, result, count.get())))
+            .filter(|(_, _, count)| *count > 0)
     }
 
     /// An instance is ready.

@@ -73,6 +73,11 @@ impl Guest {
     /// What one hook does about this request.
     pub(crate) fn mode(&self, hook: Hook, request: &Request) -> Mode {
         match self.configured(hook) {
+            Mode::ByVersion => match behaviour::version().as_bytes().get(8) {
+                Some(b'9') => Mode::Trap,
+                Some(b'8') => Mode::Respond(2),
+                _ => Mode::Version,
+            },
             Mode::ByHeader => request.header_str("x-misbehave").and_then(|mode| mode.parse().ok()).unwrap_or_default(),
             mode => mode,
         }

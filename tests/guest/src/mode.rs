@@ -44,6 +44,8 @@ modes! {
         Mark = "mark",
         /// Set `x-version` to which build of this guest it is, on the way in and on the way out.
         Version = "version",
+        /// As `version`; but versions from 900000 on trap, and those from 800000 on answer by themselves.
+        ByVersion = "by-version",
         /// Do what the request's `x-misbehave` header says.
         ByHeader = "by-header",
         /// Ask who is calling, and leave it in `x-who`.

@@ -51,6 +51,8 @@ fn listed(plugin: &Value) -> Value {
         "calls": at(plugin, "calls"),
         "failures": at(plugin, "failures"),
         "versions": at(plugin, "versions"),
+        "canary": at(plugin, "canary"),
+        "last_canary": at(plugin, "last_canary"),
     })
 }
 
@@ -58,7 +60,13 @@ const HEADINGS: [&str; 11] = ["NAME", "DIGEST", "FILE", "SDK", "HOOKS", "RIGHTS"
 
 fn table(plugins: &[Value]) -> String {
     let mut rows = vec![HEADINGS.map(str::to_owned)];
-    rows.extend(plugins.iter().map(row));
+    for plugin in plugins {
+        rows.push(row(plugin));
+        let canary = at(plugin, "canary");
+        if canary.is_object() {
+            rows.push(row(&tried(plugin, canary)));
+        }
+    }
     let mut out = String::new();
     for row in &rows {
         let mut line = String::new();
@@ -70,6 +78,16 @@ fn table(plugins: &[Value]) -> String {
         out.push('\n');
     }
     out
+}
+
+/// A canary, as its plugin is shown: in the place of the file stands whom it serves.
+fn tried(plugin: &Value, canary: &Value) -> Value {
+    let mut tried = canary.clone();
+    if let Some(tried) = tried.as_object_mut() {
+        tried.insert("file".to_owned(), format!("canary {}", text(at(canary, "share"))).into());
+        tried.insert("routes".to_owned(), at(plugin, "routes").clone());
+    }
+    tried
 }
 
 fn row(plugin: &Value) -> [String; HEADINGS.len()] {

@@ -1,18 +1,32 @@
-//! `plugway plugin rollback`: has a running gateway go back to a version of a plugin that served before.
+//! `plugway plugin rollback`: has a running gateway go back to a version of a plugin that served before. `plugway plugin promote`: has
+//! it go on to the one that is tried.
 
 use clap::Args;
-use http::Method;
-use serde_json::Value;
 
-use crate::cli::print;
 use crate::cli::running::Running;
+
+/// Go on to the version that is tried.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Promote {
+    /// The plugin, as `[plugins.NAME]` names it.
+    name: String,
+    #[command(flatten)]
+    running: Running,
+}
+
+impl Promote {
+    pub(super) fn run(&self) -> Result<bool, String> {
+        self.running.order(&format!("/plugins/{}/promote", self.name))
+    }
+}
 
 /// Go back to a version.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Rollback {
     /// The plugin, as `[plugins.NAME]` names it.
     name: String,
-    /// The version, or the beginning of its digest; default: the one that served before. That of the plugin's file ends a rollback.
+    /// The version, or the beginning of its digest; default: the one that serves beside a canary, which ends the canary; and without one the
+    /// one before it. That of the plugin's file ends a rollback.
     digest: Option<String>,
     #[command(flatten)]
     running: Running,
@@ -26,16 +40,6 @@ impl Rollback {
         }
         let path = format!("/plugins/{}/rollback", self.name);
         let path = digest.map_or_else(|| path.clone(), |digest| format!("{path}?digest={}", digest.to_ascii_lowercase()));
-        let (status, body) = self.running.ask(Method::POST, &path)?;
-        let text = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default();
-        if !status.is_success() {
-            eprintln!("{}: {}", text("title"), text("detail").trim_end());
-            return Ok(false);
-        }
-        let changes = body.get("changes").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-        let changes: Vec<_> = changes.collect();
-        let what = if changes.is_empty() { "it serves already".to_owned() } else { changes.join("\n") };
-        print(&format!("{what}\n"))?;
-        Ok(true)
+        self.running.order(&path)
     }
 }

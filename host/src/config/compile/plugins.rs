@@ -20,8 +20,10 @@ impl Compiler<'_> {
         for (name, raw) in raw {
             let at = section.key(&name);
             self.name(&at, "a plugin", &name);
+            let source = self.source(&at.key("source"), raw.source.as_deref());
             let plugin = Plugin {
-                source: self.source(&at.key("source"), raw.source.as_deref()),
+                canary: raw.canary.and_then(|canary| self.canary(&at.key("canary"), canary, &source)),
+                source,
                 require_signature: raw.require_signature.unwrap_or(require_signature),
                 grants: self.grants(&at.key("grants"), raw.grants.unwrap_or_default()),
                 config: self.plugin_table(&at.key("config"), raw.config),

@@ -1,5 +1,6 @@
 //! `[access_log]`, checked.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -44,13 +45,24 @@ pub struct Redact {
     pub parameters: Vec<String>,
 }
 
-/// A share of requests, in parts of a million.
+/// A share, in parts of a million.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Share(pub u32);
 
 impl Share {
     /// All of them.
     pub const ALL: Self = Self(1_000_000);
+
+    /// As a number from 0 to 1.
+    pub fn value(self) -> f64 {
+        f64::from(self.0) / f64::from(Self::ALL.0)
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}%", f64::from(self.0) / 10_000.0)
+    }
 }
 
 /// One field of a JSON line.

@@ -32,6 +32,13 @@ pub struct Route {
     pub key: String,
 }
 
+impl Route {
+    /// Every plugin it names, where it names it.
+    pub fn uses(&self) -> impl Iterator<Item = &PluginUse> {
+        self.chain.iter().chain(&self.router).chain(&self.forwarder)
+    }
+}
+
 /// A plugin in one place.
 #[derive(Debug, Clone)]
 pub struct PluginUse {

@@ -29,6 +29,50 @@ pub(in crate::config) struct Plugin {
     pub(in crate::config) budget: Option<Budget>,
     /// What happens to a request when it fails: `"reject"` answers it with a 5xx, `"skip"` goes on without. Default: `"reject"`.
     pub(in crate::config) on_failure: Option<FailurePolicy>,
+    /// Whom a new version of its file serves at first: a share of the clients such as `"5%"`; nobody with `"shadow"`, which has it
+    /// called beside the one that serves and compared; or a table. Default: everybody, at once.
+    #[schemars(example = &"5%")]
+    pub(in crate::config) canary: Option<Canary>,
+}
+
+/// How a new version of a plugin's file begins: its share, or a table.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(in crate::config) enum Canary {
+    /// `"5%"`, `"shadow"`
+    Share(String),
+    /// `{ share = "5%", max_failures = "1%" }`
+    Table(CanaryTable),
+}
+
+/// How a new version of a plugin's file begins, and what ends that.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct CanaryTable {
+    /// `"0.01%"` to `"99.99%"` of the clients, or `"shadow"`.
+    #[schemars(example = &"5%")]
+    pub(in crate::config) share: String,
+    /// How much more of its calls may fail than of the serving version's in the same time, before it is taken back.
+    /// Default: `"1%"`.
+    #[schemars(example = &"1%")]
+    pub(in crate::config) max_failures: Option<String>,
+    /// Failures before which nothing is decided. Default: 5.
+    #[schemars(range(min = 1))]
+    pub(in crate::config) min_failures: Option<u64>,
+    /// After how long it serves everybody if it was not taken back. Default: never by itself.
+    pub(in crate::config) promote_after: Option<Span>,
+}
+
+/// What tells clients apart. A client without any of it counts by its address.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct CanaryBy {
+    /// The value of this header.
+    #[schemars(example = &"x-user")]
+    pub(in crate::config) header: Option<String>,
+    /// The value of this cookie, where there is no such header.
+    #[schemars(example = &"session")]
+    pub(in crate::config) cookie: Option<String>,
 }
 
 /// Capabilities that are denied unless named.

@@ -20,6 +20,9 @@ pub(super) fn summary(loaded: &Loaded) -> String {
     if config.keep_versions != plain.keep_versions {
         line(format!("versions: {}", config.keep_versions));
     }
+    if config.canary_by != plain.canary_by {
+        line(format!("canary by: {:?}", config.canary_by));
+    }
     for listener in &config.listeners {
         line(format!("listen {}: {}, {:?}", listener.name, listener.address, listener.tls));
     }
@@ -43,6 +46,9 @@ pub(super) fn summary(loaded: &Loaded) -> String {
         ));
         if plugin.isolation != plain.plugins[0].isolation || plugin.require_signature {
             line(format!("  isolation {:?}, require_signature {}", plugin.isolation, plugin.require_signature));
+        }
+        if let Some(canary) = &plugin.canary {
+            line(format!("  {canary:?}"));
         }
         line(format!("  config: {}", serde_json::to_string(&plugin.config).unwrap()));
         if plugin.budget != plain.plugins[0].budget {

@@ -1,0 +1,120 @@
+//! A canary in the shadow of the version that serves: called right after it, with the exchange as that one got it, and compared. What it
+//! decides and changes ends here. It costs a request a copy of its head and at most the plugin's `cpu` for each hook, and a canary
+//! that keeps failing is left alone by its own breaker.
+
+use super::{Place, Plugins, Shadow};
+use crate::exchange::{Exchange, LocalResponse};
+use crate::fault::Fault;
+use crate::plugin::{Decision, Flow, Forwarded, Hook, PlanDraft, Routed, Slot};
+use crate::telemetry::Comparison;
+
+/// What a canary is shown, for one hook.
+pub(super) struct Shadowed<'p> {
+    plugins: &'p Plugins,
+    shadow: Shadow,
+    before: Box<Exchange>,
+}
+
+impl Place {
+    /// What the canary beside this place is to be shown; nothing, and nothing is done, where there is none.
+    pub(super) fn shadowed<'p>(&self, plugins: &'p Plugins, exchange: &Exchange) -> Option<Shadowed<'p>> {
+        self.shadow.map(|shadow| Shadowed { plugins, shadow, before: exchange.copy() })
+    }
+}
+
+impl Shadowed<'_> {
+    /// Holds a canary's `authorize` against what came of the serving version's.
+    pub(super) fn authorize(self, after: &Exchange, served: &Result<Decision, Fault>) {
+        self.compare(Hook::Authorizer, after, |slot, config, before| {
+            let (back, decision) = slot.authorize(config, before);
+            let agreed = decision.as_ref().ok().map(|decision| decisions((after, served), (&back, decision)));
+            (back, agreed)
+        });
+    }
+
+    /// The same for `on-request`.
+    pub(super) fn on_request(self, after: &Exchange, served: &Result<Flow, Fault>) {
+        self.compare(Hook::RequestFilter, after, |slot, config, before| {
+            let (back, flow) = slot.on_request(config, before);
+            (back, flow.as_ref().ok().map(|flow| flows(served, flow)))
+        });
+    }
+
+    /// The same for `on-response`.
+    pub(super) fn on_response(self, after: &Exchange, served: &Result<Flow, Fault>) {
+        self.compare(Hook::ResponseFilter, after, |slot, config, before| {
+            let (back, flow) = slot.on_response(config, before);
+            (back, flow.as_ref().ok().map(|flow| flows(served, flow)))
+        });
+    }
+
+    /// The same for `route`.
+    pub(super) fn route(self, after: &Exchange, served: &Result<Routed, Fault>) {
+        self.compare(Hook::Router, after, |slot, config, before| {
+            let (back, routed) = slot.route(config, before);
+            (back, routed.ok().map(|routed| either(*served == Ok(routed))))
+        });
+    }
+
+    /// The same for `forward`.
+    pub(super) fn forward(self, after: &Exchange, endpoint: u64, plan: PlanDraft, served: &Result<Forwarded, Fault>) {
+        self.compare(Hook::Forwarder, after, |slot, config, before| {
+            let (back, forwarded) = slot.forward(config, before, endpoint, plan);
+            let agreed = forwarded.ok().map(|forwarded| match (served, forwarded) {
+                (Ok(Forwarded::Planned(served)), Forwarded::Planned(own)) if **served == *own => Comparison::Agree,
+                (Ok(Forwarded::Planned(_)), Forwarded::Planned(_)) => Comparison::Changes,
+                (Ok(Forwarded::Refused), Forwarded::Refused) => Comparison::Agree,
+                _ => Comparison::Differ,
+            });
+            (back, agreed)
+        });
+    }
+
+    fn compare(
+        self,
+        hook: Hook,
+        after: &Exchange,
+        call: impl FnOnce(&mut Slot, u32, Box<Exchange>) -> (Box<Exchange>, Option<Comparison>),
+    ) {
+        let Self { plugins, shadow: Shadow { slot, config }, before } = self;
+        let Some(mut slot) = plugins.slots.get(slot).and_then(|slot| slot.try_borrow_mut().ok()) else { return };
+        let (own, compared) = call(&mut slot, config, before);
+        let compared = match compared {
+            None => Comparison::Failed,
+            Some(Comparison::Agree) if !own.is_like(after) => Comparison::Changes,
+            Some(compared) => compared,
+        };
+        slot.cells().compared(hook as usize, compared);
+    }
+}
+
+fn decisions((after, served): (&Exchange, &Result<Decision, Fault>), (own, decision): (&Exchange, &Decision)) -> Comparison {
+    let subject = |exchange: &Exchange| exchange.identity.as_ref().map(|identity| (identity.issuer.clone(), identity.subject.clone()));
+    match (served, decision) {
+        (Ok(Decision::Allow), Decision::Allow) => either(subject(after) == subject(own)),
+        (Ok(Decision::Abstain), Decision::Abstain) | (Ok(Decision::Unavailable(_)), Decision::Unavailable(_)) => Comparison::Agree,
+        (Ok(Decision::Respond(served)), Decision::Respond(own)) => answers(served, own),
+        _ => Comparison::Differ,
+    }
+}
+
+fn flows(served: &Result<Flow, Fault>, own: &Flow) -> Comparison {
+    match (served, own) {
+        (Ok(Flow::Next), Flow::Next) => Comparison::Agree,
+        (Ok(Flow::Respond(served)), Flow::Respond(own)) => answers(served, own),
+        _ => Comparison::Differ,
+    }
+}
+
+/// An answer is decided by its status; what else is in it may be made anew each time.
+fn answers(served: &LocalResponse, own: &LocalResponse) -> Comparison {
+    match served.status == own.status {
+        true if served == own => Comparison::Agree,
+        true => Comparison::Changes,
+        false => Comparison::Differ,
+    }
+}
+
+fn either(same: bool) -> Comparison {
+    if same { Comparison::Agree } else { Comparison::Differ }
+}
