@@ -67,7 +67,7 @@ pub(crate) fn metric(gateway: &Gateway, name: &str, labels: &[&str]) -> f64 {
 
 /// Waits until a condition holds; says what did not come true.
 pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
     while !holds() {
         assert!(std::time::Instant::now() < deadline, "{what} did not come true");
         std::thread::sleep(std::time::Duration::from_millis(5));

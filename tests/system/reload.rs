@@ -46,6 +46,17 @@ impl Scene {
         scene
     }
 
+    /// Its plugin is the route's authorizer, too.
+    fn authorized() -> Self {
+        let (launch, upstream) = (Launch::new(BINARY).unwrap(), Upstream::plain("up").unwrap());
+        let plugins = launch.directory().join("plugins.d");
+        std::fs::create_dir(&plugins).unwrap();
+        std::fs::copy(crate::guest::every_hook(), plugins.join("auth.wasm")).unwrap();
+        let plugin = "[plugins.auth]\nsource = \"auth.wasm\"\n";
+        let gateway = launch.start(&config(&upstream, &[plugin, &route("plugins = [\"auth\"]")])).unwrap();
+        Self { gateway, upstream }
+    }
+
     fn config(upstream: &Upstream, settings: &str, more: &str) -> String {
         let plugin = format!("[plugins.auth]\nsource = \"auth.wasm\"\nconfig = {{ {settings} }}\n");
         config(upstream, &[&plugin, &route("public = true\nplugins = [\"auth\"]"), more])

@@ -143,7 +143,7 @@ impl Ended {
     /// What can be told from what was gone back to.
     pub(super) fn of(rollback: Rollback) -> Option<Self> {
         let Rollback { instead_of, reason, .. } = rollback;
-        reason.is_some().then(|| Self { digest: instead_of, how: CanaryEnd::Returned, reason, at: SystemTime::UNIX_EPOCH })
+        reason.is_some().then_some(Self { digest: instead_of, how: CanaryEnd::Returned, reason, at: SystemTime::UNIX_EPOCH })
     }
 
     /// As status shows it.

@@ -108,7 +108,13 @@ impl Status {
     fn plugins(&self, view: &View) -> Vec<Value> {
         let assembled = self.assembled();
         let serving = assembled.plugins.iter().filter(|plugin| plugin.version == Version::Serving);
-        let canary = |name: &str| assembled.plugins.iter().find(|plugin| plugin.version == Version::Canary && *plugin.recipe.name == *name);
+        let tried = || assembled.plugins.iter().filter(|plugin| plugin.version == Version::Canary);
+        // It serves a moment before it is known how it does.
+        let is_shown = |plugin: &AssembledPlugin| {
+            let shown = view.canaries.get(&*plugin.recipe.name);
+            shown.is_some_and(|(shown, _)| shown.component.digest == plugin.recipe.component.digest)
+        };
+        let canary = |name: &str| tried().find(|plugin| *plugin.recipe.name == *name && is_shown(plugin));
         serving.map(|plugin| self.plugin(plugin, canary(&plugin.recipe.name), view)).collect()
     }
 

@@ -20,6 +20,8 @@ pub(super) struct Item {
     pub(super) newest: Supplied,
     /// What its source holds, where that is tried first.
     pub(super) canary: Option<Supplied>,
+    /// What is tried now, where that is to go on while what its source holds is not taken.
+    pub(super) on_trial: Option<Arc<LoadedComponent>>,
     /// What serves, where there is such a thing and something else is to serve or to be tried.
     pub(super) serving: Option<Arc<LoadedComponent>>,
     /// Of what its source holds; of what was gone back to instead.
@@ -42,7 +44,7 @@ impl Item {
     /// A plugin that is made from this, all of which is there.
     pub(super) fn of(plugin: &Plugin, newest: Supplied) -> Self {
         let (name, source) = (plugin.name.clone(), plugin.source.clone());
-        Self { name, source, newest, canary: None, serving: None, digest: None, instead_of: None, is_whole: true }
+        Self { name, source, newest, canary: None, on_trial: None, serving: None, digest: None, instead_of: None, is_whole: true }
     }
 
     /// Whether what its source holds was never served, nor tried.
@@ -72,8 +74,10 @@ impl Stock {
                 Some(serving) if is_held => Supplied::Serving(Arc::clone(serving)),
                 _ => item.newest.clone(),
             });
-            if let Some(canary) = item.canary.as_ref().filter(|_| !is_held && config.uses(index)) {
-                supplies.canaries.insert(index, canary.clone());
+            let on_trial = || item.on_trial.clone().map(Supplied::Serving);
+            let canary = if is_held { on_trial() } else { item.canary.clone() };
+            if let Some(canary) = canary.filter(|_| config.uses(index)) {
+                supplies.canaries.insert(index, canary);
             }
         }
         supplies

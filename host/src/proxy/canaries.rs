@@ -84,7 +84,7 @@ mod tests {
     fn a_share_of_the_clients_is_that_share() {
         let by = CanaryBy::default();
         let clients = 20_000_u32;
-        for (share, part) in [(100, 0.01), (500, 0.05), (5_000, 0.5)] {
+        for (share, part) in [(10_000, 0.01), (50_000, 0.05), (500_000, 0.5)] {
             let v4 =
                 (0..clients).filter(|client| number(&by, &HeaderMap::new(), IpAddr::V4((0x0a00_0000 | client).into())) < share).count();
             let v6 = (0..clients).filter(|client| {

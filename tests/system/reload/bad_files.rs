@@ -162,3 +162,34 @@ fn a_file_that_is_missing_at_the_start_is_an_error() {
     let error = error.unwrap_err().to_string();
     assert!(error.contains("auth.wasm cannot be read: No such file"), "{error}");
 }
+
+#[test]
+fn an_authorizer_that_is_gone_is_the_files_fault() {
+    let scene = Scene::authorized();
+    let rejected = scene.reloads("rejected");
+    // The same without the hook that lets anybody in.
+    replace(&scene.file(), version(2));
+    until("it is rejected", || scene.reloads("rejected") > rejected);
+    let plugin = scene.plugin();
+    assert_eq!((plugin["file"].as_str(), plugin["rejected"]["why"].as_str()), (Some("rejected"), Some("hooks")), "{plugin:#}");
+    assert!(plugin["rejected"]["reason"].as_str().unwrap().contains("has no authorizer"), "{plugin:#}");
+    let configuration = status(&scene.gateway)["configuration"].clone();
+    assert_eq!(configuration["state"], "serving", "{configuration:#}");
+    assert_eq!(scene.get().status, 200);
+}
+
+#[test]
+fn a_bad_file_that_no_route_uses_keeps_nothing_back_and_is_named() {
+    let scene = Scene::new("");
+    let plugins = scene.gateway.directory().join("plugins.d");
+    std::fs::write(plugins.join("later.wasm"), b"#!/bin/sh\n").unwrap();
+    let text = std::fs::read_to_string(scene.config_file()).unwrap();
+    replace(&scene.config_file(), format!("{text}\n[plugins.later]\nsource = \"later.wasm\"\n[limits]\nmax_headers = 77\n"));
+    scene.has_swapped(1.0);
+    let unused = status(&scene.gateway)["unused_plugins"].clone();
+    assert_eq!(unused[0]["name"], "later", "{unused:#}");
+    assert!(unused[0]["problem"].as_str().is_some_and(|problem| !problem.is_empty()), "{unused:#}");
+    replace(&plugins.join("later.wasm"), version(2));
+    until("it is good", || status(&scene.gateway)["unused_plugins"][0]["problem"].is_null());
+    scene.still_serves(1);
+}

@@ -184,6 +184,12 @@ fn files_commands_and_configurations_end_it() {
     put(state, b"nothing");
     until("it is rejected", || scene.plugin()["file"] == "rejected");
     let met = versions(&scene, 60);
+    assert!(met.contains(&3), "{met:?}");
+    let text = std::fs::read_to_string(scene.config_file()).unwrap();
+    replace(&scene.config_file(), format!("{text}\n[limits]\nmax_headers = 99\n"));
+    let swapped = scene.reloads("swapped");
+    until("something else is new", || scene.reloads("swapped") > swapped);
+    assert_eq!((versions(&scene, 60), scene.plugin()["file"].as_str()), (met.clone(), Some("rejected")));
     put(state, version(1));
     until("it has ended", || ended(&scene).0 == "replaced");
     assert_eq!(scene.plugin()["file"], "serving");
@@ -238,6 +244,35 @@ fn what_a_client_is_can_be_a_header_or_a_cookie() {
         assert!(met.contains(&1) && met.contains(&2), "{met:?}");
         assert_eq!(met, (0..60).map(|user| of(name, &format!("{prefix}{user}"))).collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn what_came_together_is_met_together() {
+    let state = Launch::new(BINARY).unwrap();
+    let (state, upstream) = (state.directory(), Upstream::plain("up").unwrap());
+    // On the way in the last of the chain has the last word, on the way back the first.
+    let plugin = |name: &str, more: &str| {
+        format!("[plugins.{name}]\nsource = \"auth.wasm\"\nconfig = {{ mode = \"version\" }}\ncanary = \"30%\"\n{more}\n")
+    };
+    let parts =
+        [plugin("first", "isolation = \"request\""), plugin("second", ""), route("public = true\nplugins = [\"first\", \"second\"]")];
+    let text = config(&upstream, &parts.each_ref().map(String::as_str));
+    let scene = start_with(state, &version(1), upstream, &text);
+    put(state, version(2));
+    let canaries = || status(&scene.gateway)["plugins"].as_array().unwrap().iter().filter(|plugin| plugin["canary"].is_object()).count();
+    until("both are tried", || canaries() == 2);
+    let met = versions(&scene, 200);
+    assert!(met.contains(&1) && met.contains(&2), "{met:?}");
+    // One that serves everybody leaves the other where it was.
+    assert_eq!(post(&scene, "first/promote").status, 200);
+    let (mut on_the_way_in, mut on_the_way_back) = (Vec::new(), Vec::new());
+    for client in 0..200 {
+        let answer = as_client(&scene, client);
+        on_the_way_in.push(crate::guest::seen(&answer, "x-version").unwrap());
+        on_the_way_back.push(String::from_utf8(answer.header("x-version").unwrap().to_vec()).unwrap());
+    }
+    assert_eq!(on_the_way_in, met.iter().map(|number| format!("version-{number:06}")).collect::<Vec<_>>());
+    assert_eq!(on_the_way_back, vec!["version-000002"; 200]);
 }
 
 #[test]

@@ -93,15 +93,68 @@ fn what_is_not_kept_cannot_be_gone_back_to() {
         replace(&scene.file(), version(number));
         scene.serves(number);
     }
-    until("three are kept", || scene.plugin()["versions"].as_array().is_some_and(|versions| versions.len() == 3));
+    // A version serves a moment before it is kept.
+    until("the last three are kept", || {
+        let plugin = scene.plugin();
+        plugin["versions"].as_array().is_some_and(|versions| versions.len() == 3 && versions[0] == plugin["digest"])
+    });
     // A version that somebody changed is not one.
     let earlier = scene.plugin()["versions"][1].as_str().unwrap().replace("sha256:", "");
     std::fs::write(directory.directory().join(format!("versions/auth/{earlier}.wasm")), version(9)).unwrap();
-    let response = roll_back(&scene, "auth", "");
+    let response = roll_back(&scene, "auth", &format!("?digest={earlier}"));
     assert_eq!(response.status, 422, "{}", response.text());
     assert!(json(&response)["detail"].as_str().unwrap().contains("was changed"), "{}", response.text());
     meanwhile(LOOKED, || scene.still_serves(5));
     assert_eq!(scene.plugin()["file"], "serving");
+}
+
+#[test]
+fn going_back_twice_goes_two_versions_back_and_never_forward() {
+    let directory = Launch::new(BINARY).unwrap();
+    let scene = start(directory.directory(), 1);
+    for number in 2..=3 {
+        replace(&scene.file(), version(number));
+        scene.serves(number);
+        until("it is kept", || scene.plugin()["versions"].as_array().is_some_and(|versions| versions.len() == number as usize));
+    }
+    for number in [2, 1] {
+        let response = roll_back(&scene, "auth", "");
+        assert_eq!(response.status, 200, "{}", response.text());
+        scene.still_serves(number);
+    }
+    let response = roll_back(&scene, "auth", "");
+    assert_eq!((response.status, json(&response)["detail"].as_str()), (404, Some("no earlier version of `auth` is kept")));
+    scene.still_serves(1);
+}
+
+#[test]
+fn a_signature_that_comes_later_is_kept_beside_its_version() {
+    let directory = Launch::new(BINARY).unwrap();
+    let scene = start(directory.directory(), 1);
+    until("the version is kept", || scene.plugin()["versions"].as_array().is_some_and(|versions| versions.len() == 1));
+    let digest = scene.plugin()["versions"][0].as_str().unwrap().replace("sha256:", "");
+    let kept = directory.directory().join(format!("versions/auth/{digest}.wasm.sig"));
+    assert!(!kept.exists());
+    for arguments in [&["keygen", "release"][..], &["sign", "plugins.d/auth.wasm", "--key", "release.key"]] {
+        let mut command = std::process::Command::new(BINARY);
+        let output = command.arg("plugin").args(arguments).current_dir(scene.gateway.directory()).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+    let signature = std::fs::read(scene.gateway.directory().join("plugins.d/auth.wasm.sig")).unwrap();
+    until("it is kept", || std::fs::read(&kept).is_ok_and(|kept| kept == signature));
+    assert_eq!(scene.reloads("swapped"), 0.0);
+}
+
+#[test]
+fn a_state_directory_that_others_can_write_is_not_used() {
+    let launch = Launch::new(BINARY).unwrap();
+    let state = launch.directory().join("state");
+    std::fs::create_dir(&state).unwrap();
+    std::fs::set_permissions(&state, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    let upstream = Upstream::plain("up").unwrap();
+    let output = launch.run("run", &format!("state_directory = {state:?}\n{}", crate::common::one_route(&upstream, ""))).unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && text.contains(": state_directory: ") && text.contains("can be written by others"), "{text}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use http::HeaderName;
 
 use super::Compiler;
 use crate::config::document::At;
-use crate::config::model::{Canary, CanaryBy, Share, Source, Trial};
+use crate::config::model::{Canary, CanaryBy, Grants, Share, Source, Trial};
 use crate::config::schema::{self, CanaryTable};
 use crate::config::{defaults, units};
 
@@ -12,7 +12,7 @@ const SHADOW: &str = "shadow";
 
 impl Compiler<'_> {
     /// How a new version of a plugin begins; `None` where that is wrong.
-    pub(super) fn canary(&mut self, at: &At, raw: schema::Canary, source: &Source) -> Option<Canary> {
+    pub(super) fn canary(&mut self, at: &At, raw: schema::Canary, source: &Source, grants: &Grants) -> Option<Canary> {
         let (share_at, raw) = match raw {
             schema::Canary::Share(share) => {
                 (at.clone(), CanaryTable { share, max_failures: None, min_failures: None, promote_after: None })
@@ -32,6 +32,10 @@ impl Compiler<'_> {
         if trial == Trial::Shadow && raw.promote_after.is_some() {
             let help = "give it a share first, or remove `promote_after`";
             self.error(&promote_at, "a version in shadow has answered nobody yet, so time says nothing of it", help);
+        }
+        if trial == Trial::Shadow && grants.http_client.is_some() {
+            let help = "give it a share such as \"1%\", or remove the grant";
+            self.error(&share_at, "a version in shadow must do nothing, and with `http-client` it would have others do it", help);
         }
         Some(Canary {
             trial,

@@ -21,11 +21,12 @@ impl Compiler<'_> {
             let at = section.key(&name);
             self.name(&at, "a plugin", &name);
             let source = self.source(&at.key("source"), raw.source.as_deref());
+            let grants = self.grants(&at.key("grants"), raw.grants.unwrap_or_default());
             let plugin = Plugin {
-                canary: raw.canary.and_then(|canary| self.canary(&at.key("canary"), canary, &source)),
+                canary: raw.canary.and_then(|canary| self.canary(&at.key("canary"), canary, &source, &grants)),
                 source,
                 require_signature: raw.require_signature.unwrap_or(require_signature),
-                grants: self.grants(&at.key("grants"), raw.grants.unwrap_or_default()),
+                grants,
                 config: self.plugin_table(&at.key("config"), raw.config),
                 isolation: raw.isolation.map_or(Isolation::default(), isolation),
                 budget: self.budget(&at.key("budget"), raw.budget.unwrap_or_default()),

@@ -64,7 +64,10 @@ impl Catalogue {
         let is_whole = known.is_some() || matches!(plugin.source, Source::Builtin(_)) || is_whole(bytes.all());
         let found = known.unwrap_or_else(|| Supplied::Bytes(Arc::new(bytes)));
         match stays {
-            Some(stays) => Item { serving, digest, is_whole, canary: Some(found), ..Item::of(plugin, stays) },
+            Some(stays) => {
+                let on_trial = self.canaries.get(&plugin.name).map(|canary| Arc::clone(&canary.component));
+                Item { serving, digest, is_whole, canary: Some(found), on_trial, ..Item::of(plugin, stays) }
+            }
             None => Item { serving, digest, is_whole, ..Item::of(plugin, found) },
         }
     }
