@@ -49,7 +49,7 @@ pub(in crate::config) enum Canary {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct CanaryTable {
-    /// `"0.01%"` to `"99.99%"` of the clients, or `"shadow"`.
+    /// `"0.0001%"` to `"99.9999%"` of the clients, or `"shadow"`.
     #[schemars(example = &"5%")]
     pub(in crate::config) share: String,
     /// How much more of its calls may fail than of the serving version's in the same time, before it is taken back.
