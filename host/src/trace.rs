@@ -1,8 +1,8 @@
 //! What happened to a request, in order: W3C trace context, who is sampled, the steps a request took, and the story that is
 //! told of it afterwards, as spans or to an operator who asks why.
 //!
-//! Every request keeps its [`Steps`], a few bytes each and no clock. A [`Recording`] beside them, with times and what plugins
-//! note, exists only where the request is sampled: what is not sampled pays nothing for it.
+//! Every request keeps its [`Steps`], a few bytes each and no clock that is not read anyway. A [`Recording`] beside them, with
+//! every step's time and what plugins note, exists only where the request is sampled: what is not sampled pays nothing for it.
 
 mod context;
 mod json;
@@ -15,4 +15,4 @@ pub use context::{Parent, baggage, is_trace_state};
 pub use recording::{Note, NoteValue, Notes, Recording, Timed};
 pub use sampler::{Rate, Sampler};
 pub use step::{At, Step, StepResult, Steps};
-pub use story::{Story, StoryStep, StoryTimed, StoryTrace, What};
+pub use story::{Story, StorySpan, StoryStep, StoryTime, StoryTrace, What};

@@ -1,6 +1,7 @@
 //! `plugway why`: what happened to a request that failed, was slow or was sampled.
 
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use plugway_harness::gateway::Gateway;
 use plugway_harness::otlp::Receiver;
@@ -68,7 +69,9 @@ fn a_failed_request_tells_which_version_decided_what_in_order() {
     assert_eq!((&story["route"], &story["sampled"]), (&"all".into(), &false.into()));
     assert_eq!(story["steps"][7]["fault"], "plugin-failed");
     assert_eq!(story["steps"][5]["status"], 200);
-    assert!(story["steps"][0].get("took_us").is_none(), "what is not sampled has no times: {story:#}");
+    assert!(story["steps"][0].get("took_us").is_none(), "hooks of what is not sampled have no times: {story:#}");
+    let attempt = |key: &str| story["steps"][5][key].as_u64().unwrap();
+    assert!(attempt("after_us") + attempt("took_us") <= story["duration_us"].as_u64().unwrap(), "{story:#}");
     let digest = status(&gateway)["plugins"][0]["digest"].as_str().unwrap().to_owned();
     assert!(digest.contains(story["steps"][0]["version"].as_str().unwrap()), "{story:#}");
 
@@ -108,7 +111,9 @@ fn what_is_slow_is_remembered_and_what_is_well_is_not() {
     let gateway = start(&one_route(&upstream, "[tracing]\nslow = \"40ms\""));
     let well = ask(&gateway, "GET /bytes/1 HTTP/1.1\nhost: a\n\n");
     let slow = ask(&gateway, "GET /slow/50 HTTP/1.1\nhost: a\n\n");
-    assert_eq!(steps(&story(&gateway, &id(&slow))), [("attempt 1".to_owned(), "replied".to_owned())]);
+    let story = story(&gateway, &id(&slow));
+    assert_eq!(steps(&story), [("attempt 1".to_owned(), "replied".to_owned())]);
+    assert!(story["steps"][0]["took_us"].as_u64().unwrap() >= 50_000, "what took so long is told without sampling: {story:#}");
     let output = why(&gateway, &[&id(&well)]);
     // On a busy machine it may have been slow.
     if !output.status.success() {
@@ -144,10 +149,13 @@ fn a_client_that_left_is_told_of_with_what_was_waited_for() {
     let mut client = crate::common::web(&gateway);
     client.send(crate::common::wire("GET /hang HTTP/1.1\nhost: a\nx-request-id: a/b?c%d\n\n")).unwrap();
     until("it is with the upstream", || upstream.requests() == 1);
+    let began = Instant::now();
+    until("it was waited for a while", || began.elapsed() >= Duration::from_millis(20));
     drop(client);
     until("it is remembered", || admin(&gateway, "/requests").contains("a/b?c%d"));
     let json: Value = serde_json::from_str(&text(&why(&gateway, &["a/b?c%d", "--json"]))).unwrap();
     assert_eq!((&json[0]["status"], &json[0]["fault"]), (&499.into(), &"client-gone".into()));
     assert_eq!(steps(&json[0]), [("attempt 1".to_owned(), "client-gone".to_owned())]);
     assert_eq!(json[0]["steps"][0]["endpoint"], upstream.url());
+    assert!(json[0]["steps"][0]["took_us"].as_u64().unwrap() >= 20_000, "{json:#}");
 }

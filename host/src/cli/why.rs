@@ -75,7 +75,7 @@ fn told(story: &Value) -> String {
         out.push_str(&table(&rows));
     }
     if !at(story, "sampled").as_bool().unwrap_or_default() && !steps.is_empty() {
-        out.push_str("\n  It was not sampled, so its steps have no times.\n");
+        out.push_str("\n  It was not sampled, so only attempts have times.\n");
     }
     out
 }

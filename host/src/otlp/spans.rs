@@ -14,7 +14,7 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Sta
 
 use super::resource::{attribute, integer, nanos, nanos_after, scope, text};
 use crate::fault::Fault;
-use crate::trace::{NoteValue, Notes, StepResult, Story, StoryStep, StoryTimed, StoryTrace, What};
+use crate::trace::{NoteValue, Notes, StepResult, Story, StorySpan, StoryStep, StoryTime, StoryTrace, What};
 
 /// Version of the conventions the names below are of.
 const SCHEMA: &str = "https://opentelemetry.io/schemas/1.30.0";
@@ -36,7 +36,7 @@ fn spans(story: &Story) -> Vec<Span> {
     let Some(trace) = &story.trace else { return Vec::new() };
     let mut spans = Vec::with_capacity(1 + story.steps.len());
     spans.push(server(story, trace));
-    spans.extend(story.steps.iter().filter_map(|step| Some(child(story, trace, step, step.timed.as_ref()?))));
+    spans.extend(story.steps.iter().filter_map(|step| Some(child(story, trace, step, step.time?, step.span.as_ref()?))));
     spans
 }
 
@@ -98,7 +98,7 @@ fn server(story: &Story, trace: &StoryTrace) -> Span {
     }
 }
 
-fn child(story: &Story, trace: &StoryTrace, step: &StoryStep, timed: &StoryTimed) -> Span {
+fn child(story: &Story, trace: &StoryTrace, step: &StoryStep, time: StoryTime, own: &StorySpan) -> Span {
     let (name, kind, attributes) = match &step.what {
         What::Hook { hook, plugin, version } => {
             let attributes = vec![
@@ -115,14 +115,14 @@ fn child(story: &Story, trace: &StoryTrace, step: &StoryStep, timed: &StoryTimed
     };
     let mut span = Span {
         trace_id: trace.trace.to_be_bytes().to_vec(),
-        span_id: timed.span.to_be_bytes().to_vec(),
+        span_id: own.id.to_be_bytes().to_vec(),
         trace_state: trace.state.clone(),
         parent_span_id: trace.span.to_be_bytes().to_vec(),
         flags: SAMPLED | KNOWN_LOCAL,
         name,
         kind: kind.into(),
-        start_time_unix_nano: nanos_after(story.received, timed.after),
-        end_time_unix_nano: nanos_after(story.received, timed.after + timed.took),
+        start_time_unix_nano: nanos_after(story.received, time.after),
+        end_time_unix_nano: nanos_after(story.received, time.after + time.took),
         attributes,
         ..Default::default()
     };
@@ -140,7 +140,7 @@ fn child(story: &Story, trace: &StoryTrace, step: &StoryStep, timed: &StoryTimed
         span.attributes.push(text("error.type", fault.code()));
         span.status = Some(failed(fault.title()));
     }
-    note(&mut span, story, &timed.notes, &timed.events_after);
+    note(&mut span, story, &own.notes, &own.events_after);
     span
 }
 

@@ -121,13 +121,14 @@ impl Forward<'_> {
             Ok(request) => request,
             Err((fault, body)) => return (exchange, Attempt::Failed { fault, endpoint: Some(endpoint), body: Some(body) }),
         };
-        let span = exchange.steps.begin(At::Attempt { endpoint: endpoint.id });
+        let now = Instant::now();
+        let after = now.into_std().saturating_duration_since(exchange.started);
+        let span = exchange.steps.begin(At::attempt(endpoint.id, after));
         if let Some(parent) = span.and_then(|span| attempt_parent(&exchange, span)) {
             request.headers_mut().insert(TRACEPARENT, parent);
         }
         let mut request = Some(request);
         let waiting = ending.waiting(&exchange);
-        let now = Instant::now();
         let attempted = Attempted::begin(self.worker, self.generation, chain.router.as_ref(), endpoint.id, now);
         let sent = self.worker.pool.send(&plan, &mut request, now).await;
         waiting.over();
@@ -135,7 +136,7 @@ impl Forward<'_> {
             Ok(response) => {
                 exchange.attempts.upstream_time = Some(response.body().took());
                 let status = response.status().as_u16();
-                exchange.steps.end(StepResult::Replied(status));
+                exchange.steps.end_attempt(StepResult::Replied(status), response.body().took_in_all());
                 self.count(None);
                 let outcome = Outcome { endpoint: endpoint.id, status: Some(status), fault: None };
                 exchange.attempts.last = Some(outcome);
@@ -147,7 +148,7 @@ impl Forward<'_> {
                 (exchange, Attempt::Answered(reply))
             }
             Err(error) => {
-                exchange.steps.end(StepResult::Failed(error.fault));
+                exchange.steps.end_attempt(StepResult::Failed(error.fault), now.elapsed());
                 self.count(Some(error.fault));
                 if let Some(attempted) = attempted {
                     let fault = ending.body_fault().unwrap_or(error.fault);

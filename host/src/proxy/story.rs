@@ -8,7 +8,7 @@ use super::snapshot::RoutePlan;
 use crate::exchange::Exchange;
 use crate::pipeline::Place;
 use crate::plugin::Hook;
-use crate::trace::{At, Recording, StepResult, Story, StoryStep, StoryTimed, StoryTrace, Timed, What};
+use crate::trace::{At, Recording, StepResult, Story, StorySpan, StoryStep, StoryTime, StoryTrace, Timed, What};
 
 impl Ending {
     /// What is told of it.
@@ -57,20 +57,22 @@ fn of_trace(recording: &Recording) -> StoryTrace {
 
 fn steps(route: &RoutePlan, exchange: &Exchange, recording: Option<&Recording>) -> Vec<StoryStep> {
     let mut attempts = 0;
-    let mut step = |at: At, result: Option<StepResult>, timed: Option<&Timed>| {
+    let mut step = |at: At, result: Option<StepResult>, took: Option<Duration>, timed: Option<&Timed>| {
         if matches!(at, At::Attempt { .. }) {
             attempts += 1;
         }
-        StoryStep { what: what(route, at, attempts), result, timed: timed.map(|timed| timing(timed, exchange.started)) }
+        let known = || at.after().zip(took).map(|(after, took)| StoryTime { after, took });
+        let time = timed.map(|timed| time(timed, exchange.started)).or_else(known);
+        StoryStep { what: what(route, at, attempts), result, time, span: timed.map(|timed| span(timed, exchange.started)) }
     };
     let times = recording.map(Recording::steps).unwrap_or_default();
-    let ended = exchange.steps.iter().enumerate().map(|(number, ended)| step(ended.at, Some(ended.result), times.get(number)));
-    let mut steps: Vec<_> = ended.collect();
+    let ended = exchange.steps.iter().enumerate();
+    let mut steps: Vec<_> = ended.map(|(number, ended)| step(ended.at, Some(ended.result), ended.took(), times.get(number))).collect();
     // What was waited for when the client left.
     if let Some(at) = exchange.steps.under_way() {
-        let mut last = step(at, None, recording.and_then(Recording::under_way));
-        if let Some(timed) = &mut last.timed {
-            timed.took = exchange.started.elapsed().saturating_sub(timed.after);
+        let mut last = step(at, None, Some(Duration::ZERO), recording.and_then(Recording::under_way));
+        if let Some(time) = &mut last.time {
+            time.took = exchange.started.elapsed().saturating_sub(time.after);
         }
         steps.push(last);
     }
@@ -85,7 +87,7 @@ fn what(route: &RoutePlan, at: At, number: u32) -> What {
             let text = |text: Option<&Arc<str>>| text.map_or_else(|| Arc::from("unknown"), Arc::clone);
             What::Hook { hook, plugin: text(place.map(|place| &place.name)), version: text(place.map(|place| &place.version)) }
         }
-        At::Attempt { endpoint } => What::Attempt {
+        At::Attempt { endpoint, .. } => What::Attempt {
             number,
             upstream: Arc::clone(&route.upstream.name),
             endpoint: route.upstream.find(endpoint).map(|endpoint| endpoint.url.clone()).unwrap_or_default(),
@@ -100,8 +102,11 @@ fn place(route: &RoutePlan, slot: usize) -> Option<&Place> {
     incoming.chain(&chain.outgoing).chain(&chain.router).chain(&chain.forwarder).find(|place| place.slot == slot)
 }
 
-fn timing(timed: &Timed, started: Instant) -> StoryTimed {
-    let after = |moment: Instant| moment.saturating_duration_since(started);
-    let events_after = timed.notes.events.iter().map(|event| after(event.at)).collect();
-    StoryTimed { span: timed.span, after: after(timed.began), took: timed.took, notes: timed.notes.clone(), events_after }
+fn time(timed: &Timed, started: Instant) -> StoryTime {
+    StoryTime { after: timed.began.saturating_duration_since(started), took: timed.took }
+}
+
+fn span(timed: &Timed, started: Instant) -> StorySpan {
+    let events_after = timed.notes.events.iter().map(|event| event.at.saturating_duration_since(started)).collect();
+    StorySpan { id: timed.span, notes: timed.notes.clone(), events_after }
 }

@@ -62,10 +62,12 @@ impl StoryStep {
             if let Some(fault) = self.result.and_then(super::StepResult::fault) {
                 set("fault", fault.code().into());
             }
-            if let Some(timed) = &self.timed {
-                set("after_us", micros(timed.after).into());
-                set("took_us", micros(timed.took).into());
-                noted(&timed.notes, &timed.events_after, &mut set);
+            if let Some(time) = self.time {
+                set("after_us", micros(time.after).into());
+                set("took_us", micros(time.took).into());
+            }
+            if let Some(span) = &self.span {
+                noted(&span.notes, &span.events_after, &mut set);
             }
         }
         step

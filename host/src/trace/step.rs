@@ -1,5 +1,8 @@
 //! The steps of a request, in order: which hook of which plugin said what, and how attempts ended.
 
+use std::num::NonZero;
+use std::time::Duration;
+
 use super::Recording;
 use crate::fault::Fault;
 
@@ -10,6 +13,8 @@ pub struct Step {
     pub at: At,
     /// What came of it.
     pub result: StepResult,
+    /// How long an attempt took, microseconds. Hooks are too short to read a clock for each.
+    took: Option<NonZero<u32>>,
 }
 
 /// Where a step is made.
@@ -26,6 +31,8 @@ pub enum At {
     Attempt {
         /// Its id.
         endpoint: u64,
+        /// From the request's head to its beginning, microseconds.
+        after_us: u32,
     },
 }
 
@@ -58,6 +65,33 @@ pub enum StepResult {
     Failed(Fault),
     /// It failed, and the request went on as if the plugin were not there.
     Skipped(Fault),
+}
+
+impl At {
+    /// An attempt that begins so long after the request's head.
+    pub fn attempt(endpoint: u64, after: Duration) -> Self {
+        Self::Attempt { endpoint, after_us: micros(after) }
+    }
+
+    /// When it began, where that is known.
+    pub fn after(self) -> Option<Duration> {
+        match self {
+            Self::Attempt { after_us, .. } => Some(Duration::from_micros(after_us.into())),
+            Self::Hook { .. } => None,
+        }
+    }
+}
+
+impl Step {
+    /// How long it took, where that is known.
+    pub fn took(&self) -> Option<Duration> {
+        self.took.map(|micros| Duration::from_micros(micros.get().into()))
+    }
+}
+
+/// An hour at most, and that is no request's attempt.
+fn micros(duration: Duration) -> u32 {
+    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
 }
 
 /// The steps of one request. The first few need no memory of their own.
@@ -137,8 +171,17 @@ impl Steps {
 
     /// The step under way has ended.
     pub fn end(&mut self, result: StepResult) {
+        self.ended(result, None);
+    }
+
+    /// The attempt under way has ended.
+    pub fn end_attempt(&mut self, result: StepResult, took: Duration) {
+        self.ended(result, NonZero::new(micros(took).max(1)));
+    }
+
+    fn ended(&mut self, result: StepResult, took: Option<NonZero<u32>>) {
         let Some(at) = self.under_way.take() else { return };
-        let step = Step { at, result };
+        let step = Step { at, result, took };
         if let Some(free) = self.few.get_mut(self.count) {
             *free = Some(step);
         } else if self.count < MOST {
@@ -178,5 +221,18 @@ mod tests {
         let slots: Vec<_> = steps.iter().map(|step| step.at).collect();
         let expected: Vec<_> = (0..512).map(|slot| At::Hook { slot, hook: 1 }).collect();
         assert_eq!(slots, expected);
+    }
+
+    #[test]
+    fn an_attempt_has_its_time_also_where_nothing_is_recorded() {
+        let mut steps = Steps::default();
+        steps.begin(At::attempt(7, Duration::from_micros(120)));
+        assert_eq!(steps.under_way().and_then(At::after), Some(Duration::from_micros(120)));
+        steps.end_attempt(StepResult::Replied(200), Duration::from_nanos(1));
+        steps.begin(At::Hook { slot: 0, hook: 1 });
+        steps.end(StepResult::Next);
+        let times: Vec<_> = steps.iter().map(|step| (step.at.after(), step.took())).collect();
+        assert_eq!(times, [(Some(Duration::from_micros(120)), Some(Duration::from_micros(1))), (None, None)]);
+        assert!(size_of::<Step>() <= 24, "every request has room for ten");
     }
 }

@@ -83,19 +83,26 @@ pub struct StoryStep {
     pub what: What,
     /// What came of it; `None` where the client left meanwhile.
     pub result: Option<StepResult>,
-    /// When, where the request is sampled.
-    pub timed: Option<StoryTimed>,
+    /// When: of every step where the request is sampled, else of attempts alone.
+    pub time: Option<StoryTime>,
+    /// Where the request is sampled.
+    pub span: Option<StorySpan>,
 }
 
 /// When a step was made.
-#[derive(Debug)]
-pub struct StoryTimed {
-    /// Its span.
-    pub span: u64,
+#[derive(Debug, Clone, Copy)]
+pub struct StoryTime {
     /// From the request's head to its beginning.
     pub after: Duration,
     /// How long it took.
     pub took: Duration,
+}
+
+/// What a step of a sampled request has beside that.
+#[derive(Debug)]
+pub struct StorySpan {
+    /// Its id.
+    pub id: u64,
     /// What its plugin noted.
     pub notes: Notes,
     /// From the request's head to each event.

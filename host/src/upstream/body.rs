@@ -22,7 +22,24 @@ pub struct ResponseBody<B: Body + 'static> {
     incoming: Incoming,
     carrier: Carrier<B>,
     in_flight: Option<InFlight>,
-    took: Duration,
+    took: Took,
+}
+
+/// How long a response head took. In nanoseconds, since every response carries it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Took {
+    /// From sending the request on.
+    answering: u64,
+    /// From being asked to send it on, a new connection included.
+    whole: u64,
+}
+
+impl Took {
+    /// Between moments.
+    pub(super) fn of(asked: Instant, sent: Instant, answered: Instant) -> Self {
+        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        Self { answering: nanos(answered - sent), whole: nanos(answered - asked) }
+    }
 }
 
 /// What the body comes on.
@@ -45,7 +62,7 @@ where
     B: Body<Data = Bytes> + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    pub(super) fn new(incoming: Incoming, carrier: Carrier<B>, in_flight: InFlight, took: Duration) -> Self {
+    pub(super) fn new(incoming: Incoming, carrier: Carrier<B>, in_flight: InFlight, took: Took) -> Self {
         let mut body = Self { incoming, carrier, in_flight: Some(in_flight), took };
         if body.incoming.is_end_stream() {
             body.end();
@@ -55,7 +72,12 @@ where
 
     /// Time from sending the request to the response head.
     pub fn took(&self) -> Duration {
-        self.took
+        Duration::from_nanos(self.took.answering)
+    }
+
+    /// The same with what came before: a connection that had to be made, or one that was found closed.
+    pub fn took_in_all(&self) -> Duration {
+        Duration::from_nanos(self.took.whole)
     }
 
     fn end(&mut self) {

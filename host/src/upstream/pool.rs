@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use rustls::pki_types::ServerName;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::body::{Carrier, ResponseBody};
+use super::body::{Carrier, ResponseBody, Took};
 use super::connect::{ConnectError, connect};
 use super::endpoint::{ConnectionLimits, ConnectionPermit, InFlight};
 use super::failure::SendError;
@@ -77,7 +77,7 @@ where
         let lane = self.lane(plan);
         match plan.protocol {
             Protocol::Http1 => self.send_http1(plan, lane, request, in_flight, now).await,
-            Protocol::Http2 => Box::pin(self.send_http2(plan, lane, request, in_flight)).await,
+            Protocol::Http2 => Box::pin(self.send_http2(plan, lane, request, in_flight, now)).await,
         }
     }
 
@@ -122,7 +122,7 @@ where
                     let answered = Instant::now();
                     let response = checked(response, in_flight.endpoint().as_ref(), answered - started)?;
                     let carrier = carry(connection, lane, has_body, &in_flight, answered);
-                    return Ok(response.map(|incoming| ResponseBody::new(incoming, carrier, in_flight, answered - started)));
+                    return Ok(response.map(|incoming| ResponseBody::new(incoming, carrier, in_flight, Took::of(now, started, answered))));
                 }
                 Err(Broken::Failed(_, Some(unused))) if reused => *request = Some(unused),
                 Err(Broken::Failed(error, unused)) => {
@@ -142,7 +142,14 @@ where
             .map_err(|error| ConnectError { fault: Fault::UpstreamConnectFailed, source: Some(Box::new(error)) })
     }
 
-    async fn send_http2(&self, plan: &Plan, lane: Rc<Lane<B>>, request: &mut Option<Request<B>>, in_flight: InFlight) -> SendResult<B> {
+    async fn send_http2(
+        &self,
+        plan: &Plan,
+        lane: Rc<Lane<B>>,
+        request: &mut Option<Request<B>>,
+        in_flight: InFlight,
+        now: Instant,
+    ) -> SendResult<B> {
         loop {
             let (connection, fresh) = match self.shared(plan, &lane).await {
                 Ok(found) => found,
@@ -155,9 +162,10 @@ where
             let guard = StreamGuard::new(Rc::clone(&connection));
             match timeout(plan.response_timeout, connection.sender().try_send_request(sent)).await {
                 Ok(Ok(response)) => {
-                    let took = started.elapsed();
-                    let response = checked(response, endpoint, took)?;
-                    return Ok(response.map(|incoming| ResponseBody::new(incoming, Carrier::Stream { _guard: guard }, in_flight, took)));
+                    let answered = Instant::now();
+                    let response = checked(response, endpoint, answered - started)?;
+                    let (carrier, took) = (Carrier::Stream { _guard: guard }, Took::of(now, started, answered));
+                    return Ok(response.map(|incoming| ResponseBody::new(incoming, carrier, in_flight, took)));
                 }
                 Ok(Err(mut error)) => {
                     *request = error.take_message();
