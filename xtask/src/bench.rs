@@ -11,6 +11,7 @@ mod footprint;
 mod h2load;
 mod hooks;
 mod load;
+mod monitored;
 mod origin;
 mod peers;
 mod report;
@@ -23,6 +24,7 @@ mod template;
 mod wrk;
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use plugway_harness::error::Context;
@@ -51,11 +53,12 @@ const LOAD_LIMIT: f64 = 0.9;
 const WARM_UP: Duration = Duration::from_secs(1);
 
 /// What `cargo xtask bench` compares.
-const PAIRS: [Entry; 4] = [
+const PAIRS: [Entry; 5] = [
     Entry { name: "nginx", proxy: Proxy::Nginx, plugins: 0, workers: 1 },
     Entry { name: "plugway", proxy: Proxy::Plugway, plugins: 0, workers: 1 },
     Entry { name: "plugway + 1 plugin", proxy: Proxy::Plugway, plugins: 1, workers: 1 },
     Entry { name: "plugway + 5 plugins", proxy: Proxy::Plugway, plugins: 5, workers: 1 },
+    monitored::MONITORED,
 ];
 
 /// How much to measure.
@@ -70,22 +73,45 @@ pub(crate) const FULL: Effort = Effort { rounds: 15, seconds: 3 };
 /// A first look.
 pub(crate) const QUICK: Effort = Effort { rounds: 3, seconds: 2 };
 
-/// Measures, prints, writes JSON.
+/// Measures plugway and its plugins, prints, writes JSON.
 pub(crate) fn run(effort: &Effort) -> Result<()> {
+    compare(effort, &PAIRS, "latest.json", None)
+}
+
+/// Measures what parts of monitoring cost, prints, writes JSON. `--quick` takes a first look, `--gateway FILE` takes one that is built already.
+pub(crate) fn run_monitoring(words: &[&str]) -> Result<()> {
+    let (mut effort, mut gateway, mut words) = (&FULL, None, words.iter());
+    while let Some(word) = words.next() {
+        match *word {
+            "--quick" => effort = &QUICK,
+            "--gateway" => gateway = Some(std::path::absolute(words.next().context("--gateway needs a file")?).context("--gateway")?),
+            _ => return Err(Error::new(format!("`cargo xtask bench monitoring` does not understand {word}"))),
+        }
+    }
+    compare(effort, &monitored::PARTS, "monitoring.json", gateway)
+}
+
+/// The first entry is nginx, the second what others are compared with.
+fn compare(effort: &Effort, entries: &[Entry], file: &str, gateway: Option<PathBuf>) -> Result<()> {
     two_cores()?;
     setup::run()?;
     interrupt::watch()?;
-    let built = Built { gateway: workspace::release_gateway()?, guest: plugins::build("plugway-bench-guest")?, filters: Vec::new() };
+    let built = Built {
+        gateway: gateway.map_or_else(workspace::release_gateway, Ok)?,
+        guest: plugins::build("plugway-bench-guest")?,
+        filters: Vec::new(),
+    };
 
     let stage = Stage::start(scenario::SMALL)?;
-    let subjects = PAIRS.iter().map(|entry| Subject::start(*entry, &stage, &built)).collect::<Result<Vec<_>>>()?;
+    let subjects = entries.iter().map(|entry| Subject::start(*entry, &stage, &built)).collect::<Result<Vec<_>>>()?;
     let most = subjects.first().map_or(Ok(0.0), |nginx| most(&stage, nginx))?;
     let rate = (SHARE * most).round();
     println!("nginx answers {most:.0} requests a second at most; each proxy's CPU is measured at {rate:.0}");
     let rounds = measure(effort, &stage, &subjects, rate)?;
+    subjects.iter().try_for_each(Subject::check_watched)?;
     let report = Report::new(effort, rate, &subjects, &rounds)?;
     report.print();
-    report.write(&workspace::root().join("target").join("bench").join("latest.json"))
+    report.write(&workspace::bench_directory().join(file))
 }
 
 fn two_cores() -> Result<()> {

@@ -25,6 +25,8 @@ cargo xtask COMMAND
   demo --once      send it some hundred requests, print what happened, exit 0 when all of it was right
   bench            measure CPU time per request beside nginx (15 pairs of 3 s); JSON goes to target/bench/latest.json
   bench --quick    the same with 3 pairs of 2 s
+  bench monitoring what metrics, traces of 1 % and the access log cost, each and together; target/bench/monitoring.json
+                   --quick, --gateway FILE: as for the others
   bench peers      the same beside HAProxy, Envoy, Traefik and nginx with Lua, which it installs, in 17 scenarios (an hour and a half);
                    target/bench/peers.json, peers.html. --quick: the small scenario alone, in five minutes. --brief: all of it, few rounds
                    --scenario NAME, --only ROW,ROW, --rounds N: a part of it; --gateway FILE: not the one of this checkout;
@@ -63,6 +65,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["demo", "--once"] => demo::once(),
         ["bench"] => bench::run(&bench::FULL),
         ["bench", "--quick"] => bench::run(&bench::QUICK),
+        ["bench", "monitoring", options @ ..] => bench::run_monitoring(options),
         ["bench", "peers", options @ ..] => bench::run_peers(options),
         ["bench", "footprint", options @ ..] => bench::run_footprint(options),
         ["bench", "hooks"] => bench::run_hooks(),

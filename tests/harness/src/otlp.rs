@@ -9,6 +9,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use hyper::rt::{Read, Write};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
@@ -18,17 +19,23 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::metrics::v1::Metric;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use prost::Message;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 
 use crate::body::{self, Body};
+use crate::ca::{Authority, Issued};
 use crate::error::{Context, Result};
+use crate::tls;
 
 /// A running receiver; it ends on drop.
 #[derive(Debug)]
 pub struct Receiver {
     address: SocketAddr,
+    tls: bool,
     kept: Arc<Kept>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -59,6 +66,19 @@ impl Receiver {
     /// # Errors
     /// When the address is not to be had.
     pub fn start_at(address: SocketAddr) -> Result<Self> {
+        Self::begin(address, None)
+    }
+
+    /// Starts one that speaks TLS, offers both protocols in ALPN and, given `clients`, demands certificates of that authority.
+    ///
+    /// # Errors
+    /// When no port or thread is to be had, or the certificate is not usable.
+    pub fn start_tls(identity: &Issued, clients: Option<&Authority>) -> Result<Self> {
+        let config = tls::server(identity, &[tls::H2, tls::HTTP_1_1], clients)?;
+        Self::begin(SocketAddr::from(([127, 0, 0, 1], 0)), Some(config))
+    }
+
+    fn begin(address: SocketAddr, config: Option<Arc<ServerConfig>>) -> Result<Self> {
         let listener = std::net::TcpListener::bind(address).context(address)?;
         listener.set_nonblocking(true).context("listener")?;
         let address = listener.local_addr().context("listener")?;
@@ -66,16 +86,17 @@ impl Receiver {
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("runtime")?;
         let keeping = Arc::clone(&kept);
+        let tls = config.is_some();
         let thread = std::thread::spawn(move || {
             runtime.block_on(async move {
                 let Ok(listener) = TcpListener::from_std(listener) else { return };
                 tokio::select! {
-                    () = serve(listener, keeping) => {}
+                    () = serve(listener, config.map(TlsAcceptor::from), keeping) => {}
                     _ = stopped => {}
                 }
             });
         });
-        Ok(Self { address, kept, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { address, tls, kept, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Where it listens.
@@ -85,7 +106,8 @@ impl Receiver {
 
     /// For `endpoint`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 
     /// Answers with that status from now on, and keeps nothing unless it is 200.
@@ -108,6 +130,13 @@ impl Receiver {
         let traces = lock(&self.kept.traces);
         let scopes = traces.iter().flat_map(|request| &request.resource_spans).flat_map(|resource| &resource.scope_spans);
         scopes.flat_map(|scope| scope.spans.clone()).collect()
+    }
+
+    /// Requests that have a server span so far.
+    pub fn traced(&self) -> usize {
+        let traces = lock(&self.kept.traces);
+        let scopes = traces.iter().flat_map(|request| &request.resource_spans).flat_map(|resource| &resource.scope_spans);
+        scopes.flat_map(|scope| &scope.spans).filter(|span| span.kind == i32::from(SpanKind::Server)).count()
     }
 
     /// The resource of the first spans.
@@ -156,23 +185,33 @@ impl Drop for Receiver {
     }
 }
 
-async fn serve(listener: TcpListener, kept: Arc<Kept>) {
+async fn serve(listener: TcpListener, acceptor: Option<TlsAcceptor>, kept: Arc<Kept>) {
     while let Ok((stream, _)) = listener.accept().await {
-        let kept = Arc::clone(&kept);
+        let (kept, acceptor) = (Arc::clone(&kept), acceptor.clone());
         tokio::spawn(async move {
-            let mut first = [0; 3];
-            let is_http2 = matches!(stream.peek(&mut first).await, Ok(3)) && &first == b"PRI";
-            let service = service_fn(move |request| {
-                let kept = Arc::clone(&kept);
-                async move { Ok::<_, std::convert::Infallible>(answer(&kept, request).await) }
-            });
-            let io = TokioIo::new(stream);
-            if is_http2 {
-                drop(hyper::server::conn::http2::Builder::new(TokioExecutor::new()).serve_connection(io, service).await);
-            } else {
-                drop(hyper::server::conn::http1::Builder::new().serve_connection(io, service).await);
+            let Some(acceptor) = acceptor else {
+                let mut first = [0; 3];
+                let is_http2 = matches!(stream.peek(&mut first).await, Ok(3)) && &first == b"PRI";
+                return speak(TokioIo::new(stream), is_http2, kept).await;
+            };
+            if let Ok(stream) = acceptor.accept(stream).await {
+                let is_http2 = stream.get_ref().1.alpn_protocol() == Some(tls::H2);
+                speak(TokioIo::new(stream), is_http2, kept).await;
             }
         });
+    }
+}
+
+/// Answers on one connection until it ends.
+async fn speak<S: Read + Write + Unpin + 'static>(stream: S, is_http2: bool, kept: Arc<Kept>) {
+    let service = service_fn(move |request| {
+        let kept = Arc::clone(&kept);
+        async move { Ok::<_, std::convert::Infallible>(answer(&kept, request).await) }
+    });
+    if is_http2 {
+        drop(hyper::server::conn::http2::Builder::new(TokioExecutor::new()).serve_connection(stream, service).await);
+    } else {
+        drop(hyper::server::conn::http1::Builder::new().serve_connection(stream, service).await);
     }
 }
 

@@ -6,11 +6,12 @@ use plugway_harness::Result;
 use plugway_harness::error::Context;
 use serde_json::{Value, json};
 
+use super::monitored::MONITORED;
 use super::origin::processor;
 use super::sample::Sample;
 use super::scenario::SMALL;
 use super::statistics::Estimate;
-use super::subject::Subject;
+use super::subject::{Proxy, Subject};
 use super::{Effort, LOAD_LIMIT};
 
 /// At most this much CPU of nginx's per request without plugins.
@@ -18,6 +19,8 @@ const GOAL_RATIO: f64 = 1.2;
 /// At most this much CPU per request for each plugin of a chain, microseconds. Of a single plugin it says less: what having
 /// plugins at all costs, such as the ticker of their budgets, is in it once.
 const GOAL_PLUGIN_US: f64 = 0.8;
+/// At most this for metrics, traces of one request of a hundred and the access log together, microseconds of CPU per request.
+const GOAL_MONITORED_US: f64 = 2.0;
 
 /// Everything measured.
 pub(super) struct Report {
@@ -36,6 +39,8 @@ struct Row {
     ratio: Estimate,
     /// CPU per plugin, microseconds: what it costs more than plugway without, in the same round.
     per_plugin_us: Option<Estimate>,
+    /// The same of what watches it.
+    monitored_us: Option<Estimate>,
     per_second: Estimate,
     p50_us: Estimate,
     load_core: f64,
@@ -54,13 +59,16 @@ impl Report {
             let each = |pick: fn(&Sample) -> f64| Estimate::of(samples.iter().map(pick).collect());
             let plugins = subject.plugins();
             let ratio = samples.iter().zip(&nginx).map(|(own, nginx)| own.cpu_us / nginx.cpu_us).collect();
-            let added = || samples.iter().zip(&bare).map(|(own, bare)| (own.cpu_us - bare.cpu_us) / plugins as f64).collect();
+            let added =
+                |parts: f64| Estimate::of(samples.iter().zip(&bare).map(|(own, bare)| (own.cpu_us - bare.cpu_us) / parts).collect());
+            let is_monitored = matches!(subject.entry().proxy, Proxy::PlugwayMonitored(_));
             rows.push(Row {
                 name: subject.name(),
                 plugins,
                 cpu_us: each(|sample| sample.cpu_us),
                 ratio: Estimate::of(ratio),
-                per_plugin_us: (plugins > 0).then(|| Estimate::of(added())),
+                per_plugin_us: (plugins > 0).then(|| added(plugins as f64)),
+                monitored_us: is_monitored.then(|| added(1.0)),
                 per_second: each(|sample| sample.per_second),
                 p50_us: each(|sample| sample.p50_us),
                 load_core: samples.iter().map(|sample| sample.load_core).fold(0.0, f64::max),
@@ -78,15 +86,15 @@ impl Report {
             "at {:.0} requests a second; medians of {} rounds of {} s; intervals at {confidence:.0} %",
             self.rate, self.rounds, self.seconds
         );
-        println!("req/s and p50: as fast as wrk and the proxy can\n");
+        println!("req/s and p50: as fast as wrk and the proxy can; added: by each plugin, or by all that watches\n");
         println!(
             "{:<20} {:>8} {:>9} {:>17} {:>11} {:>17} {:>9} {:>8} {:>7} {:>6}",
-            "", "µs", "x nginx", "interval", "µs/plugin", "interval", "req/s", "p50 µs", "RSS MB", "load"
+            "", "µs", "x nginx", "interval", "µs added", "interval", "req/s", "p50 µs", "RSS MB", "load"
         );
         for row in &self.rows {
             let interval = |estimate: &Estimate| format!("{:.3} to {:.3}", estimate.low, estimate.high);
             let (added, added_interval) =
-                row.per_plugin_us.as_ref().map_or_else(Default::default, |added| (format!("{:.3}", added.median), interval(added)));
+                row.added_us().map_or_else(Default::default, |added| (format!("{:.3}", added.median), interval(added)));
             println!(
                 "{:<20} {:>8.2} {:>9.3} {:>17} {added:>11} {added_interval:>17} {:>9.0} {:>8.0} {:>7.1} {:>4.0} %",
                 row.name,
@@ -117,7 +125,7 @@ impl Report {
     fn goals(&self) -> Vec<(bool, String)> {
         let mut goals = Vec::new();
         for row in self.rows.iter().skip(1) {
-            if row.plugins == 0 {
+            if row.plugins == 0 && row.monitored_us.is_none() {
                 let ratio = row.ratio.median;
                 goals.push((ratio <= GOAL_RATIO, format!("{}: {ratio:.3} x nginx, at most {GOAL_RATIO}", row.name)));
             }
@@ -128,6 +136,12 @@ impl Report {
                     format!("{}: {added:.3} µs for each in the chain, at most {GOAL_PLUGIN_US}", row.name),
                 ));
             }
+        }
+        let monitored = self.rows.iter().find(|row| row.name == MONITORED.name);
+        if let Some(added) = monitored.and_then(|row| row.monitored_us.as_ref()) {
+            let added = added.median;
+            let what = "metrics, traces of 1 % and access log together";
+            goals.push((added <= GOAL_MONITORED_US, format!("{what}: {added:.3} µs, at most {GOAL_MONITORED_US}")));
         }
         goals
     }
@@ -144,12 +158,17 @@ impl Report {
             "results": rows, "goals": goals,
         });
         std::fs::write(file, format!("{report:#}\n")).context(file.display())?;
-        println!("\nwritten to target/bench/latest.json");
+        println!("\nwritten to target/bench/{}", file.file_name().unwrap_or_default().display());
         Ok(())
     }
 }
 
 impl Row {
+    /// CPU of each plugin, or of what watches it, beside plugway without.
+    fn added_us(&self) -> Option<&Estimate> {
+        self.per_plugin_us.as_ref().or(self.monitored_us.as_ref())
+    }
+
     fn json(&self) -> Value {
         json!({
             "name": self.name,
@@ -157,6 +176,7 @@ impl Row {
             "cpu_us_per_request": self.cpu_us.json(),
             "ratio_to_nginx": self.ratio.json(),
             "cpu_us_per_plugin": self.per_plugin_us.as_ref().map(Estimate::json),
+            "cpu_us_monitoring": self.monitored_us.as_ref().map(Estimate::json),
             "requests_per_second": self.per_second.json(),
             "p50_us": self.p50_us.json(),
             "load_core_busy_max": self.load_core,

@@ -11,6 +11,7 @@ use plugway_harness::gateway::{Gateway, Launch};
 use plugway_harness::{Error, Result, process};
 use rustix::process::Signal;
 
+use super::monitored::{Monitors, Watching};
 use super::stage::Stage;
 use super::template;
 use launch::{Running, signal_tree};
@@ -50,6 +51,8 @@ pub(super) enum Proxy {
     Plugway,
     /// With the plugins that come with it: oauth2, hash-router, tls-forward, metrics.
     PlugwayShipped,
+    /// With what watches it.
+    PlugwayMonitored(Monitors),
 }
 
 /// Files that were built for this run.
@@ -70,6 +73,7 @@ pub(super) struct Subject {
     /// What requests to it have beside the others' headers: `NAME: VALUE`.
     header: Option<String>,
     program: Program,
+    watching: Watching,
 }
 
 enum Program {
@@ -84,13 +88,13 @@ impl Proxy {
             Self::Haproxy => Some(&recipe::HAPROXY_PROXY),
             Self::Envoy | Self::EnvoyLua | Self::EnvoyNative => Some(&recipe::ENVOY_PROXY),
             Self::Traefik => Some(&recipe::TRAEFIK_PROXY),
-            Self::Plugway | Self::PlugwayShipped => None,
+            Self::Plugway | Self::PlugwayShipped | Self::PlugwayMonitored(_) => None,
         }
     }
 
     /// Whether it is this project's.
     pub(super) fn is_own(self) -> bool {
-        matches!(self, Self::Plugway | Self::PlugwayShipped)
+        matches!(self, Self::Plugway | Self::PlugwayShipped | Self::PlugwayMonitored(_))
     }
 
     /// What it says of its version, the first line that has a number.
@@ -142,6 +146,8 @@ impl Subject {
             .flag("wasm", extended && matches!(entry.proxy, Proxy::Envoy | Proxy::Traefik))
             .word("filter", filter.display())
             .word("guest", built.guest.display());
+        let watching = Watching::begin(entry.proxy)?;
+        let values = watching.values(values);
         let core = stage.scenario().proxy_core();
         let program = match entry.proxy.recipe() {
             Some(recipe) => Program::Peer(launch::start(recipe, &core, |_| Ok(values.clone()))?),
@@ -155,7 +161,7 @@ impl Subject {
             Program::Plugway(gateway) => gateway.address("web")?,
         };
         let header = (entry.proxy == Proxy::PlugwayShipped).then(|| format!("authorization: Bearer {}", stage.token()));
-        let subject = Self { entry, address, header, program };
+        let subject = Self { entry, address, header, program, watching };
         subject.rest()?;
         Ok(subject)
     }
@@ -227,5 +233,16 @@ impl Subject {
     /// Lets it go on.
     pub(super) fn wake(&self) -> Result<()> {
         signal_tree(self.pid(), Signal::CONT)
+    }
+
+    /// What watches it has seen every request.
+    ///
+    /// # Errors
+    /// When it has not.
+    pub(super) fn check_watched(&self) -> Result<()> {
+        let Program::Plugway(gateway) = &self.program else { return Ok(()) };
+        self.wake()?;
+        self.watching.check(gateway).map_err(|error| Error::new(format!("{}: {error}", self.name())))?;
+        self.rest()
     }
 }
