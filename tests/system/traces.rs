@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
-use plugway_harness::gateway::Gateway;
+use plugway_harness::ca::Authority;
+use plugway_harness::gateway::{Gateway, Launch};
 use plugway_harness::otlp::{Receiver, integer, text};
 use plugway_harness::raw::RawResponse;
 use plugway_harness::upstream::Upstream;
 
-use crate::common::{ask, json, metric, one_route, one_upstream, start, status, until};
+use crate::common::{BINARY, ask, json, metric, one_route, one_upstream, start, status, until};
 use crate::guest::{config, filters, plugin, route};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -122,6 +123,33 @@ fn spans_join_those_of_the_client_and_of_the_upstream_over_http() {
 #[test]
 fn spans_join_those_of_the_client_and_of_the_upstream_over_grpc() {
     joins_client_and_upstream("grpc");
+}
+
+#[test]
+fn a_receiver_with_tls_is_shown_a_certificate_and_must_be_who_it_should_be() {
+    let (authority, upstream) = (Authority::new("otlp CA").unwrap(), Upstream::plain("up").unwrap());
+    let server = authority.server(&["otlp.internal"]).unwrap();
+    let started = |receiver: &Receiver, protocol: &str, name: &str| {
+        let launch = Launch::new(BINARY).unwrap();
+        authority.write(launch.directory(), "ca").unwrap();
+        authority.client("gateway").unwrap().write(launch.directory(), "gateway").unwrap();
+        let tls = format!(
+            "ca = \"ca.pem\"\nserver_name = \"{name}\"\nclient_certificate = {{ certificate = \"gateway.pem\", key = \"gateway.key\" }}"
+        );
+        let sent = format!("metrics = false\nprotocol = \"{protocol}\"\n[otlp.tls]\n{tls}\n[tracing]\nsample = \"100%\"");
+        let gateway = launch.start(&one_route(&upstream, &otlp(receiver, &sent))).unwrap();
+        assert_eq!(ask(&gateway, "GET / HTTP/1.1\nhost: a\n\n").status, 200);
+        gateway
+    };
+    for protocol in ["http", "grpc"] {
+        let receiver = Receiver::start_tls(&server, Some(&authority)).unwrap();
+        let _gateway = started(&receiver, protocol, "otlp.internal");
+        spans(&receiver, 2);
+        let stranger = Receiver::start_tls(&server, Some(&authority)).unwrap();
+        let gateway = started(&stranger, protocol, "other.internal");
+        until("it was tried", || metric(&gateway, "plugway_otlp_failures_total", &[]) >= 1.0);
+        assert_eq!(stranger.requests(), 0, "{protocol}: it is told nothing");
+    }
 }
 
 #[test]
@@ -237,7 +265,7 @@ fn what_was_sampled_last_is_sent_before_the_gateway_has_ended() {
 #[test]
 fn metrics_are_pushed_as_they_are_shown_with_exemplars_of_sampled_requests() {
     let (receiver, upstream) = (Receiver::start().unwrap(), Upstream::plain("up").unwrap());
-    let launch = plugway_harness::gateway::Launch::new(crate::common::BINARY).unwrap().env("OTLP_TOKEN", "Bearer s3cret-token");
+    let launch = Launch::new(BINARY).unwrap().env("OTLP_TOKEN", "Bearer s3cret-token");
     let more = "metrics_interval = \"200ms\"\nheaders = { authorization = { secret = \"otlp\" }, x-scope = \"edge\" }\nresource = { \"service.name\" = \"edge\" }";
     let text_of = format!("{}[secrets.otlp]\nenv = \"OTLP_TOKEN\"\n", otlp(&receiver, more).replace("\"\nmetrics", "/base/\"\nmetrics"));
     let gateway = launch.start(&one_route(&upstream, &text_of)).unwrap();
