@@ -1,7 +1,10 @@
 //! The command line.
 
+mod admin;
 mod plugin;
+mod report;
 mod running;
+mod top;
 mod why;
 
 use std::io::{self, Write};
@@ -47,6 +50,10 @@ enum Command {
     /// Look into plugin files, sign them and check signatures; go back to an earlier version.
     #[command(subcommand)]
     Plugin(plugin::Command),
+    /// Report what the monitoring store knows: traffic, errors, latency, endpoints, consumers, plugins, incidents.
+    Report(report::Options),
+    /// Watch a running gateway: rates, errors and latencies of routes, endpoints and plugins.
+    Top(top::Options),
     /// Tell what happened to a request that failed, was slow or was sampled: which plugin version decided what, in order.
     Why(why::Why),
     /// Print the configuration's JSON schema, for editors.
@@ -63,6 +70,8 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Check { config } => inspect(&config),
         Command::Init { file } => init(&file),
         Command::Plugin(command) => return plugin::run(command),
+        Command::Report(options) => report::run(&options),
+        Command::Top(options) => top::run(&options),
         Command::Why(why) => why.run(),
         Command::Schema => print(&config::json_schema()),
         Command::CompileComponent => serve_compiler().map_err(|error| format!("{COMPILE_COMMAND}: {error}")),
@@ -128,6 +137,8 @@ struct Signals {
     hangup: Signal,
     interrupt: Signal,
     terminate: Signal,
+    /// What a write past a limit on file sizes raises. Unheard it would kill; heard, the write fails, and whoever wrote knows what to do.
+    _file_size: Signal,
 }
 
 impl Signals {
@@ -136,6 +147,7 @@ impl Signals {
             hangup: signal(SignalKind::hangup())?,
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            _file_size: signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
         })
     }
 

@@ -5,8 +5,8 @@
 //! | row | modules |
 //! |---|---|
 //! | 0 words | [`config`], [`fault`], [`http`], [`exchange`], [`problem`], [`telemetry`], [`trace`], `tls_files` |
-//! | 1 mechanisms | [`route`], [`upstream`], [`capability`], [`watch`] |
-//! | 2 calls out | [`http_client`], [`otlp`] |
+//! | 1 mechanisms | [`route`], [`upstream`], [`capability`], [`watch`], [`store`] |
+//! | 2 calls out, reports | [`http_client`], [`otlp`], [`report`] |
 //! | 3 plugins | [`plugin`] |
 //! | 4 chains | [`pipeline`] |
 //! | 5 requests | [`proxy`] |
@@ -26,8 +26,10 @@ pub mod pipeline;
 pub mod plugin;
 pub mod problem;
 pub mod proxy;
+pub mod report;
 pub mod route;
 pub mod server;
+pub mod store;
 pub mod telemetry;
 mod tls_files;
 pub mod trace;

@@ -10,10 +10,15 @@ mod families;
 mod held;
 mod histogram;
 mod instruments;
+pub mod latency;
 pub mod logs;
 mod plugin;
+mod plugin_tally;
 mod reloads;
 mod route;
+mod sample;
+mod stored;
+mod tally;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -33,8 +38,12 @@ pub use canaries::{Canaries, CanaryEnd, Running};
 pub use held::{Held, Holder};
 pub use instruments::{DeclareError, Declared, InstrumentKind, Instruments, PluginUse, Series};
 pub use plugin::{BreakerReading, Comparison, PluginCells, PluginVersion};
+pub use plugin_tally::{PluginTallies, PluginTally};
 pub use reloads::{RejectedFile, ReloadResult, Reloads};
 pub use route::RouteCells;
+pub use sample::{Detail, Sample, Why};
+pub use stored::StoreCells;
+pub use tally::{Finished, OTHER, Tallies, Tally, TallyCell};
 pub use worker::{ListenerCells, OpenConnection, UpstreamCells, WorkerCells};
 
 /// Everything the gateway counts.
@@ -49,7 +58,7 @@ pub struct Telemetry {
 
 /// What is counted of one version of a plugin.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct VersionTally {
     /// Calls that were made.
     pub calls: u64,
     /// Hook, kind, count.
@@ -57,9 +66,6 @@ pub struct Tally {
     /// Hook and result.
     pub comparisons: BTreeMap<(&'static str, &'static str), u64>,
 }
-
-/// No thread's number: where the counts of versions go that have ended.
-const NO_THREAD: usize = usize::MAX - 1;
 
 /// Cells of every thread.
 #[derive(Debug, Default)]
@@ -79,6 +85,7 @@ struct Cells {
     /// Times something could not be sent by OTLP.
     otlp_failed: cell::SharedCount,
     reloads: Reloads,
+    store: StoreCells,
     canaries: Canaries,
 }
 
@@ -104,41 +111,44 @@ impl Telemetry {
         workers.get(index).map(Arc::clone).unwrap_or_default()
     }
 
-    /// The cells of one plugin on one thread, the same ones each time; of one version of it where there are two. `hooks` and `failures` name what
+    /// The cells of one version of a plugin on one thread, the same ones each time. `digest` is its component's; `version` is what it is counted as
+    /// while there are two. `hooks` and `failures` name what
     /// [`PluginCells::called`] and [`PluginCells::failed`] are given by number.
     pub fn plugin(
         &self,
         name: &Arc<str>,
+        digest: &Arc<str>,
         version: Option<&PluginVersion>,
         thread: usize,
         hooks: &'static [&'static str],
         failures: &'static [&'static str],
     ) -> Arc<PluginCells> {
         let mut plugins = cell::lock(&self.cells.plugins);
-        if let Some(known) = plugins.iter().find(|cells| cells.is(name, version, thread)) {
+        if let Some(known) = plugins.iter().find(|cells| cells.is(name, digest, version, thread)) {
             return Arc::clone(known);
         }
-        let cells = Arc::new(PluginCells::new(Arc::clone(name), version.cloned(), thread, hooks, failures));
+        self.fold(&mut plugins);
+        let cells = Arc::new(PluginCells::new(Arc::clone(name), Arc::clone(digest), version.cloned(), thread, hooks, failures));
         plugins.push(Arc::clone(&cells));
         cells
     }
 
     /// Folds what versions counted that have ended into what is counted of their plugins.
     pub fn end_versions(&self) {
-        let mut plugins = cell::lock(&self.cells.plugins);
-        let ended: Vec<_> = plugins.extract_if(.., |cells| cells.version().is_some() && Arc::strong_count(cells) == 1).collect();
-        for cells in ended.iter().filter(|cells| cells.serves()) {
-            let sum = plugins.iter().find(|known| known.is(cells.name(), None, NO_THREAD)).cloned();
-            match sum {
-                Some(sum) => sum.absorb(cells),
-                None => plugins.push(Arc::new(cells.sum(NO_THREAD))),
-            }
+        self.fold(&mut cell::lock(&self.cells.plugins));
+    }
+
+    fn fold(&self, plugins: &mut Vec<Arc<PluginCells>>) {
+        // Where there is a store, it does so when it has been told of them.
+        if !self.cells.store.is_on() {
+            let ended = plugin_tally::take_ended(plugins);
+            plugin_tally::fold(plugins, &ended);
         }
     }
 
     /// What is counted of one version of a plugin while there are two.
-    pub fn version_tally(&self, name: &str, version: &PluginVersion) -> Tally {
-        let mut tally = Tally::default();
+    pub fn version_tally(&self, name: &str, version: &PluginVersion) -> VersionTally {
+        let mut tally = VersionTally::default();
         let plugins = cell::lock(&self.cells.plugins);
         for cells in plugins.iter().filter(|cells| &**cells.name() == name && cells.version() == Some(version)) {
             cells.calls().for_each(|(_, calls)| tally.calls += calls);
@@ -174,6 +184,11 @@ impl Telemetry {
     /// Measures what a capability holds under that name, for as long as somebody has it.
     pub fn measure(&self, name: &str, holder: &Arc<dyn Holder>) {
         cell::lock(&self.cells.holders).add(name, holder);
+    }
+
+    /// What is counted of the monitoring store.
+    pub fn store(&self) -> &StoreCells {
+        &self.cells.store
     }
 
     /// What is counted of reloads.

@@ -40,6 +40,7 @@ mod reload;
 mod secrets;
 mod signing;
 mod smuggling;
+mod store;
 mod thread_time;
 mod threads;
 mod timer;

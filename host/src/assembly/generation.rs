@@ -118,7 +118,8 @@ impl Workshop {
         let recipe = &plugin.recipe;
         // Versions are held against each other by what requests call.
         let counted_as = plugin.counted_as.as_ref().filter(|_| thread != CONTROL);
-        let cells = self.telemetry.plugin(&recipe.name, counted_as, thread, &Hook::NAMES, &FailureKind::NAMES);
+        let digest = Arc::from(recipe.component.digest.as_str());
+        let cells = self.telemetry.plugin(&recipe.name, &digest, counted_as, thread, &Hook::NAMES, &FailureKind::NAMES);
         Slot::new(Arc::clone(recipe), self.surroundings(plugin, thread), cells)
     }
 

@@ -14,6 +14,7 @@ mod plugins;
 mod routes;
 mod secrets;
 mod settings;
+mod store;
 mod tables;
 mod traces;
 mod trust;
@@ -108,6 +109,7 @@ impl<'a> Compiler<'a> {
             Some(directory) => self.path(&root.key("state_directory"), &directory),
             None => self.user_state(),
         };
+        let store = self.store(raw.store.unwrap_or_default(), &state_directory);
         let trust = self.trust(raw.trust.unwrap_or_default());
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let config = Config {
@@ -134,6 +136,7 @@ impl<'a> Compiler<'a> {
             tracing: self.tracing(raw.tracing.unwrap_or_default()),
             // After secrets, which it names.
             otlp: None,
+            store,
             places: Arc::clone(self.places),
         };
         self.check_addresses(&config);

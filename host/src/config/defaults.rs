@@ -114,6 +114,21 @@ pub const STREAM: Duration = Duration::from_secs(60);
 /// `[timeouts] drain`: for requests in flight after Ctrl-C or SIGTERM.
 pub const DRAIN: Duration = Duration::from_secs(30);
 
+/// `[store] enabled`.
+pub const STORE_ENABLED: bool = true;
+/// `[store] file`: in the state directory.
+pub const STORE_FILE: &str = "monitoring.db";
+/// `[store] max_size`: bytes; what a year of 200 routes with 10 endpoints and 20 consumers each takes.
+pub const STORE_MAX_SIZE: usize = 2 << 30;
+/// `[store.keep] minutes`: the same hour of the day before has minutes too.
+pub const STORE_MINUTES: Duration = Duration::from_secs(24 * 60 * 60);
+/// `[store.keep] hours`: four weeks, to compare a weekday with the ones before.
+pub const STORE_HOURS: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// `[store.keep] days`: a year.
+pub const STORE_DAYS: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// `[store.keep] samples`: slow and failed requests in detail.
+pub const STORE_SAMPLES: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// `[log] level`.
 pub const LOG_LEVEL: tracing::Level = tracing::Level::INFO;
 

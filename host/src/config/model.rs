@@ -5,6 +5,7 @@ mod access_log;
 mod canary;
 mod grants;
 mod route;
+mod store;
 mod traces;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ pub use self::access_log::{AccessField, AccessFormat, AccessLog, Redact, Share};
 pub use self::canary::{Canary, CanaryBy, Trial};
 pub use self::grants::{AllowedHost, Grants, HttpClientGrant, KvGrant, KvScope, RateLimitGrant, Secret, SecretSource};
 pub use self::route::{HeaderMatch, HostPattern, Match, PathPattern, PluginUse, Route, Segment};
+pub use self::store::{Keep, Store};
 pub use self::traces::{Otlp, OtlpHeader, Tracing};
 use super::document::Places;
 use super::problems::Problem;
@@ -69,6 +71,8 @@ pub struct Config {
     pub tracing: Tracing,
     /// Where traces and metrics are sent, if anywhere.
     pub otlp: Option<Otlp>,
+    /// The monitoring store.
+    pub store: Store,
     /// Where everything stands in the file, for messages.
     pub places: Arc<Places>,
 }

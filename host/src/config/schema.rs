@@ -7,6 +7,7 @@ mod listen;
 mod plugin;
 mod route;
 mod settings;
+mod store;
 mod traces;
 mod trust;
 mod upstream;
@@ -23,6 +24,7 @@ pub(super) use self::plugin::{
 };
 pub(super) use self::route::{Header, Match, Route};
 pub(super) use self::settings::{Count, Limits, Log, LogFormat, LogLevel, Size, Span, Timeouts};
+pub(super) use self::store::Store;
 pub(super) use self::traces::{Callers, Otlp, OtlpHeader, OtlpProtocol, Tracing};
 pub(super) use self::trust::Trust;
 pub(super) use self::upstream::{Endpoint, Host, HostWord, Protocol, TlsProfile, Upstream};
@@ -88,6 +90,8 @@ pub(super) struct File {
     pub(super) tracing: Option<Tracing>,
     /// Where traces and metrics are sent by OTLP. Default: nowhere.
     pub(super) otlp: Option<Otlp>,
+    /// The monitoring store: what reports are made of.
+    pub(super) store: Option<Store>,
 }
 
 /// What holds for every route.

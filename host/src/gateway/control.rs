@@ -29,6 +29,7 @@ use crate::plugin::{Compiler, LoadedComponent};
 use crate::proxy::{Batch, Shared};
 use crate::server::tls::ServerTls;
 use crate::server::{Command, Next, Sockets, Start, WorkerHandle, WorkerListener, admin, start};
+use crate::store::{self, StoreThread};
 use crate::telemetry::{AccessWriter, Telemetry};
 
 type Started = std::sync::mpsc::Sender<Result<Addresses, StartError>>;
@@ -62,6 +63,8 @@ pub(super) fn run(config: Config, compiler: Compiler, orders: mpsc::Receiver<Ord
 struct Running {
     config: Arc<Config>,
     workers: Vec<WorkerHandle>,
+    /// `None` where nothing is stored.
+    store: Option<StoreThread>,
     observers: Observers,
     batches: mpsc::Receiver<Batch>,
     status: Rc<Status>,
@@ -91,6 +94,12 @@ impl Running {
         let shared = Arc::new(Shared::default());
         let (records, batches) = mpsc::channel(BATCHES);
         // Nothing can fail any more but the machine itself: from here on it serves.
+        let (tallies, store) = match config.store.enabled {
+            true => store::start(config.store.clone(), Arc::clone(&telemetry), None)
+                .map(|(tallies, store)| (Some(tallies), Some(store)))
+                .map_err(|error| StartError::System(error.to_string()))?,
+            false => (None, None),
+        };
         let mut workers = Vec::with_capacity(config.workers);
         for (index, generation) in generations.into_iter().enumerate() {
             let worker = Start {
@@ -102,6 +111,7 @@ impl Running {
                 records: records.clone(),
                 access: access.clone(),
                 stories: exports.stories.clone(),
+                tallies: tallies.clone(),
                 turns: workshop.turns(),
             };
             workers.push(start(worker).map_err(|error| StartError::System(error.to_string()))?);
@@ -141,7 +151,7 @@ impl Running {
         }
         announce(&addresses, began.elapsed());
         Ok((
-            Self { config, workers, observers, batches, status, telemetry, _exporter: exports.exporter, _writer: writer, installs },
+            Self { config, workers, store, observers, batches, status, telemetry, _exporter: exports.exporter, _writer: writer, installs },
             addresses,
         ))
     }
@@ -242,6 +252,10 @@ impl Running {
             if worker.thread.join().is_err() {
                 tracing::error!("A worker ended by a panic");
             }
+        }
+        // Workers were the only ones that told it anything.
+        if let Some(store) = self.store.take() {
+            store.join();
         }
     }
 }

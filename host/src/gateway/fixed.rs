@@ -23,6 +23,8 @@ pub(super) fn differences(running: &Config, next: &Config) -> Problems {
     differs(running.log.format == next.log.format, "log.format");
     differs(format!("{:?}", running.otlp) == format!("{:?}", next.otlp), "otlp");
     differs(running.access_log.file == next.access_log.file, "access_log.file");
+    // Where the state is says where the store is, unless it says so itself.
+    differs(running.store == next.store || running.state_directory != next.state_directory, "store");
     let by_name = |config: &Config| -> BTreeMap<String, Listener> {
         config.listeners.iter().map(|listener| (listener.name.clone(), listener.clone())).collect()
     };
@@ -75,6 +77,7 @@ upstream = "up"
             ("[upstreams", "[log]\nformat = \"json\"\n[upstreams", "log.format"),
             ("[upstreams", "[access_log]\nfile = \"a.log\"\n[upstreams", "access_log.file"),
             ("[upstreams", "[otlp]\nendpoint = \"http://127.0.0.1:4318\"\n[upstreams", "otlp"),
+            ("[upstreams", "[store]\nenabled = false\n[upstreams", "store"),
             ("[upstreams", "[listen.more]\naddress = \"127.0.0.1:1\"\n[upstreams", "listen.more.address"),
         ] {
             assert_eq!(keys(&TEXT.replacen(from, to, 1)), [key], "{to}");

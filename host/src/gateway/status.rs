@@ -1,9 +1,10 @@
 //! What `/status` shows: what is configured, what serves it, and how it is doing.
 
 use std::cell::{Cell, RefCell};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -16,8 +17,10 @@ use super::{Addresses, unix};
 use crate::assembly::{Assembled, AssembledPlugin, Version};
 use crate::config::defaults::LIVE_GENERATIONS;
 use crate::config::model::Config;
+use crate::report::{self, ReportError, Request};
 use crate::server::Command;
-use crate::server::admin::{Administered, Answer, Operation};
+use crate::server::admin::{Administered, Answer, Operation, Page};
+use crate::store;
 use crate::telemetry::Telemetry;
 use crate::trace::Story;
 
@@ -27,6 +30,7 @@ pub(super) struct Status {
     pub(super) draining: Cell<bool>,
     started: Instant,
     workers: usize,
+    store_file: PathBuf,
     listeners: Vec<(String, String)>,
     assembled: RefCell<Rc<Assembled>>,
     telemetry: Arc<Telemetry>,
@@ -47,7 +51,8 @@ impl Status {
     ) -> Self {
         let listeners = addresses.listeners.iter().map(|(name, address)| (name.clone(), address.to_string())).collect();
         let (draining, started, assembled) = (Cell::new(false), Instant::now(), RefCell::new(Rc::new(assembled)));
-        Self { draining, started, workers: config.workers, listeners, assembled, telemetry, shown, reloads, commands }
+        let store_file = config.store.file.clone();
+        Self { draining, started, workers: config.workers, store_file, listeners, assembled, telemetry, shown, reloads, commands }
     }
 
     /// This serves from now on.
@@ -144,6 +149,15 @@ impl Status {
         with(shown, settings_and_canary.map(|(canary, settings)| canary.shown(name, settings, &self.telemetry)).unwrap_or_default())
     }
 
+    /// `null` where nothing is stored.
+    fn store(&self) -> Value {
+        let mut shown = self.telemetry.store().status();
+        if let Some(shown) = shown.as_object_mut() {
+            shown.insert("file".to_owned(), self.store_file.display().to_string().into());
+        }
+        shown
+    }
+
     fn upstreams(&self) -> Vec<Value> {
         let now = Instant::now();
         self.assembled()
@@ -236,6 +250,30 @@ impl Administered for Status {
         }
     }
 
+    async fn report(&self, query: &str) -> Page {
+        let plain =
+            |status, text: String| Page { status, content_type: "text/plain; charset=utf-8", body: format!("{text}\n").into_bytes() };
+        if self.telemetry.store().status().is_null() {
+            return plain(StatusCode::NOT_FOUND, "nothing is stored: [store] enabled = false".to_owned());
+        }
+        let (request, format) = match Request::of_query(query) {
+            Ok(asked) => asked,
+            Err(error) => return plain(StatusCode::BAD_REQUEST, error),
+        };
+        let file = self.store_file.clone();
+        // A year takes seconds, and this thread has others to answer.
+        let made = tokio::task::spawn_blocking(move || {
+            let now = store::seconds(SystemTime::now());
+            report::gather(&file, &request, now).map(|report| report.write(format))
+        });
+        match made.await {
+            Ok(Ok(text)) => Page { status: StatusCode::OK, content_type: format.content_type(), body: text.into_bytes() },
+            Ok(Err(error @ ReportError::Unknown(..))) => plain(StatusCode::NOT_FOUND, error.to_string()),
+            Ok(Err(error)) => plain(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+            Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        }
+    }
+
     async fn operate(&self, operation: Operation) -> Answer {
         let outcome = match operation {
             Operation::Reload => self.reload(Cause::Admin).await,
@@ -262,6 +300,7 @@ impl Administered for Status {
             "unnamed_files": view.unnamed_files,
             "unused_plugins": view.unused_plugins,
             "listeners": self.listeners.iter().map(|(name, address)| json!({ "name": name, "address": address })).collect::<Vec<_>>(),
+            "store": self.store(),
             "routes": self.routes(),
             "plugins": self.plugins(&view),
             "upstreams": self.upstreams(),

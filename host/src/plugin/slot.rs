@@ -110,8 +110,8 @@ impl Slot {
         call: impl FnOnce(&Hooks, &mut Store<Guest>) -> wasmtime::Result<A>,
         check: impl FnOnce(A, &mut Store<Guest>) -> Result<R, Failure>,
     ) -> Called<R> {
-        let instance = match self.ready(hook, config) {
-            Ok(instance) => instance,
+        let (instance, began) = match self.ready(hook, config) {
+            Ok(ready) => ready,
             Err(not_now) => {
                 exchange.retry_after = Some(not_now.seconds());
                 return (exchange, Err(Fault::PluginUnavailable));
@@ -121,6 +121,7 @@ impl Slot {
             let answer = call(hooks, store)?;
             check(answer, store).map_err(wasmtime::Error::from)
         });
+        self.took(hook, began);
         self.call_ended();
         let Some(exchange) = exchange else {
             // Nothing takes the exchange out of a store but the call that put it there.
@@ -145,7 +146,9 @@ impl Slot {
         limit: Duration,
         call: impl FnOnce(&Hooks, &mut Store<Guest>) -> wasmtime::Result<R>,
     ) -> Result<R, Failure> {
-        let called = self.ready(hook, config).map_err(|not_now| Failure::not_called(not_now.kind))?.call(Phase::Aside, limit, call);
+        let (instance, began) = self.ready(hook, config).map_err(|not_now| Failure::not_called(not_now.kind))?;
+        let called = instance.call(Phase::Aside, limit, call);
+        self.took(hook, began);
         self.call_ended();
         match &called {
             Ok(_) => self.answered(hook, config),
@@ -154,8 +157,8 @@ impl Slot {
         called
     }
 
-    /// The instance a call may be made on, if it may be made now.
-    fn ready(&mut self, hook: Hook, config: u32) -> Result<&mut Instance, NotNow> {
+    /// The instance a call may be made on, if it may be made now, and the moment if the call's time is taken.
+    fn ready(&mut self, hook: Hook, config: u32) -> Result<(&mut Instance, Option<Instant>), NotNow> {
         let mut not_now = if self.breakers.is_clear() { None } else { self.left_alone(hook, config) };
         if not_now.is_none() && self.instance.is_none() {
             // Records are for every configuration.
@@ -166,7 +169,7 @@ impl Slot {
         match (not_now, &mut self.instance) {
             (None, Some(instance)) => {
                 self.cells.called(hook as usize);
-                Ok(instance)
+                Ok((instance, self.cells.begins(hook as usize)))
             }
             (not_now, _) => {
                 let not_now = not_now.unwrap_or(NotNow { kind: FailureKind::NoInstance, pause: FIRST_PAUSE });
@@ -181,6 +184,12 @@ impl Slot {
         let until = self.breakers.open_until(hook, config)?;
         let pause = until.saturating_duration_since(Instant::now());
         (!pause.is_zero()).then_some(NotNow { kind: FailureKind::Breaker, pause })
+    }
+
+    fn took(&self, hook: Hook, began: Option<Instant>) {
+        if let Some(began) = began {
+            self.cells.took(hook as usize, began.elapsed());
+        }
     }
 
     fn answered(&mut self, hook: Hook, config: u32) {

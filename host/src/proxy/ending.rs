@@ -16,7 +16,7 @@ use super::snapshot::{Generation, RoutePlan, Worker};
 use crate::exchange::{Exchange, Origin, ResponseHead};
 use crate::fault::Fault;
 use crate::plugin::{ExchangeRecord, RecordValue};
-use crate::telemetry::{AccessLine, AccessPlan, Kept, Protocol, RouteCells};
+use crate::telemetry::{AccessLine, AccessPlan, Detail, Finished, Kept, Protocol, RouteCells};
 use crate::upstream::Endpoint;
 
 /// What is needed to conclude an exchange.
@@ -40,6 +40,8 @@ pub(super) struct Ending {
     progress: Option<Rc<Progress>>,
     exchange: Option<Box<Exchange>>,
     endpoint: Option<Arc<Endpoint>>,
+    /// The one that was tried last and did not answer.
+    failed: Option<Arc<Endpoint>>,
     status: u16,
     fault: Option<Fault>,
     sent: u64,
@@ -100,6 +102,7 @@ impl Ending {
             progress: None,
             exchange: None,
             endpoint: None,
+            failed: None,
             status: CLIENT_LEFT,
             fault: Some(Fault::ClientGone),
             sent: 0,
@@ -134,6 +137,11 @@ impl Ending {
     /// An endpoint answered.
     pub(super) fn answered_by(&mut self, endpoint: Arc<Endpoint>) {
         self.endpoint = Some(endpoint);
+    }
+
+    /// An endpoint was tried in vain. Should no other answer, it is the one the failure is counted with.
+    pub(super) fn failed_at(&mut self, endpoint: &Arc<Endpoint>) {
+        self.failed = Some(Arc::clone(endpoint));
     }
 
     /// The response's head is made.
@@ -283,6 +291,28 @@ impl Ending {
 }
 
 impl Ending {
+    /// Counts it for the monitoring store.
+    fn tally(&self, exchange: Option<&Exchange>, duration: Duration) {
+        let identity = exchange.and_then(|exchange| exchange.identity.as_ref());
+        let finished = Finished {
+            route: &self.cells,
+            endpoint: self.endpoint.as_ref().or(self.failed.as_ref()).map_or("", |endpoint| &endpoint.url),
+            consumer: identity.map_or("", |identity| &identity.subject),
+            status: self.status,
+            fault: self.fault,
+            duration: Some(duration),
+            request_bytes: self.request_bytes(),
+            response_bytes: self.sent,
+        };
+        self.worker.tallies.add(&finished, || Detail {
+            request_id: self.id.to_str().unwrap_or_default(),
+            method: self.method.as_str(),
+            path: exchange.map_or("", |exchange| exchange.request.raw_path()),
+            upstream: exchange.and_then(|exchange| exchange.attempts.upstream_time),
+            attempts: exchange.map_or(0, |exchange| exchange.attempts.number),
+        });
+    }
+
     /// Keeps the story of a request that failed, was slow or is sampled, and hands on the one that is sampled.
     fn remember(&self, exchange: &Exchange, duration: Duration) {
         let sampled = exchange.steps.recording().is_some();
@@ -299,6 +329,7 @@ impl Ending {
         self.state = State::Told;
         let duration = self.started.elapsed();
         self.cells.finished(&self.method, self.status, duration);
+        self.tally(exchange, duration);
         if let Some(fault) = self.fault {
             self.worker.cells.fault(fault);
         }

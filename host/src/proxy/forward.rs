@@ -150,6 +150,7 @@ impl Forward<'_> {
             Err(error) => {
                 exchange.steps.end_attempt(StepResult::Failed(error.fault), now.elapsed());
                 self.count(Some(error.fault));
+                ending.failed_at(&endpoint);
                 if let Some(attempted) = attempted {
                     let fault = ending.body_fault().unwrap_or(error.fault);
                     attempted.ended(Outcome { endpoint: endpoint.id, status: None, fault: Some(fault) });

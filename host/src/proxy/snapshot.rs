@@ -18,7 +18,7 @@ use crate::config::model::{Limits, Timeouts};
 use crate::exchange::RouteFacts;
 use crate::pipeline::{Chain, Plugins};
 use crate::route::Table;
-use crate::telemetry::{AccessPlan, AccessQueue, RouteCells, UpstreamCells, WorkerCells};
+use crate::telemetry::{AccessPlan, AccessQueue, RouteCells, Tallies, UpstreamCells, WorkerCells};
 use crate::trace::Story;
 use crate::upstream::{Pool, RoundRobin, Upstream};
 
@@ -98,6 +98,8 @@ pub struct Worker {
     pub access: AccessQueue,
     /// Where stories of sampled requests go, if anywhere.
     pub stories: Option<tokio::sync::mpsc::Sender<Arc<Story>>>,
+    /// What the monitoring store is told.
+    pub tallies: Tallies,
     recent: Recent,
     /// Rings when a batch of outcomes waits for a router.
     pub(super) outcomes: Bell,
@@ -114,6 +116,8 @@ pub struct Sinks {
     pub access: AccessQueue,
     /// Stories of sampled requests, if anybody takes them.
     pub stories: Option<tokio::sync::mpsc::Sender<Arc<Story>>>,
+    /// What the monitoring store is told.
+    pub tallies: Tallies,
 }
 
 /// Counts every worker adds to, because every configured limit is per gateway.
@@ -137,7 +141,7 @@ impl Worker {
         shared: Arc<Shared>,
         sinks: Sinks,
     ) -> Rc<Self> {
-        let Sinks { records, access, stories } = sinks;
+        let Sinks { records, access, stories, tallies } = sinks;
         Rc::new(Self {
             index,
             generation: RefCell::new(Rc::new(first)),
@@ -147,6 +151,7 @@ impl Worker {
             records,
             access,
             stories,
+            tallies,
             recent: Recent::default(),
             outcomes: Bell::default(),
             draining: Cell::new(false),

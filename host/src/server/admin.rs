@@ -1,4 +1,4 @@
-//! The admin listener: health, readiness, metrics, status, what is remembered of requests, and what an operator may have done, on the control thread. Loopback by
+//! The admin listener: health, readiness, metrics, status, reports, what is remembered of requests, and what an operator may have done, on the control thread. Loopback by
 //! default, since none of it asks who is there.
 
 use std::convert::Infallible;
@@ -26,6 +26,8 @@ pub trait Administered {
     fn status(&self) -> serde_json::Value;
     /// What is remembered of a request, or of all that are remembered.
     fn requests(&self, id: Option<String>) -> impl Future<Output = Answer>;
+    /// A report of what the monitoring store knows, as the query asks for it.
+    fn report(&self, query: &str) -> impl Future<Output = Page>;
     /// Has something done, and says what came of it.
     fn operate(&self, operation: Operation) -> impl Future<Output = Answer>;
 }
@@ -47,6 +49,17 @@ pub enum Operation {
         /// The plugin.
         plugin: String,
     },
+}
+
+/// A page that is made when it is asked for.
+#[derive(Debug)]
+pub struct Page {
+    /// Its status.
+    pub status: StatusCode,
+    /// Of its body.
+    pub content_type: &'static str,
+    /// The page, or what is wrong.
+    pub body: Vec<u8>,
 }
 
 /// What came of an operation.
@@ -123,6 +136,10 @@ async fn answer<A: Administered>(administered: &A, request: &Request<Incoming>) 
         "/readyz" if administered.ready() => text(StatusCode::OK, "ready\n"),
         "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
         "/metrics" => typed(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", administered.metrics()),
+        "/report" => {
+            let Page { status, content_type, body } = administered.report(request.uri().query().unwrap_or_default()).await;
+            typed(status, content_type, body)
+        }
         "/status" => json(StatusCode::OK, "application/json", &administered.status()),
         path if path == "/requests" || path.starts_with("/requests/") => {
             let id = path.strip_prefix("/requests/").map(decoded);
@@ -131,7 +148,7 @@ async fn answer<A: Administered>(administered: &A, request: &Request<Incoming>) 
         }
         _ => text(
             StatusCode::NOT_FOUND,
-            "try /healthz, /readyz, /metrics, /status, /requests, /requests/ID, POST /reload, POST /plugins/NAME/promote or POST /plugins/NAME/rollback\n",
+            "try /healthz, /readyz, /metrics, /status, /report, /requests, /requests/ID, POST /reload, POST /plugins/NAME/promote or POST /plugins/NAME/rollback\n",
         ),
     }
 }

@@ -234,7 +234,9 @@ fn refusal(context: &Context, seen: &Seen, error: Option<&hyper::Error>) {
         (None, None) => return,
     };
     context.worker.cells.fault(fault);
-    context.worker.generation().unrouted.refused(fault.status().as_u16());
+    let generation = context.worker.generation();
+    generation.unrouted.refused(fault.status().as_u16());
+    context.worker.tallies.refused(&generation.unrouted, fault);
 }
 
 /// Ends our side, and lets a client that is still sending read its answer first.

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use super::sweep::{self, End, Sweep};
 use super::tls::ServerTls;
 use crate::plugin::Turns;
 use crate::proxy::{Batch, Generation, RecordSink, Shared, Sinks, Worker};
-use crate::telemetry::{AccessSender, WorkerCells};
+use crate::telemetry::{AccessSender, Tallies, Tally, WorkerCells};
 use crate::trace::Story;
 use crate::upstream::Pool;
 
@@ -39,6 +40,8 @@ pub struct Start {
     pub access: AccessSender,
     /// Where stories of sampled requests go, if anywhere.
     pub stories: Option<mpsc::Sender<Arc<Story>>>,
+    /// Where its tallies go; `None` where nothing is stored.
+    pub tallies: Option<SyncSender<Tally>>,
     /// What it shows its turns by; `None` where no plugin is configured.
     pub turns: Option<Turns>,
 }
@@ -88,6 +91,9 @@ pub struct WorkerHandle {
 /// How often records are handed over, and routers told what has not made a batch by then.
 const FLUSH: Duration = Duration::from_millis(100);
 
+/// Flushes until tallies are handed over: half a second. The store commits as often, so a process that is killed loses a second.
+const TALLIES: u32 = 5;
+
 /// Starts a worker thread.
 ///
 /// # Errors
@@ -120,7 +126,7 @@ async fn run(start: Start, mut commands: mpsc::Receiver<Command>) {
         Pool::new(),
         start.cells,
         start.shared,
-        Sinks { records, access, stories: start.stories },
+        Sinks { records, access, stories: start.stories, tallies: Tallies::new(start.tallies) },
     );
     let sweep = Rc::new(Sweep::default());
     let (stop, stopped) = watch::channel(false);
@@ -189,7 +195,7 @@ async fn run(start: Start, mut commands: mpsc::Receiver<Command>) {
 async fn housekeeping(worker: Rc<Worker>, sweep: Rc<Sweep>) {
     let mut ticks = tokio::time::interval(sweep::INTERVAL.min(FLUSH));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
+    for tick in (0..TALLIES).cycle() {
         let due = ticks.tick().await;
         // How long a task that was due had to wait is how long every connection had to.
         worker.cells.event_loop_lag(due.elapsed());
@@ -200,6 +206,9 @@ async fn housekeeping(worker: Rc<Worker>, sweep: Rc<Sweep>) {
         worker.pool.reap(tokio::time::Instant::from_std(now));
         worker.records.flush();
         worker.access.flush();
+        if tick == 0 {
+            worker.tallies.hand_over();
+        }
         worker.cells.open_connections(sweep.open());
         worker.tell_outcomes().await;
     }

@@ -44,15 +44,16 @@ pub(super) fn register(registry: &Registry, cells: &Arc<Cells>) -> Result<SdkMet
     plugins(&meter, cells);
     canaries(&meter, cells);
     reloads(&meter, cells);
+    super::stored::register(&meter, cells);
     cells.instruments.connect(meter);
     let families = Families::new(Arc::clone(cells)).map_err(|error| error.to_string())?;
     registry.register(Box::new(families)).map_err(|error| error.to_string())?;
     Ok(provider)
 }
 
-type Observer<'a> = &'a dyn AsyncInstrument<u64>;
+pub(super) type Observer<'a> = &'a dyn AsyncInstrument<u64>;
 
-fn counter(
+pub(super) fn counter(
     meter: &Meter,
     cells: &Arc<Cells>,
     name: &'static str,
@@ -63,7 +64,7 @@ fn counter(
     meter.u64_observable_counter(name).with_description(help).with_callback(move |observer| read(&cells, observer)).build();
 }
 
-fn gauge(
+pub(super) fn gauge(
     meter: &Meter,
     cells: &Arc<Cells>,
     name: &'static str,

@@ -1,13 +1,22 @@
 //! What one thread counts of one plugin.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::cell::{Count, SharedCount};
+use super::plugin_tally::PluginTally;
+
+/// One call of so many has its time taken; a power of two. Taking it costs a tenth of what the shortest hook does.
+const TIMED: u64 = 64;
+/// No thread's number: where the counts of versions go that have ended.
+const NO_THREAD: usize = usize::MAX - 1;
 
 /// A plugin's counters on one thread.
 #[derive(Debug)]
 pub struct PluginCells {
     name: Arc<str>,
+    /// Of the component.
+    digest: Arc<str>,
     /// Which version of the plugin, while there are two of them.
     version: Option<PluginVersion>,
     thread: usize,
@@ -20,6 +29,8 @@ pub struct PluginCells {
     started: SharedCount,
     ended: SharedCount,
     outcomes_lost: SharedCount,
+    /// Calls whose time was taken, and that time in nanoseconds, by hook.
+    timed: Box<[(Count, Count)]>,
     /// By hook.
     breakers: Box<[BreakerCounts]>,
     /// Of a version that runs in the shadow of another.
@@ -75,6 +86,7 @@ pub struct BreakerReading {
 impl PluginCells {
     pub(super) fn new(
         name: Arc<str>,
+        digest: Arc<str>,
         version: Option<PluginVersion>,
         thread: usize,
         hooks: &'static [&'static str],
@@ -84,8 +96,10 @@ impl PluginCells {
         let (calls, failed) = (counts(hooks.len()), counts(hooks.len() * failures.len()));
         let breakers = hooks.iter().map(|_| BreakerCounts::default()).collect();
         let [started, ended, outcomes_lost] = std::array::from_fn(|_| SharedCount::default());
+        let timed = hooks.iter().map(|_| Default::default()).collect();
         Self {
             name,
+            digest,
             version,
             thread,
             hooks,
@@ -95,13 +109,32 @@ impl PluginCells {
             started,
             ended,
             outcomes_lost,
+            timed,
             breakers,
             compared: Comparisons::default(),
         }
     }
 
-    pub(super) fn is(&self, name: &str, version: Option<&PluginVersion>, thread: usize) -> bool {
-        &*self.name == name && self.version.as_ref() == version && self.thread == thread
+    pub(super) fn is(&self, name: &str, digest: &str, version: Option<&PluginVersion>, thread: usize) -> bool {
+        &*self.name == name && &*self.digest == digest && self.version.as_ref() == version && self.thread == thread
+    }
+
+    /// Whether these are the sum of versions that have ended.
+    pub(super) fn is_sum(&self) -> bool {
+        self.thread == NO_THREAD
+    }
+
+    /// What each hook did, by its number.
+    pub(super) fn tallies(&self) -> impl Iterator<Item = (usize, PluginTally)> + '_ {
+        self.hooks.iter().enumerate().filter_map(|(number, hook)| {
+            let kinds = self.failed.iter().skip(number * self.failures.len()).map(Count::get);
+            let failures: Vec<_> = self.failures.iter().copied().zip(kinds).collect();
+            let calls = self.calls.get(number)?.get();
+            let (timed, timed_ns) = self.timed.get(number).map(|(calls, ns)| (calls.get(), ns.get()))?;
+            let (plugin, version) = (Arc::clone(&self.name), Arc::clone(&self.digest));
+            let any = calls > 0 || failures.iter().any(|(_, count)| *count > 0);
+            any.then_some((number, PluginTally { plugin, version, hook, calls, failures, timed, timed_ns }))
+        })
     }
 
     pub(super) fn name(&self) -> &Arc<str> {
@@ -118,8 +151,8 @@ impl PluginCells {
     }
 
     /// Cells that begin with what these counted, for all versions of the plugin.
-    pub(super) fn sum(&self, thread: usize) -> Self {
-        let sum = Self::new(Arc::clone(&self.name), None, thread, self.hooks, self.failures);
+    pub(super) fn sum(&self) -> Self {
+        let sum = Self::new(Arc::clone(&self.name), "".into(), None, NO_THREAD, self.hooks, self.failures);
         sum.absorb(self);
         sum
     }
@@ -142,6 +175,20 @@ impl PluginCells {
     pub fn called(&self, hook: usize) {
         if let Some(count) = self.calls.get(hook) {
             count.add(1);
+        }
+    }
+
+    /// A call that was counted begins. The moment, if it is one whose time is taken: then [`PluginCells::took`] is told of its end.
+    pub fn begins(&self, hook: usize) -> Option<Instant> {
+        let calls = self.calls.get(hook)?.get();
+        (calls % TIMED == 1).then(Instant::now)
+    }
+
+    /// A call whose time was taken has ended.
+    pub fn took(&self, hook: usize, time: Duration) {
+        if let Some((calls, ns)) = self.timed.get(hook) {
+            calls.add(1);
+            ns.add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
         }
     }
 

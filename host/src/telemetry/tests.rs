@@ -60,11 +60,11 @@ fn faults_attempts_connections_and_hooks_are_shown() {
     worker.event_loop_lag(Duration::from_micros(1500));
     let listener = worker.listener("web");
     let open = listener.opened();
-    let plugin = telemetry.plugin(&"auth".into(), None, 0, &["authorizer"], &["trap", "cpu"]);
+    let plugin = telemetry.plugin(&"auth".into(), &"".into(), None, 0, &["authorizer"], &["trap", "cpu"]);
     plugin.instance_started();
     plugin.called(0);
     plugin.failed(0, 1);
-    let elsewhere = telemetry.plugin(&"auth".into(), None, 1, &["authorizer"], &["trap", "cpu"]);
+    let elsewhere = telemetry.plugin(&"auth".into(), &"".into(), None, 1, &["authorizer"], &["trap", "cpu"]);
     for cells in [&plugin, &elsewhere] {
         cells.breaker_opened(0, false);
         cells.breaker_opened(0, true);

@@ -86,6 +86,8 @@ fn what_it_says_about_defaults_is_so() {
     assert_eq!(shown.limits, plain.limits);
     assert_eq!(shown.timeouts, plain.timeouts);
     assert_eq!(shown.log, plain.log);
+    let store = |config: &crate::config::model::Config| (config.store.enabled, config.store.max_size, config.store.keep.clone());
+    assert_eq!(store(&shown), store(&plain));
     let redact = crate::config::model::Redact::default();
     assert_eq!(crate::config::model::AccessLog { redact, file: None, ..shown.access_log }, plain.access_log);
     assert_eq!(crate::config::model::Tracing { baggage: Vec::new(), ..shown.tracing }, plain.tracing);

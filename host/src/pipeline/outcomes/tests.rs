@@ -12,7 +12,7 @@ fn ended(endpoint: u64) -> Ended {
 
 fn queue() -> (Arc<Telemetry>, Outcomes) {
     let telemetry = Telemetry::new().unwrap();
-    let cells = telemetry.plugin(&Arc::from("router"), None, 0, &Hook::NAMES, &FailureKind::NAMES);
+    let cells = telemetry.plugin(&Arc::from("router"), &Arc::from("1"), None, 0, &Hook::NAMES, &FailureKind::NAMES);
     (telemetry, Outcomes::new(cells))
 }
 

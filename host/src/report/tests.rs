@@ -1,0 +1,91 @@
+use super::data::{Report, Totals};
+use super::*;
+use crate::store::Incident;
+
+/// A report without anything in it.
+fn empty() -> Report {
+    Report {
+        title: "Gateway".into(),
+        scope: "gateway",
+        name: None,
+        generated_at: 1_795_665_906,
+        from: 1_795_662_000,
+        until: 1_795_665_906,
+        step: 60,
+        latency_accuracy: 0.02,
+        totals: Totals::default(),
+        before: None,
+        timeline: Vec::new(),
+        statuses: Vec::new(),
+        faults: Vec::new(),
+        routes: Vec::new(),
+        endpoints: Vec::new(),
+        consumers: Vec::new(),
+        consumers_in_all: 0,
+        plugins: Vec::new(),
+        slowest: Vec::new(),
+        failed: Vec::new(),
+        incidents: Vec::new(),
+        slos: Vec::new(),
+        gaps: Vec::new(),
+    }
+}
+
+#[test]
+fn a_time_without_requests_is_a_report_too() {
+    let page = empty().write(Format::Html);
+    assert!(page.contains("No request was counted in 1 h 5 min."), "{page}");
+    assert!(!page.contains("NaN") && !page.contains("inf"), "{page}");
+    for format in [Format::Json, Format::Csv, Format::Markdown] {
+        assert!(!empty().write(format).is_empty());
+    }
+}
+
+#[test]
+fn names_are_text_wherever_they_stand() {
+    let evil = "<script>alert(1)</script>|`\"'=1+1";
+    let totals = Totals { requests: 1, ..Totals::default() };
+    let route = data::Route { route: evil.into(), api: evil.into(), version: evil.into(), totals };
+    let consumer = data::Consumer {
+        consumer: evil.into(),
+        routes: 1,
+        requests: 1,
+        client_errors: 0,
+        server_errors: 0,
+        latency: data::Latency { p50_us: Some(1.0), p95_us: Some(2.0), p99_us: Some(3.0), ..data::Latency::default() },
+    };
+    let incident = Incident {
+        kind: evil.into(),
+        subject: evil.into(),
+        api: evil.into(),
+        route: evil.into(),
+        severity: evil.into(),
+        started: 1_795_662_000,
+        ended: None,
+        title: evil.into(),
+        cause: evil.into(),
+        evidence: format!("{{\"<script>\":{evil:?}}}"),
+    };
+    let report = Report {
+        title: evil.into(),
+        name: Some(evil.into()),
+        totals,
+        timeline: vec![data::Point { at: 1_795_662_000, totals }],
+        routes: vec![route.clone(), route],
+        consumers: vec![consumer],
+        incidents: vec![incident],
+        ..empty()
+    };
+    let page = report.write(Format::Html);
+    assert!(!page.contains("<script"), "{page}");
+    assert!(!report.write(Format::Markdown).contains("<script"));
+    assert!(report.write(Format::Csv).contains("\"<script>alert(1)</script>|`\"\"'=1+1\""));
+}
+
+#[test]
+fn a_page_needs_nothing_from_anywhere() {
+    let page = empty().write(Format::Html);
+    for outside in ["http://", "https://", "src=", "@import", "url(", "<link", "<script"] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+}

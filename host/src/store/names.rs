@@ -1,0 +1,98 @@
+//! Names and the numbers that stand for them in every row.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, Params, Result, params};
+
+use super::pending::RouteKey;
+use crate::fault::Fault;
+use crate::telemetry::OTHER;
+
+/// Consumers the store knows at once; those past it are counted together. Names without rows are forgotten.
+const MAX_CONSUMERS: i64 = 20_000;
+
+/// What was looked up in the transactions that were committed.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    routes: HashMap<RouteKey, i64>,
+    endpoints: HashMap<Arc<str>, i64>,
+    consumers: HashMap<Arc<str>, i64>,
+    plugins: HashMap<(Arc<str>, Arc<str>), i64>,
+    faults: HashMap<Fault, i64>,
+}
+
+impl Names {
+    pub(super) fn route(&mut self, connection: &Connection, key: &RouteKey) -> Result<i64> {
+        if let Some(id) = self.routes.get(key) {
+            return Ok(*id);
+        }
+        let id = id(connection, "routes (route, api, version) VALUES (?1, ?2, ?3)", params![key.route, key.api, key.version])?;
+        self.routes.insert(key.clone(), id);
+        Ok(id)
+    }
+
+    pub(super) fn endpoint(&mut self, connection: &Connection, name: &Arc<str>) -> Result<i64> {
+        if let Some(id) = self.endpoints.get(name) {
+            return Ok(*id);
+        }
+        let id = id(connection, "endpoints (endpoint) VALUES (?1)", params![name])?;
+        self.endpoints.insert(Arc::clone(name), id);
+        Ok(id)
+    }
+
+    pub(super) fn consumer(&mut self, connection: &Connection, name: &Arc<str>) -> Result<i64> {
+        if let Some(id) = self.consumers.get(name) {
+            return Ok(*id);
+        }
+        let mut known = connection.prepare_cached("SELECT id FROM consumers WHERE consumer = ?1")?;
+        let id = match known.query_row([name], |row| row.get(0)).optional()? {
+            Some(id) => id,
+            None => {
+                let count: i64 = connection.prepare_cached("SELECT count(*) FROM consumers")?.query_row([], |row| row.get(0))?;
+                let name = if count < MAX_CONSUMERS { &**name } else { OTHER };
+                id(connection, "consumers (consumer) VALUES (?1)", params![name])?
+            }
+        };
+        self.consumers.insert(Arc::clone(name), id);
+        Ok(id)
+    }
+
+    pub(super) fn plugin(&mut self, connection: &Connection, name: &Arc<str>, digest: &Arc<str>, now: i64) -> Result<i64> {
+        let key = (Arc::clone(name), Arc::clone(digest));
+        if let Some(id) = self.plugins.get(&key) {
+            return Ok(*id);
+        }
+        let id = id(connection, "plugins (plugin, digest, first_seen) VALUES (?1, ?2, ?3)", params![name, digest, now])?;
+        self.plugins.insert(key, id);
+        Ok(id)
+    }
+
+    pub(super) fn fault(&mut self, connection: &Connection, fault: Option<Fault>) -> Result<i64> {
+        let Some(fault) = fault else { return Ok(0) };
+        if let Some(id) = self.faults.get(&fault) {
+            return Ok(*id);
+        }
+        let id = id(connection, "faults (fault, blame) VALUES (?1, ?2)", params![fault.code(), fault.blame().as_str()])?;
+        self.faults.insert(fault, id);
+        Ok(id)
+    }
+
+    /// Looks everything up again.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// The number of a row, which is made where there is none.
+fn id(connection: &Connection, into: &str, params: impl Params) -> Result<i64> {
+    // What is set is what it was: only then does RETURNING tell of a row that was there.
+    let column = into.split(['(', ',', ')']).nth(1).unwrap_or_default().trim();
+    let key = match column {
+        "route" => "route, api, version",
+        "plugin" => "plugin, digest",
+        other => other,
+    };
+    let sql = format!("INSERT INTO {into} ON CONFLICT ({key}) DO UPDATE SET {column} = excluded.{column} RETURNING id");
+    connection.prepare_cached(&sql)?.query_row(params, |row| row.get(0))
+}

@@ -1,0 +1,173 @@
+//! The tables, and how an older file becomes a newer one.
+//!
+//! Every count stands in three tiers (`minute`, `hour`, `day`) of the same columns, `at` being the moment a row's time begins. The views
+//! `NAME_by_TIER` have what was rolled up and what was not yet; one moment may have two rows in them, so whoever reads adds up.
+
+use rusqlite::{Connection, Result, Transaction};
+
+/// Whose file it is: "plwy".
+pub(super) const APPLICATION: i32 = 0x706c_7779;
+/// What this program writes.
+pub(super) const VERSION: i64 = 1;
+
+/// How finely time is divided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tier {
+    /// As counted.
+    Minute,
+    /// Rolled up.
+    Hour,
+    /// Days of UTC.
+    Day,
+}
+
+impl Tier {
+    /// From fine to coarse.
+    pub const ALL: [Self; 3] = [Self::Minute, Self::Hour, Self::Day];
+
+    /// As tables are called.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Minute => "minute",
+            Self::Hour => "hour",
+            Self::Day => "day",
+        }
+    }
+
+    /// How long one of it is.
+    pub fn seconds(self) -> i64 {
+        match self {
+            Self::Minute => 60,
+            Self::Hour => 3_600,
+            Self::Day => 86_400,
+        }
+    }
+}
+
+/// One kind of row: what it is counted by, and what is counted.
+pub(super) struct Kind {
+    pub(super) name: &'static str,
+    /// Columns of the key, beside `at`.
+    pub(super) key: &'static [&'static str],
+    /// Columns that add up.
+    pub(super) sums: &'static [&'static str],
+    /// Whether `longest_us` and `latency` are there too.
+    pub(super) latency: bool,
+}
+
+/// Every kind.
+pub(super) const KINDS: [Kind; 6] = [
+    Kind {
+        name: "route",
+        key: &["route"],
+        sums: &["requests", "client_errors", "server_errors", "request_bytes", "response_bytes", "duration_us"],
+        latency: true,
+    },
+    Kind { name: "outcome", key: &["route", "status", "fault"], sums: &["requests"], latency: false },
+    Kind {
+        name: "endpoint",
+        key: &["route", "endpoint"],
+        sums: &["requests", "client_errors", "server_errors", "duration_us"],
+        latency: true,
+    },
+    Kind {
+        name: "consumer",
+        key: &["route", "consumer"],
+        sums: &["requests", "client_errors", "server_errors", "duration_us"],
+        latency: true,
+    },
+    Kind { name: "plugin", key: &["plugin", "hook"], sums: &["calls", "failures", "timed", "timed_ns"], latency: false },
+    Kind { name: "plugin_failure", key: &["plugin", "hook", "kind"], sums: &["failures"], latency: false },
+];
+
+impl Kind {
+    /// Names of all columns, in their order.
+    pub(super) fn columns(&self) -> String {
+        let latency: &[&str] = if self.latency { &["longest_us", "latency"] } else { &[] };
+        ["at"].iter().chain(self.key).chain(self.sums).chain(latency).copied().collect::<Vec<_>>().join(", ")
+    }
+
+    /// What becomes of a row when another of its key comes.
+    pub(super) fn on_conflict(&self) -> String {
+        let mut sets: Vec<_> = self.sums.iter().map(|column| format!("{column} = {column} + excluded.{column}")).collect();
+        if self.latency {
+            sets.push("longest_us = max(longest_us, excluded.longest_us)".to_owned());
+            sets.push("latency = latency_merge(latency, excluded.latency)".to_owned());
+        }
+        format!("ON CONFLICT (at, {}) DO UPDATE SET {}", self.key.join(", "), sets.join(", "))
+    }
+
+    fn create(&self, tier: Tier) -> String {
+        let mut columns = vec!["at INTEGER NOT NULL".to_owned()];
+        let kind = |column: &str| if matches!(column, "hook" | "kind") { "TEXT" } else { "INTEGER" };
+        columns.extend(self.key.iter().map(|column| format!("{column} {} NOT NULL", kind(column))));
+        columns.extend(self.sums.iter().map(|column| format!("{column} INTEGER NOT NULL")));
+        if self.latency {
+            columns.push("longest_us INTEGER NOT NULL".to_owned());
+            columns.push("latency BLOB NOT NULL".to_owned());
+        }
+        let (name, tier, key) = (self.name, tier.as_str(), self.key.join(", "));
+        format!("CREATE TABLE {name}_{tier} ({}, PRIMARY KEY (at, {key})) STRICT, WITHOUT ROWID;\n", columns.join(", "))
+    }
+
+    fn view(&self, tier: Tier) -> String {
+        let (name, columns, seconds) = (self.name, self.columns(), tier.seconds());
+        let rest = columns.trim_start_matches("at, ");
+        match tier {
+            Tier::Minute => format!("CREATE VIEW {name}_by_minute AS SELECT {columns} FROM {name}_minute;\n"),
+            _ => format!(
+                "CREATE VIEW {name}_by_{} AS SELECT {columns} FROM {name}_{0} UNION ALL \
+                 SELECT at - at % {seconds}, {rest} FROM {name}_minute WHERE at >= (SELECT until FROM rolled);\n",
+                tier.as_str()
+            ),
+        }
+    }
+}
+
+/// Tables that are no counts. Times of `runs`, `pauses`, `incidents` and `slos` are seconds, of `samples` microseconds since 1970.
+const REST: &str = "
+CREATE TABLE routes (id INTEGER PRIMARY KEY, api TEXT NOT NULL, version TEXT NOT NULL, route TEXT NOT NULL, UNIQUE (route, api, version)) STRICT;
+CREATE TABLE endpoints (id INTEGER PRIMARY KEY, endpoint TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE consumers (id INTEGER PRIMARY KEY, consumer TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE plugins (id INTEGER PRIMARY KEY, plugin TEXT NOT NULL, digest TEXT NOT NULL, first_seen INTEGER NOT NULL, UNIQUE (plugin, digest)) STRICT;
+CREATE TABLE faults (id INTEGER PRIMARY KEY, fault TEXT NOT NULL UNIQUE, blame TEXT NOT NULL) STRICT;
+INSERT INTO faults VALUES (0, '', '');
+CREATE TABLE rolled (until INTEGER NOT NULL) STRICT;
+INSERT INTO rolled VALUES (0);
+CREATE TABLE samples (
+    id INTEGER PRIMARY KEY, at_us INTEGER NOT NULL, why TEXT NOT NULL, request_id TEXT NOT NULL, route INTEGER NOT NULL, endpoint TEXT NOT NULL,
+    consumer TEXT NOT NULL, method TEXT NOT NULL, path TEXT NOT NULL, status INTEGER NOT NULL, fault INTEGER NOT NULL,
+    duration_us INTEGER NOT NULL, upstream_us INTEGER, attempts INTEGER NOT NULL
+) STRICT;
+CREATE INDEX samples_at ON samples (at_us);
+CREATE TABLE runs (id INTEGER PRIMARY KEY, started INTEGER NOT NULL, last_seen INTEGER NOT NULL, ended INTEGER) STRICT;
+CREATE TABLE pauses (id INTEGER PRIMARY KEY, since INTEGER NOT NULL, until INTEGER NOT NULL, lost INTEGER NOT NULL, why TEXT NOT NULL) STRICT;
+CREATE TABLE incidents (
+    id INTEGER PRIMARY KEY, kind TEXT NOT NULL, subject TEXT NOT NULL, api TEXT NOT NULL, route TEXT NOT NULL, severity TEXT NOT NULL,
+    started INTEGER NOT NULL, ended INTEGER, title TEXT NOT NULL, cause TEXT NOT NULL, evidence TEXT NOT NULL
+) STRICT;
+CREATE INDEX incidents_started ON incidents (started);
+CREATE TABLE slos (
+    name TEXT NOT NULL, api TEXT NOT NULL, route TEXT NOT NULL, objective REAL NOT NULL, window_seconds INTEGER NOT NULL,
+    good INTEGER NOT NULL, total INTEGER NOT NULL, updated INTEGER NOT NULL, PRIMARY KEY (name, route)
+) STRICT, WITHOUT ROWID;
+";
+
+/// Makes a file what this program writes.
+pub(super) fn migrate(transaction: &Transaction<'_>, from: i64) -> Result<()> {
+    // One step for each version there was; a file that is new takes all of them.
+    if from < 1 {
+        let mut script = REST.to_owned();
+        for kind in &KINDS {
+            Tier::ALL.iter().for_each(|tier| script.push_str(&kind.create(*tier)));
+            Tier::ALL.iter().for_each(|tier| script.push_str(&kind.view(*tier)));
+        }
+        transaction.execute_batch(&script)?;
+    }
+    transaction.pragma_update(None, "user_version", VERSION)
+}
+
+/// The version a file has; 0 where it is new.
+pub(super) fn version(connection: &Connection) -> Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}

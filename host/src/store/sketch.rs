@@ -1,0 +1,144 @@
+//! A distribution of latencies that can be added to others: DDSketch, of the crate `sketches-ddsketch`.
+//!
+//! It is stored in the format that DataDog's sketches for Java, Go and Python share, without the parts that are the same in
+//! every row (the division into bins) or stand in columns of their own (count, sum, longest). What is left is mostly two or three bytes
+//! for each bin that anything fell into.
+
+use std::fmt;
+
+use sketches_ddsketch::DDSketch;
+
+use crate::telemetry::latency::{BINS, Bins};
+
+/// The mark of the format's part that holds the bins.
+const STORE: u8 = 0x05;
+/// Marks of the parts before it, with the bytes that follow each; the count's are as many as it needs.
+const COUNT: u8 = 0xA0;
+const BEFORE: [(u8, usize); 4] = [(0x88, 8), (0x8C, 8), (0x84, 8), (0x02, 16)];
+
+/// A distribution of latencies, microseconds.
+#[derive(Clone)]
+pub struct Sketch(DDSketch);
+
+impl Default for Sketch {
+    fn default() -> Self {
+        Self(DDSketch::new(*BINS))
+    }
+}
+
+impl fmt::Debug for Sketch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sketch").field("count", &self.count()).finish_non_exhaustive()
+    }
+}
+
+impl Sketch {
+    /// Adds what a worker counted.
+    pub fn add(&mut self, bins: &Bins) {
+        bins.iter().for_each(|(middle, count)| self.0.add_with_count(middle, count));
+    }
+
+    /// Adds another.
+    pub fn merge(&mut self, other: &Self) {
+        // Refused only where the division into bins differs, and there is one.
+        drop(self.0.merge(&other.0));
+    }
+
+    /// How many values.
+    pub fn count(&self) -> u64 {
+        self.0.count() as u64
+    }
+
+    /// The value below which a share of them is, within [`ACCURACY`](crate::telemetry::latency::ACCURACY); `None` where there are none.
+    pub fn quantile(&self, share: f64) -> Option<f64> {
+        // The ends need the extremes, which are kept elsewhere.
+        self.0.quantile(share.clamp(1e-9, 1.0 - 1e-9)).ok().flatten()
+    }
+
+    /// As it is stored; nothing where it is empty.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        if self.0.count() == 0 {
+            return Vec::new();
+        }
+        let mut bytes = self.0.to_java_bytes();
+        let bins = bytes.len() - bins(&bytes).len();
+        bytes.drain(..bins);
+        bytes
+    }
+
+    /// What was stored.
+    ///
+    /// # Errors
+    /// When it is no sketch.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        if bytes.is_empty() {
+            return Ok(Self::default());
+        }
+        let mut whole = Vec::with_capacity(17 + bytes.len());
+        if bytes.first() == Some(&STORE) {
+            whole.push(0x02);
+            whole.extend(BINS.gamma.to_le_bytes());
+            whole.extend(0_f64.to_le_bytes());
+        }
+        whole.extend(bytes);
+        DDSketch::from_java_bytes(&whole).map(Self).map_err(|error| format!("no sketch: {error}"))
+    }
+}
+
+/// What stands from the bins on; all of it where it is written in another way.
+fn bins(all: &[u8]) -> &[u8] {
+    let mut rest = all;
+    loop {
+        match rest {
+            [STORE, ..] => return rest,
+            // A number of seven bits a byte, the last without the eighth, nine bytes at most.
+            [COUNT, number @ ..] => {
+                let length = number.iter().take(8).take_while(|byte| **byte >= 0x80).count() + 1;
+                rest = number.get(length..).unwrap_or_default();
+            }
+            [mark, tail @ ..] => match BEFORE.iter().find(|(known, _)| known == mark).and_then(|(_, length)| tail.get(*length..)) {
+                Some(tail) => rest = tail,
+                None => return all,
+            },
+            [] => return all,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn it_comes_back_as_it_was_stored_and_adds_up() {
+        let mut bins = Bins::default();
+        (1..=1000).for_each(|ms| bins.add(Duration::from_millis(ms)));
+        let mut sketch = Sketch::default();
+        sketch.add(&bins);
+        let bytes = sketch.to_bytes();
+        assert_eq!(bytes.first(), Some(&STORE));
+        assert!(bytes.len() < 700, "{}", bytes.len());
+        let mut back = Sketch::from_bytes(&bytes).unwrap();
+        assert_eq!(back.count(), 1000);
+        back.merge(&sketch);
+        back.merge(&Sketch::from_bytes(&[]).unwrap());
+        assert_eq!(back.count(), 2000);
+        for (share, ms) in [(0.5, 500.0), (0.95, 950.0), (0.99, 990.0), (1.0, 1000.0)] {
+            let found = back.quantile(share).unwrap() / 1000.0;
+            assert!((found - ms).abs() <= ms * 0.025, "{share}: {found}");
+        }
+        assert_eq!(Sketch::default().quantile(0.5), None);
+        assert!(Sketch::from_bytes(b"nonsense").is_err());
+    }
+
+    #[test]
+    fn what_one_value_takes_is_a_few_bytes() {
+        let mut bins = Bins::default();
+        bins.add(Duration::from_micros(700));
+        let mut sketch = Sketch::default();
+        sketch.add(&bins);
+        assert!(sketch.to_bytes().len() <= 6, "{:?}", sketch.to_bytes());
+    }
+}

@@ -1,0 +1,247 @@
+//! The store's own thread. It takes what workers hand over, commits about twice a second, rolls minutes up as they end, and
+//! goes on counting in memory while nothing can be written.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::incident::Analyst;
+use super::open::OpenError;
+use super::pending::Pending;
+use super::seconds;
+use super::write::{Writer, minute};
+use crate::config::model::Store;
+use crate::telemetry::{PluginTallies, Tally, Telemetry};
+
+/// How often what was handed over is committed. Workers hand over twice a second, so nobody who is killed loses more than a second.
+const COMMIT: Duration = Duration::from_millis(500);
+/// How often it is said that the gateway is there while it has nothing to do.
+const HEARTBEAT: i64 = 5;
+/// The longest pause between two tries to write.
+const RETRY: Duration = Duration::from_secs(5);
+/// How often names without rows are looked for.
+const FORGET: Duration = Duration::from_secs(24 * 60 * 60);
+/// How much the thread steps back where workers want the core, as `nice` counts.
+const NICE: i32 = 5;
+/// What workers have handed over and nobody has taken; past it they go on counting by themselves.
+const ON_THE_WAY: usize = 256;
+
+/// A running store.
+#[derive(Debug)]
+pub struct StoreThread(JoinHandle<()>);
+
+impl StoreThread {
+    /// Waits until everything was written, once every sender is gone.
+    pub fn join(self) {
+        if self.0.join().is_err() {
+            tracing::error!("The monitoring store ended by a panic");
+        }
+    }
+}
+
+/// Starts the thread; what it is sent is stored. It ends when nobody can send any more.
+///
+/// # Errors
+/// When there can be no thread.
+pub fn start(
+    settings: Store,
+    telemetry: Arc<Telemetry>,
+    analyst: Option<Box<dyn Analyst>>,
+) -> std::io::Result<(SyncSender<Tally>, StoreThread)> {
+    let (sender, tallies) = sync_channel(ON_THE_WAY);
+    telemetry.store().opened(true);
+    let thread = std::thread::Builder::new().name("plugway-store".into()).spawn(move || {
+        // Where it may not step back it works as loud as the rest.
+        let _ = rustix::process::nice(NICE);
+        let pending = Pending::new();
+        let now = Instant::now();
+        let keeper = Keeper {
+            settings,
+            telemetry,
+            analyst,
+            writer: None,
+            pending,
+            plugins: PluginTallies::default(),
+            rolled: 0,
+            seen: 0,
+            failing: None,
+            retry: now,
+            forgot: now,
+        };
+        keeper.run(&tallies);
+    })?;
+    Ok((sender, StoreThread(thread)))
+}
+
+struct Keeper {
+    settings: Store,
+    telemetry: Arc<Telemetry>,
+    analyst: Option<Box<dyn Analyst>>,
+    /// `None` until it could be opened.
+    writer: Option<Writer>,
+    pending: Pending,
+    plugins: PluginTallies,
+    /// The minute before which everything is rolled up.
+    rolled: i64,
+    /// When something was last written.
+    seen: i64,
+    failing: Option<Failing>,
+    /// When to try again.
+    retry: Instant,
+    forgot: Instant,
+}
+
+/// Nothing can be written.
+struct Failing {
+    since: i64,
+    why: String,
+    lost: u64,
+    pause: Duration,
+}
+
+impl Keeper {
+    fn run(mut self, tallies: &Receiver<Tally>) {
+        let mut next = Instant::now();
+        loop {
+            match tallies.recv_timeout(next.saturating_duration_since(Instant::now())) {
+                Ok(tally) => self.pending.add(minute(SystemTime::now()), tally),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if Instant::now() >= next {
+                self.commit(false);
+                next = Instant::now() + COMMIT;
+            }
+        }
+        self.commit(true);
+        if let Some(writer) = self.writer.take()
+            && let Err(error) = writer.end(seconds(SystemTime::now()))
+        {
+            tracing::warn!(%error, "The monitoring store was not closed in good order");
+        }
+    }
+
+    /// Writes what there is, if it is time to.
+    fn commit(&mut self, last: bool) {
+        let moment = SystemTime::now();
+        self.pending.add_plugins(minute(moment), &self.telemetry.plugin_tallies(&mut self.plugins));
+        if last || self.rolled < minute(moment) {
+            self.pending.close();
+        }
+        let cells = self.telemetry.store();
+        cells.folded(self.pending.take_folded());
+        if !last && Instant::now() < self.retry {
+            self.bound();
+            return;
+        }
+        let now = seconds(moment);
+        if self.pending.is_empty() && !last && self.failing.is_none() && now - self.seen < HEARTBEAT && self.rolled >= minute(moment) {
+            return;
+        }
+        match self.write(now, minute(moment)) {
+            Ok(size) => {
+                self.seen = now;
+                self.retry = Instant::now();
+                self.telemetry.store().wrote(size);
+                self.recovered(now);
+            }
+            Err(error) => self.failed(now, error),
+        }
+    }
+
+    fn write(&mut self, now: i64, minute: i64) -> Result<u64, String> {
+        let mut writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => self.open(now).map_err(|error| error.to_string())?,
+        };
+        let pending = &mut self.pending;
+        let mut written = || {
+            writer.write(pending, now)?;
+            if self.rolled < minute {
+                if writer.roll_up(minute)? {
+                    writer.tidy(now)?;
+                }
+                if self.forgot.elapsed() > FORGET {
+                    writer.forget_names()?;
+                    self.forgot = Instant::now();
+                }
+                self.rolled = minute;
+                if let Some(analyst) = &mut self.analyst {
+                    analyst.analyse(writer.connection(), minute)?;
+                }
+            }
+            Ok(writer.size())
+        };
+        let written = written().map_err(|error: rusqlite::Error| error.to_string());
+        self.writer = Some(writer);
+        written
+    }
+
+    fn open(&self, now: i64) -> Result<Writer, OpenError> {
+        let Store { file, max_size, keep, .. } = &self.settings;
+        let open = || Writer::open(file, keep.clone(), *max_size, now);
+        match open() {
+            Err(OpenError::NotAStore(_, why)) => {
+                // Counting goes on; what is there may be worth mending by hand.
+                let aside = with(file, &format!(".broken-{now}"));
+                tracing::error!(file = %file.display(), aside = %aside.display(), error = why, "The monitoring store is broken; begun anew");
+                // Its log belongs to it; the index in shared memory is made anew.
+                for tail in ["", "-wal", "-shm"] {
+                    match std::fs::rename(with(file, tail), with(&aside, tail)) {
+                        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                            return Err(OpenError::Failed(file.clone(), error.to_string()));
+                        }
+                        _ => {}
+                    }
+                }
+                open()
+            }
+            opened => opened,
+        }
+    }
+
+    fn failed(&mut self, now: i64, error: String) {
+        let failing = match &mut self.failing {
+            Some(failing) => failing,
+            None => {
+                tracing::error!(file = %self.settings.file.display(), %error, "The monitoring store cannot be written; counting goes on in memory");
+                self.failing.insert(Failing { since: now, why: error, lost: 0, pause: COMMIT })
+            }
+        };
+        failing.pause = (failing.pause * 2).min(RETRY);
+        self.retry = Instant::now() + failing.pause;
+        self.bound();
+        self.telemetry.store().failed(self.pending.requests());
+    }
+
+    /// Memory has an end too.
+    fn bound(&mut self) {
+        let lost = self.pending.bound();
+        if lost > 0 {
+            self.telemetry.store().lost(lost);
+            tracing::error!(requests = lost, "Requests are lost to the monitoring store: there is no room in memory either");
+            if let Some(failing) = &mut self.failing {
+                failing.lost += lost;
+            }
+        }
+    }
+
+    fn recovered(&mut self, now: i64) {
+        if let Some(Failing { since, why, lost, .. }) = self.failing.take() {
+            tracing::info!(file = %self.settings.file.display(), since, lost, "The monitoring store is written again");
+            let paused = self.writer.as_mut().map(|writer| writer.paused(since, now, lost, &why));
+            if let Some(Err(error)) = paused {
+                tracing::warn!(%error, "The pause could not be written down");
+            }
+        }
+    }
+}
+
+/// A file beside it.
+fn with(file: &Path, tail: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(tail);
+    name.into()
+}

@@ -1,0 +1,397 @@
+//! What one worker counts for the monitoring store: every request, exactly, by route, endpoint and consumer. Counting finds its
+//! key without an allocation; what was counted is moved out about once a second and handed over by message. When nobody takes it, it
+//! goes on adding up here, so nothing is lost for want of a reader.
+
+use std::cell::RefCell;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::time::Duration;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+use super::latency::Bins;
+use super::route::RouteCells;
+use super::sample::{Detail, Sample, Samples};
+use crate::fault::Fault;
+
+/// Keys one worker tells apart; past it consumers of a route are counted together, then its endpoints too.
+const MAX_KEYS: usize = 4096;
+/// Stands for every consumer and endpoint that there was no room for.
+pub const OTHER: &str = "(other)";
+/// Hand-overs without a request after which a key is forgotten: ten minutes or so.
+const FORGOTTEN: u32 = 1_200;
+
+/// What a request came to.
+#[derive(Debug, Clone, Copy)]
+pub struct Finished<'a> {
+    /// Its route's cells; those of `none` without a route.
+    pub route: &'a Arc<RouteCells>,
+    /// URL of the endpoint that answered, or failed to as the last one tried; empty where none was.
+    pub endpoint: &'a str,
+    /// Who asked; empty where nobody knows.
+    pub consumer: &'a str,
+    /// What the client got.
+    pub status: u16,
+    /// What went wrong.
+    pub fault: Option<Fault>,
+    /// From head to last byte; `None` for what never became a request.
+    pub duration: Option<Duration>,
+    /// Body bytes received.
+    pub request_bytes: u64,
+    /// Body bytes sent.
+    pub response_bytes: u64,
+}
+
+/// What was counted of one key since it was last handed over.
+#[derive(Debug, Clone)]
+pub struct TallyCell {
+    /// The API its route belongs to.
+    pub api: Option<Arc<str>>,
+    /// That API's version.
+    pub version: Option<Arc<str>>,
+    /// The route.
+    pub route: Arc<str>,
+    /// The endpoint; empty without.
+    pub endpoint: Arc<str>,
+    /// The consumer; empty without.
+    pub consumer: Arc<str>,
+    /// Requests by status and fault.
+    pub outcomes: Vec<(u16, Option<Fault>, u64)>,
+    /// Distribution of durations.
+    pub bins: Bins,
+    /// Sum of durations.
+    pub duration: Duration,
+    /// The longest.
+    pub longest: Duration,
+    /// Body bytes received.
+    pub request_bytes: u64,
+    /// Body bytes sent.
+    pub response_bytes: u64,
+}
+
+/// What one worker hands over.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Every key something was counted of.
+    pub cells: Vec<TallyCell>,
+    /// Requests worth keeping.
+    pub samples: Vec<Sample>,
+    /// Requests that were counted under [`OTHER`].
+    pub folded: u64,
+}
+
+/// One worker's tallies, and where they go.
+#[derive(Debug)]
+pub struct Tallies {
+    reader: Option<SyncSender<Tally>>,
+    state: RefCell<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Seeded, since consumers may choose their names.
+    hasher: RandomState,
+    /// By the hash of a key; positions in `cells`.
+    keys: HashTable<u32>,
+    cells: Vec<Cell>,
+    /// Cells with something to hand over.
+    touched: Vec<u32>,
+    samples: Samples,
+    folded: u64,
+    /// Handed over so many times.
+    round: u32,
+    /// What the reader had no room for.
+    waiting: Option<Tally>,
+}
+
+#[derive(Debug)]
+struct Cell {
+    hash: u64,
+    counts: TallyCell,
+    cells: Arc<RouteCells>,
+    /// When it was last handed over.
+    round: u32,
+}
+
+impl Tallies {
+    /// Tallies for a reader; without one nothing is counted.
+    pub fn new(reader: Option<SyncSender<Tally>>) -> Self {
+        Self { reader, state: RefCell::default() }
+    }
+
+    /// A request has ended. `detail` is only asked of one that is worth keeping.
+    pub fn add<'d>(&self, finished: &Finished<'_>, detail: impl FnOnce() -> Detail<'d>) {
+        if self.reader.is_some() {
+            let mut state = self.state.borrow_mut();
+            state.count(finished);
+            state.samples.offer(finished, detail);
+        }
+    }
+
+    /// Something was answered that never became a request.
+    pub fn refused(&self, route: &Arc<RouteCells>, fault: Fault) {
+        if self.reader.is_some() {
+            let status = fault.status().as_u16();
+            let finished = Finished {
+                route,
+                endpoint: "",
+                consumer: "",
+                status,
+                fault: Some(fault),
+                duration: None,
+                request_bytes: 0,
+                response_bytes: 0,
+            };
+            self.state.borrow_mut().count(&finished);
+        }
+    }
+
+    /// Hands over what was counted, about once a second. What the reader has no room for stays here.
+    pub fn hand_over(&self) {
+        let Some(reader) = &self.reader else { return };
+        let mut state = self.state.borrow_mut();
+        if let Some(waiting) = state.waiting.take()
+            && let Err(TrySendError::Full(waiting)) = reader.try_send(waiting)
+        {
+            state.waiting = Some(waiting);
+            return;
+        }
+        if let Some(tally) = state.take()
+            && let Err(TrySendError::Full(tally)) = reader.try_send(tally)
+        {
+            state.waiting = Some(tally);
+        }
+    }
+}
+
+impl Drop for Tallies {
+    /// The worker has ended, and with it every request it had: what is left goes too. The reader is there until all workers
+    /// have ended, so this waits for it no longer than it takes to make room.
+    fn drop(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            let mut state = self.state.borrow_mut();
+            let last = [state.waiting.take(), state.take()];
+            // Only a reader that is gone takes nothing.
+            last.into_iter().flatten().for_each(|tally| drop(reader.send(tally)));
+        }
+    }
+}
+
+impl State {
+    fn count(&mut self, finished: &Finished<'_>) {
+        let index = match self.find(finished) {
+            Some(known) => known,
+            None => self.learn(finished),
+        };
+        let Some(cell) = self.cells.get_mut(index as usize) else { return };
+        let counts = &mut cell.counts;
+        if counts.outcomes.is_empty() {
+            self.touched.push(index);
+        }
+        match counts.outcomes.iter_mut().find(|(status, fault, _)| (*status, *fault) == (finished.status, finished.fault)) {
+            Some((_, _, count)) => *count += 1,
+            None => counts.outcomes.push((finished.status, finished.fault, 1)),
+        }
+        if let Some(duration) = finished.duration {
+            counts.bins.add(duration);
+            counts.duration += duration;
+            counts.longest = counts.longest.max(duration);
+        }
+        counts.request_bytes += finished.request_bytes;
+        counts.response_bytes += finished.response_bytes;
+    }
+
+    fn find(&self, finished: &Finished<'_>) -> Option<u32> {
+        let is = |index: &u32| self.cells.get(*index as usize).is_some_and(|cell| cell.is(finished));
+        self.keys.find(self.hash(finished), is).copied()
+    }
+
+    fn hash(&self, finished: &Finished<'_>) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        Arc::as_ptr(finished.route).hash(&mut hasher);
+        finished.endpoint.hash(&mut hasher);
+        finished.consumer.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// A key that comes for the first time.
+    #[cold]
+    fn learn(&mut self, finished: &Finished<'_>) -> u32 {
+        if self.cells.len() < MAX_KEYS {
+            return self.insert(finished);
+        }
+        self.folded += 1;
+        let among_others = Finished { consumer: OTHER, ..*finished };
+        if let Some(known) = self.find(&among_others) {
+            return known;
+        }
+        // Endpoints are as many as the configuration names; a limit that is twice as far bounds those of a hundred reloads.
+        let among_others = if self.cells.len() < 2 * MAX_KEYS || finished.endpoint.is_empty() {
+            among_others
+        } else {
+            Finished { endpoint: OTHER, ..among_others }
+        };
+        self.find(&among_others).unwrap_or_else(|| self.insert(&among_others))
+    }
+
+    fn insert(&mut self, finished: &Finished<'_>) -> u32 {
+        let index = u32::try_from(self.cells.len()).unwrap_or(u32::MAX);
+        let hash = self.hash(finished);
+        self.cells.push(Cell::new(hash, finished, self.round));
+        self.touched.reserve(1);
+        let Self { keys, cells, .. } = self;
+        keys.insert_unique(hash, index, |index| cells.get(*index as usize).map_or(0, |cell| cell.hash));
+        index
+    }
+
+    /// What there is to hand over.
+    fn take(&mut self) -> Option<Tally> {
+        self.round = self.round.wrapping_add(1);
+        let mut tally = Tally { samples: self.samples.take(), folded: std::mem::take(&mut self.folded), ..Tally::default() };
+        for index in self.touched.drain(..) {
+            if let Some(cell) = self.cells.get_mut(index as usize) {
+                cell.round = self.round;
+                tally.cells.push(cell.take());
+            }
+        }
+        if self.round.is_multiple_of(FORGOTTEN) {
+            self.forget();
+        }
+        (!tally.cells.is_empty()).then_some(tally)
+    }
+
+    /// Forgets keys that nothing was counted of for a while.
+    fn forget(&mut self) {
+        let round = self.round;
+        self.cells.retain(|cell| round.wrapping_sub(cell.round) < FORGOTTEN);
+        let Self { keys, cells, .. } = self;
+        keys.clear();
+        for (index, cell) in (0..).zip(cells.iter()) {
+            keys.insert_unique(cell.hash, index, |index| cells.get(*index as usize).map_or(0, |cell| cell.hash));
+        }
+    }
+}
+
+impl Cell {
+    fn new(hash: u64, finished: &Finished<'_>, round: u32) -> Self {
+        let route = finished.route;
+        let counts = TallyCell {
+            api: route.api.clone(),
+            version: route.version.clone(),
+            route: Arc::clone(&route.name),
+            endpoint: finished.endpoint.into(),
+            consumer: finished.consumer.into(),
+            outcomes: Vec::with_capacity(4),
+            bins: Bins::with_room(),
+            duration: Duration::ZERO,
+            longest: Duration::ZERO,
+            request_bytes: 0,
+            response_bytes: 0,
+        };
+        Self { hash, counts, cells: Arc::clone(route), round }
+    }
+
+    fn is(&self, finished: &Finished<'_>) -> bool {
+        Arc::ptr_eq(&self.cells, finished.route)
+            && *self.counts.endpoint == *finished.endpoint
+            && *self.counts.consumer == *finished.consumer
+    }
+
+    /// A copy of what was counted; it begins anew and keeps its room.
+    fn take(&mut self) -> TallyCell {
+        let counts = &mut self.counts;
+        let taken = counts.clone();
+        counts.outcomes.clear();
+        counts.bins.clear();
+        (counts.duration, counts.longest, counts.request_bytes, counts.response_bytes) = (Duration::ZERO, Duration::ZERO, 0, 0);
+        taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, sync_channel};
+
+    use super::*;
+    use crate::telemetry::WorkerCells;
+
+    fn detail() -> Detail<'static> {
+        Detail { request_id: "r", method: "GET", path: "/", upstream: None, attempts: 1 }
+    }
+
+    fn finished<'a>(route: &'a Arc<RouteCells>, endpoint: &'a str, consumer: &'a str) -> Finished<'a> {
+        let duration = Some(Duration::from_millis(2));
+        Finished { route, endpoint, consumer, status: 200, fault: None, duration, request_bytes: 1, response_bytes: 10 }
+    }
+
+    fn requests(reader: &Receiver<Tally>) -> u64 {
+        reader.try_iter().flat_map(|tally| tally.cells).flat_map(|cell| cell.outcomes).map(|(_, _, count)| count).sum()
+    }
+
+    #[test]
+    fn what_was_counted_is_handed_over_once() {
+        let (sender, reader) = sync_channel(4);
+        let route = WorkerCells::default().route("orders", Some("shop"), Some("v1"));
+        let tallies = Tallies::new(Some(sender));
+        for _ in 0..3 {
+            tallies.add(&finished(&route, "http://a", "mia"), detail);
+        }
+        tallies.add(&Finished { status: 502, fault: Some(Fault::UpstreamReset), ..finished(&route, "http://a", "mia") }, detail);
+        tallies.hand_over();
+        tallies.hand_over();
+        let tally = reader.try_recv().unwrap();
+        let [cell] = tally.cells.as_slice() else { panic!("{tally:?}") };
+        assert_eq!((&*cell.route, &*cell.endpoint, &*cell.consumer), ("orders", "http://a", "mia"));
+        assert_eq!(cell.outcomes, [(200, None, 3), (502, Some(Fault::UpstreamReset), 1)]);
+        assert_eq!((cell.duration, cell.longest), (Duration::from_millis(8), Duration::from_millis(2)));
+        assert_eq!((cell.request_bytes, cell.response_bytes), (4, 40));
+        let [(middle, 4)] = cell.bins.iter().collect::<Vec<_>>()[..] else { panic!("{cell:?}") };
+        assert!((middle - 2000.0).abs() <= 2000.0 * super::super::latency::ACCURACY, "{middle}");
+        assert_eq!(tally.samples.len(), 4, "three of the slowest and one that failed");
+        assert!(reader.try_recv().is_err());
+        tallies.add(&finished(&route, "http://a", "mia"), detail);
+        drop(tallies);
+        assert_eq!(requests(&reader), 1, "what was left when the worker ended");
+    }
+
+    #[test]
+    fn nothing_is_lost_for_want_of_a_reader() {
+        let (sender, reader) = sync_channel(1);
+        let route = WorkerCells::default().route("orders", None, None);
+        let tallies = Tallies::new(Some(sender));
+        for _ in 0..10 {
+            tallies.add(&finished(&route, "", ""), detail);
+            tallies.hand_over();
+        }
+        let mut all = requests(&reader);
+        tallies.hand_over();
+        all += requests(&reader);
+        tallies.hand_over();
+        all += requests(&reader);
+        assert_eq!(all, 10);
+    }
+
+    #[test]
+    fn consumers_past_the_limit_are_counted_together() {
+        let (sender, reader) = sync_channel(4);
+        let route = WorkerCells::default().route("orders", None, None);
+        let tallies = Tallies::new(Some(sender));
+        let names: Vec<_> = (0..3 * MAX_KEYS).map(|number| number.to_string()).collect();
+        for name in &names {
+            tallies.add(&finished(&route, "http://a", name), detail);
+        }
+        tallies.hand_over();
+        let tally = reader.try_recv().unwrap();
+        assert_eq!(tally.cells.len(), MAX_KEYS + 1);
+        assert_eq!(tally.folded as usize, 2 * MAX_KEYS);
+        let other = tally.cells.iter().find(|cell| &*cell.consumer == OTHER).unwrap();
+        assert_eq!(other.outcomes, [(200, None, 2 * MAX_KEYS as u64)]);
+        // A key that nothing comes for makes room.
+        for _ in 0..2 * FORGOTTEN {
+            tallies.state.borrow_mut().take();
+        }
+        assert_eq!(tallies.state.borrow().cells.len(), 0);
+    }
+}

@@ -1,0 +1,392 @@
+//! Every number of the page, derived again: by SQL of its own over the minutes alone, with sketches read by a second hand.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use plugway::config::model::Keep;
+use plugway::fault::Fault;
+use plugway::store::{Incident, Pending, Slo, Writer, seconds};
+use plugway::telemetry::latency::Bins as Counted;
+use plugway::telemetry::{PluginTally, Sample, Tally, TallyCell, Why};
+use plugway_harness::temp::TempDir;
+use rusqlite::Connection;
+
+use super::report;
+use super::sketch::Bins;
+
+const HOUR: i64 = 3_600;
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Five hours of three routes, two endpoints each, and seven consumers; with holes in them.
+fn generate(file: &Path, now: i64) {
+    let keep = Keep { minutes: DAY, hours: 30 * DAY, days: 365 * DAY, samples: 7 * DAY };
+    let mut random = fastrand::Rng::with_seed(0x5eed_0006);
+    let minute = |at: i64| at - at % 60;
+    // A run that was killed, then one that goes on.
+    for (from, until) in [(now - 5 * HOUR, now - 3 * HOUR), (now - 2 * HOUR, now)] {
+        let mut writer = Writer::open(file, keep.clone(), 1 << 30, from).unwrap();
+        for at in (minute(from)..until).step_by(60) {
+            let mut pending = Pending::new();
+            pending.add(at, tally(&mut random, at));
+            pending.add_plugins(at, &plugins(&mut random));
+            pending.close();
+            writer.write(&mut pending, at + 30).unwrap();
+            writer.roll_up(at).unwrap();
+        }
+        if until == now {
+            for number in 0..3 {
+                incident(number, now).insert(writer.connection()).unwrap();
+                slo(number, now).put(writer.connection()).unwrap();
+            }
+            writer.write(&mut Pending::new(), now).unwrap();
+        }
+    }
+}
+
+fn tally(random: &mut fastrand::Rng, at: i64) -> Tally {
+    let mut tally = Tally::default();
+    for (number, route) in ["orders", "invoices", "none"].iter().enumerate() {
+        for endpoint in ["http://10.0.0.1:80", "http://10.0.0.2:80"] {
+            if random.u8(..10) == 0 {
+                continue;
+            }
+            let (mut bins, mut sum, mut longest) = (Counted::default(), Duration::ZERO, Duration::ZERO);
+            let outcomes = [(200, None), (404, None), (502, Some(Fault::UpstreamReset)), (503, Some(Fault::NoEndpoint))];
+            let outcomes: Vec<_> =
+                outcomes.iter().map(|(status, fault)| (*status, *fault, random.u64(..8))).filter(|(.., count)| *count > 0).collect();
+            for _ in 0..outcomes.iter().map(|(.., count)| count).sum() {
+                let took = Duration::from_micros(300 + random.u64(..2_000) * (1 + random.u64(..30)));
+                bins.add(took);
+                sum += took;
+                longest = longest.max(took);
+            }
+            let api = (number < 2).then(|| Arc::from("shop"));
+            tally.cells.push(TallyCell {
+                version: api.clone().map(|_| Arc::from(if number == 0 { "v1" } else { "v2" })),
+                api,
+                route: (*route).into(),
+                endpoint: if number < 2 { endpoint.into() } else { "".into() },
+                consumer: if number < 2 { format!("consumer-{}", random.u8(..7)).into() } else { "".into() },
+                outcomes,
+                bins,
+                duration: sum,
+                longest,
+                request_bytes: random.u64(..1 << 16),
+                response_bytes: random.u64(..1 << 20),
+            });
+        }
+    }
+    if random.u8(..5) == 0 {
+        let why = if random.bool() { Why::Slow } else { Why::Failed };
+        tally.samples.push(sample(random, at, why));
+    }
+    tally
+}
+
+fn sample(random: &mut fastrand::Rng, at: i64, why: Why) -> Sample {
+    Sample {
+        at: UNIX_EPOCH + Duration::from_millis(at.unsigned_abs() * 1_000 + random.u64(..60_000)),
+        why,
+        request_id: format!("{:032x}", random.u128(..)),
+        route: "orders".into(),
+        api: Some("shop".into()),
+        version: Some("v1".into()),
+        endpoint: "http://10.0.0.1:80".into(),
+        consumer: "consumer-1".into(),
+        method: "GET".into(),
+        path: "/orders/17".into(),
+        status: if why == Why::Failed { 502 } else { 200 },
+        fault: (why == Why::Failed).then_some(Fault::UpstreamReset),
+        duration: Duration::from_micros(random.u64(1_000..2_000_000)),
+        upstream: random.bool().then(|| Duration::from_micros(random.u64(..1_000))),
+        attempts: random.u32(1..3),
+    }
+}
+
+fn plugins(random: &mut fastrand::Rng) -> Vec<PluginTally> {
+    let of = |plugin: &str, version: &str, hook: &'static str, random: &mut fastrand::Rng| PluginTally {
+        plugin: plugin.into(),
+        version: version.into(),
+        hook,
+        calls: 1 + random.u64(..100),
+        failures: vec![("trap", random.u64(..3)), ("cpu", random.u64(..2))],
+        timed: 1 + random.u64(..3),
+        timed_ns: random.u64(..100_000),
+    };
+    vec![
+        of("auth", "aaaa", "authorizer", random),
+        of("auth", "bbbb", "authorizer", random),
+        of("auth", "bbbb", "timer", random),
+        of("log", "cccc", "observer", random),
+    ]
+}
+
+fn incident(number: i64, now: i64) -> Incident {
+    Incident {
+        kind: "error-rate".into(),
+        subject: format!("endpoint-{number}"),
+        api: "shop".into(),
+        route: "orders".into(),
+        severity: if number == 0 { "page".into() } else { "ticket".into() },
+        started: now - HOUR - 60 * number,
+        ended: (number > 0).then_some(now - 60 * number),
+        title: format!("Incident number {number}"),
+        cause: "A deployment".into(),
+        evidence: format!("{{\"errors\": {number}}}"),
+    }
+}
+
+fn slo(number: i64, now: i64) -> Slo {
+    let (good, total) = (9_990 - number, 10_000 + number);
+    Slo {
+        name: format!("slo-{number}"),
+        api: "shop".into(),
+        route: "orders".into(),
+        objective: 0.995,
+        window_seconds: 86_400,
+        good,
+        total,
+        updated: now,
+    }
+}
+
+/// The values of a table of the page, by row.
+fn table(page: &str, title: &str) -> Vec<Vec<String>> {
+    let (_, from) = page.split_once(&format!("aria-label=\"{title}\"")).unwrap_or_else(|| panic!("the page has no table {title:?}"));
+    let body = from.split("</table>").next().unwrap();
+    let cells = |row: &str| row.split("data-value=\"").skip(1).map(|cell| cell.split('"').next().unwrap().to_owned()).collect();
+    body.split("<tr>").skip(2).map(cells).collect()
+}
+
+fn number(text: &str) -> f64 {
+    text.parse().unwrap_or_else(|_| panic!("{text:?} is no number"))
+}
+
+/// Counts that the page shows beside each other, derived from rows of minutes.
+#[derive(Default)]
+struct Derived {
+    requests: f64,
+    client: f64,
+    server: f64,
+    us: f64,
+    longest: f64,
+    bytes: [f64; 2],
+    bins: Bins,
+}
+
+impl Derived {
+    /// The columns as the page has them; bytes only where that kind of row has them.
+    fn columns(&self, bytes: bool) -> Vec<Option<f64>> {
+        let any = (self.requests > 0.0).then_some(());
+        let mut columns = vec![
+            Some(self.requests),
+            Some(self.client),
+            Some(self.server),
+            any.map(|()| self.server / self.requests),
+            any.map(|()| self.us / self.requests),
+            self.bins.quantile(0.5),
+            self.bins.quantile(0.95),
+            self.bins.quantile(0.99),
+            any.map(|()| self.longest),
+        ];
+        if bytes {
+            columns.extend(self.bytes.map(Some));
+        }
+        columns
+    }
+}
+
+/// What is counted of the rows that a condition names; all of it by outcomes where it can be, so that columns are held against each other.
+fn derive(store: &Connection, kind: &str, condition: &str) -> Derived {
+    let bytes = if kind == "route" { "request_bytes, response_bytes" } else { "0, 0" };
+    let sql = format!(
+        "SELECT m.requests, client_errors, server_errors, duration_us, longest_us, {bytes}, latency FROM {kind}_minute m JOIN routes r ON r.id = m.route WHERE {condition}"
+    );
+    let mut derived = Derived::default();
+    let mut statement = store.prepare(&sql).unwrap();
+    let mut rows = statement.query([]).unwrap();
+    while let Some(row) = rows.next().unwrap() {
+        let at = |column: usize| row.get::<_, i64>(column).unwrap() as f64;
+        derived.requests += at(0);
+        derived.client += at(1);
+        derived.server += at(2);
+        derived.us += at(3);
+        derived.longest = derived.longest.max(at(4));
+        derived.bytes[0] += at(5);
+        derived.bytes[1] += at(6);
+        derived.bins.add(&row.get::<_, Vec<u8>>(7).unwrap());
+    }
+    assert_eq!(derived.bins.count(), derived.requests, "{kind} {condition}");
+    derived
+}
+
+/// Holds figures of a page against derived ones.
+fn same(shown: &[String], derived: &[Option<f64>], what: &str) {
+    assert_eq!(shown.len(), derived.len(), "{what}: {shown:?}");
+    for (shown, derived) in shown.iter().zip(derived) {
+        match derived {
+            None => assert_eq!(shown, "", "{what}"),
+            Some(derived) => {
+                assert!((number(shown) - derived).abs() <= derived.abs() * 1e-9, "{what}: the page says {shown}, the store {derived}")
+            }
+        }
+    }
+}
+
+fn texts(store: &Connection, sql: &str) -> Vec<Vec<String>> {
+    let mut statement = store.prepare(sql).unwrap();
+    let columns = statement.column_count();
+    let text = |row: &rusqlite::Row<'_>, column: usize| match row.get_ref(column).unwrap() {
+        rusqlite::types::ValueRef::Null => String::new(),
+        rusqlite::types::ValueRef::Integer(integer) => integer.to_string(),
+        rusqlite::types::ValueRef::Real(real) => real.to_string(),
+        other => other.as_str().unwrap().to_owned(),
+    };
+    let rows = statement.query_map([], |row| Ok((0..columns).map(|column| text(row, column)).collect())).unwrap();
+    rows.collect::<Result<_, _>>().unwrap()
+}
+
+#[test]
+fn every_number_of_the_page_is_what_the_store_holds() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("monitoring.db");
+    generate(&file, seconds(SystemTime::now()));
+    let store = Connection::open(&file).unwrap();
+    let page = report(&file, &["--since", "6h"]);
+    all(&page, &store, "1");
+    let counts = ["Routes", "Endpoints", "Consumers", "Over time"].map(|title| table(&page, title).len());
+    assert_eq!(counts[..3], [3, 4, 7]);
+    assert!(counts[3] >= 300, "one point each minute");
+
+    let page = report(&file, &["--since", "6h", "--api", "shop"]);
+    all(&page, &store, "r.api = 'shop'");
+    assert_eq!(table(&page, "Routes").len(), 2);
+}
+
+/// Every table of a page, of the routes that a condition names.
+fn all(page: &str, store: &Connection, of: &str) {
+    tiles(page, &derive(store, "route", of));
+    for row in table(page, "Over time") {
+        let at = format!("{of} AND at = unixepoch('{}')", row[0]);
+        same(&row[1..], &derive(store, "route", &at).columns(true), &row[0]);
+    }
+    for row in table(page, "Routes") {
+        let route = format!("r.route = '{}' AND r.api = '{}' AND r.version = '{}'", row[0], row[1], row[2]);
+        same(&row[3..], &derive(store, "route", &route).columns(true), &route);
+    }
+    for row in table(page, "Endpoints") {
+        let endpoint = format!(
+            "r.route = '{}' AND r.version = '{}' AND m.endpoint = (SELECT id FROM endpoints WHERE endpoint = '{}')",
+            row[0], row[1], row[2]
+        );
+        same(&row[3..], &derive(store, "endpoint", &endpoint).columns(false), &endpoint);
+    }
+    for row in table(page, "Consumers") {
+        let consumer = format!("{of} AND m.consumer = (SELECT id FROM consumers WHERE consumer = '{}')", row[0]);
+        let routes: i64 = store
+            .query_row(
+                &format!(
+                    "SELECT count(DISTINCT route) FROM consumer_minute m JOIN routes r ON r.id = m.route WHERE {}",
+                    consumer.replace("route.", "r.")
+                )
+                .replace("DISTINCT route", "DISTINCT m.route"),
+                [],
+                |row| row.get(0),
+            )
+            .unwrap();
+        assert_eq!(row[1], routes.to_string(), "{consumer}");
+        same(&row[2..], &derive(store, "consumer", &consumer).columns(false), &consumer);
+    }
+    let total = derive(store, "route", of).requests;
+    let outcomes = format!("FROM outcome_minute o JOIN routes r ON r.id = o.route JOIN faults f ON f.id = o.fault WHERE {of}");
+    let statuses =
+        texts(store, &format!("SELECT status, sum(requests), sum(requests) / {total:?} {outcomes} GROUP BY status ORDER BY status"));
+    equal(&table(page, "Statuses"), &statuses, "Statuses");
+    let faults = texts(
+        store,
+        &format!(
+            "SELECT fault, blame, n, n / {total:?} FROM (SELECT f.fault, f.blame, sum(requests) AS n {outcomes} AND f.fault <> '' GROUP BY 1, 2) ORDER BY n DESC, fault"
+        ),
+    );
+    equal(&table(page, "Faults"), &faults, "Faults");
+    plugins_are_right(page, store);
+    let samples = |why: &str, order: &str| {
+        let sql = format!(
+            "SELECT strftime('%Y-%m-%dT%H:%M:%SZ', at_us / 1000000, 'unixepoch'), request_id, r.route, method || ' ' || path, status, f.fault, duration_us, \
+             upstream_us, attempts, endpoint, consumer FROM samples s JOIN routes r ON r.id = s.route JOIN faults f ON f.id = s.fault \
+             WHERE why = '{why}' AND {of} ORDER BY {order} LIMIT 10"
+        );
+        texts(store, &sql)
+    };
+    equal(&table(page, "Slowest requests"), &samples("slow", "duration_us DESC, at_us"), "slow");
+    equal(&table(page, "Latest failed requests"), &samples("failed", "at_us DESC, s.id DESC"), "failed");
+    let slos = texts(
+        store,
+        "SELECT name, route, (objective * 100) || ' %', window_seconds, 1.0 * good / total, total, \
+         printf('%.0f %%', 100 * (1 - (total - good) / ((1 - objective) * total))) FROM slos ORDER BY route, name",
+    );
+    equal(&table(page, "Objectives"), &slos, "Objectives");
+    let gaps = table(page, "Gaps");
+    let killed = texts(
+        store,
+        "SELECT strftime('%Y-%m-%dT%H:%M:%SZ', last_seen, 'unixepoch'), strftime('%Y-%m-%dT%H:%M:%SZ', (SELECT max(started) FROM runs), 'unixepoch'), \
+         (SELECT max(started) FROM runs) - last_seen FROM runs ORDER BY started LIMIT 1",
+    );
+    assert_eq!(gaps.len(), 1);
+    assert_eq!(gaps[0][..3], killed[0][..]);
+    for (number, shown) in texts(store, "SELECT title, evidence FROM incidents").iter().enumerate() {
+        assert!(page.contains(&shown[0]), "{number}");
+        assert!(page.contains(&format!("<dt>errors</dt><dd>{number}</dd>")));
+    }
+}
+
+fn plugins_are_right(page: &str, store: &Connection) {
+    let shown = table(page, "Plugins");
+    assert_eq!(shown.len(), 3);
+    for row in shown {
+        let of = format!("plugin = (SELECT id FROM plugins WHERE plugin = '{}' AND digest = '{}')", row[0], row[1]);
+        let one = |sql: String| store.query_row(&sql, [], |row| row.get::<_, f64>(0)).unwrap();
+        let calls = one(format!("SELECT 1.0 * sum(calls) FROM plugin_minute WHERE {of}"));
+        assert_eq!(number(&row[2]), calls);
+        assert_eq!(number(&row[3]), one(format!("SELECT 1.0 * sum(failures) FROM plugin_failure_minute WHERE {of}")));
+        let kinds =
+            texts(store, &format!("SELECT kind || ' ' || sum(failures) FROM plugin_failure_minute WHERE {of} GROUP BY kind ORDER BY kind"));
+        assert_eq!(row[4], kinds.concat().join(", "));
+        // Each hook has a mean of its own.
+        let hooks = texts(store, &format!("SELECT sum(calls), sum(timed), sum(timed_ns) FROM plugin_minute WHERE {of} GROUP BY hook"));
+        let us: f64 = hooks.iter().map(|hook| number(&hook[0]) * number(&hook[2]) / number(&hook[1]) / 1e3).sum();
+        assert!((number(&row[6]) / us - 1.0).abs() < 1e-9, "{row:?}: {us}");
+        assert!((number(&row[5]) * calls / us - 1.0).abs() < 1e-9, "{row:?}");
+    }
+}
+
+fn tiles(page: &str, derived: &Derived) {
+    let tile = |name: &str| {
+        let (_, from) = page.split_once(&format!("<dt>{name}</dt><dd data-value=\"")).unwrap_or_else(|| panic!("no tile {name:?}"));
+        number(from.split('"').next().unwrap())
+    };
+    let near = |shown: f64, derived: f64| assert!((shown - derived).abs() <= derived * 1e-9, "{shown} {derived}");
+    near(tile("Requests"), derived.requests);
+    near(tile("Server errors (5xx)"), derived.server);
+    near(tile("Answered without a server error"), 1.0 - derived.server / derived.requests);
+    near(tile("Half took less than"), derived.bins.quantile(0.5).unwrap());
+    near(tile("95 of 100 took less than"), derived.bins.quantile(0.95).unwrap());
+    near(tile("99 of 100 took less than"), derived.bins.quantile(0.99).unwrap());
+    near(tile("Sent to clients"), derived.bytes[1]);
+    let times: Vec<&str> = page.split("<time datetime=\"").skip(1).map(|time| time.split('"').next().unwrap()).collect();
+    let length = Connection::open_in_memory().unwrap();
+    let length: f64 = length.query_row("SELECT 1.0 * (unixepoch(?2) - unixepoch(?1))", [times[0], times[1]], |row| row.get(0)).unwrap();
+    near(tile("Requests a second"), derived.requests / length);
+}
+
+/// Rows that are the same, numbers to what a float holds.
+fn equal(shown: &[Vec<String>], derived: &[Vec<String>], what: &str) {
+    assert_eq!(shown.len(), derived.len(), "{what}: {shown:?}\n{derived:?}");
+    for (shown, derived) in shown.iter().zip(derived) {
+        for (shown, derived) in shown.iter().zip(derived) {
+            let close = matches!((shown.parse::<f64>(), derived.parse::<f64>()), (Ok(a), Ok(b)) if (a - b).abs() <= b.abs() * 1e-9);
+            assert!(close || shown == derived || shown.replace(" (client left)", "") == *derived, "{what}: {shown:?} {derived:?}");
+        }
+    }
+}
