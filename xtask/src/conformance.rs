@@ -1,5 +1,9 @@
 //! `cargo xtask conformance`: proofs that take too long for the tests.
 
+mod store_year;
+
+pub(crate) use self::store_year::run as store_year;
+
 use plugway_harness::Result;
 
 use crate::workspace::{self, cargo};

@@ -22,7 +22,8 @@ cargo xtask COMMAND
   setup            install what is missing: the target wasm32-wasip2, Debian's nginx, wrk, h2load, curl and Python, componentize-py
   test             setup, then build everything and run every test
   demo             run the gateway with every shipped plugin in front of four upstreams, until Ctrl-C
-  demo --once      send it some hundred requests, print what happened, exit 0 when all of it was right
+  demo --once      send it some hundred requests, print what happened, exit 0 when all of it was right; target/demo/report.html is the
+                   report of that traffic
   bench            measure CPU time per request beside nginx (15 pairs of 3 s); JSON goes to target/bench/latest.json
   bench --quick    the same with 3 pairs of 2 s
   bench monitoring what metrics, traces of 1 % and the access log cost, each and together; target/bench/monitoring.json
@@ -41,6 +42,8 @@ cargo xtask COMMAND
   conformance analysis
                    a hundred quiet and a hundred seeded weeks of simulated traffic, precision and recall of every kind of incident; a
                    quarter of an hour
+  conformance store-year
+                   generate a year of 200 routes with 10 endpoints and 20 consumers each: at most 2 GB, and its report within 10 s
   plugins          build the shipped plugins to target/plugins/NAME.wasm
   help             this text
 ";
@@ -72,6 +75,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["bench", "report", options @ ..] => bench::run_report(options),
         ["soak", options @ ..] => soak::run(options),
         ["conformance", "analysis"] => conformance::analysis(),
+        ["conformance", "store-year"] => conformance::store_year(),
         ["plugins"] => plugins::run(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");

@@ -2,14 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use plugway_harness::Result;
 use plugway_harness::ca::Authority;
 use plugway_harness::client::Client;
+use plugway_harness::error::Context;
+use plugway_harness::{Error, Result};
 
 use super::report::Report;
 use super::traffic::{self, KEYS, Outcome, ROUNDS};
 use super::world::{HOST, INTERNAL, World};
-use crate::metrics;
+use crate::{metrics, workspace};
 
 /// Observers hear of requests in batches; longest wait until the last batch is counted.
 const SETTLE: Duration = Duration::from_secs(10);
@@ -31,7 +32,36 @@ pub(super) async fn run(world: &World) -> Result<bool> {
     tls_forward(&mut report, &outcome);
     metrics_plugin(&mut report, world, &outcome).await?;
     both_legs(&mut report, world, &outcome).await?;
+    stored(&mut report, world, &outcome).await?;
     Ok(report.is_good())
+}
+
+/// The gateway's own report of what it was just asked for.
+async fn stored(report: &mut Report, world: &World, outcome: &Outcome) -> Result<()> {
+    report.heading("monitoring store");
+    let admin = world.gateway.admin()?.to_string();
+    let ask = |words: &[&str]| {
+        let output = std::process::Command::new(&world.binary).args(["report", "--since", "1h", "--admin", &admin]).args(words).output();
+        let output = output.context(world.binary.display())?;
+        if output.status.success() { Ok(output.stdout) } else { Err(Error::new(String::from_utf8_lossy(&output.stderr))) }
+    };
+    let deadline = Instant::now() + SETTLE;
+    let told = loop {
+        let told: serde_json::Value = serde_json::from_slice(&ask(&["--format", "json"])?).context("report")?;
+        let requests = told.pointer("/totals/requests").and_then(serde_json::Value::as_u64).unwrap_or_default();
+        if requests == outcome.sent as u64 || Instant::now() > deadline {
+            break requests;
+        }
+        // What workers counted is on its way for a second at most.
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
+    report.claim(told == outcome.sent as u64, &format!("its report has {told} requests, {} were sent", outcome.sent));
+    let folder = workspace::target_directory().join("demo");
+    std::fs::create_dir_all(&folder).context(folder.display())?;
+    let file = folder.join("report.html");
+    std::fs::write(&file, ask(&[])?).context(file.display())?;
+    report.claim(true, "target/demo/report.html is the page of it");
+    Ok(())
 }
 
 fn hash_router(report: &mut Report, world: &World, outcome: &Outcome) {

@@ -1,6 +1,6 @@
 //! What the demo is made of: a throw-away CA, four upstreams and a stranger, and the gateway between them and the client.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use plugway_harness::ca::Authority;
 use plugway_harness::gateway::{Gateway, Launch};
@@ -34,6 +34,8 @@ pub(super) struct World {
     /// A TLS upstream whose certificate is of a CA that the gateway does not trust.
     pub(super) stranger: Upstream,
     pub(super) gateway: Gateway,
+    /// The program.
+    pub(super) binary: PathBuf,
 }
 
 impl World {
@@ -52,7 +54,7 @@ impl World {
         launch.file("jwks.json", provider.jwks()?)?;
         let config = configuration(&orders, &hello, &stranger, ports);
         let gateway = launch.start(&config).map_err(|error| Error::new(format!("its configuration was:\n{config}\n{error}")))?;
-        Ok(Self { ca, provider, orders, hello, stranger, gateway })
+        Ok(Self { ca, provider, orders, hello, stranger, gateway, binary: binary.to_owned() })
     }
 
     /// Endpoints of the orders upstream as the configuration writes them, with their names.
