@@ -126,6 +126,37 @@ fn spans_join_those_of_the_client_and_of_the_upstream_over_grpc() {
 }
 
 #[test]
+fn a_gateway_behind_a_gateway_hangs_its_span_on_the_attempt() {
+    let (receiver, upstream) = (Receiver::start().unwrap(), Upstream::plain("up").unwrap());
+    let traced = |name: &str, sample: &str| {
+        let settings = format!("metrics = false\nresource = {{ \"service.name\" = \"{name}\" }}\n[tracing]\nsample = \"{sample}\"");
+        otlp(&receiver, &settings)
+    };
+    // The one behind follows the one in front, whatever its own share is.
+    let behind = start(&one_route(&upstream, &traced("behind", "0%")));
+    let url = format!("http://{}", behind.address("web").unwrap());
+    let front = start(&one_upstream(&[url], "", &traced("front", "50%")));
+    let parents: Vec<_> = (0..40).map(|_| sent_parent(&ask(&front, "GET / HTTP/1.1\nhost: a\n\n"))).collect();
+    let sampled = parents.iter().filter(|parent| parent.ends_with("-01")).count();
+    assert!((1..40).contains(&sampled), "{sampled} of 40, of which half are expected");
+    let spans = spans(&receiver, 4 * sampled);
+    let servers = of_kind(&spans, SpanKind::Server);
+    let attempts = of_kind(&spans, SpanKind::Client);
+    for parent in parents.iter().filter(|parent| parent.ends_with("-01")) {
+        let (trace, last) = (&parent[3..35], &parent[36..52]);
+        let find =
+            |spans: &[&Span], is_it: &dyn Fn(&Span) -> bool| spans.iter().find(|span| is_it(span)).map(|span| (*span).clone()).unwrap();
+        let second = find(&attempts, &|span| hex(&span.span_id) == last);
+        let inner = find(&servers, &|span| span.span_id == second.parent_span_id);
+        let first = find(&attempts, &|span| span.span_id == inner.parent_span_id);
+        let outer = find(&servers, &|span| span.span_id == first.parent_span_id);
+        assert!(outer.parent_span_id.is_empty(), "the front began it: {outer:#?}");
+        assert!([&outer, &first, &inner, &second].iter().all(|span| hex(&span.trace_id) == trace));
+        assert!(outer.start_time_unix_nano <= inner.start_time_unix_nano, "{outer:#?} {inner:#?}");
+    }
+}
+
+#[test]
 fn a_receiver_with_tls_is_shown_a_certificate_and_must_be_who_it_should_be() {
     let (authority, upstream) = (Authority::new("otlp CA").unwrap(), Upstream::plain("up").unwrap());
     let server = authority.server(&["otlp.internal"]).unwrap();

@@ -9,7 +9,7 @@ use plugway_harness::upstream::Upstream;
 use serde_json::Value;
 
 use super::{LOOKED, Scene, meanwhile, metric, replace, status, until, version, version_of};
-use crate::common::BINARY;
+use crate::common::{BINARY, admin};
 use crate::guest::{config, get, keeper, route, shipped};
 
 /// A gateway that keeps versions in that folder, with that one in its plugin's file; others are tried so.
@@ -348,4 +348,30 @@ fn a_shadow_writes_and_takes_nothing_of_the_version_that_serves() {
     let admitted = (0..30).filter(|_| scene.get().status == 200).count();
     assert_eq!(admitted, 10);
     assert_eq!(metric(&scene.gateway, "plugway_shadow_comparisons_total", &["result=\"differ\""]), 0.0);
+}
+
+#[test]
+fn what_is_told_of_a_request_names_the_version_it_met() {
+    let state = Launch::new(BINARY).unwrap();
+    let state = state.directory();
+    let scene = start(state, 1, "share = \"50%\"\n[tracing]\nslow = \"1us\"");
+    put(state, version(2));
+    canary_runs(&scene);
+    let plugin = scene.plugin();
+    let short = |digest: &Value| digest.as_str().unwrap()["sha256:".len()..][..12].to_owned();
+    let digests = [short(&plugin["digest"]), short(&plugin["canary"]["digest"])];
+    let mut met = [0, 0];
+    for client in 0..20 {
+        let answer = as_client(&scene, client);
+        let number = version_of(&answer);
+        let id = String::from_utf8(answer.header("x-request-id").unwrap().to_vec()).unwrap();
+        until("it is remembered", || admin(&scene.gateway, "/requests").contains(&id));
+        let stories: Vec<Value> = serde_json::from_str(&admin(&scene.gateway, &format!("/requests/{id}"))).unwrap();
+        let hooks = stories[0]["steps"].as_array().unwrap().iter().filter(|step| step["plugin"] == "auth");
+        let versions: Vec<_> = hooks.map(|step| step["version"].as_str().unwrap().to_owned()).collect();
+        let expected = &digests[usize::try_from(number).unwrap() - 1];
+        assert!(!versions.is_empty() && versions.iter().all(|version| version == expected), "{number}: {versions:?} of {digests:?}");
+        met[usize::try_from(number).unwrap() - 1] += 1;
+    }
+    assert!(met.iter().all(|count| *count > 0), "both were met: {met:?}");
 }
