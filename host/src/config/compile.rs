@@ -14,6 +14,7 @@ mod plugins;
 mod routes;
 mod secrets;
 mod settings;
+mod slo;
 mod store;
 mod tables;
 mod traces;

@@ -90,6 +90,9 @@ pub const UPSTREAM_MAX_CONNECTIONS: usize = 16_384;
 /// `[upstreams.NAME] max_attempts`: the first included.
 pub const UPSTREAM_MAX_ATTEMPTS: u32 = 2;
 
+/// `[routes.slo] window`, days.
+pub const SLO_DAYS: u32 = 30;
+
 /// `[limits] max_connections`: of clients, all workers together.
 pub const MAX_CONNECTIONS: usize = 65_536;
 /// `[limits] max_head_bytes`: bytes of a request head.

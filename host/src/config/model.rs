@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 pub use self::access_log::{AccessField, AccessFormat, AccessLog, Redact, Share};
 pub use self::canary::{Canary, CanaryBy, Trial};
 pub use self::grants::{AllowedHost, Grants, HttpClientGrant, KvGrant, KvScope, RateLimitGrant, Secret, SecretSource};
-pub use self::route::{HeaderMatch, HostPattern, Match, PathPattern, PluginUse, Route, Segment};
+pub use self::route::{HeaderMatch, HostPattern, LatencyObjective, Match, PathPattern, PluginUse, Route, Segment, Slo};
 pub use self::store::{Keep, Store};
 pub use self::traces::{Otlp, OtlpHeader, Tracing};
 use super::document::Places;

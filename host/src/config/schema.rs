@@ -22,7 +22,7 @@ pub(super) use self::listen::{Admin, CertificateFiles, ClientAuth, ClientAuthMod
 pub(super) use self::plugin::{
     Budget, Canary, CanaryBy, CanaryTable, FailurePolicy, Grants, HttpClientGrant, Isolation, KvScope, Plugin, PluginUse, Secret, Table,
 };
-pub(super) use self::route::{Header, Match, Route};
+pub(super) use self::route::{Header, LatencyObjective, Match, Route, Slo};
 pub(super) use self::settings::{Count, Limits, Log, LogFormat, LogLevel, Size, Span, Timeouts};
 pub(super) use self::store::Store;
 pub(super) use self::traces::{Callers, Otlp, OtlpHeader, OtlpProtocol, Tracing};

@@ -58,6 +58,7 @@ fn route_of(matches: Matches) -> Route {
         forwarder: None,
         upstream: 0,
         max_body_bytes: None,
+        slo: None,
         key: String::new(),
     }
 }

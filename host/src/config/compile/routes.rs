@@ -54,6 +54,7 @@ impl Compiler<'_> {
                 upstream: self.upstream_index(&at.key("upstream"), raw.upstream.as_deref(), &config.upstreams),
                 // `None` would be that of `[limits]`.
                 max_body_bytes: max_body_bytes.map(|most| most.unwrap_or(u64::MAX)),
+                slo: raw.slo.and_then(|raw| self.slo(&at.key("slo"), raw)),
                 key: at.to_string(),
                 name,
             };

@@ -1,5 +1,7 @@
 //! Routes: which requests, through which plugins, to which upstream.
 
+use std::time::Duration;
+
 use http::{HeaderName, Method};
 use serde_json::{Map, Value};
 
@@ -28,6 +30,8 @@ pub struct Route {
     pub upstream: usize,
     /// Largest request body, bytes; default `Limits::max_body_bytes`.
     pub max_body_bytes: Option<u64>,
+    /// What is promised of it.
+    pub slo: Option<Slo>,
     /// Its table, such as `routes[2]`, for messages.
     pub key: String,
 }
@@ -37,6 +41,26 @@ impl Route {
     pub fn uses(&self) -> impl Iterator<Item = &PluginUse> {
         self.chain.iter().chain(&self.router).chain(&self.forwarder)
     }
+}
+
+/// `[routes.slo]`: at least one of the two is there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Slo {
+    /// Share of requests that gateway, plugins and upstream must not fail, such as 0.999; below 1.
+    pub availability: Option<f64>,
+    /// How fast requests must be.
+    pub latency: Option<LatencyObjective>,
+    /// Over so many days, 1 to 90; default 30.
+    pub days: u32,
+}
+
+/// `[routes.slo.latency]`
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LatencyObjective {
+    /// What a request may take.
+    pub under: Duration,
+    /// Share of requests that must not take longer, such as 0.99; below 1.
+    pub share: f64,
 }
 
 /// A plugin in one place.

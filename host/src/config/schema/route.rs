@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{List, PluginUse, Size};
+use super::{List, PluginUse, Size, Span};
 
 /// Which requests go where, through which plugins.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -39,6 +39,34 @@ pub(in crate::config) struct Route {
     pub(in crate::config) upstream: Option<String>,
     /// Bytes of a request body, or `"unlimited"`. Default: that of `[limits]`.
     pub(in crate::config) max_body_bytes: Option<Size>,
+    /// What is promised of it: watched, reported, and alerted on when it is broken too fast. Default: nothing.
+    pub(in crate::config) slo: Option<Slo>,
+}
+
+/// A service level objective: `availability`, `latency`, or both.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Slo {
+    /// Share of requests that gateway, plugins and upstream must not fail. Default: none is promised.
+    #[schemars(example = &"99.9%")]
+    pub(in crate::config) availability: Option<String>,
+    /// How fast requests must be. Default: nothing is promised.
+    pub(in crate::config) latency: Option<LatencyObjective>,
+    /// Over how long, whole days, at most 90. Default: 30 days.
+    #[schemars(example = &"30d")]
+    pub(in crate::config) window: Option<Span>,
+}
+
+/// How fast requests must be.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct LatencyObjective {
+    /// What a request may take, from its head to the last byte of its answer.
+    #[schemars(required, example = &"300ms")]
+    pub(in crate::config) under: Option<Span>,
+    /// Share of requests that must not take longer.
+    #[schemars(required, example = &"99%")]
+    pub(in crate::config) share: Option<String>,
 }
 
 /// Which requests a route takes. One of each list must match, and all headers.

@@ -116,6 +116,9 @@ pub(super) fn summary(loaded: &Loaded) -> String {
             config.upstreams[route.upstream].name,
             route.max_body_bytes.map(|most| format!(", at most {most} bytes")).unwrap_or_default()
         ));
+        if let Some(slo) = &route.slo {
+            line(format!("  {slo:?}"));
+        }
     }
     if config.limits != plain.limits {
         line(format!("{:?}", config.limits));
