@@ -9,6 +9,7 @@ mod export;
 mod families;
 mod held;
 mod histogram;
+mod http_client;
 mod instruments;
 pub mod latency;
 pub mod logs;
@@ -36,6 +37,7 @@ pub use access::{AccessLine, AccessPlan, AccessQueue, AccessSender, AccessWriter
 pub use budget::{BudgetHits, BudgetKey};
 pub use canaries::{Canaries, CanaryEnd, Running};
 pub use held::{Held, Holder};
+pub use http_client::HttpClientCells;
 pub use instruments::{DeclareError, Declared, InstrumentKind, Instruments, PluginUse, Series};
 pub use plugin::{BreakerReading, Comparison, PluginCells, PluginVersion};
 pub use plugin_tally::{PluginTallies, PluginTally};
@@ -74,6 +76,7 @@ struct Cells {
     workers: Mutex<Vec<Arc<WorkerCells>>>,
     plugins: Mutex<Vec<Arc<PluginCells>>>,
     budgets: Mutex<Vec<Arc<BudgetHits>>>,
+    http_clients: Mutex<Vec<Arc<HttpClientCells>>>,
     instruments: Arc<Instruments>,
     holders: Mutex<held::Holders>,
     lost_on_control: cell::Count,
@@ -174,6 +177,17 @@ impl Telemetry {
         let hits = Arc::new(BudgetHits::new(Arc::clone(plugin)));
         budgets.push(Arc::clone(&hits));
         hits
+    }
+
+    /// The cells of one plugin's own requests, the same ones each time. `outcomes` names how they end.
+    pub fn http_client(&self, plugin: &str, outcomes: &'static [&'static str]) -> Arc<HttpClientCells> {
+        let mut clients = cell::lock(&self.cells.http_clients);
+        if let Some(known) = clients.iter().find(|cells| **cells.plugin() == *plugin) {
+            return Arc::clone(known);
+        }
+        let cells = Arc::new(HttpClientCells::new(plugin.into(), outcomes));
+        clients.push(Arc::clone(&cells));
+        cells
     }
 
     /// What plugins declared.

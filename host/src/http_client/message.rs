@@ -95,6 +95,37 @@ pub enum HttpError {
     Protocol(String),
 }
 
+/// How a request can end, in one word.
+pub(super) const OUTCOMES: &[&str] = &[
+    "server",
+    "cache",
+    "validated",
+    "stale",
+    "not-here",
+    "not-allowed",
+    "invalid",
+    "unresolved",
+    "not-connected",
+    "tls",
+    "timeout",
+    "too-large",
+    "too-many-redirects",
+    "too-many-calls",
+    "protocol",
+];
+
+impl AnswerSource {
+    /// In one word, for metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Cache => "cache",
+            Self::Validated => "validated",
+            Self::Stale => "stale",
+        }
+    }
+}
+
 // === impl OutgoingRequest ===
 
 impl OutgoingRequest {
@@ -188,15 +219,31 @@ impl OutgoingRequest {
     }
 
     /// Whether it is made once for calls that are identical.
-    pub fn is_shared(&self) -> bool {
+    pub(super) fn is_shared(&self) -> bool {
         self.shared.unwrap_or_else(|| matches!(self.method, Method::GET | Method::HEAD) && self.body.is_empty())
+    }
+
+    /// What makes two requests identical: everything that goes to the server, and everything that bounds the answer.
+    pub(super) fn identity(&self) -> Vec<u8> {
+        let limits = (self.timeout, self.max_body_bytes, self.max_redirects, self.max_age, self.default_freshness, self.stale_if_error);
+        let mut identity = format!("{} {}\n{limits:?}\n", self.method, self.url).into_bytes();
+        for (name, value) in &self.headers {
+            identity.extend_from_slice(name.as_str().as_bytes());
+            identity.push(b':');
+            identity.extend_from_slice(value.as_bytes());
+            // No value has one.
+            identity.push(b'\n');
+        }
+        identity.push(b'\n');
+        identity.extend_from_slice(&self.body);
+        identity
     }
 
     /// The first thing that is wrong with it.
     ///
     /// # Errors
     /// That thing.
-    pub fn check(&self) -> Result<(), HttpError> {
+    pub(super) fn check(&self) -> Result<(), HttpError> {
         self.wrong.clone().map_or(Ok(()), Err)
     }
 
@@ -232,7 +279,12 @@ pub(super) fn is_of_connection(name: &HeaderName) -> bool {
 // === impl HttpError ===
 
 impl HttpError {
-    /// In one word, for metrics.
+    /// Whether the server is away, rather than the request wrong.
+    pub(super) fn is_of_the_server(&self) -> bool {
+        matches!(self, Self::Unresolved(_) | Self::NotConnected(_) | Self::Tls(_) | Self::Timeout | Self::Protocol(_))
+    }
+
+    /// In one word, for metrics and logs.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::NotHere => "not-here",

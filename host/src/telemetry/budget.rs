@@ -13,6 +13,10 @@ pub enum BudgetKey {
     SetupCpu,
     /// `memory`
     Memory,
+    /// `instances`
+    Instances,
+    /// `deadline`
+    Deadline,
     /// `max_headers`
     MaxHeaders,
     /// `max_header_bytes`
@@ -34,10 +38,12 @@ pub struct BudgetHits {
 
 impl BudgetKey {
     /// Every key, in order: `key as usize` finds a key's.
-    pub const NAMES: [&'static str; 8] = [
+    pub const NAMES: [&'static str; 10] = [
         "cpu",
         "setup_cpu",
         "memory",
+        "instances",
+        "deadline",
         "max_headers",
         "max_header_bytes",
         "max_local_body_bytes",

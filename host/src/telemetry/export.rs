@@ -332,6 +332,24 @@ fn plugins(meter: &Meter, cells: &Arc<Cells>) {
     };
     gauge(meter, cells, "plugway_instances", "Plugin instances alive.", by_plugin(super::PluginCells::instances));
     counter(meter, cells, "plugway_instances_started", "Plugin instances made.", by_plugin(super::PluginCells::started));
+    counter(
+        meter,
+        cells,
+        "plugway_hook_calls_outlived",
+        "Calls that waited and went on to their end after their client had left.",
+        by_plugin(super::PluginCells::outlived_calls),
+    );
+    counter(meter, cells, "plugway_http_client_requests", "Requests of plugins' own, by how they ended.", |cells, observer| {
+        for client in lock(&cells.http_clients).iter() {
+            let labels = |outcome| [KeyValue::new("plugin", client.plugin().to_string()), KeyValue::new("outcome", outcome)];
+            client.counted().for_each(|(outcome, count)| observer.observe(count, &labels(outcome)));
+        }
+    });
+    gauge(meter, cells, "plugway_http_client_in_flight", "Requests of plugins' own on their way now.", |cells, observer| {
+        for client in lock(&cells.http_clients).iter() {
+            observer.observe(client.flying(), &[KeyValue::new("plugin", client.plugin().to_string())]);
+        }
+    });
     counter(meter, cells, "plugway_outcomes_lost", "Outcomes of attempts that a router was not told.", by_plugin(super::PluginCells::lost));
     counter(meter, cells, "plugway_budget_hits", "Times a plugin met a budget, by its key in [plugins.NAME.budget].", |cells, observer| {
         let labels = |plugin: &Arc<str>, key| [KeyValue::new("plugin", plugin.to_string()), KeyValue::new("budget", key)];

@@ -10,6 +10,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Bucket, Counter, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 
 use super::Cells;
+use super::cell::lock;
 use super::export::each_worker;
 use super::histogram::Reading;
 use super::instruments::InstrumentKind;
@@ -20,6 +21,8 @@ const DURATION: &str = "plugway_request_duration_seconds";
 const DURATION_HELP: &str = "From the request's head to the last byte of its response, seconds.";
 const LAG: &str = "plugway_worker_event_loop_lag_seconds";
 const LAG_HELP: &str = "How late a worker ran what was due, seconds.";
+const HTTP_CLIENT: &str = "plugway_http_client_duration_seconds";
+const HTTP_CLIENT_HELP: &str = "What a plugin's own requests took, answers from the cache included, seconds.";
 
 /// What tells routes apart; empty where a route has none of it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,6 +92,14 @@ impl Families {
         family(LAG, LAG_HELP, MetricType::HISTOGRAM, metrics)
     }
 
+    fn of_clients(&self) -> MetricFamily {
+        let mut metrics = Vec::new();
+        for client in lock(&self.cells.http_clients).iter() {
+            metrics.push(distribution([("plugin", &**client.plugin())], &client.duration()));
+        }
+        family(HTTP_CLIENT, HTTP_CLIENT_HELP, MetricType::HISTOGRAM, metrics)
+    }
+
     fn of_plugins(&self, families: &mut Vec<MetricFamily>) {
         self.cells.instruments.each(|declared| {
             if declared.kind == InstrumentKind::Histogram {
@@ -111,6 +122,9 @@ impl Collector for Families {
 
     fn collect(&self) -> Vec<MetricFamily> {
         let mut families = vec![self.requests(), self.durations(), self.lags()];
+        let clients = self.of_clients();
+        // A family without a metric is none.
+        families.extend((!clients.get_metric().is_empty()).then_some(clients));
         self.of_plugins(&mut families);
         families
     }

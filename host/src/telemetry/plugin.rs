@@ -31,6 +31,7 @@ pub struct PluginCells {
     outcomes_lost: SharedCount,
     /// Calls whose time was taken, and that time in nanoseconds, by hook.
     timed: Box<[(Count, Count)]>,
+    outlived: SharedCount,
     /// By hook.
     breakers: Box<[BreakerCounts]>,
     /// Of a version that runs in the shadow of another.
@@ -95,7 +96,7 @@ impl PluginCells {
         let counts = |length: usize| (0..length).map(|_| Count::default()).collect();
         let (calls, failed) = (counts(hooks.len()), counts(hooks.len() * failures.len()));
         let breakers = hooks.iter().map(|_| BreakerCounts::default()).collect();
-        let [started, ended, outcomes_lost] = std::array::from_fn(|_| SharedCount::default());
+        let [started, ended, outcomes_lost, outlived] = std::array::from_fn(|_| SharedCount::default());
         let timed = hooks.iter().map(|_| Default::default()).collect();
         Self {
             name,
@@ -110,6 +111,7 @@ impl PluginCells {
             ended,
             outcomes_lost,
             timed,
+            outlived,
             breakers,
             compared: Comparisons::default(),
         }
@@ -231,6 +233,11 @@ impl PluginCells {
         self.outcomes_lost.add(outcomes);
     }
 
+    /// A call went on to its end though its client had left.
+    pub fn outlived(&self) {
+        self.outlived.add(1);
+    }
+
     /// A breaker of a hook opened; `again` when a try found that it still has to be open.
     pub fn breaker_opened(&self, hook: usize, again: bool) {
         if let Some(counts) = self.breakers.get(hook) {
@@ -259,6 +266,11 @@ impl PluginCells {
     /// Outcomes that were lost to it.
     pub(super) fn lost(&self) -> u64 {
         self.outcomes_lost.get()
+    }
+
+    /// Calls that outlived their client.
+    pub(super) fn outlived_calls(&self) -> u64 {
+        self.outlived.get()
     }
 
     pub(super) fn calls(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {

@@ -1,0 +1,250 @@
+//! Answers kept for later, by the rules of HTTP (RFC 9111) as a private cache. Pure; time is injected.
+//!
+//! An answer is found again by URL and by every header of the request, compared byte for byte: what was fetched with one caller's
+//! token is never given to another, whatever the server says of it.
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, EXPIRES, IF_MODIFIED_SINCE, IF_NONE_MATCH, PRAGMA};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_cache_semantics::{AfterResponse, BeforeRequest, CacheOptions, CachePolicy};
+
+use super::message::{AnswerSource, IncomingResponse};
+
+/// Answers kept at once.
+const MAX_ENTRIES: usize = 1024;
+/// What one takes beside its bytes.
+const OVERHEAD: usize = 1024;
+
+/// The answers of one plugin.
+#[derive(Debug)]
+pub(super) struct Cache {
+    entries: HashMap<Vec<u8>, Entry>,
+    bytes: usize,
+    max_bytes: usize,
+    /// Grows with each use.
+    uses: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    policy: CachePolicy,
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+    bytes: usize,
+    used: u64,
+    /// How long it was fresh, from when the server made it.
+    lifetime: Duration,
+}
+
+/// How a plugin wants its cache used.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Use {
+    pub(super) max_age: Option<Duration>,
+    pub(super) default_freshness: Duration,
+    pub(super) stale_if_error: Duration,
+}
+
+impl Use {
+    /// Not at all.
+    pub(super) fn nothing() -> Self {
+        Self { max_age: None, default_freshness: Duration::ZERO, stale_if_error: Duration::ZERO }
+    }
+}
+
+/// What a cache has for a request.
+#[derive(Debug)]
+pub(super) enum Look {
+    /// An answer.
+    Fresh(IncomingResponse),
+    /// Nothing that may be given without asking; headers by which the server can say that it is the same still.
+    Ask(HeaderMap),
+}
+
+impl Cache {
+    pub(super) fn new(max_bytes: usize) -> Self {
+        Self { entries: HashMap::new(), bytes: 0, max_bytes, uses: 0 }
+    }
+
+    /// Room for so many bytes from now on.
+    pub(super) fn resize(&mut self, max_bytes: usize) {
+        self.max_bytes = max_bytes;
+        self.evict();
+    }
+
+    #[cfg(test)]
+    /// Bytes that are kept.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether a request may be answered from a cache, and its answer kept: not one whose sender validates for itself.
+    pub(super) fn concerns(method: &Method, headers: &HeaderMap) -> bool {
+        *method == Method::GET && !headers.contains_key(IF_NONE_MATCH) && !headers.contains_key(IF_MODIFIED_SINCE)
+    }
+
+    /// Looks for an answer.
+    pub(super) fn look(&mut self, request: &Request<()>, wanted: Use, now: SystemTime) -> Look {
+        self.uses += 1;
+        let Some(entry) = self.entries.get_mut(&key(request)) else { return Look::Ask(HeaderMap::new()) };
+        entry.used = self.uses;
+        let mut asked = request.clone();
+        if let Some(age) = wanted.max_age {
+            // An answer of the same second has no age yet, and would do for `max-age=0`.
+            let directive = if age.is_zero() { "no-cache".to_owned() } else { format!("max-age={}", age.as_secs()) };
+            asked.headers_mut().extend(HeaderValue::try_from(directive).ok().map(|directive| (CACHE_CONTROL, directive)));
+        }
+        match entry.policy.before_request(&asked, now) {
+            BeforeRequest::Fresh(_) => Look::Fresh(entry.answer(request, AnswerSource::Cache, now)),
+            BeforeRequest::Stale { request, .. } => {
+                let validators = [IF_NONE_MATCH, IF_MODIFIED_SINCE].into_iter();
+                Look::Ask(validators.filter_map(|name| Some((name.clone(), request.headers.get(name)?.clone()))).collect())
+            }
+        }
+    }
+
+    /// The server answered. Keeps the answer where that may be, and gives what the plugin gets.
+    pub(super) fn answered(&mut self, request: &Request<()>, response: Response<Bytes>, wanted: Use, now: SystemTime) -> IncomingResponse {
+        let key = key(request);
+        let (mut parts, body) = response.into_parts();
+        if parts.status == StatusCode::NOT_MODIFIED
+            && let Some(entry) = self.entries.get_mut(&key)
+        {
+            let not_modified = Response::from_parts(parts.clone(), ());
+            if let AfterResponse::NotModified(policy, renewed) = entry.policy.after_response(request, &not_modified, now) {
+                entry.policy = renewed_policy(request, &renewed, policy, wanted, now);
+                entry.lifetime = lifetime(&entry.policy, now);
+                entry.headers = renewed.headers;
+                return entry.answer(request, AnswerSource::Validated, now);
+            }
+        }
+        let policy = policy(request, &parts, wanted, now);
+        // A 5xx that the server wants kept would hide the answer that is better.
+        if policy.is_storable() && !parts.status.is_server_error() {
+            let bytes = key.len() + body.len() + size(&parts.headers) + OVERHEAD;
+            let headers = parts.headers.clone();
+            self.uses += 1;
+            let lifetime = lifetime(&policy, now);
+            let entry = Entry { policy, status: parts.status, headers, body: body.clone(), bytes, used: self.uses, lifetime };
+            let answer = entry.answer(request, AnswerSource::Server, now);
+            self.forget(&key);
+            if bytes <= self.max_bytes {
+                self.bytes += bytes;
+                self.entries.insert(key, entry);
+                self.evict();
+                return answer;
+            }
+            return IncomingResponse { fresh_for: Duration::ZERO, ..answer };
+        }
+        if parts.status.is_success() {
+            // What must not be kept takes the place of what was.
+            self.forget(&key);
+        }
+        let age = policy.age(now);
+        let headers = std::mem::take(&mut parts.headers);
+        let url = request.uri().clone();
+        IncomingResponse { status: parts.status, headers, body, url, source: AnswerSource::Server, age, fresh_for: Duration::ZERO }
+    }
+
+    /// An answer in place of a server that is away, where the plugin takes one (RFC 5861, section 4) and the server did not forbid it
+    /// (RFC 9111, section 5.2.2.2).
+    pub(super) fn stale(&mut self, request: &Request<()>, wanted: Use, now: SystemTime) -> Option<IncomingResponse> {
+        let entry = self.entries.get(&key(request))?;
+        let forbidden = ["must-revalidate", "no-cache"].into_iter().any(|directive| says(&entry.headers, directive));
+        let past = entry.policy.age(now).saturating_sub(entry.lifetime);
+        (!forbidden && !wanted.stale_if_error.is_zero() && past <= wanted.stale_if_error)
+            .then(|| entry.answer(request, AnswerSource::Stale, now))
+    }
+
+    fn forget(&mut self, key: &[u8]) {
+        if let Some(entry) = self.entries.remove(key) {
+            self.bytes -= entry.bytes;
+        }
+    }
+
+    /// What was not used for longest goes.
+    fn evict(&mut self) {
+        while self.bytes > self.max_bytes || self.entries.len() > MAX_ENTRIES {
+            let Some(key) = self.entries.iter().min_by_key(|(_, entry)| entry.used).map(|(key, _)| key.clone()) else { return };
+            self.forget(&key);
+        }
+    }
+}
+
+impl Entry {
+    fn answer(&self, request: &Request<()>, source: AnswerSource, now: SystemTime) -> IncomingResponse {
+        IncomingResponse {
+            status: self.status,
+            headers: self.headers.clone(),
+            body: self.body.clone(),
+            url: request.uri().clone(),
+            source,
+            age: self.policy.age(now),
+            fresh_for: self.policy.time_to_live(now),
+        }
+    }
+}
+
+/// How long an answer that has just come is fresh, from when it was made.
+fn lifetime(policy: &CachePolicy, now: SystemTime) -> Duration {
+    policy.time_to_live(now).saturating_add(policy.age(now))
+}
+
+/// By what an answer is found again.
+fn key(request: &Request<()>) -> Vec<u8> {
+    let mut key = request.uri().to_string().into_bytes();
+    let mut lines: Vec<_> = request.headers().iter().collect();
+    // The order of different names says nothing (RFC 9110, section 5.3); that of one name's values stays.
+    lines.sort_by_key(|(name, _)| name.as_str());
+    for (name, value) in lines {
+        key.push(b'\n');
+        key.extend_from_slice(name.as_str().as_bytes());
+        key.push(b':');
+        key.extend_from_slice(value.as_bytes());
+    }
+    key
+}
+
+fn policy(request: &Request<()>, parts: &http::response::Parts, wanted: Use, now: SystemTime) -> CachePolicy {
+    // No guesses from a date: the plugin says what it takes.
+    let options = CacheOptions { shared: false, cache_heuristic: 0.0, ..CacheOptions::default() };
+    let mut judged = Response::from_parts(parts.clone(), ());
+    if !wanted.default_freshness.is_zero() && !says_how_long(&parts.headers) {
+        let directive = HeaderValue::try_from(format!("max-age={}", wanted.default_freshness.as_secs()));
+        judged.headers_mut().extend(directive.ok().map(|directive| (CACHE_CONTROL, directive)));
+    }
+    CachePolicy::new_options(request, &judged, now, options)
+}
+
+/// The policy of an answer that was found to be the same: as for a new one, where it does not say how long it is fresh.
+fn renewed_policy(
+    request: &Request<()>,
+    renewed: &http::response::Parts,
+    as_said: CachePolicy,
+    wanted: Use,
+    now: SystemTime,
+) -> CachePolicy {
+    if says_how_long(&renewed.headers) { as_said } else { policy(request, renewed, wanted, now) }
+}
+
+fn says_how_long(headers: &HeaderMap) -> bool {
+    let words = ["max-age", "no-store", "no-cache", "must-revalidate", "immutable"];
+    headers.contains_key(EXPIRES) || headers.contains_key(PRAGMA) || words.into_iter().any(|word| says(headers, word))
+}
+
+/// Whether `cache-control` has a directive.
+fn says(headers: &HeaderMap, directive: &str) -> bool {
+    let lines = headers.get_all(CACHE_CONTROL).iter().filter_map(|line| line.to_str().ok());
+    let names = lines.flat_map(|line| line.split(',')).filter_map(|part| part.split('=').next());
+    names.map(str::trim).any(|name| name.eq_ignore_ascii_case(directive))
+}
+
+fn size(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
+}
+
+#[cfg(test)]
+mod tests;

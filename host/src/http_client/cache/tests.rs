@@ -1,0 +1,116 @@
+use super::*;
+
+const ANY: Use = Use { max_age: None, default_freshness: Duration::ZERO, stale_if_error: Duration::ZERO };
+
+fn request(headers: &[(&'static str, &str)]) -> Request<()> {
+    let mut request = Request::new(());
+    *request.uri_mut() = "https://id.example/keys".parse().unwrap();
+    for (name, value) in headers {
+        request.headers_mut().append(*name, value.parse().unwrap());
+    }
+    request
+}
+
+fn response(status: u16, headers: &[(&'static str, &str)], body: &str) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(body.to_owned()));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap();
+    for (name, value) in headers {
+        response.headers_mut().append(*name, value.parse().unwrap());
+    }
+    response
+}
+
+fn at(second: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600 + second)
+}
+
+fn fresh(look: Look) -> Option<IncomingResponse> {
+    match look {
+        Look::Fresh(answer) => Some(answer),
+        Look::Ask(_) => None,
+    }
+}
+
+#[test]
+fn it_is_kept_for_as_long_as_it_says_and_no_longer() {
+    let mut cache = Cache::new(1 << 20);
+    let answer = cache.answered(&request(&[]), response(200, &[("cache-control", "max-age=10")], "a"), ANY, at(0));
+    assert_eq!((answer.source, answer.fresh_for), (AnswerSource::Server, Duration::from_secs(10)));
+    let answer = fresh(cache.look(&request(&[]), ANY, at(9))).unwrap();
+    assert_eq!((answer.source, answer.age, answer.fresh_for), (AnswerSource::Cache, Duration::from_secs(9), Duration::from_secs(1)));
+    assert!(fresh(cache.look(&request(&[]), ANY, at(10))).is_none());
+}
+
+#[test]
+fn what_must_not_be_kept_is_not() {
+    for headers in [&[("cache-control", "no-store")][..], &[]] {
+        let mut cache = Cache::new(1 << 20);
+        cache.answered(&request(&[]), response(200, headers, "a"), ANY, at(0));
+        assert!(fresh(cache.look(&request(&[]), ANY, at(0))).is_none(), "{headers:?}");
+    }
+    let mut cache = Cache::new(1 << 20);
+    cache.answered(&request(&[]), response(500, &[("cache-control", "max-age=10")], "a"), ANY, at(0));
+    assert!(fresh(cache.look(&request(&[]), ANY, at(0))).is_none());
+}
+
+#[test]
+fn another_callers_answer_is_not_given() {
+    let mut cache = Cache::new(1 << 20);
+    cache.answered(&request(&[("authorization", "Bearer a")]), response(200, &[("cache-control", "max-age=10")], "of a"), ANY, at(0));
+    assert!(fresh(cache.look(&request(&[("authorization", "Bearer b")]), ANY, at(1))).is_none());
+    assert!(fresh(cache.look(&request(&[]), ANY, at(1))).is_none());
+    assert_eq!(fresh(cache.look(&request(&[("authorization", "Bearer a")]), ANY, at(1))).unwrap().body, "of a");
+}
+
+#[test]
+fn a_plugin_says_how_old_it_may_be_and_how_long_it_is_fresh_where_the_server_does_not() {
+    let mut cache = Cache::new(1 << 20);
+    let wanted = Use { default_freshness: Duration::from_secs(60), ..ANY };
+    cache.answered(&request(&[]), response(200, &[], "a"), wanted, at(0));
+    assert!(fresh(cache.look(&request(&[]), ANY, at(59))).is_some());
+    let younger = |seconds| Use { max_age: Some(Duration::from_secs(seconds)), ..ANY };
+    assert!(fresh(cache.look(&request(&[]), younger(10), at(10))).is_some());
+    assert!(fresh(cache.look(&request(&[]), younger(10), at(11))).is_none());
+    assert!(fresh(cache.look(&request(&[]), younger(0), at(0))).is_none());
+    // What the server says is stronger.
+    cache.answered(&request(&[]), response(200, &[("cache-control", "no-cache")], "b"), wanted, at(0));
+    assert!(fresh(cache.look(&request(&[]), ANY, at(1))).is_none());
+}
+
+#[test]
+fn what_has_not_changed_is_not_sent_again() {
+    let mut cache = Cache::new(1 << 20);
+    cache.answered(&request(&[]), response(200, &[("cache-control", "max-age=10"), ("etag", "\"1\"")], "a"), ANY, at(0));
+    let Look::Ask(validators) = cache.look(&request(&[]), ANY, at(20)) else { panic!("it is fresh no more") };
+    assert_eq!(validators.get(IF_NONE_MATCH).unwrap(), "\"1\"");
+    let answer = cache.answered(&request(&[]), response(304, &[("cache-control", "max-age=10"), ("etag", "\"1\"")], ""), ANY, at(20));
+    assert_eq!((answer.source, answer.status.as_u16(), &answer.body[..]), (AnswerSource::Validated, 200, &b"a"[..]));
+    assert_eq!(fresh(cache.look(&request(&[]), ANY, at(29))).unwrap().body, "a");
+}
+
+#[test]
+fn the_last_good_answer_stays_while_the_server_is_away() {
+    let mut cache = Cache::new(1 << 20);
+    let wanted = Use { stale_if_error: Duration::from_secs(100), ..ANY };
+    cache.answered(&request(&[]), response(200, &[("cache-control", "max-age=10")], "a"), wanted, at(0));
+    assert!(cache.stale(&request(&[]), ANY, at(20)).is_none(), "only for who wants it");
+    let answer = cache.stale(&request(&[]), wanted, at(110)).unwrap();
+    assert_eq!((answer.source, answer.age, answer.fresh_for), (AnswerSource::Stale, Duration::from_secs(110), Duration::ZERO));
+    assert!(cache.stale(&request(&[]), wanted, at(111)).is_none());
+    cache.answered(&request(&[]), response(200, &[("cache-control", "max-age=10, must-revalidate")], "b"), wanted, at(0));
+    assert!(cache.stale(&request(&[]), wanted, at(20)).is_none());
+}
+
+#[test]
+fn it_is_bounded_and_the_least_used_goes() {
+    let mut cache = Cache::new(4 * (OVERHEAD + 1000));
+    let kept = [("cache-control", "max-age=10")];
+    for number in 0..10 {
+        cache.answered(&request(&[("x-number", &number.to_string())]), response(200, &kept, &"x".repeat(800)), ANY, at(0));
+        assert!(cache.bytes() <= 4 * (OVERHEAD + 1000));
+        assert!(fresh(cache.look(&request(&[("x-number", "0")]), ANY, at(1))).is_some(), "it is used all the time");
+    }
+    assert!(fresh(cache.look(&request(&[("x-number", "1")]), ANY, at(1))).is_none());
+    let answer = cache.answered(&request(&[]), response(200, &kept, &"x".repeat(1 << 20)), ANY, at(0));
+    assert_eq!((answer.body.len(), answer.fresh_for), (1 << 20, Duration::ZERO), "what has no room is given all the same");
+}

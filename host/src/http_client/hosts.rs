@@ -1,0 +1,169 @@
+//! Connections to hosts that are no endpoint of an upstream. A name is looked up, its addresses are held against the grant, and what is
+//! connected to is the very address that was found good: a name that changes its address in between changes nothing.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use ipnet::IpNet;
+use tokio::time::Instant;
+
+use super::address;
+use super::message::HttpError;
+use super::place::Origin;
+use crate::config::defaults;
+use crate::config::model::{self, HostPolicy, Protocol, TlsProfile};
+use crate::upstream::{Pool, Registry, Upstream};
+
+/// Hosts, by address, that are known at once. Past it all of them are forgotten, with their unused connections.
+const MAX_KNOWN: usize = 1024;
+
+/// Every host this thread has spoken to.
+#[derive(Debug)]
+pub(super) struct Hosts {
+    known: RefCell<Known>,
+    resolver: Resolver,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    registry: Registry,
+    pool: Rc<Pool<Full<Bytes>>>,
+    upstreams: HashMap<(Origin, IpAddr), Arc<Upstream>>,
+}
+
+/// Who finds the addresses of a name.
+#[derive(Debug, Clone)]
+pub(super) enum Resolver {
+    /// The system.
+    System,
+    /// A list, for tests: the first answer first, the last one ever after.
+    #[cfg(test)]
+    Listed(Rc<RefCell<Vec<Vec<IpAddr>>>>),
+}
+
+impl Resolver {
+    async fn find(&self, host: &str, port: u16) -> Result<Vec<IpAddr>, HttpError> {
+        match self {
+            Self::System => match tokio::net::lookup_host((host, port)).await {
+                Ok(addresses) => Ok(addresses.map(|address| address.ip()).collect()),
+                Err(error) => Err(HttpError::Unresolved(format!("{host}: {error}"))),
+            },
+            #[cfg(test)]
+            Self::Listed(answers) => {
+                let mut answers = answers.borrow_mut();
+                Ok(if answers.len() > 1 { answers.remove(0) } else { answers.first().cloned().unwrap_or_default() })
+            }
+        }
+    }
+}
+
+impl Hosts {
+    pub(super) fn new(resolver: Resolver) -> Self {
+        Self { known: RefCell::default(), resolver }
+    }
+
+    /// The addresses of a host that may be connected to.
+    pub(super) async fn addresses(&self, origin: &Origin, granted: &[IpNet]) -> Result<Vec<IpAddr>, HttpError> {
+        let found = match origin.host.parse::<IpAddr>() {
+            Ok(address) => vec![address],
+            Err(_) => self.resolver.find(&origin.host, origin.port).await?,
+        };
+        let Some(first) = found.first().copied() else { return Err(HttpError::Unresolved(format!("{} has no address", origin.host))) };
+        let may = |address: &IpAddr| address::special(*address).is_none() || address::is_in(granted, *address);
+        let good: Vec<_> = found.into_iter().filter(may).collect();
+        if good.is_empty() {
+            let what = address::special(first).unwrap_or("special");
+            let host = &origin.host;
+            return Err(HttpError::NotAllowed(format!(
+                "{host} has the address {first}, which is {what}; `addresses` of the grant has it not"
+            )));
+        }
+        Ok(good)
+    }
+
+    /// One address of a host as an upstream of its own, and the pool its connections are in.
+    pub(super) fn at(&self, origin: &Origin, address: IpAddr) -> Result<(Arc<Upstream>, Rc<Pool<Full<Bytes>>>), HttpError> {
+        let mut known = self.known.borrow_mut();
+        let key = (origin.clone(), address);
+        if let Some(upstream) = known.upstreams.get(&key) {
+            return Ok((Arc::clone(upstream), Rc::clone(&known.pool)));
+        }
+        if known.upstreams.len() >= MAX_KNOWN {
+            // The registry's numbers begin anew, so the pool does too; what is in flight keeps what it uses.
+            *known = Known::default();
+        }
+        let upstream = known.registry.assemble(&upstream(origin, address)).map_err(|errors| {
+            let why: Vec<_> = errors.into_iter().map(|error| error.problem).collect();
+            HttpError::Tls(why.join("; "))
+        })?;
+        known.upstreams.insert(key, Arc::clone(&upstream));
+        Ok((upstream, Rc::clone(&known.pool)))
+    }
+
+    /// Closes what was unused for too long.
+    pub(super) fn reap(&self, now: Instant) {
+        let pool = Rc::clone(&self.known.borrow().pool);
+        pool.reap(now);
+    }
+}
+
+fn upstream(origin: &Origin, address: IpAddr) -> model::Upstream {
+    let endpoint = model::Endpoint { tls: origin.tls, host: address.to_string(), port: origin.port, weight: 1, labels: BTreeMap::new() };
+    model::Upstream {
+        // Profiles are remembered by it, and they are told apart by the name they verify.
+        name: format!("{}:{}", origin.host, origin.port),
+        endpoints: vec![endpoint],
+        tls: TlsProfile { server_name: origin.tls.then(|| origin.host.clone()), ..TlsProfile::default() },
+        tls_profiles: BTreeMap::new(),
+        server_names: Vec::new(),
+        protocol: Protocol::Http1,
+        host: HostPolicy::Endpoint,
+        connect_timeout: defaults::UPSTREAM_CONNECT,
+        response_timeout: defaults::UPSTREAM_RESPONSE,
+        stream_timeout: defaults::UPSTREAM_STREAM,
+        idle_timeout: defaults::UPSTREAM_IDLE,
+        max_idle_connections: defaults::UPSTREAM_MAX_IDLE_CONNECTIONS,
+        max_connections: defaults::UPSTREAM_MAX_CONNECTIONS,
+        max_attempts: 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hosts(answers: &[&[&str]]) -> Hosts {
+        let answers = answers.iter().map(|answer| answer.iter().map(|address| address.parse().unwrap()).collect()).collect();
+        Hosts::new(Resolver::Listed(Rc::new(RefCell::new(answers))))
+    }
+
+    fn addresses(hosts: &Hosts, granted: &[&str]) -> Result<Vec<IpAddr>, HttpError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let granted: Vec<IpNet> = granted.iter().map(|network| network.parse().unwrap()).collect();
+        runtime.block_on(hosts.addresses(&Origin { tls: true, host: "id.example".to_owned(), port: 443 }, &granted))
+    }
+
+    #[test]
+    fn only_good_addresses_of_a_name_are_connected_to() {
+        assert_eq!(addresses(&hosts(&[&["1.1.1.1", "10.0.0.1"]]), &[]).unwrap(), ["1.1.1.1".parse::<IpAddr>().unwrap()]);
+        assert!(matches!(addresses(&hosts(&[&["10.0.0.1", "::1"]]), &[]), Err(HttpError::NotAllowed(_))));
+        assert_eq!(addresses(&hosts(&[&["10.0.0.1"]]), &["10.0.0.0/8"]).unwrap().len(), 1);
+        assert!(matches!(addresses(&hosts(&[&[]]), &[]), Err(HttpError::Unresolved(_))));
+    }
+
+    #[test]
+    fn a_name_that_changes_its_address_is_judged_anew_and_what_was_judged_is_what_is_connected_to() {
+        let hosts = hosts(&[&["1.1.1.1"], &["127.0.0.1"]]);
+        let origin = Origin { tls: true, host: "id.example".to_owned(), port: 443 };
+        let good = addresses(&hosts, &[]).unwrap();
+        // Its endpoint is the address, so that nothing looks the name up again; what is verified is the name.
+        let model = upstream(&origin, good[0]);
+        assert_eq!((model.endpoints[0].host.as_str(), model.tls.server_name.as_deref()), ("1.1.1.1", Some("id.example")));
+        assert!(matches!(addresses(&hosts, &[]), Err(HttpError::NotAllowed(_))));
+    }
+}

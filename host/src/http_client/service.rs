@@ -1,0 +1,212 @@
+//! The thread that makes the requests of all plugins, for all workers: one cache and one look at what is in flight for each plugin, and no
+//! lock. Workers send it messages and wait for the answer.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::rc::Rc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::cache::Cache;
+use super::fetch::Fetch;
+use super::hosts::{Hosts, Resolver};
+use super::message::{HttpError, IncomingResponse, OUTCOMES, OutgoingRequest};
+use super::{Granted, HttpClient};
+use crate::config::model::HttpClientGrant;
+use crate::telemetry::{HttpClientCells, Telemetry};
+use crate::upstream::{Pool, Upstream};
+
+/// Requests on their way from workers; more are told that there are too many.
+const WAITING: usize = 4096;
+/// How often unused connections, and plugins that are gone, are looked for.
+const TIDY: Duration = Duration::from_secs(1);
+
+/// Where requests are made. Clones are the same; the thread ends with the last of them.
+#[derive(Debug, Clone)]
+pub struct HttpService {
+    orders: mpsc::Sender<Order>,
+}
+
+#[derive(Debug)]
+pub(super) enum Order {
+    /// A plugin may make requests.
+    Register(Weak<Granted>),
+    /// Make one.
+    Send(Arc<Granted>, Box<OutgoingRequest>, oneshot::Sender<Answered>),
+}
+
+pub(super) type Answered = Result<IncomingResponse, HttpError>;
+
+impl HttpService {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the system gives none.
+    pub fn start() -> io::Result<Self> {
+        Self::start_with(|| Resolver::System)
+    }
+
+    fn start_with(resolver: impl FnOnce() -> Resolver + Send + 'static) -> io::Result<Self> {
+        let (orders, received) = mpsc::channel(WAITING);
+        let runtime = |received| -> io::Result<()> {
+            let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+            runtime.block_on(serve(received, resolver()));
+            Ok(())
+        };
+        std::thread::Builder::new().name("plugway-http".into()).spawn(move || {
+            if let Err(error) = runtime(received) {
+                tracing::error!(%error, "Plugins cannot make requests: their thread has no runtime");
+            }
+        })?;
+        Ok(Self { orders })
+    }
+
+    /// What makes the requests of one plugin.
+    pub fn client(&self, plugin: &str, grant: &HttpClientGrant, upstreams: Vec<Arc<Upstream>>, telemetry: &Telemetry) -> Arc<HttpClient> {
+        let cells = telemetry.http_client(plugin, OUTCOMES);
+        let granted = Arc::new(Granted { plugin: plugin.into(), grant: grant.clone(), upstreams, cells });
+        // It is only known later where the thread is busy: by its first request.
+        drop(self.orders.try_send(Order::Register(Arc::downgrade(&granted))));
+        Arc::new(HttpClient { granted, orders: self.orders.clone() })
+    }
+}
+
+/// What the thread has.
+struct Service {
+    hosts: Hosts,
+    pool: Pool<Full<Bytes>>,
+    plugins: RefCell<HashMap<Box<str>, Rc<Plugin>>>,
+}
+
+/// What it keeps of one plugin: over reloads and swaps, as long as the plugin is configured.
+struct Plugin {
+    clients: RefCell<Vec<Weak<Granted>>>,
+    cache: RefCell<Cache>,
+    in_flight: Cell<usize>,
+    /// Those who wait for the answer to a request that is in flight, by what makes requests identical.
+    shared: RefCell<HashMap<Vec<u8>, Vec<Caller>>>,
+}
+
+/// Who waits for an answer.
+struct Caller {
+    answer: oneshot::Sender<Answered>,
+    began: Instant,
+}
+
+async fn serve(mut orders: mpsc::Receiver<Order>, resolver: Resolver) {
+    let service = Rc::new(Service { hosts: Hosts::new(resolver), pool: Pool::new(), plugins: RefCell::default() });
+    let mut tidying = tokio::time::interval(TIDY);
+    tidying.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            order = orders.recv() => match order {
+                Some(Order::Register(client)) => {
+                    if let Some(granted) = client.upgrade() {
+                        service.plugin(&granted).clients.borrow_mut().push(client);
+                    }
+                }
+                Some(Order::Send(granted, request, answer)) => {
+                    let plugin = service.plugin(&granted);
+                    take(Rc::clone(&service), plugin, granted, *request, answer);
+                }
+                None => return,
+            },
+            _ = tidying.tick() => service.tidy(),
+        }
+    }
+}
+
+impl Service {
+    fn plugin(&self, granted: &Granted) -> Rc<Plugin> {
+        let mut plugins = self.plugins.borrow_mut();
+        let made = || {
+            Rc::new(Plugin {
+                clients: RefCell::default(),
+                cache: RefCell::new(Cache::new(granted.grant.max_cache_bytes)),
+                in_flight: Cell::new(0),
+                shared: RefCell::default(),
+            })
+        };
+        Rc::clone(plugins.entry(granted.plugin.clone()).or_insert_with(made))
+    }
+
+    fn tidy(&self) {
+        let now = Instant::now();
+        self.pool.reap(now);
+        self.hosts.reap(now);
+        self.plugins.borrow_mut().retain(|_, plugin| {
+            let mut clients = plugin.clients.borrow_mut();
+            clients.retain(|client| client.strong_count() > 0);
+            if let Some(latest) = clients.last().and_then(Weak::upgrade) {
+                plugin.cache.borrow_mut().resize(latest.grant.max_cache_bytes);
+            }
+            !clients.is_empty() || plugin.in_flight.get() > 0
+        });
+    }
+}
+
+/// Takes a request: makes it, or lets it wait for one that is the same and in flight.
+fn take(service: Rc<Service>, plugin: Rc<Plugin>, granted: Arc<Granted>, request: OutgoingRequest, answer: oneshot::Sender<Answered>) {
+    let caller = Caller { answer, began: Instant::now() };
+    if let Err(error) = request.check() {
+        return caller.tell(Err(error), &granted.cells);
+    }
+    let key = request.is_shared().then(|| request.identity());
+    if let Some(key) = &key
+        && let Some(waiting) = plugin.shared.borrow_mut().get_mut(key)
+    {
+        waiting.push(caller);
+        return;
+    }
+    if plugin.in_flight.get() >= granted.grant.max_in_flight {
+        return caller.tell(Err(HttpError::TooManyCalls), &granted.cells);
+    }
+    if let Some(key) = key.clone() {
+        plugin.shared.borrow_mut().insert(key, Vec::new());
+    }
+    plugin.flies(1, &granted.cells);
+    tokio::task::spawn_local(async move {
+        let time = request.timeout.map_or(granted.grant.timeout, |timeout| timeout.min(granted.grant.timeout));
+        let fetch = Fetch {
+            grant: &granted.grant,
+            upstreams: &granted.upstreams,
+            cache: &plugin.cache,
+            hosts: &service.hosts,
+            pool: &service.pool,
+            deadline: caller.began + time,
+        };
+        let answered = fetch.run(request).await;
+        plugin.flies(-1, &granted.cells);
+        let waiting = key.and_then(|key| plugin.shared.borrow_mut().remove(&key)).unwrap_or_default();
+        for other in waiting {
+            other.tell(answered.clone(), &granted.cells);
+        }
+        caller.tell(answered, &granted.cells);
+    });
+}
+
+impl Plugin {
+    fn flies(&self, more: isize, cells: &HttpClientCells) {
+        self.in_flight.set(self.in_flight.get().saturating_add_signed(more));
+        cells.in_flight(self.in_flight.get());
+    }
+}
+
+impl Caller {
+    fn tell(self, answered: Answered, cells: &HttpClientCells) {
+        let outcome = match &answered {
+            Ok(answer) => answer.source.as_str(),
+            Err(error) => error.as_str(),
+        };
+        cells.answered(outcome, self.began.elapsed());
+        // Whoever asked may be gone.
+        drop(self.answer.send(answered));
+    }
+}
