@@ -7,6 +7,7 @@ mod builtin;
 mod chains;
 mod generation;
 mod numbering;
+mod observers;
 mod retirement;
 mod sources;
 mod timers;
@@ -23,6 +24,7 @@ use crate::capability::secrets::Secret;
 use crate::config::model::{Config, Route, SecretSource};
 use crate::config::{Problem, Problems};
 use crate::exchange::RouteFacts;
+use crate::http_client::{HttpClient, HttpService};
 use crate::pipeline::Plugins;
 use crate::plugin::{CompileCache, Compiler, LoadedComponent, Nursery, Recipe, Ticker, Turns, build_engine};
 use crate::proxy::Snapshot;
@@ -35,8 +37,8 @@ use crate::upstream::{Directory, Registry, Upstream};
 pub use builtin::builtin;
 use chains::Built;
 pub use chains::EffectiveChain;
-pub use generation::Observers;
 use numbering::{Numbered, Numbering};
+pub use observers::{Observers, Observing};
 pub use sources::{Bytes, Content, Supplied, Supplies, Unread, Version, read, read_all};
 use trust::Vouched;
 pub use trust::trusted_keys;
@@ -55,6 +57,8 @@ pub struct Workshop {
     retired: mpsc::Sender<Plugins>,
     vouched: Vouched,
     ticker: Ticker,
+    /// Started by the first plugin that may make requests.
+    http: Option<HttpService>,
 }
 
 /// A configuration, assembled. Instances are made from it for each worker.
@@ -127,6 +131,7 @@ impl Workshop {
         let engine = build_engine(config.limits.max_plugin_instances)?;
         Ok(Self {
             ticker: Ticker::start(&engine)?,
+            http: None,
             engine,
             cache,
             compiler,
@@ -205,8 +210,38 @@ impl Workshop {
         let chains = chains::build(config, &components, &mut numbering, known, problems);
         let directory = Arc::new(Directory::new(upstreams.iter().flatten()));
         let secrets = secrets(config, known, problems);
-        let numbered = numbering.finish(config, &components, &upstreams, &directory, &mut self.kept, &secrets);
+        let clients = self.http_clients(config, &upstreams, problems);
+        let numbered = numbering.finish(config, &components, &upstreams, &directory, (&mut self.kept, &secrets, &clients));
         Draft { table, upstreams, chains, numbered, warnings }
+    }
+
+    /// What makes the requests of each plugin that may make any, as the configuration numbers them.
+    fn http_clients(
+        &mut self,
+        config: &Config,
+        upstreams: &[Option<Arc<Upstream>>],
+        problems: &mut Problems,
+    ) -> Vec<Option<Arc<HttpClient>>> {
+        let mut clients = Vec::with_capacity(config.plugins.len());
+        for plugin in &config.plugins {
+            let Some(grant) = &plugin.grants.http_client else {
+                clients.push(None);
+                continue;
+            };
+            if self.http.is_none() {
+                match HttpService::start() {
+                    Ok(service) => self.http = Some(service),
+                    Err(error) => {
+                        let message = format!("the thread that makes requests of plugins does not start: {error}");
+                        problems.push(config.problem(format!("plugins.{}.grants.http-client", plugin.name), message));
+                    }
+                }
+            }
+            let reached = upstreams.iter().flatten().filter(|upstream| grant.upstreams.iter().any(|name| **name == *upstream.name));
+            clients
+                .push(self.http.as_ref().map(|service| service.client(&plugin.name, grant, reached.cloned().collect(), &self.telemetry)));
+        }
+        clients
     }
 
     fn upstreams(&mut self, config: &Config, known: &Problems, problems: &mut Problems) -> Vec<Option<Arc<Upstream>>> {

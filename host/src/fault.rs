@@ -87,7 +87,9 @@ faults! {
     PluginCpuExceeded = "plugin-cpu-exceeded", SERVICE_UNAVAILABLE, Plugin, false, "The request could not be processed in time.";
     /// A plugin wanted more memory than it may have.
     PluginMemoryExceeded = "plugin-memory-exceeded", SERVICE_UNAVAILABLE, Plugin, false, "The request could not be processed.";
-    /// A plugin failed too often and is left alone for a while, or its next instance is still being made.
+    /// A plugin did not answer within its deadline.
+    PluginDeadlineExceeded = "plugin-deadline-exceeded", SERVICE_UNAVAILABLE, Plugin, false, "The request could not be processed in time.";
+    /// A plugin failed too often and is left alone for a while, has no instance free, or its next one is still being made.
     PluginUnavailable = "plugin-unavailable", SERVICE_UNAVAILABLE, Plugin, false, "The request cannot be processed now.";
     /// An authorizer depends on something that is away.
     AuthorizerUnavailable = "authorizer-unavailable", SERVICE_UNAVAILABLE, Plugin, false, "Credentials cannot be checked now.";

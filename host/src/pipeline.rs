@@ -4,6 +4,7 @@
 //! of a route exports is not in its chain, so it costs nothing.
 
 mod admit;
+mod called;
 mod finish;
 mod outcomes;
 mod select;
@@ -18,6 +19,7 @@ use crate::exchange::LocalResponse;
 use crate::fault::Fault;
 use crate::plugin::Slot;
 
+pub use called::Holds;
 pub use finish::Finished;
 pub use outcomes::Ended;
 pub use select::Selected;
@@ -119,11 +121,5 @@ impl Plugins {
     pub fn new(slots: Vec<Slot>) -> Self {
         let outcomes = slots.iter().map(Outcomes::of).collect();
         Self { slots: slots.into_iter().map(RefCell::new).collect(), outcomes }
-    }
-
-    /// The slot of a place. Hooks never call hooks, so it is never borrowed twice; a number out of range is a fault of
-    /// assembly, answered as one.
-    fn slot(&self, place: &Place) -> Result<std::cell::RefMut<'_, Slot>, Fault> {
-        self.slots.get(place.slot).and_then(|slot| slot.try_borrow_mut().ok()).ok_or(Fault::Internal)
     }
 }

@@ -48,7 +48,13 @@ pub(crate) fn clockwork() -> &'static Path {
     &examples().clockwork
 }
 
+/// The guest that asks other servers.
+pub(crate) fn asking() -> &'static Path {
+    &examples().asking
+}
+
 struct Examples {
+    asking: PathBuf,
     filters: PathBuf,
     keeper: PathBuf,
     confidant: PathBuf,
@@ -73,6 +79,7 @@ fn examples() -> &'static Examples {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let component = |name: &str| release.join(format!("examples/{name}.wasm"));
         Examples {
+            asking: component("asking"),
             filters: component("filters"),
             keeper: component("keeper"),
             confidant: component("confidant"),

@@ -11,7 +11,7 @@ const MAX_LINES: usize = 400;
 /// allocator of a test program, which hands everything to the system's.
 const AUDITED: [&str; 2] = ["host/src/plugin/cache.rs", "tests/allocations/counter.rs"];
 /// Modules a request runs through: nothing in them may wait for another thread.
-const REQUEST_PATH: [&str; 8] = ["exchange", "http", "pipeline", "plugin", "proxy", "route", "server", "upstream"];
+const REQUEST_PATH: [&str; 9] = ["exchange", "http", "http_client", "pipeline", "plugin", "proxy", "route", "server", "upstream"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()

@@ -24,6 +24,7 @@ mod forwarded;
 mod frames;
 mod guest;
 mod hello;
+mod http_client;
 mod inspect;
 mod isolation;
 mod issuer;

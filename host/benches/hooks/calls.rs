@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use criterion::Criterion;
 use plugway::pipeline::{Chain, StepKind, Verdict};
 
-use super::{Ready, exchange, kinds, ready};
+use super::{Ready, exchange, kinds, now, ready};
 
 /// As many as a request may have changes, and fewer.
 const TIMES: u32 = 50;
@@ -64,7 +64,7 @@ fn run(ready: &Ready, chain: &Chain, iterations: u64) -> Duration {
     let mut exchange = exchange(&ready.generation);
     let began = Instant::now();
     for _ in 0..iterations {
-        let (back, verdict) = chain.admit(&ready.generation.plugins, exchange);
+        let (back, verdict) = now(chain.admit(&ready.generation, exchange));
         assert!(matches!(verdict, Verdict::Pass), "a call was refused: {verdict:?}");
         exchange = back;
     }

@@ -3,7 +3,7 @@
 use criterion::Criterion;
 use plugway_harness::guests;
 
-use super::{exchange, head, ready};
+use super::{exchange, head, now, ready};
 
 /// One route with a chain of `length` plugins that read one header and add one.
 fn configuration(length: usize) -> String {
@@ -21,13 +21,13 @@ pub(super) fn chains(criterion: &mut Criterion) {
         let ready = ready(&configuration(length));
         let generation = &ready.generation;
         // Once outside, so that what is measured is known to be the work.
-        let (once, _) = generation.snapshot.routes[0].chain.admit(&generation.plugins, exchange(generation));
+        let (once, _) = now(generation.snapshot.routes[0].chain.admit(generation, exchange(generation)));
         assert_eq!(once.request.headers.contains_key("x-plugin-0"), length > 0);
         let mut exchange = Some(once);
         criterion.bench_function(&format!("chain of {length}: read a header, add a header"), |bencher| {
             let chain = &generation.snapshot.routes[0].chain;
             bencher.iter(|| {
-                let (back, verdict) = chain.admit(&generation.plugins, exchange.take().unwrap());
+                let (back, verdict) = now(chain.admit(generation, exchange.take().unwrap()));
                 exchange = Some(back);
                 verdict
             });

@@ -11,7 +11,7 @@ use plugway::plugin::ExchangeRecord;
 use plugway::proxy::{Addressed, Batch};
 use plugway_harness::guests;
 
-use super::{Ready, exchange, head, ready};
+use super::{Ready, exchange, head, now, ready};
 
 /// What observers and routers that learn are told at once.
 const BATCH: usize = 64;
@@ -38,7 +38,7 @@ fn on_the_way_in(criterion: &mut Criterion, ready: &Ready, name: &str, wanted: f
     let incoming: Vec<_> = all.incoming.iter().filter(|step| wanted(step.kind)).cloned().collect();
     assert_eq!(incoming.len(), 1, "{name}");
     let chain = Chain { incoming, public: true, ..Chain::default() };
-    each(criterion, name, exchange(generation), |exchange| chain.admit(&generation.plugins, exchange).0);
+    each(criterion, name, exchange(generation), |exchange| now(chain.admit(generation, exchange)).0);
 }
 
 fn router(criterion: &mut Criterion, ready: &Ready) {
@@ -69,7 +69,7 @@ fn response_filter(criterion: &mut Criterion, ready: &Ready) {
     assert_eq!(chain.outgoing.len(), 1);
     let mut first = exchange(generation);
     first.response = Some(ResponseHead { status: StatusCode::OK, headers: HeaderMap::new(), origin: Origin::Upstream(0) });
-    each(criterion, "response-filter", first, |exchange| chain.finish(&generation.plugins, exchange).0);
+    each(criterion, "response-filter", first, |exchange| now(chain.finish(generation, exchange)).0);
 }
 
 /// One call of a hook that takes an exchange and gives it back.
@@ -98,7 +98,7 @@ fn in_batches(criterion: &mut Criterion, ready: &Ready) {
             })
         });
     });
-    let mut observers = workshop.observers(config, assembled).unwrap();
+    let mut observers = workshop.observers(config, assembled).unwrap().begin();
     let observer = &generation.snapshot.routes[0].chain.observers[0];
     criterion.bench_function("hook: observer, each of 64 records", |bencher| {
         bencher.iter_custom(|iterations| {

@@ -10,7 +10,7 @@ use http::header::AUTHORIZATION;
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 
-use super::{exchange, head, ready};
+use super::{exchange, head, now, ready};
 
 /// A key pair that signs tokens with ES256.
 struct Issuer {
@@ -75,7 +75,7 @@ pub(super) fn tokens(criterion: &mut Criterion) {
         // Once outside, so that what is measured is known to be the work.
         let mut first = exchange(generation);
         first.request.headers.insert(AUTHORIZATION, next.next().unwrap().clone());
-        let (once, _) = generation.snapshot.routes[0].chain.admit(&generation.plugins, first);
+        let (once, _) = now(generation.snapshot.routes[0].chain.admit(generation, first));
         assert!(once.identity.is_some() && !once.request.headers.contains_key(AUTHORIZATION));
         let mut exchange = Some(once);
         criterion.bench_function(&format!("oauth2: {name}"), |bencher| {
@@ -84,7 +84,7 @@ pub(super) fn tokens(criterion: &mut Criterion) {
                 let mut request = exchange.take().unwrap();
                 // The plugin takes it away.
                 request.request.headers.insert(AUTHORIZATION, next.next().unwrap().clone());
-                let (back, verdict) = chain.admit(&generation.plugins, request);
+                let (back, verdict) = now(chain.admit(generation, request));
                 exchange = Some(back);
                 verdict
             });

@@ -1,8 +1,9 @@
 //! Instances, made ready on the control side: each worker's share of a snapshot, and the observers.
 
-use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
+use super::observers::Observers;
 use super::timers::Timers;
 use super::{Assembled, AssembledPlugin, Workshop};
 use crate::capability::log::PluginLog;
@@ -11,32 +12,10 @@ use crate::config::model::Config;
 use crate::config::{Problem, Problems};
 use crate::pipeline::Plugins;
 use crate::plugin::{FailureKind, Hook, SetupError, Slot, Surroundings};
-use crate::proxy::{Addressed, Batch, Generation, Snapshot, Tracing};
+use crate::proxy::{Generation, Tracing};
 use crate::telemetry::{AccessPlan, BudgetHits};
 use crate::trace::Sampler;
 use crate::upstream::RoundRobin;
-
-/// What runs on the control side, observers and timers: those of what serves, and the observers of what served before as long as
-/// requests are in flight on it. A plugin that is both has one instance for it.
-#[derive(Debug)]
-pub struct Observers {
-    serving: Set,
-    earlier: Vec<Set>,
-}
-
-/// The observers and timers of one snapshot.
-#[derive(Debug)]
-struct Set {
-    number: u64,
-    snapshot: Weak<Snapshot>,
-    slots: Vec<Slot>,
-    timers: Timers,
-    /// Since when no worker serves by it.
-    over: Option<Instant>,
-}
-
-/// How long the last records of a snapshot may be on their way: workers hand over what they have several times within it.
-const ON_THE_WAY: Duration = Duration::from_secs(1);
 
 /// The control side's place among the threads that have instances.
 const CONTROL: usize = usize::MAX;
@@ -89,8 +68,7 @@ impl Workshop {
             return Err(problems);
         }
         let snapshot = Arc::downgrade(&assembled.snapshot);
-        let serving = Set { number: assembled.snapshot.number, snapshot, slots, timers, over: None };
-        Ok(Observers { serving, earlier: Vec::new() })
+        Ok(Observers { number: assembled.snapshot.number, snapshot, slots, timers })
     }
 
     fn slots(&self, config: &Config, assembled: &Assembled, numbers: &[usize], thread: usize) -> Result<Vec<Slot>, Problems> {
@@ -144,6 +122,7 @@ impl Workshop {
             metrics: PluginMetrics::new(instruments, &recipe.name, thread, recipe.budget.max_series),
             hits,
             granted: recipe.granted.clone(),
+            http_client: recipe.http_client.clone(),
             endpoints: Arc::clone(&recipe.endpoints),
             nursery: self.nursery.clone(),
         }
@@ -167,92 +146,5 @@ fn setup_problem(config: &Config, plugin: &AssembledPlugin, error: &SetupError) 
             let message = format!("plugin `{name}` does not start: {}", error.failure);
             config.problem(format!("plugins.{name}"), message).of_plugin(name, why)
         }
-    }
-}
-
-impl Observers {
-    /// When the next timer of what serves is due; `None` without any.
-    pub fn next_tick(&self) -> Option<Instant> {
-        self.serving.timers.next()
-    }
-
-    /// Ticks the timers that are due, for a few milliseconds at most, save the last of them. What fails is counted and logged where it
-    /// is called.
-    pub fn tick(&mut self) {
-        let Set { slots, timers, .. } = &mut self.serving;
-        timers.run(Instant::now, |due| {
-            if let Some(slot) = slots.get_mut(due.slot) {
-                let _ = slot.on_tick(due.config);
-            }
-        });
-    }
-
-    /// Puts those of another snapshot in the place of those that serve. What is still in flight is told to these.
-    pub fn replace(&mut self, next: Self) {
-        self.earlier.push(std::mem::replace(&mut self.serving, next.serving));
-    }
-
-    /// Whether there are observers of what served before.
-    pub fn has_earlier(&self) -> bool {
-        !self.earlier.is_empty()
-    }
-
-    /// Ends those that no record can be for any more.
-    pub fn end_earlier(&mut self, now: Instant) {
-        self.earlier.retain_mut(|set| {
-            let is_over = set.snapshot.strong_count() == 0;
-            let over = is_over.then(|| *set.over.get_or_insert(now));
-            over.is_none_or(|since| now.saturating_duration_since(since) < ON_THE_WAY)
-        });
-    }
-
-    /// Hands a batch to the observers it is for.
-    ///
-    /// A stream can end long after the version it began with. Its record then goes to what observes its route by the same name
-    /// today: an open stream must not keep a version alive that has nothing else to do.
-    ///
-    /// # Errors
-    /// How many records were lost.
-    pub fn complete(&mut self, batch: Batch) -> Result<(), u64> {
-        let mut sets = std::iter::once(&mut self.serving).chain(&mut self.earlier);
-        match sets.find(|set| set.number == batch.snapshot) {
-            Some(set) => set.complete(batch.records),
-            None => {
-                let all = batch.records.len();
-                let redirected: Vec<_> = batch.records.into_iter().filter_map(|addressed| self.serving.redirect(addressed)).collect();
-                let lost = (all - redirected.len()) as u64;
-                let lost = lost + self.serving.complete(redirected).err().unwrap_or_default();
-                if lost == 0 { Ok(()) } else { Err(lost) }
-            }
-        }
-    }
-}
-
-impl Set {
-    fn complete(&mut self, records: Vec<Addressed>) -> Result<(), u64> {
-        let mut lost = 0;
-        let mut by_observer: Vec<Vec<_>> = self.slots.iter().map(|_| Vec::new()).collect();
-        for addressed in records {
-            match by_observer.get_mut(addressed.observer) {
-                Some(records) => records.push(addressed.record),
-                None => lost += 1,
-            }
-        }
-        for (slot, records) in self.slots.iter_mut().zip(by_observer) {
-            if !records.is_empty() && slot.on_complete(&records).is_err() {
-                lost += records.len() as u64;
-            }
-        }
-        if lost == 0 { Ok(()) } else { Err(lost) }
-    }
-
-    /// The same record for the plugin of that name on the route of that name.
-    fn redirect(&self, mut addressed: Addressed) -> Option<Addressed> {
-        let snapshot = self.snapshot.upgrade()?;
-        let route = snapshot.routes.iter().find(|route| *route.facts.name == *addressed.record.route)?;
-        let place = route.chain.observers.iter().find(|place| place.name == addressed.plugin)?;
-        addressed.observer = place.slot;
-        addressed.record.config_id = place.config;
-        Some(addressed)
     }
 }

@@ -11,6 +11,7 @@ use super::sources::{Components, Version};
 use crate::capability::granted::Kept;
 use crate::capability::secrets::Secret;
 use crate::config::model::{Config, PluginUse, Trial};
+use crate::http_client::HttpClient;
 use crate::pipeline::Place;
 use crate::plugin::{Configuration, Hook, LoadedComponent, Recipe};
 use crate::telemetry::PluginVersion;
@@ -97,8 +98,7 @@ impl Numbering {
         components: &Components,
         upstreams: &[Option<Arc<Upstream>>],
         directory: &Arc<Directory>,
-        kept: &mut Kept,
-        secrets: &BTreeMap<String, Secret>,
+        (kept, secrets, clients): (&mut Kept, &BTreeMap<String, Secret>, &[Option<Arc<HttpClient>>]),
     ) -> Numbered {
         let mut plugins = Vec::new();
         let mut renumbered = BTreeMap::new();
@@ -124,6 +124,7 @@ impl Numbering {
                 budget: Arc::new(model.budget.clone()),
                 configurations,
                 granted: if is_shadow { kept.granted_aside(model, secrets) } else { kept.granted(model, secrets) },
+                http_client: clients.get(index).cloned().flatten(),
                 endpoints: Arc::clone(directory),
             };
             let is_on_trial = components.canaries.contains_key(&index);

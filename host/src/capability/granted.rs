@@ -22,8 +22,6 @@ pub struct Granted {
     pub secrets: Arc<Secrets>,
     /// `keys`, as they were then
     pub keys: Arc<Keys>,
-    /// Whether `http-client`
-    pub may_fetch: bool,
 }
 
 /// Finds what is there already when a configuration is assembled again: buckets and entries outlive a swap of the plugin that
@@ -70,7 +68,6 @@ impl Kept {
                 .map(|grant| find(stores, telemetry, name, grant, || Store::new(grant.max_entries, grant.max_bytes))),
             secrets: Arc::new(named(&plugin.grants.secrets).into_iter().collect()),
             keys: Arc::new(named(&plugin.grants.keys).into_iter().collect()),
-            may_fetch: plugin.grants.http_client.is_some(),
             limiter: plugin.grants.rate_limit.as_ref().map(|grant| find(limiters, telemetry, name, grant, || Limiter::new(grant.max_keys))),
         }
     }

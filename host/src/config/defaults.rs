@@ -32,6 +32,8 @@ pub const REQUIRE_SIGNATURE: bool = false;
 
 /// `[plugins.NAME.budget] cpu`: CPU time of one hook call on a worker.
 pub const PLUGIN_CPU: Duration = Duration::from_millis(10);
+/// CPU time up to which a call runs in one go, where the worker stands. Past it calls run in turns, with a stack of their own. Not a key.
+pub const PLUGIN_CPU_IN_PLACE: Duration = Duration::from_millis(10);
 /// `[plugins.NAME.budget] setup_cpu`: CPU time of one call off the request's path.
 pub const PLUGIN_SETUP_CPU: Duration = Duration::from_secs(2);
 /// `[plugins.NAME.budget] memory`: bytes of one instance.

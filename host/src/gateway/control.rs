@@ -21,7 +21,7 @@ use super::status::Status;
 use super::stock::{Scope, Stock};
 use super::versions::Versions;
 use super::{Addresses, Order, StartError};
-use crate::assembly::{Assembled, Observers, Version, read_all};
+use crate::assembly::{Assembled, Observing, Version, read_all};
 use crate::config::model::Config;
 use crate::config::{Problems, Rejected};
 use crate::otlp::Exporter;
@@ -65,7 +65,7 @@ struct Running {
     workers: Vec<WorkerHandle>,
     /// `None` where nothing is stored.
     store: Option<StoreThread>,
-    observers: Observers,
+    observers: Observing,
     batches: mpsc::Receiver<Batch>,
     status: Rc<Status>,
     telemetry: Arc<Telemetry>,
@@ -151,7 +151,18 @@ impl Running {
         }
         announce(&addresses, began.elapsed());
         Ok((
-            Self { config, workers, store, observers, batches, status, telemetry, _exporter: exports.exporter, _writer: writer, installs },
+            Self {
+                config,
+                workers,
+                store,
+                observers: observers.begin(),
+                batches,
+                status,
+                telemetry,
+                _exporter: exports.exporter,
+                _writer: writer,
+                installs,
+            },
             addresses,
         ))
     }

@@ -1,6 +1,9 @@
 //! The way in: authorizers and request filters where they stand.
 
-use super::{Chain, Plugins, StepKind, Verdict};
+use std::rc::Rc;
+
+use super::called::{self, Holds};
+use super::{Chain, StepKind, Verdict};
 use crate::config::model::FailurePolicy;
 use crate::exchange::Exchange;
 use crate::fault::Fault;
@@ -9,24 +12,20 @@ use crate::plugin::{Decision, Flow, Hook};
 impl Chain {
     /// Runs the way in. The first authorizer that allows or answers decides; when all abstain the request is denied
     /// unless the route is public. A failing authorizer always rejects: failing open is how other gateways let people in.
-    pub fn admit(&self, plugins: &Plugins, mut exchange: Box<Exchange>) -> (Box<Exchange>, Verdict) {
+    pub async fn admit<H: Holds>(&self, plugins: &Rc<H>, mut exchange: Box<Exchange>) -> (Box<Exchange>, Verdict) {
         let mut allowed = self.public;
         let mut decided = false;
         for step in &self.incoming {
-            let mut slot = match plugins.slot(&step.place) {
-                Ok(slot) => slot,
-                Err(fault) => return (exchange, Verdict::Fault(fault)),
-            };
             match step.kind {
                 StepKind::Authorize { .. } if decided => {}
                 StepKind::Authorize { last } => {
-                    let shadowed = step.place.shadowed(plugins, &exchange);
+                    let shadowed = step.place.shadowed(plugins.plugins(), &exchange);
                     step.place.begin(Hook::Authorizer, &mut exchange);
-                    let (back, decision) = slot.authorize(step.place.config, exchange);
+                    let (back, decision) = called::authorize(plugins, step.place.at(), exchange).await;
                     exchange = back;
                     step.place.tell(Hook::Authorizer, &mut exchange, &decision);
                     if let Some(shadowed) = shadowed {
-                        shadowed.authorize(&exchange, &decision);
+                        Box::pin(shadowed.authorize(plugins, &exchange, &decision)).await;
                     }
                     match decision {
                         Ok(Decision::Allow) => (allowed, decided) = (true, true),
@@ -43,13 +42,13 @@ impl Chain {
                     }
                 }
                 StepKind::Filter => {
-                    let shadowed = step.place.shadowed(plugins, &exchange);
+                    let shadowed = step.place.shadowed(plugins.plugins(), &exchange);
                     step.place.begin(Hook::RequestFilter, &mut exchange);
-                    let (back, flow) = slot.on_request(step.place.config, exchange);
+                    let (back, flow) = called::on_request(plugins, step.place.at(), exchange).await;
                     exchange = back;
                     step.place.tell(Hook::RequestFilter, &mut exchange, &flow);
                     if let Some(shadowed) = shadowed {
-                        shadowed.on_request(&exchange, &flow);
+                        Box::pin(shadowed.on_request(plugins, &exchange, &flow)).await;
                     }
                     match (flow, step.place.on_failure) {
                         (Ok(Flow::Next), _) | (Err(_), FailurePolicy::Skip) => {}

@@ -1,8 +1,11 @@
 //! The way back: response filters in reverse, once, on the final response, the gateway's own included.
 
+use std::rc::Rc;
+
 use bytes::Bytes;
 
-use super::{Chain, Plugins};
+use super::Chain;
+use super::called::{self, Holds};
 use crate::config::model::FailurePolicy;
 use crate::exchange::{Exchange, LocalResponse, Origin, ResponseHead};
 use crate::fault::Fault;
@@ -20,23 +23,17 @@ pub enum Finished {
 
 impl Chain {
     /// Runs the way back on `exchange.response`.
-    pub fn finish(&self, plugins: &Plugins, mut exchange: Box<Exchange>) -> (Box<Exchange>, Finished) {
+    pub async fn finish<H: Holds>(&self, plugins: &Rc<H>, mut exchange: Box<Exchange>) -> (Box<Exchange>, Finished) {
         let mut finished = Finished::SameBody;
         for place in &self.outgoing {
-            let flow = match plugins.slot(place) {
-                Ok(mut slot) => {
-                    let shadowed = place.shadowed(plugins, &exchange);
-                    place.begin(Hook::ResponseFilter, &mut exchange);
-                    let (back, flow) = slot.on_response(place.config, exchange);
-                    exchange = back;
-                    place.tell(Hook::ResponseFilter, &mut exchange, &flow);
-                    if let Some(shadowed) = shadowed {
-                        shadowed.on_response(&exchange, &flow);
-                    }
-                    flow
-                }
-                Err(fault) => Err(fault),
-            };
+            let shadowed = place.shadowed(plugins.plugins(), &exchange);
+            place.begin(Hook::ResponseFilter, &mut exchange);
+            let (back, flow) = called::on_response(plugins, place.at(), exchange).await;
+            exchange = back;
+            place.tell(Hook::ResponseFilter, &mut exchange, &flow);
+            if let Some(shadowed) = shadowed {
+                Box::pin(shadowed.on_response(plugins, &exchange, &flow)).await;
+            }
             match (flow, place.on_failure) {
                 (Ok(Flow::Next), _) | (Err(_), FailurePolicy::Skip) => {}
                 (Ok(Flow::Respond(response)), _) => {

@@ -2,6 +2,9 @@
 //! decides and changes ends here. It costs a request a copy of its head and at most the plugin's `cpu` for each hook, and a canary
 //! that keeps failing is left alone by its own breaker.
 
+use std::rc::Rc;
+
+use super::called::{self, Holds};
 use super::{Place, Plugins, Shadow};
 use crate::exchange::{Exchange, LocalResponse};
 use crate::fault::Fault;
@@ -24,28 +27,27 @@ impl Place {
 
 impl Shadowed<'_> {
     /// Holds a canary's `authorize` against what came of the serving version's.
-    pub(super) fn authorize(self, after: &Exchange, served: &Result<Decision, Fault>) {
-        self.compare(Hook::Authorizer, after, |slot, config, before| {
-            let (back, decision) = slot.authorize(config, before);
-            let agreed = decision.as_ref().ok().map(|decision| decisions((after, served), (&back, decision)));
-            (back, agreed)
-        });
+    pub(super) async fn authorize<H: Holds>(self, holds: &Rc<H>, after: &Exchange, served: &Result<Decision, Fault>) {
+        let Self { plugins, shadow, before } = self;
+        let (own, decision) = called::authorize(holds, (shadow.slot, shadow.config), before).await;
+        let agreed = decision.as_ref().ok().map(|decision| decisions((after, served), (&own, decision)));
+        plugins.at(shadow.slot).iter().for_each(|slot| count(slot, Hook::Authorizer, (after, &own), agreed));
     }
 
     /// The same for `on-request`.
-    pub(super) fn on_request(self, after: &Exchange, served: &Result<Flow, Fault>) {
-        self.compare(Hook::RequestFilter, after, |slot, config, before| {
-            let (back, flow) = slot.on_request(config, before);
-            (back, flow.as_ref().ok().map(|flow| flows(served, flow)))
-        });
+    pub(super) async fn on_request<H: Holds>(self, holds: &Rc<H>, after: &Exchange, served: &Result<Flow, Fault>) {
+        let Self { plugins, shadow, before } = self;
+        let (own, flow) = called::on_request(holds, (shadow.slot, shadow.config), before).await;
+        let agreed = flow.as_ref().ok().map(|flow| flows(served, flow));
+        plugins.at(shadow.slot).iter().for_each(|slot| count(slot, Hook::RequestFilter, (after, &own), agreed));
     }
 
     /// The same for `on-response`.
-    pub(super) fn on_response(self, after: &Exchange, served: &Result<Flow, Fault>) {
-        self.compare(Hook::ResponseFilter, after, |slot, config, before| {
-            let (back, flow) = slot.on_response(config, before);
-            (back, flow.as_ref().ok().map(|flow| flows(served, flow)))
-        });
+    pub(super) async fn on_response<H: Holds>(self, holds: &Rc<H>, after: &Exchange, served: &Result<Flow, Fault>) {
+        let Self { plugins, shadow, before } = self;
+        let (own, flow) = called::on_response(holds, (shadow.slot, shadow.config), before).await;
+        let agreed = flow.as_ref().ok().map(|flow| flows(served, flow));
+        plugins.at(shadow.slot).iter().for_each(|slot| count(slot, Hook::ResponseFilter, (after, &own), agreed));
     }
 
     /// The same for `route`.
@@ -77,15 +79,20 @@ impl Shadowed<'_> {
         call: impl FnOnce(&mut Slot, u32, Box<Exchange>) -> (Box<Exchange>, Option<Comparison>),
     ) {
         let Self { plugins, shadow: Shadow { slot, config }, before } = self;
-        let Some(mut slot) = plugins.slots.get(slot).and_then(|slot| slot.try_borrow_mut().ok()) else { return };
+        let Ok(mut slot) = plugins.at(slot) else { return };
         let (own, compared) = call(&mut slot, config, before);
-        let compared = match compared {
-            None => Comparison::Failed,
-            Some(Comparison::Agree) if !own.is_like(after) => Comparison::Changes,
-            Some(compared) => compared,
-        };
-        slot.cells().compared(hook as usize, compared);
+        count(&slot, hook, (after, &own), compared);
     }
+}
+
+/// Counts what comparing came to; `None` where the canary failed.
+fn count(slot: &Slot, hook: Hook, (after, own): (&Exchange, &Exchange), compared: Option<Comparison>) {
+    let compared = match compared {
+        None => Comparison::Failed,
+        Some(Comparison::Agree) if !own.is_like(after) => Comparison::Changes,
+        Some(compared) => compared,
+    };
+    slot.cells().compared(hook as usize, compared);
 }
 
 fn decisions((after, served): (&Exchange, &Result<Decision, Fault>), (own, decision): (&Exchange, &Decision)) -> Comparison {

@@ -1,5 +1,5 @@
-//! Generated from `wit/`; nothing else lives here. Imports are synchronous: a hook runs to its end on the worker it was
-//! called on.
+//! Generated from `wit/`; nothing else lives here. Imports are synchronous, save the one that waits: a hook
+//! runs to its end on the worker it was called on.
 
 #![allow(
     missing_docs,
@@ -15,7 +15,7 @@
 wasmtime::component::bindgen!({
     path: "../wit",
     world: "every-hook",
-    imports: { default: trappable },
+    imports: { "plugway:gateway/http-client.send": async | trappable, default: trappable },
     with: {
         "plugway:gateway/types.identity": super::guest::IdentityHandle,
         "plugway:gateway/types.local-response": super::guest::LocalResponseHandle,

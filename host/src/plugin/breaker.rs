@@ -101,7 +101,10 @@ impl Breakers {
         // That a place is still bad says nothing new of the hook.
         let known = self.is_open(place) && !self.is_open(whole);
         let whole = (!known).then_some((whole, HOOK_FAULTS));
-        [(place, PLACE_FAULTS)].into_iter().chain(whole).filter_map(|(scope, enough)| self.count(scope, enough, now)).collect()
+        // A call that began before a breaker opened says nothing new: those that wait overlap.
+        let pauses = |scope: &Scope| self.0.get(scope).and_then(|breaker| breaker.until()).is_some_and(|until| now < until);
+        let counted: Vec<_> = [(place, PLACE_FAULTS)].into_iter().chain(whole).filter(|(scope, _)| !pauses(scope)).collect();
+        counted.into_iter().filter_map(|(scope, enough)| self.count(scope, enough, now)).collect()
     }
 
     /// An instance was made. Returns the breaker this closed.

@@ -1,5 +1,8 @@
 //! What one call and one instance may use: CPU as thread CPU time, memory as bytes of linear memory.
 
+use std::cell::Cell;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -16,7 +19,32 @@ use super::guest::Guest;
 pub(super) struct CpuMeter {
     limit: Duration,
     since: Option<Duration>,
+    /// Whether the call runs in turns, with other work of the thread between them.
+    in_turns: bool,
     pub(super) exceeded: bool,
+}
+
+/// A call that is made in turns. The thread's CPU time counts while it has its turn.
+///
+/// The first turn reads no clock before its first tick, as no call does that does not wait: one whose answer is at hand costs what
+/// any call costs. What comes back after waiting has been dear already, and is measured from the first instruction.
+#[derive(Debug)]
+pub(super) struct InTurns<F> {
+    call: F,
+    used: Duration,
+    resumed: bool,
+}
+
+/// The turn that is taken on this thread.
+#[derive(Debug, Clone, Copy)]
+struct Turn {
+    /// CPU time of the call's earlier turns.
+    before: Duration,
+    since: Option<Duration>,
+}
+
+thread_local! {
+    static TURN: Cell<Turn> = const { Cell::new(Turn { before: Duration::ZERO, since: None }) };
 }
 
 /// Bytes of an entry of a guest's table: a pointer.
@@ -39,7 +67,7 @@ pub(super) struct CpuExceeded(pub(super) Duration);
 
 impl CpuMeter {
     pub(super) fn new() -> Self {
-        Self { limit: Duration::ZERO, since: None, exceeded: false }
+        Self { limit: Duration::ZERO, since: None, in_turns: false, exceeded: false }
     }
 
     pub(super) fn limit(&self) -> Duration {
@@ -50,9 +78,28 @@ impl CpuMeter {
     pub(super) fn begin(&mut self, limit: Duration) {
         self.limit = limit;
         self.since = None;
+        self.in_turns = false;
+    }
+
+    /// A call begins that is polled by [`InTurns`].
+    pub(super) fn begin_in_turns(&mut self, limit: Duration) {
+        self.begin(limit);
+        self.in_turns = true;
+    }
+
+    /// Whether the running call is one of those that may wait.
+    pub(super) fn is_in_turns(&self) -> bool {
+        self.in_turns
     }
 
     fn tick(&mut self, now: Duration) -> Result<(), CpuExceeded> {
+        if self.in_turns {
+            let turn = TURN.get();
+            let used = turn.before + now.saturating_sub(turn.since.unwrap_or(now));
+            TURN.set(Turn { since: turn.since.or(Some(now)), ..turn });
+            self.exceeded |= turn.since.is_some() && used >= self.limit;
+            return if self.exceeded { Err(CpuExceeded(self.limit)) } else { Ok(()) };
+        }
         match self.since {
             None => self.since = Some(now),
             Some(since) if now.saturating_sub(since) >= self.limit => {
@@ -67,8 +114,38 @@ impl CpuMeter {
 
 /// The epoch callback of every store.
 pub(super) fn on_tick(mut store: StoreContextMut<'_, Guest>) -> wasmtime::Result<UpdateDeadline> {
-    store.data_mut().cpu.tick(thread_cpu_time())?;
+    let cpu = &mut store.data_mut().cpu;
+    cpu.tick(thread_cpu_time())?;
+    if cpu.in_turns {
+        // Not at once again: the runtime looks after its sockets first.
+        return Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())));
+    }
     Ok(UpdateDeadline::Continue(1))
+}
+
+// === impl InTurns ===
+
+impl<F> InTurns<F> {
+    /// A call that begins with its first poll.
+    pub(super) fn new(call: F) -> Self {
+        Self { call, used: Duration::ZERO, resumed: false }
+    }
+}
+
+impl<F: Future + Unpin> Future for InTurns<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        TURN.set(Turn { before: self.used, since: self.resumed.then(thread_cpu_time) });
+        let polled = Pin::new(&mut self.call).poll(context);
+        if polled.is_pending() {
+            if let Turn { since: Some(since), .. } = TURN.get() {
+                self.used += thread_cpu_time().saturating_sub(since);
+            }
+            self.resumed = true;
+        }
+        polled
+    }
 }
 
 /// CPU time this thread has used so far.

@@ -1,15 +1,16 @@
 //! The hooks, one function each: what goes in, what may come out.
 
 use wasmtime::Store;
-use wasmtime::component::Resource;
 
 use super::bindings::exports::plugway::gateway as exports;
 use super::bindings::plugway::gateway::{routing, types};
-use super::guest::{FailureHandle, Guest};
+use super::guest::Guest;
+use super::hooks::{Answered, Decided, Hooks, Ticked, there};
 use super::instance::Failure;
 use super::plan::{PlanDraft, PlanEdits};
 use super::rights::Hook;
 use super::slot::{Called, Slot};
+use super::waiting::{self, Holder};
 use crate::exchange::{Exchange, LocalResponse, Outcome, Phase};
 
 pub use super::bindings::exports::plugway::gateway::observer::ExchangeRecord;
@@ -58,11 +59,6 @@ pub enum Forwarded {
 /// The configuration of hooks that are called for all of them at once.
 const EVERY: u32 = 0;
 
-/// The hook is called only where the component exports it, so this is a fault of ours, and still no panic.
-fn missing(hook: Hook) -> wasmtime::Error {
-    wasmtime::Error::msg(format!("the component does not export {hook}"))
-}
-
 impl Slot {
     /// Asks an authorizer.
     pub fn authorize(&mut self, config: u32, exchange: Box<Exchange>) -> Called<Decision> {
@@ -70,22 +66,8 @@ impl Slot {
             (Hook::Authorizer, config),
             Phase::Authorize,
             exchange,
-            |hooks, store| hooks.authorizer.as_ref().ok_or_else(|| missing(Hook::Authorizer))?.call_authorize(store, config),
-            |answer, store| match answer {
-                Ok(exports::authorizer::Decision::Allow(handle)) => {
-                    let identity = given(store, |guest| guest.take_identity(handle))?;
-                    if let Some(exchange) = &mut store.data_mut().exchange {
-                        exchange.set_identity(identity);
-                    }
-                    Ok(Decision::Allow)
-                }
-                Ok(exports::authorizer::Decision::Abstain) => Ok(Decision::Abstain),
-                Ok(exports::authorizer::Decision::Respond(response)) => {
-                    Ok(Decision::Respond(given(store, |guest| guest.take_local_response(response))?))
-                }
-                Err(exports::authorizer::AuthError::Unavailable(retry_after)) => Ok(Decision::Unavailable(retry_after)),
-                Err(exports::authorizer::AuthError::Failed(why)) => Err(given(store, |guest| guest.take_failure(why))?),
-            },
+            |hooks, store| there(hooks.authorizer.as_ref(), Hook::Authorizer)?.call_authorize(store, config),
+            decision,
         )
     }
 
@@ -95,7 +77,7 @@ impl Slot {
             (Hook::RequestFilter, config),
             Phase::Request,
             exchange,
-            |hooks, store| hooks.request_filter.as_ref().ok_or_else(|| missing(Hook::RequestFilter))?.call_on_request(store, config),
+            |hooks, store| there(hooks.request_filter.as_ref(), Hook::RequestFilter)?.call_on_request(store, config),
             flow,
         )
     }
@@ -106,10 +88,7 @@ impl Slot {
             (Hook::ResponseFilter, config),
             Phase::Response,
             exchange,
-            |hooks, store| {
-                let filter = hooks.response_filter.as_ref().ok_or_else(|| missing(Hook::ResponseFilter))?;
-                filter.call_on_response(store, config)
-            },
+            |hooks, store| there(hooks.response_filter.as_ref(), Hook::ResponseFilter)?.call_on_response(store, config),
             flow,
         )
     }
@@ -120,7 +99,7 @@ impl Slot {
             (Hook::Router, config),
             Phase::Route,
             exchange,
-            |hooks, store| hooks.router.as_ref().ok_or_else(|| missing(Hook::Router))?.call_route(store, config),
+            |hooks, store| hooks.route(store, config),
             |answer, store| match answer {
                 Ok(endpoint) => Ok(Routed::To(endpoint)),
                 Err(exports::router::RouteError::NoEndpoint) => Ok(Routed::NoEndpoint),
@@ -136,11 +115,8 @@ impl Slot {
     pub fn on_outcomes(&mut self, outcomes: &[EndpointOutcome]) -> Result<(), Failure> {
         let limit = self.recipe().budget.cpu;
         self.call_aside((Hook::OutcomeObserver, EVERY), limit, |hooks, store| {
-            let observer = hooks.outcome_observer.as_ref().ok_or_else(|| missing(Hook::OutcomeObserver))?;
-            match observer.call_on_outcomes(&mut *store, outcomes)? {
-                Ok(()) => Ok(()),
-                Err(why) => Err(given(store, |guest| guest.take_failure(why))?.into()),
-            }
+            let told = hooks.on_outcomes(store, outcomes)?;
+            Ok(done(told, store)?)
         })
     }
 
@@ -151,9 +127,8 @@ impl Slot {
             Phase::Forward,
             exchange,
             |hooks, store| {
-                let forwarder = hooks.forwarder.as_ref().ok_or_else(|| missing(Hook::Forwarder))?;
                 store.data_mut().plan = Some(plan);
-                let answer = forwarder.call_forward(&mut *store, config, endpoint)?;
+                let answer = hooks.forward(store, config, endpoint)?;
                 let plan = store.data_mut().plan.take();
                 if let Some(plan) = &plan {
                     store.data().count_refused(plan.refused());
@@ -175,11 +150,8 @@ impl Slot {
     pub fn on_complete(&mut self, records: &[ExchangeRecord]) -> Result<(), Failure> {
         let limit = self.recipe().budget.setup_cpu;
         self.call_aside((Hook::Observer, EVERY), limit, |hooks, store| {
-            let observer = hooks.observer.as_ref().ok_or_else(|| missing(Hook::Observer))?;
-            match observer.call_on_complete(&mut *store, records)? {
-                Ok(()) => Ok(()),
-                Err(why) => Err(given(store, |guest| guest.take_failure(why))?.into()),
-            }
+            let told = hooks.on_complete(store, records)?;
+            Ok(done(told, store)?)
         })
     }
 
@@ -190,13 +162,38 @@ impl Slot {
     pub fn on_tick(&mut self, config: u32) -> Result<(), Failure> {
         let limit = self.recipe().budget.setup_cpu;
         self.call_aside((Hook::Timer, config), limit, |hooks, store| {
-            let timer = hooks.timer.as_ref().ok_or_else(|| missing(Hook::Timer))?;
-            match timer.call_on_tick(&mut *store, config)? {
-                Ok(()) => Ok(()),
-                Err(why) => Err(given(store, |guest| guest.take_failure(why))?.into()),
-            }
+            let ticked = there(hooks.timer.as_ref(), Hook::Timer)?.call_on_tick(&mut *store, config)?;
+            Ok(done(ticked, store)?)
         })
     }
+}
+
+/// Asks an authorizer that may wait.
+pub async fn authorize<H: Holder>(holder: H, config: u32, exchange: Box<Exchange>) -> Called<Decision> {
+    let authorize = async move |hooks: &Hooks, store: &mut Store<Guest>| hooks.authorize_in_turns(store, config).await;
+    waiting::call(holder, (Hook::Authorizer, config), Phase::Authorize, exchange, authorize, decision).await
+}
+
+/// Shows the request to a request filter that may wait.
+pub async fn on_request<H: Holder>(holder: H, config: u32, exchange: Box<Exchange>) -> Called<Flow> {
+    let on_request = async move |hooks: &Hooks, store: &mut Store<Guest>| hooks.on_request_in_turns(store, config).await;
+    waiting::call(holder, (Hook::RequestFilter, config), Phase::Request, exchange, on_request, flow).await
+}
+
+/// Shows the response to a response filter that may wait.
+pub async fn on_response<H: Holder>(holder: H, config: u32, exchange: Box<Exchange>) -> Called<Flow> {
+    let on_response = async move |hooks: &Hooks, store: &mut Store<Guest>| hooks.on_response_in_turns(store, config).await;
+    waiting::call(holder, (Hook::ResponseFilter, config), Phase::Response, exchange, on_response, flow).await
+}
+
+/// Ticks the timer of a configuration of a plugin that may wait.
+///
+/// # Errors
+/// When the timer fails.
+pub async fn on_tick<H: Holder>(holder: H, config: u32) -> Result<(), Failure> {
+    let cpu = holder.with(|slot| slot.recipe().budget.setup_cpu);
+    let on_tick = async move |hooks: &Hooks, store: &mut Store<Guest>| hooks.on_tick_in_turns(store, config).await;
+    waiting::run(holder, (Hook::Timer, config), (Phase::Aside, cpu), None, on_tick, done).await.1
 }
 
 impl From<Outcome> for routing::Outcome {
@@ -205,7 +202,32 @@ impl From<Outcome> for routing::Outcome {
     }
 }
 
-fn flow(answer: Result<types::Flow, Resource<FailureHandle>>, store: &mut Store<Guest>) -> Result<Flow, Failure> {
+fn decision(answer: Decided, store: &mut Store<Guest>) -> Result<Decision, Failure> {
+    match answer {
+        Ok(exports::authorizer::Decision::Allow(handle)) => {
+            let identity = given(store, |guest| guest.take_identity(handle))?;
+            if let Some(exchange) = &mut store.data_mut().exchange {
+                exchange.set_identity(identity);
+            }
+            Ok(Decision::Allow)
+        }
+        Ok(exports::authorizer::Decision::Abstain) => Ok(Decision::Abstain),
+        Ok(exports::authorizer::Decision::Respond(response)) => {
+            Ok(Decision::Respond(given(store, |guest| guest.take_local_response(response))?))
+        }
+        Err(exports::authorizer::AuthError::Unavailable(retry_after)) => Ok(Decision::Unavailable(retry_after)),
+        Err(exports::authorizer::AuthError::Failed(why)) => Err(given(store, |guest| guest.take_failure(why))?),
+    }
+}
+
+fn done(answer: Ticked, store: &mut Store<Guest>) -> Result<(), Failure> {
+    match answer {
+        Ok(()) => Ok(()),
+        Err(why) => Err(given(store, |guest| guest.take_failure(why))?),
+    }
+}
+
+fn flow(answer: Answered, store: &mut Store<Guest>) -> Result<Flow, Failure> {
     match answer {
         Ok(types::Flow::Next) => Ok(Flow::Next),
         Ok(types::Flow::Respond(response)) => Ok(Flow::Respond(given(store, |guest| guest.take_local_response(response))?)),

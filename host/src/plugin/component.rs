@@ -13,6 +13,7 @@ use super::compiler::{CompileError, Compiler};
 use super::file::ComponentFile;
 use super::guest::Guest;
 use super::hooks::HookIndices;
+use super::host;
 use super::rights::{Hook, Rights, RightsError};
 use super::wasi;
 use crate::config::model::Grants;
@@ -29,8 +30,17 @@ pub struct LoadedComponent {
     pub rights: Rights,
     /// Whether the compiled form came from the cache.
     pub cached: bool,
+    linked: Linked,
+    /// As it is linked for a plugin that could wait and was not granted it: called as one that cannot.
+    without_waiting: Option<Linked>,
+}
+
+/// A component that lacks nothing but its state.
+pub(super) struct Linked {
     pub(super) pre: InstancePre<Guest>,
     pub(super) indices: HookIndices,
+    /// Whether it can only be called as if it might wait.
+    pub(super) waits: bool,
 }
 
 /// Why a plugin's file was not loaded.
@@ -92,17 +102,20 @@ impl LoadedComponent {
                 component
             }
         };
-        let pre = link(engine, &rights)
-            .and_then(|linker| linker.instantiate_pre(&component))
-            .map_err(|error| LoadError::Mismatch(format!("{error:#}")))?;
-        let indices = HookIndices::find(&pre, &rights).map_err(|error| LoadError::Mismatch(format!("{error:#}")))?;
+        let linked = |waits| {
+            let pre = link(engine, &rights, waits)?.instantiate_pre(&component)?;
+            Ok(Linked { indices: HookIndices::find(&pre, &component, &rights, waits)?, pre, waits })
+        };
+        let mismatch = |error: wasmtime::Error| LoadError::Mismatch(format!("{error:#}"));
+        let without_waiting = rights.can_do_without_waiting().then(|| linked(false)).transpose().map_err(mismatch)?;
+        let linked = linked(rights.waits()).map_err(mismatch)?;
         tracing::debug!(
             digest,
             cached,
             elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             "A component was loaded"
         );
-        Ok(Arc::new(Self { digest, size: bytes.len(), sdk: file.sdk, rights, cached, pre, indices }))
+        Ok(Arc::new(Self { digest, size: bytes.len(), sdk: file.sdk, rights, cached, linked, without_waiting }))
     }
 
     /// Holds what it wants against what one plugin was granted.
@@ -126,10 +139,15 @@ impl LoadedComponent {
     pub fn has(&self, hook: Hook) -> bool {
         self.rights.hooks.contains(&hook)
     }
+
+    /// How it is linked for a plugin that was granted requests of its own, or was not.
+    pub(super) fn linked(&self, may_fetch: bool) -> &Linked {
+        self.without_waiting.as_ref().filter(|_| !may_fetch).unwrap_or(&self.linked)
+    }
 }
 
-/// Links what every plugin has and what was granted, and nothing else.
-fn link(engine: &Engine, rights: &Rights) -> wasmtime::Result<Linker<Guest>> {
+/// Links what every plugin has and what it asks for, and nothing else; what waits so that it can, or as a trap.
+fn link(engine: &Engine, rights: &Rights, waits: bool) -> wasmtime::Result<Linker<Guest>> {
     type Has = wasmtime::component::HasSelf<Guest>;
     let mut linker = Linker::new(engine);
     wasi::add_to_linker(&mut linker)?;
@@ -158,6 +176,9 @@ fn link(engine: &Engine, rights: &Rights) -> wasmtime::Result<Linker<Guest>> {
     }
     if rights.capabilities.contains(&"http-client") {
         imports::http_client::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
+        if !waits {
+            host::refuse_to_send(&mut linker)?;
+        }
     }
     if rights.capabilities.contains(&"secrets") {
         imports::secrets::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;

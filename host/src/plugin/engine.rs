@@ -17,6 +17,8 @@ pub fn build(instances: u32) -> wasmtime::Result<Engine> {
         .total_core_instances(instances * 4)
         .total_memories(instances)
         .total_tables(instances * 2)
+        // Calls that run in turns, each on a stack of its own. Beside what an instance sets aside its 2 MiB are nothing.
+        .total_stacks(instances)
         .max_component_instance_size(8 << 20)
         .max_core_instance_size(8 << 20)
         .max_core_instances_per_component(200)
@@ -42,6 +44,8 @@ pub fn build(instances: u32) -> wasmtime::Result<Engine> {
         .memory_reservation(4 << 30)
         .memory_guard_size(32 << 20)
         .max_wasm_stack(512 << 10)
+        // The rest of it is for what guests call: as much as a thread has.
+        .async_stack_size(2 << 20)
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16))
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     Engine::new(&config)

@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
+
 use super::budget::{CpuMeter, MemoryLimiter};
 use super::instance::Failure;
 use super::names::Names;
@@ -18,7 +20,7 @@ use crate::capability::rate_limit::RateLimits;
 use crate::capability::secrets::Secrets;
 use crate::config::model::Budget;
 use crate::exchange::{ChangeLimits, Exchange, Identity, LocalResponse, Phase, Refused};
-use crate::http_client::{IncomingResponse, OutgoingRequest};
+use crate::http_client::{HttpClient, IncomingResponse, OutgoingRequest};
 use crate::telemetry::{BudgetHits, BudgetKey};
 use crate::upstream::Directory;
 
@@ -65,6 +67,8 @@ pub(super) struct Guest {
     pub(super) phase: Phase,
     /// The exchange, while a hook runs.
     pub(super) exchange: Option<Box<Exchange>>,
+    /// Where the exchange goes if the store ends with it, as that of a call that missed its deadline does.
+    pub(super) rescue: Option<oneshot::Sender<Box<Exchange>>>,
     /// The plan, while `forward` runs.
     pub(super) plan: Option<PlanDraft>,
     pub(super) cpu: CpuMeter,
@@ -78,8 +82,8 @@ pub(super) struct Guest {
     pub(super) rate_limits: Option<RateLimits>,
     pub(super) secrets: Arc<Secrets>,
     pub(super) keys: Arc<Keys>,
-    /// Whether `http-client` was granted.
-    pub(super) may_fetch: bool,
+    /// What makes its requests, where `http-client` was granted.
+    pub(super) http_client: Option<Arc<HttpClient>>,
     /// HeaderLine names it uses.
     pub(super) names: Names,
     /// Answers it holds.
@@ -87,6 +91,16 @@ pub(super) struct Guest {
     /// Requests and answers of `http-client` it holds.
     pub(super) messages: usize,
     pub(super) endpoints: Arc<Directory>,
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        if let (Some(mut exchange), Some(rescue)) = (self.exchange.take(), self.rescue.take()) {
+            exchange.roll_back();
+            // Nobody may wait for it any more.
+            drop(rescue.send(exchange));
+        }
+    }
 }
 
 impl Guest {

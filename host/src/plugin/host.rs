@@ -17,6 +17,8 @@ mod response;
 mod secrets;
 mod trace;
 
+pub(super) use http_client::refuse_to_send;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::bindings::plugway::gateway::types;

@@ -5,14 +5,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wasmtime::Store;
+use tokio::sync::oneshot;
+use wasmtime::{PoolConcurrencyLimitError, Store};
 
 use super::budget::{self, CpuExceeded, CpuMeter, MemoryLimiter};
 use super::component::LoadedComponent;
 use super::guest::Guest;
-use super::hooks::Hooks;
+use super::hooks::{Hooks, now};
 use super::names::Names;
 use super::nursery::Nursery;
+use super::recipe::runs_in_turns;
 use super::wasi::Wasi;
 use crate::capability::granted::Granted;
 use crate::capability::log::PluginLog;
@@ -21,6 +23,7 @@ use crate::capability::rate_limit::RateLimits;
 use crate::config::model::Budget;
 use crate::exchange::{ChangeLimits, Exchange, Phase};
 use crate::fault::Fault;
+use crate::http_client::HttpClient;
 use crate::telemetry::{BudgetHits, BudgetKey};
 use crate::upstream::Directory;
 
@@ -28,6 +31,8 @@ use crate::upstream::Directory;
 pub(super) struct Instance {
     store: Store<Guest>,
     hooks: Hooks,
+    /// Where the exchange comes out if the store goes with a call.
+    rescued: Option<oneshot::Receiver<Box<Exchange>>>,
 }
 
 /// What an instance needs besides its component.
@@ -45,6 +50,8 @@ pub struct Surroundings {
     pub hits: Arc<BudgetHits>,
     /// What it was granted.
     pub granted: Granted,
+    /// What makes its requests, where granted.
+    pub http_client: Option<Arc<HttpClient>>,
     /// What it may ask about endpoints.
     pub endpoints: Arc<Directory>,
     /// Where others like it are made.
@@ -77,8 +84,10 @@ pub enum FailureKind {
     Refused,
     /// It was not called: a breaker is open.
     Breaker,
-    /// It was not called: its next instance is still being made.
+    /// It was not called: no instance was free, or its next one is still being made.
     NoInstance,
+    /// It did not answer within its deadline.
+    Deadline,
 }
 
 // === impl Instance ===
@@ -87,6 +96,9 @@ impl Instance {
     /// Makes an instance; runs the component's start functions for `limit` of CPU time at most.
     pub(super) fn new(component: &LoadedComponent, surroundings: &Surroundings, limit: Duration) -> Result<Self, Failure> {
         let budget = &surroundings.budget;
+        let linked = component.linked(surroundings.http_client.is_some());
+        let in_turns = runs_in_turns(linked, budget);
+        let (rescue, rescued) = in_turns.then(oneshot::channel).unzip();
         let guest = Guest {
             name: Arc::clone(&surroundings.name),
             limits: ChangeLimits {
@@ -96,6 +108,7 @@ impl Instance {
             },
             phase: Phase::Setup,
             exchange: None,
+            rescue,
             plan: None,
             cpu: CpuMeter::new(),
             memory: MemoryLimiter::new(budget.memory),
@@ -107,20 +120,22 @@ impl Instance {
             rate_limits: surroundings.granted.limiter.clone().map(RateLimits::new),
             secrets: Arc::clone(&surroundings.granted.secrets),
             keys: Arc::clone(&surroundings.granted.keys),
-            may_fetch: surroundings.granted.may_fetch,
+            http_client: surroundings.http_client.clone(),
             names: Names::default(),
             answers: 0,
             messages: 0,
             endpoints: Arc::clone(&surroundings.endpoints),
             budget: Arc::clone(budget),
         };
-        let mut store = Store::new(component.pre.engine(), guest);
+        let mut store = Store::new(linked.pre.engine(), guest);
         store.limiter(|guest| &mut guest.memory);
         store.epoch_deadline_callback(budget::on_tick);
         begin(&mut store, Phase::Setup, limit);
-        let made = component.pre.instantiate(&mut store).and_then(|instance| component.indices.load(&mut store, &instance));
+        // What imports something that waits can only be started, and called, as if it might.
+        let instance = if linked.waits { now(linked.pre.instantiate_async(&mut store)) } else { linked.pre.instantiate(&mut store) };
+        let made = instance.and_then(|instance| linked.indices.load(&mut store, &instance, in_turns));
         match made {
-            Ok(hooks) => Ok(Self { store, hooks }),
+            Ok(hooks) => Ok(Self { store, hooks, rescued }),
             Err(error) => Err(Failure::of(&error, store.data())),
         }
     }
@@ -154,6 +169,38 @@ impl Instance {
         begin(&mut self.store, phase, limit);
         self.store.data_mut().exchange = Some(exchange);
         let called = call(&self.hooks, &mut self.store);
+        self.end_with(called)
+    }
+
+    /// Calls a hook in turns, with an exchange or without. Its changes stay only if `call` and `check` succeed.
+    pub(super) async fn call_in_turns<A, R>(
+        mut self,
+        (phase, limit): (Phase, Duration),
+        exchange: Option<Box<Exchange>>,
+        call: impl AsyncFnOnce(&Hooks, &mut Store<Guest>) -> wasmtime::Result<A>,
+        check: impl FnOnce(A, &mut Store<Guest>) -> Result<R, Failure>,
+    ) -> (Self, Option<Box<Exchange>>, Result<R, Failure>) {
+        begin(&mut self.store, phase, limit);
+        let guest = self.store.data_mut();
+        guest.cpu.begin_in_turns(limit);
+        guest.exchange = exchange;
+        let called = call(&self.hooks, &mut self.store).await;
+        let called = called.and_then(|answer| check(answer, &mut self.store).map_err(wasmtime::Error::from));
+        let (exchange, answered) = self.end_with(called);
+        (self, exchange, answered)
+    }
+
+    /// Where the exchange will come out if the store goes with a call; to be kept until the call is over.
+    pub(super) fn take_rescued(&mut self) -> Option<oneshot::Receiver<Box<Exchange>>> {
+        self.rescued.take()
+    }
+
+    /// The call is over.
+    pub(super) fn keep_rescued(&mut self, rescued: Option<oneshot::Receiver<Box<Exchange>>>) {
+        self.rescued = rescued;
+    }
+
+    fn end_with<R>(&mut self, called: wasmtime::Result<R>) -> (Option<Box<Exchange>>, Result<R, Failure>) {
         let mut exchange = self.store.data_mut().exchange.take();
         if let Some(exchange) = &exchange {
             self.store.data().count_refused(exchange.refused());
@@ -208,6 +255,9 @@ impl Failure {
         if let Some(Self { kind, message, budget }) = error.downcast_ref::<Self>() {
             return Self { kind: *kind, message: guest.secrets.mask(message).into_owned(), budget: *budget };
         }
+        if error.is::<PoolConcurrencyLimitError>() {
+            return Self::no_room();
+        }
         let kind = if guest.cpu.exceeded {
             FailureKind::Cpu
         } else if guest.memory.exceeded {
@@ -251,6 +301,18 @@ impl Failure {
         Self { kind: FailureKind::Cpu, message: CpuExceeded(limit).to_string(), budget: Some(BudgetKey::SetupCpu) }
     }
 
+    /// As many instances of all plugins are alive as there may be.
+    fn no_room() -> Self {
+        let message = "there is no room for another instance: as many are alive as `max_plugin_instances` in [limits]".to_owned();
+        Self { kind: FailureKind::NoInstance, message, budget: None }
+    }
+
+    /// It did not answer in time, and went with the call.
+    pub(super) fn deadline(deadline: Duration) -> Self {
+        let message = format!("did not answer within its deadline of {deadline:?}");
+        Self { kind: FailureKind::Deadline, message, budget: Some(BudgetKey::Deadline) }
+    }
+
     /// No call was made.
     pub(super) fn not_called(kind: FailureKind) -> Self {
         Self { kind, message: "no call was made".to_owned(), budget: None }
@@ -262,6 +324,7 @@ impl Failure {
             FailureKind::Cpu => Fault::PluginCpuExceeded,
             FailureKind::Memory => Fault::PluginMemoryExceeded,
             FailureKind::Trap | FailureKind::Output | FailureKind::Refused => Fault::PluginFailed,
+            FailureKind::Deadline => Fault::PluginDeadlineExceeded,
             FailureKind::Breaker | FailureKind::NoInstance => Fault::PluginUnavailable,
         }
     }
@@ -274,7 +337,7 @@ impl FailureKind {
     }
 
     /// Every kind's name, in order: `kind as usize` finds a kind's.
-    pub const NAMES: [&'static str; 7] = ["trap", "cpu", "memory", "output", "refused", "breaker", "no-instance"];
+    pub const NAMES: [&'static str; 8] = ["trap", "cpu", "memory", "output", "refused", "breaker", "no-instance", "deadline"];
 }
 
 impl fmt::Display for Failure {

@@ -3,8 +3,10 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
+
+use tokio::sync::oneshot;
 
 use super::budget::thread_cpu_time;
 use super::instance::{Instance, Surroundings};
@@ -16,8 +18,8 @@ pub struct Nursery {
     orders: Sender<Order>,
 }
 
-/// An instance on its way. Asking for it never waits.
-pub(super) type Coming = Receiver<Made>;
+/// An instance on its way, to be asked for or waited for.
+pub(super) type Coming = oneshot::Receiver<Made>;
 
 /// What came of an order.
 #[derive(Debug)]
@@ -31,7 +33,7 @@ pub(super) struct Made {
 struct Order {
     recipe: Arc<Recipe>,
     surroundings: Surroundings,
-    deliver: Sender<Made>,
+    deliver: oneshot::Sender<Made>,
 }
 
 impl Nursery {
@@ -54,7 +56,7 @@ impl Nursery {
 
     /// Has one made. When the thread is gone the answer is that nothing will come.
     pub(super) fn order(&self, recipe: &Arc<Recipe>, surroundings: &Surroundings) -> Coming {
-        let (deliver, coming) = channel();
+        let (deliver, coming) = oneshot::channel();
         drop(self.orders.send(Order { recipe: Arc::clone(recipe), surroundings: surroundings.clone(), deliver }));
         coming
     }

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use super::bindings::plugway::gateway::routing;
 use super::budget::thread_cpu_time;
-use super::component::LoadedComponent;
+use super::component::{Linked, LoadedComponent};
 use super::instance::{Failure, Instance, Surroundings};
 use super::rights::Hook;
 use crate::capability::granted::Granted;
+use crate::config::defaults;
 use crate::config::model::{Budget, Isolation};
 use crate::exchange::Phase;
+use crate::http_client::HttpClient;
 use crate::upstream::{Directory, Upstream};
 
 /// A plugin as configured.
@@ -29,6 +31,8 @@ pub struct Recipe {
     pub configurations: Vec<Configuration>,
     /// What it was granted.
     pub granted: Granted,
+    /// What makes its requests, where granted.
+    pub http_client: Option<Arc<HttpClient>>,
     /// What it may ask about endpoints.
     pub endpoints: Arc<Directory>,
 }
@@ -110,10 +114,7 @@ impl Recipe {
     /// # Errors
     /// When the guest fails, or says what is no period of a timer.
     pub(super) fn period(&self, instance: &mut Instance, id: usize) -> Result<Option<Duration>, Failure> {
-        let said = instance.call(Phase::Setup, self.budget.setup_cpu, |hooks, store| match &hooks.timer {
-            Some(timer) => timer.call_period(store, number(id)?),
-            None => Ok(None),
-        })?;
+        let said = instance.call(Phase::Setup, self.budget.setup_cpu, |hooks, store| hooks.period(store, number(id)?))?;
         match said {
             None => Ok(None),
             Some(milliseconds @ SHORTEST_PERIOD_MS..=LONGEST_PERIOD_MS) => Ok(Some(Duration::from_millis(milliseconds))),
@@ -123,10 +124,21 @@ impl Recipe {
         }
     }
 
+    /// Whether calls of it may overlap: it can wait for other servers, or may take more CPU time than one tick and so steps
+    /// back for others. Each has an instance and a stack of its own then.
+    pub fn runs_in_turns(&self) -> bool {
+        runs_in_turns(self.component.linked(self.http_client.is_some()), &self.budget)
+    }
+
     /// Whether its component exports that hook.
     pub fn has(&self, hook: Hook) -> bool {
         self.component.has(hook)
     }
+}
+
+/// See [`Recipe::runs_in_turns`].
+pub(super) fn runs_in_turns(linked: &Linked, budget: &Budget) -> bool {
+    linked.waits || budget.cpu > defaults::PLUGIN_CPU_IN_PLACE
 }
 
 /// A `config-id`.
@@ -136,11 +148,7 @@ fn number(id: usize) -> Result<u32, Failure> {
 
 fn configure(instance: &mut Instance, id: usize, configuration: &Configuration, limit: Duration) -> Result<(), Failure> {
     let id = number(id)?;
-    let taken = instance.call(Phase::Setup, limit, |hooks, store| match &hooks.lifecycle {
-        Some(lifecycle) => lifecycle.call_configure(store, id, &configuration.json),
-        None if *configuration.json == *"{}" => Ok(Ok(())),
-        None => Ok(Err("it takes no configuration: it does not export `lifecycle`".to_owned())),
-    })?;
+    let taken = instance.call(Phase::Setup, limit, |hooks, store| hooks.configure(store, id, &configuration.json))?;
     taken.map_err(|why| instance.refused(&why))?;
     let Some(upstream) = &configuration.upstream else { return Ok(()) };
     let members: Vec<routing::Endpoint> = upstream
@@ -155,9 +163,6 @@ fn configure(instance: &mut Instance, id: usize, configuration: &Configuration, 
             labels: endpoint.labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
         })
         .collect();
-    let taken = instance.call(Phase::Setup, limit, |hooks, store| match &hooks.router {
-        Some(router) => router.call_on_endpoints(store, id, 1, &members),
-        None => Ok(Ok(())),
-    })?;
+    let taken = instance.call(Phase::Setup, limit, |hooks, store| hooks.on_endpoints(store, id, &members))?;
     taken.map_err(|why| instance.refused(&why))
 }

@@ -169,9 +169,14 @@ impl Rights {
         Ok(rights)
     }
 
-    /// Whether its calls may wait.
+    /// Whether its calls may wait, where that was granted.
     pub fn waits(&self) -> bool {
         self.capabilities.contains(&WAITS)
+    }
+
+    /// Whether it also works where it was not.
+    pub fn can_do_without_waiting(&self) -> bool {
+        self.waits() && self.optional.contains(&WAITS)
     }
 
     /// The line of `[plugins.NAME]` that grants all it cannot do without; `None` when there is nothing.

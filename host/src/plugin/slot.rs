@@ -14,13 +14,14 @@ use super::breaker::{Breakers, FIRST_PAUSE, Opened, Scope};
 use super::guest::Guest;
 use super::hooks::Hooks;
 use super::instance::{Failure, FailureKind, Instance, Surroundings};
+use super::pool::Pool;
 use super::recipe::{Recipe, SetupError, SetupTime};
 use super::rights::Hook;
-use super::supply::Supply;
+use super::supply::{Another, Supply};
 use crate::config::model::Isolation;
 use crate::exchange::{Exchange, Phase};
 use crate::fault::Fault;
-use crate::telemetry::PluginCells;
+use crate::telemetry::{BudgetKey, PluginCells};
 
 /// One plugin on one worker.
 #[derive(Debug)]
@@ -29,25 +30,42 @@ pub struct Slot {
     cells: Arc<PluginCells>,
     /// `None` while it could not be replaced yet, and between calls that each have their own.
     instance: Option<Instance>,
+    /// Those of a plugin whose calls overlap.
+    pub(super) pool: Option<Pool>,
     breakers: Breakers,
+}
+
+/// What becomes of an instance whose call failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum After {
+    /// It is whole.
+    Keep,
+    /// It is whole, but may have learnt something wrong.
+    Refresh,
+    /// It has ended.
+    End,
 }
 
 /// What became of a call: the exchange always comes back.
 pub type Called<R> = (Box<Exchange>, Result<R, Fault>);
 
 /// Why a call is not made.
-struct NotNow {
-    kind: FailureKind,
+#[derive(Debug)]
+pub(super) struct NotNow {
+    pub(super) kind: FailureKind,
     /// Until it may be.
-    pause: Duration,
+    pub(super) pause: Duration,
 }
 
 impl NotNow {
     /// As `retry-after` has it.
-    fn seconds(&self) -> u64 {
+    pub(super) fn seconds(&self) -> u64 {
         self.pause.as_secs().saturating_add(u64::from(self.pause.subsec_nanos() > 0))
     }
 }
+
+/// Hooks that always run in one go: a router's instance is the one that learns, and batches are no affair of a request.
+const IN_PLACE: [Hook; 4] = [Hook::Router, Hook::OutcomeObserver, Hook::Forwarder, Hook::Observer];
 
 impl Slot {
     /// A slot of a plugin that starts. Runs guest code under its setup budget: call it off the workers.
@@ -55,9 +73,13 @@ impl Slot {
     /// # Errors
     /// When the instance cannot be made ready; see [`SetupError`].
     pub fn new(recipe: Arc<Recipe>, surroundings: Surroundings, cells: Arc<PluginCells>) -> Result<Self, SetupError> {
-        let (supply, first) = Supply::open(recipe, surroundings)?;
+        let (supply, first) = Supply::open(Arc::clone(&recipe), surroundings)?;
         cells.instance_started();
-        let mut slot = Self { supply, cells, instance: Some(first), breakers: Breakers::default() };
+        // Hooks that run in one go have an instance of their own beside those that are lent.
+        let in_place = !recipe.runs_in_turns() || IN_PLACE.into_iter().any(|hook| recipe.has(hook));
+        let (own, first) = if in_place { (Some(first), None) } else { (None, Some(first)) };
+        let pool = recipe.runs_in_turns().then(|| Pool::new(first));
+        let mut slot = Self { supply, cells, instance: own, pool, breakers: Breakers::default() };
         slot.call_ended();
         Ok(slot)
     }
@@ -87,7 +109,8 @@ impl Slot {
             return Ok(Vec::new());
         }
         let mut own = None;
-        let instance = match &mut self.instance {
+        let pool = &mut self.pool;
+        let instance = match self.instance.as_mut().or_else(|| pool.as_mut()?.any()) {
             Some(instance) => instance,
             // One that serves calls is made for each of them.
             None => own.insert(recipe.instantiate(self.supply.surroundings(), SetupTime::PerCall, None)?),
@@ -157,6 +180,17 @@ impl Slot {
         called
     }
 
+    /// Whether its calls of hooks that can wait go by [`waiting`](super::waiting).
+    pub fn runs_in_turns(&self) -> bool {
+        self.pool.is_some()
+    }
+
+    /// Whether a call must not be made now, counted as one that was not.
+    pub(super) fn not_now(&self, hook: Hook, config: u32) -> Option<NotNow> {
+        let not_now = if self.breakers.is_clear() { None } else { self.left_alone(hook, config) };
+        not_now.inspect(|not_now| self.cells.failed(hook as usize, not_now.kind as usize))
+    }
+
     /// The instance a call may be made on, if it may be made now, and the moment if the call's time is taken.
     fn ready(&mut self, hook: Hook, config: u32) -> Result<(&mut Instance, Option<Instant>), NotNow> {
         let mut not_now = if self.breakers.is_clear() { None } else { self.left_alone(hook, config) };
@@ -186,13 +220,14 @@ impl Slot {
         (!pause.is_zero()).then_some(NotNow { kind: FailureKind::Breaker, pause })
     }
 
-    fn took(&self, hook: Hook, began: Option<Instant>) {
+    /// How long a call took, if that is taken.
+    pub(super) fn took(&self, hook: Hook, began: Option<Instant>) {
         if let Some(began) = began {
             self.cells.took(hook as usize, began.elapsed());
         }
     }
 
-    fn answered(&mut self, hook: Hook, config: u32) {
+    pub(super) fn answered(&mut self, hook: Hook, config: u32) {
         if !self.breakers.is_clear() {
             for scope in self.breakers.answered(hook, config) {
                 self.closed(scope);
@@ -202,6 +237,22 @@ impl Slot {
 
     #[cold]
     fn failed(&mut self, hook: Hook, config: u32, failure: &Failure, exchange: Option<&Exchange>) {
+        match self.judge(hook, config, failure, exchange) {
+            After::Keep => {}
+            After::Refresh => self.refresh(),
+            After::End => {
+                // The old one goes first: its slot in the pool may be the last.
+                self.end();
+                if self.keeps() {
+                    self.replace(None);
+                }
+            }
+        }
+    }
+
+    /// Counts and logs what failed, and says what becomes of the instance.
+    #[cold]
+    pub(super) fn judge(&mut self, hook: Hook, config: u32, failure: &Failure, exchange: Option<&Exchange>) -> After {
         let route = exchange.map(|exchange| &*exchange.route.name);
         tracing::warn!(
             plugin = %self.recipe().name,
@@ -216,27 +267,26 @@ impl Slot {
         self.count_budget(failure);
         match failure.kind {
             // An error of its own, in good order.
-            FailureKind::Refused => self.answered(hook, config),
-            FailureKind::Output => {
-                if self.fault(hook, config, failure, route) && self.keeps() {
-                    self.refresh();
-                }
+            FailureKind::Refused => {
+                self.answered(hook, config);
+                After::Keep
             }
+            FailureKind::Output if self.fault(hook, config, failure, route) && self.keeps() => After::Refresh,
+            FailureKind::Output => After::Keep,
             _ => {
                 self.fault(hook, config, failure, route);
-                // The old one goes first: its slot in the pool may be the last.
-                self.end();
-                if self.keeps() {
-                    self.replace(None);
-                }
+                After::End
             }
         }
     }
 
     fn count_budget(&self, failure: &Failure) {
-        if let Some(key) = failure.budget {
-            self.supply.surroundings().hits.count(key, 1);
-        }
+        failure.budget.into_iter().for_each(|key| self.count_hit(key));
+    }
+
+    /// Counts that a budget was met.
+    pub(super) fn count_hit(&self, key: BudgetKey) {
+        self.supply.surroundings().hits.count(key, 1);
     }
 
     /// Counts a fault; whether that opened a breaker.
@@ -270,7 +320,7 @@ impl Slot {
     }
 
     /// Whether an instance serves more than one call.
-    fn keeps(&self) -> bool {
+    pub(super) fn keeps(&self) -> bool {
         self.recipe().isolation == Isolation::Worker
     }
 
@@ -291,21 +341,35 @@ impl Slot {
     fn replace(&mut self, only: Option<u32>) {
         match self.supply.another(only.filter(|_| !self.keeps())) {
             Some(Ok(instance)) => {
-                self.cells.instance_started();
+                self.started_one();
                 self.instance = Some(instance);
-                if let Some(scope) = self.breakers.started() {
-                    self.closed(scope);
-                }
             }
-            Some(Err(SetupError { failure, .. })) => {
-                self.cells.failed(Hook::Lifecycle as usize, failure.kind as usize);
-                self.count_budget(&failure);
-                if let Some(opened) = self.breakers.start_failed(Instant::now()) {
-                    self.opened(&opened, &failure, None);
-                }
-            }
+            Some(Err(SetupError { failure, .. })) => self.start_failed(&failure),
             // It comes as soon as it is made; every request asks.
             None => {}
+        }
+    }
+
+    /// One more instance for the pool.
+    pub(super) fn supply_one_more(&mut self, only: Option<u32>) -> Another {
+        self.supply.one_more(only)
+    }
+
+    /// An instance is ready.
+    pub(super) fn started_one(&mut self) {
+        self.cells.instance_started();
+        if let Some(scope) = self.breakers.started() {
+            self.closed(scope);
+        }
+    }
+
+    /// An instance could not be made ready.
+    #[cold]
+    pub(super) fn start_failed(&mut self, failure: &Failure) {
+        self.cells.failed(Hook::Lifecycle as usize, failure.kind as usize);
+        self.count_budget(failure);
+        if let Some(opened) = self.breakers.start_failed(Instant::now()) {
+            self.opened(&opened, failure, None);
         }
     }
 
@@ -322,6 +386,7 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.end();
+        (0..self.pool.as_ref().map_or(0, Pool::idle)).for_each(|_| self.cells.instance_ended());
         self.breakers.open().for_each(|scope| self.cells.breaker_closed(scope.hook as usize));
     }
 }

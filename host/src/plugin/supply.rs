@@ -3,8 +3,9 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::TryRecvError;
 use std::time::Duration;
+
+use tokio::sync::oneshot::error::TryRecvError;
 
 use super::budget::thread_cpu_time;
 use super::instance::{FailureKind, Instance, Surroundings};
@@ -14,6 +15,14 @@ use crate::config::model::Isolation;
 
 /// Spares of a plugin whose calls all take one: a burst of so many is met without waiting for the nursery.
 const SPARES_FOR_REQUESTS: usize = 4;
+
+/// Where one more instance is.
+pub(super) enum Another {
+    /// Here.
+    Made(Box<Result<Instance, SetupError>>),
+    /// Being made elsewhere.
+    Coming(Coming),
+}
 
 /// Instances of one plugin for one worker.
 #[derive(Debug)]
@@ -58,7 +67,7 @@ impl Supply {
                 made => return Some(made),
             }
         }
-        match self.spares.front()?.try_recv() {
+        match self.spares.front_mut()?.try_recv() {
             Ok(made) => {
                 self.spares.pop_front();
                 // On a busy machine a cheap one can look dear for once.
@@ -69,10 +78,27 @@ impl Supply {
             }
             Err(TryRecvError::Empty) => None,
             // The nursery is gone, as at the end of a process.
-            Err(TryRecvError::Disconnected) => {
+            Err(TryRecvError::Closed) => {
                 self.spares.pop_front();
                 Some(self.here(only))
             }
+        }
+    }
+
+    /// One more beside those there are, made here where that is cheap.
+    pub(super) fn one_more(&mut self, only: Option<u32>) -> Another {
+        match self.spares.pop_front() {
+            Some(spare) => {
+                self.order();
+                Another::Coming(spare)
+            }
+            None => match self.here(only) {
+                // Dearer than it was at first: it is made elsewhere.
+                Err(SetupError { failure, .. }) if failure.kind == FailureKind::Cpu => {
+                    Another::Coming(self.surroundings.nursery.order(&self.recipe, &self.surroundings))
+                }
+                made => Another::Made(Box::new(made)),
+            },
         }
     }
 

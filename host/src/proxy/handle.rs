@@ -23,7 +23,7 @@ use crate::route;
 
 /// Takes a request from a client's connection and gives the response that goes back on it.
 ///
-/// Everything between, hooks included, happens on the thread this is called on.
+/// Everything between, hooks included, happens on the thread this is called on. A hook that waits lets others have it meanwhile.
 pub async fn handle(
     worker: Rc<Worker>,
     connection: Rc<Connection>,
@@ -47,7 +47,7 @@ pub async fn handle(
             if let Some(allow) = allow {
                 reply = reply.with_header(ALLOW, allow);
             }
-            return Ok(reply.finish(&generation, None, exchange, ending, trailers.accepted, version));
+            return Ok(reply.finish(&generation, None, exchange, ending, trailers.accepted, version).await);
         }
     };
     if let Some(cells) = generation.cells.get(number) {
@@ -56,7 +56,7 @@ pub async fn handle(
 
     let (exchange, verdict) = match too_large(route, &exchange) {
         Some(fault) => (exchange, crate::pipeline::Verdict::Fault(fault)),
-        None => route.chain.admit(&generation.plugins, exchange),
+        None => route.chain.admit(&generation, exchange).await,
     };
     let own = verdict.into_response(&exchange.id);
     let (exchange, reply) = match own {
@@ -67,7 +67,7 @@ pub async fn handle(
             forward.send(exchange, body, &mut ending).await
         }
     };
-    Ok(reply.finish(&generation, Some(route), exchange, ending, trailers.accepted, version))
+    Ok(reply.finish(&generation, Some(route), exchange, ending, trailers.accepted, version).await)
 }
 
 /// Matches the request, once.

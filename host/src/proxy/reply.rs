@@ -1,5 +1,6 @@
 //! The answer to a request, from wherever it came, on its way to the client.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -54,9 +55,9 @@ impl Reply {
     }
 
     /// Lets response filters see it, and makes it the response the client gets.
-    pub(super) fn finish(
+    pub(super) async fn finish(
         self,
-        generation: &Generation,
+        generation: &Rc<Generation>,
         route: Option<&RoutePlan>,
         mut exchange: Box<Exchange>,
         mut ending: Box<Ending>,
@@ -71,7 +72,7 @@ impl Reply {
             }
         }
         if let Some(route) = route.filter(|route| !route.chain.outgoing.is_empty()) {
-            let (back, finished) = route.chain.finish(&generation.plugins, exchange);
+            let (back, finished) = route.chain.finish(generation, exchange).await;
             exchange = back;
             if let Finished::NewBody(bytes) = finished {
                 body = ReplyBody::Own(bytes);

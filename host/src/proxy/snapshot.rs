@@ -16,7 +16,7 @@ use super::request_body::RequestBody;
 use super::sampling::Tracing;
 use crate::config::model::{Limits, Timeouts};
 use crate::exchange::RouteFacts;
-use crate::pipeline::{Chain, Plugins};
+use crate::pipeline::{Chain, Holds, Plugins};
 use crate::route::Table;
 use crate::telemetry::{AccessPlan, AccessQueue, RouteCells, Tallies, UpstreamCells, WorkerCells};
 use crate::trace::Story;
@@ -212,6 +212,12 @@ impl std::fmt::Debug for Worker {
 }
 
 // === impl Generation ===
+
+impl Holds for Generation {
+    fn plugins(&self) -> &Plugins {
+        &self.plugins
+    }
+}
 
 impl Drop for Generation {
     fn drop(&mut self) {

@@ -202,6 +202,7 @@ async fn housekeeping(worker: Rc<Worker>, sweep: Rc<Sweep>) {
         let now = Instant::now();
         let generation = worker.generation();
         sweep.sweep(now, &generation.snapshot.timeouts, &generation.snapshot.limits);
+        generation.plugins.tidy(now);
         drop(generation);
         worker.pool.reap(tokio::time::Instant::from_std(now));
         worker.records.flush();

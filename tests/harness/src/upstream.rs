@@ -12,6 +12,8 @@
 //! | `/trailers` | a body with the trailers `x-sum` (bytes received) and `x-echo-NAME` for every request trailer |
 //! | `/echo` | the request's body as it arrives, trailers included |
 //! | `/early-413` | 413 before any of the body was read, then the connection closes |
+//! | `/redirect/NNN/PATH`, `/redirect/NNN?to=URL` | a redirect to there |
+//! | `/fresh/S` | the report, fresh for so many seconds |
 //! | `/close` | no answer, the connection closes |
 //! | `/cut` | a head that announces 1,000 bytes, ten of them, then the connection closes |
 //! | `/hang` | nothing, ever |

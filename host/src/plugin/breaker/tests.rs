@@ -202,3 +202,15 @@ proptest! {
         prop_assert!(scene.breakers.is_clear());
     }
 }
+
+#[test]
+fn calls_that_began_before_it_opened_do_not_make_the_pause_longer() {
+    let (mut breakers, now) = (Breakers::default(), Instant::now());
+    let opened: Vec<_> = (0..64).flat_map(|_| breakers.fault(Hook::Authorizer, 1, now)).collect();
+    assert_eq!(opened.len(), 1, "{opened:?}");
+    assert_eq!(opened[0].pause, FIRST_PAUSE);
+    // The first of those that try it after the pause decides, and the others tried at the same time.
+    let later = now + FIRST_PAUSE;
+    let opened: Vec<_> = (0..8).flat_map(|_| breakers.fault(Hook::Authorizer, 1, later)).collect();
+    assert_eq!(opened.iter().map(|opened| (opened.pause, opened.again)).collect::<Vec<_>>(), [(FIRST_PAUSE * 2, true)]);
+}

@@ -19,7 +19,7 @@ impl Host for Guest {
     }
 
     fn http_client(&mut self) -> Result<bool> {
-        Ok(self.may_fetch)
+        Ok(self.http_client.is_some())
     }
 
     fn keys(&mut self) -> Result<bool> {

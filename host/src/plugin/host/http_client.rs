@@ -1,18 +1,21 @@
-//! `http-client`, linked only where granted.
+//! `http-client`. A component that can do without it is linked without the one function that waits where it was not granted.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::Result;
-use wasmtime::component::Resource;
+use wasmtime::component::{Linker, Resource};
 
 use super::{all, first, header_name};
 use crate::http_client;
 use crate::plugin::bindings::plugway::gateway::http_client::{AnswerSource, Host, HostIncomingResponse, HostOutgoingRequest, HttpError};
 use crate::plugin::bindings::plugway::gateway::types::{HeaderLine, HeaderName};
 use crate::plugin::guest::{Guest, IncomingResponseHandle, OutgoingRequestHandle};
+use crate::plugin::rights::VERSIONS;
 
 type Request = Resource<OutgoingRequestHandle>;
 type Response = Resource<IncomingResponseHandle>;
+type Sent = std::result::Result<Response, HttpError>;
 
 /// Requests and answers a guest may hold at a time: each can be large.
 const MOST_MESSAGES: usize = 16;
@@ -36,10 +39,36 @@ impl Guest {
     }
 }
 
+/// Links `send` as a trap in the place of what waits.
+pub(in crate::plugin) fn refuse_to_send(linker: &mut Linker<Guest>) -> Result<()> {
+    linker.allow_shadowing(true);
+    for version in VERSIONS {
+        linker.instance(&format!("plugway:gateway/http-client@{version}"))?.func_wrap(
+            "send",
+            |_, (_,): (Request,)| -> Result<(Sent,)> {
+                Err(wasmtime::Error::msg("`http-client` was not granted; `granted.http-client` says so"))
+            },
+        )?;
+    }
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
 impl Host for Guest {
-    fn send(&mut self, request: Request) -> Result<std::result::Result<Response, HttpError>> {
-        HostOutgoingRequest::drop(self, request)?;
-        Ok(Err(HttpError::NotHere))
+    async fn send(&mut self, request: Request) -> Result<Sent> {
+        let OutgoingRequestHandle(request) = self.wasi.table.delete(request)?;
+        self.messages -= 1;
+        let client = match &self.http_client {
+            Some(client) if self.cpu.is_in_turns() => Arc::clone(client),
+            _ => return Ok(Err(HttpError::NotHere)),
+        };
+        match client.send(request).await {
+            Ok(response) => {
+                self.one_more_message()?;
+                Ok(Ok(self.wasi.table.push(IncomingResponseHandle(response))?))
+            }
+            Err(error) => Ok(Err(error.into())),
+        }
     }
 }
 

@@ -32,7 +32,12 @@ pub(super) struct Peer {
 
 /// Answers one request; an error closes its connection.
 pub(super) async fn answer(peer: Arc<Peer>, request: Request<Incoming>) -> Result<Response<Body>> {
-    let chosen = request.headers().get("x-behave").and_then(|value| value.to_str().ok()).unwrap_or(request.uri().path()).to_owned();
+    let chosen = request
+        .headers()
+        .get("x-behave")
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_else(|| request.uri().path_and_query().map_or("/", |target| target.as_str()))
+        .to_owned();
     let path = chosen.split('?').next().unwrap_or_default();
     let words: Vec<&str> = path.trim_matches('/').split('/').collect();
     let mut response = match words.as_slice() {
@@ -55,6 +60,19 @@ pub(super) async fn answer(peer: Arc<Peer>, request: Request<Incoming>) -> Resul
             let mut response = Response::new(body::full("too large\n"));
             *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            response
+        }
+        ["redirect", status, to @ ..] => {
+            let to = if let Some((_, to)) = chosen.split_once("?to=") { to.to_owned() } else { format!("/{}", to.join("/")) };
+            let mut response = Response::new(body::empty());
+            *response.status_mut() = StatusCode::from_str(status).context("/redirect")?;
+            response.headers_mut().insert(header::LOCATION, HeaderValue::try_from(to).context("/redirect")?);
+            response
+        }
+        ["fresh", seconds] => {
+            let directive = HeaderValue::try_from(format!("max-age={seconds}")).context("/fresh")?;
+            let mut response = report(&peer, request).await?;
+            response.headers_mut().insert(header::CACHE_CONTROL, directive);
             response
         }
         ["close"] => return Err(Error::new("closed as asked")),

@@ -1,0 +1,269 @@
+//! Instances of a plugin whose calls overlap: one for each call that is being made, up to `budget.instances`, made as they are needed.
+//! Those who find none free queue up, first come, first served, for as long as their deadline lets them.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::breaker::FIRST_PAUSE;
+use super::instance::{Failure, FailureKind, Instance};
+use super::nursery::{Coming, Made};
+use super::rights::Hook;
+use super::slot::{After, NotNow, Slot};
+use super::supply::Another;
+use crate::exchange::Exchange;
+use crate::telemetry::BudgetKey;
+
+/// Calls that may queue up on one worker.
+const QUEUE: usize = 1024;
+/// Instances that are kept whether or not they are used.
+const KEPT_IDLE: usize = 4;
+/// How long one is not used before it is ended.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// The instances of one plugin on one thread, for calls that overlap.
+#[derive(Debug, Default)]
+pub(super) struct Pool {
+    /// The last used one is the first to be used again.
+    idle: Vec<Instance>,
+    /// Idle, lent, and on their way.
+    live: usize,
+    queue: VecDeque<Queued>,
+    /// Fewest that were idle at a time since then.
+    least_idle: usize,
+    since: Option<Instant>,
+}
+
+/// A call that waits for an instance.
+#[derive(Debug)]
+struct Queued {
+    config: u32,
+    give: oneshot::Sender<Box<Instance>>,
+}
+
+/// What a call gets.
+pub(super) enum Lent {
+    /// It may be made.
+    Now(Box<Instance>),
+    /// Every instance is busy, or the next is being made.
+    Later(oneshot::Receiver<Box<Instance>>, Option<Coming>),
+    /// It is not made.
+    No(NotNow),
+}
+
+impl Pool {
+    /// A pool with its first instance.
+    pub(super) fn new(first: Option<Instance>) -> Self {
+        let idle = Vec::from_iter(first);
+        Self { live: idle.len(), idle, ..Self::default() }
+    }
+
+    /// One that is not being used.
+    pub(super) fn any(&mut self) -> Option<&mut Instance> {
+        self.idle.last_mut()
+    }
+
+    fn take_idle(&mut self) -> Option<Instance> {
+        let taken = self.idle.pop();
+        self.least_idle = self.least_idle.min(self.idle.len());
+        taken
+    }
+
+    /// How many instances end with the pool.
+    pub(super) fn idle(&self) -> usize {
+        self.idle.len()
+    }
+}
+
+impl Slot {
+    /// Lends an instance for one call. Whoever gets it gives it back by [`settle`](Self::settle) or [`give_back`](Self::give_back).
+    pub(super) fn lend(&mut self, hook: Hook, config: u32) -> Lent {
+        if let Some(not_now) = self.not_now(hook, config) {
+            return Lent::No(not_now);
+        }
+        let Some(pool) = &mut self.pool else { return Lent::No(self.no_instance(hook)) };
+        if let Some(instance) = pool.take_idle() {
+            self.cells().called(hook as usize);
+            return Lent::Now(Box::new(instance));
+        }
+        let most = self.recipe().budget.instances;
+        if self.pool.as_ref().is_some_and(|pool| pool.live < most) {
+            match self.one_more(Some(config)) {
+                Another::Made(made) => match *made {
+                    Ok(instance) => {
+                        self.cells().called(hook as usize);
+                        return Lent::Now(Box::new(instance));
+                    }
+                    Err(error) => {
+                        if !self.not_made(&error.failure) {
+                            return Lent::No(self.not_now(hook, config).unwrap_or_else(|| self.no_instance(hook)));
+                        }
+                    }
+                },
+                Another::Coming(coming) => return self.queue(hook, config, Some(coming)),
+            }
+        }
+        self.count_hit(BudgetKey::Instances);
+        self.queue(hook, config, None)
+    }
+
+    fn queue(&mut self, hook: Hook, config: u32, coming: Option<Coming>) -> Lent {
+        let Some(pool) = &mut self.pool else { return Lent::No(self.no_instance(hook)) };
+        if pool.queue.len() >= QUEUE {
+            // Those whose callers have left make room.
+            pool.queue.retain(|queued| !queued.give.is_closed());
+        }
+        if pool.queue.len() >= QUEUE {
+            return Lent::No(self.no_instance(hook));
+        }
+        let (give, given) = oneshot::channel();
+        pool.queue.push_back(Queued { config, give });
+        Lent::Later(given, coming)
+    }
+
+    /// A call that is not made for want of an instance.
+    pub(super) fn no_instance(&self, hook: Hook) -> NotNow {
+        self.cells().failed(hook as usize, FailureKind::NoInstance as usize);
+        NotNow { kind: FailureKind::NoInstance, pause: FIRST_PAUSE }
+    }
+
+    /// An instance that was ordered has come. What is still to come for those who queue.
+    #[must_use = "somebody has to wait for it"]
+    pub(super) fn arrived(&mut self, made: Option<Made>) -> Option<Coming> {
+        match made.map(|made| made.instance) {
+            Some(Ok(instance)) => {
+                self.started_one();
+                self.hand_on(instance)
+            }
+            Some(Err(error)) => {
+                self.ended_one();
+                self.not_made(&error.failure);
+                None
+            }
+            // The nursery is gone, as at the end of a process.
+            None => {
+                self.ended_one();
+                None
+            }
+        }
+    }
+
+    /// Takes back an instance that may be used again. What is still to come for those who queue.
+    #[must_use = "somebody has to wait for it"]
+    pub(super) fn give_back(&mut self, instance: Instance) -> Option<Coming> {
+        if self.keeps() { self.hand_on(instance) } else { self.end_lent(Some(instance)) }
+    }
+
+    /// Ends an instance that was lent, or counts one that is gone already. What is still to come for those who queue.
+    #[must_use = "somebody has to wait for it"]
+    pub(super) fn end_lent(&mut self, instance: Option<Instance>) -> Option<Coming> {
+        drop(instance);
+        self.cells().instance_ended();
+        self.ended_one();
+        self.serve()
+    }
+
+    /// Makes an instance for whoever is first in the queue.
+    fn serve(&mut self) -> Option<Coming> {
+        let most = self.recipe().budget.instances;
+        let pool = self.pool.as_mut().filter(|pool| pool.live < most)?;
+        pool.queue.retain(|queued| !queued.give.is_closed());
+        let config = pool.queue.front()?.config;
+        match self.one_more(Some(config)) {
+            Another::Made(made) => match *made {
+                Ok(instance) => self.hand_on(instance),
+                // Whoever is first finds its breaker open, or its deadline.
+                Err(error) => {
+                    self.not_made(&error.failure);
+                    None
+                }
+            },
+            Another::Coming(coming) => Some(coming),
+        }
+    }
+
+    /// One more instance could not be made. Whether that is for want of room alone, and another will come free.
+    fn not_made(&mut self, failure: &Failure) -> bool {
+        let comes_free = failure.kind == FailureKind::NoInstance && self.pool.as_ref().is_some_and(|pool| pool.live > 0);
+        if !comes_free {
+            self.start_failed(failure);
+        }
+        comes_free
+    }
+
+    /// Gives an instance to whoever is first in the queue, or keeps it.
+    fn hand_on(&mut self, instance: Instance) -> Option<Coming> {
+        let pool = self.pool.as_mut()?;
+        let mut instance = Box::new(instance);
+        while let Some(next) = pool.queue.pop_front() {
+            match next.give.send(instance) {
+                Ok(()) => return None,
+                Err(back) => instance = back,
+            }
+        }
+        if self.keeps() {
+            self.pool.as_mut()?.idle.push(*instance);
+            return None;
+        }
+        self.end_lent(Some(*instance))
+    }
+
+    fn one_more(&mut self, only: Option<u32>) -> Another {
+        let only = only.filter(|_| !self.keeps());
+        let another = self.supply_one_more(only);
+        if let Some(pool) = &mut self.pool {
+            pool.live += usize::from(!matches!(&another, Another::Made(made) if made.is_err()));
+        }
+        if matches!(&another, Another::Made(made) if made.is_ok()) {
+            self.started_one();
+        }
+        another
+    }
+
+    fn ended_one(&mut self) {
+        if let Some(pool) = &mut self.pool {
+            pool.live = pool.live.saturating_sub(1);
+        }
+    }
+
+    /// What became of a call on a lent instance; `None` where it did not survive. What is still to come for those who queue.
+    #[must_use = "somebody has to wait for it"]
+    pub(super) fn settle(
+        &mut self,
+        (hook, config): (Hook, u32),
+        instance: Option<Instance>,
+        failure: Option<&Failure>,
+        exchange: Option<&Exchange>,
+    ) -> Option<Coming> {
+        let after = match failure {
+            None => {
+                self.answered(hook, config);
+                After::Keep
+            }
+            Some(failure) => self.judge(hook, config, failure, exchange),
+        };
+        match (after, instance) {
+            (After::Keep, Some(instance)) => self.give_back(instance),
+            (_, instance) => self.end_lent(instance),
+        }
+    }
+
+    /// Ends one of those that were not used for a while, if there are any.
+    pub fn tidy(&mut self, now: Instant) {
+        let Some(pool) = &mut self.pool else { return };
+        let since = *pool.since.get_or_insert(now);
+        if now.saturating_duration_since(since) < IDLE {
+            return;
+        }
+        if pool.least_idle > KEPT_IDLE && pool.idle.len() > KEPT_IDLE {
+            pool.least_idle -= 1;
+            // The one that was used last is the one to be used next.
+            drop(pool.idle.remove(0));
+            pool.live = pool.live.saturating_sub(1);
+            self.cells().instance_ended();
+        } else {
+            (pool.since, pool.least_idle) = (Some(now), pool.idle.len());
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! `http-client`: requests of a plugin's own through real sockets and real TLS, and calls that wait for them.
+
+use std::time::{Duration, Instant};
+
+use plugway_harness::ca::Authority;
+use plugway_harness::client::Client;
+use plugway_harness::gateway::{Gateway, Launch};
+use plugway_harness::raw::Raw;
+use plugway_harness::upstream::{Settings, Upstream};
+use rustix::process::Signal;
+
+use crate::common::{BINARY, assert_problem, metric, run, start, two_workers, until};
+use crate::guest::{asking, config, get, plugin, route};
+
+/// A server, and a gateway whose plugin may ask it.
+struct World {
+    server: Upstream,
+    up: Upstream,
+    gateway: Gateway,
+}
+
+const LOOPBACK: &str = "addresses = [\"127.0.0.0/8\"]";
+
+impl World {
+    /// `grant` is more of the grant, `more` of the plugin's table.
+    fn new(grant: &str, more: &str) -> Self {
+        Self::with(|config| config.to_owned(), grant, more)
+    }
+
+    fn with(change: impl Fn(&str) -> String, grant: &str, more: &str) -> Self {
+        let (server, up) = (Upstream::plain("server").unwrap(), Upstream::plain("up").unwrap());
+        let gateway = start(&change(&configuration(&server, &up, grant, more)));
+        Self { server, up, gateway }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.server.url())
+    }
+
+    /// What asking came to.
+    fn ask(&self, told: &str) -> String {
+        let response = get(self.gateway.address("web").unwrap(), "/", &[("x-ask", told)]);
+        assert_eq!(response.status, 200, "{told}: {}", response.text());
+        response.text()
+    }
+
+    fn hits(&self, budget: &str) -> f64 {
+        metric(&self.gateway, "plugway_budget_hits_total", &[&format!("budget=\"{budget}\"")])
+    }
+
+    /// Sends a request and does not wait for its answer.
+    fn send(&self, told: &str) -> Raw {
+        let mut raw = Raw::connect(self.gateway.address("web").unwrap()).unwrap();
+        raw.send(format!("GET / HTTP/1.1\r\nhost: example.com\r\nx-ask: {told}\r\n\r\n").as_bytes()).unwrap();
+        raw
+    }
+}
+
+fn configuration(server: &Upstream, up: &Upstream, grant: &str, more: &str) -> String {
+    let table = format!("{more}\n[plugins.asking.grants.http-client]\nhosts = [{:?}]\n{grant}", server.url());
+    let free = "[[routes]]\nname = \"free\"\nmatch = { path = \"/free\" }\nupstream = \"up\"\npublic = true\n";
+    config(up, &[&plugin("asking", asking(), "", &table), &route("public = true\nplugins = [\"asking\"]"), free])
+}
+
+#[test]
+fn it_asks_what_it_was_granted_and_nothing_else() {
+    let world = World::new(LOOPBACK, "");
+    assert!(world.ask(&format!("GET {}", world.url("/a"))).starts_with("200 Server "));
+    assert_eq!(world.ask(&format!("GET {}", world.url("/status/404"))), "404 Server 0");
+    let report: serde_json::Value =
+        serde_json::from_str(&world.ask(&format!("POST {} accept=body body=token x-key=v", world.url("/b?c=d")))).unwrap();
+    assert_eq!((&report["method"], &report["target"], &report["body"]["length"]), (&"POST".into(), &"/b?c=d".into(), &5.into()));
+    let before = world.up.connections();
+    let refused = world.ask(&format!("GET {}/", world.up.url()));
+    assert!(refused.starts_with("NotAllowed("), "{refused}");
+    assert_eq!(world.up.connections(), before);
+    assert!(world.ask("GET https://id.example/").starts_with("NotAllowed("));
+    assert!(world.ask("GET /no-url").starts_with("Invalid("));
+    assert!(world.ask(&format!("GET {} host=evil", world.url("/"))).starts_with("Invalid("));
+    assert!(world.ask(&format!("CONNECT {}", world.url("/"))).starts_with("Invalid("));
+    // Where nothing can be waited for it says so at once.
+    assert_eq!(world.ask("configured"), "NotHere");
+    assert_eq!(metric(&world.gateway, "plugway_http_client_requests_total", &["outcome=\"server\""]), 3.0);
+    assert!(metric(&world.gateway, "plugway_http_client_duration_seconds_count", &["plugin=\"asking\""]) >= 3.0);
+}
+
+#[test]
+fn who_was_not_granted_it_is_called_as_one_that_cannot_wait() {
+    let up = Upstream::plain("up").unwrap();
+    let gateway = start(&config(&up, &[&plugin("asking", asking(), "", ""), &route("public = true\nplugins = [\"asking\"]")]));
+    let ask = |told: &str| get(gateway.address("web").unwrap(), "/", &[("x-ask", told)]);
+    assert_eq!(ask("configured").text(), "not granted");
+    assert_problem(&ask("GET http://127.0.0.1:9/"), 500, "plugin-failed");
+    // One of a pool would be made by the next call that needs it.
+    until("the one instance is replaced at once", || metric(&gateway, "plugway_instances", &["plugin=\"asking\""]) == 1.0);
+    assert_eq!(metric(&gateway, "plugway_instances_started_total", &["plugin=\"asking\""]), 2.0);
+    assert_eq!(ask("spin 1").text(), "spun");
+}
+
+#[test]
+fn an_address_of_this_machine_is_refused_however_it_is_called() {
+    let server = Upstream::plain("server").unwrap();
+    let up = Upstream::plain("up").unwrap();
+    let port = server.address().port();
+    let hosts = ["localhost", "127.0.0.1", "[::ffff:127.0.0.1]", "[::1]", "0.0.0.0"];
+    let allowed: Vec<_> = hosts.iter().map(|host| format!("\"http://{host}:{port}\"")).collect();
+    let table = format!("[plugins.asking.grants.http-client]\nhosts = [{}]", allowed.join(", "));
+    let gateway = start(&config(&up, &[&plugin("asking", asking(), "", &table), &route("public = true\nplugins = [\"asking\"]")]));
+    for host in hosts {
+        let told = format!("GET http://{host}:{port}/");
+        let response = get(gateway.address("web").unwrap(), "/", &[("x-ask", &told)]);
+        assert!(response.text().starts_with("NotAllowed(") && response.text().contains("grant"), "{host}: {}", response.text());
+    }
+    assert_eq!(server.connections(), 0);
+}
+
+#[test]
+fn a_redirect_is_held_against_the_grant_again() {
+    let world = World::new(LOOPBACK, "");
+    assert!(world.ask(&format!("GET {}", world.url("/redirect/302/there"))).starts_with("200 Server "));
+    assert_eq!(world.ask(&format!("GET {} redirects=0", world.url("/redirect/302/there"))), "302 Server 0");
+    let elsewhere = world.ask(&format!("GET {}", world.url(&format!("/redirect/302?to={}/", world.up.url()))));
+    assert!(elsewhere.starts_with("NotAllowed("), "{elsewhere}");
+    let metadata = world.ask(&format!("GET {}", world.url("/redirect/302?to=http://169.254.169.254/latest/")));
+    assert!(metadata.starts_with("NotAllowed("), "{metadata}");
+    let round = world.url(&format!("/redirect/302?to={}", world.url("/redirect/302?to=/redirect/302/redirect/302/there")));
+    assert_eq!(world.ask(&format!("GET {round} redirects=1")), "TooManyRedirects");
+    assert_eq!(world.up.connections(), 0);
+}
+
+#[test]
+fn time_and_size_are_bounded() {
+    let world = World::new(&format!("{LOOPBACK}\nmax_body_bytes = \"64KiB\""), "");
+    assert_eq!(world.ask(&format!("GET {} timeout=100", world.url("/hang"))), "Timeout");
+    assert!(world.ask(&format!("GET {} timeout=5000", world.url("/slow/50"))).starts_with("200 "));
+    for shape in ["bytes", "chunked"] {
+        assert_eq!(world.ask(&format!("GET {}", world.url(&format!("/{shape}/65536")))), "200 Server 65536");
+        assert_eq!(world.ask(&format!("GET {}", world.url(&format!("/{shape}/65537")))), "TooLarge");
+        assert_eq!(world.ask(&format!("GET {} max-body=10", world.url(&format!("/{shape}/11")))), "TooLarge");
+    }
+    assert!(world.ask(&format!("GET {}", world.url("/cut"))).starts_with("Protocol("));
+    assert!(world.ask(&format!("GET {}", world.url("/close"))).starts_with("Protocol("));
+}
+
+#[test]
+fn an_upstream_is_reached_with_its_own_roots_and_client_certificate() {
+    let authority = Authority::new("Private CA").unwrap();
+    let identity = authority.server(&["id.internal"]).unwrap();
+    let clients = Authority::new("Client CA").unwrap();
+    let client = clients.client("gateway").unwrap();
+    let server = Upstream::start(&Settings { identity: Some(&identity), clients: Some(&clients), ..Settings::new("id") }).unwrap();
+    let up = Upstream::plain("up").unwrap();
+    let launch = Launch::new(BINARY).unwrap();
+    authority.write(launch.directory(), "ca").unwrap();
+    client.write(launch.directory(), "client").unwrap();
+    let id = format!(
+        "[upstreams.id]\nendpoints = [{:?}]\ntls = {{ ca = \"ca.pem\", server_name = \"id.internal\", \
+         client_certificate = {{ certificate = \"client.pem\", key = \"client.key\" }} }}\n",
+        server.url()
+    );
+    let table = "[plugins.asking.grants.http-client]\nupstreams = [\"id\"]";
+    let (plugin, route) = (plugin("asking", asking(), "", table), route("public = true\nplugins = [\"asking\"]"));
+    let gateway = launch.start(&config(&up, &[&id, &plugin, &route])).unwrap();
+    let told = format!("GET {}/introspect accept=body", server.url());
+    let response = get(gateway.address("web").unwrap(), "/", &[("x-ask", &told)]);
+    let report: serde_json::Value = serde_json::from_str(&response.text()).unwrap_or_else(|_| panic!("{}", response.text()));
+    assert_eq!(report["client_certificate"], client.fingerprint());
+    assert_eq!(report["sni"], "id.internal");
+}
+
+#[test]
+fn an_unknown_authority_is_a_tls_error() {
+    let authority = Authority::new("Unknown CA").unwrap();
+    let server = Upstream::tls("id", &authority.server(&["127.0.0.1", "localhost"]).unwrap()).unwrap();
+    let up = Upstream::plain("up").unwrap();
+    let table = format!("[plugins.asking.grants.http-client]\nhosts = [{:?}]\n{LOOPBACK}", server.url());
+    let gateway = start(&config(&up, &[&plugin("asking", asking(), "", &table), &route("public = true\nplugins = [\"asking\"]")]));
+    let response = get(gateway.address("web").unwrap(), "/", &[("x-ask", &format!("GET {}/", server.url()))]);
+    assert!(response.text().starts_with("Tls("), "{}", response.text());
+}
+
+#[test]
+fn five_hundred_that_are_the_same_are_one() {
+    let world = World::with(two_workers, LOOPBACK, "budget = { instances = 512 }");
+    let told = format!("GET {} timeout=3000", world.url("/slow/1000"));
+    let address = world.gateway.address("web").unwrap();
+    run(async {
+        let mut clients = tokio::task::JoinSet::new();
+        for _ in 0..500 {
+            let told = told.clone();
+            clients.spawn_local(async move {
+                let mut connection = Client::http(address, "example.com").connect().await.unwrap();
+                let mut request = plugway_harness::client::get("/").unwrap();
+                request.headers_mut().insert("x-ask", told.parse().unwrap());
+                let answer = connection.request(request).await.unwrap();
+                assert!(answer.text().starts_with("200 Server "), "{}", answer.text());
+            });
+        }
+        while let Some(done) = clients.join_next().await {
+            done.unwrap();
+        }
+    });
+    assert_eq!(world.server.requests(), 1);
+}
+
+#[test]
+fn requests_in_flight_are_bounded() {
+    let world = World::new(&format!("{LOOPBACK}\nmax_in_flight = 1"), "");
+    let waiting = world.send(&format!("GET {} timeout=3000", world.url("/hang")));
+    until("one is in flight", || metric(&world.gateway, "plugway_http_client_in_flight", &[]) == 1.0);
+    assert_eq!(world.ask(&format!("GET {}", world.url("/other"))), "TooManyCalls");
+    drop(waiting);
+}
+
+#[test]
+fn what_is_fresh_is_not_asked_for_again_and_the_last_good_answer_outlives_its_server() {
+    let mut world = World::with(two_workers, LOOPBACK, "");
+    let (fresh, short) = (world.url("/fresh/600"), world.url("/fresh/1"));
+    assert!(world.ask(&format!("GET {fresh}")).starts_with("200 Server "));
+    // Whichever worker takes it.
+    (0..8).for_each(|_| assert!(world.ask(&format!("GET {fresh}")).starts_with("200 Cache ")));
+    assert!(world.ask(&format!("GET {fresh} max-age=0")).starts_with("200 Server "));
+    assert_eq!(world.server.requests(), 2);
+    let told = format!("GET {short} stale=600");
+    assert!(world.ask(&told).starts_with("200 Server "));
+    let short_without = format!("GET {short}");
+    world.server = Upstream::plain("another, elsewhere").unwrap();
+    until("it is not fresh any more", || world.ask(&told).starts_with("200 Stale "));
+    assert!(world.ask(&short_without).starts_with("NotConnected("));
+}
+
+#[test]
+fn who_waits_keeps_nobody_waiting() {
+    let world = World::new(LOOPBACK, "budget = { instances = 256, deadline = \"20s\" }");
+    let told = |number: usize| format!("GET {} timeout=3000 x-number={number}", world.url("/slow/2000"));
+    let waiting: Vec<_> = (0..200).map(|number| world.send(&told(number))).collect();
+    until("they are on their way", || metric(&world.gateway, "plugway_http_client_in_flight", &[]) >= 100.0);
+    let mut longest = Duration::ZERO;
+    for _ in 0..50 {
+        let began = Instant::now();
+        assert_eq!(get(world.gateway.address("web").unwrap(), "/free", &[]).status, 200);
+        longest = longest.max(began.elapsed());
+    }
+    assert!(longest < Duration::from_secs(1), "a route without plugins waited for {longest:?}");
+    for mut raw in waiting {
+        assert!(raw.response().unwrap().text().starts_with("200 Server "));
+    }
+}
+
+#[test]
+fn a_call_has_a_deadline_and_its_request_is_as_it_was() {
+    let world = World::new(LOOPBACK, "on_failure = \"skip\"\nbudget = { deadline = \"300ms\" }");
+    assert!(world.ask(&format!("GET {}", world.url("/slow/50"))).starts_with("200 "));
+    assert_eq!(world.hits("deadline"), 0.0);
+    // The upstream's report: the request went on without what the plugin had changed.
+    let response = get(world.gateway.address("web").unwrap(), "/seen", &[("x-ask", &format!("GET {}", world.url("/hang")))]);
+    assert_eq!(crate::guest::seen(&response, "x-changed"), None);
+    assert_eq!(world.hits("deadline"), 1.0);
+    assert_eq!(metric(&world.gateway, "plugway_hook_failures_total", &["kind=\"deadline\""]), 1.0);
+    assert!(world.ask(&format!("GET {}", world.url("/after"))).starts_with("200 "));
+}
+
+#[test]
+fn a_missed_deadline_is_a_503() {
+    let world = World::new(LOOPBACK, "budget = { deadline = \"200ms\" }");
+    let response = get(world.gateway.address("web").unwrap(), "/", &[("x-ask", &format!("GET {}", world.url("/hang")))]);
+    assert_problem(&response, 503, "plugin-deadline-exceeded");
+    until("the instance has ended", || metric(&world.gateway, "plugway_instances", &["plugin=\"asking\""]) == 0.0);
+}
+
+#[test]
+fn who_finds_no_instance_queues_up_for_as_long_as_the_deadline() {
+    let world = World::new(LOOPBACK, "budget = { instances = 1, deadline = \"1s\" }");
+    let slow = |number: usize, time: u64| format!("GET {} timeout=2500 x-number={number}", world.url(&format!("/slow/{time}")));
+    let both: Vec<_> = (0..2).map(|number| world.send(&slow(number, 200))).collect();
+    for mut raw in both {
+        assert!(raw.response().unwrap().text().starts_with("200 Server "));
+    }
+    assert_eq!(world.hits("instances"), 1.0);
+    assert_eq!(metric(&world.gateway, "plugway_instances_started_total", &["plugin=\"asking\""]), 1.0);
+    let first = world.send(&slow(2, 2_000));
+    until("it is on its way", || metric(&world.gateway, "plugway_http_client_in_flight", &[]) == 1.0);
+    let second = world.send(&slow(3, 0)).response().unwrap();
+    // The first missed its deadline before the second's came, or the second had its turn: either way nothing hangs.
+    assert!(matches!(second.status, 200 | 503), "{}", second.text());
+    drop(first);
+    assert!(world.ask(&format!("GET {}", world.url("/after"))).starts_with("200 "));
+}
+
+#[test]
+fn where_all_plugins_together_have_as_many_instances_as_may_be_calls_queue_up() {
+    let limit = |config: &str| format!("{config}\n[limits]\nmax_plugin_instances = 16\n");
+    let world = World::with(limit, LOOPBACK, "budget = { deadline = \"20s\" }");
+    let waiting: Vec<_> =
+        (0..24).map(|number| world.send(&format!("GET {} timeout=3000 x-number={number}", world.url("/slow/300")))).collect();
+    for mut raw in waiting {
+        let answer = raw.response().unwrap();
+        assert!(answer.text().starts_with("200 Server "), "{}", answer.text());
+    }
+    assert!(world.hits("instances") >= 1.0);
+    assert!(metric(&world.gateway, "plugway_instances", &["plugin=\"asking\""]) <= 16.0);
+    assert_eq!(metric(&world.gateway, "plugway_breakers_opened_total", &[]), 0.0);
+}
+
+#[test]
+fn a_full_house_is_a_503_with_retry_after() {
+    let world = World::new(LOOPBACK, "budget = { instances = 1, deadline = \"500ms\" }");
+    // The one instance is taken again and again by whoever is first.
+    let mut answers: Vec<_> =
+        (0..6).map(|number| world.send(&format!("GET {} timeout=3000 x-number={number}", world.url("/slow/300")))).collect();
+    let statuses: Vec<_> = answers.iter_mut().map(|raw| raw.response().unwrap()).collect();
+    assert!(statuses.iter().any(|response| response.status == 200));
+    let refused: Vec<_> =
+        statuses.iter().filter(|response| response.status == 503 && response.text().contains("plugin-unavailable")).collect();
+    assert!(!refused.is_empty());
+    assert!(refused.iter().all(|response| response.header("retry-after").is_some()));
+    assert!(metric(&world.gateway, "plugway_hook_failures_total", &["kind=\"no-instance\""]) >= 1.0);
+}
+
+#[test]
+fn a_client_that_leaves_does_not_end_its_call() {
+    let world = World::new(LOOPBACK, "");
+    let waiting = world.send(&format!("GET {} timeout=3000", world.url("/slow/300")));
+    until("it is on its way", || metric(&world.gateway, "plugway_http_client_in_flight", &[]) == 1.0);
+    drop(waiting);
+    until("it is counted", || metric(&world.gateway, "plugway_hook_calls_outlived_total", &["plugin=\"asking\""]) == 1.0);
+    assert_eq!(metric(&world.gateway, "plugway_hook_failures_total", &[]), 0.0);
+    assert_eq!(metric(&world.gateway, "plugway_instances", &["plugin=\"asking\""]), 1.0);
+    assert!(world.ask(&format!("GET {}", world.url("/after"))).starts_with("200 "));
+}
+
+#[test]
+fn who_needs_more_than_a_tick_steps_back_for_its_neighbours() {
+    let world = World::new(LOOPBACK, "budget = { cpu = \"200ms\" }");
+    assert_eq!(world.ask("spin 30"), "spun");
+    let mut spinning = world.send("spin 1500");
+    let mut neighbours = 0;
+    let began = Instant::now();
+    // Ended by its budget; its neighbours are served meanwhile.
+    while began.elapsed() < Duration::from_millis(150) {
+        assert_eq!(get(world.gateway.address("web").unwrap(), "/free", &[]).status, 200);
+        neighbours += 1;
+    }
+    assert!(neighbours > 5, "only {neighbours} in the time of one call");
+    assert_problem(&spinning.response().unwrap(), 503, "plugin-cpu-exceeded");
+    let looping = get(world.gateway.address("web").unwrap(), "/", &[("x-ask", "loop")]);
+    assert_problem(&looping, 503, "plugin-cpu-exceeded");
+    assert_eq!(world.hits("cpu"), 2.0);
+    assert_eq!(world.ask("spin 1"), "spun");
+}
+
+#[test]
+fn time_that_is_waited_is_no_cpu_time() {
+    let world = World::new(LOOPBACK, "budget = { cpu = \"20ms\" }");
+    assert!(world.ask(&format!("twice {}", world.url("/slow/200"))).starts_with("200 Server "));
+    assert_eq!(world.hits("cpu"), 0.0);
+}
+
+#[test]
+fn a_drain_waits_for_calls_that_wait() {
+    let world = World::new(LOOPBACK, "");
+    let mut waiting = world.send(&format!("GET {} timeout=3000", world.url("/slow/500")));
+    until("it is on its way", || metric(&world.gateway, "plugway_http_client_in_flight", &[]) == 1.0);
+    world.gateway.signal(Signal::TERM).unwrap();
+    assert!(waiting.response().unwrap().text().starts_with("200 Server "));
+}
