@@ -21,6 +21,8 @@ pub(super) enum Cell {
     Count(u64),
     /// Part of a whole.
     Share(u64, u64),
+    /// What is left of a whole, less than nothing where it is overspent.
+    Left(Option<f64>),
     /// Microseconds.
     Latency(Option<f64>),
     Bytes(u64),
@@ -39,6 +41,7 @@ impl Cell {
             Self::Digest(digest) => digest.chars().take(12).collect(),
             Self::Count(count) => format::whole(*count),
             Self::Share(part, all) => format::share(*part, *all),
+            Self::Left(left) => left.map_or_else(|| "–".to_owned(), |left| format!("{:.0} %", left * 100.0)),
             Self::Latency(us) => format::latency_or_none(*us),
             Self::Bytes(bytes) => format::bytes(*bytes),
             Self::Number(number) => format::short(*number),
@@ -54,7 +57,7 @@ impl Cell {
             Self::Count(count) | Self::Bytes(count) => count.to_string(),
             Self::Share(_, 0) => String::new(),
             Self::Share(part, all) => (*part as f64 / *all as f64).to_string(),
-            Self::Latency(value) => value.map(|value| value.to_string()).unwrap_or_default(),
+            Self::Left(value) | Self::Latency(value) => value.map(|value| value.to_string()).unwrap_or_default(),
             Self::Number(number) => number.to_string(),
             Self::Moment(at) => time::rfc3339(*at),
             Self::Span(seconds) => seconds.to_string(),
@@ -224,7 +227,7 @@ impl Report {
                 Cell::Span(slo.window_seconds),
                 Cell::Share(good, total),
                 Cell::Count(total),
-                Cell::Text(slo.budget_left().map_or_else(|| "–".to_owned(), |left| format!("{:.0} %", left * 100.0))),
+                Cell::Left(slo.budget_left()),
             ]
         };
         let columns = vec!["objective", "route", "at least", "over", "good", "requests", "budget left"];

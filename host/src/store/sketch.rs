@@ -1,8 +1,9 @@
 //! A distribution of latencies that can be added to others: DDSketch, of the crate `sketches-ddsketch`.
 //!
 //! It is stored in the format that DataDog's sketches for Java, Go and Python share, without the parts that are the same in
-//! every row (the division into bins) or stand in columns of their own (count, sum, longest). What is left is mostly two or three bytes
-//! for each bin that anything fell into.
+//! every row (the division into bins) or stand in columns of their own (count, sum, longest). Of the format's ways to write bins the
+//! shorter of two is taken: each with its distance from the one before, or all from the first to the last, which is mostly one or two
+//! bytes for each.
 
 use std::fmt;
 
@@ -10,8 +11,13 @@ use sketches_ddsketch::DDSketch;
 
 use crate::telemetry::latency::{BINS, Bins};
 
-/// The mark of the format's part that holds the bins.
-const STORE: u8 = 0x05;
+/// The mark of the format's part that holds bins, each with its distance from the one before.
+const APART: u8 = 0x05;
+/// The same with every bin from the first to the last.
+const TOGETHER: u8 = 0x0D;
+/// How the format writes a count of nothing, and a distance of one.
+const NOTHING: u8 = 0x00;
+const ONE: u8 = 0x02;
 /// Marks of the parts before it, with the bytes that follow each; the count's are as many as it needs.
 const COUNT: u8 = 0xA0;
 const BEFORE: [(u8, usize); 4] = [(0x88, 8), (0x8C, 8), (0x84, 8), (0x02, 16)];
@@ -63,7 +69,7 @@ impl Sketch {
         let mut bytes = self.0.to_java_bytes();
         let bins = bytes.len() - bins(&bytes).len();
         bytes.drain(..bins);
-        bytes
+        together(&bytes).filter(|shorter| shorter.len() < bytes.len()).unwrap_or(bytes)
     }
 
     /// What was stored.
@@ -75,7 +81,7 @@ impl Sketch {
             return Ok(Self::default());
         }
         let mut whole = Vec::with_capacity(17 + bytes.len());
-        if bytes.first() == Some(&STORE) {
+        if let Some(&(APART | TOGETHER)) = bytes.first() {
             whole.push(0x02);
             whole.extend(BINS.gamma.to_le_bytes());
             whole.extend(0_f64.to_le_bytes());
@@ -90,12 +96,8 @@ fn bins(all: &[u8]) -> &[u8] {
     let mut rest = all;
     loop {
         match rest {
-            [STORE, ..] => return rest,
-            // A number of seven bits a byte, the last without the eighth, nine bytes at most.
-            [COUNT, number @ ..] => {
-                let length = number.iter().take(8).take_while(|byte| **byte >= 0x80).count() + 1;
-                rest = number.get(length..).unwrap_or_default();
-            }
+            [APART, ..] => return rest,
+            [COUNT, number @ ..] => rest = number.get(length(number)..).unwrap_or_default(),
             [mark, tail @ ..] => match BEFORE.iter().find(|(known, _)| known == mark).and_then(|(_, length)| tail.get(*length..)) {
                 Some(tail) => rest = tail,
                 None => return all,
@@ -103,6 +105,51 @@ fn bins(all: &[u8]) -> &[u8] {
             [] => return all,
         }
     }
+}
+
+/// How many bytes a number of the format has: seven bits in each, the last without the eighth, nine at most.
+fn length(number: &[u8]) -> usize {
+    number.iter().take(8).take_while(|byte| **byte >= 0x80).count() + 1
+}
+
+/// Bins that were written apart, written together: counts stay as they are. `None` where they were written in another way, or are so
+/// far apart that it would be no shorter.
+fn together(apart: &[u8]) -> Option<Vec<u8>> {
+    let mut rest = apart.strip_prefix(&[APART])?;
+    let mut next = || {
+        let (number, tail) = rest.split_at_checked(length(rest))?;
+        rest = tail;
+        Some(number)
+    };
+    next()?;
+    let (mut counts, mut bins) = (Vec::with_capacity(apart.len()), 1_u64);
+    let (first, count) = (next()?, next()?);
+    counts.extend_from_slice(count);
+    while let Some(distance) = next() {
+        // Distances are even: those backwards would be odd.
+        let missing = usize::try_from(unsigned(distance) / 2).ok()?.checked_sub(1)?;
+        if counts.len() + missing > apart.len() {
+            return None;
+        }
+        counts.resize(counts.len() + missing, NOTHING);
+        counts.extend_from_slice(next()?);
+        bins += 1 + missing as u64;
+    }
+    let mut bytes = vec![TOGETHER];
+    while bins >= 0x80 {
+        bytes.push(bins as u8 | 0x80);
+        bins >>= 7;
+    }
+    bytes.push(bins as u8);
+    bytes.extend_from_slice(first);
+    bytes.push(ONE);
+    bytes.append(&mut counts);
+    Some(bytes)
+}
+
+/// A number's value, the lowest bits first.
+fn unsigned(number: &[u8]) -> u64 {
+    number.iter().rev().fold(0, |value, byte| value << 7 | u64::from(byte & 0x7F))
 }
 
 #[cfg(test)]
@@ -118,8 +165,8 @@ mod tests {
         let mut sketch = Sketch::default();
         sketch.add(&bins);
         let bytes = sketch.to_bytes();
-        assert_eq!(bytes.first(), Some(&STORE));
-        assert!(bytes.len() < 700, "{}", bytes.len());
+        assert_eq!(bytes.first(), Some(&TOGETHER));
+        assert!(bytes.len() < 300, "{}", bytes.len());
         let mut back = Sketch::from_bytes(&bytes).unwrap();
         assert_eq!(back.count(), 1000);
         back.merge(&sketch);
@@ -131,6 +178,26 @@ mod tests {
         }
         assert_eq!(Sketch::default().quantile(0.5), None);
         assert!(Sketch::from_bytes(b"nonsense").is_err());
+    }
+
+    #[test]
+    fn bins_far_apart_are_written_apart_and_those_with_gaps_together() {
+        let stored = |values: &[u64]| {
+            let mut bins = Bins::default();
+            values.iter().for_each(|us| bins.add(Duration::from_micros(*us)));
+            let mut sketch = Sketch::default();
+            sketch.add(&bins);
+            let bytes = sketch.to_bytes();
+            let back = Sketch::from_bytes(&bytes).unwrap();
+            assert_eq!(back.count(), values.len() as u64);
+            for share in [0.01, 0.2, 0.5, 0.8, 0.99] {
+                assert_eq!(back.quantile(share), sketch.quantile(share), "{values:?} {share}");
+            }
+            bytes
+        };
+        assert_eq!(stored(&[1, 10, 1_000_000]).first(), Some(&APART));
+        let close: Vec<u64> = (0..40).map(|step| 1_000 + 40 * step).filter(|us| us % 7 != 0).collect();
+        assert_eq!(stored(&close).first(), Some(&TOGETHER));
     }
 
     #[test]

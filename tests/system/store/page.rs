@@ -324,7 +324,7 @@ fn all(page: &str, store: &Connection, of: &str) {
     let slos = texts(
         store,
         "SELECT name, route, (objective * 100) || ' %', window_seconds, 1.0 * good / total, total, \
-         printf('%.0f %%', 100 * (1 - (total - good) / ((1 - objective) * total))) FROM slos ORDER BY route, name",
+         1 - (total - good) / ((1 - objective) * total) FROM slos ORDER BY route, name",
     );
     equal(&table(page, "Objectives"), &slos, "Objectives");
     let gaps = table(page, "Gaps");

@@ -10,13 +10,24 @@ impl Bins {
     /// What stands in a column `latency`.
     pub(super) fn add(&mut self, bytes: &[u8]) {
         let Some((mark, mut rest)) = bytes.split_first() else { return };
-        assert_eq!(*mark, 0x05, "bins of positive values, by index and count");
         let count = unsigned(&mut rest);
-        let mut index = 0;
-        for _ in 0..count {
-            let delta = unsigned(&mut rest);
-            index += (delta >> 1) as i64 ^ -((delta & 1) as i64);
-            *self.0.entry(index).or_default() += double(&mut rest);
+        match mark {
+            // Each with its distance from the one before.
+            0x05 => {
+                let mut index = 0;
+                for _ in 0..count {
+                    index += signed(&mut rest);
+                    *self.0.entry(index).or_default() += double(&mut rest);
+                }
+            }
+            // From the first on, with the distance they all have.
+            0x0D => {
+                let (first, distance) = (signed(&mut rest), signed(&mut rest));
+                for number in 0..count as i64 {
+                    *self.0.entry(first + number * distance).or_default() += double(&mut rest);
+                }
+            }
+            other => panic!("bins are written as {other:#x}"),
         }
         assert!(rest.is_empty(), "{rest:?}");
     }
@@ -52,6 +63,12 @@ fn unsigned(rest: &mut &[u8]) -> u64 {
         value |= u64::from(byte & 0x7F) << (7 * shift);
     }
     unreachable!()
+}
+
+/// Zigzag: the lowest bit is the sign.
+fn signed(rest: &mut &[u8]) -> i64 {
+    let value = unsigned(rest);
+    (value >> 1) as i64 ^ -((value & 1) as i64)
 }
 
 /// A floating-point number: the bits of itself plus one less those of one, turned by six, seven of them a byte from the top.
