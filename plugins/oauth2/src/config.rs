@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use plugway_sdk::metrics::Counter;
-use plugway_sdk::one_or_many;
+use plugway_sdk::{granted, one_or_many};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -14,12 +14,14 @@ use crate::anonymous::{Anonymous, AnonymousConfig};
 use crate::challenge::Challenge;
 use crate::claims::Rules;
 use crate::dpop::{Dpop, DpopConfig};
-use crate::issuer::{Issuer, Issuers};
+use crate::issuer::{Issuer, Issuers, Keys};
 use crate::keys::KeySet;
 use crate::metadata::{Facts, Metadata, ResourceConfig};
 use crate::passed_on::ClaimHeaders;
+use crate::published::{Location, Published};
 use crate::remembered::Remembered;
 use crate::requirement::{Requirement, RequirementConfig};
+use crate::server::Server;
 use crate::url::Url;
 
 /// Longest token, bytes, where the configuration says nothing: what most servers take as one header line.
@@ -170,12 +172,9 @@ impl Config {
         if algorithms.is_empty() {
             return Err("`algorithms` is empty: name at least one, or leave it out".to_owned());
         }
-        if config.jwks.is_null() {
-            return Err("`jwks` is missing: write `jwks = { file = \"jwks.json\" }` with the issuer's key set".to_owned());
-        }
         let require_rfc9068 = config.require_rfc9068.unwrap_or(self.require_rfc9068);
         Ok(Issuer {
-            keys: KeySet::read(&config.jwks, &algorithms).map_err(|why| format!("`jwks`: {why}"))?,
+            keys: keys(&config.issuer, &config.jwks, &algorithms)?,
             name: config.issuer,
             audiences,
             algorithms,
@@ -228,6 +227,27 @@ impl Config {
             None => challenge,
         })
     }
+}
+
+/// The key set itself, `{ url = "…" }`, or nothing: then the issuer's server says where it is.
+fn keys(issuer: &str, jwks: &Value, accepted: &[Algorithm]) -> Result<Keys, String> {
+    let url = jwks.as_object().filter(|members| members.len() == 1).and_then(|members| members.get("url"));
+    if !jwks.is_null() && url.is_none() {
+        return KeySet::read(jwks, accepted).map(Keys::Written).map_err(|why| format!("`jwks`: {why}"));
+    }
+    if !granted::http_client() {
+        return Err("`jwks` is not here, and the plugin may not fetch it: write `jwks = { file = \"jwks.json\" }` with the issuer's key set, \
+                    or add `http-client = { hosts = [\"HOST\"] }` with the issuer's host to the plugin's grants"
+            .to_owned());
+    }
+    let location = match url {
+        None => Location::Server(Server::of(issuer).map_err(|why| format!("`issuer`: {why}; write `jwks`"))?),
+        Some(url) => match url.as_str().filter(|url| Url::parse(url).is_some_and(|url| url.is_safe())) {
+            Some(url) => Location::Url(url.to_owned()),
+            None => return Err(format!("`jwks`: `url` = {url}: keys are fetched over https; http is for this machine alone")),
+        },
+    };
+    Ok(Keys::Published(Published::new(issuer, location, accepted)))
 }
 
 /// Whole seconds or minutes: `"0s"`, `"30s"`, `"5m"`.

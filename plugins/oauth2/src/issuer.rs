@@ -1,11 +1,15 @@
 //! Who is believed: issuers, each with the audiences its tokens may be for and the keys it signs with.
 
+use std::rc::Rc;
+
 use serde_json::Value;
 
 use crate::algorithm::Algorithm;
 use crate::claims::{self, Rules, Verified};
+use crate::Refusal;
 use crate::denial::Denial;
 use crate::keys::KeySet;
+use crate::published::Published;
 use crate::token::Token;
 
 /// One issuer.
@@ -15,12 +19,21 @@ pub(crate) struct Issuer {
     pub(crate) name: String,
     /// One of these must be in `aud`.
     pub(crate) audiences: Vec<String>,
-    pub(crate) keys: KeySet,
+    pub(crate) keys: Keys,
     pub(crate) algorithms: Vec<Algorithm>,
     /// Whether `typ` has to be `at+jwt`.
     pub(crate) require_at_jwt: bool,
     /// Whether every claim that RFC 9068 requires has to be there.
     pub(crate) require_rfc9068: bool,
+}
+
+/// Where its keys are.
+#[derive(Debug)]
+pub(crate) enum Keys {
+    /// In the configuration.
+    Written(KeySet),
+    /// At its server.
+    Published(Rc<Published>),
 }
 
 /// Those of one place.
@@ -44,7 +57,7 @@ impl Issuers {
 
     /// Judges a token, in the order that spends least on what is none. Where there are several issuers the token is asked for its own before
     /// anything of it is believed; that only picks the keys, and `iss` is judged with the other claims once the signature is good.
-    pub(crate) fn judge(&self, token: &Token<'_>, rules: &Rules, now: std::time::Duration) -> Result<Verified, Denial> {
+    pub(crate) fn judge(&self, token: &Token<'_>, rules: &Rules, now: std::time::Duration) -> Result<Verified, Refusal> {
         let issuer = match self.0.as_slice() {
             [only] => only,
             several => {
@@ -56,8 +69,18 @@ impl Issuers {
         issuer.check_kind(token.header.kind.as_deref())?;
         let algorithm = Algorithm::named(&token.header.algorithm).filter(|algorithm| issuer.algorithms.contains(algorithm));
         let algorithm = algorithm.ok_or(Denial::Algorithm)?;
-        issuer.keys.verify(algorithm, token.header.key_id.as_deref(), token.signed, &token.signature)?;
-        claims::judge(token.claims()?, issuer, rules, now)
+        issuer.keys.verify(algorithm, token)?;
+        Ok(claims::judge(token.claims()?, issuer, rules, now)?)
+    }
+}
+
+impl Keys {
+    fn verify(&self, algorithm: Algorithm, token: &Token<'_>) -> Result<(), Refusal> {
+        let (key_id, signed, signature) = (token.header.key_id.as_deref(), token.signed, token.signature.as_slice());
+        match self {
+            Self::Written(keys) => Ok(keys.verify(algorithm, key_id, signed, signature)?),
+            Self::Published(keys) => keys.verify(algorithm, key_id, signed, signature),
+        }
     }
 }
 

@@ -28,14 +28,20 @@ impl KeySet {
     /// Reads a JWK Set: an object, or a text that holds one. Keys that cannot be used are left out (RFC 7517, section 5); if
     /// none is left the error says why of each. A private key is an error of its own, since it should not be here at all.
     pub(crate) fn read(set: &Value, accepted: &[Algorithm]) -> Result<Self, String> {
-        let parsed;
         let set = match set {
-            Value::String(text) => {
-                parsed = json::read(text.as_bytes()).map_err(|error| format!("not JSON: {error}"))?;
-                &parsed
-            }
+            Value::String(text) => return Self::parse(text.as_bytes(), accepted),
             other => other,
         };
+        Self::of(set, accepted)
+    }
+
+    /// Reads the text of one.
+    pub(crate) fn parse(text: &[u8], accepted: &[Algorithm]) -> Result<Self, String> {
+        let set = json::read(text).map_err(|error| format!("not JSON: {error}"))?;
+        Self::of(&set, accepted)
+    }
+
+    fn of(set: &Value, accepted: &[Algorithm]) -> Result<Self, String> {
         let Some(members) = set.get("keys").and_then(Value::as_array) else {
             return Err("not a JWK Set: an object with a list `keys` (RFC 7517, section 5)".to_owned());
         };

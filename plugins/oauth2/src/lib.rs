@@ -13,16 +13,20 @@ mod claims;
 mod config;
 mod credentials;
 mod denial;
+mod document;
 mod dpop;
 mod explanation;
+mod held;
 mod issuer;
 mod json;
 mod keys;
 mod metadata;
 mod pass;
 mod passed_on;
+mod published;
 mod remembered;
 mod requirement;
+mod server;
 mod token;
 mod url;
 
@@ -169,7 +173,12 @@ impl OAuth2 {
     fn decide_anew(&self, request: &mut Request, scheme: Scheme, bytes: &[u8]) -> Result<Decision, Refusal> {
         let token = credentials::b64token(bytes).ok_or(Denial::MalformedCredentials)?;
         let judged = self.judge(token);
-        self.checks.add(1.0, [if judged.is_ok() { "passed" } else { "refused" }]);
+        let result = match &judged {
+            Ok(_) => "passed",
+            Err(Refusal::Denied(_)) => "refused",
+            Err(Refusal::Failed(_)) => "unavailable",
+        };
+        self.checks.add(1.0, [result]);
         let pass = self.pass(&judged?)?;
         self.check_holder(request, scheme, bytes, &pass.binding)?;
         let decision = self.admit(request, &pass)?;
@@ -177,9 +186,9 @@ impl OAuth2 {
         Ok(decision)
     }
 
-    fn judge(&self, text: &str) -> Result<Verified, Denial> {
+    fn judge(&self, text: &str) -> Result<Verified, Refusal> {
         if text.len() > self.max_token_bytes {
-            return Err(Denial::TooLarge);
+            return Err(Denial::TooLarge.into());
         }
         self.issuers.judge(&Token::parse(text)?, &self.rules, clock::now())
     }

@@ -345,13 +345,14 @@ fn takes_the_key_set_as_an_object_too() {
 #[test]
 fn refuses_a_configuration_that_cannot_work() {
     let no_keys = "{\"keys\":[]}";
+    testing::deny("http-client");
     for (changes, expected) in [
         (json!({ "typo": 1 }), "unknown field `typo`"),
         (json!({ "issuer": "" }), "`issuer` is missing"),
         (json!({ "audience": [] }), "`audience` is missing"),
         (json!({ "audience": ["orders", ""] }), "`audience` is missing"),
         (json!({ "audience": 1 }), "expected a text or a list of texts"),
-        (json!({ "jwks": null }), "`jwks` is missing: write `jwks = { file = \"jwks.json\" }`"),
+        (json!({ "jwks": null }), "`jwks` is not here, and the plugin may not fetch it: write `jwks = { file = \"jwks.json\" }`"),
         (json!({ "jwks": "{" }), "`jwks`: not JSON"),
         (json!({ "jwks": "{\"keys\":[],\"keys\":[]}" }), "the same member twice"),
         (json!({ "jwks": { "file": "jwks.json" } }), "`jwks`: not a JWK Set"),
