@@ -32,6 +32,8 @@ pub(crate) struct Lifetime {
 pub(crate) struct Verified {
     pub(crate) issuer: String,
     pub(crate) lifetime: Lifetime,
+    /// Until when it counts what the issuer's server said of it, where that was asked.
+    pub(crate) counts_until: Option<Duration>,
     pub(crate) binding: Binding,
     pub(crate) subject: String,
     pub(crate) client: Option<String>,
@@ -63,7 +65,7 @@ pub(crate) fn judge(claims: Map<String, Value>, issuer: &Issuer, rules: &Rules, 
     if !rules.required.iter().all(|rule| rule.is_met(&claims)) {
         return Err(Denial::RequirementNotMet);
     }
-    Ok(Verified { issuer: issuer.name.clone(), lifetime, binding, subject, client, scopes, claims })
+    Ok(Verified { issuer: issuer.name.clone(), lifetime, counts_until: None, binding, subject, client, scopes, claims })
 }
 
 impl Lifetime {

@@ -1,6 +1,7 @@
 //! The configuration as written, and its check.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use plugway_sdk::metrics::Counter;
@@ -13,7 +14,9 @@ use crate::algorithm::{self, Algorithm};
 use crate::anonymous::{Anonymous, AnonymousConfig};
 use crate::challenge::Challenge;
 use crate::claims::Rules;
+use crate::client::ClientConfig;
 use crate::dpop::{Dpop, DpopConfig};
+use crate::introspection::IntrospectionConfig;
 use crate::issuer::{Issuer, Issuers, Keys};
 use crate::keys::KeySet;
 use crate::metadata::{Facts, Metadata, ResourceConfig};
@@ -42,6 +45,8 @@ pub(crate) struct Config {
     issuer: String,
     audience: Texts,
     jwks: Value,
+    client: Option<ClientConfig>,
+    introspection: Option<IntrospectionConfig>,
     issuers: Vec<IssuerConfig>,
     scopes: Vec<String>,
     require: Vec<RequirementConfig>,
@@ -61,13 +66,15 @@ pub(crate) struct Config {
     claims_as_headers: BTreeMap<String, String>,
 }
 
-/// One of `issuers`. What it leaves out is as above it, but for `issuer` and `jwks`.
+/// One of `issuers`. What it leaves out is as above it, but for what belongs to one issuer.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct IssuerConfig {
     issuer: String,
     audience: Texts,
     jwks: Value,
+    client: Option<ClientConfig>,
+    introspection: Option<IntrospectionConfig>,
     algorithms: Option<Vec<Algorithm>>,
     require_at_jwt: Option<bool>,
     require_rfc9068: Option<bool>,
@@ -133,14 +140,16 @@ impl Config {
                 issuer: std::mem::take(&mut self.issuer),
                 audience: Texts::default(),
                 jwks: std::mem::take(&mut self.jwks),
+                client: self.client.take(),
+                introspection: self.introspection.take(),
                 algorithms: None,
                 require_at_jwt: None,
                 require_rfc9068: None,
             };
             return Ok(Issuers::new(vec![self.read_issuer(own)?]));
         }
-        if !self.issuer.is_empty() || !self.jwks.is_null() {
-            return Err("`issuers` and `issuer` with `jwks`: write all of them in `issuers`".to_owned());
+        if !self.issuer.is_empty() || !self.jwks.is_null() || self.client.is_some() || self.introspection.is_some() {
+            return Err("`issuers`, and beside it `issuer`, `jwks`, `client` or `introspection`: write all of them in `issuers`".to_owned());
         }
         if several.len() > MOST_ISSUERS {
             return Err(format!("`issuers`: {} are more than {MOST_ISSUERS}", several.len()));
@@ -150,6 +159,9 @@ impl Config {
             let issuer = self.read_issuer(config).map_err(|why| format!("`issuers[{place}]`: {why}"))?;
             if issuers.iter().any(|earlier| earlier.name == issuer.name) {
                 return Err(format!("`issuers[{place}]`: {:?} is there twice", issuer.name));
+            }
+            if issuer.introspection.is_some() && issuers.iter().any(|earlier| earlier.introspection.is_some()) {
+                return Err(format!("`issuers[{place}]`: a token that is no JWT does not say who issued it, so one issuer alone has `introspection`"));
             }
             issuers.push(issuer);
         }
@@ -172,9 +184,15 @@ impl Config {
         if algorithms.is_empty() {
             return Err("`algorithms` is empty: name at least one, or leave it out".to_owned());
         }
+        let client = config.client.map(ClientConfig::check).transpose().map_err(|why| format!("`client`: {why}"))?.map(Rc::new);
+        if client.is_some() && config.introspection.is_none() {
+            return Err("`client` is for `introspection`, which is not here".to_owned());
+        }
+        let introspection = config.introspection.map(|written| written.check(&config.issuer, client)).transpose();
         let require_rfc9068 = config.require_rfc9068.unwrap_or(self.require_rfc9068);
         Ok(Issuer {
             keys: keys(&config.issuer, &config.jwks, &algorithms)?,
+            introspection: introspection.map_err(|why| format!("`introspection`: {why}"))?,
             name: config.issuer,
             audiences,
             algorithms,

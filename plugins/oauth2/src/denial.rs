@@ -31,6 +31,8 @@ pub(crate) enum Denial {
     Expired,
     /// Its time has not come.
     NotYetValid,
+    /// The server that issued it says that it is not active: it never was one, has ended, or was revoked.
+    Inactive,
     /// Names nobody.
     NoSubject,
     /// Without a claim that RFC 9068 requires.
@@ -123,6 +125,7 @@ impl Denial {
             Self::Audience => "The token is for another audience.",
             Self::Expired => "The token has expired.",
             Self::NotYetValid => "The token is not valid yet.",
+            Self::Inactive => "The token is not active.",
             Self::NoSubject => "The token names no subject.",
             Self::Bound => "The token is bound to a key and cannot be used as a bearer token here.",
             Self::Incomplete => "The token lacks a claim of RFC 9068.",

@@ -1,6 +1,7 @@
 //! Who is believed: issuers, each with the audiences its tokens may be for and the keys it signs with.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -8,6 +9,7 @@ use crate::algorithm::Algorithm;
 use crate::claims::{self, Rules, Verified};
 use crate::Refusal;
 use crate::denial::Denial;
+use crate::introspection::Introspection;
 use crate::keys::KeySet;
 use crate::published::Published;
 use crate::token::Token;
@@ -20,6 +22,8 @@ pub(crate) struct Issuer {
     /// One of these must be in `aud`.
     pub(crate) audiences: Vec<String>,
     pub(crate) keys: Keys,
+    /// How its server is asked about tokens.
+    pub(crate) introspection: Option<Introspection>,
     pub(crate) algorithms: Vec<Algorithm>,
     /// Whether `typ` has to be `at+jwt`.
     pub(crate) require_at_jwt: bool,
@@ -57,7 +61,12 @@ impl Issuers {
 
     /// Judges a token, in the order that spends least on what is none. Where there are several issuers the token is asked for its own before
     /// anything of it is believed; that only picks the keys, and `iss` is judged with the other claims once the signature is good.
-    pub(crate) fn judge(&self, token: &Token<'_>, rules: &Rules, now: std::time::Duration) -> Result<Verified, Refusal> {
+    pub(crate) fn judge(&self, text: &str, rules: &Rules, now: Duration) -> Result<Verified, Refusal> {
+        let token = match Token::parse(text) {
+            Ok(token) => token,
+            Err(Denial::Malformed) => return self.ask_about(text, rules, now),
+            Err(denial) => return Err(denial.into()),
+        };
         let issuer = match self.0.as_slice() {
             [only] => only,
             several => {
@@ -69,8 +78,26 @@ impl Issuers {
         issuer.check_kind(token.header.kind.as_deref())?;
         let algorithm = Algorithm::named(&token.header.algorithm).filter(|algorithm| issuer.algorithms.contains(algorithm));
         let algorithm = algorithm.ok_or(Denial::Algorithm)?;
-        issuer.keys.verify(algorithm, token)?;
-        Ok(claims::judge(token.claims()?, issuer, rules, now)?)
+        issuer.keys.verify(algorithm, &token)?;
+        let verified = claims::judge(token.claims()?, issuer, rules, now)?;
+        match issuer.introspection.as_ref().filter(|introspection| introspection.asks_about_jwt) {
+            None => Ok(verified),
+            Some(introspection) => {
+                let answer = introspection.ask(text, &issuer.name, now)?;
+                Ok(Verified { counts_until: Some(answer.until), ..verified })
+            }
+        }
+    }
+
+    /// What is no JWT only the server that issued it can read. At most one of the issuers is asked: another would learn a token that is
+    /// none of its own.
+    fn ask_about(&self, text: &str, rules: &Rules, now: Duration) -> Result<Verified, Refusal> {
+        let asked = self.0.iter().find_map(|issuer| Some((issuer, issuer.introspection.as_ref()?)));
+        let (issuer, introspection) = asked.ok_or(Denial::Malformed)?;
+        let answer = introspection.ask(text, &issuer.name, now)?;
+        let until = answer.until;
+        let verified = claims::judge(introspection.complete(answer, issuer), issuer, rules, now)?;
+        Ok(Verified { counts_until: Some(until), ..verified })
     }
 }
 

@@ -10,13 +10,16 @@ mod anonymous;
 mod binding;
 mod challenge;
 mod claims;
+mod client;
 mod config;
 mod credentials;
 mod denial;
 mod document;
 mod dpop;
 mod explanation;
+mod form;
 mod held;
+mod introspection;
 mod issuer;
 mod json;
 mod keys;
@@ -46,7 +49,6 @@ use metadata::Metadata;
 use pass::Pass;
 use passed_on::ClaimHeaders;
 use remembered::Remembered;
-use token::Token;
 
 /// What one place asks of a token, checked.
 #[derive(Debug)]
@@ -154,11 +156,12 @@ impl OAuth2 {
 impl OAuth2 {
     fn decide(&self, request: &mut Request, scheme: Scheme, token: &[u8]) -> Result<Decision, Refusal> {
         let again = self.remembered.look_up(token, |pass| {
-            pass.lifetime.judge(self.rules.leeway, clock::now())?;
-            self.check_holder(request, scheme, token, &pass.binding)?;
-            self.admit(request, pass)
+            if pass.has_to_be_asked_about(clock::now()) {
+                return None;
+            }
+            Some(self.admit_again(request, scheme, token, pass))
         });
-        match again {
+        match again.flatten() {
             None => self.decide_anew(request, scheme, token),
             Some(Err(Refusal::Denied(denial))) => {
                 if denial == Denial::Expired {
@@ -168,6 +171,12 @@ impl OAuth2 {
             }
             Some(decided) => decided,
         }
+    }
+
+    fn admit_again(&self, request: &mut Request, scheme: Scheme, token: &[u8], pass: &Pass) -> Result<Decision, Refusal> {
+        pass.lifetime.judge(self.rules.leeway, clock::now())?;
+        self.check_holder(request, scheme, token, &pass.binding)?;
+        self.admit(request, pass)
     }
 
     fn decide_anew(&self, request: &mut Request, scheme: Scheme, bytes: &[u8]) -> Result<Decision, Refusal> {
@@ -190,7 +199,7 @@ impl OAuth2 {
         if text.len() > self.max_token_bytes {
             return Err(Denial::TooLarge.into());
         }
-        self.issuers.judge(&Token::parse(text)?, &self.rules, clock::now())
+        self.issuers.judge(text, &self.rules, clock::now())
     }
 
     /// Whether the token came from who it was given to.
@@ -216,7 +225,7 @@ impl OAuth2 {
             // Under one name, whichever of the two claims it came from.
             identity.set_claim("client_id", client.as_str())?;
         }
-        Ok(Pass { lifetime: verified.lifetime, binding: verified.binding, headers, identity })
+        Ok(Pass { lifetime: verified.lifetime, counts_until: verified.counts_until, binding: verified.binding, headers, identity })
     }
 
     fn admit(&self, request: &mut Request, pass: &Pass) -> Result<Decision, Refusal> {

@@ -1,5 +1,7 @@
 //! What a token that passed is worth to a request: made once, given out as often as the token is good.
 
+use std::time::Duration;
+
 use plugway_sdk::Identity;
 
 use crate::binding::Binding;
@@ -10,6 +12,8 @@ use crate::claims::Lifetime;
 pub(crate) struct Pass {
     /// Judged at each use.
     pub(crate) lifetime: Lifetime,
+    /// When the server that said so has to be asked again, where one was.
+    pub(crate) counts_until: Option<Duration>,
     /// Checked at each use.
     pub(crate) binding: Binding,
     /// Values of `claims_as_headers`, in the order of the configuration.
@@ -19,6 +23,11 @@ pub(crate) struct Pass {
 }
 
 impl Pass {
+    /// Whether what a server said of it does not count any more.
+    pub(crate) fn has_to_be_asked_about(&self, now: Duration) -> bool {
+        self.counts_until.is_some_and(|until| now >= until)
+    }
+
     /// Bytes it holds in the plugin's memory, beside its own size.
     pub(crate) fn bytes(&self) -> usize {
         self.headers.iter().map(|text| size_of::<Option<String>>() + text.as_ref().map_or(0, String::len)).sum()

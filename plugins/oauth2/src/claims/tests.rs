@@ -19,6 +19,7 @@ fn judged(changes: Value) -> Result<Verified, Denial> {
     let issuer = Issuer {
         name: "i".to_owned(),
         audiences: vec!["a".to_owned(), "b".to_owned()],
+        introspection: None,
         keys: crate::issuer::Keys::Written(crate::keys::KeySet::read(&keys, &crate::algorithm::DEFAULT).unwrap()),
         algorithms: crate::algorithm::DEFAULT.to_vec(),
         require_at_jwt: false,

@@ -1,0 +1,84 @@
+//! Answers that count for a while, in `kv`: one worker's question is the answer of all. Found by the digest of the token, which
+//! is the same for no two; no token is kept.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use plugway_sdk::crypto::{self, DigestAlgorithm};
+use plugway_sdk::kv;
+
+use super::Answer;
+use crate::denial::Denial;
+use crate::json;
+
+/// Refusals kept at once. Each has one place it can be, so that tokens which nobody issued take no room from what is worth keeping.
+const REFUSALS: u16 = 1024;
+
+/// Those of one server and client: another client may be told something else.
+#[derive(Debug)]
+pub(super) struct Answers {
+    asked: Vec<u8>,
+}
+
+/// SHA-256 of a token, and of who is asked by whom.
+#[derive(Debug)]
+pub(super) struct Name([u8; 32]);
+
+impl Answers {
+    pub(super) fn new(location: &str, issuer: &str, client: &str) -> Self {
+        // None of the three has a zero byte in it.
+        Self { asked: format!("{location}\0{issuer}\0{client}\0").into_bytes() }
+    }
+
+    pub(super) fn name(&self, token: &str) -> Result<Name, String> {
+        let digest = crypto::digest(DigestAlgorithm::Sha256, &[&self.asked, token.as_bytes()].concat());
+        let digest = digest.map_err(|error| format!("`introspection`: {error}"))?;
+        digest.try_into().map(Name).map_err(|_| "`introspection`: no digest".to_owned())
+    }
+
+    /// What is known of a token, if anything is.
+    pub(super) fn find(&self, name: &Name, now: Duration) -> Option<Result<Answer, Denial>> {
+        if let Some((until, claims)) = entry(&name.key()).filter(|(until, _)| *until > now) {
+            return Some(Ok(Answer { claims: json::read_object(&claims)?, until }));
+        }
+        let (until, refused) = entry(&name.place())?;
+        // The place is another token's too.
+        (until > now && refused == name.0).then_some(Err(Denial::Inactive))
+    }
+
+    pub(super) fn keep(&self, name: &Name, answer: &Answer, now: Duration) {
+        if let Ok(claims) = serde_json::to_vec(&answer.claims) {
+            keep(&name.key(), answer.until, &claims, now);
+        }
+    }
+
+    pub(super) fn keep_refusal(&self, name: &Name, until: Duration, now: Duration) {
+        keep(&name.place(), until, &name.0, now);
+    }
+}
+
+impl Name {
+    fn key(&self) -> String {
+        format!("token:{}", URL_SAFE_NO_PAD.encode(self.0))
+    }
+
+    fn place(&self) -> String {
+        let [first, second, ..] = self.0;
+        format!("refused:{}", u16::from_le_bytes([first, second]) % REFUSALS)
+    }
+}
+
+/// Until when, in milliseconds, and what.
+fn entry(key: &str) -> Option<(Duration, Vec<u8>)> {
+    let value = kv::get(key).ok()??;
+    let (until, rest) = value.split_first_chunk()?;
+    Some((Duration::from_millis(u64::from_le_bytes(*until)), rest.to_vec()))
+}
+
+/// What has no room is asked again.
+fn keep(key: &str, until: Duration, what: &[u8], now: Duration) {
+    let Some(left) = until.checked_sub(now).filter(|left| left.as_millis() > 0) else { return };
+    let until = u64::try_from(until.as_millis()).unwrap_or(u64::MAX);
+    drop(kv::set(key, [&until.to_le_bytes(), what].concat(), Some(left)));
+}
