@@ -1,20 +1,22 @@
 // The authorization server of the whole-system tests: oidc-provider, certified by the OpenID Foundation, on a free port of
-// the loopback interface; over TLS where `OIDC_CERTIFICATE`, `OIDC_KEY` and `OIDC_CLIENT_CA` hold PEM. Standard output has one JSON object a line: first `{"listening": ISSUER}`, then every request it answered and
-// every event of the provider. Standard input takes commands, one JSON object a line, each answered by `{"done": COMMAND}` with the `number` it had:
+// the loopback interface; over TLS where `OIDC_CERTIFICATE`, `OIDC_KEY` and `OIDC_CLIENT_CA` hold PEM. Standard output has one
+// JSON object a line: first `{"listening": ISSUER}`, then every request it received and answered, and every event of the provider.
+// Standard input takes commands, one JSON object a line, each answered by `{"done": COMMAND}` with the `number` it had:
 //
 //   {"command": "rotate"}                      sign with a new key from now on; the old one is published too
+//   {"command": "settle"}                      nothing: what was said before comes before the answer
 //   {"command": "behave", "path": P, "as": B}  requests whose path begins with P: "delayed" (by "ms"), "rubbish", "broken" (500) or "well"
 //
 // It ends with its standard input.
 
 import { createServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import { generateKeyPair, randomUUID } from 'node:crypto';
+import { createPublicKey, generateKeyPair, randomUUID, verify } from 'node:crypto';
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 
-const { default: Provider } = await import(pathToFileURL(process.env.OIDC_PROVIDER));
+const { default: Provider, errors } = await import(pathToFileURL(process.env.OIDC_PROVIDER));
 const settings = JSON.parse(process.env.OIDC_SETTINGS ?? '{}');
 
 const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
@@ -28,7 +30,7 @@ const keys = [await newKey()];
 const { OIDC_CERTIFICATE: cert, OIDC_KEY: key, OIDC_CLIENT_CA: ca } = process.env;
 const server = cert ? createTlsServer({ cert, key, ca, requestCert: true, rejectUnauthorized: false }) : createServer();
 await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-const issuer = `${cert ? 'https://localhost' : 'http://127.0.0.1'}:${server.address().port}`;
+const issuer = `${cert ? 'https' : 'http'}://127.0.0.1:${server.address().port}`;
 
 const configuration = () => ({
   clients: settings.clients ?? [],
@@ -77,9 +79,31 @@ const configuration = () => ({
   },
 });
 
+// oidc-provider leaves token exchange (RFC 8693) to whoever runs it: a token of its own for the same subject and another audience.
+const EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
+function exchange(provider) {
+  return async (ctx) => {
+    const { client, params } = ctx.oidc;
+    const [head, payload, signature] = params.subject_token.split('.');
+    const read = (part) => JSON.parse(Buffer.from(part, 'base64url'));
+    const { kty, n, e } = keys.find(({ kid }) => kid === read(head).kid) ?? {};
+    const known = kty && verify('sha256', `${head}.${payload}`, createPublicKey({ key: { kty, n, e }, format: 'jwk' }), Buffer.from(signature, 'base64url'));
+    if (!known) throw new errors.InvalidGrant('not a token of this server');
+    const { audience } = params;
+    if (audience === 'urn:closed') throw new errors.InvalidTarget('nobody gets there');
+    const token = new provider.AccessToken({ accountId: read(payload).sub, client, grantId: randomUUID(), gty: 'token_exchange', scope: params.scope });
+    token.resourceServer = new provider.ResourceServer(audience, { audience, scope: params.scope, accessTokenFormat: 'jwt', jwt: { sign: { alg: 'RS256' } } });
+    const value = await token.save();
+    ctx.oidc.entity('AccessToken', token);
+    const type = 'urn:ietf:params:oauth:token-type:access_token';
+    ctx.body = { access_token: value, issued_token_type: type, token_type: token.tokenType, expires_in: token.expiration, scope: token.scope };
+  };
+}
+
 let callback;
 function serve() {
   const provider = new Provider(issuer, configuration());
+  provider.registerGrantType(EXCHANGE, exchange(provider), ['subject_token', 'subject_token_type', 'requested_token_type', 'audience', 'scope']);
   for (const event of ['access_token.issued', 'access_token.saved', 'client_credentials.issued', 'client_credentials.saved', 'grant.success', 'authorization.success', 'introspection.error', 'grant.error', 'server_error', 'refresh_token.consumed', 'end_session.success']) {
     provider.on(event, (...details) => {
       const error = details.find((detail) => detail instanceof Error);
@@ -92,6 +116,7 @@ serve();
 
 const behaviours = new Map();
 server.on('request', async (request, response) => {
+  say({ received: `${request.method} ${request.url.split('?')[0]}` });
   response.on('finish', () => say({ request: `${request.method} ${request.url.split('?')[0]}`, status: response.statusCode }));
   const found = [...behaviours].find(([path]) => request.url.startsWith(path))?.[1];
   switch (found?.as) {

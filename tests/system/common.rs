@@ -65,6 +65,12 @@ pub(crate) fn metric(gateway: &Gateway, name: &str, labels: &[&str]) -> f64 {
     text.lines().filter(of).map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
 }
 
+/// Waits until a text is in the gateway's log, which is written when there is time.
+pub(crate) fn until_logged(gateway: &Gateway, text: &str) {
+    let found = gateway.log().wait(std::time::Duration::from_secs(20), |line| line.text.contains(text));
+    assert!(found.is_some(), "{text:?} is not in the log:\n{}", gateway.log().text());
+}
+
 /// Waits until a condition holds; says what did not come true.
 pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);

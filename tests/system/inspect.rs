@@ -40,10 +40,10 @@ fn a_built_in_is_its_file_and_says_what_it_wants() {
     for line in [
         "contract      0.1.0",
         "hooks         lifecycle, authorizer, request-filter",
-        "capabilities  crypto, kv, keys",
+        "capabilities  crypto, kv, secrets, keys, http-client",
         "identity      does not ask who is calling",
         "to load it    grants = { crypto = {} } in [plugins.NAME]",
-        "as needed     grants = { kv = {}, keys = [\"NAME\"] }: it can do without",
+        "as needed     grants = { kv = {}, secrets = [\"NAME\"], keys = [\"NAME\"], http-client = { hosts = [\"HOST\"] } }: it can do without",
         "signature     part of this program",
     ] {
         assert!(shown.lines().any(|shown| shown.trim_start() == line), "`{line}` is not in {shown}");

@@ -8,17 +8,26 @@ use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde_json::{Value, json};
 
 /// Signs by EdDSA.
-pub(crate) struct Issuer(Ed25519KeyPair);
+pub(crate) struct Issuer {
+    pair: Ed25519KeyPair,
+    document: Vec<u8>,
+}
 
 impl Issuer {
     pub(crate) fn new() -> Self {
         let document = Ed25519KeyPair::generate_pkcs8(&ring::rand::SystemRandom::new()).unwrap();
-        Self(Ed25519KeyPair::from_pkcs8(document.as_ref()).unwrap())
+        Self { pair: Ed25519KeyPair::from_pkcs8(document.as_ref()).unwrap(), document: document.as_ref().to_vec() }
+    }
+
+    /// Its private key (PKCS #8), PEM.
+    pub(crate) fn pem(&self) -> String {
+        let text = base64::engine::general_purpose::STANDARD.encode(&self.document);
+        format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n")
     }
 
     /// Its public key.
     pub(crate) fn jwk(&self) -> Value {
-        json!({ "kty": "OKP", "crv": "Ed25519", "x": BASE64.encode(self.0.public_key().as_ref()) })
+        json!({ "kty": "OKP", "crv": "Ed25519", "x": BASE64.encode(self.pair.public_key().as_ref()) })
     }
 
     pub(crate) fn jwks(&self) -> String {
@@ -42,7 +51,7 @@ impl Issuer {
     /// Any JSON Web Token.
     pub(crate) fn sign(&self, header: &Value, claims: &Value) -> String {
         let signed = format!("{}.{}", BASE64.encode(header.to_string()), BASE64.encode(claims.to_string()));
-        format!("{signed}.{}", BASE64.encode(self.0.sign(signed.as_bytes())))
+        format!("{signed}.{}", BASE64.encode(self.pair.sign(signed.as_bytes())))
     }
 }
 

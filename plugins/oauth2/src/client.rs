@@ -48,7 +48,11 @@ pub(crate) struct Client {
 enum Proof {
     Basic(Secret),
     Post(Secret),
-    Assertion { key: String, algorithm: String, key_id: Option<String> },
+    Assertion {
+        key: String,
+        algorithm: String,
+        key_id: Option<String>,
+    },
     /// The connection's, which is that of the upstream the grant names.
     Certificate,
 }
@@ -70,7 +74,9 @@ impl ClientConfig {
             (Method::ClientSecretPost, Some(name), None) => Proof::Post(secret(&name)?),
             (Method::PrivateKeyJwt, None, Some(name)) => assertion(name, self.key_id.clone())?,
             (Method::TlsClientAuth, None, None) => Proof::Certificate,
-            (Method::ClientSecretBasic | Method::ClientSecretPost, ..) => return Err("this `method` needs `secret`, and no `key`".to_owned()),
+            (Method::ClientSecretBasic | Method::ClientSecretPost, ..) => {
+                return Err("this `method` needs `secret`, and no `key`".to_owned());
+            }
             (Method::PrivateKeyJwt, ..) => return Err("`private_key_jwt` needs `key`, and no `secret`".to_owned()),
             (Method::TlsClientAuth, ..) => {
                 return Err("`tls_client_auth` needs neither `secret` nor `key`: the certificate is that of an upstream in the grant \

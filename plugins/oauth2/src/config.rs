@@ -25,6 +25,7 @@ use crate::published::{Location, Published};
 use crate::remembered::Remembered;
 use crate::requirement::{Requirement, RequirementConfig};
 use crate::server::Server;
+use crate::upstream_token::{UpstreamToken, UpstreamTokenConfig};
 use crate::url::Url;
 
 /// Longest token, bytes, where the configuration says nothing: what most servers take as one header line.
@@ -57,6 +58,7 @@ pub(crate) struct Config {
     anonymous: Option<AnonymousConfig>,
     max_token_bytes: Option<usize>,
     forward_token: bool,
+    upstream_token: Option<UpstreamTokenConfig>,
     require_at_jwt: bool,
     require_rfc9068: bool,
     require_certificate: bool,
@@ -93,7 +95,9 @@ impl<'de> Deserialize<'de> for Texts {
 impl Config {
     /// Checks every key. The error is for the operator.
     pub(crate) fn check(mut self) -> Result<OAuth2, String> {
+        let client = self.client.clone();
         let issuers = self.issuers()?;
+        let upstream_token = self.upstream_token(&issuers, client)?;
         if let Some(scope) = self.scopes.iter().find(|scope| !is_scope_token(scope)) {
             return Err(format!("`scopes`: {scope:?} is not one scope (RFC 6749, section 3.3); write a list"));
         }
@@ -119,6 +123,7 @@ impl Config {
             anonymous,
             max_token_bytes,
             forward_token: self.forward_token,
+            upstream_token,
             require_certificate: self.require_certificate,
             dpop,
             metadata,
@@ -161,7 +166,9 @@ impl Config {
                 return Err(format!("`issuers[{place}]`: {:?} is there twice", issuer.name));
             }
             if issuer.introspection.is_some() && issuers.iter().any(|earlier| earlier.introspection.is_some()) {
-                return Err(format!("`issuers[{place}]`: a token that is no JWT does not say who issued it, so one issuer alone has `introspection`"));
+                return Err(format!(
+                    "`issuers[{place}]`: a token that is no JWT does not say who issued it, so one issuer alone has `introspection`"
+                ));
             }
             issuers.push(issuer);
         }
@@ -185,8 +192,8 @@ impl Config {
             return Err("`algorithms` is empty: name at least one, or leave it out".to_owned());
         }
         let client = config.client.map(ClientConfig::check).transpose().map_err(|why| format!("`client`: {why}"))?.map(Rc::new);
-        if client.is_some() && config.introspection.is_none() {
-            return Err("`client` is for `introspection`, which is not here".to_owned());
+        if client.is_some() && config.introspection.is_none() && self.upstream_token.is_none() {
+            return Err("`client` is for `introspection` and `upstream_token`, and neither is here".to_owned());
         }
         let introspection = config.introspection.map(|written| written.check(&config.issuer, client)).transpose();
         let require_rfc9068 = config.require_rfc9068.unwrap_or(self.require_rfc9068);
@@ -199,6 +206,16 @@ impl Config {
             require_at_jwt: config.require_at_jwt.unwrap_or(self.require_at_jwt) || require_rfc9068,
             require_rfc9068,
         })
+    }
+
+    fn upstream_token(&mut self, issuers: &Issuers, client: Option<ClientConfig>) -> Result<Option<UpstreamToken>, String> {
+        let Some(config) = self.upstream_token.take() else { return Ok(None) };
+        if self.forward_token {
+            return Err("`upstream_token` and `forward_token`: the upstream gets one token; write one of them".to_owned());
+        }
+        let mut names = issuers.names();
+        let only = names.next().filter(|_| names.next().is_none());
+        config.check(only, client).map(Some).map_err(|why| format!("`upstream_token`: {why}"))
     }
 
     fn requirements(&mut self) -> Result<Vec<Requirement>, String> {
@@ -254,9 +271,11 @@ fn keys(issuer: &str, jwks: &Value, accepted: &[Algorithm]) -> Result<Keys, Stri
         return KeySet::read(jwks, accepted).map(Keys::Written).map_err(|why| format!("`jwks`: {why}"));
     }
     if !granted::http_client() {
-        return Err("`jwks` is not here, and the plugin may not fetch it: write `jwks = { file = \"jwks.json\" }` with the issuer's key set, \
+        return Err(
+            "`jwks` is not here, and the plugin may not fetch it: write `jwks = { file = \"jwks.json\" }` with the issuer's key set, \
                     or add `http-client = { hosts = [\"HOST\"] }` with the issuer's host to the plugin's grants"
-            .to_owned());
+                .to_owned(),
+        );
     }
     let location = match url {
         None => Location::Server(Server::of(issuer).map_err(|why| format!("`issuer`: {why}; write `jwks`"))?),

@@ -49,6 +49,8 @@ pub(crate) enum Denial {
     InsufficientScope,
     /// A claim is not what this needs.
     RequirementNotMet,
+    /// The authorization server makes no token for the upstream of it.
+    NotExchanged,
     /// Without a DPoP proof.
     NoProof,
     /// With more than one.
@@ -91,7 +93,7 @@ impl Denial {
         match self {
             Self::NoCredentials => None,
             Self::SeveralCredentials | Self::MalformedCredentials => Some(Code::InvalidRequest),
-            Self::InsufficientScope | Self::RequirementNotMet => Some(Code::InsufficientScope),
+            Self::InsufficientScope | Self::RequirementNotMet | Self::NotExchanged => Some(Code::InsufficientScope),
             Self::ProofNonce => Some(Code::UseNonce),
             Self::NoProof
             | Self::SeveralProofs
@@ -134,6 +136,7 @@ impl Denial {
             Self::NotBoundToKey => "The token has to be bound to a key.",
             Self::InsufficientScope => "The token lacks a scope that is needed here.",
             Self::RequirementNotMet => "The token does not allow this.",
+            Self::NotExchanged => "The token cannot be exchanged for one that is needed here.",
             Self::NoProof => "The request has no DPoP proof.",
             Self::SeveralProofs => "The request has more than one DPoP proof.",
             Self::MalformedProof => "The DPoP proof is malformed.",

@@ -57,12 +57,7 @@ impl Document {
 
 impl From<&IncomingResponse> for Document {
     fn from(answer: &IncomingResponse) -> Self {
-        Self {
-            body: answer.body(),
-            age: answer.age(),
-            fresh_for: answer.fresh_for(),
-            is_stale: answer.source() == AnswerSource::Stale,
-        }
+        Self { body: answer.body(), age: answer.age(), fresh_for: answer.fresh_for(), is_stale: answer.source() == AnswerSource::Stale }
     }
 }
 

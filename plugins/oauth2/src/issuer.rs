@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::Refusal;
 use crate::algorithm::Algorithm;
 use crate::claims::{self, Rules, Verified};
-use crate::Refusal;
 use crate::denial::Denial;
 use crate::introspection::Introspection;
 use crate::keys::KeySet;

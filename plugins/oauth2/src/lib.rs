@@ -31,10 +31,14 @@ mod remembered;
 mod requirement;
 mod server;
 mod token;
+mod upstream_token;
 mod url;
 
 use plugway_sdk::metrics::Counter;
-use plugway_sdk::{AuthError, Authorizer, ChangeError, Decision, Error, Flow, Identity, Plugin, Request, RequestFilter, clock, header};
+use plugway_sdk::{
+    AuthError, Authorizer, ChangeError, Decision, Error, Flow, Identity, LocalResponse, Plugin, Request, RequestFilter, Status, clock,
+    header,
+};
 
 use anonymous::Anonymous;
 use binding::Binding;
@@ -49,6 +53,7 @@ use metadata::Metadata;
 use pass::Pass;
 use passed_on::ClaimHeaders;
 use remembered::Remembered;
+use upstream_token::{Grant, UpstreamToken};
 
 /// What one place asks of a token, checked.
 #[derive(Debug)]
@@ -60,6 +65,7 @@ struct OAuth2 {
     anonymous: Option<Anonymous>,
     max_token_bytes: usize,
     forward_token: bool,
+    upstream_token: Option<UpstreamToken>,
     require_certificate: bool,
     dpop: Option<Dpop>,
     metadata: Option<Metadata>,
@@ -114,7 +120,7 @@ impl Authorizer for OAuth2 {
             Credentials::Several => return self.deny(request, Denial::SeveralCredentials, None),
             Credentials::Malformed => return self.deny(request, Denial::MalformedCredentials, None),
         };
-        match self.decide(request, scheme, token) {
+        match self.decide(request, scheme, token).and_then(|decision| self.exchange(request, token, decision)) {
             Ok(decision) => Ok(decision),
             Err(Refusal::Denied(denial)) => self.deny(request, denial, Some((scheme, token))),
             Err(Refusal::Failed(error)) => Err(error),
@@ -126,7 +132,24 @@ impl RequestFilter for OAuth2 {
     /// Comes after the authorizer, also where another one let the request pass: then nobody has looked at these headers yet.
     fn on_request(&self, request: &mut Request) -> Result<Flow, Error> {
         self.headers.clear_unless_set(request)?;
-        Ok(Flow::Next)
+        let Some(own) = self.upstream_token.as_ref().filter(|token| token.grant == Grant::ClientCredentials) else {
+            return Ok(Flow::Next);
+        };
+        match own.attach(request, None, clock::now()) {
+            Ok(()) => Ok(Flow::Next),
+            Err(Refusal::Failed(AuthError::Unavailable(seconds))) => Ok(unavailable(seconds).into()),
+            Err(Refusal::Failed(AuthError::Failed(why))) => Err(why.into()),
+            Err(Refusal::Denied(denial)) => Err(denial.description().into()),
+        }
+    }
+}
+
+/// As the gateway answers where an authorizer says so.
+fn unavailable(seconds: Option<u32>) -> LocalResponse {
+    let answer = LocalResponse::problem(Status::SERVICE_UNAVAILABLE, "The authorization server is of no use now.");
+    match seconds {
+        Some(seconds) => answer.with_header(header::RETRY_AFTER, seconds.to_string()).into(),
+        None => answer.into(),
     }
 }
 
@@ -171,6 +194,15 @@ impl OAuth2 {
             }
             Some(decided) => decided,
         }
+    }
+
+    /// Puts the upstream's token where the client's was.
+    fn exchange(&self, request: &mut Request, token: &[u8], decision: Decision) -> Result<Decision, Refusal> {
+        if let Some(exchanged) = self.upstream_token.as_ref().filter(|token| token.grant == Grant::TokenExchange) {
+            let subject = credentials::b64token(token).ok_or(Denial::MalformedCredentials)?;
+            exchanged.attach(request, Some(subject), clock::now())?;
+        }
+        Ok(decision)
     }
 
     fn admit_again(&self, request: &mut Request, scheme: Scheme, token: &[u8], pass: &Pass) -> Result<Decision, Refusal> {

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -58,12 +58,17 @@ pub fn install() -> Result<PathBuf> {
 #[derive(Debug)]
 pub struct Provider {
     child: Child,
-    orders: ChildStdin,
-    /// How many orders it was given.
-    given: u64,
+    orders: Mutex<Orders>,
     log: Arc<Log>,
     issuer: String,
     address: SocketAddr,
+}
+
+/// Where orders go, and how many did.
+#[derive(Debug)]
+struct Orders {
+    input: ChildStdin,
+    given: u64,
 }
 
 impl Provider {
@@ -76,7 +81,7 @@ impl Provider {
         Self::launch(settings, &[])
     }
 
-    /// Likewise over TLS as `localhost`; certificates of clients are asked for and taken from this authority.
+    /// Likewise over TLS; certificates of clients are asked for and taken from this authority.
     ///
     /// # Errors
     /// As [`Provider::start`].
@@ -95,8 +100,8 @@ impl Provider {
         let log = Arc::new(Log::default());
         log.follow(child.stdout.take());
         log.follow(child.stderr.take());
-        let orders = child.stdin.take().context("standard input")?;
-        let mut provider = Self { child, orders, given: 0, log, issuer: String::new(), address: ([127, 0, 0, 1], 0).into() };
+        let orders = Mutex::new(Orders { input: child.stdin.take().context("standard input")?, given: 0 });
+        let mut provider = Self { child, orders, log, issuer: String::new(), address: ([127, 0, 0, 1], 0).into() };
         let started = provider.log.wait(PATIENCE, |line| line.field("listening").is_some());
         let Some(line) = started else {
             let text = provider.log.text();
@@ -122,7 +127,7 @@ impl Provider {
     ///
     /// # Errors
     /// When it has ended.
-    pub fn rotate(&mut self) -> Result<()> {
+    pub fn rotate(&self) -> Result<()> {
         self.order(json!({ "command": "rotate" }))
     }
 
@@ -130,29 +135,44 @@ impl Provider {
     ///
     /// # Errors
     /// When it has ended.
-    pub fn behave(&mut self, path: &str, how: &str, delay: Duration) -> Result<()> {
+    pub fn behave(&self, path: &str, how: &str, delay: Duration) -> Result<()> {
         self.order(json!({ "command": "behave", "path": path, "as": how, "ms": u64::try_from(delay.as_millis()).unwrap_or(u64::MAX) }))
     }
 
-    fn order(&mut self, mut order: Value) -> Result<()> {
-        self.given += 1;
-        let number = json!(self.given);
-        if let Some(members) = order.as_object_mut() {
-            members.insert("number".to_owned(), number.clone());
-        }
-        writeln!(self.orders, "{order}").context("oidc-provider")?;
+    fn order(&self, mut order: Value) -> Result<()> {
+        let number = {
+            let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+            orders.given += 1;
+            let number = json!(orders.given);
+            if let Some(members) = order.as_object_mut() {
+                members.insert("number".to_owned(), number.clone());
+            }
+            writeln!(orders.input, "{order}").context("oidc-provider")?;
+            number
+        };
         let done = self.log.wait(PATIENCE, |line| line.field("done").is_some() && line.value("number") == Some(&number));
         done.map(drop).context("oidc-provider does not answer an order")
     }
 
+    /// Lines with this field. What it has said until now is read before: it says things in order.
+    fn count(&self, field: &str, text: &str) -> usize {
+        drop(self.order(json!({ "command": "settle" })));
+        self.log.lines().iter().filter(|line| line.field(field) == Some(text)).count()
+    }
+
     /// How often it has answered requests like `GET /jwks`.
     pub fn answered(&self, request: &str) -> usize {
-        self.log.lines().iter().filter(|line| line.field("request") == Some(request)).count()
+        self.count("request", request)
+    }
+
+    /// How often one has reached it, answered or not.
+    pub fn received(&self, request: &str) -> usize {
+        self.count("received", request)
     }
 
     /// How often an event of the provider's own has happened, such as `client_credentials.issued`.
     pub fn events(&self, event: &str) -> usize {
-        self.log.lines().iter().filter(|line| line.field("event") == Some(event)).count()
+        self.count("event", event)
     }
 
     /// Everything it said, for messages of tests.

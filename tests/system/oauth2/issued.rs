@@ -27,7 +27,7 @@ fn believing(launch: Launch, server: &Server, upstream: &Upstream, grants: &str,
 
 #[test]
 fn a_token_of_a_real_server_passes_and_another_for_less_does_not() {
-    let (mut server, upstream) = (Server::start(&[machine("shop")]), Upstream::plain("up").unwrap());
+    let (server, upstream) = (Server::start(&[machine("shop")]), Upstream::plain("up").unwrap());
     let gateway = believing(Launch::new(BINARY).unwrap(), &server, &upstream, "", "require_rfc9068 = true");
     let address = gateway.address("web").unwrap();
     let ask = |token: &str| get(address, "/", &[("authorization", &format!("Bearer {token}")), ("x-user", "root")]);

@@ -19,10 +19,12 @@ pub(super) fn machine(id: &str) -> Value {
     })
 }
 
-/// The same with more of RFC 7591.
+/// The same with more of RFC 7591; null takes a member away.
 pub(super) fn machine_with(id: &str, more: Value) -> Value {
     let mut client = machine(id);
-    client.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let members = client.as_object_mut().unwrap();
+    members.extend(more.as_object().unwrap().clone());
+    members.retain(|_, value| !value.is_null());
     client
 }
 
@@ -41,7 +43,7 @@ impl Server {
     /// Over TLS, with certificates of clients.
     pub(super) fn over_tls(clients: &[Value]) -> Self {
         let authority = Authority::new("id").unwrap();
-        let identity = authority.server(&["localhost"]).unwrap();
+        let identity = authority.server(&["localhost", "127.0.0.1"]).unwrap();
         let provider = Provider::over_tls(&json!({ "clients": clients }), &identity, &authority).unwrap();
         Self { provider, authority: Some(authority) }
     }
@@ -49,6 +51,25 @@ impl Server {
     /// Who signed its certificate, and signs those of clients.
     pub(super) fn authority(&self) -> &Authority {
         self.authority.as_ref().unwrap()
+    }
+
+    /// The grant `http-client` for it.
+    pub(super) fn grant(&self) -> String {
+        match self.authority {
+            None => format!("{{ hosts = [\"{}\"], addresses = [\"127.0.0.1/32\"] }}", self.provider.issuer()),
+            Some(_) => "{ upstreams = [\"id\"] }".to_owned(),
+        }
+    }
+
+    /// `[upstreams.id]` with the certificate of a client, where it speaks TLS. The files are `id.pem`, `gateway.pem` and `gateway.key`.
+    pub(super) fn upstream(&self) -> String {
+        let certificate = "client_certificate = { certificate = \"gateway.pem\", key = \"gateway.key\" }";
+        match self.authority {
+            None => String::new(),
+            Some(_) => {
+                format!("[upstreams.id]\nendpoints = [\"{}\"]\ntls = {{ ca = \"id.pem\", {certificate} }}\n", self.provider.issuer())
+            }
+        }
     }
 
     /// Its key set, as it publishes it.
@@ -71,6 +92,12 @@ impl Server {
         let answer_json = answer.json().unwrap();
         let token = answer_json["access_token"].as_str();
         token.unwrap_or_else(|| panic!("no token: {}\n{}", answer.text(), self.provider.said())).to_owned()
+    }
+
+    /// Takes a token back, as the client it was given to.
+    pub(super) fn revoke(&self, id: &str, token: &str) {
+        let form = format!("client_id={id}&client_secret={}&token={token}", SECRET.replace(' ', "+").replace(',', "%2C"));
+        assert_eq!(self.post("/token/revocation", &form, &[], None).status, 200);
     }
 
     fn post(&self, path: &str, form: &str, headers: &[(&str, &str)], identity: Option<&Issued>) -> Answer {

@@ -80,5 +80,5 @@ fn entry(key: &str) -> Option<(Duration, Vec<u8>)> {
 fn keep(key: &str, until: Duration, what: &[u8], now: Duration) {
     let Some(left) = until.checked_sub(now).filter(|left| left.as_millis() > 0) else { return };
     let until = u64::try_from(until.as_millis()).unwrap_or(u64::MAX);
-    drop(kv::set(key, [&until.to_le_bytes(), what].concat(), Some(left)));
+    let _ = kv::set(key, [&until.to_le_bytes(), what].concat(), Some(left));
 }

@@ -33,9 +33,13 @@ pub(crate) struct IntrospectionConfig {
 impl IntrospectionConfig {
     /// Checks every key. The error is for the operator.
     pub(crate) fn check(self, issuer: &str, client: Option<Rc<Client>>) -> Result<Introspection, String> {
-        let client = client.ok_or("`client` is missing: servers answer to clients they know, such as `client = { id = \"gateway\", secret = \"NAME\" }`")?;
+        let client = client.ok_or(
+            "`client` is missing: servers answer to clients they know, such as `client = { id = \"gateway\", secret = \"NAME\" }`",
+        )?;
         if !granted::http_client() {
-            return Err("the plugin may not ask: add `http-client = { hosts = [\"HOST\"] }` with the server's host to its grants".to_owned());
+            return Err(
+                "the plugin may not ask: add `http-client = { hosts = [\"HOST\"] }` with the server's host to its grants".to_owned()
+            );
         }
         if !granted::kv() {
             return Err("workers share answers through `kv`: add `kv = {}` to the plugin's grants".to_owned());

@@ -18,7 +18,8 @@ const ENDPOINT: &str = "https://id.example.com/introspect";
 const NOW: Duration = Duration::from_secs(1_800_000_000);
 const TOKEN: &str = "2YotnFZFEjr1zCsicMWpAA~+/";
 /// RFC 8037, appendix A.
-const KEY: &str = r#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+const KEY: &str =
+    r#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
 
 /// What the endpoint answers.
 #[derive(Clone)]
@@ -241,7 +242,7 @@ fn what_cannot_work_is_refused() {
     let refused = |config: &Value| testing::configure::<OAuth2>(config.clone()).err().unwrap_or_else(|| panic!("taken: {config}"));
     for (client, introspection, why) in [
         (Value::Null, json!({}), "`client` is missing"),
-        (client(), Value::Null, "`client` is for `introspection`"),
+        (client(), Value::Null, "`client` is for `introspection` and `upstream_token`"),
         (json!({ "id": "", "secret": "gateway" }), json!({}), "`id` is empty"),
         (json!({ "id": "gateway" }), json!({}), "write one of `secret`, `key`"),
         (json!({ "id": "gateway", "secret": "other" }), json!({}), "`secret` = \"other\""),

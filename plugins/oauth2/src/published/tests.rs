@@ -24,7 +24,8 @@ const KEYS: [(&str, &str, &str); 2] = [
 
 fn set(names: &[&str]) -> Value {
     let public = KEYS.iter().filter(|(name, ..)| names.contains(name));
-    let keys: Vec<Value> = public.map(|(name, _, x)| json!({ "kty": "OKP", "crv": "Ed25519", "x": x, "kid": name, "use": "sig" })).collect();
+    let keys: Vec<Value> =
+        public.map(|(name, _, x)| json!({ "kty": "OKP", "crv": "Ed25519", "x": x, "kid": name, "use": "sig" })).collect();
     json!({ "keys": keys })
 }
 

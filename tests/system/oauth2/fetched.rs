@@ -1,0 +1,151 @@
+//! Keys that the gateway finds and fetches itself, at a real server that rotates them, talks rubbish, is slow and dies.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use plugway_harness::gateway::Gateway;
+use plugway_harness::raw::Raw;
+use plugway_harness::upstream::Upstream;
+
+use super::server::{Server, machine};
+use crate::common::{start, two_workers, until_logged};
+use crate::guest::{config, get, route, seen, send};
+
+/// Two workers that know of the server nothing but its name.
+fn gateway(server: &Server, upstream: &Upstream) -> Gateway {
+    let auth = format!(
+        "[plugins.auth]\nsource = \"builtin:oauth2\"\ngrants = {{ crypto = {{}}, http-client = {} }}\n[plugins.auth.config]\nissuer = \"{}\"\n\
+         audience = \"urn:orders\"\nclaims_as_headers = {{ \"x-user\" = \"sub\" }}\n",
+        server.grant(),
+        server.provider.issuer()
+    );
+    start(&two_workers(&config(upstream, &[&auth, &route("plugins = [\"auth\"]")])))
+}
+
+fn ask(gateway: &Gateway, token: &str) -> plugway_harness::raw::RawResponse {
+    get(gateway.address("web").unwrap(), "/", &[("authorization", &format!("Bearer {token}"))])
+}
+
+const METADATA: &str = "GET /.well-known/openid-configuration";
+
+#[test]
+fn keys_are_found_and_fetched_once_for_all_workers() {
+    let (server, upstream) = (Server::start(&[machine("shop")]), Upstream::plain("up").unwrap());
+    let gateway = gateway(&server, &upstream);
+    assert_eq!(server.provider.answered("GET /jwks"), 0, "nothing is fetched before a token needs it");
+    // What carries no token needs no keys.
+    assert_eq!(get(gateway.address("web").unwrap(), "/", &[]).status, 401);
+    assert_eq!(server.provider.answered(METADATA), 0);
+    let tokens: Vec<_> = (0..8).map(|_| server.token("shop", "scope=orders:read")).collect();
+    std::thread::scope(|scope| {
+        for token in &tokens {
+            scope.spawn(|| {
+                for _ in 0..8 {
+                    let answer = ask(&gateway, token);
+                    assert_eq!(seen(&answer, "x-user").as_deref(), Some("shop"));
+                }
+            });
+        }
+    });
+    assert_eq!((server.provider.answered(METADATA), server.provider.answered("GET /jwks")), (1, 1), "{}", server.provider.said());
+    // A key that nobody has is asked for, a little, and a thousand of them are no more.
+    let (head, rest) = tokens[0].split_once('.').unwrap();
+    let head = String::from_utf8(base64_decoded(head)).unwrap();
+    let id = serde_json::from_str::<serde_json::Value>(&head).unwrap()["kid"].as_str().unwrap().to_owned();
+    let began = Instant::now();
+    for number in 0..300 {
+        let forged = format!("{}.{rest}", base64_encoded(head.replace(&id, &format!("../../{number}")).as_bytes()));
+        assert_eq!(ask(&gateway, &forged).status, 401);
+    }
+    let (fetched, seconds) = (server.provider.answered("GET /jwks"), began.elapsed().as_secs());
+    assert!(fetched as u64 <= 1 + 1 + seconds, "{fetched} in {seconds} s");
+    assert_eq!(ask(&gateway, &tokens[0]).status, 200);
+}
+
+#[test]
+fn a_rotation_under_load_fails_no_request_and_costs_two_fetches_at_most() {
+    let (server, upstream) = (Server::start(&[machine("shop")]), Upstream::plain("up").unwrap());
+    let gateway = gateway(&server, &upstream);
+    let address = gateway.address("web").unwrap();
+    let tokens = Mutex::new(vec![server.token("shop", "scope=orders:read")]);
+    let (done, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let bearing = |number: usize| {
+        let tokens = tokens.lock().unwrap();
+        format!("Bearer {}", tokens[number % tokens.len()])
+    };
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut raw = Raw::connect(address).unwrap();
+                    while !done.load(Ordering::Relaxed) {
+                        let number = asked.fetch_add(1, Ordering::Relaxed);
+                        let answer = send(&mut raw, "/", &[("authorization", &bearing(number))]);
+                        assert_eq!(answer.status, 200, "request {number}: {}", answer.text());
+                    }
+                })
+            })
+            .collect();
+        crate::common::until("all are at work", || asked.load(Ordering::Relaxed) > 500);
+        // A set of this second is not asked for again.
+        std::thread::sleep(Duration::from_millis(1_100));
+        let before = server.provider.answered("GET /jwks");
+        server.provider.rotate().unwrap();
+        for _ in 0..16 {
+            let token = server.token("shop", "scope=orders:read");
+            tokens.lock().unwrap().push(token);
+        }
+        let rotated = asked.load(Ordering::Relaxed);
+        crate::common::until("they go on", || {
+            asked.load(Ordering::Relaxed) > rotated + 1_000 || clients.iter().any(|one| one.is_finished())
+        });
+        done.store(true, Ordering::Relaxed);
+        for client in clients {
+            client.join().unwrap();
+        }
+        let fetched = server.provider.answered("GET /jwks") - before;
+        assert!((1..=2).contains(&fetched), "{fetched} fetches:\n{}", server.provider.said());
+    });
+}
+
+#[test]
+fn a_server_that_talks_rubbish_breaks_or_dies_lets_nobody_in_and_those_it_signed_for_go_on() {
+    let (mut server, upstream) = (Server::start(&[machine("shop")]), Upstream::plain("up").unwrap());
+    let gateway = gateway(&server, &upstream);
+    let known = server.token("shop", "scope=orders:read");
+    let again = server.token("shop", "scope=orders:read");
+    // Before there is any key: for how long nobody knows, so the client is told to come again.
+    server.provider.behave("/jwks", "rubbish", Duration::ZERO).unwrap();
+    let refused = ask(&gateway, &known);
+    assert_eq!((refused.status, refused.header("retry-after").is_some()), (503, true), "{}", refused.text());
+    server.provider.behave("/jwks", "well", Duration::ZERO).unwrap();
+    crate::common::until("the keys are there", || ask(&gateway, &known).status == 200);
+    crate::common::until("on both workers", || (0..8).all(|_| ask(&gateway, &known).status == 200));
+
+    for how in ["rubbish", "broken"] {
+        server.provider.behave("/jwks", how, Duration::ZERO).unwrap();
+        server.provider.rotate().unwrap();
+        let unknown = server.token("shop", "scope=orders:read");
+        // The set may be of this second, which is not asked for again.
+        crate::common::until("nobody can say", || {
+            let refused = ask(&gateway, &unknown);
+            assert!(refused.status == 503 || refused.status == 401, "{how}: {}", refused.text());
+            refused.status == 503 && refused.header("retry-after").is_some()
+        });
+        assert_eq!((ask(&gateway, &known).status, ask(&gateway, &again).status), (200, 200), "{how}");
+    }
+    server.provider.kill();
+    assert_eq!((ask(&gateway, &known).status, ask(&gateway, &again).status), (200, 200));
+    until_logged(&gateway, "the keys of ");
+}
+
+pub(super) fn base64_decoded(text: &str) -> Vec<u8> {
+    use base64::Engine;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).unwrap()
+}
+
+fn base64_encoded(bytes: &[u8]) -> String {
+    use base64::Engine;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
+}

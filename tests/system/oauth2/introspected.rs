@@ -1,0 +1,181 @@
+//! Opaque tokens of a real server, which is asked about them by a client it knows, in each of the four ways.
+
+use std::time::{Duration, Instant};
+
+use plugway_harness::gateway::{Gateway, Launch};
+use plugway_harness::upstream::Upstream;
+use serde_json::{Value, json};
+
+use super::Holder;
+use super::server::{SECRET, Server, machine, machine_with};
+use crate::common::{BINARY, two_workers, until_logged};
+use crate::guest::{config, get, route, seen};
+use crate::issuer::Issuer;
+
+const OPAQUE: &str = "scope=orders:read&resource=urn:orders:opaque";
+const ASKED: &str = "POST /token/introspection";
+
+/// The gateway as a client of the server.
+fn asking(method: &str, mut more: Value) -> Value {
+    more["token_endpoint_auth_method"] = method.into();
+    machine_with("gateway", more)
+}
+
+/// Two workers, and a public route beside the one that asks.
+fn gateway(server: &Server, upstream: &Upstream, client: &str, more: &str) -> Gateway {
+    let launch = Launch::new(BINARY).unwrap();
+    launch.file("secret", SECRET).unwrap();
+    launch.file("signing", Issuer::new().pem()).unwrap();
+    start(launch, server, upstream, client, more)
+}
+
+fn start(launch: Launch, server: &Server, upstream: &Upstream, client: &str, more: &str) -> Gateway {
+    let parts = [
+        "[secrets.gateway]\nfile = \"secret\"\n[secrets.signing]\nfile = \"signing\"\n".to_owned(),
+        format!(
+            "[plugins.auth]\nsource = \"builtin:oauth2\"\n\
+             grants = {{ crypto = {{}}, kv = {{}}, secrets = [\"gateway\"], keys = [\"signing\"], http-client = {} }}\n\
+             [plugins.auth.config]\nissuer = \"{}\"\naudience = \"urn:orders:opaque\"\nscopes = [\"orders:read\"]\nclient = {{ {client} }}\n\
+             claims_as_headers = {{ \"x-user\" = \"sub\" }}\n{more}\n",
+            server.grant(),
+            server.provider.issuer()
+        ),
+        route("plugins = [\"auth\"]"),
+        "[[routes]]\nname = \"public\"\nmatch = { path = \"/public/*\" }\npublic = true\nupstream = \"up\"\n".to_owned(),
+        server.upstream(),
+    ];
+    launch.start(&two_workers(&config(upstream, &parts.each_ref().map(String::as_str)))).unwrap()
+}
+
+fn ask(gateway: &Gateway, token: &str) -> plugway_harness::raw::RawResponse {
+    get(gateway.address("web").unwrap(), "/", &[("authorization", &format!("Bearer {token}"))])
+}
+
+#[test]
+fn an_opaque_token_passes_with_what_its_server_says_of_it_and_is_asked_about_once() {
+    let (server, upstream) = (Server::start(&[machine("shop"), asking("client_secret_basic", json!({}))]), Upstream::plain("up").unwrap());
+    let gateway = gateway(
+        &server,
+        &upstream,
+        "id = \"gateway\", secret = \"gateway\"",
+        "introspection = { cache = \"2s\", negative_cache = \"2s\" }",
+    );
+    let token = server.token("shop", OPAQUE);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..8 {
+                    assert_eq!(seen(&ask(&gateway, &token), "x-user").as_deref(), Some("shop"));
+                }
+            });
+        }
+    });
+    assert_eq!(server.provider.answered(ASKED), 1, "one question for two workers:\n{}", server.provider.said());
+    assert_eq!(ask(&gateway, &server.token("shop", "scope=orders:write&resource=urn:orders:opaque")).status, 403);
+    assert_eq!(ask(&gateway, &server.token("shop", "scope=orders:read&resource=urn:billing:opaque")).status, 401);
+    // What nobody issued is asked about once, too.
+    let before = server.provider.answered(ASKED);
+    assert!((0..20).all(|_| ask(&gateway, "nobody-issued-this").status == 401));
+    assert!(server.provider.answered(ASKED) - before <= 2, "{}", server.provider.said());
+    // Taken back, it is good for as long as the answer counts.
+    server.revoke("shop", &token);
+    crate::common::until("it is refused", || ask(&gateway, &token).status == 401);
+    assert_eq!(server.provider.events("introspection.error"), 0, "{}", server.provider.said());
+    until_logged(&gateway, "why=inactive");
+    let log = gateway.log().text();
+    assert!(!log.contains(&token) && !log.contains(SECRET), "{log}");
+}
+
+#[test]
+fn the_gateway_is_known_by_a_secret_a_signature_or_a_certificate() {
+    let upstream = Upstream::plain("up").unwrap();
+    let post = Server::start(&[machine("shop"), asking("client_secret_post", json!({}))]);
+    let gateway_of =
+        gateway(&post, &upstream, "id = \"gateway\", secret = \"gateway\", method = \"client_secret_post\"", "introspection = {}");
+    assert_eq!(ask(&gateway_of, &post.token("shop", OPAQUE)).status, 200, "{}", post.provider.said());
+
+    let key = Issuer::new();
+    let signs = json!({ "jwks": { "keys": [key.jwk()] }, "token_endpoint_auth_signing_alg": "EdDSA", "client_secret": null });
+    let signed = Server::start(&[machine("shop"), asking("private_key_jwt", signs)]);
+    let launch = Launch::new(BINARY).unwrap();
+    launch.file("secret", SECRET).unwrap();
+    launch.file("signing", key.pem()).unwrap();
+    let gateway_of = start(launch, &signed, &upstream, "id = \"gateway\", key = \"signing\"", "introspection = {}");
+    for _ in 0..2 {
+        assert_eq!(ask(&gateway_of, &signed.token("shop", OPAQUE)).status, 200, "{}\n{}", signed.provider.said(), gateway_of.log().text());
+    }
+    // Another key is another client.
+    let stranger = gateway(&signed, &upstream, "id = \"gateway\", key = \"signing\"", "introspection = {}");
+    assert_eq!(ask(&stranger, &signed.token("shop", OPAQUE)).status, 503);
+    until_logged(&stranger, "it answers with 401");
+
+    let by_certificate = json!({ "tls_client_auth_subject_dn": "CN=gateway", "client_secret": null });
+    let mutual = Server::over_tls(&[machine("shop"), asking("tls_client_auth", by_certificate)]);
+    let launch = Launch::new(BINARY).unwrap();
+    launch.file("secret", SECRET).unwrap();
+    launch.file("signing", key.pem()).unwrap();
+    launch.file("id.pem", mutual.authority().pem()).unwrap();
+    mutual.authority().client("gateway").unwrap().write(launch.directory(), "gateway").unwrap();
+    let gateway_of = start(launch, &mutual, &upstream, "id = \"gateway\", method = \"tls_client_auth\"", "introspection = {}");
+    assert_eq!(ask(&gateway_of, &mutual.token("shop", OPAQUE)).status, 200, "{}\n{}", mutual.provider.said(), gateway_of.log().text());
+}
+
+#[test]
+fn an_opaque_token_bound_to_a_key_needs_its_proof() {
+    let (server, upstream) = (Server::start(&[machine("shop"), asking("client_secret_basic", json!({}))]), Upstream::plain("up").unwrap());
+    let gateway = gateway(&server, &upstream, "id = \"gateway\", secret = \"gateway\"", "introspection = {}\ndpop = {}");
+    let holder = Holder { key: Issuer::new(), origin: "http://example.com".to_owned() };
+    let proof =
+        holder.proof("", "at-the-server", json!({ "htm": "POST", "htu": format!("{}/token", server.provider.issuer()), "ath": null }));
+    let token = server.token_with("shop", OPAQUE, &[("dpop", &proof)], None);
+    let sent = |scheme: &str, proof: &str| {
+        get(gateway.address("web").unwrap(), "/", &[("authorization", &format!("{scheme} {token}")), ("dpop", proof)]).status
+    };
+    assert_eq!(sent("DPoP", &holder.proof(&token, "1", json!({}))), 200);
+    assert_eq!(sent("DPoP", &holder.proof(&token, "1", json!({}))), 401);
+    assert_eq!(sent("Bearer", &holder.proof(&token, "2", json!({}))), 401);
+}
+
+#[test]
+fn a_slow_or_dead_server_holds_up_nobody_else_and_lets_nobody_in() {
+    let (mut server, upstream) =
+        (Server::start(&[machine("shop"), asking("client_secret_basic", json!({}))]), Upstream::plain("up").unwrap());
+    let gateway = gateway(&server, &upstream, "id = \"gateway\", secret = \"gateway\"", "introspection = { cache = \"10m\" }");
+    let address = gateway.address("web").unwrap();
+    let known = server.token("shop", OPAQUE);
+    assert_eq!(ask(&gateway, &known).status, 200);
+    server.provider.behave("/token/introspection", "delayed", Duration::from_secs(2)).unwrap();
+    std::thread::scope(|scope| {
+        let waiting: Vec<_> = (0..24)
+            .map(|number| {
+                scope.spawn({
+                    let gateway = &gateway;
+                    move || ask(gateway, &format!("unknown-token-{number}")).status
+                })
+            })
+            .collect();
+        crate::common::until("one is being asked about", || server.provider.received(ASKED) > 1);
+        let began = Instant::now();
+        let mut slowest = Duration::ZERO;
+        while began.elapsed() < Duration::from_secs(1) {
+            let one = Instant::now();
+            assert_eq!(get(address, "/public/x", &[]).status, 200);
+            assert_eq!(ask(&gateway, &known).status, 200);
+            slowest = slowest.max(one.elapsed());
+        }
+        assert!(slowest < Duration::from_millis(1_000), "{slowest:?}");
+        for one in waiting {
+            // Refused by the server, or not asked about in time.
+            let status = one.join().unwrap();
+            assert!(status == 401 || status == 503, "{status}");
+        }
+    });
+    for how in ["rubbish", "broken"] {
+        server.provider.behave("/token/introspection", how, Duration::ZERO).unwrap();
+        let refused = ask(&gateway, &format!("unknown-token-{how}"));
+        assert_eq!((refused.status, refused.header("retry-after").is_some()), (503, true), "{how}: {}", refused.text());
+        assert_eq!(ask(&gateway, &known).status, 200);
+    }
+    server.provider.kill();
+    assert_eq!((ask(&gateway, "unknown").status, ask(&gateway, &known).status), (503, 200));
+}

@@ -1,0 +1,89 @@
+//! Tokens for the upstream from a real server: the gateway's own, and the client's exchanged.
+
+use plugway_harness::client::reported;
+use plugway_harness::gateway::{Gateway, Launch};
+use plugway_harness::upstream::Upstream;
+
+use super::server::{SECRET, Server, machine, machine_with};
+use crate::common::{BINARY, two_workers, until_logged};
+use crate::guest::{config, get, report, route};
+use serde_json::json;
+
+fn gateway(server: &Server, upstream: &Upstream, more: &str) -> Gateway {
+    let launch = Launch::new(BINARY).unwrap();
+    launch.file("secret", SECRET).unwrap();
+    let parts = [
+        "[secrets.gateway]\nfile = \"secret\"\n".to_owned(),
+        format!(
+            "[plugins.auth]\nsource = \"builtin:oauth2\"\n\
+             grants = {{ crypto = {{}}, kv = {{}}, secrets = [\"gateway\"], http-client = {} }}\n\
+             [plugins.auth.config]\nissuer = \"{}\"\naudience = \"urn:orders\"\nclient = {{ id = \"gateway\", secret = \"gateway\" }}\n{more}\n",
+            server.grant(),
+            server.provider.issuer()
+        ),
+        route("plugins = [\"auth\"]"),
+    ];
+    launch.start(&two_workers(&config(upstream, &parts.each_ref().map(String::as_str)))).unwrap()
+}
+
+/// The claims of the token that the upstream got.
+fn got(gateway: &Gateway, token: &str) -> serde_json::Value {
+    let answer = get(gateway.address("web").unwrap(), "/", &[("authorization", &format!("Bearer {token}"))]);
+    let report = report(&answer);
+    let lines = reported(&report, "authorization");
+    let [line] = lines.as_slice() else { panic!("{lines:?}") };
+    let payload = line.strip_prefix("Bearer ").unwrap().split('.').nth(1).unwrap();
+    serde_json::from_slice(&super::fetched::base64_decoded(payload)).unwrap()
+}
+
+#[test]
+fn the_gateways_own_token_goes_to_the_upstream_got_once_for_all_workers() {
+    let (mut server, upstream) = (Server::start(&[machine("shop"), machine_with("gateway", json!({}))]), Upstream::plain("up").unwrap());
+    let own = "upstream_token = { grant = \"client_credentials\", scopes = [\"orders:write\"], resource = \"urn:billing\" }";
+    let gateway = gateway(&server, &upstream, own);
+    let token = server.token("shop", "scope=orders:read");
+    let before = server.provider.answered("POST /token");
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..4 {
+                    let claims = got(&gateway, &token);
+                    assert_eq!(
+                        (&claims["sub"], &claims["aud"], &claims["scope"]),
+                        (&json!("gateway"), &json!("urn:billing"), &json!("orders:write"))
+                    );
+                }
+            });
+        }
+    });
+    assert_eq!(server.provider.answered("POST /token") - before, 1, "{}", server.provider.said());
+    // Kept, it outlives its server.
+    server.provider.kill();
+    assert_eq!(got(&gateway, &token)["sub"], "gateway");
+    let log = gateway.log().text();
+    assert!(!log.contains(SECRET), "{log}");
+}
+
+#[test]
+fn the_clients_token_is_exchanged_for_one_of_the_same_subject_and_never_goes_on() {
+    let exchanges = json!({ "grant_types": ["urn:ietf:params:oauth:grant-type:token-exchange"] });
+    let (server, upstream) = (Server::start(&[machine("shop"), machine_with("gateway", exchanges)]), Upstream::plain("up").unwrap());
+    let exchange = |audience: &str| {
+        format!("upstream_token = {{ grant = \"token_exchange\", audience = \"{audience}\", scopes = [\"orders:read\"] }}")
+    };
+    let open = gateway(&server, &upstream, &exchange("urn:billing"));
+    let token = server.token("shop", "scope=orders:read");
+    let before = server.provider.answered("POST /token");
+    for _ in 0..4 {
+        let claims = got(&open, &token);
+        assert_eq!((&claims["sub"], &claims["aud"], &claims["client_id"]), (&json!("shop"), &json!("urn:billing"), &json!("gateway")));
+    }
+    assert_eq!(server.provider.answered("POST /token") - before, 1);
+    assert_eq!(server.provider.events("access_token.issued"), 1, "{}", server.provider.said());
+    // What is not exchanged does not go on.
+    let closed = gateway(&server, &upstream, &exchange("urn:closed"));
+    let refused = get(closed.address("web").unwrap(), "/", &[("authorization", &format!("Bearer {token}"))]);
+    assert_eq!(refused.status, 403, "{}", refused.text());
+    until_logged(&closed, "why=not-exchanged");
+    assert_eq!(upstream.requests(), 4);
+}
