@@ -3,6 +3,7 @@
 mod fetched;
 mod introspected;
 mod issued;
+mod login;
 mod server;
 mod upstream_token;
 

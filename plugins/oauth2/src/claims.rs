@@ -83,7 +83,7 @@ impl Lifetime {
     }
 }
 
-fn lifetime(claims: &Map<String, Value>) -> Result<Lifetime, Denial> {
+pub(crate) fn lifetime(claims: &Map<String, Value>) -> Result<Lifetime, Denial> {
     // An access token must end (RFC 9068, section 2.2).
     let expires = time(claims, "exp")?.ok_or(Denial::Malformed)?;
     let begins = time(claims, "nbf")?;
@@ -111,7 +111,7 @@ fn time(claims: &Map<String, Value>, name: &str) -> Result<Option<f64>, Denial> 
     }
 }
 
-fn text<'a>(claims: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, Denial> {
+pub(crate) fn text<'a>(claims: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, Denial> {
     match claims.get(name) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
@@ -120,7 +120,7 @@ fn text<'a>(claims: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str
 }
 
 /// A text or a list of texts; nothing is an empty list.
-fn list<'a>(claims: &'a Map<String, Value>, name: &str) -> Result<Vec<&'a str>, Denial> {
+pub(crate) fn list<'a>(claims: &'a Map<String, Value>, name: &str) -> Result<Vec<&'a str>, Denial> {
     match claims.get(name) {
         None => Ok(Vec::new()),
         Some(Value::String(text)) => Ok(vec![text]),

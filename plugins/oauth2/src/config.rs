@@ -19,6 +19,7 @@ use crate::dpop::{Dpop, DpopConfig};
 use crate::introspection::IntrospectionConfig;
 use crate::issuer::{Issuer, Issuers, Keys};
 use crate::keys::KeySet;
+use crate::login::{Login, LoginConfig};
 use crate::metadata::{Facts, Metadata, ResourceConfig};
 use crate::passed_on::ClaimHeaders;
 use crate::published::{Location, Published};
@@ -59,6 +60,7 @@ pub(crate) struct Config {
     max_token_bytes: Option<usize>,
     forward_token: bool,
     upstream_token: Option<UpstreamTokenConfig>,
+    login: Option<LoginConfig>,
     require_at_jwt: bool,
     require_rfc9068: bool,
     require_certificate: bool,
@@ -97,6 +99,7 @@ impl Config {
     pub(crate) fn check(mut self) -> Result<OAuth2, String> {
         let client = self.client.clone();
         let issuers = self.issuers()?;
+        let login = self.login(&issuers, client.clone())?;
         let upstream_token = self.upstream_token(&issuers, client)?;
         if let Some(scope) = self.scopes.iter().find(|scope| !is_scope_token(scope)) {
             return Err(format!("`scopes`: {scope:?} is not one scope (RFC 6749, section 3.3); write a list"));
@@ -124,6 +127,7 @@ impl Config {
             max_token_bytes,
             forward_token: self.forward_token,
             upstream_token,
+            login,
             require_certificate: self.require_certificate,
             dpop,
             metadata,
@@ -192,8 +196,8 @@ impl Config {
             return Err("`algorithms` is empty: name at least one, or leave it out".to_owned());
         }
         let client = config.client.map(ClientConfig::check).transpose().map_err(|why| format!("`client`: {why}"))?.map(Rc::new);
-        if client.is_some() && config.introspection.is_none() && self.upstream_token.is_none() {
-            return Err("`client` is for `introspection` and `upstream_token`, and neither is here".to_owned());
+        if client.is_some() && config.introspection.is_none() && self.upstream_token.is_none() && self.login.is_none() {
+            return Err("`client` is for `introspection`, `upstream_token` and `login`, and none of them is here".to_owned());
         }
         let introspection = config.introspection.map(|written| written.check(&config.issuer, client)).transpose();
         let require_rfc9068 = config.require_rfc9068.unwrap_or(self.require_rfc9068);
@@ -206,6 +210,22 @@ impl Config {
             require_at_jwt: config.require_at_jwt.unwrap_or(self.require_at_jwt) || require_rfc9068,
             require_rfc9068,
         })
+    }
+
+    fn login(&mut self, issuers: &Issuers, client: Option<ClientConfig>) -> Result<Option<Login>, String> {
+        let Some(config) = self.login.take() else { return Ok(None) };
+        if self.optional || self.anonymous.is_some() {
+            return Err(
+                "`login`, and `optional` or `anonymous`: who is not logged in is sent to log in, or passes; write one of them".to_owned()
+            );
+        }
+        if self.require_certificate || self.dpop.is_some() {
+            return Err(
+                "`login`, and `dpop` or `require_certificate`: a browser has no key to prove; write a place of its own for it".to_owned()
+            );
+        }
+        let issuer = issuers.only().ok_or("`login`: there are several issuers; write a place with one")?;
+        config.check(&issuer.name, client).map(Some).map_err(|why| format!("`login`: {why}"))
     }
 
     fn upstream_token(&mut self, issuers: &Issuers, client: Option<ClientConfig>) -> Result<Option<UpstreamToken>, String> {

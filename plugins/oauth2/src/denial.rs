@@ -33,6 +33,8 @@ pub(crate) enum Denial {
     NotYetValid,
     /// The server that issued it says that it is not active: it never was one, has ended, or was revoked.
     Inactive,
+    /// Made for another login.
+    Nonce,
     /// Names nobody.
     NoSubject,
     /// Without a claim that RFC 9068 requires.
@@ -128,6 +130,7 @@ impl Denial {
             Self::Expired => "The token has expired.",
             Self::NotYetValid => "The token is not valid yet.",
             Self::Inactive => "The token is not active.",
+            Self::Nonce => "The login is not the one that was begun.",
             Self::NoSubject => "The token names no subject.",
             Self::Bound => "The token is bound to a key and cannot be used as a bearer token here.",
             Self::Incomplete => "The token lacks a claim of RFC 9068.",

@@ -23,7 +23,7 @@ use answers::Answers;
 pub(crate) use config::IntrospectionConfig;
 
 /// Time for an answer. Where the grant allows less, that counts.
-const TIMEOUT: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(3);
 /// Bytes of an answer.
 const MOST_BYTES: u64 = 64 << 10;
 /// When to come again, seconds, where the server was of no use.

@@ -54,6 +54,14 @@ impl Issuers {
         self.0.iter().map(|issuer| issuer.name.as_str())
     }
 
+    /// The one there is, where there is one.
+    pub(crate) fn only(&self) -> Option<&Issuer> {
+        match self.0.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
     /// All of them, each issuer's after another's.
     pub(crate) fn audiences(&self) -> impl Iterator<Item = &str> {
         self.0.iter().flat_map(|issuer| &issuer.audiences).map(String::as_str)
@@ -102,7 +110,7 @@ impl Issuers {
 }
 
 impl Keys {
-    fn verify(&self, algorithm: Algorithm, token: &Token<'_>) -> Result<(), Refusal> {
+    pub(crate) fn verify(&self, algorithm: Algorithm, token: &Token<'_>) -> Result<(), Refusal> {
         let (key_id, signed, signature) = (token.header.key_id.as_deref(), token.signed, token.signature.as_slice());
         match self {
             Self::Written(keys) => Ok(keys.verify(algorithm, key_id, signed, signature)?),

@@ -23,6 +23,7 @@ mod introspection;
 mod issuer;
 mod json;
 mod keys;
+mod login;
 mod metadata;
 mod pass;
 mod passed_on;
@@ -46,9 +47,10 @@ use challenge::Challenge;
 use claims::{Rules, Verified};
 use config::Config;
 use credentials::{Credentials, Scheme};
-use denial::Denial;
+use denial::{Code, Denial};
 use dpop::Dpop;
 use issuer::Issuers;
+use login::{Login, Visit};
 use metadata::Metadata;
 use pass::Pass;
 use passed_on::ClaimHeaders;
@@ -66,6 +68,7 @@ struct OAuth2 {
     max_token_bytes: usize,
     forward_token: bool,
     upstream_token: Option<UpstreamToken>,
+    login: Option<Login>,
     require_certificate: bool,
     dpop: Option<Dpop>,
     metadata: Option<Metadata>,
@@ -160,6 +163,9 @@ impl OAuth2 {
         if let Some(answer) = self.metadata.as_ref().and_then(|metadata| metadata.answer(request)) {
             return Ok(Decision::respond(answer));
         }
+        if let Some(login) = &self.login {
+            return self.visit(login, request);
+        }
         match &self.anonymous {
             Some(anonymous) => Ok(Decision::Allow(anonymous.identity())),
             None if self.optional => Ok(Decision::Abstain),
@@ -172,6 +178,60 @@ impl OAuth2 {
         explanation::log(denial, sent.map(|(_, token)| token), self);
         let nonce = self.dpop.as_ref().filter(|_| denial == Denial::ProofNonce).and_then(Dpop::nonce);
         Ok(Decision::respond(self.challenge.answer(denial, sent.map(|(scheme, _)| scheme), nonce)))
+    }
+}
+
+/// People with a browser: the token is in their session, or they are sent to get one.
+impl OAuth2 {
+    fn visit(&self, login: &Login, request: &mut Request) -> Result<Decision, AuthError> {
+        let decided = match self.issuers.only() {
+            Some(issuer) => {
+                login.visit(request, issuer, self.rules.leeway, clock::now()).and_then(|visit| self.receive(login, request, visit))
+            }
+            None => Err(Denial::NoCredentials.into()),
+        };
+        match decided {
+            Ok(decision) => Ok(decision),
+            Err(Refusal::Denied(denial)) => self.deny(request, denial, None),
+            Err(Refusal::Failed(error)) => Err(error),
+        }
+    }
+
+    fn receive(&self, login: &Login, request: &mut Request, visit: Visit) -> Result<Decision, Refusal> {
+        match visit {
+            Visit::Answer(answer) => Ok(Decision::respond(answer)),
+            // One that would not pass here would be sent back to the server, and so on.
+            Visit::Arrived(token, answer) => match self.judge(&token) {
+                Ok(_) | Err(Refusal::Denied(Denial::InsufficientScope | Denial::RequirementNotMet)) => Ok(Decision::respond(answer)),
+                Err(refusal) => Err(refusal),
+            },
+            Visit::Known(token, lines) => {
+                let decided = self.decide(request, Scheme::Bearer, token.as_bytes());
+                match decided.and_then(|decision| self.exchange(request, token.as_bytes(), decision)) {
+                    Ok(decision) => {
+                        login.take_cookies(request)?;
+                        if self.forward_token {
+                            request.set_header(header::AUTHORIZATION, format!("Bearer {token}"))?;
+                        }
+                        for line in lines {
+                            request.append_response_header(header::SET_COOKIE, line)?;
+                        }
+                        Ok(decision)
+                    }
+                    // It has ended, or was taken back: whose it was may log in again.
+                    Err(Refusal::Denied(denial)) if denial.code() == Some(Code::InvalidToken) => self.send_to_login(login, request, denial),
+                    Err(refusal) => Err(refusal),
+                }
+            }
+            Visit::Nobody => self.send_to_login(login, request, Denial::NoCredentials),
+        }
+    }
+
+    fn send_to_login(&self, login: &Login, request: &Request, denial: Denial) -> Result<Decision, Refusal> {
+        match login.begin(request, clock::now())? {
+            Some(answer) => Ok(Decision::respond(answer)),
+            None => Err(denial.into()),
+        }
     }
 }
 

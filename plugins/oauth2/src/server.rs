@@ -43,7 +43,9 @@ pub(crate) struct Endpoint(pub(crate) &'static str);
 pub(crate) const KEYS: Endpoint = Endpoint("jwks_uri");
 pub(crate) const INTROSPECTION: Endpoint = Endpoint("introspection_endpoint");
 pub(crate) const TOKEN: Endpoint = Endpoint("token_endpoint");
-const ALL: [Endpoint; 3] = [KEYS, INTROSPECTION, TOKEN];
+pub(crate) const AUTHORIZATION: Endpoint = Endpoint("authorization_endpoint");
+pub(crate) const END_SESSION: Endpoint = Endpoint("end_session_endpoint");
+const ALL: [Endpoint; 5] = [KEYS, INTROSPECTION, TOKEN, AUTHORIZATION, END_SESSION];
 
 impl Server {
     /// The one of this issuer, whose name is the URL it is found under.

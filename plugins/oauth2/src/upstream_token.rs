@@ -24,7 +24,7 @@ use crate::server::{Server, TOKEN};
 pub(crate) use config::UpstreamTokenConfig;
 
 /// Time for an answer. Where the grant allows less, that counts.
-const TIMEOUT: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(3);
 /// Bytes of one.
 const MOST_BYTES: u64 = 64 << 10;
 /// Tokens are let go so long before they end, since they are still under way then; of short ones a tenth.

@@ -37,7 +37,12 @@ pub(super) struct Server {
 impl Server {
     /// Over plain HTTP.
     pub(super) fn start(clients: &[Value]) -> Self {
-        Self { provider: Provider::start(&json!({ "clients": clients })).unwrap(), authority: None }
+        Self::start_with(clients, 600)
+    }
+
+    /// The same, whose access tokens end after so many seconds.
+    pub(super) fn start_with(clients: &[Value], ttl: u64) -> Self {
+        Self { provider: Provider::start(&json!({ "clients": clients, "ttl": ttl })).unwrap(), authority: None }
     }
 
     /// Over TLS, with certificates of clients.

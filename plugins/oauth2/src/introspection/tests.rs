@@ -242,7 +242,7 @@ fn what_cannot_work_is_refused() {
     let refused = |config: &Value| testing::configure::<OAuth2>(config.clone()).err().unwrap_or_else(|| panic!("taken: {config}"));
     for (client, introspection, why) in [
         (Value::Null, json!({}), "`client` is missing"),
-        (client(), Value::Null, "`client` is for `introspection` and `upstream_token`"),
+        (client(), Value::Null, "`client` is for `introspection`"),
         (json!({ "id": "", "secret": "gateway" }), json!({}), "`id` is empty"),
         (json!({ "id": "gateway" }), json!({}), "write one of `secret`, `key`"),
         (json!({ "id": "gateway", "secret": "other" }), json!({}), "`secret` = \"other\""),

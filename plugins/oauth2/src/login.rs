@@ -1,0 +1,315 @@
+//! Login in a browser: OpenID Connect's authorization code flow with PKCE (RFC 7636). Who has no session is sent to the issuer's server and
+//! comes back with a code; the access token it is worth is kept in a sealed cookie and judged at each request as one that was sent.
+
+mod config;
+mod id_token;
+mod session;
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use plugway_sdk::crypto::{self, DigestAlgorithm};
+use plugway_sdk::{AuthError, LocalResponse, Request, Status, header, kv, log, random};
+use serde_json::{Map, Value};
+
+use crate::Refusal;
+use crate::client::Client;
+use crate::credentials::b64token;
+use crate::document::Trouble;
+use crate::form::{Form, encoded};
+use crate::issuer::Issuer;
+use crate::json;
+use crate::server::{AUTHORIZATION, END_SESSION, Server, TOKEN};
+use session::{Begun, Cookie, Session};
+
+pub(crate) use config::LoginConfig;
+
+/// Time for an answer of the token endpoint. Where the grant allows less, that counts.
+const TIMEOUT: Duration = Duration::from_secs(3);
+/// Bytes of one.
+const MOST_BYTES: u64 = 64 << 10;
+/// How long somebody may take to log in.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// Access tokens are renewed so long before they end.
+const MARGIN: Duration = Duration::from_secs(30);
+/// How long other requests of the same browser find what one of them renewed.
+const RENEWED: Duration = Duration::from_secs(60);
+/// How long an access token counts that does not say so.
+const DEFAULT_LIFE: Duration = Duration::from_secs(300);
+/// When to come again, seconds, where the server was of no use.
+const RETRY_AFTER: u32 = 5;
+/// Longest path, with its query, that a login comes back to.
+const LONGEST_PATH: usize = 1_024;
+
+/// How people log in at one place, checked.
+#[derive(Debug)]
+pub(crate) struct Login {
+    issuer: String,
+    server: std::rc::Rc<Server>,
+    client: Client,
+    redirect: String,
+    callback: String,
+    logout: Option<String>,
+    after_logout: String,
+    scope: String,
+    resource: Option<String>,
+    lifetime: Duration,
+    session: Cookie,
+    begun: Cookie,
+}
+
+/// What to do with a request.
+#[derive(Debug)]
+pub(crate) enum Visit {
+    /// It is answered here.
+    Answer(LocalResponse),
+    /// Somebody comes back from the server with this token. The answer is for who may use it here.
+    Arrived(String, LocalResponse),
+    /// Somebody is logged in, with this token. Lines of `Set-Cookie` go with the response.
+    Known(String, Vec<String>),
+    /// Nobody is.
+    Nobody,
+}
+
+/// Tokens the server gave.
+struct Given {
+    access_token: String,
+    refresh_token: Option<String>,
+    id_token: Option<String>,
+    life: Duration,
+}
+
+impl Login {
+    /// Looks at a request that brings no token; `now` is since the Unix epoch.
+    pub(crate) fn visit(&self, request: &Request<'_>, issuer: &Issuer, leeway: Duration, now: Duration) -> Result<Visit, Refusal> {
+        let path = request.path();
+        if path == self.callback {
+            return self.come_back(request, issuer, leeway, now);
+        }
+        if Some(&path) == self.logout.as_ref() {
+            return self.leave(now).map(Visit::Answer);
+        }
+        let Some(session) = self.session.read::<Session>(request).filter(|session| now.as_secs() < session.ends) else {
+            return Ok(Visit::Nobody);
+        };
+        if now + MARGIN < Duration::from_secs(session.expires) {
+            return Ok(Visit::Known(session.access_token, Vec::new()));
+        }
+        self.renew(session, now)
+    }
+
+    /// Sends a browser to the server, if it is one: something that wants a page. Anything else is better told that it needs a token.
+    pub(crate) fn begin(&self, request: &Request<'_>, now: Duration) -> Result<Option<LocalResponse>, Refusal> {
+        let wants_page = request.header_str(header::ACCEPT).is_some_and(|accept| accept.contains("text/html"));
+        if request.method() != "GET" || !wants_page {
+            return Ok(None);
+        }
+        let begun = Begun {
+            state: random_text(16),
+            nonce: random_text(16),
+            verifier: random_text(32),
+            to: target(request),
+            ends: (now + PATIENCE).as_secs(),
+        };
+        let endpoint = self.server.endpoint(AUTHORIZATION, false, now).map_err(|trouble| self.unavailable(&trouble))?;
+        let challenge = crypto::digest(DigestAlgorithm::Sha256, begun.verifier.as_bytes()).map_err(failed)?;
+        let mut query = Form::default();
+        query.add("response_type", "code");
+        query.add("client_id", &self.client.id);
+        query.add("redirect_uri", &self.redirect);
+        query.add("scope", &self.scope);
+        query.add("state", &begun.state);
+        query.add("nonce", &begun.nonce);
+        query.add("code_challenge", &URL_SAFE_NO_PAD.encode(challenge));
+        query.add("code_challenge_method", "S256");
+        if let Some(resource) = &self.resource {
+            query.add("resource", resource);
+        }
+        let separator = if endpoint.contains('?') { '&' } else { '?' };
+        let answer = LocalResponse::redirect(Status(302), &format!("{endpoint}{separator}{}", query.as_str()));
+        Ok(Some(with_cookies(answer, &self.begun.set(&begun, PATIENCE).map_err(failed)?)))
+    }
+
+    /// The browser comes back from the server. Only one that began here has the cookie with this `state`: nobody can be made to log in as
+    /// somebody else (RFC 6749, section 10.12).
+    fn come_back(&self, request: &Request<'_>, issuer: &Issuer, leeway: Duration, now: Duration) -> Result<Visit, Refusal> {
+        let begun = self.begun.read::<Begun>(request).filter(|begun| now.as_secs() < begun.ends);
+        let state = request.query_parameter("state").unwrap_or_default();
+        let Some(begun) = begun.filter(|begun| crypto::equal(begun.state.as_bytes(), state.as_bytes())) else {
+            log::info!("a login was refused: it was not begun by this browser, or too long ago");
+            return Ok(refused(Status::BAD_REQUEST, "The login was not begun here, or too long ago. Please begin again.", &[]));
+        };
+        // Another server's answer must not be taken for this one's (RFC 9207).
+        if request.query_parameter("iss").is_some_and(|from| from != self.issuer) {
+            log::info!("a login was refused: the answer is from another issuer");
+            return Ok(refused(Status::BAD_REQUEST, "The login was answered by another server.", &[]));
+        }
+        let Some(code) = request.query_parameter("code") else {
+            return Ok(refused(Status::FORBIDDEN, "The login was refused.", &self.begun.clear()));
+        };
+        let mut form = Form::default();
+        form.add("grant_type", "authorization_code");
+        form.add("code", &code);
+        form.add("redirect_uri", &self.redirect);
+        form.add("code_verifier", &begun.verifier);
+        let Some(given) = self.ask(form, now)? else {
+            return Ok(refused(Status::FORBIDDEN, "The login could not be finished.", &self.begun.clear()));
+        };
+        let id_token = given.id_token.as_deref().unwrap_or_default();
+        id_token::check(id_token, issuer, (&self.client.id, &begun.nonce), leeway, now)?;
+        let made = self.made(given, (now + self.lifetime).as_secs(), now);
+        let mut lines = self.session.set(&made, self.lifetime).map_err(failed)?;
+        lines.extend(self.begun.clear());
+        Ok(Visit::Arrived(made.access_token, with_cookies(LocalResponse::redirect(Status(302), &begun.to), &lines)))
+    }
+
+    /// A new access token for an old session. A browser asks for many things at once, with the same cookie, and a refresh token may be
+    /// good only once: what the first of them got is found by the others.
+    fn renew(&self, session: Session, now: Duration) -> Result<Visit, Refusal> {
+        let is_good = now < Duration::from_secs(session.expires);
+        let Some(refresh_token) = session.refresh_token.clone() else {
+            return Ok(if is_good { Visit::Known(session.access_token, Vec::new()) } else { Visit::Nobody });
+        };
+        let digest = crypto::digest(DigestAlgorithm::Sha256, refresh_token.as_bytes()).map_err(failed)?;
+        let name = format!("renewed:{}", URL_SAFE_NO_PAD.encode(digest));
+        let found = kv::get(&name).ok().flatten().and_then(|bytes| serde_json::from_slice::<Session>(&bytes).ok());
+        let renewed = match found {
+            Some(renewed) => renewed,
+            None => {
+                let mut form = Form::default();
+                form.add("grant_type", "refresh_token");
+                form.add("refresh_token", &refresh_token);
+                let given = match self.ask(form, now) {
+                    Ok(Some(given)) => given,
+                    Ok(None) => return Ok(Visit::Nobody),
+                    // It is still good for a moment.
+                    Err(_) if is_good => return Ok(Visit::Known(session.access_token, Vec::new())),
+                    Err(refusal) => return Err(refusal),
+                };
+                let mut renewed = self.made(given, session.ends, now);
+                renewed.refresh_token.get_or_insert(refresh_token);
+                if let Ok(text) = serde_json::to_vec(&renewed) {
+                    let _ = kv::set(&name, text, Some(RENEWED));
+                }
+                renewed
+            }
+        };
+        let left = Duration::from_secs(session.ends).saturating_sub(now);
+        let lines = self.session.set(&renewed, left).map_err(failed)?;
+        Ok(Visit::Known(renewed.access_token, lines))
+    }
+
+    fn leave(&self, now: Duration) -> Result<LocalResponse, Refusal> {
+        let to = match self.server.endpoint(END_SESSION, false, now) {
+            Ok(endpoint) => {
+                let separator = if endpoint.contains('?') { '&' } else { '?' };
+                let after = format!("{}{}", origin(&self.redirect), self.after_logout);
+                format!("{endpoint}{separator}client_id={}&post_logout_redirect_uri={}", encoded(&self.client.id), encoded(&after))
+            }
+            // A server that has no session of its own to end, or is away: the one here is over all the same.
+            Err(_) => self.after_logout.clone(),
+        };
+        Ok(with_cookies(LocalResponse::redirect(Status(303), &to), &self.session.clear()))
+    }
+
+    /// Asks the token endpoint; none where it says no to this code or token.
+    fn ask(&self, form: Form, now: Duration) -> Result<Option<Given>, Refusal> {
+        let asked = move || {
+            let url = self.server.endpoint(TOKEN, self.client.has_certificate(), now)?;
+            let request = self.client.request(&self.issuer, &url, form, now).map_err(Trouble::Away)?;
+            let answer = request.with_timeout(TIMEOUT).with_max_body_bytes(MOST_BYTES).with_shared(true).send()?;
+            let members = json::read_object(&answer.body());
+            match answer.status() {
+                Status::OK => given(&members.ok_or_else(|| Trouble::Rubbish("no JSON object".to_owned()))?).map(Some),
+                Status::BAD_REQUEST
+                    if members.is_some_and(|members| members.get("error").is_some_and(|error| error == "invalid_grant")) =>
+                {
+                    Ok(None)
+                }
+                status => Err(Trouble::Status(status)),
+            }
+        };
+        asked().map_err(|trouble| self.unavailable(&trouble).into())
+    }
+
+    fn made(&self, given: Given, ends: u64, now: Duration) -> Session {
+        Session { access_token: given.access_token, refresh_token: given.refresh_token, expires: (now + given.life).as_secs(), ends }
+    }
+
+    fn unavailable(&self, trouble: &Trouble) -> AuthError {
+        log::warn!("login at {}: {trouble}", self.issuer);
+        AuthError::Unavailable(Some(RETRY_AFTER))
+    }
+
+    /// Takes the session from the request: the upstream has no use for it. What else is in `Cookie` stays.
+    pub(crate) fn take_cookies(&self, request: &mut Request<'_>) -> Result<(), AuthError> {
+        let mut kept: Vec<Vec<u8>> = Vec::new();
+        for line in request.header_values(header::COOKIE) {
+            let own = |pair: &&[u8]| {
+                let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
+                std::str::from_utf8(name).is_ok_and(|name| self.session.is(name) || self.begun.is(name))
+            };
+            let rest: Vec<&[u8]> = line.split(|byte| *byte == b';').filter(|pair| !own(pair)).map(<[u8]>::trim_ascii).collect();
+            if !rest.is_empty() {
+                kept.push(rest.join(&b"; "[..]));
+            }
+        }
+        request.remove_header(header::COOKIE)?;
+        for line in kept {
+            request.append_header(header::COOKIE, line)?;
+        }
+        Ok(())
+    }
+}
+
+/// Where to come back to: what was asked for, which is a path on this gateway and nothing that a browser takes for another host.
+fn target(request: &Request<'_>) -> String {
+    let path = request.raw_path();
+    let target = request.query().map_or_else(|| path.clone(), |query| format!("{path}?{query}"));
+    let is_own =
+        path.starts_with('/') && !path.starts_with("//") && !target.contains('\\') && target.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_own && target.len() <= LONGEST_PATH { target } else { "/".to_owned() }
+}
+
+fn origin(url: &str) -> &str {
+    let after_scheme = url.find("://").map_or(0, |place| place + 3);
+    let end = url.get(after_scheme..).and_then(|rest| rest.find('/')).map_or(url.len(), |place| after_scheme + place);
+    url.get(..end).unwrap_or(url)
+}
+
+/// RFC 6749, section 5.1; OpenID Connect Core 1.0, section 3.1.3.3.
+fn given(members: &Map<String, Value>) -> Result<Given, Trouble> {
+    let rubbish = |why: &str| Trouble::Rubbish(why.to_owned());
+    let text = |name: &str| members.get(name).and_then(Value::as_str).map(str::to_owned);
+    let access_token =
+        text("access_token").filter(|token| b64token(token.as_bytes()).is_some()).ok_or_else(|| rubbish("`access_token` is no token"))?;
+    if !text("token_type").is_some_and(|kind| kind.eq_ignore_ascii_case("bearer")) {
+        return Err(rubbish("`token_type` is not Bearer"));
+    }
+    let life = match members.get("expires_in") {
+        None => DEFAULT_LIFE,
+        Some(seconds) => Duration::from_secs(seconds.as_u64().ok_or_else(|| rubbish("`expires_in` is no number of seconds"))?),
+    };
+    Ok(Given { access_token, refresh_token: text("refresh_token"), id_token: text("id_token"), life })
+}
+
+fn random_text(bytes: u32) -> String {
+    URL_SAFE_NO_PAD.encode(random::bytes(bytes))
+}
+
+fn with_cookies(answer: LocalResponse, lines: &[String]) -> LocalResponse {
+    let answer = lines.iter().fold(answer, |answer, line| answer.with_header(header::SET_COOKIE, line));
+    answer.with_header(header::CACHE_CONTROL, "no-store")
+}
+
+fn refused(status: Status, detail: &str, lines: &[String]) -> Visit {
+    Visit::Answer(with_cookies(LocalResponse::problem(status, "Nobody was logged in.").with_detail(detail).into(), lines))
+}
+
+fn failed(error: impl std::fmt::Display) -> AuthError {
+    AuthError::Failed(format!("`login`: {error}"))
+}
+
+#[cfg(test)]
+mod tests;

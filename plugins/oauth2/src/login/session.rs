@@ -1,0 +1,102 @@
+//! What a browser keeps for the gateway: sealed cookies, unread and unchanged by whoever has them. Long ones are cut in pieces, since browsers
+//! take 4 KiB for one (RFC 6265, section 6.1).
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use plugway_sdk::{Request, keys};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// Bytes of one piece, its name and attributes aside.
+const PIECE: usize = 3_800;
+/// A session has no more pieces than this: what a client sends of headers is bounded too.
+const MOST_PIECES: usize = 3;
+
+/// Tokens of somebody who is logged in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Session {
+    pub(super) access_token: String,
+    pub(super) refresh_token: Option<String>,
+    /// When the access token ends, as far as was said, and when the session does; seconds since the Unix epoch.
+    pub(super) expires: u64,
+    pub(super) ends: u64,
+}
+
+/// A login that was begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Begun {
+    pub(super) state: String,
+    pub(super) nonce: String,
+    pub(super) verifier: String,
+    /// Where the browser wanted to go: a path on this gateway.
+    pub(super) to: String,
+    pub(super) ends: u64,
+}
+
+/// A cookie by its name.
+#[derive(Debug)]
+pub(super) struct Cookie {
+    name: String,
+    key: String,
+    /// What is sealed as one thing does not open as another.
+    context: String,
+    is_secure: bool,
+}
+
+impl Cookie {
+    /// `of` says whose logins these are. Over https its name has `__Host-` in front: then no other host of the domain can set it.
+    pub(super) fn new(name: &str, key: &str, kind: &str, of: &str, is_secure: bool) -> Self {
+        let prefix = if is_secure { "__Host-" } else { "" };
+        Self { name: format!("{prefix}{name}"), key: key.to_owned(), context: format!("oauth2 {kind} {of}"), is_secure }
+    }
+
+    /// What it holds, if it is one of ours.
+    pub(super) fn read<T: DeserializeOwned>(&self, request: &Request<'_>) -> Option<T> {
+        let mut text = request.cookie(&self.name)?;
+        for number in 1..MOST_PIECES {
+            match request.cookie(&self.piece(number)) {
+                Some(piece) => text.push_str(&piece),
+                None => break,
+            }
+        }
+        let sealed = URL_SAFE_NO_PAD.decode(text).ok()?;
+        serde_json::from_slice(&keys::open(&self.key, &self.context, &sealed).ok()?).ok()
+    }
+
+    /// `Set-Cookie` lines that make it hold this, for so long. Pieces of an earlier, longer one go.
+    pub(super) fn set<T: Serialize>(&self, what: &T, seconds: Duration) -> Result<Vec<String>, String> {
+        let text = serde_json::to_vec(what).map_err(|error| error.to_string())?;
+        let sealed = URL_SAFE_NO_PAD.encode(keys::seal(&self.key, &self.context, &text).map_err(|error| error.to_string())?);
+        let pieces: Vec<&str> = sealed.as_bytes().chunks(PIECE).filter_map(|piece| std::str::from_utf8(piece).ok()).collect();
+        if pieces.len() > MOST_PIECES {
+            return Err(format!("the tokens have {} bytes, too many for cookies; let the server issue smaller ones", text.len()));
+        }
+        let line = |number| match pieces.get(number) {
+            Some(piece) => self.line(number, piece, seconds.as_secs()),
+            None => self.line(number, "", 0),
+        };
+        Ok((0..MOST_PIECES).map(line).collect())
+    }
+
+    /// Lines that take it away.
+    pub(super) fn clear(&self) -> Vec<String> {
+        (0..MOST_PIECES).map(|number| self.line(number, "", 0)).collect()
+    }
+
+    /// Whether a cookie of this name is one of its pieces.
+    pub(super) fn is(&self, name: &str) -> bool {
+        (0..MOST_PIECES).any(|number| name == self.piece(number))
+    }
+
+    fn piece(&self, number: usize) -> String {
+        if number == 0 { self.name.clone() } else { format!("{}-{number}", self.name) }
+    }
+
+    /// Not for scripts, and not sent along when another site makes the browser post something.
+    fn line(&self, number: usize, value: &str, seconds: u64) -> String {
+        let secure = if self.is_secure { "; Secure" } else { "" };
+        format!("{}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}", self.piece(number))
+    }
+}

@@ -1,0 +1,183 @@
+//! A login at a real server, walked as a browser would: its pages, its redirects, its cookies and the gateway's.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use plugway_harness::gateway::{Gateway, Launch};
+use plugway_harness::raw::{Raw, RawResponse};
+use plugway_harness::upstream::Upstream;
+use serde_json::json;
+
+use super::server::{SECRET, Server, machine_with};
+use crate::common::{BINARY, two_workers};
+use crate::guest::{config, report, route};
+
+/// What people know the gateway by.
+const APP: &str = "https://app.example.com";
+
+fn server(ttl: u64) -> Server {
+    let client = json!({
+        "grant_types": ["authorization_code", "refresh_token"], "response_types": ["code"], "redirect_uris": [format!("{APP}/callback")],
+        "post_logout_redirect_uris": [format!("{APP}/goodbye")], "scope": "openid orders:read orders:write",
+    });
+    Server::start_with(&[machine_with("gateway", client)], ttl)
+}
+
+fn gateway(server: &Server, upstream: &Upstream) -> Gateway {
+    let launch = Launch::new(BINARY).unwrap();
+    launch.file("secret", SECRET).unwrap();
+    launch.file("session", "0123456789abcdef0123456789abcdef").unwrap();
+    let parts = [
+        "[secrets.gateway]\nfile = \"secret\"\n[secrets.session]\nfile = \"session\"\n".to_owned(),
+        format!(
+            "[plugins.app]\nsource = \"builtin:oauth2\"\n\
+             grants = {{ crypto = {{}}, kv = {{}}, secrets = [\"gateway\"], keys = [\"session\"], http-client = {} }}\n\
+             [plugins.app.config]\nissuer = \"{}\"\naudience = \"urn:orders\"\nclient = {{ id = \"gateway\", secret = \"gateway\" }}\n\
+             claims_as_headers = {{ \"x-user\" = \"sub\" }}\n\
+             login = {{ redirect = \"{APP}/callback\", key = \"session\", scopes = [\"openid\", \"orders:read\"], logout = \"/logout\", after_logout = \"/goodbye\" }}\n",
+            server.grant(),
+            server.provider.issuer()
+        ),
+        route("plugins = [\"app\"]"),
+    ];
+    launch.start(&two_workers(&config(upstream, &parts.each_ref().map(String::as_str)))).unwrap()
+}
+
+/// A browser: cookies of each site, and where the sites are.
+struct Browser {
+    sites: [(String, SocketAddr); 2],
+    cookies: BTreeMap<(String, String), String>,
+}
+
+impl Browser {
+    fn new(server: &Server, gateway: &Gateway) -> Self {
+        let sites = [(server.provider.issuer().to_owned(), server.provider.address()), (APP.to_owned(), gateway.address("web").unwrap())];
+        Self { sites, cookies: BTreeMap::new() }
+    }
+
+    /// One request, without following where it leads.
+    fn ask(&mut self, method: &str, url: &str, form: &str) -> RawResponse {
+        let (site, address) =
+            self.sites.iter().find(|(site, _)| url.starts_with(site.as_str())).unwrap_or_else(|| panic!("sent to {url}")).clone();
+        let host = site.split_once("://").unwrap().1;
+        let cookies: Vec<String> =
+            self.cookies.iter().filter(|((of, _), _)| *of == site).map(|((_, name), value)| format!("{name}={value}")).collect();
+        let cookie = if cookies.is_empty() { String::new() } else { format!("cookie: {}\r\n", cookies.join("; ")) };
+        let body = if method == "POST" {
+            format!("content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n", form.len())
+        } else {
+            String::new()
+        };
+        let mut raw = Raw::connect(address).unwrap();
+        let head = format!("{method} {} HTTP/1.1\r\nhost: {host}\r\naccept: text/html\r\n{cookie}{body}\r\n{form}", &url[site.len()..]);
+        raw.send(head.as_bytes()).unwrap();
+        let answer = raw.response().unwrap();
+        for line in String::from_utf8_lossy(&answer.head).lines() {
+            let Some((name, value)) = line.split_once(':') else { continue };
+            if name.eq_ignore_ascii_case("set-cookie") {
+                let (pair, attributes) = value.trim().split_once(';').unwrap();
+                let (name, value) = pair.split_once('=').unwrap();
+                let key = (site.clone(), name.to_owned());
+                if value.is_empty() || attributes.contains("Max-Age=0;") {
+                    drop(self.cookies.remove(&key))
+                } else {
+                    drop(self.cookies.insert(key, value.to_owned()))
+                }
+            }
+        }
+        answer
+    }
+
+    /// Follows redirects until there is a page of the server, or an answer of the gateway that leads nowhere.
+    fn follow(&mut self, url: &str) -> (String, RawResponse) {
+        let mut url = url.to_owned();
+        for _ in 0..12 {
+            let answer = self.ask("GET", &url, "");
+            let Some(to) = location(&answer) else { return (url, answer) };
+            url = absolute(&url, &to);
+        }
+        panic!("in a circle at {url}")
+    }
+
+    /// Goes there, logs in where that is asked for, and arrives.
+    fn log_in(&mut self, url: &str, name: &str) -> (String, RawResponse) {
+        let (mut url, mut answer) = self.follow(url);
+        for form in [format!("prompt=login&login={name}&password=any"), "prompt=consent".to_owned()] {
+            assert!(url.contains("/interaction/"), "{url}: {}", answer.text());
+            let action = answer.text().split("action=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+            let submitted = self.ask("POST", &absolute(&url, &action), &form);
+            let to = location(&submitted).unwrap_or_else(|| panic!("{}", submitted.text()));
+            (url, answer) = self.follow(&absolute(&url, &to));
+        }
+        (url, answer)
+    }
+}
+
+fn location(answer: &RawResponse) -> Option<String> {
+    answer.header("location").map(|value| String::from_utf8_lossy(value).into_owned())
+}
+
+fn absolute(base: &str, reference: &str) -> String {
+    if reference.contains("://") {
+        return reference.to_owned();
+    }
+    let origin: String = base.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
+    format!("{origin}{reference}")
+}
+
+#[test]
+fn somebody_logs_in_uses_the_app_and_leaves() {
+    let (server, upstream) = (server(600), Upstream::plain("up").unwrap());
+    let gateway = gateway(&server, &upstream);
+    let mut browser = Browser::new(&server, &gateway);
+    let (url, answer) = browser.log_in(&format!("{APP}/orders?page=2"), "ann");
+    assert_eq!(
+        (url.as_str(), answer.status),
+        ("https://app.example.com/orders?page=2", 200),
+        "{}\n{}",
+        answer.text(),
+        server.provider.said()
+    );
+    let seen = report(&answer);
+    let header = |name: &str| plugway_harness::client::reported(&seen, name).first().map(|value| (*value).to_owned());
+    assert_eq!((header("x-user").as_deref(), header("cookie"), header("authorization")), (Some("ann"), None, None));
+    for event in ["authorization.success", "grant.success"] {
+        assert!(server.provider.events(event) >= 1, "no {event}: {}", server.provider.said());
+    }
+    assert_eq!(server.provider.events("grant.error") + server.provider.events("server_error"), 0, "{}", server.provider.said());
+    // On whichever worker.
+    let tokens = server.provider.answered("POST /token");
+    assert!((0..8).all(|_| browser.ask("GET", &format!("{APP}/orders"), "").status == 200));
+    assert_eq!(server.provider.answered("POST /token"), tokens);
+
+    // Somebody else follows a link to the end of a login that is not theirs.
+    let mut thief = Browser::new(&server, &gateway);
+    let forged = thief.ask("GET", &format!("{APP}/callback?code=stolen&state=guessed"), "");
+    assert_eq!((forged.status, thief.cookies.len()), (400, 0));
+
+    let left = browser.ask("GET", &format!("{APP}/logout"), "");
+    assert_eq!(left.status, 303);
+    assert!(!browser.cookies.keys().any(|(site, _)| site == APP), "{:?}", browser.cookies);
+    let (url, page) = browser.follow(&location(&left).unwrap());
+    assert!(url.starts_with(server.provider.issuer()) && page.status == 200, "{url}: {}", page.text());
+    assert_eq!(browser.ask("GET", &format!("{APP}/orders"), "").status, 302);
+    assert!(!gateway.log().text().contains(SECRET));
+}
+
+#[test]
+fn a_session_is_renewed_at_the_server_before_its_token_ends() {
+    // A token of 32 seconds is renewed two seconds later.
+    let (server, upstream) = (server(32), Upstream::plain("up").unwrap());
+    let gateway = gateway(&server, &upstream);
+    let mut browser = Browser::new(&server, &gateway);
+    let (_, answer) = browser.log_in(&format!("{APP}/"), "ann");
+    assert_eq!(answer.status, 200, "{}\n{}", answer.text(), server.provider.said());
+    let before = browser.cookies.clone();
+    crate::common::until("it is renewed", || {
+        assert_eq!(browser.ask("GET", &format!("{APP}/"), "").status, 200, "{}", server.provider.said());
+        browser.cookies != before
+    });
+    assert!(server.provider.events("grant.success") >= 2, "{}", server.provider.said());
+    assert_eq!(server.provider.events("grant.error"), 0, "{}", server.provider.said());
+    assert_eq!(browser.ask("GET", &format!("{APP}/"), "").status, 200);
+}
