@@ -33,6 +33,7 @@ mod kv;
 mod layers;
 mod limits;
 mod misbehaving;
+mod monitoring;
 mod oauth2;
 mod outcomes;
 mod proxy;

@@ -5,6 +5,7 @@ mod conformance;
 mod demo;
 mod interrupt;
 mod metrics;
+mod monitoring;
 mod plugins;
 mod setup;
 mod soak;
@@ -19,7 +20,7 @@ use plugway_harness::{Error, Result};
 const HELP: &str = "\
 cargo xtask COMMAND
 
-  setup            install what is missing: the target wasm32-wasip2, Debian's nginx, wrk, h2load, curl and Python, componentize-py
+  setup            install what is missing: the target wasm32-wasip2, Debian's nginx, wrk, h2load, curl, Prometheus and Python, componentize-py
   test             setup, then build everything and run every test
   demo             run the gateway with every shipped plugin in front of four upstreams, until Ctrl-C
   demo --once      send it some hundred requests, print what happened, exit 0 when all of it was right; target/demo/report.html is the
@@ -44,6 +45,7 @@ cargo xtask COMMAND
                    quarter of an hour
   conformance store-year
                    generate a year of 200 routes with 10 endpoints and 20 consumers each: at most 2 GB, and its report within 10 s
+  monitoring       write alert rules, their tests and the dashboard to examples/monitoring, and the runbook to docs/monitoring.md
   plugins          build the shipped plugins to target/plugins/NAME.wasm
   help             this text
 ";
@@ -76,6 +78,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["soak", options @ ..] => soak::run(options),
         ["conformance", "analysis"] => conformance::analysis(),
         ["conformance", "store-year"] => conformance::store_year(),
+        ["monitoring"] => monitoring::run(),
         ["plugins"] => plugins::run(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");

@@ -13,6 +13,7 @@ use super::Cells;
 use super::cell::{Count, lock};
 use super::families::{Families, Labels};
 use super::held::Held;
+use super::names;
 use super::plugin::BreakerReading;
 use super::worker::WorkerCells;
 
@@ -20,7 +21,7 @@ use super::worker::WorkerCells;
 /// all of them at once, so the others have its default.
 const MAX_SERIES: usize = 10_000;
 /// Instruments with a series for every route, upstream or label set of a plugin.
-const GROWING: [&str; 3] = ["plugway_requests_in_flight", "plugway_upstream_attempts", "plugway_plugin_"];
+const GROWING: [&str; 4] = ["plugway_requests_in_flight", "plugway_upstream_attempts", "plugway_plugin_", "plugway_slo_"];
 
 /// Registers everything.
 pub(super) fn register(registry: &Registry, cells: &Arc<Cells>) -> Result<SdkMeterProvider, String> {
@@ -39,6 +40,7 @@ pub(super) fn register(registry: &Registry, cells: &Arc<Cells>) -> Result<SdkMet
         .build();
     let meter = provider.meter("plugway");
     requests(&meter, cells);
+    super::slo::register(&meter, cells);
     connections(&meter, cells);
     upstreams(&meter, cells);
     plugins(&meter, cells);
@@ -61,6 +63,8 @@ pub(super) fn counter(
     read: impl Fn(&Cells, Observer<'_>) + Send + Sync + 'static,
 ) {
     let cells = Arc::clone(cells);
+    // The exporter adds `_total`.
+    let name = name.trim_end_matches("_total");
     meter.u64_observable_counter(name).with_description(help).with_callback(move |observer| read(&cells, observer)).build();
 }
 
@@ -82,7 +86,7 @@ pub(super) fn each_worker(cells: &Cells, mut each: impl FnMut(&WorkerCells, KeyV
 }
 
 fn requests(meter: &Meter, cells: &Arc<Cells>) {
-    gauge(meter, cells, "plugway_requests_in_flight", "Requests being answered, by route.", |cells, observer| {
+    gauge(meter, cells, names::REQUESTS_IN_FLIGHT, "Requests being answered, by route.", |cells, observer| {
         let mut sums = BTreeMap::<_, u64>::new();
         each_worker(cells, |worker, _| worker.each_route(|route| *sums.entry(Labels::of(route)).or_default() += route.in_flight()));
         for (Labels { route, api, version }, count) in sums {
@@ -90,14 +94,14 @@ fn requests(meter: &Meter, cells: &Arc<Cells>) {
             observer.observe(count, &labels);
         }
     });
-    counter(meter, cells, "plugway_worker_requests", "Requests answered, by worker.", |cells, observer| {
+    counter(meter, cells, names::WORKER_REQUESTS, "Requests answered, by worker.", |cells, observer| {
         each_worker(cells, |worker, label| {
             let mut sum = 0;
             worker.each_route(|route| sum += route.requests().map(|(_, _, count)| count).sum::<u64>());
             observer.observe(sum, &[label]);
         });
     });
-    counter(meter, cells, "plugway_faults", "Requests that met a fault, by its code and whose it was.", |cells, observer| {
+    counter(meter, cells, names::FAULTS, "Requests that met a fault, by its code and whose it was.", |cells, observer| {
         let mut sums = BTreeMap::<_, u64>::new();
         each_worker(cells, |worker, _| {
             worker.faults().for_each(|(fault, count)| *sums.entry((fault.code(), fault.blame().as_str())).or_default() += count)
@@ -109,7 +113,7 @@ fn requests(meter: &Meter, cells: &Arc<Cells>) {
     counter(
         meter,
         cells,
-        "plugway_access_lines_lost",
+        names::ACCESS_LINES_LOST,
         "Lines of the access log that were dropped: nobody took them in time, or they could not be written.",
         |cells, observer| {
             let mut sum = cells.access_lines_lost.get();
@@ -117,13 +121,13 @@ fn requests(meter: &Meter, cells: &Arc<Cells>) {
             observer.observe(sum, &[]);
         },
     );
-    counter(meter, cells, "plugway_spans_sent", "Spans that the OTLP receiver took.", |cells, observer| {
+    counter(meter, cells, names::SPANS_SENT, "Spans that the OTLP receiver took.", |cells, observer| {
         observer.observe(cells.spans_sent.get(), &[])
     });
     counter(
         meter,
         cells,
-        "plugway_spans_lost",
+        names::SPANS_LOST,
         "Spans of sampled requests that were dropped: too many waited, or the OTLP receiver did not take them.",
         |cells, observer| {
             let mut sum = cells.spans_lost.get();
@@ -134,13 +138,13 @@ fn requests(meter: &Meter, cells: &Arc<Cells>) {
     counter(
         meter,
         cells,
-        "plugway_otlp_failures",
+        names::OTLP_FAILURES,
         "Times something could not be sent by OTLP; it may have been sent again.",
         |cells, observer| {
             observer.observe(cells.otlp_failed.get(), &[]);
         },
     );
-    counter(meter, cells, "plugway_records_lost", "Exchange records no observer got.", |cells, observer| {
+    counter(meter, cells, names::RECORDS_LOST, "Exchange records no observer got.", |cells, observer| {
         let mut sum = cells.lost_on_control.get();
         each_worker(cells, |worker, _| sum += worker.records_lost.get());
         observer.observe(sum, &[]);
@@ -158,20 +162,14 @@ fn connections(meter: &Meter, cells: &Arc<Cells>) {
             });
         }
     };
-    counter(meter, cells, "plugway_connections", "Client connections accepted.", by_listener(|listener| &listener.connections));
-    gauge(meter, cells, "plugway_connections_open", "Client connections open now.", by_listener(|listener| &listener.open));
-    counter(meter, cells, "plugway_tls_handshakes", "TLS handshakes done.", by_listener(|listener| &listener.handshakes));
+    counter(meter, cells, names::CONNECTIONS, "Client connections accepted.", by_listener(|listener| &listener.connections));
+    gauge(meter, cells, names::CONNECTIONS_OPEN, "Client connections open now.", by_listener(|listener| &listener.open));
+    counter(meter, cells, names::TLS_HANDSHAKES, "TLS handshakes done.", by_listener(|listener| &listener.handshakes));
+    counter(meter, cells, names::TLS_HANDSHAKES_FAILED, "TLS handshakes that failed.", by_listener(|listener| &listener.failed_handshakes));
     counter(
         meter,
         cells,
-        "plugway_tls_handshakes_failed",
-        "TLS handshakes that failed.",
-        by_listener(|listener| &listener.failed_handshakes),
-    );
-    counter(
-        meter,
-        cells,
-        "plugway_accept_pauses",
+        names::ACCEPT_PAUSES,
         "Times accepting waited: the gateway was full or out of file descriptors.",
         |cells, observer| {
             each_worker(cells, |worker, label| observer.observe(worker.accept_pauses.get(), &[label]));
@@ -183,7 +181,7 @@ fn upstreams(meter: &Meter, cells: &Arc<Cells>) {
     counter(
         meter,
         cells,
-        "plugway_upstream_attempts",
+        names::UPSTREAM_ATTEMPTS,
         "Attempts towards upstreams; `fault` is empty where one was answered.",
         |cells, observer| {
             let mut sums = BTreeMap::<_, u64>::new();
@@ -200,18 +198,18 @@ fn upstreams(meter: &Meter, cells: &Arc<Cells>) {
             }
         },
     );
-    counter(meter, cells, "plugway_stale_endpoints", "Times a router named an endpoint that is no member.", |cells, observer| {
+    counter(meter, cells, names::STALE_ENDPOINTS, "Times a router named an endpoint that is no member.", |cells, observer| {
         each_worker(cells, |worker, label| observer.observe(worker.stale_endpoints.get(), &[label]));
     });
 }
 
 fn reloads(meter: &Meter, cells: &Arc<Cells>) {
-    counter(meter, cells, "plugway_reloads", "Reloads, by how they ended.", |cells, observer| {
+    counter(meter, cells, names::RELOADS, "Reloads, by how they ended.", |cells, observer| {
         cells.reloads.results().into_iter().for_each(|(result, count)| observer.observe(count, &[KeyValue::new("result", result)]));
     });
     let live = "Generations alive: the one that serves, and those with requests in flight.";
-    gauge(meter, cells, "plugway_generations_live", live, |cells, observer| observer.observe(cells.reloads.generations(), &[]));
-    gauge(meter, cells, "plugway_rejected_file", "1 for each file that is not taken as it is now.", |cells, observer| {
+    gauge(meter, cells, names::GENERATIONS_LIVE, live, |cells, observer| observer.observe(cells.reloads.generations(), &[]));
+    gauge(meter, cells, names::REJECTED_FILE, "1 for each file that is not taken as it is now.", |cells, observer| {
         for (file, digest, why) in cells.reloads.files() {
             observer.observe(1, &[KeyValue::new("file", file), KeyValue::new("digest", digest), KeyValue::new("why", why)]);
         }
@@ -226,8 +224,8 @@ fn canaries(meter: &Meter, cells: &Arc<Cells>) {
             observer.observe(running.share, &[KeyValue::new("plugin", running.plugin), KeyValue::new("version", running.version)]);
         }
     };
-    meter.f64_observable_gauge("plugway_canary_share").with_description(share).with_callback(read).build();
-    counter(meter, cells, "plugway_canaries_ended", "Canaries that ended, by how.", |cells, observer| {
+    meter.f64_observable_gauge(names::CANARY_SHARE).with_description(share).with_callback(read).build();
+    counter(meter, cells, names::CANARIES_ENDED, "Canaries that ended, by how.", |cells, observer| {
         for (plugin, end, count) in cells.canaries.ends() {
             observer.observe(count, &[KeyValue::new("plugin", plugin), KeyValue::new("end", end.as_str())]);
         }
@@ -254,21 +252,21 @@ fn canaries(meter: &Meter, cells: &Arc<Cells>) {
     counter(
         meter,
         cells,
-        "plugway_version_calls",
+        names::VERSION_CALLS,
         "Calls of hooks by version, while a canary of the plugin runs.",
         by_version("", |plugin, each| plugin.calls().for_each(|(hook, count)| each(hook, "", count))),
     );
     counter(
         meter,
         cells,
-        "plugway_version_failures",
+        names::VERSION_FAILURES,
         "Calls that failed or were not made, by version and kind, while a canary of the plugin runs.",
         by_version("kind", |plugin, each| plugin.failures().for_each(|(hook, kind, count)| each(hook, kind, count))),
     );
     counter(
         meter,
         cells,
-        "plugway_shadow_comparisons",
+        names::SHADOW_COMPARISONS,
         "Calls of a canary beside the serving version's, by what came of it.",
         by_version("result", |plugin, each| plugin.comparisons().for_each(|(hook, result, count)| each(hook, result, count))),
     );
@@ -288,7 +286,7 @@ pub(super) fn breakers(cells: &Cells) -> BTreeMap<(Arc<str>, &'static str), Brea
 }
 
 fn plugins(meter: &Meter, cells: &Arc<Cells>) {
-    counter(meter, cells, "plugway_hook_calls", "Calls of plugins' hooks.", |cells, observer| {
+    counter(meter, cells, names::HOOK_CALLS, "Calls of plugins' hooks.", |cells, observer| {
         let mut sums = BTreeMap::<_, u64>::new();
         for plugin in lock(&cells.plugins).iter().filter(|plugin| plugin.serves()) {
             plugin.calls().for_each(|(hook, count)| *sums.entry((plugin.name().to_string(), hook)).or_default() += count);
@@ -297,7 +295,7 @@ fn plugins(meter: &Meter, cells: &Arc<Cells>) {
             observer.observe(count, &[KeyValue::new("plugin", plugin), KeyValue::new("hook", hook)]);
         }
     });
-    counter(meter, cells, "plugway_hook_failures", "Calls that failed or were not made, by kind.", |cells, observer| {
+    counter(meter, cells, names::HOOK_FAILURES, "Calls that failed or were not made, by kind.", |cells, observer| {
         let mut sums = BTreeMap::<_, u64>::new();
         for plugin in lock(&cells.plugins).iter().filter(|plugin| plugin.serves()) {
             plugin.failures().for_each(|(hook, kind, count)| *sums.entry((plugin.name().to_string(), hook, kind)).or_default() += count);
@@ -313,14 +311,8 @@ fn plugins(meter: &Meter, cells: &Arc<Cells>) {
             }
         }
     };
-    gauge(meter, cells, "plugway_breakers_open", "Breakers open now, over all workers.", by_hook(|reading| reading.open));
-    counter(
-        meter,
-        cells,
-        "plugway_breakers_opened",
-        "Times a breaker opened, or stayed open after a try.",
-        by_hook(|reading| reading.opened),
-    );
+    gauge(meter, cells, names::BREAKERS_OPEN, "Breakers open now, over all workers.", by_hook(|reading| reading.open));
+    counter(meter, cells, names::BREAKERS_OPENED, "Times a breaker opened, or stayed open after a try.", by_hook(|reading| reading.opened));
     let by_plugin = |read: fn(&super::PluginCells) -> u64| {
         move |cells: &Cells, observer: Observer<'_>| {
             let mut sums = BTreeMap::<_, u64>::new();
@@ -330,28 +322,28 @@ fn plugins(meter: &Meter, cells: &Arc<Cells>) {
             sums.into_iter().for_each(|(plugin, count)| observer.observe(count, &[KeyValue::new("plugin", plugin)]));
         }
     };
-    gauge(meter, cells, "plugway_instances", "Plugin instances alive.", by_plugin(super::PluginCells::instances));
-    counter(meter, cells, "plugway_instances_started", "Plugin instances made.", by_plugin(super::PluginCells::started));
+    gauge(meter, cells, names::INSTANCES, "Plugin instances alive.", by_plugin(super::PluginCells::instances));
+    counter(meter, cells, names::INSTANCES_STARTED, "Plugin instances made.", by_plugin(super::PluginCells::started));
     counter(
         meter,
         cells,
-        "plugway_hook_calls_outlived",
+        names::HOOK_CALLS_OUTLIVED,
         "Calls that waited and went on to their end after their client had left.",
         by_plugin(super::PluginCells::outlived_calls),
     );
-    counter(meter, cells, "plugway_http_client_requests", "Requests of plugins' own, by how they ended.", |cells, observer| {
+    counter(meter, cells, names::HTTP_CLIENT_REQUESTS, "Requests of plugins' own, by how they ended.", |cells, observer| {
         for client in lock(&cells.http_clients).iter() {
             let labels = |outcome| [KeyValue::new("plugin", client.plugin().to_string()), KeyValue::new("outcome", outcome)];
             client.counted().for_each(|(outcome, count)| observer.observe(count, &labels(outcome)));
         }
     });
-    gauge(meter, cells, "plugway_http_client_in_flight", "Requests of plugins' own on their way now.", |cells, observer| {
+    gauge(meter, cells, names::HTTP_CLIENT_IN_FLIGHT, "Requests of plugins' own on their way now.", |cells, observer| {
         for client in lock(&cells.http_clients).iter() {
             observer.observe(client.flying(), &[KeyValue::new("plugin", client.plugin().to_string())]);
         }
     });
-    counter(meter, cells, "plugway_outcomes_lost", "Outcomes of attempts that a router was not told.", by_plugin(super::PluginCells::lost));
-    counter(meter, cells, "plugway_budget_hits", "Times a plugin met a budget, by its key in [plugins.NAME.budget].", |cells, observer| {
+    counter(meter, cells, names::OUTCOMES_LOST, "Outcomes of attempts that a router was not told.", by_plugin(super::PluginCells::lost));
+    counter(meter, cells, names::BUDGET_HITS, "Times a plugin met a budget, by its key in [plugins.NAME.budget].", |cells, observer| {
         let labels = |plugin: &Arc<str>, key| [KeyValue::new("plugin", plugin.to_string()), KeyValue::new("budget", key)];
         for hits in lock(&cells.budgets).iter() {
             hits.counted().for_each(|(key, count)| observer.observe(count, &labels(hits.plugin(), key)));
@@ -360,12 +352,12 @@ fn plugins(meter: &Meter, cells: &Arc<Cells>) {
             observer.observe(folded, &labels(&plugin, "max_series"));
         }
     });
-    counter(meter, cells, "plugway_plugin_records_ignored", "Metric records of plugins that were ignored.", |cells, observer| {
+    counter(meter, cells, names::PLUGIN_RECORDS_IGNORED, "Metric records of plugins that were ignored.", |cells, observer| {
         for (plugin, ignored, _) in cells.instruments.uses() {
             observer.observe(ignored, &[KeyValue::new("plugin", plugin.to_string())]);
         }
     });
-    counter(meter, cells, "plugway_plugin_records_folded", "Metric records of plugins past max_series.", |cells, observer| {
+    counter(meter, cells, names::PLUGIN_RECORDS_FOLDED, "Metric records of plugins past max_series.", |cells, observer| {
         for (plugin, _, folded) in cells.instruments.uses() {
             observer.observe(folded, &[KeyValue::new("plugin", plugin.to_string())]);
         }
@@ -375,15 +367,15 @@ fn plugins(meter: &Meter, cells: &Arc<Cells>) {
             lock(&cells.holders).each(measure, |name, amount| observer.observe(amount, &[KeyValue::new(label, name.to_owned())]));
         }
     };
-    gauge(meter, cells, "plugway_rate_limit_keys", "Buckets of rate limits that are kept.", held(Held::RateLimitKeys, "plugin"));
+    gauge(meter, cells, names::RATE_LIMIT_KEYS, "Buckets of rate limits that are kept.", held(Held::RateLimitKeys, "plugin"));
     counter(
         meter,
         cells,
-        "plugway_rate_limit_shared",
+        names::RATE_LIMIT_SHARED,
         "Takes from a bucket that keys shared for want of room.",
         held(Held::RateLimitShared, "plugin"),
     );
-    gauge(meter, cells, "plugway_kv_entries", "Entries of key-value stores.", held(Held::KvEntries, "plugin"));
-    gauge(meter, cells, "plugway_kv_bytes", "Bytes that entries of key-value stores take.", held(Held::KvBytes, "plugin"));
-    counter(meter, cells, "plugway_kv_evicted", "Entries that had to go for others.", held(Held::KvEvicted, "plugin"));
+    gauge(meter, cells, names::KV_ENTRIES, "Entries of key-value stores.", held(Held::KvEntries, "plugin"));
+    gauge(meter, cells, names::KV_BYTES, "Bytes that entries of key-value stores take.", held(Held::KvBytes, "plugin"));
+    counter(meter, cells, names::KV_EVICTED, "Entries that had to go for others.", held(Held::KvEvicted, "plugin"));
 }

@@ -14,12 +14,10 @@ use super::cell::lock;
 use super::export::each_worker;
 use super::histogram::Reading;
 use super::instruments::InstrumentKind;
+use super::names::{EVENT_LOOP_LAG, REQUEST_DURATION, REQUESTS};
 
-const REQUESTS: &str = "plugway_requests_total";
 const REQUESTS_HELP: &str = "Requests answered.";
-const DURATION: &str = "plugway_request_duration_seconds";
 const DURATION_HELP: &str = "From the request's head to the last byte of its response, seconds.";
-const LAG: &str = "plugway_worker_event_loop_lag_seconds";
 const LAG_HELP: &str = "How late a worker ran what was due, seconds.";
 const HTTP_CLIENT: &str = "plugway_http_client_duration_seconds";
 const HTTP_CLIENT_HELP: &str = "What a plugin's own requests took, answers from the cache included, seconds.";
@@ -52,7 +50,7 @@ pub(super) struct Families {
 impl Families {
     pub(super) fn new(cells: Arc<Cells>) -> prometheus::Result<Self> {
         let labels = ["route", "api", "version"].map(str::to_owned).to_vec();
-        Ok(Self { cells, duration: Desc::new(DURATION.to_owned(), DURATION_HELP.to_owned(), labels, HashMap::new())? })
+        Ok(Self { cells, duration: Desc::new(REQUEST_DURATION.to_owned(), DURATION_HELP.to_owned(), labels, HashMap::new())? })
     }
 
     fn requests(&self) -> MetricFamily {
@@ -83,13 +81,13 @@ impl Families {
             });
         });
         let metrics = sums.iter().map(|(labels, reading)| distribution(labels.pairs(), reading)).collect();
-        family(DURATION, DURATION_HELP, MetricType::HISTOGRAM, metrics)
+        family(REQUEST_DURATION, DURATION_HELP, MetricType::HISTOGRAM, metrics)
     }
 
     fn lags(&self) -> MetricFamily {
         let mut metrics = Vec::new();
         each_worker(&self.cells, |worker, _| metrics.push(distribution([("worker", &*worker.index.to_string())], &worker.lag())));
-        family(LAG, LAG_HELP, MetricType::HISTOGRAM, metrics)
+        family(EVENT_LOOP_LAG, LAG_HELP, MetricType::HISTOGRAM, metrics)
     }
 
     fn of_clients(&self) -> MetricFamily {

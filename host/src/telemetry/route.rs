@@ -7,6 +7,7 @@ use http::Method;
 
 use super::cell::Count;
 use super::histogram::{Histogram, Reading, SECONDS};
+use super::slo::{Promise, SloCells};
 
 /// Methods with a series of their own (RFC 9110, section 9.3; RFC 5789). A client may invent others without end, so they
 /// share one.
@@ -30,6 +31,7 @@ pub struct RouteCells {
     requests: Box<[[Class; CLASSES]; METHODS.len() + 1]>,
     in_flight: Count,
     duration: Histogram,
+    pub(super) slo: SloCells,
 }
 
 impl RouteCells {
@@ -41,6 +43,7 @@ impl RouteCells {
             requests: Box::default(),
             in_flight: Count::default(),
             duration: Histogram::new(&SECONDS),
+            slo: SloCells::default(),
         }
     }
 
@@ -64,6 +67,7 @@ impl RouteCells {
         self.in_flight.sub(1);
         self.count(method.as_str(), status);
         self.duration.record(duration.as_secs_f64());
+        self.slo.finished(duration);
     }
 
     /// Something was answered that never became a request.
@@ -80,6 +84,11 @@ impl RouteCells {
                 count.add(1);
             }
         }
+    }
+
+    /// What is promised of the route from now on. Takes a lock; call it when a configuration is assembled.
+    pub fn promise(&self, promise: Option<Promise>) {
+        self.slo.promise(promise);
     }
 
     pub(super) fn in_flight(&self) -> u64 {

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use opentelemetry::metrics::Meter;
 use serde_json::{Value, json};
 
-use super::Cells;
 use super::cell::Count;
 use super::export::{counter, gauge};
+use super::{Cells, names};
 
 /// Counts of the monitoring store.
 #[derive(Debug, Default)]
@@ -84,17 +84,17 @@ impl StoreCells {
 pub(super) fn register(meter: &Meter, cells: &Arc<Cells>) {
     type Read = fn(&StoreCells) -> u64;
     let counters: [(&str, &str, Read); 4] = [
-        ("plugway_store_writes", "Writes to the monitoring store that succeeded.", |store| store.writes.get()),
-        ("plugway_store_write_failures", "Writes to the monitoring store that failed; they are made again.", |store| store.failures.get()),
-        ("plugway_store_requests_lost", "Requests the monitoring store will never know of.", |store| store.lost.get()),
-        ("plugway_store_requests_folded", "Requests whose consumer or endpoint the monitoring store counts among others.", |store| {
+        (names::STORE_WRITES, "Writes to the monitoring store that succeeded.", |store| store.writes.get()),
+        (names::STORE_WRITE_FAILURES, "Writes to the monitoring store that failed; they are made again.", |store| store.failures.get()),
+        (names::STORE_REQUESTS_LOST, "Requests the monitoring store will never know of.", |store| store.lost.get()),
+        (names::STORE_REQUESTS_FOLDED, "Requests whose consumer or endpoint the monitoring store counts among others.", |store| {
             store.folded.get()
         }),
     ];
     let gauges: [(&str, &str, Read); 3] = [
-        ("plugway_store_writable", "Whether the monitoring store can be written: 1 or 0.", |store| u64::from(store.is_writable())),
-        ("plugway_store_size_bytes", "Bytes of the monitoring store's files.", |store| store.size.get()),
-        ("plugway_store_requests_waiting", "Requests kept in memory until the store can be written.", |store| store.waiting.get()),
+        (names::STORE_WRITABLE, "Whether the monitoring store can be written: 1 or 0.", |store| u64::from(store.is_writable())),
+        (names::STORE_SIZE, "Bytes of the monitoring store's files.", |store| store.size.get()),
+        (names::STORE_REQUESTS_WAITING, "Requests kept in memory until the store can be written.", |store| store.waiting.get()),
     ];
     for (name, help, read) in counters {
         counter(meter, cells, name, help, move |cells, observer| {

@@ -12,6 +12,7 @@
 //! | [`oidc`] | a real authorization server |
 //! | [`otlp`] | a receiver of OpenTelemetry's protocol that decodes for real |
 //! | [`nginx`], [`peers`] | Debian's nginx and wrk, as the programs to compare with |
+//! | [`prometheus`] | Debian's Prometheus, which scrapes the gateway |
 //!
 //! Nothing here knows how the gateway works inside: only its command line, its configuration, its sockets and its log.
 
@@ -26,6 +27,7 @@ pub mod oidc;
 pub mod otlp;
 pub mod peers;
 pub mod process;
+pub mod prometheus;
 pub mod raw;
 pub mod temp;
 pub mod tls;

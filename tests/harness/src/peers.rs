@@ -28,8 +28,12 @@ pub const NODE: Peer = Peer { program: "node", package: "nodejs" };
 pub const NPM: Peer = Peer { program: "npm", package: "npm" };
 /// Measured by `cargo xtask bench peers` alone, which installs it.
 pub const HAPROXY: Peer = Peer { program: "haproxy", package: "haproxy" };
+/// Prometheus, which scrapes the gateway in tests.
+pub const PROMETHEUS: Peer = Peer { program: "prometheus", package: "prometheus" };
+/// Its tool, which checks metrics and rules.
+pub const PROMTOOL: Peer = Peer { program: "promtool", package: "prometheus" };
 /// Everything that `cargo xtask setup` installs from Debian, Python aside.
-pub const ALL: [Peer; 6] = [NGINX, WRK, H2LOAD, CURL, NODE, NPM];
+pub const ALL: [Peer; 7] = [NGINX, WRK, H2LOAD, CURL, NODE, NPM, PROMTOOL];
 
 impl Peer {
     /// Where it is: `PATH`, then the system's folders, which are not in every user's `PATH`.

@@ -1,0 +1,101 @@
+//! The Grafana dashboard: what is asked of a gateway first, from the outside in.
+
+use serde_json::{Value, json};
+
+use super::names::{
+    CONNECTIONS_OPEN, EVENT_LOOP_LAG, FAULTS, GENERATIONS_LIVE, HOOK_CALLS, HOOK_FAILURES, INSTANCES, REQUEST_DURATION, REQUESTS,
+    REQUESTS_IN_FLIGHT, SLO_OBJECTIVE, STORE_SIZE, UPSTREAM_ATTEMPTS,
+};
+
+/// One picture.
+struct Panel {
+    title: &'static str,
+    /// As Grafana names them.
+    unit: &'static str,
+    /// What it shows, and how its lines are named.
+    queries: Vec<(String, &'static str)>,
+}
+
+/// Of 24 columns.
+const WIDTH: usize = 12;
+const HEIGHT: usize = 8;
+
+fn panels() -> Vec<Panel> {
+    let rate = |name: &str, by: &str| format!("sum by ({by}) (rate({name}[$__rate_interval]))");
+    let quantile =
+        |share: &str| format!("histogram_quantile({share}, sum by (route, le) (rate({REQUEST_DURATION}_bucket[$__rate_interval])))");
+    let panel = |title, unit, queries| Panel { title, unit, queries };
+    vec![
+        panel("Requests by route", "reqps", vec![(rate(REQUESTS, "route"), "{{route}}")]),
+        panel("Requests by status", "reqps", vec![(rate(REQUESTS, "status"), "{{status}}")]),
+        panel(
+            "Answered with 5xx",
+            "percentunit",
+            vec![(
+                format!(
+                    "({} or 0 * {}) / {}",
+                    rate(&format!("{REQUESTS}{{status=~\"5..\"}}"), "route"),
+                    rate(REQUESTS, "route"),
+                    rate(REQUESTS, "route")
+                ),
+                "{{route}}",
+            )],
+        ),
+        panel("Faults by code and whose they were", "reqps", vec![(rate(FAULTS, "fault, blame"), "{{fault}} ({{blame}})")]),
+        panel("Latency, median", "s", vec![(quantile("0.5"), "{{route}}")]),
+        panel("Latency, 99th percentile", "s", vec![(quantile("0.99"), "{{route}}")]),
+        panel("Error budgets: times faster than promised", "none", vec![("plugway:slo_burn:rate5m".to_owned(), "{{route}} {{slo}}")]),
+        panel("Promises", "percentunit", vec![(format!("max by (route, slo) ({SLO_OBJECTIVE})"), "{{route}} {{slo}}")]),
+        panel("Requests in flight", "short", vec![(format!("sum by (route) ({REQUESTS_IN_FLIGHT})"), "{{route}}")]),
+        panel("Connections open", "short", vec![(format!("sum by (listener) ({CONNECTIONS_OPEN})"), "{{listener}}")]),
+        panel("Attempts at upstreams, by fault", "reqps", vec![(rate(UPSTREAM_ATTEMPTS, "upstream, fault"), "{{upstream}} {{fault}}")]),
+        panel("Calls of plugins", "ops", vec![(rate(HOOK_CALLS, "plugin, hook"), "{{plugin}} {{hook}}")]),
+        panel(
+            "Calls of plugins that failed",
+            "ops",
+            vec![(format!("{} or 0 * {}", rate(HOOK_FAILURES, "plugin, hook"), rate(HOOK_CALLS, "plugin, hook")), "{{plugin}} {{hook}}")],
+        ),
+        panel("Plugin instances", "short", vec![(format!("sum by (plugin) ({INSTANCES})"), "{{plugin}}")]),
+        panel(
+            "Workers late, 99th percentile",
+            "s",
+            vec![(
+                format!("histogram_quantile(0.99, sum by (instance, worker, le) (rate({EVENT_LOOP_LAG}_bucket[$__rate_interval])))"),
+                "{{instance}} {{worker}}",
+            )],
+        ),
+        panel("Configurations alive", "short", vec![(GENERATIONS_LIVE.to_owned(), "{{instance}}")]),
+        panel("Monitoring store", "bytes", vec![(STORE_SIZE.to_owned(), "{{instance}}")]),
+    ]
+}
+
+/// As Grafana imports it.
+pub(super) fn dashboard() -> Value {
+    let source = json!({"type": "prometheus", "uid": "${datasource}"});
+    let panels = panels().into_iter().enumerate().map(|(number, Panel { title, unit, queries })| {
+        let targets = queries.iter().zip('A'..).map(|((expr, legend), id)| {
+            json!({"refId": id, "datasource": source, "expr": expr, "legendFormat": legend, "editorMode": "code", "range": true})
+        });
+        json!({
+            "id": number + 1,
+            "type": "timeseries",
+            "title": title,
+            "datasource": source,
+            "gridPos": {"x": number % 2 * WIDTH, "y": number / 2 * HEIGHT, "w": WIDTH, "h": HEIGHT},
+            "fieldConfig": {"defaults": {"unit": unit, "min": 0}, "overrides": []},
+            "options": {"legend": {"displayMode": "table", "placement": "right", "calcs": ["lastNotNull", "max"]}, "tooltip": {"mode": "multi", "sort": "desc"}},
+            "targets": targets.collect::<Vec<_>>(),
+        })
+    });
+    json!({
+        "uid": "plugway",
+        "title": "plugway",
+        "tags": ["plugway"],
+        "schemaVersion": 38,
+        "editable": true,
+        "refresh": "30s",
+        "time": {"from": "now-3h", "to": "now"},
+        "templating": {"list": [{"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus"}]},
+        "panels": panels.collect::<Vec<_>>(),
+    })
+}
