@@ -90,8 +90,8 @@ struct Plugin {
     clients: RefCell<Vec<Weak<Granted>>>,
     cache: RefCell<Cache>,
     in_flight: Cell<usize>,
-    /// Those who wait for the answer to a request that is in flight, by what makes requests identical.
-    shared: RefCell<HashMap<Vec<u8>, Vec<Caller>>>,
+    /// Those who wait for the answer to a request that is in flight, by who makes it and what makes requests identical.
+    shared: RefCell<HashMap<(usize, Vec<u8>), Vec<Caller>>>,
 }
 
 /// Who waits for an answer.
@@ -158,7 +158,7 @@ fn take(service: Rc<Service>, plugin: Rc<Plugin>, granted: Arc<Granted>, request
     if let Err(error) = request.check() {
         return caller.tell(Err(error), &granted.cells);
     }
-    let key = request.is_shared().then(|| request.identity());
+    let key = request.is_shared().then(|| (client(&granted), request.identity()));
     if let Some(key) = &key
         && let Some(waiting) = plugin.shared.borrow_mut().get_mut(key)
     {
@@ -192,6 +192,11 @@ fn take(service: Rc<Service>, plugin: Rc<Plugin>, granted: Arc<Granted>, request
     });
 }
 
+/// Tells clients apart while they live: what one may reach, the one of another configuration may not.
+fn client(granted: &Arc<Granted>) -> usize {
+    Arc::as_ptr(granted).addr()
+}
+
 impl Plugin {
     fn flies(&self, more: isize, cells: &HttpClientCells) {
         self.in_flight.set(self.in_flight.get().saturating_add_signed(more));
@@ -210,3 +215,6 @@ impl Caller {
         drop(self.answer.send(answered));
     }
 }
+
+#[cfg(test)]
+mod tests;

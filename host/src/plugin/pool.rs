@@ -70,6 +70,19 @@ impl Pool {
         taken
     }
 
+    /// A place in the queue; `None` where it is full.
+    fn enqueue(&mut self, config: u32) -> Option<oneshot::Receiver<Box<Instance>>> {
+        if self.queue.len() >= QUEUE {
+            // Those whose callers have left make room.
+            self.queue.retain(|queued| !queued.give.is_closed());
+        }
+        (self.queue.len() < QUEUE).then(|| {
+            let (give, given) = oneshot::channel();
+            self.queue.push_back(Queued { config, give });
+            given
+        })
+    }
+
     /// How many instances end with the pool.
     pub(super) fn idle(&self) -> usize {
         self.idle.len()
@@ -110,16 +123,16 @@ impl Slot {
 
     fn queue(&mut self, hook: Hook, config: u32, coming: Option<Coming>) -> Lent {
         let Some(pool) = &mut self.pool else { return Lent::No(self.no_instance(hook)) };
-        if pool.queue.len() >= QUEUE {
-            // Those whose callers have left make room.
-            pool.queue.retain(|queued| !queued.give.is_closed());
+        match pool.enqueue(config) {
+            Some(given) => Lent::Later(given, coming),
+            None => {
+                if coming.is_some() {
+                    // Nobody waits for it, so it ends as soon as it is made.
+                    self.ended_one();
+                }
+                Lent::No(self.no_instance(hook))
+            }
         }
-        if pool.queue.len() >= QUEUE {
-            return Lent::No(self.no_instance(hook));
-        }
-        let (give, given) = oneshot::channel();
-        pool.queue.push_back(Queued { config, give });
-        Lent::Later(given, coming)
     }
 
     /// A call that is not made for want of an instance.
@@ -265,5 +278,20 @@ impl Slot {
         } else {
             (pool.since, pool.least_idle) = (Some(now), pool.idle.len());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_queue_has_an_end_and_who_leaves_makes_room() {
+        let mut pool = Pool::default();
+        let mut waiting: Vec<_> = (0..QUEUE).map(|_| pool.enqueue(0).unwrap()).collect();
+        assert!(pool.enqueue(0).is_none());
+        waiting.truncate(QUEUE - 2);
+        waiting.extend((0..2).map(|_| pool.enqueue(0).unwrap()));
+        assert!(pool.enqueue(0).is_none());
     }
 }

@@ -1,0 +1,77 @@
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::*;
+use crate::config::model::{AllowedHost, HostPattern};
+
+/// A server on this machine that gives everyone the same answer, and counts whom.
+fn server(answer: String) -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let counted = Arc::new(AtomicUsize::new(0));
+    let counts = Arc::clone(&counted);
+    // It ends with the process.
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, answer, asked) = (stream.unwrap(), answer.clone(), Arc::clone(&counts));
+            std::thread::spawn(move || {
+                let mut head = Vec::new();
+                let mut byte = [0];
+                while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|read| read > 0) {
+                    head.extend_from_slice(&byte);
+                }
+                asked.fetch_add(1, Ordering::Relaxed);
+                let _ = stream.write_all(answer.as_bytes());
+            });
+        }
+    });
+    (port, counted)
+}
+
+const HELLO: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello";
+
+/// A client that may ask `id.example` at that port, which has these addresses one after the other.
+fn client(port: u16, answers: &[&str]) -> Arc<HttpClient> {
+    let answers: Vec<Vec<IpAddr>> = answers.iter().map(|address| vec![address.parse().unwrap()]).collect();
+    let service = HttpService::start_with(move || Resolver::Listed(Rc::new(RefCell::new(answers)))).unwrap();
+    let grant = HttpClientGrant {
+        hosts: vec![AllowedHost { tls: false, host: HostPattern::Exact("id.example".into()), port }],
+        upstreams: Vec::new(),
+        addresses: vec!["127.0.0.1/32".parse().unwrap()],
+        timeout: Duration::from_secs(10),
+        max_body_bytes: 1 << 10,
+        max_redirects: 3,
+        max_in_flight: 4,
+        max_cache_bytes: 1 << 10,
+    };
+    service.client("p", &grant, Vec::new(), &Telemetry::new().unwrap())
+}
+
+fn get(client: &HttpClient, url: &str) -> Answered {
+    let runtime = Builder::new_current_thread().build().unwrap();
+    runtime.block_on(client.send(OutgoingRequest::new("GET", url)))
+}
+
+#[test]
+fn a_name_that_moves_into_another_network_between_two_requests_is_refused_there() {
+    let (port, asked) = server(HELLO.to_owned());
+    let client = client(port, &["127.0.0.1", "127.0.0.2"]);
+    let url = format!("http://id.example:{port}/");
+    assert_eq!(get(&client, &url).unwrap().body, "hello");
+    // An unused connection to where it was is no way around.
+    for _ in 0..2 {
+        let refused = get(&client, &url);
+        assert!(matches!(&refused, Err(HttpError::NotAllowed(why)) if why.contains("127.0.0.2")), "{refused:?}");
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn a_name_that_moves_between_a_request_and_its_redirect_is_refused_there() {
+    let (port, asked) = server("HTTP/1.1 302 Found\r\nlocation: /there\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_owned());
+    let client = client(port, &["127.0.0.1", "169.254.169.254"]);
+    let refused = get(&client, &format!("http://id.example:{port}/"));
+    assert!(matches!(&refused, Err(HttpError::NotAllowed(why)) if why.contains("169.254.169.254")), "{refused:?}");
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+}
