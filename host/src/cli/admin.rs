@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, StatusCode, header};
+use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -20,21 +20,27 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
 
 /// The page at that path.
 pub(super) async fn get(address: SocketAddr, path: &str) -> Result<String, String> {
-    let asked = tokio::time::timeout(PATIENCE, ask(address, path));
-    match asked.await {
-        Ok(Ok((status, text))) if status.is_success() => Ok(text),
-        Ok(Ok((status, text))) => Err(format!("the gateway at {address} answered {status}: {}", text.trim_end())),
+    match ask(address, Method::GET, path).await? {
+        (status, text) if status.is_success() => Ok(text),
+        (status, text) => Err(format!("the gateway at {address} answered {status}: {}", text.trim_end())),
+    }
+}
+
+/// What is answered there to a page that is asked for, or to something that is to be done.
+pub(super) async fn ask(address: SocketAddr, method: Method, path: &str) -> Result<(StatusCode, String), String> {
+    match tokio::time::timeout(PATIENCE, exchange(address, method, path)).await {
+        Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(format!("no gateway answers at {address}: {error}; [admin] address says where it listens")),
         Err(_) => Err(format!("the gateway at {address} did not answer within {PATIENCE:?}")),
     }
 }
 
-async fn ask(address: SocketAddr, path: &str) -> Result<(StatusCode, String), String> {
+async fn exchange(address: SocketAddr, method: Method, path: &str) -> Result<(StatusCode, String), String> {
     let text = |error: hyper::Error| error.to_string();
     let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(text)?;
-    let request =
-        Request::get(path).header(header::HOST, address.to_string()).body(Empty::<Bytes>::new()).map_err(|error| error.to_string())?;
+    let request = Request::builder().method(method).uri(path).header(header::HOST, address.to_string()).body(Empty::<Bytes>::new());
+    let request = request.map_err(|error| error.to_string())?;
     let answered = async {
         let response = sender.send_request(request).await.map_err(text)?;
         let status = response.status();

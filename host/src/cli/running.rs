@@ -3,16 +3,11 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use bytes::Bytes;
 use clap::Args;
-use http::{Method, Request, StatusCode};
-use http_body_util::{BodyExt, Empty};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http::{Method, StatusCode};
 use serde_json::Value;
-use tokio::net::TcpStream;
 
-use crate::cli::print;
+use crate::cli::{admin, print};
 use plugway::config;
 
 /// Which gateway.
@@ -29,7 +24,11 @@ pub(super) struct Running {
 impl Running {
     /// What it answers.
     pub(super) fn ask(&self, method: Method, path: &str) -> Result<(StatusCode, Value), String> {
-        ask(self.admin()?, method, path)
+        let address = self.admin()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+        let (status, text) = runtime.block_on(admin::ask(address, method, path))?;
+        let body = serde_json::from_str(&text).map_err(|_| format!("what answers at {address} with {status} is no plugway"))?;
+        Ok((status, body))
     }
 
     /// Has it do something with a plugin, and prints what is different then. Whether it did.
@@ -54,29 +53,4 @@ impl Running {
         let loaded = config::load(&self.config).map_err(|rejected| rejected.to_string())?;
         loaded.config.admin.ok_or_else(|| format!("{} has no admin listener, which takes the order", self.config.display()))
     }
-}
-
-/// Asks an admin listener for a page, or to do something.
-fn ask(admin: SocketAddr, method: Method, path: &str) -> Result<(StatusCode, Value), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
-    runtime.block_on(async {
-        let stream = TcpStream::connect(admin).await.map_err(|error| format!("no gateway answers at {admin}: {error}"))?;
-        let failed = |error: hyper::Error| format!("the gateway at {admin} did not answer: {error}");
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
-        let request = Request::builder().method(method).uri(path).header(http::header::HOST, admin.to_string()).body(Empty::<Bytes>::new());
-        let request = request.map_err(|error| format!("nothing can be asked for so: {error}"))?;
-        let answer = async {
-            let response = sender.send_request(request).await.map_err(failed)?;
-            let status = response.status();
-            let body = response.into_body().collect().await.map_err(failed)?.to_bytes();
-            let body = serde_json::from_slice(&body).map_err(|_| format!("what answers at {admin} with {status} is no plugway"))?;
-            Ok((status, body))
-        };
-        tokio::pin!(answer);
-        tokio::select! {
-            answer = &mut answer => answer,
-            // It may end before its answer is looked at.
-            _ = connection => answer.await,
-        }
-    })
 }
