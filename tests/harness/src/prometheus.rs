@@ -4,7 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -13,6 +13,7 @@ use crate::error::{Context, Error, Result};
 use crate::nginx::free_address;
 use crate::peers::PROMETHEUS;
 use crate::process;
+use crate::raw::Raw;
 use crate::temp::TempDir;
 
 /// Longest wait until it accepts connections, and until it has ended.
@@ -51,12 +52,27 @@ impl Prometheus {
             command.args([format!("--web.listen-address={address}"), "--log.level=warn".to_owned()]);
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
             let mut prometheus = Self { child: command.spawn().context(binary.display())?, address, directory };
-            match process::until_accepting(&mut prometheus.child, address, BOUND) {
+            match prometheus.until_ready() {
                 Ok(()) => return Ok(prometheus),
                 Err(error) => last = Error::new(format!("Prometheus {error}: {}", prometheus.errors())),
             }
         }
         Err(last)
+    }
+
+    /// It accepts connections some time before it answers queries.
+    fn until_ready(&mut self) -> Result<()> {
+        let deadline = Instant::now() + BOUND;
+        process::until_accepting(&mut self.child, self.address, BOUND)?;
+        loop {
+            let mut raw = Raw::connect(self.address)?;
+            raw.send("GET /-/ready HTTP/1.1\r\nhost: prometheus\r\nconnection: close\r\n\r\n")?;
+            match raw.response()?.status {
+                200 => return Ok(()),
+                status if Instant::now() > deadline => return Err(Error::new(format!("is not ready: {status}"))),
+                _ => std::thread::sleep(Duration::from_millis(20)),
+            }
+        }
     }
 
     /// What a page of its API says, such as `rules`: the field `data` of the answer.
