@@ -45,7 +45,9 @@ fn accept_hooks_upstream_and_response_of_a_request_run_on_one_thread() {
     };
     let (filter, other) = (own("filter", filters()), own("other", every_hook()));
     let chain = route("public = true\nplugins = [\"filter\"]\nrouter = \"other\"\nforwarder = \"other\"");
-    let gateway = launch.start(&two_workers(&config(&upstream, &[&filter, &other, &chain]))).unwrap();
+    // Lines and counts of a request are written when it is over.
+    let written = "[access_log]\nenabled = false\n[store]\nenabled = false\n";
+    let gateway = launch.start(&two_workers(&config(&upstream, &[&filter, &other, &chain, written]))).unwrap();
     let address = gateway.address("web").unwrap();
 
     // What happens once, on the program's side too, is over before the first reading.
