@@ -223,6 +223,11 @@ impl OutgoingRequest {
         self.shared.unwrap_or_else(|| matches!(self.method, Method::GET | Method::HEAD) && self.body.is_empty())
     }
 
+    /// Whether its answer is also for calls that come a moment later: where that was asked for, and not by default.
+    pub(super) fn is_shared_late(&self) -> bool {
+        self.shared == Some(true)
+    }
+
     /// What makes two requests identical: everything that goes to the server, and everything that bounds the answer.
     pub(super) fn identity(&self) -> Vec<u8> {
         let limits = (self.timeout, self.max_body_bytes, self.max_redirects, self.max_age, self.default_freshness, self.stale_if_error);

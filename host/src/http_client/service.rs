@@ -27,6 +27,11 @@ use crate::upstream::{Pool, Upstream};
 const WAITING: usize = 4096;
 /// How often unused connections, and plugins that are gone, are looked for.
 const TIDY: Duration = Duration::from_secs(1);
+/// How long an answer is also given to those who ask late: they looked for what the first to ask was about to write down.
+const LATE: Duration = Duration::from_millis(100);
+/// Answers kept for them by one plugin, and bytes of the body of each.
+const LATE_ANSWERS: usize = 64;
+const LATE_BYTES: usize = 64 << 10;
 
 /// Where requests are made. Clones are the same; the thread ends with the last of them.
 #[derive(Debug, Clone)]
@@ -90,8 +95,16 @@ struct Plugin {
     clients: RefCell<Vec<Weak<Granted>>>,
     cache: RefCell<Cache>,
     in_flight: Cell<usize>,
-    /// Those who wait for the answer to a request that is in flight, by who makes it and what makes requests identical.
-    shared: RefCell<HashMap<(usize, Vec<u8>), Vec<Caller>>>,
+    /// Requests that are made once, by who makes them and what makes requests identical.
+    shared: RefCell<HashMap<(usize, Vec<u8>), Shared>>,
+    late_answers: Cell<usize>,
+}
+
+/// How far a request is that several may ask for.
+enum Shared {
+    /// Those who wait for its answer.
+    InFlight(Vec<Caller>),
+    Answered(IncomingResponse),
 }
 
 /// Who waits for an answer.
@@ -132,6 +145,7 @@ impl Service {
                 cache: RefCell::new(Cache::new(granted.grant.max_cache_bytes)),
                 in_flight: Cell::new(0),
                 shared: RefCell::default(),
+                late_answers: Cell::new(0),
             })
         };
         Rc::clone(plugins.entry(granted.plugin.clone()).or_insert_with(made))
@@ -152,7 +166,7 @@ impl Service {
     }
 }
 
-/// Takes a request: makes it, or lets it wait for one that is the same and in flight.
+/// Takes a request: makes it, or lets it have the answer of one that is the same and in flight, or was a moment ago.
 fn take(service: Rc<Service>, plugin: Rc<Plugin>, granted: Arc<Granted>, request: OutgoingRequest, answer: oneshot::Sender<Answered>) {
     let caller = Caller { answer, began: Instant::now() };
     if let Err(error) = request.check() {
@@ -160,19 +174,23 @@ fn take(service: Rc<Service>, plugin: Rc<Plugin>, granted: Arc<Granted>, request
     }
     let key = request.is_shared().then(|| (client(&granted), request.identity()));
     if let Some(key) = &key
-        && let Some(waiting) = plugin.shared.borrow_mut().get_mut(key)
+        && let Some(shared) = plugin.shared.borrow_mut().get_mut(key)
     {
-        waiting.push(caller);
+        match shared {
+            Shared::InFlight(waiting) => waiting.push(caller),
+            Shared::Answered(answer) => caller.tell(Ok(answer.clone()), &granted.cells),
+        }
         return;
     }
     if plugin.in_flight.get() >= granted.grant.max_in_flight {
         return caller.tell(Err(HttpError::TooManyCalls), &granted.cells);
     }
     if let Some(key) = key.clone() {
-        plugin.shared.borrow_mut().insert(key, Vec::new());
+        plugin.shared.borrow_mut().insert(key, Shared::InFlight(Vec::new()));
     }
     plugin.flies(1, &granted.cells);
     tokio::task::spawn_local(async move {
+        let for_late = request.is_shared_late();
         let time = request.timeout.map_or(granted.grant.timeout, |timeout| timeout.min(granted.grant.timeout));
         let fetch = Fetch {
             grant: &granted.grant,
@@ -184,11 +202,16 @@ fn take(service: Rc<Service>, plugin: Rc<Plugin>, granted: Arc<Granted>, request
         };
         let answered = fetch.run(request).await;
         plugin.flies(-1, &granted.cells);
-        let waiting = key.and_then(|key| plugin.shared.borrow_mut().remove(&key)).unwrap_or_default();
-        for other in waiting {
-            other.tell(answered.clone(), &granted.cells);
+        let Some(key) = key else { return caller.tell(answered, &granted.cells) };
+        if let Some(Shared::InFlight(waiting)) = plugin.shared.borrow_mut().remove(&key) {
+            for other in waiting {
+                other.tell(answered.clone(), &granted.cells);
+            }
         }
-        caller.tell(answered, &granted.cells);
+        caller.tell(answered.clone(), &granted.cells);
+        if let (true, Ok(answer)) = (for_late, answered) {
+            plugin.keep_for_late(key, answer).await;
+        }
     });
 }
 
@@ -198,6 +221,18 @@ fn client(granted: &Arc<Granted>) -> usize {
 }
 
 impl Plugin {
+    /// Has an answer for a moment, where there is room.
+    async fn keep_for_late(&self, key: (usize, Vec<u8>), answer: IncomingResponse) {
+        if self.late_answers.get() >= LATE_ANSWERS || answer.body.len() > LATE_BYTES {
+            return;
+        }
+        self.late_answers.set(self.late_answers.get() + 1);
+        self.shared.borrow_mut().insert(key.clone(), Shared::Answered(answer));
+        tokio::time::sleep(LATE).await;
+        self.shared.borrow_mut().remove(&key);
+        self.late_answers.set(self.late_answers.get() - 1);
+    }
+
     fn flies(&self, more: isize, cells: &HttpClientCells) {
         self.in_flight.set(self.in_flight.get().saturating_add_signed(more));
         cells.in_flight(self.in_flight.get());

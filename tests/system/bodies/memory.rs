@@ -19,6 +19,8 @@ const GIB: u64 = 1 << 30;
 const MIB: u64 = 1 << 20;
 /// How much the gateway may grow while a body is on its way.
 const GROWTH: u64 = 4 * MIB;
+/// What the store takes when it first writes is its own matter.
+const NO_STORE: &str = "[store]\nenabled = false\n";
 /// More than both sockets' buffers of two connections hold.
 const BUFFERED: u64 = 64 * MIB;
 /// A prime, so that nothing that is lost or doubled in blocks stays unseen.
@@ -182,7 +184,7 @@ fn until_end(stream: &mut TcpStream, length: u64, end: &[u8]) {
 fn a_gibibyte_down_to_a_slow_reader() {
     let sent = Arc::default();
     let upstream = source(GIB, &sent);
-    let gateway = start(&one_upstream(&[upstream.url()], "", ""));
+    let gateway = start(&one_upstream(&[upstream.url()], "", NO_STORE));
     let mut client = warmed(&gateway);
     let mut memory = Memory::of(&gateway);
     client.write_all(&wire("GET /body HTTP/1.1\nhost: a\n\n")).unwrap();
@@ -198,7 +200,7 @@ fn a_gibibyte_down_to_a_slow_reader() {
 #[test]
 fn a_gibibyte_up_to_a_slow_upstream() {
     let (upstream, go) = sink(GIB, b"");
-    let gateway = start(&one_upstream(&[upstream.url()], "", ""));
+    let gateway = start(&one_upstream(&[upstream.url()], "", NO_STORE));
     let mut client = warmed(&gateway);
     let mut memory = Memory::of(&gateway);
     client.write_all(&wire(&format!("POST /body HTTP/1.1\nhost: a\ncontent-length: {GIB}\n\n"))).unwrap();
@@ -222,7 +224,7 @@ fn a_quarter_gibibyte_down_to_a_slow_reader_of_http2() {
     let length = GIB / 4;
     let sent = Arc::default();
     let upstream = source(length, &sent);
-    let (gateway, authority) = start_tls(&one_upstream(&[upstream.url()], "", ""));
+    let (gateway, authority) = start_tls(&one_upstream(&[upstream.url()], "", NO_STORE));
     run(async {
         let client = Client::https(gateway.address("tls").unwrap(), "example.com", &authority).http2();
         let mut connection = client.connect().await.unwrap();
@@ -252,7 +254,7 @@ fn a_quarter_gibibyte_down_to_a_slow_reader_of_http2() {
 fn a_quarter_gibibyte_up_from_http2_to_a_slow_upstream() {
     let length = GIB / 4;
     let (upstream, go) = sink(length, b"\r\n0\r\n\r\n");
-    let (gateway, authority) = start_tls(&one_upstream(&[upstream.url()], "", ""));
+    let (gateway, authority) = start_tls(&one_upstream(&[upstream.url()], "", NO_STORE));
     run(async {
         let client = Client::https(gateway.address("tls").unwrap(), "example.com", &authority).http2();
         let mut connection = client.connect().await.unwrap();

@@ -75,3 +75,43 @@ fn a_name_that_moves_between_a_request_and_its_redirect_is_refused_there() {
     assert!(matches!(&refused, Err(HttpError::NotAllowed(why)) if why.contains("169.254.169.254")), "{refused:?}");
     assert_eq!(asked.load(Ordering::Relaxed), 1);
 }
+
+/// What several workers ask at once, one of them late.
+fn introspect(client: &HttpClient, port: u16, shared: Option<bool>) -> Answered {
+    let runtime = Builder::new_current_thread().build().unwrap();
+    let mut request = OutgoingRequest::new("POST", &format!("http://id.example:{port}/introspect"));
+    request.set_body(b"token=t".to_vec());
+    if let Some(shared) = shared {
+        request.set_shared(shared);
+    }
+    runtime.block_on(client.send(request))
+}
+
+#[test]
+fn who_asks_a_moment_late_for_what_is_shared_has_the_same_answer() {
+    let (port, asked) = server(HELLO.to_owned());
+    let client = client(port, &["127.0.0.1"]);
+    // On a busy machine the moment can be over before the second asks.
+    let late = |shared| {
+        let before = asked.load(Ordering::Relaxed);
+        assert!((0..2).all(|_| introspect(&client, port, shared).unwrap().body == "hello"));
+        std::thread::sleep(2 * LATE);
+        asked.load(Ordering::Relaxed) - before
+    };
+    assert!((0..50).any(|_| late(Some(true)) == 1));
+    assert_eq!(late(Some(false)), 2);
+    assert_eq!(late(None), 2, "a POST is not shared by default");
+    let before = asked.load(Ordering::Relaxed);
+    assert_eq!(introspect(&client, port, Some(true)).unwrap().body, "hello");
+    std::thread::sleep(2 * LATE);
+    assert_eq!(introspect(&client, port, Some(true)).unwrap().body, "hello");
+    assert_eq!(asked.load(Ordering::Relaxed) - before, 2, "the moment is over");
+}
+
+#[test]
+fn a_failure_is_not_kept_for_who_asks_late() {
+    let (port, asked) = server("rubbish\r\n\r\n".to_owned());
+    let client = client(port, &["127.0.0.1"]);
+    assert!((0..2).all(|_| introspect(&client, port, Some(true)).is_err()));
+    assert_eq!(asked.load(Ordering::Relaxed), 2);
+}
