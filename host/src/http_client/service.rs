@@ -104,7 +104,7 @@ struct Plugin {
 enum Shared {
     /// Those who wait for its answer.
     InFlight(Vec<Caller>),
-    Answered(IncomingResponse),
+    Answered(Box<IncomingResponse>),
 }
 
 /// Who waits for an answer.
@@ -178,7 +178,7 @@ fn take(service: Rc<Service>, plugin: Rc<Plugin>, granted: Arc<Granted>, request
     {
         match shared {
             Shared::InFlight(waiting) => waiting.push(caller),
-            Shared::Answered(answer) => caller.tell(Ok(answer.clone()), &granted.cells),
+            Shared::Answered(answer) => caller.tell(Ok((**answer).clone()), &granted.cells),
         }
         return;
     }
@@ -227,7 +227,7 @@ impl Plugin {
             return;
         }
         self.late_answers.set(self.late_answers.get() + 1);
-        self.shared.borrow_mut().insert(key.clone(), Shared::Answered(answer));
+        self.shared.borrow_mut().insert(key.clone(), Shared::Answered(Box::new(answer)));
         tokio::time::sleep(LATE).await;
         self.shared.borrow_mut().remove(&key);
         self.late_answers.set(self.late_answers.get() - 1);
