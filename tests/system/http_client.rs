@@ -1,13 +1,12 @@
 //! `http-client`: requests of a plugin's own through real sockets and real TLS, and calls that wait for them.
 
-use std::time::{Duration, Instant};
+mod waiting;
 
 use plugway_harness::ca::Authority;
 use plugway_harness::client::Client;
 use plugway_harness::gateway::{Gateway, Launch};
 use plugway_harness::raw::Raw;
 use plugway_harness::upstream::{Settings, Upstream};
-use rustix::process::Signal;
 
 use crate::common::{BINARY, assert_problem, metric, run, start, two_workers, until};
 use crate::guest::{asking, config, get, plugin, route};
@@ -238,140 +237,4 @@ fn what_is_fresh_is_not_asked_for_again_and_the_last_good_answer_outlives_its_se
     world.server = Upstream::plain("another, elsewhere").unwrap();
     until("it is not fresh any more", || world.ask(&told).starts_with("200 Stale "));
     assert!(world.ask(&short_without).starts_with("NotConnected("));
-}
-
-#[test]
-fn who_waits_keeps_nobody_waiting() {
-    let world = World::new(LOOPBACK, "budget = { instances = 256, deadline = \"20s\" }");
-    let told = |number: usize| format!("GET {} timeout=3000 x-number={number}", world.url("/slow/2000"));
-    let waiting: Vec<_> = (0..200).map(|number| world.send(&told(number))).collect();
-    until("they are on their way", || metric(&world.gateway, "plugway_http_client_in_flight", &[]) >= 100.0);
-    let mut longest = Duration::ZERO;
-    for _ in 0..50 {
-        let began = Instant::now();
-        assert_eq!(get(world.gateway.address("web").unwrap(), "/free", &[]).status, 200);
-        longest = longest.max(began.elapsed());
-    }
-    assert!(longest < Duration::from_secs(1), "a route without plugins waited for {longest:?}");
-    for mut raw in waiting {
-        assert!(raw.response().unwrap().text().starts_with("200 Server "));
-    }
-}
-
-#[test]
-fn a_call_has_a_deadline_and_its_request_is_as_it_was() {
-    let world = World::new(LOOPBACK, "on_failure = \"skip\"\nbudget = { deadline = \"300ms\" }");
-    assert!(world.ask(&format!("GET {}", world.url("/slow/50"))).starts_with("200 "));
-    assert_eq!(world.hits("deadline"), 0.0);
-    // The upstream's report: the request went on without what the plugin had changed.
-    let response = get(world.gateway.address("web").unwrap(), "/seen", &[("x-ask", &format!("GET {}", world.url("/hang")))]);
-    assert_eq!(crate::guest::seen(&response, "x-changed"), None);
-    assert_eq!(world.hits("deadline"), 1.0);
-    assert_eq!(metric(&world.gateway, "plugway_hook_failures_total", &["kind=\"deadline\""]), 1.0);
-    assert!(world.ask(&format!("GET {}", world.url("/after"))).starts_with("200 "));
-}
-
-#[test]
-fn a_missed_deadline_is_a_503() {
-    let world = World::new(LOOPBACK, "budget = { deadline = \"200ms\" }");
-    let response = get(world.gateway.address("web").unwrap(), "/", &[("x-ask", &format!("GET {}", world.url("/hang")))]);
-    assert_problem(&response, 503, "plugin-deadline-exceeded");
-    until("the instance has ended", || metric(&world.gateway, "plugway_instances", &["plugin=\"asking\""]) == 0.0);
-}
-
-#[test]
-fn who_finds_no_instance_queues_up_for_as_long_as_the_deadline() {
-    let world = World::new(LOOPBACK, "budget = { instances = 1, deadline = \"1s\" }");
-    let slow = |number: usize, time: u64| format!("GET {} timeout=2500 x-number={number}", world.url(&format!("/slow/{time}")));
-    let both: Vec<_> = (0..2).map(|number| world.send(&slow(number, 200))).collect();
-    for mut raw in both {
-        assert!(raw.response().unwrap().text().starts_with("200 Server "));
-    }
-    assert_eq!(world.hits("instances"), 1.0);
-    assert_eq!(metric(&world.gateway, "plugway_instances_started_total", &["plugin=\"asking\""]), 1.0);
-    let first = world.send(&slow(2, 2_000));
-    until("it is on its way", || metric(&world.gateway, "plugway_http_client_in_flight", &[]) == 1.0);
-    let second = world.send(&slow(3, 0)).response().unwrap();
-    // The first missed its deadline before the second's came, or the second had its turn: either way nothing hangs.
-    assert!(matches!(second.status, 200 | 503), "{}", second.text());
-    drop(first);
-    assert!(world.ask(&format!("GET {}", world.url("/after"))).starts_with("200 "));
-}
-
-#[test]
-fn where_all_plugins_together_have_as_many_instances_as_may_be_calls_queue_up() {
-    let limit = |config: &str| format!("{config}\n[limits]\nmax_plugin_instances = 16\n");
-    let world = World::with(limit, LOOPBACK, "budget = { deadline = \"20s\" }");
-    let waiting: Vec<_> =
-        (0..24).map(|number| world.send(&format!("GET {} timeout=3000 x-number={number}", world.url("/slow/300")))).collect();
-    for mut raw in waiting {
-        let answer = raw.response().unwrap();
-        assert!(answer.text().starts_with("200 Server "), "{}", answer.text());
-    }
-    assert!(world.hits("instances") >= 1.0);
-    assert!(metric(&world.gateway, "plugway_instances", &["plugin=\"asking\""]) <= 16.0);
-    assert_eq!(metric(&world.gateway, "plugway_breakers_opened_total", &[]), 0.0);
-}
-
-#[test]
-fn a_full_house_is_a_503_with_retry_after() {
-    let world = World::new(LOOPBACK, "budget = { instances = 1, deadline = \"500ms\" }");
-    // The one instance is taken again and again by whoever is first.
-    let mut answers: Vec<_> =
-        (0..6).map(|number| world.send(&format!("GET {} timeout=3000 x-number={number}", world.url("/slow/300")))).collect();
-    let statuses: Vec<_> = answers.iter_mut().map(|raw| raw.response().unwrap()).collect();
-    assert!(statuses.iter().any(|response| response.status == 200));
-    let refused: Vec<_> =
-        statuses.iter().filter(|response| response.status == 503 && response.text().contains("plugin-unavailable")).collect();
-    assert!(!refused.is_empty());
-    assert!(refused.iter().all(|response| response.header("retry-after").is_some()));
-    assert!(metric(&world.gateway, "plugway_hook_failures_total", &["kind=\"no-instance\""]) >= 1.0);
-}
-
-#[test]
-fn a_client_that_leaves_does_not_end_its_call() {
-    let world = World::new(LOOPBACK, "");
-    let waiting = world.send(&format!("GET {} timeout=3000", world.url("/slow/300")));
-    until("it is on its way", || metric(&world.gateway, "plugway_http_client_in_flight", &[]) == 1.0);
-    drop(waiting);
-    until("it is counted", || metric(&world.gateway, "plugway_hook_calls_outlived_total", &["plugin=\"asking\""]) == 1.0);
-    assert_eq!(metric(&world.gateway, "plugway_hook_failures_total", &[]), 0.0);
-    assert_eq!(metric(&world.gateway, "plugway_instances", &["plugin=\"asking\""]), 1.0);
-    assert!(world.ask(&format!("GET {}", world.url("/after"))).starts_with("200 "));
-}
-
-#[test]
-fn who_needs_more_than_a_tick_steps_back_for_its_neighbours() {
-    let world = World::new(LOOPBACK, "budget = { cpu = \"200ms\" }");
-    assert_eq!(world.ask("spin 30"), "spun");
-    let mut spinning = world.send("spin 1500");
-    let mut neighbours = 0;
-    let began = Instant::now();
-    // Ended by its budget; its neighbours are served meanwhile.
-    while began.elapsed() < Duration::from_millis(150) {
-        assert_eq!(get(world.gateway.address("web").unwrap(), "/free", &[]).status, 200);
-        neighbours += 1;
-    }
-    assert!(neighbours > 5, "only {neighbours} in the time of one call");
-    assert_problem(&spinning.response().unwrap(), 503, "plugin-cpu-exceeded");
-    let looping = get(world.gateway.address("web").unwrap(), "/", &[("x-ask", "loop")]);
-    assert_problem(&looping, 503, "plugin-cpu-exceeded");
-    assert_eq!(world.hits("cpu"), 2.0);
-    assert_eq!(world.ask("spin 1"), "spun");
-}
-
-#[test]
-fn time_that_is_waited_is_no_cpu_time() {
-    let world = World::new(LOOPBACK, "budget = { cpu = \"20ms\" }");
-    assert!(world.ask(&format!("twice {}", world.url("/slow/200"))).starts_with("200 Server "));
-    assert_eq!(world.hits("cpu"), 0.0);
-}
-
-#[test]
-fn a_drain_waits_for_calls_that_wait() {
-    let world = World::new(LOOPBACK, "");
-    let mut waiting = world.send(&format!("GET {} timeout=3000", world.url("/slow/500")));
-    until("it is on its way", || metric(&world.gateway, "plugway_http_client_in_flight", &[]) == 1.0);
-    world.gateway.signal(Signal::TERM).unwrap();
-    assert!(waiting.response().unwrap().text().starts_with("200 Server "));
 }

@@ -3,7 +3,9 @@
 mod fetched;
 mod introspected;
 mod issued;
+mod load;
 mod login;
+mod paced;
 mod server;
 mod upstream_token;
 

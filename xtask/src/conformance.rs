@@ -6,6 +6,7 @@ pub(crate) use self::store_year::run as store_year;
 
 use plugway_harness::Result;
 
+use crate::setup;
 use crate::workspace::{self, cargo};
 
 /// Weeks of simulated traffic through the analysis, with other seeds than its thresholds were chosen with. Prints a table, and fails where
@@ -13,5 +14,14 @@ use crate::workspace::{self, cargo};
 pub(crate) fn analysis() -> Result<()> {
     let test = ["test", "--locked", "-p", "plugway-analysis", "--test", "weeks"];
     let which = ["--", "--ignored", "--nocapture", "--exact", "a_hundred_quiet_and_a_hundred_seeded_weeks"];
+    workspace::run(&mut cargo(test.into_iter().chain(which)))
+}
+
+/// An authorization server in trouble while a gateway is at work, at a thousand requests a second and for as long as it takes: a machine that
+/// does something else meanwhile fails it.
+pub(crate) fn oauth2() -> Result<()> {
+    setup::run()?;
+    let test = ["test", "--release", "--locked", "-p", "plugway", "--test", "system"];
+    let which = ["oauth2::load", "--", "--ignored", "--nocapture", "--test-threads=1"];
     workspace::run(&mut cargo(test.into_iter().chain(which)))
 }

@@ -43,6 +43,9 @@ cargo xtask COMMAND
   conformance analysis
                    a hundred quiet and a hundred seeded weeks of simulated traffic, precision and recall of every kind of incident; a
                    quarter of an hour
+  conformance oauth2
+                   an authorization server that rotates its keys, is slow, talks rubbish and dies under 1,000 requests a second; two minutes
+                   and a release build
   conformance store-year
                    generate a year of 200 routes with 10 endpoints and 20 consumers each: at most 2 GB, and its report within 10 s
   monitoring       write alert rules, their tests and the dashboard to examples/monitoring, and the runbook to docs/monitoring.md
@@ -77,6 +80,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["bench", "report", options @ ..] => bench::run_report(options),
         ["soak", options @ ..] => soak::run(options),
         ["conformance", "analysis"] => conformance::analysis(),
+        ["conformance", "oauth2"] => conformance::oauth2(),
         ["conformance", "store-year"] => conformance::store_year(),
         ["monitoring"] => monitoring::run(),
         ["plugins"] => plugins::run(),

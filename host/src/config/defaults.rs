@@ -55,7 +55,7 @@ pub const PLUGIN_LOG_LINES_PER_SECOND: u32 = 100;
 /// `[plugins.NAME.budget] max_series`: metric series.
 pub const PLUGIN_MAX_SERIES: usize = 1_000;
 /// `[plugins.NAME.budget] instances`: of a plugin whose calls overlap, on one worker.
-pub const PLUGIN_INSTANCES: usize = 64;
+pub const PLUGIN_INSTANCES: usize = 512;
 /// `[plugins.NAME.budget] deadline`: time on the clock for one call that waits, the wait for an instance included.
 pub const PLUGIN_DEADLINE: Duration = Duration::from_secs(5);
 /// `[plugins.NAME.grants.rate-limit] max_keys`: buckets kept at once.
@@ -71,7 +71,7 @@ pub const HTTP_CLIENT_MAX_BODY_BYTES: usize = 1 << 20;
 /// `[plugins.NAME.grants.http-client] max_redirects`: followed by one request.
 pub const HTTP_CLIENT_MAX_REDIRECTS: u32 = 3;
 /// `[plugins.NAME.grants.http-client] max_in_flight`: requests at once, all workers together.
-pub const HTTP_CLIENT_MAX_IN_FLIGHT: usize = 256;
+pub const HTTP_CLIENT_MAX_IN_FLIGHT: usize = 1024;
 /// `[plugins.NAME.grants.http-client] max_cache_bytes`: answers kept.
 pub const HTTP_CLIENT_MAX_CACHE_BYTES: usize = 16 << 20;
 

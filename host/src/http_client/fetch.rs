@@ -30,6 +30,8 @@ pub(super) struct Fetch<'a> {
     pub(super) pool: &'a Pool<Full<Bytes>>,
     /// All of it, redirects included, is over by then.
     pub(super) deadline: Instant,
+    /// Whether a server may be asked.
+    pub(super) may_wait: bool,
 }
 
 /// A request as it goes from one hop to the next.
@@ -64,11 +66,19 @@ impl Fetch<'_> {
         // Before the cache: what was granted once may not be any more.
         let place = place::find(self.grant, self.upstreams, hop.head.uri())?;
         if !Cache::concerns(hop.head.method(), hop.head.headers()) || !hop.body.is_empty() {
+            if !self.may_wait {
+                return Err(HttpError::TooManyCalls);
+            }
             return Ok(self.cache_less(hop, self.in_time(&place, hop, HeaderMap::new(), max_body).await?));
         }
-        let validators = match self.cache.borrow_mut().look(&hop.head, wanted, SystemTime::now()) {
+        let look = self.cache.borrow_mut().look(&hop.head, wanted, SystemTime::now());
+        let validators = match look {
             Look::Fresh(answer) if answer.body.len() as u64 <= max_body => return Ok(answer),
             Look::Fresh(_) => return Err(HttpError::TooLarge),
+            Look::Ask(_) if !self.may_wait => {
+                let stale = self.cache.borrow_mut().stale(&hop.head, wanted, SystemTime::now());
+                return stale.ok_or(HttpError::TooManyCalls);
+            }
             Look::Ask(validators) => validators,
         };
         let sent = self.in_time(&place, hop, validators, max_body).await;

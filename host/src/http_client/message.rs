@@ -32,6 +32,8 @@ pub struct OutgoingRequest {
     pub(super) max_age: Option<Duration>,
     pub(super) default_freshness: Duration,
     pub(super) stale_if_error: Duration,
+    /// Whether it may go to a server.
+    pub(super) may_wait: bool,
     header_bytes: usize,
     wrong: Option<HttpError>,
 }
@@ -143,6 +145,7 @@ impl OutgoingRequest {
             max_age: None,
             default_freshness: Duration::ZERO,
             stale_if_error: Duration::ZERO,
+            may_wait: true,
             header_bytes: 0,
             wrong: None,
         };
@@ -221,6 +224,11 @@ impl OutgoingRequest {
     /// Whether it is made once for calls that are identical.
     pub(super) fn is_shared(&self) -> bool {
         self.shared.unwrap_or_else(|| matches!(self.method, Method::GET | Method::HEAD) && self.body.is_empty())
+    }
+
+    /// Only what is here already may answer it, now: for a call that must not wait.
+    pub fn must_not_wait(&mut self) {
+        self.may_wait = false;
     }
 
     /// Whether its answer is also for calls that come a moment later: where that was asked for, and not by default.

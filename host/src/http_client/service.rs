@@ -177,14 +177,14 @@ fn take(service: Rc<Service>, plugin: Rc<Plugin>, granted: Arc<Granted>, request
         && let Some(shared) = plugin.shared.borrow_mut().get_mut(key)
     {
         match shared {
-            Shared::InFlight(waiting) => waiting.push(caller),
-            Shared::Answered(answer) => caller.tell(Ok((**answer).clone()), &granted.cells),
+            Shared::Answered(answer) => return caller.tell(Ok((**answer).clone()), &granted.cells),
+            Shared::InFlight(waiting) if request.may_wait => return waiting.push(caller),
+            // An older answer may do.
+            Shared::InFlight(_) => {}
         }
-        return;
     }
-    if plugin.in_flight.get() >= granted.grant.max_in_flight {
-        return caller.tell(Err(HttpError::TooManyCalls), &granted.cells);
-    }
+    let may_wait = request.may_wait && plugin.in_flight.get() < granted.grant.max_in_flight;
+    let key = key.filter(|_| may_wait);
     if let Some(key) = key.clone() {
         plugin.shared.borrow_mut().insert(key, Shared::InFlight(Vec::new()));
     }
@@ -199,6 +199,7 @@ fn take(service: Rc<Service>, plugin: Rc<Plugin>, granted: Arc<Granted>, request
             hosts: &service.hosts,
             pool: &service.pool,
             deadline: caller.began + time,
+            may_wait,
         };
         let answered = fetch.run(request).await;
         plugin.flies(-1, &granted.cells);

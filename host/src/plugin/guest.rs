@@ -10,6 +10,7 @@ use super::budget::{CpuMeter, MemoryLimiter};
 use super::instance::Failure;
 use super::names::Names;
 use super::plan::PlanDraft;
+use super::reserve::Reserve;
 use super::wasi::Wasi;
 use crate::capability::crypto::PublicKey;
 use crate::capability::keys::Keys;
@@ -84,6 +85,8 @@ pub(super) struct Guest {
     pub(super) keys: Arc<Keys>,
     /// What makes its requests, where `http-client` was granted.
     pub(super) http_client: Option<Arc<HttpClient>>,
+    /// How many calls wait for them.
+    pub(super) reserve: Arc<Reserve>,
     /// HeaderLine names it uses.
     pub(super) names: Names,
     /// Answers it holds.

@@ -15,6 +15,7 @@ use super::hooks::{Hooks, now};
 use super::names::Names;
 use super::nursery::Nursery;
 use super::recipe::runs_in_turns;
+use super::reserve::Reserve;
 use super::wasi::Wasi;
 use crate::capability::granted::Granted;
 use crate::capability::log::PluginLog;
@@ -52,6 +53,8 @@ pub struct Surroundings {
     pub granted: Granted,
     /// What makes its requests, where granted.
     pub http_client: Option<Arc<HttpClient>>,
+    /// How many of its calls wait for them.
+    pub reserve: Arc<Reserve>,
     /// What it may ask about endpoints.
     pub endpoints: Arc<Directory>,
     /// Where others like it are made.
@@ -121,6 +124,7 @@ impl Instance {
             secrets: Arc::clone(&surroundings.granted.secrets),
             keys: Arc::clone(&surroundings.granted.keys),
             http_client: surroundings.http_client.clone(),
+            reserve: Arc::clone(&surroundings.reserve),
             names: Names::default(),
             answers: 0,
             messages: 0,

@@ -29,6 +29,8 @@ pub(crate) struct Document {
 pub(crate) enum Trouble {
     /// No answer.
     Away(String),
+    /// It was not asked: too many calls of this plugin wait already. That says nothing of the server.
+    Busy,
     /// An answer that says no, or that something broke.
     Status(Status),
     /// An answer that cannot be used.
@@ -64,7 +66,10 @@ impl From<&IncomingResponse> for Document {
 
 impl From<HttpError> for Trouble {
     fn from(error: HttpError) -> Self {
-        Self::Away(error.to_string())
+        match error {
+            HttpError::TooManyCalls => Self::Busy,
+            error => Self::Away(error.to_string()),
+        }
     }
 }
 
@@ -72,6 +77,9 @@ impl std::fmt::Display for Trouble {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Away(why) => f.write_str(why),
+            Self::Busy => {
+                f.write_str("it is not asked, since too many calls wait already (`instances` of the budget, `max_in_flight` of the grant)")
+            }
             Self::Status(status) => write!(f, "it answers with {}", status.0),
             Self::Rubbish(why) => write!(f, "what it answers cannot be used: {why}"),
         }

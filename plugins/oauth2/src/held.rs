@@ -56,18 +56,24 @@ impl<T> Held<T> {
         self.in_trouble.then_some(RETRY / 2)
     }
 
-    /// Seconds until it is asked for again.
+    /// Seconds until it may be there: at once, unless its server is away.
     pub(crate) fn retry_after(&self, now: Duration) -> u32 {
+        if !self.in_trouble {
+            return 1;
+        }
         u32::try_from(self.due.saturating_sub(now).as_secs()).unwrap_or(u32::MAX).clamp(1, 60)
     }
 
-    /// Takes what came. What cannot be read, or did not come, leaves the last good one as it is.
+    /// Takes what came. What cannot be read, or did not come, leaves the last good one as it is; what was not asked for leaves everything.
     pub(crate) fn take(
         &mut self,
         now: Duration,
         fetched: Result<Document, Trouble>,
         read: impl FnOnce(&[u8]) -> Result<T, String>,
     ) -> Result<(), Trouble> {
+        if fetched.as_ref().is_err_and(|trouble| *trouble == Trouble::Busy) {
+            return fetched.map(drop);
+        }
         self.in_trouble = true;
         self.due = now + RETRY;
         let document = fetched?;

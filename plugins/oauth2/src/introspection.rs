@@ -7,7 +7,7 @@ mod config;
 use std::rc::Rc;
 use std::time::Duration;
 
-use plugway_sdk::{AuthError, HttpError, Status, log};
+use plugway_sdk::{AuthError, Status, log};
 use serde_json::{Map, Value};
 
 use crate::Refusal;
@@ -115,10 +115,7 @@ impl Introspection {
         let request = self.client.request(issuer, &url, form, now).map_err(Trouble::Away)?;
         // Several requests with one token are one question.
         let sent = request.with_timeout(TIMEOUT).with_max_body_bytes(MOST_BYTES).with_shared(true).send();
-        let answer = sent.map_err(|error| match error {
-            HttpError::TooManyCalls => Trouble::Away("too many calls are in flight (`max_in_flight` of the grant)".to_owned()),
-            error => error.into(),
-        })?;
+        let answer = sent?;
         if answer.status() != Status::OK {
             return Err(Trouble::Status(answer.status()));
         }

@@ -75,7 +75,8 @@ impl Published {
     pub(crate) fn verify(&self, algorithm: Algorithm, key_id: Option<&str>, signed: &[u8], signature: &[u8]) -> Result<(), Refusal> {
         let now = clock::now();
         if self.keys.borrow().is_due(now) {
-            self.fetch(now, None);
+            // What there is counts meanwhile.
+            let _ = self.fetch(now, None);
         }
         let verify = |keys: Rc<KeySet>| keys.verify(algorithm, key_id, signed, signature);
         let known = self.current(now).ok_or_else(|| self.unavailable(now)).map(verify)?;
@@ -94,8 +95,7 @@ impl Published {
             if self.keys.borrow().age(now) < YOUNG {
                 break;
             }
-            self.fetch(now, most_age);
-            if self.keys.borrow().is_in_trouble() {
+            if self.fetch(now, most_age).is_err() {
                 return Err(self.unavailable(now).into());
             }
             match self.current(now).map(verify) {
@@ -110,14 +110,12 @@ impl Published {
         self.keys.borrow().value(now)
     }
 
-    fn fetch(&self, now: Duration, most_age: Option<Duration>) {
+    fn fetch(&self, now: Duration, most_age: Option<Duration>) -> Result<(), Trouble> {
         let most_age = most_age.or_else(|| self.keys.borrow().most_age());
         // Nothing is borrowed while it waits.
         let fetched = self.url(now).and_then(|url| Document::fetch(&url, most_age, FRESHNESS));
         let taken = self.keys.borrow_mut().take(now, fetched, |body| KeySet::parse(body, &self.accepted));
-        if let Err(trouble) = taken {
-            log::warn!("the keys of {}: {trouble}", self.issuer);
-        }
+        taken.inspect_err(|trouble| log::warn!("the keys of {}: {trouble}", self.issuer))
     }
 
     fn url(&self, now: Duration) -> Result<String, Trouble> {

@@ -1,16 +1,13 @@
 //! Keys that the gateway finds and fetches itself, at a real server that rotates them, talks rubbish, is slow and dies.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use plugway_harness::gateway::Gateway;
-use plugway_harness::raw::Raw;
 use plugway_harness::upstream::Upstream;
 
 use super::server::{Server, machine};
 use crate::common::{start, two_workers, until_logged};
-use crate::guest::{config, get, route, seen, send};
+use crate::guest::{config, get, route, seen};
 
 /// Two workers that know of the server nothing but its name.
 fn gateway(server: &Server, upstream: &Upstream) -> Gateway {
@@ -61,52 +58,6 @@ fn keys_are_found_and_fetched_once_for_all_workers() {
     let (fetched, seconds) = (server.provider.answered("GET /jwks"), began.elapsed().as_secs());
     assert!(fetched as u64 <= 1 + 1 + seconds, "{fetched} in {seconds} s");
     assert_eq!(ask(&gateway, &tokens[0]).status, 200);
-}
-
-#[test]
-fn a_rotation_under_load_fails_no_request_and_costs_two_fetches_at_most() {
-    let (server, upstream) = (Server::start(&[machine("shop")]), Upstream::plain("up").unwrap());
-    let gateway = gateway(&server, &upstream);
-    let address = gateway.address("web").unwrap();
-    let tokens = Mutex::new(vec![server.token("shop", "scope=orders:read")]);
-    let (done, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let bearing = |number: usize| {
-        let tokens = tokens.lock().unwrap();
-        format!("Bearer {}", tokens[number % tokens.len()])
-    };
-    std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..8)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut raw = Raw::connect(address).unwrap();
-                    while !done.load(Ordering::Relaxed) {
-                        let number = asked.fetch_add(1, Ordering::Relaxed);
-                        let answer = send(&mut raw, "/", &[("authorization", &bearing(number))]);
-                        assert_eq!(answer.status, 200, "request {number}: {}", answer.text());
-                    }
-                })
-            })
-            .collect();
-        crate::common::until("all are at work", || asked.load(Ordering::Relaxed) > 500);
-        // A set of this second is not asked for again.
-        std::thread::sleep(Duration::from_millis(1_100));
-        let before = server.provider.answered("GET /jwks");
-        server.provider.rotate().unwrap();
-        for _ in 0..16 {
-            let token = server.token("shop", "scope=orders:read");
-            tokens.lock().unwrap().push(token);
-        }
-        let rotated = asked.load(Ordering::Relaxed);
-        crate::common::until("they go on", || {
-            asked.load(Ordering::Relaxed) > rotated + 1_000 || clients.iter().any(|one| one.is_finished())
-        });
-        done.store(true, Ordering::Relaxed);
-        for client in clients {
-            client.join().unwrap();
-        }
-        let fetched = server.provider.answered("GET /jwks") - before;
-        assert!((1..=2).contains(&fetched), "{fetched} fetches:\n{}", server.provider.said());
-    });
 }
 
 #[test]

@@ -119,7 +119,7 @@ pub(in crate::config) struct HttpClientGrant {
     /// Redirects one request may follow. Default: 3.
     #[schemars(range(max = 20))]
     pub(in crate::config) max_redirects: Option<u32>,
-    /// Requests at once, for all workers together. Default: 256.
+    /// Requests at once, for all workers together. Default: 1024.
     #[schemars(range(min = 1, max = 65_536))]
     pub(in crate::config) max_in_flight: Option<u64>,
     /// Bytes of answers kept for later requests. Default: `16MiB`.
@@ -182,7 +182,7 @@ pub(in crate::config) struct Budget {
     pub(in crate::config) setup_cpu: Option<Span>,
     /// Memory of one instance. Default: `32MiB`.
     pub(in crate::config) memory: Option<Size>,
-    /// Instances on one worker, for a plugin whose calls overlap. Default: 64.
+    /// Instances on one worker, for a plugin whose calls overlap; one in four is kept for calls that need not wait. Default: 512.
     #[schemars(range(min = 1, max = 1024))]
     pub(in crate::config) instances: Option<u64>,
     /// Time on the clock for one call that waits, the wait for an instance included. Default: `5s`.

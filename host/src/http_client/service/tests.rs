@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::config::model::{AllowedHost, HostPattern};
+use crate::http_client::AnswerSource;
 
 /// A server on this machine that gives everyone the same answer, and counts whom.
 fn server(answer: String) -> (u16, Arc<AtomicUsize>) {
@@ -43,7 +44,7 @@ fn client(port: u16, answers: &[&str]) -> Arc<HttpClient> {
         max_body_bytes: 1 << 10,
         max_redirects: 3,
         max_in_flight: 4,
-        max_cache_bytes: 1 << 10,
+        max_cache_bytes: 1 << 16,
     };
     service.client("p", &grant, Vec::new(), &Telemetry::new().unwrap())
 }
@@ -114,4 +115,20 @@ fn a_failure_is_not_kept_for_who_asks_late() {
     let client = client(port, &["127.0.0.1"]);
     assert!((0..2).all(|_| introspect(&client, port, Some(true)).is_err()));
     assert_eq!(asked.load(Ordering::Relaxed), 2);
+}
+
+#[test]
+fn who_must_not_wait_gets_what_is_here_or_nothing() {
+    let (port, asked) = server(HELLO.replace("content-length", "cache-control: max-age=60\r\ncontent-length"));
+    let client = client(port, &["127.0.0.1"]);
+    let at_once = |path: &str| {
+        let mut request = OutgoingRequest::new("GET", &format!("http://id.example:{port}{path}"));
+        request.must_not_wait();
+        Builder::new_current_thread().build().unwrap().block_on(client.send(request))
+    };
+    assert_eq!(at_once("/").unwrap_err(), HttpError::TooManyCalls);
+    assert_eq!(get(&client, &format!("http://id.example:{port}/")).unwrap().body, "hello");
+    assert_eq!(at_once("/").unwrap().source, AnswerSource::Cache);
+    assert_eq!(at_once("/other").unwrap_err(), HttpError::TooManyCalls);
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
 }

@@ -12,6 +12,7 @@ use crate::plugin::bindings::plugway::gateway::http_client::{AnswerSource, Host,
 use crate::plugin::bindings::plugway::gateway::types::{HeaderLine, HeaderName};
 use crate::plugin::guest::{Guest, IncomingResponseHandle, OutgoingRequestHandle};
 use crate::plugin::rights::VERSIONS;
+use crate::telemetry::BudgetKey;
 
 type Request = Resource<OutgoingRequestHandle>;
 type Response = Resource<IncomingResponseHandle>;
@@ -56,13 +57,20 @@ pub(in crate::plugin) fn refuse_to_send(linker: &mut Linker<Guest>) -> Result<()
 
 impl Host for Guest {
     async fn send(&mut self, request: Request) -> Result<Sent> {
-        let OutgoingRequestHandle(request) = self.wasi.table.delete(request)?;
+        let OutgoingRequestHandle(mut request) = self.wasi.table.delete(request)?;
         self.messages -= 1;
         let client = match &self.http_client {
             Some(client) if self.cpu.is_in_turns() => Arc::clone(client),
             _ => return Ok(Err(HttpError::NotHere)),
         };
-        match client.send(request).await {
+        let waits = self.reserve.wait();
+        if waits.is_none() {
+            self.hits.count(BudgetKey::Instances, 1);
+            request.must_not_wait();
+        }
+        let sent = client.send(request).await;
+        drop(waits);
+        match sent {
             Ok(response) => {
                 self.one_more_message()?;
                 Ok(Ok(self.wasi.table.push(IncomingResponseHandle(response))?))

@@ -251,3 +251,15 @@ fn what_cannot_be_fetched_is_refused() {
     let refused = refused(json!({ "issuer": ISSUER, "audience": "orders" }));
     assert!(refused.contains("jwks = { file = \"jwks.json\" }") && refused.contains("http-client = { hosts"), "{refused}");
 }
+
+#[test]
+fn that_it_could_not_be_asked_says_nothing_of_the_server() {
+    let server = Server::start(&["old"]);
+    let plugin = configured();
+    assert_eq!(decide(&plugin, &token("old")), Ok(200));
+    testing::advance(Duration::from_secs(20));
+    server.answer(HttpError::TooManyCalls);
+    assert_eq!(decide(&plugin, &token("new")), Err(AuthError::Unavailable(Some(1))));
+    server.publish(&["new", "old"]);
+    assert_eq!(decide(&plugin, &token("new")), Ok(200), "at once, and not ten seconds later");
+}

@@ -1,0 +1,254 @@
+//! What an authorization server does while a gateway is at work: rotates its keys, takes its time, talks rubbish, dies. Here in short, so that
+//! a machine that is busy with other tests does not fail them; `cargo xtask conformance oauth2` takes longer, with a release build and at the full rate.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use plugway_harness::gateway::{Gateway, Launch};
+use plugway_harness::raw::{Raw, RawResponse};
+use plugway_harness::upstream::Upstream;
+use serde_json::json;
+
+use super::paced::{Paced, Took};
+use super::server::{SECRET, Server, machine, machine_with};
+use crate::common::{BINARY, metric, two_workers, until};
+use crate::guest::{config, get, route};
+
+const RATE: usize = 1_000;
+const OPAQUE: &str = "scope=orders:read&resource=urn:orders:opaque";
+const JWT: &str = "scope=orders:read";
+
+/// How long, and how exactly.
+struct Form {
+    time: Duration,
+    /// Of `RATE`.
+    least_rate: f64,
+    /// What a public route may take more than before, at the median and for 99 of 100.
+    slower: [Duration; 2],
+}
+
+/// On a machine that does other things too.
+const SHORT: Form =
+    Form { time: Duration::from_millis(1_500), least_rate: 0.1, slower: [Duration::from_millis(50), Duration::from_millis(700)] };
+/// On one that does nothing else.
+const LONG: Form = Form { time: Duration::from_secs(10), least_rate: 0.95, slower: [Duration::from_millis(1), Duration::from_millis(25)] };
+
+fn server() -> Server {
+    Server::start(&[machine("shop"), machine_with("gateway", json!({ "token_endpoint_auth_method": "client_secret_basic" }))])
+}
+
+/// Two workers that take JWTs and opaque tokens of the server, with nothing but defaults, and a public route.
+fn gateway(server: &Server, upstream: &Upstream) -> Gateway {
+    let launch = Launch::new(BINARY).unwrap();
+    launch.file("secret", SECRET).unwrap();
+    let parts = [
+        "[secrets.gateway]\nfile = \"secret\"\n".to_owned(),
+        format!(
+            "[plugins.auth]\nsource = \"builtin:oauth2\"\n\
+             grants = {{ crypto = {{}}, kv = {{}}, secrets = [\"gateway\"], http-client = {} }}\n\
+             [plugins.auth.config]\nissuer = \"{}\"\naudience = [\"urn:orders\", \"urn:orders:opaque\"]\n\
+             client = {{ id = \"gateway\", secret = \"gateway\" }}\nintrospection = {{ cache = \"10m\" }}\n",
+            server.grant(),
+            server.provider.issuer()
+        ),
+        route("plugins = [\"auth\"]"),
+        "[[routes]]\nname = \"public\"\nmatch = { path = \"/public/*\" }\npublic = true\nupstream = \"up\"\n".to_owned(),
+    ];
+    launch.start(&two_workers(&config(upstream, &parts.each_ref().map(String::as_str)))).unwrap()
+}
+
+fn bearing(token: &str) -> (String, Vec<(&'static str, String)>) {
+    ("/".to_owned(), vec![("authorization", format!("Bearer {token}"))])
+}
+
+fn is_put_off(answer: &RawResponse) -> bool {
+    answer.status == 503 && answer.header("retry-after").is_some()
+}
+
+/// Does something while requests are sent, and gives what it did and what they took.
+fn meanwhile<R>(paced: &Paced<'_>, act: impl FnOnce() -> R) -> (R, Took) {
+    let stop = AtomicBool::new(false);
+    /// Whatever happens: those who send would wait for it for ever.
+    struct Stops<'a>(&'a AtomicBool);
+    impl Drop for Stops<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    std::thread::scope(|scope| {
+        let sending = scope.spawn(|| paced.until(&stop));
+        let stops = Stops(&stop);
+        let done = act();
+        drop(stops);
+        (done, sending.join().unwrap())
+    })
+}
+
+#[test]
+fn a_rotation_under_load_fails_no_request_and_costs_two_fetches_at_most() {
+    rotation(&SHORT);
+}
+
+#[test]
+#[ignore = "takes a release build and a quiet machine: `cargo xtask conformance oauth2`"]
+fn a_rotation_at_a_thousand_a_second() {
+    rotation(&LONG);
+}
+
+fn rotation(form: &Form) {
+    let (server, upstream) = (server(), Upstream::plain("up").unwrap());
+    let gateway = gateway(&server, &upstream);
+    let tokens = Mutex::new(vec![server.token("shop", JWT)]);
+    let answered = AtomicUsize::new(0);
+    let paced = Paced {
+        address: gateway.address("web").unwrap(),
+        rate: RATE,
+        connections: 16,
+        ask: &|number| {
+            let tokens = tokens.lock().unwrap();
+            bearing(&tokens[number % tokens.len()])
+        },
+        judge: &|number, answer| {
+            assert_eq!(answer.status, 200, "request {number}: {}", answer.text());
+            answered.fetch_add(1, Ordering::Relaxed);
+        },
+    };
+    let (fetched, took) = meanwhile(&paced, || {
+        let so_many_more = |many: usize| {
+            let before = answered.load(Ordering::Relaxed);
+            until("they go on", || answered.load(Ordering::Relaxed) >= before + many);
+        };
+        so_many_more(200);
+        // A set of this second is not asked for again.
+        std::thread::sleep(Duration::from_millis(1_100).max(form.time));
+        let before = server.provider.answered("GET /jwks");
+        server.provider.rotate().unwrap();
+        for _ in 0..16 {
+            let token = server.token("shop", JWT);
+            tokens.lock().unwrap().push(token);
+        }
+        so_many_more(500);
+        std::thread::sleep(form.time);
+        server.provider.answered("GET /jwks") - before
+    });
+    assert!((1..=2).contains(&fetched), "{fetched} fetches:\n{}", server.provider.said());
+    for worker in ["worker=\"0\"", "worker=\"1\""] {
+        assert!(metric(&gateway, "plugway_worker_requests_total", &[worker]) > 0.0, "{worker} served nothing");
+    }
+    println!("{:.0} requests a second, {fetched} fetches for a rotation", took.rate());
+    assert!(took.rate() >= RATE as f64 * form.least_rate, "only {:.0} requests a second", took.rate());
+}
+
+#[test]
+fn a_public_route_beside_five_hundred_that_wait_for_the_server_takes_no_longer() {
+    waiting(&SHORT);
+}
+
+#[test]
+#[ignore = "takes a release build and a quiet machine: `cargo xtask conformance oauth2`"]
+fn a_public_route_beside_five_hundred_that_wait_at_its_own_pace() {
+    waiting(&LONG);
+}
+
+fn waiting(form: &Form) {
+    const WAITING: usize = 500;
+    const ASKED: &str = "POST /token/introspection";
+    let (server, upstream) = (server(), Upstream::plain("up").unwrap());
+    let gateway = gateway(&server, &upstream);
+    let address = gateway.address("web").unwrap();
+    let known = server.token("shop", OPAQUE);
+    let ask = |token: &str| get(address, "/", &[("authorization", &format!("Bearer {token}"))]);
+    until("it is known on both workers", || (0..8).all(|_| ask(&known).status == 200));
+    server.provider.behave("/token/introspection", "delayed", Duration::from_secs(2)).unwrap();
+    let asked = server.provider.received(ASKED);
+    // One in eight carries a token that is known.
+    let paced = Paced {
+        address,
+        rate: RATE / 5,
+        connections: 8,
+        ask: &|number| if number.is_multiple_of(8) { bearing(&known) } else { ("/public/x".to_owned(), Vec::new()) },
+        judge: &|number, answer| assert_eq!(answer.status, 200, "request {number}: {}", answer.text()),
+    };
+    let ((began, burst, first), took) = meanwhile(&paced, || {
+        let began = Instant::now();
+        std::thread::sleep(form.time);
+        let mut waiting: Vec<Raw> = (0..WAITING).map(|_| Raw::connect(address).unwrap()).collect();
+        let burst = Instant::now();
+        for (number, raw) in waiting.iter_mut().enumerate() {
+            let head = format!("GET / HTTP/1.1\r\nhost: example.com\r\nauthorization: Bearer nobody-issued-{number}\r\n\r\n");
+            raw.send(head.as_bytes()).unwrap();
+        }
+        let statuses: Vec<_> = waiting.iter_mut().map(|raw| (raw.response().unwrap(), Instant::now())).collect();
+        // The server says of each that it is none. All of them found room to wait, by defaults.
+        for (answer, _) in &statuses {
+            assert_eq!(answer.status, 401, "{}", answer.text());
+        }
+        assert_eq!(server.provider.received(ASKED) - asked, WAITING);
+        (began, burst, statuses[0].1)
+    });
+    let [before, during] = [(began, burst), (burst, first)].map(|(from, to)| [0.5, 0.99].map(|share| took.quantile(share, from, to)));
+    println!("a public route: {before:?} before, {during:?} beside {WAITING} that wait");
+    for ((before, during), more) in before.iter().zip(during).zip(form.slower) {
+        assert!(during <= *before * 2 + more, "{during:?}, and {before:?} before");
+    }
+}
+
+#[test]
+fn a_server_that_talks_rubbish_breaks_hangs_or_dies_under_load_lets_nobody_in_and_those_it_knew_go_on() {
+    trouble(&SHORT);
+}
+
+#[test]
+#[ignore = "takes a release build and a quiet machine: `cargo xtask conformance oauth2`"]
+fn a_server_in_trouble_at_a_thousand_a_second() {
+    trouble(&LONG);
+}
+
+fn trouble(form: &Form) {
+    let (mut server, upstream) = (server(), Upstream::plain("up").unwrap());
+    let gateway = gateway(&server, &upstream);
+    let address = gateway.address("web").unwrap();
+    let known: Vec<String> =
+        [JWT, OPAQUE].into_iter().flat_map(|what| (0..4).map(move |_| what)).map(|what| server.token("shop", what)).collect();
+    let ask = |token: &str| get(address, "/", &[("authorization", &format!("Bearer {token}"))]);
+    until("they are known on both workers", || known.iter().all(|token| (0..4).all(|_| ask(token).status == 200)));
+    let (passed, put_off) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let is_stranger = |number: usize| number.is_multiple_of(10);
+    // Nine of ten are known. The others are strangers, each with a token that nobody has seen.
+    let paced = Paced {
+        address,
+        rate: RATE,
+        connections: 64,
+        ask: &|number| {
+            if is_stranger(number) { bearing(&format!("nobody-issued-{number}")) } else { bearing(&known[number % known.len()]) }
+        },
+        judge: &|number, answer| match is_stranger(number) {
+            true if is_put_off(answer) => drop(put_off.fetch_add(1, Ordering::Relaxed)),
+            // The server says so while it is well.
+            true => assert_eq!(answer.status, 401, "request {number}: {}", answer.text()),
+            false => {
+                assert_eq!(answer.status, 200, "request {number}: {}", answer.text());
+                passed.fetch_add(1, Ordering::Relaxed);
+            }
+        },
+    };
+    let ((), took) = meanwhile(&paced, || {
+        let both_go_on = |what: &str| {
+            let (before, off) = (passed.load(Ordering::Relaxed), put_off.load(Ordering::Relaxed));
+            until(what, || passed.load(Ordering::Relaxed) > before + 100 && put_off.load(Ordering::Relaxed) > off + 10);
+            std::thread::sleep(form.time);
+        };
+        for how in ["rubbish", "broken", "delayed"] {
+            // Longer than a call has.
+            server.provider.behave("/token/introspection", how, Duration::from_secs(10)).unwrap();
+            server.provider.behave("/jwks", how, Duration::from_secs(10)).unwrap();
+            both_go_on(how);
+        }
+        server.provider.kill();
+        both_go_on("it is dead");
+    });
+    assert_eq!(metric(&gateway, "plugway_hook_failures_total", &[]), 0.0, "that a server is in trouble is no failure of the plugin");
+    println!("{:.0} requests a second while the server was in trouble", took.rate());
+    assert!(took.rate() >= RATE as f64 * form.least_rate, "only {:.0} requests a second", took.rate());
+}
