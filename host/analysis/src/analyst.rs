@@ -1,6 +1,6 @@
 //! All detectors over all keys, one minute at a time.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::burn::{Budget, Burn, Slo};
@@ -8,23 +8,24 @@ use crate::cause::{self, Known};
 use crate::certificate;
 use crate::compare::Limits;
 use crate::consumer::Consumer;
-use crate::history::History;
-use crate::incident::{Cause, Change, Ended, Incident, Kind, Severity, Subject};
-use crate::ledger::{Finding, Ledger, Verdict};
+use crate::incident::{Change, Ended, Incident, Kind, Subject};
+use crate::ledger::{Ledger, Verdict};
 use crate::minute::{Minute, MinuteData, Traffic};
 use crate::reading::Hour;
 use crate::sibling::{self, Endpoint};
 use crate::sketch::Sketch;
 use crate::statistics::upper_quantile;
-use crate::step::{Measure, Step};
 use crate::swaps::Swaps;
+use crate::watched::{Watched, judge, release};
 
 /// False alarms of one detector that chance alone may bring about in a day, over all keys.
 const FALSE_ALARMS: f64 = 0.01;
-/// Hours kept of routes and plugins: four weeks, and the hours beside.
-const HOURS: usize = 4 * 168 + 2;
-/// Keys of one sort. What comes after that many is not watched.
-const MOST: usize = 10_000;
+/// Keys of each sort; what comes after that many is not watched. All of them together take some 400 MB, the most of it routes, whose hours
+/// are kept for weeks; those of a gateway with 50 routes and 500 endpoints take 20.
+const ROUTES: usize = 2_000;
+const PLUGINS: usize = 500;
+const ENDPOINTS: usize = 4_000;
+const CONSUMERS: usize = 4_000;
 /// Minutes without traffic after which a consumer is forgotten.
 const FORGOTTEN: u64 = 28 * 24 * 60;
 /// Seconds that a route must have grown slower by.
@@ -64,20 +65,6 @@ pub struct Analyst<S> {
     ledger: Ledger,
 }
 
-/// One route or plugin.
-#[derive(Debug)]
-struct Watched<S> {
-    history: History<S>,
-    steps: [(Step, Option<(Kind, Subject)>); 3],
-}
-
-impl<S: Sketch> Watched<S> {
-    fn new() -> Self {
-        let steps = [Measure::ServerErrors, Measure::ClientErrors, Measure::Latency].map(|measure| (Step::new(measure), None));
-        Self { history: History::new(HOURS), steps }
-    }
-}
-
 impl<S: Sketch> Analyst<S> {
     /// Knows nothing but what is configured.
     pub fn new(topology: Topology) -> Self {
@@ -92,12 +79,12 @@ impl<S: Sketch> Analyst<S> {
             swaps: Swaps::default(),
             ledger: Ledger::default(),
         };
-        analyst.configure(topology);
+        analyst.configure(Minute(0), topology);
         analyst
     }
 
-    /// This is configured from now on. What is known of a promise that stays is kept.
-    pub fn configure(&mut self, topology: Topology) {
+    /// This is configured from now on. What is known of a promise that stays is kept; incidents of what is not configured any more end.
+    pub fn configure(&mut self, at: Minute, topology: Topology) -> Vec<Change> {
         let mut burns = BTreeMap::new();
         for (route, facts) in &topology.routes {
             let Some(slo) = &facts.slo else { continue };
@@ -109,7 +96,24 @@ impl<S: Sketch> Analyst<S> {
             burns.insert(Arc::clone(route), promised.collect());
         }
         self.burns = burns;
+        let upstreams: BTreeSet<_> = topology.routes.values().filter_map(|facts| facts.upstream.clone()).collect();
+        let plugins: BTreeSet<_> = topology.routes.values().flat_map(|facts| facts.plugins.iter().cloned()).collect();
+        let gone: Vec<_> = self.ledger.open().map(|incident| (incident.kind, incident.subject.clone())).collect();
+        let gone = gone.into_iter().filter(|(_, subject)| match subject {
+            Subject::Route(route) => !topology.routes.contains_key(route),
+            Subject::Plugin(plugin) => !plugins.contains(plugin),
+            Subject::Endpoint { upstream, .. } => !upstreams.contains(upstream),
+            Subject::Objective { route, objective } => {
+                !self.burns.get(route).is_some_and(|burns| burns.iter().any(|burn| burn.objective == *objective))
+            }
+            Subject::Consumer(_) | Subject::Certificate(_) => false,
+        });
+        let changes = gone.filter_map(|key| self.ledger.close(&key, (at, Ended::Gone))).collect();
+        self.routes.retain(|route, _| topology.routes.contains_key(route));
+        self.upstreams.retain(|upstream, _| upstreams.contains(upstream));
+        self.plugins.retain(|plugin, _| plugins.contains(plugin));
         self.topology = topology;
+        changes
     }
 
     /// Incidents are numbered from here on: after those of an earlier run.
@@ -119,7 +123,7 @@ impl<S: Sketch> Analyst<S> {
 
     /// Takes in an hour of a route from an earlier run, oldest first: what is usual at that hour of the week.
     pub fn learn_route(&mut self, route: &Arc<str>, hour: Hour) {
-        if let Some(watched) = known(&mut self.routes, route, Watched::new) {
+        if let Some(watched) = known(&mut self.routes, ROUTES, route, Watched::new) {
             watched.history.learn(hour);
         }
     }
@@ -164,6 +168,9 @@ impl<S: Sketch> Analyst<S> {
     }
 
     fn certificates(&mut self, data: &MinuteData<S>, changes: &mut Vec<Change>) {
+        let gone = self.certificates.extract_if(.., |name, _| !data.certificates.iter().any(|certificate| certificate.name == *name));
+        let gone: Vec<_> = gone.map(|(name, _)| (Kind::Certificate, Subject::Certificate(name))).collect();
+        changes.extend(gone.iter().filter_map(|key| self.ledger.close(key, (data.at, Ended::Gone))));
         for certificate in &data.certificates {
             let subject = Subject::Certificate(Arc::clone(&certificate.name));
             let renewed = self.certificates.insert(Arc::clone(&certificate.name), certificate.not_after);
@@ -180,7 +187,7 @@ impl<S: Sketch> Analyst<S> {
     fn consumers(&mut self, data: &MinuteData<S>, changes: &mut Vec<Change>) {
         let sent: HashMap<&Arc<str>, u64> = data.consumers.iter().map(|(name, requests)| (name, *requests)).collect();
         for (name, _) in &data.consumers {
-            if let Some((_, latest)) = known(&mut self.consumers, name, || (Consumer::default(), data.at)) {
+            if let Some((_, latest)) = known(&mut self.consumers, CONSUMERS, name, || (Consumer::default(), data.at)) {
                 *latest = data.at;
             }
         }
@@ -200,13 +207,15 @@ impl<S: Sketch> Analyst<S> {
     }
 
     fn endpoints(&mut self, data: &MinuteData<S>, changes: &mut Vec<Change>) {
+        let mut count = self.upstreams.values().map(Vec::len).sum::<usize>();
         for (upstream, endpoint, _) in &data.endpoints {
-            let Some(members) = known(&mut self.upstreams, upstream, Vec::new) else { continue };
-            if members.len() < MOST && !members.iter().any(|member| member.name == *endpoint) {
+            let Some(members) = known(&mut self.upstreams, ENDPOINTS, upstream, Vec::new) else { continue };
+            if count < ENDPOINTS && !members.iter().any(|member| member.name == *endpoint) {
                 members.push(Endpoint::new(Arc::clone(endpoint)));
+                count += 1;
             }
         }
-        let threshold = threshold(self.upstreams.values().map(Vec::len).sum::<usize>() * 2);
+        let threshold = threshold(count * 2);
         let measured: HashMap<_, _> = data.endpoints.iter().map(|(upstream, endpoint, traffic)| ((upstream, endpoint), traffic)).collect();
         let nothing = Traffic::default();
         for (upstream, members) in &mut self.upstreams {
@@ -230,12 +239,14 @@ impl<S: Sketch> Analyst<S> {
                 }
                 changes.extend(change);
             }
+            // Addresses come and go.
+            members.retain(|member| !member.history.is_silent());
         }
     }
 
     fn plugins(&mut self, data: &MinuteData<S>, changes: &mut Vec<Change>) {
         for (plugin, ..) in &data.plugins {
-            known(&mut self.plugins, plugin, Watched::new);
+            known(&mut self.plugins, PLUGINS, plugin, Watched::new);
         }
         let limits = Limits { threshold: threshold(self.plugins.len() * 3), seconds: PLUGIN_SECONDS };
         let measured: HashMap<_, _> = data.plugins.iter().map(|(plugin, _, traffic)| (plugin, traffic)).collect();
@@ -250,7 +261,7 @@ impl<S: Sketch> Analyst<S> {
 
     fn routes(&mut self, data: &MinuteData<S>, changes: &mut Vec<Change>) {
         for (route, _) in &data.routes {
-            known(&mut self.routes, route, Watched::new);
+            known(&mut self.routes, ROUTES, route, Watched::new);
         }
         let limits = Limits { threshold: threshold(self.routes.len() * 3), seconds: ROUTE_SECONDS };
         let measured: HashMap<_, _> = data.routes.iter().map(|(route, traffic)| (route, traffic)).collect();
@@ -289,74 +300,9 @@ impl<S: Sketch> Analyst<S> {
     }
 }
 
-/// Looks at every measure of one key, and opens, keeps and closes what there is to say.
-fn judge<S: Sketch>(
-    watched: &mut Watched<S>,
-    subject: &Subject,
-    limits: Limits,
-    at: Minute,
-    ledger: &mut Ledger,
-    cause: impl Fn((Minute, u64), Option<crate::minute::Errors>, &Ledger) -> Option<Cause>,
-    changes: &mut Vec<Change>,
-) {
-    let Watched { history, steps } = watched;
-    let mut ended = None;
-    for (index, (step, opened)) in steps.iter_mut().enumerate() {
-        let found = step.look(history, limits, opened.is_some());
-        if let Some(found) = found.as_ref().filter(|found| found.verdict == Verdict::Raised) {
-            let is_latency = index == 2;
-            let errors = history.window(5).map(|window| window.errors).filter(|_| !is_latency);
-            let cause = cause((found.start, found.within), errors, ledger);
-            let key = opened.clone().unwrap_or_else(|| match &cause {
-                Some(Cause::PluginVersion { plugin, .. }) => (Kind::PluginVersion, Subject::Plugin(Arc::clone(plugin))),
-                _ => (if is_latency { Kind::Latency } else { Kind::ErrorRate }, subject.clone()),
-            });
-            let finding = Finding {
-                start: found.start,
-                severity: if is_latency { Severity::Ticket } else { Severity::Page },
-                weight: found.weight,
-                evidence: found.evidence.clone(),
-                cause,
-            };
-            changes.extend(ledger.raise(at, key.0, &key.1, finding));
-            if opened.is_none() {
-                history.mark(found.start);
-            }
-            *opened = Some(key);
-        } else if let (Some((kind, subject)), Some(found)) = (&opened, found) {
-            let change = ledger.settle(at, *kind, subject, found.verdict);
-            if let Some(Change::Closed(incident)) = &change {
-                ended = Some(incident.clone());
-            }
-            changes.extend(change);
-        }
-    }
-    // One that several measures share ends for all of them.
-    for (step, opened) in steps.iter_mut() {
-        if opened.as_ref().is_some_and(|(kind, subject)| !ledger.is_open(*kind, subject)) {
-            step.release();
-            *opened = None;
-        }
-    }
-    if steps.iter().all(|(_, opened)| opened.is_none()) {
-        match &ended {
-            Some(incident) => release(history, incident),
-            None => history.unmark(),
-        }
-    }
-}
-
-/// After an incident a key's times are usual again, or have a new usual.
-fn release<S: Sketch>(history: &mut History<S>, incident: &Incident) {
-    match incident.end {
-        Some((_, Ended::NewLevel)) => history.accept(),
-        _ => history.unmark(),
-    }
-}
-
 /// The entry of a key, made where there is room.
-fn known<'a, V>(entries: &'a mut HashMap<Arc<str>, V>, key: &Arc<str>, make: impl FnOnce() -> V) -> Option<&'a mut V> {
-    if !entries.contains_key(key) && entries.len() < MOST {
+fn known<'a, V>(entries: &'a mut HashMap<Arc<str>, V>, most: usize, key: &Arc<str>, make: impl FnOnce() -> V) -> Option<&'a mut V> {
+    if !entries.contains_key(key) && entries.len() < most {
         entries.insert(Arc::clone(key), make());
     }
     entries.get_mut(key)

@@ -94,6 +94,8 @@ pub(crate) struct Burn {
     sums: [Counted; LENGTHS.len()],
     /// By hour of the period.
     hours: VecDeque<(u64, Counted)>,
+    /// The last minute that was taken in.
+    latest: Option<Minute>,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -113,6 +115,7 @@ impl Burn {
             minutes: VecDeque::with_capacity(KEPT),
             sums: Default::default(),
             hours: VecDeque::new(),
+            latest: None,
         };
         let availability = slo.availability.map(|target| burn("availability", target, None));
         let latency = slo.latency.map(|latency| burn("latency", latency.share, Some(latency.under)));
@@ -131,6 +134,26 @@ impl Burn {
             Some(under) => traffic.latency.above(under),
         };
         let counted = Counted { all: traffic.requests, bad: bad.min(traffic.requests) };
+        self.take(at, counted);
+        self.add(at.hour(), counted);
+    }
+
+    /// Takes in what was counted of an hour of an earlier run. Within it nothing is known, so it is as if each minute had the same.
+    pub(crate) fn learn(&mut self, hour: u64, all: u64, bad: u64) {
+        let part = |of: u64, minute: u64| of * (minute + 1) / 60 - of * minute / 60;
+        (0..60).for_each(|minute| self.take(Minute(hour * 60 + minute), Counted { all: part(all, minute), bad: part(bad, minute) }));
+        self.add(hour, Counted { all, bad });
+    }
+
+    /// Adds a minute to the windows. Those that are missing before it had no traffic.
+    fn take(&mut self, at: Minute, counted: Counted) {
+        let missing = self.latest.map_or(0, |latest| at.0.saturating_sub(latest.0 + 1)).min(KEPT as u64);
+        (0..missing).for_each(|_| self.slide(Counted::default()));
+        self.slide(counted);
+        self.latest = Some(at);
+    }
+
+    fn slide(&mut self, counted: Counted) {
         self.minutes.push_front(counted);
         for (sum, length) in self.sums.iter_mut().zip(LENGTHS) {
             let leaves = usize::try_from(length).ok().and_then(|length| self.minutes.get(length)).copied().unwrap_or_default();
@@ -138,17 +161,15 @@ impl Burn {
             sum.bad = sum.bad + counted.bad - leaves.bad;
         }
         self.minutes.truncate(KEPT);
-        self.learn(at.hour(), counted.all, counted.bad);
     }
 
-    /// Takes in what was counted of an hour.
-    pub(crate) fn learn(&mut self, hour: u64, all: u64, bad: u64) {
+    fn add(&mut self, hour: u64, counted: Counted) {
         match self.hours.back_mut() {
             Some((last, sum)) if *last == hour => {
-                sum.all += all;
-                sum.bad += bad;
+                sum.all += counted.all;
+                sum.bad += counted.bad;
             }
-            _ => self.hours.push_back((hour, Counted { all, bad })),
+            _ => self.hours.push_back((hour, counted)),
         }
         let oldest = hour.saturating_sub(u64::from(self.days) * 24);
         while self.hours.front().is_some_and(|(hour, _)| *hour <= oldest) {
@@ -259,6 +280,20 @@ mod tests {
         let mut better = burn(0.99);
         assert_eq!(push(&mut better, 0, 10_000, 9), None);
         assert!((better.budget().left - 0.1).abs() < 1e-9);
+    }
+
+    #[test]
+    fn hours_of_an_earlier_run_are_in_the_windows_and_in_what_is_left() {
+        let mut restarted = burn(0.999);
+        (1_000..1_048).for_each(|hour| restarted.learn(hour, 60_000, 0));
+        (1_048..1_060).for_each(|hour| restarted.learn(hour, 60_000, 400));
+        assert!((restarted.rate(360) - 400.0 / 60.0).abs() < 1e-9);
+        let (verdict, finding) = restarted.look(Minute(1_060 * 60 - 1));
+        assert_eq!((verdict, finding.unwrap().severity), (Verdict::Raised, Severity::Page));
+        assert_eq!(restarted.budget().requests, 60 * 60_000);
+        // It was away for a day.
+        push(&mut restarted, 1_084 * 60, 1, 0);
+        assert_eq!((restarted.rate(360), restarted.sum(4_320).bad), (0.0, 12 * 400));
     }
 
     #[test]

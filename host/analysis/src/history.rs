@@ -236,6 +236,11 @@ impl<S: Sketch> History<S> {
         self.hours.iter().rev()
     }
 
+    /// Whether nothing has come for as long as blocks are kept.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.blocks.len() >= BLOCKS && self.blocks.iter().all(|block| block.traffic.requests == 0)
+    }
+
     /// When something was last heard of it.
     pub(crate) fn latest(&self) -> Minute {
         self.latest

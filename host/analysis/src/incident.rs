@@ -118,6 +118,8 @@ pub enum Ended {
     NewLevel,
     /// Nothing has been heard of its subject for an hour.
     Silent,
+    /// Its subject is configured no more.
+    Gone,
 }
 
 /// Something to look at.
@@ -211,6 +213,7 @@ impl Ended {
             Self::Recovered => "recovered",
             Self::NewLevel => "new-level",
             Self::Silent => "silent",
+            Self::Gone => "gone",
         }
     }
 }

@@ -22,6 +22,7 @@
 //! | `statistics` | robust centre and spread, tests of shares, thresholds for many tests |
 //! | `step`, `sibling`, `consumer`, `burn`, `certificate` | one detector each |
 //! | `ledger` | opens, updates and closes incidents, with hysteresis |
+//! | `watched` | all that is known of one route or plugin |
 //! | [`analyst`](Analyst) | all of it, and the likely cause |
 
 mod analyst;
@@ -40,6 +41,7 @@ mod sketch;
 mod statistics;
 mod step;
 mod swaps;
+mod watched;
 
 pub use analyst::{Analyst, RouteFacts, Topology};
 pub use burn::{Alert, Budget, LatencyObjective, Slo, WINDOWS};

@@ -69,7 +69,7 @@ pub struct MinuteData<S> {
     pub consumers: Vec<(Arc<str>, u64)>,
     /// By plugin: the version in effect at the minute's end, and its calls.
     pub plugins: Vec<(Arc<str>, Arc<str>, Traffic<S>)>,
-    /// All there are; none says nothing about them.
+    /// All there are: one that is missing is used no more.
     pub certificates: Vec<Certificate>,
 }
 
