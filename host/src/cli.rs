@@ -1,6 +1,7 @@
 //! The command line.
 
 mod admin;
+mod incidents;
 mod plugin;
 mod report;
 mod running;
@@ -52,6 +53,8 @@ enum Command {
     Plugin(plugin::Command),
     /// Report what the monitoring store knows: traffic, errors, latency, endpoints, consumers, plugins, incidents.
     Report(report::Options),
+    /// List what went wrong: since when, by which numbers, and what the likely cause is.
+    Incidents(incidents::Options),
     /// Watch a running gateway: rates, errors and latencies of routes, endpoints and plugins.
     Top(top::Options),
     /// Tell what happened to a request that failed, was slow or was sampled: which plugin version decided what, in order.
@@ -71,6 +74,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Init { file } => init(&file),
         Command::Plugin(command) => return plugin::run(command),
         Command::Report(options) => report::run(&options),
+        Command::Incidents(options) => incidents::run(&options),
         Command::Top(options) => top::run(&options),
         Command::Why(why) => why.run(),
         Command::Schema => print(&config::json_schema()),

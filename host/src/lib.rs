@@ -7,7 +7,7 @@
 //! | 0 words | [`config`], [`fault`], [`http`], [`exchange`], [`problem`], [`telemetry`], [`trace`], `tls_files` |
 //! | 1 mechanisms | [`route`], [`upstream`], [`capability`], [`watch`], [`store`] |
 //! | 2 calls out, reports | [`http_client`], [`otlp`], [`report`] |
-//! | 3 plugins | [`plugin`] |
+//! | 3 plugins, incidents | [`plugin`], [`incidents`] |
 //! | 4 chains | [`pipeline`] |
 //! | 5 requests | [`proxy`] |
 //! | 6 servers | [`server`] |
@@ -21,6 +21,7 @@ pub mod fault;
 pub mod gateway;
 pub mod http;
 pub mod http_client;
+pub mod incidents;
 pub mod otlp;
 pub mod pipeline;
 pub mod plugin;

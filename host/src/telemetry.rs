@@ -10,6 +10,7 @@ mod families;
 mod held;
 mod histogram;
 mod http_client;
+mod incidents;
 mod instruments;
 pub mod latency;
 pub mod logs;
@@ -40,6 +41,7 @@ pub use budget::{BudgetHits, BudgetKey};
 pub use canaries::{Canaries, CanaryEnd, Running};
 pub use held::{Held, Holder};
 pub use http_client::HttpClientCells;
+pub use incidents::IncidentCells;
 pub use instruments::{DeclareError, Declared, InstrumentKind, Instruments, PluginUse, Series};
 pub use plugin::{BreakerReading, Comparison, PluginCells, PluginVersion};
 pub use plugin_tally::{PluginTallies, PluginTally};
@@ -92,6 +94,7 @@ struct Cells {
     otlp_failed: cell::SharedCount,
     reloads: Reloads,
     store: StoreCells,
+    incidents: IncidentCells,
     canaries: Canaries,
 }
 
@@ -206,6 +209,11 @@ impl Telemetry {
     /// What is counted of the monitoring store.
     pub fn store(&self) -> &StoreCells {
         &self.cells.store
+    }
+
+    /// What is known of incidents.
+    pub fn incidents(&self) -> &IncidentCells {
+        &self.cells.incidents
     }
 
     /// What is counted of reloads.

@@ -224,20 +224,26 @@ impl Evidence {
     pub(crate) fn new(what: &'static str, value: f64, unit: Unit) -> Self {
         Self { what, value, unit }
     }
+
+    /// Its value with its unit, as people read it.
+    pub fn figure(&self) -> String {
+        let value = self.value;
+        match self.unit {
+            Unit::Share => format!("{:.2} %", value * 100.0),
+            Unit::Seconds if value >= 86_400.0 => format!("{:.1} days", value / 86_400.0),
+            Unit::Seconds if value >= 1.0 => format!("{value:.2} s"),
+            Unit::Seconds if value >= 1e-3 => format!("{:.1} ms", value * 1e3),
+            Unit::Seconds => format!("{:.1} µs", value * 1e6),
+            Unit::Count if value < 10.0 && value.fract() != 0.0 => format!("{value:.1}"),
+            Unit::Count => format!("{value:.0}"),
+            Unit::Times => format!("{value:.1} times"),
+        }
+    }
 }
 
 impl fmt::Display for Evidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { what, value, unit } = self;
-        match unit {
-            Unit::Share => write!(f, "{what} {:.2} %", value * 100.0),
-            Unit::Seconds if *value >= 86_400.0 => write!(f, "{what} {:.1} days", value / 86_400.0),
-            Unit::Seconds if *value >= 1.0 => write!(f, "{what} {value:.2} s"),
-            Unit::Seconds if *value >= 1e-3 => write!(f, "{what} {:.1} ms", value * 1e3),
-            Unit::Seconds => write!(f, "{what} {:.1} µs", value * 1e6),
-            Unit::Count => write!(f, "{what} {value:.0}"),
-            Unit::Times => write!(f, "{what} {value:.1} times"),
-        }
+        write!(f, "{} {}", self.what, self.figure())
     }
 }
 

@@ -133,6 +133,11 @@ impl Blame {
 // === impl Traffic ===
 
 impl<S: Sketch> Traffic<S> {
+    /// How many took longer than that many seconds.
+    pub fn slower_than(&self, seconds: f64) -> u64 {
+        self.latency.above(seconds).min(self.requests)
+    }
+
     /// Adds another one.
     pub fn merge(&mut self, other: &Self) {
         self.requests += other.requests;

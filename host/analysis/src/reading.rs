@@ -76,6 +76,22 @@ impl From<&Hour> for Reading {
     }
 }
 
+impl Hour {
+    /// An hour as it was kept elsewhere, of which single minutes are not known.
+    pub fn of<S: Sketch>(hour: u64, traffic: &Traffic<S>) -> Self {
+        let reading = Reading::of(traffic);
+        let Reading { server, client, median, p95 } = reading;
+        let (requests, server_errors, client_errors) = (server.all, server.bad, client.bad);
+        Self { hour, requests, server_errors, client_errors, median, p95, worst: Worst::from(&reading) }
+    }
+
+    /// The same hour, with something of an incident in it: it was as bad as it was, and nothing of it is usual.
+    #[must_use]
+    pub fn without_usual(self) -> Self {
+        Self { requests: 0, server_errors: 0, client_errors: 0, median: f64::NAN, p95: f64::NAN, ..self }
+    }
+}
+
 impl Worst {
     fn each(self, other: Self, of: impl Fn(f64, f64) -> f64) -> Self {
         Self {

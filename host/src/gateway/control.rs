@@ -24,6 +24,7 @@ use super::{Addresses, Order, StartError};
 use crate::assembly::{Assembled, Observing, Version, read_all};
 use crate::config::model::Config;
 use crate::config::{Problems, Rejected};
+use crate::incidents::{self, Watch, Watched};
 use crate::otlp::Exporter;
 use crate::plugin::{Compiler, LoadedComponent};
 use crate::proxy::{Batch, Shared};
@@ -72,6 +73,8 @@ struct Running {
     /// Send and write what is left when all else has ended.
     _exporter: Option<Exporter>,
     _writer: AccessWriter,
+    /// Where analysis is told what is configured.
+    watched: std::sync::mpsc::Sender<Arc<Watched>>,
     /// What is ready to take the place of what serves.
     installs: mpsc::Receiver<Install>,
 }
@@ -94,8 +97,10 @@ impl Running {
         let shared = Arc::new(Shared::default());
         let (records, batches) = mpsc::channel(BATCHES);
         // Nothing can fail any more but the machine itself: from here on it serves.
+        let (watched, news) = std::sync::mpsc::channel();
+        let open_incidents = incidents::Open::default();
         let (tallies, store) = match config.store.enabled {
-            true => store::start(config.store.clone(), Arc::clone(&telemetry), None)
+            true => store::start(config.store.clone(), Arc::clone(&telemetry), Some(Box::new(watch(&config, news, &open_incidents, &telemetry))))
                 .map(|(tallies, store)| (Some(tallies), Some(store)))
                 .map_err(|error| StartError::System(error.to_string()))?,
             false => (None, None),
@@ -145,7 +150,7 @@ impl Running {
         reloader.show(&stock);
         let reloads = reload::start(reloader).map_err(|error| StartError::System(error.to_string()))?;
         let commands = workers.iter().map(|worker| worker.commands.clone()).collect();
-        let status = Rc::new(Status::new(&config, &addresses, assembled, Arc::clone(&telemetry), shown, reloads, commands));
+        let status = Rc::new(Status::new(&config, &addresses, assembled, Arc::clone(&telemetry), shown, reloads, commands, open_incidents));
         if let Some(address) = config.admin {
             addresses.admin = Some(serve_admin(address, Rc::clone(&status)).await?);
         }
@@ -161,6 +166,7 @@ impl Running {
                 telemetry,
                 _exporter: exports.exporter,
                 _writer: writer,
+                watched,
                 installs,
             },
             addresses,
@@ -216,6 +222,8 @@ impl Running {
         }
         self.observers.replace(observers);
         self.status.serves(assembled);
+        // Nobody hears it where nothing is stored.
+        drop(self.watched.send(Arc::new(Watched::of(&config))));
         self.config = config;
         // The thread that made it waits for this.
         let _ = installed.send(());
@@ -269,6 +277,11 @@ impl Running {
             store.join();
         }
     }
+}
+
+/// Analysis of what is stored.
+fn watch(config: &Config, news: std::sync::mpsc::Receiver<Arc<Watched>>, open: &incidents::Open, telemetry: &Arc<Telemetry>) -> Watch {
+    Watch::new(Watched::of(config), news, open.clone(), Arc::clone(telemetry))
 }
 
 /// Waits for that moment; for ever without one.

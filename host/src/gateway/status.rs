@@ -17,6 +17,7 @@ use super::{Addresses, unix};
 use crate::assembly::{Assembled, AssembledPlugin, Version};
 use crate::config::defaults::LIVE_GENERATIONS;
 use crate::config::model::Config;
+use crate::incidents::{self, Asked};
 use crate::report::{self, ReportError, Request};
 use crate::server::Command;
 use crate::server::admin::{Administered, Answer, Operation, Page};
@@ -37,6 +38,7 @@ pub(super) struct Status {
     shown: Arc<Shown>,
     reloads: mpsc::Sender<Message>,
     commands: Vec<tokio::sync::mpsc::Sender<Command>>,
+    incidents: incidents::Open,
 }
 
 impl Status {
@@ -48,11 +50,12 @@ impl Status {
         shown: Arc<Shown>,
         reloads: mpsc::Sender<Message>,
         commands: Vec<tokio::sync::mpsc::Sender<Command>>,
+        incidents: incidents::Open,
     ) -> Self {
         let listeners = addresses.listeners.iter().map(|(name, address)| (name.clone(), address.to_string())).collect();
         let (draining, started, assembled) = (Cell::new(false), Instant::now(), RefCell::new(Rc::new(assembled)));
         let store_file = config.store.file.clone();
-        Self { draining, started, workers: config.workers, store_file, listeners, assembled, telemetry, shown, reloads, commands }
+        Self { draining, started, workers: config.workers, store_file, listeners, assembled, telemetry, shown, reloads, commands, incidents }
     }
 
     /// This serves from now on.
@@ -274,6 +277,23 @@ impl Administered for Status {
         }
     }
 
+    async fn incidents(&self, query: &str) -> Answer {
+        if self.telemetry.store().status().is_null() {
+            return Answer::problem(StatusCode::NOT_FOUND, json!({ "title": "nothing is stored: [store] enabled = false" }));
+        }
+        let asked = match Asked::of_query(query) {
+            Ok(asked) => asked,
+            Err(error) => return Answer::problem(StatusCode::BAD_REQUEST, json!({ "title": error })),
+        };
+        let file = self.store_file.clone();
+        let listed = tokio::task::spawn_blocking(move || incidents::list(&file, &asked, store::seconds(SystemTime::now())));
+        match listed.await {
+            Ok(Ok(listed)) => Answer { status: StatusCode::OK, body: listed.into() },
+            Ok(Err(error)) => Answer::problem(StatusCode::SERVICE_UNAVAILABLE, json!({ "title": error.to_string() })),
+            Err(error) => Answer::problem(StatusCode::INTERNAL_SERVER_ERROR, json!({ "title": error.to_string() })),
+        }
+    }
+
     async fn operate(&self, operation: Operation) -> Answer {
         let outcome = match operation {
             Operation::Reload => self.reload(Cause::Admin).await,
@@ -301,6 +321,7 @@ impl Administered for Status {
             "unused_plugins": view.unused_plugins,
             "listeners": self.listeners.iter().map(|(name, address)| json!({ "name": name, "address": address })).collect::<Vec<_>>(),
             "store": self.store(),
+            "incidents": self.incidents.json(),
             "routes": self.routes(),
             "plugins": self.plugins(&view),
             "upstreams": self.upstreams(),

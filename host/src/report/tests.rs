@@ -65,6 +65,7 @@ fn names_are_text_wherever_they_stand() {
         title: evil.into(),
         cause: evil.into(),
         evidence: format!("{{\"<script>\":{evil:?}}}"),
+        outcome: String::new(),
     };
     let report = Report {
         title: evil.into(),

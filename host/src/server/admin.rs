@@ -28,6 +28,8 @@ pub trait Administered {
     fn requests(&self, id: Option<String>) -> impl Future<Output = Answer>;
     /// A report of what the monitoring store knows, as the query asks for it.
     fn report(&self, query: &str) -> impl Future<Output = Page>;
+    /// Incidents that the monitoring store knows, as the query asks for them.
+    fn incidents(&self, query: &str) -> impl Future<Output = Answer>;
     /// Has something done, and says what came of it.
     fn operate(&self, operation: Operation) -> impl Future<Output = Answer>;
 }
@@ -126,9 +128,7 @@ async fn answer<A: Administered>(administered: &A, request: &Request<Incoming>) 
         if request.headers().contains_key(ORIGIN) {
             return text(StatusCode::FORBIDDEN, "not for web pages\n");
         }
-        let Answer { status, body } = administered.operate(operation).await;
-        let content_type = if status.is_success() { "application/json" } else { "application/problem+json" };
-        return json(status, content_type, &body);
+        return answered(administered.operate(operation).await);
     }
     match request.uri().path() {
         // Alive is whatever can answer; ready is whatever should get requests.
@@ -143,14 +143,18 @@ async fn answer<A: Administered>(administered: &A, request: &Request<Incoming>) 
         "/status" => json(StatusCode::OK, "application/json", &administered.status()),
         path if path == "/requests" || path.starts_with("/requests/") => {
             let id = path.strip_prefix("/requests/").map(decoded);
-            let Answer { status, body } = administered.requests(id).await;
-            json(status, if status.is_success() { "application/json" } else { "application/problem+json" }, &body)
+            answered(administered.requests(id).await)
         }
+        "/incidents" => answered(administered.incidents(request.uri().query().unwrap_or_default()).await),
         _ => text(
             StatusCode::NOT_FOUND,
-            "try /healthz, /readyz, /metrics, /status, /report, /requests, /requests/ID, POST /reload, POST /plugins/NAME/promote or POST /plugins/NAME/rollback\n",
+            "try /healthz, /readyz, /metrics, /status, /report, /incidents, /requests, /requests/ID, POST /reload, POST /plugins/NAME/promote or POST /plugins/NAME/rollback\n",
         ),
     }
+}
+
+fn answered(Answer { status, body }: Answer) -> Response<Full<Bytes>> {
+    json(status, if status.is_success() { "application/json" } else { "application/problem+json" }, &body)
 }
 
 /// What a path stands for, where it is no page.

@@ -1,6 +1,6 @@
 //! What analysis finds, as reports show it. The store keeps the tables; whoever analyses fills them, on the store's own thread.
 
-use rusqlite::{Connection, Result, params};
+use rusqlite::{Connection, Params, Result, params};
 use serde::Serialize;
 
 /// Something that went wrong, from when to when.
@@ -8,7 +8,7 @@ use serde::Serialize;
 pub struct Incident {
     /// What kind, one stable word in kebab case, such as `error-rate`.
     pub kind: String,
-    /// What it is about: an endpoint, a plugin's version, a consumer; empty where the route says it all.
+    /// What it is about: an endpoint, a plugin, a consumer, a certificate, an objective; empty where the route says it all.
     pub subject: String,
     /// The API, or empty.
     pub api: String,
@@ -26,7 +26,13 @@ pub struct Incident {
     pub cause: String,
     /// Figures it was found by, a JSON object of numbers and texts.
     pub evidence: String,
+    /// How it ended, one stable word: `recovered`, `new-level` (it is what is usual now), `silent` (nothing was heard of it any more),
+    /// `gone` (it is configured no more); empty while it lasts.
+    pub outcome: String,
 }
+
+/// Its columns after its number, in the order they are read.
+const COLUMNS: &str = "kind, subject, api, route, severity, started, ended, title, cause, evidence, outcome";
 
 /// How much of an objective's error budget is left.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -52,11 +58,11 @@ pub struct Slo {
 /// Who looks at what was stored. Called on the store's thread after every minute's rollup: what takes long holds up writing, not
 /// serving.
 pub trait Analyst: Send {
-    /// Every minute before `until` is complete.
+    /// Every minute before `until` is complete. Whether there is more to do: what takes long is done in parts, with writing between them.
     ///
     /// # Errors
-    /// When the store cannot be read or written. It is asked again a minute later.
-    fn analyse(&mut self, store: &Connection, until: i64) -> Result<()>;
+    /// When the store cannot be read or written. It is asked again after a pause.
+    fn analyse(&mut self, store: &Connection, until: i64) -> Result<bool>;
 }
 
 impl Incident {
@@ -65,9 +71,8 @@ impl Incident {
     /// # Errors
     /// When it cannot be written.
     pub fn insert(&self, store: &Connection) -> Result<i64> {
-        let sql = "INSERT INTO incidents (kind, subject, api, route, severity, started, ended, title, cause, evidence) \
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
-        store.prepare_cached(sql)?.execute(params![
+        let sql = format!("INSERT INTO incidents ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)");
+        store.prepare_cached(&sql)?.execute(params![
             self.kind,
             self.subject,
             self.api,
@@ -77,9 +82,19 @@ impl Incident {
             self.ended,
             self.title,
             self.cause,
-            self.evidence
+            self.evidence,
+            self.outcome
         ])?;
         Ok(store.last_insert_rowid())
+    }
+
+    /// It got worse: the one of that number is told anew. When it began stays.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn update(&self, store: &Connection, number: i64) -> Result<()> {
+        let sql = "UPDATE incidents SET severity = ?2, title = ?3, cause = ?4, evidence = ?5 WHERE id = ?1";
+        store.prepare_cached(sql)?.execute(params![number, self.severity, self.title, self.cause, self.evidence]).map(drop)
     }
 
     /// Those that lasted at some moment from `from` until `until`, the latest first, with their numbers.
@@ -87,10 +102,21 @@ impl Incident {
     /// # Errors
     /// When the store cannot be read.
     pub fn between(store: &Connection, from: i64, until: i64) -> Result<Vec<(i64, Self)>> {
-        let sql = "SELECT id, kind, subject, api, route, severity, started, ended, title, cause, evidence FROM incidents \
-                   WHERE started < ?2 AND (ended IS NULL OR ended >= ?1) ORDER BY started DESC, id DESC";
-        let mut rows = store.prepare_cached(sql)?;
-        let rows = rows.query_map([from, until], |row| {
+        Self::read(store, "started < ?2 AND (ended IS NULL OR ended >= ?1)", [from, until])
+    }
+
+    /// Those that last, the latest first, with their numbers.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn open(store: &Connection) -> Result<Vec<(i64, Self)>> {
+        Self::read(store, "ended IS NULL", [])
+    }
+
+    fn read(store: &Connection, which: &str, params: impl Params) -> Result<Vec<(i64, Self)>> {
+        let sql = format!("SELECT id, {COLUMNS} FROM incidents WHERE {which} ORDER BY started DESC, id DESC");
+        let mut rows = store.prepare_cached(&sql)?;
+        let rows = rows.query_map(params, |row| {
             let incident = Self {
                 kind: row.get(1)?,
                 subject: row.get(2)?,
@@ -102,18 +128,20 @@ impl Incident {
                 title: row.get(8)?,
                 cause: row.get(9)?,
                 evidence: row.get(10)?,
+                outcome: row.get(11)?,
             };
             Ok((row.get(0)?, incident))
         })?;
         rows.collect()
     }
 
-    /// It is over.
+    /// It is over, and how that came.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn end(store: &Connection, number: i64, ended: i64) -> Result<()> {
-        store.prepare_cached("UPDATE incidents SET ended = ?2 WHERE id = ?1")?.execute([number, ended]).map(drop)
+    pub fn end(store: &Connection, number: i64, ended: i64, outcome: &str) -> Result<()> {
+        let sql = "UPDATE incidents SET ended = max(started, ?2), outcome = ?3 WHERE id = ?1";
+        store.prepare_cached(sql)?.execute(params![number, ended, outcome]).map(drop)
     }
 }
 
@@ -133,6 +161,14 @@ impl Slo {
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
         let params = params![self.name, self.api, self.route, self.objective, self.window_seconds, self.good, self.total, self.updated];
         store.prepare_cached(sql)?.execute(params).map(drop)
+    }
+
+    /// Forgets those that were not written down since: they are promised no more.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn forget_before(store: &Connection, at: i64) -> Result<()> {
+        store.prepare_cached("DELETE FROM slos WHERE updated < ?1")?.execute([at]).map(drop)
     }
 
     /// All of them, by route and name.

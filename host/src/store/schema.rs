@@ -8,7 +8,7 @@ use rusqlite::{Connection, Result, Transaction};
 /// Whose file it is: "plwy".
 pub(super) const APPLICATION: i32 = 0x706c_7779;
 /// What this program writes.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// How finely time is divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,6 +153,13 @@ CREATE TABLE slos (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// What analysis needs: until when incidents were looked for, so that none is told twice, and how each ended.
+const ANALYSED: &str = "
+CREATE TABLE analysed (until INTEGER NOT NULL) STRICT;
+INSERT INTO analysed VALUES (0);
+ALTER TABLE incidents ADD COLUMN outcome TEXT NOT NULL DEFAULT '';
+";
+
 /// Makes a file what this program writes.
 pub(super) fn migrate(transaction: &Transaction<'_>, from: i64) -> Result<()> {
     // One step for each version there was; a file that is new takes all of them.
@@ -163,6 +170,9 @@ pub(super) fn migrate(transaction: &Transaction<'_>, from: i64) -> Result<()> {
             Tier::ALL.iter().for_each(|tier| script.push_str(&kind.view(*tier)));
         }
         transaction.execute_batch(&script)?;
+    }
+    if from < 2 {
+        transaction.execute_batch(ANALYSED)?;
     }
     transaction.pragma_update(None, "user_version", VERSION)
 }

@@ -334,11 +334,16 @@ fn analysis_writes_incidents_and_objectives_that_readers_find() {
         title: "Errors of orders".into(),
         cause: String::new(),
         evidence: "{}".into(),
+        outcome: String::new(),
     };
     let number = incident.insert(writer.connection()).unwrap();
     let reader = Reader::open(&folder.file()).unwrap();
     assert_eq!(Incident::between(reader.connection(), HOUR + 500, HOUR + 600).unwrap(), [(number, incident.clone())]);
-    Incident::end(writer.connection(), number, HOUR + 100).unwrap();
+    let worse = Incident { severity: "ticket".into(), title: "More errors of orders".into(), ..incident };
+    worse.update(writer.connection(), number).unwrap();
+    assert_eq!(Incident::open(reader.connection()).unwrap(), [(number, worse)]);
+    Incident::end(writer.connection(), number, HOUR + 100, "recovered").unwrap();
+    assert_eq!(Incident::open(reader.connection()).unwrap(), []);
     assert_eq!(Incident::between(reader.connection(), HOUR + 500, HOUR + 600).unwrap(), []);
     let slo = Slo {
         name: "availability".into(),

@@ -65,6 +65,7 @@ pub fn start(
             pending,
             plugins: PluginTallies::default(),
             rolled: 0,
+            behind: false,
             seen: 0,
             failing: None,
             retry: now,
@@ -85,6 +86,8 @@ struct Keeper {
     plugins: PluginTallies,
     /// The minute before which everything is rolled up.
     rolled: i64,
+    /// Analysis has more to do.
+    behind: bool,
     /// When something was last written.
     seen: i64,
     failing: Option<Failing>,
@@ -137,7 +140,8 @@ impl Keeper {
             return;
         }
         let now = seconds(moment);
-        if self.pending.is_empty() && !last && self.failing.is_none() && now - self.seen < HEARTBEAT && self.rolled >= minute(moment) {
+        let is_due = last || self.behind || self.failing.is_some() || now - self.seen >= HEARTBEAT || self.rolled < minute(moment);
+        if self.pending.is_empty() && !is_due {
             return;
         }
         match self.write(now, minute(moment)) {
@@ -168,9 +172,10 @@ impl Keeper {
                     self.forgot = Instant::now();
                 }
                 self.rolled = minute;
-                if let Some(analyst) = &mut self.analyst {
-                    analyst.analyse(writer.connection(), minute)?;
-                }
+                self.behind = true;
+            }
+            if let Some(analyst) = self.analyst.as_mut().filter(|_| self.behind) {
+                self.behind = analyst.analyse(writer.connection(), self.rolled)?;
             }
             Ok(writer.size())
         };

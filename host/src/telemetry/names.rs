@@ -18,6 +18,7 @@ pub(super) const HOOK_CALLS_OUTLIVED: &str = "plugway_hook_calls_outlived_total"
 pub(super) const HOOK_FAILURES: &str = "plugway_hook_failures_total";
 pub(super) const HTTP_CLIENT_IN_FLIGHT: &str = "plugway_http_client_in_flight";
 pub(super) const HTTP_CLIENT_REQUESTS: &str = "plugway_http_client_requests_total";
+pub(super) const INCIDENTS_OPEN: &str = "plugway_incidents_open";
 pub(super) const INSTANCES: &str = "plugway_instances";
 pub(super) const INSTANCES_STARTED: &str = "plugway_instances_started_total";
 pub(super) const KV_BYTES: &str = "plugway_kv_bytes";

@@ -134,6 +134,7 @@ fn incident(number: i64, now: i64) -> Incident {
         title: format!("Incident number {number}"),
         cause: "A deployment".into(),
         evidence: format!("{{\"errors\": {number}}}"),
+        outcome: String::new(),
     }
 }
 

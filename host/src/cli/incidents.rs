@@ -1,0 +1,76 @@
+//! `plugway incidents`
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use clap::Args;
+use serde_json::Value;
+
+use plugway::incidents::{Asked, list};
+use plugway::report::{Request, time};
+use plugway::store;
+
+use super::{admin, load, print};
+
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// Those that lasted at some moment since then, in minutes, hours or days: 90m, 24h, 7d.
+    #[arg(long, default_value = "7d", value_parser = Request::since)]
+    since: i64,
+    /// Those that last alone, whenever they began.
+    #[arg(long, conflicts_with = "since")]
+    open: bool,
+    /// table: for people; json: for programs.
+    #[arg(long, default_value = "table", value_parser = ["table", "json"])]
+    format: String,
+    /// The configuration file, which says where the store is.
+    #[arg(long, default_value = "plugway.toml")]
+    config: PathBuf,
+    /// The store itself, wherever it came from.
+    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    store: Option<PathBuf>,
+    /// A running gateway's admin listener.
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["config", "store"])]
+    admin: Option<String>,
+}
+
+pub(super) fn run(options: &Options) -> Result<(), String> {
+    let asked = Asked { since: options.since, open: options.open };
+    let incidents = match &options.admin {
+        Some(address) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+            let text = runtime.block_on(admin::get(admin::address(address)?, &format!("/incidents?{}", asked.query())))?;
+            serde_json::from_str(&text).map_err(|error| format!("{address} is no plugway: {error}"))?
+        }
+        None => {
+            let file = match &options.store {
+                Some(file) => file.clone(),
+                None => load(&options.config)?.config.store.file,
+            };
+            list(&file, &asked, store::seconds(SystemTime::now())).map_err(|error| error.to_string())?
+        }
+    };
+    match &*options.format {
+        "json" => print(&format!("{:#}\n", Value::from(incidents))),
+        _ => print(&table(&incidents, asked.open)),
+    }
+}
+
+/// One line for each, and below it the likely cause.
+fn table(incidents: &[Value], open: bool) -> String {
+    if incidents.is_empty() {
+        return format!("no incident {}\n", if open { "is open" } else { "in this time" });
+    }
+    let mut out = format!("{:<20}  {:<20}  {:<8}  {:<16}  WHAT\n", "SINCE", "UNTIL", "SEVERITY", "KIND");
+    for incident in incidents {
+        let text = |key: &str| incident.get(key).and_then(Value::as_str).unwrap_or_default();
+        let moment = |key: &str| incident.get(key).and_then(Value::as_i64).map(time::moment);
+        let (since, until) = (moment("started").unwrap_or_default(), moment("ended").unwrap_or_else(|| "lasts".to_owned()));
+        let line = format!("{since:<20}  {until:<20}  {:<8}  {:<16}  {}\n", text("severity"), text("kind"), text("title"));
+        out.push_str(&line);
+        if !text("cause").is_empty() {
+            out.push_str(&format!("{:<74}likely cause: {}\n", "", text("cause")));
+        }
+    }
+    out
+}
