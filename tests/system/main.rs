@@ -25,6 +25,7 @@ mod frames;
 mod guest;
 mod hello;
 mod http_client;
+mod incidents;
 mod inspect;
 mod isolation;
 mod issuer;

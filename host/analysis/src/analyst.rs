@@ -331,6 +331,34 @@ mod tests {
     }
 
     #[test]
+    fn what_is_configured_no_more_ends_and_what_stays_goes_on() {
+        let slo = Slo { availability: Some(0.999), latency: None, days: 30 };
+        let facts = |slo| RouteFacts { slo, ..RouteFacts::default() };
+        let topology = |routes: &[&str], slo: &Option<Slo>| Topology {
+            routes: routes.iter().map(|route| (Arc::from(*route), facts(slo.clone()))).collect(),
+        };
+        let mut analyst = Analyst::new(topology(&["a", "b"], &Some(slo.clone())));
+        live(&mut analyst, 0..120, &traffic(0.01, 0));
+        let opened = live(&mut analyst, 120..140, &traffic(0.01, 100));
+        let kinds: BTreeSet<_> = opened.iter().filter_map(|change| matches!(change, Change::Opened(_)).then(|| change_kind(change))).collect();
+        assert_eq!(kinds, BTreeSet::from([Kind::ErrorRate, Kind::SloBurn]));
+        assert_eq!(analyst.configure(Minute(140), topology(&["a"], &Some(slo))), [], "b had nothing");
+        let gone = |changes: Vec<Change>| {
+            let end = |change: &Change| matches!(change, Change::Closed(incident) if incident.end == Some((Minute(141), Ended::Gone)));
+            assert!(changes.iter().all(end), "{changes:?}");
+            changes.iter().map(change_kind).collect::<Vec<_>>()
+        };
+        assert_eq!(gone(analyst.configure(Minute(141), topology(&["a"], &None))), [Kind::SloBurn]);
+        assert_eq!(gone(analyst.configure(Minute(141), topology(&[], &None))), [Kind::ErrorRate]);
+        assert_eq!(analyst.open(), []);
+    }
+
+    fn change_kind(change: &Change) -> Kind {
+        let (Change::Opened(incident) | Change::Updated(incident) | Change::Closed(incident)) = change;
+        incident.kind
+    }
+
+    #[test]
     fn what_happens_every_night_is_said_twice() {
         let mut analyst = Analyst::new(Topology::default());
         let mut nights = Vec::new();

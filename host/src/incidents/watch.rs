@@ -117,8 +117,8 @@ impl store::Analyst for Watch {
         if !running.is_current {
             running.agree(store, &self.watched, until)?;
         }
-        running.promises(store, &self.watched, until)?;
         self.show(store)?;
+        running.promises(store, &self.watched, until)?;
         self.running = Some(running);
         Ok(false)
     }

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd};
 use ring::digest::{SHA256, digest};
@@ -68,6 +69,16 @@ impl Authority {
     pub fn server_in(&self, years: Range<i32>, names: &[&str]) -> Result<Issued> {
         let mut params = server_params(names)?;
         (params.not_before, params.not_after) = (date_time_ymd(years.start, 1, 1), date_time_ymd(years.end, 1, 1));
+        self.issue(params, names.first().copied().unwrap_or("server"), ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
+    /// As [`Authority::server`], valid until then.
+    ///
+    /// # Errors
+    /// As [`Authority::server`].
+    pub fn server_until(&self, until: SystemTime, names: &[&str]) -> Result<Issued> {
+        let mut params = server_params(names)?;
+        params.not_after = until.into();
         self.issue(params, names.first().copied().unwrap_or("server"), ExtendedKeyUsagePurpose::ServerAuth)
     }
 

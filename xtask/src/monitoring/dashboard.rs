@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::names::{
-    CONNECTIONS_OPEN, EVENT_LOOP_LAG, FAULTS, GENERATIONS_LIVE, HOOK_CALLS, HOOK_FAILURES, INSTANCES, REQUEST_DURATION, REQUESTS,
+    CONNECTIONS_OPEN, EVENT_LOOP_LAG, FAULTS, GENERATIONS_LIVE, HOOK_CALLS, HOOK_FAILURES, INCIDENTS_OPEN, INSTANCES, REQUEST_DURATION, REQUESTS,
     REQUESTS_IN_FLIGHT, SLO_OBJECTIVE, STORE_SIZE, UPSTREAM_ATTEMPTS,
 };
 
@@ -46,6 +46,7 @@ fn panels() -> Vec<Panel> {
         panel("Latency, 99th percentile", "s", vec![(quantile("0.99"), "{{route}}")]),
         panel("Error budgets: times faster than promised", "none", vec![("plugway:slo_burn:rate5m".to_owned(), "{{route}} {{slo}}")]),
         panel("Promises", "percentunit", vec![(format!("max by (route, slo) ({SLO_OBJECTIVE})"), "{{route}} {{slo}}")]),
+        panel("Incidents that last", "short", vec![(format!("sum by (kind, severity) ({INCIDENTS_OPEN})"), "{{kind}} ({{severity}})")]),
         panel("Requests in flight", "short", vec![(format!("sum by (route) ({REQUESTS_IN_FLIGHT})"), "{{route}}")]),
         panel("Connections open", "short", vec![(format!("sum by (listener) ({CONNECTIONS_OPEN})"), "{{listener}}")]),
         panel("Attempts at upstreams, by fault", "reqps", vec![(rate(UPSTREAM_ATTEMPTS, "upstream, fault"), "{{upstream}} {{fault}}")]),

@@ -2,7 +2,7 @@
 
 use super::names::{
     ACCEPT_PAUSES, ACCESS_LINES_LOST, BREAKERS_OPEN, BUDGET_HITS, CANARIES_ENDED, EVENT_LOOP_LAG, GENERATIONS_LIVE, HOOK_CALLS,
-    HOOK_FAILURES, RECORDS_LOST, REJECTED_FILE, REQUESTS, SLO_BROKEN, SLO_OBJECTIVE, SLO_REQUESTS, SLO_WINDOW, SPANS_LOST, STORE_WRITABLE,
+    HOOK_FAILURES, INCIDENTS_OPEN, RECORDS_LOST, REJECTED_FILE, REQUESTS, SLO_BROKEN, SLO_OBJECTIVE, SLO_REQUESTS, SLO_WINDOW, SPANS_LOST, STORE_WRITABLE,
     TLS_HANDSHAKES, TLS_HANDSHAKES_FAILED, UPSTREAM_ATTEMPTS,
 };
 
@@ -260,6 +260,34 @@ pub(super) fn alerts() -> Vec<Alert> {
             labels: vec![("instance", "gw:9")],
             firing: world(&[(ACCESS_LINES_LOST, "", "0x120"), (SPANS_LOST, "", "0+1x120"), (RECORDS_LOST, "", "0x120")]),
             quiet: world(&[(ACCESS_LINES_LOST, "", "1x120"), (SPANS_LOST, "", "2x120"), (RECORDS_LOST, "", "3x120")]),
+        },
+        Alert {
+            name: "PlugwayIncident",
+            severity: Severity::Page,
+            expr: format!("sum by (instance, kind) ({INCIDENTS_OPEN}{{severity=\"page\"}}) > 0"),
+            minutes: 1,
+            summary: "{{ $labels.instance }} has found an incident of the kind {{ $labels.kind }} that lasts",
+            runbook: "`plugway incidents --open`: since when, by which numbers, and the likely cause; [what each kind means](#what-is-an-incident-and-what-do-i-do-about-one)",
+            labels: vec![("instance", "gw:9"), ("kind", "error-rate")],
+            firing: world(&[(INCIDENTS_OPEN, "kind=\"error-rate\", severity=\"page\"", "1x120")]),
+            quiet: world(&[
+                (INCIDENTS_OPEN, "kind=\"error-rate\", severity=\"page\"", "0x120"),
+                (INCIDENTS_OPEN, "kind=\"certificate\", severity=\"ticket\"", "1x120"),
+            ]),
+        },
+        Alert {
+            name: "PlugwayIncidentWaits",
+            severity: Severity::Ticket,
+            expr: format!("sum by (instance, kind) ({INCIDENTS_OPEN}{{severity=\"ticket\"}}) > 0"),
+            minutes: 15,
+            summary: "{{ $labels.instance }} has found an incident of the kind {{ $labels.kind }} that can wait for a working day",
+            runbook: "as for PlugwayIncident",
+            labels: vec![("instance", "gw:9"), ("kind", "certificate")],
+            firing: world(&[(INCIDENTS_OPEN, "kind=\"certificate\", severity=\"ticket\"", "1x120")]),
+            quiet: world(&[
+                (INCIDENTS_OPEN, "kind=\"certificate\", severity=\"ticket\"", "0x120"),
+                (INCIDENTS_OPEN, "kind=\"error-rate\", severity=\"page\"", "1x120"),
+            ]),
         },
         Alert {
             name: "PlugwayStoreNotWritten",
