@@ -37,4 +37,3 @@ impl Open {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = open;
     }
 }
-

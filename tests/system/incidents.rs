@@ -83,7 +83,8 @@ impl Scene {
 
     fn cells(&self, minute: &Minute) -> Vec<TallyCell> {
         let gone = Some(Fault::UpstreamReset);
-        let of_endpoint = |(endpoint, failed): (&Upstream, u64)| cell("orders", &endpoint.url(), "", &[(200, None, 200 - failed), (502, gone, failed)]);
+        let of_endpoint =
+            |(endpoint, failed): (&Upstream, u64)| cell("orders", &endpoint.url(), "", &[(200, None, 200 - failed), (502, gone, failed)]);
         let mut cells: Vec<_> = self.endpoints.iter().zip(minute.failed).map(of_endpoint).collect();
         cells.push(cell("orders", &self.endpoints[0].url(), "mia", &[(200, None, minute.consumer)]));
         cells.push(cell("status", "", "", &[(200, None, 100 - minute.status_failed), (500, Some(Fault::Internal), minute.status_failed)]));

@@ -100,9 +100,13 @@ impl Running {
         let (watched, news) = std::sync::mpsc::channel();
         let open_incidents = incidents::Open::default();
         let (tallies, store) = match config.store.enabled {
-            true => store::start(config.store.clone(), Arc::clone(&telemetry), Some(Box::new(watch(&config, news, &open_incidents, &telemetry))))
-                .map(|(tallies, store)| (Some(tallies), Some(store)))
-                .map_err(|error| StartError::System(error.to_string()))?,
+            true => store::start(
+                config.store.clone(),
+                Arc::clone(&telemetry),
+                Some(Box::new(watch(&config, news, &open_incidents, &telemetry))),
+            )
+            .map(|(tallies, store)| (Some(tallies), Some(store)))
+            .map_err(|error| StartError::System(error.to_string()))?,
             false => (None, None),
         };
         let mut workers = Vec::with_capacity(config.workers);

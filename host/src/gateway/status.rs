@@ -55,7 +55,19 @@ impl Status {
         let listeners = addresses.listeners.iter().map(|(name, address)| (name.clone(), address.to_string())).collect();
         let (draining, started, assembled) = (Cell::new(false), Instant::now(), RefCell::new(Rc::new(assembled)));
         let store_file = config.store.file.clone();
-        Self { draining, started, workers: config.workers, store_file, listeners, assembled, telemetry, shown, reloads, commands, incidents }
+        Self {
+            draining,
+            started,
+            workers: config.workers,
+            store_file,
+            listeners,
+            assembled,
+            telemetry,
+            shown,
+            reloads,
+            commands,
+            incidents,
+        }
     }
 
     /// This serves from now on.
