@@ -340,8 +340,7 @@ mod tests {
         let mut analyst = Analyst::new(topology(&["a", "b"], &Some(slo.clone())));
         live(&mut analyst, 0..120, &traffic(0.01, 0));
         let opened = live(&mut analyst, 120..140, &traffic(0.01, 100));
-        let kinds: BTreeSet<_> =
-            opened.iter().filter_map(|change| matches!(change, Change::Opened(_)).then(|| change_kind(change))).collect();
+        let kinds: BTreeSet<_> = opened.iter().filter(|change| matches!(change, Change::Opened(_))).map(change_kind).collect();
         assert_eq!(kinds, BTreeSet::from([Kind::ErrorRate, Kind::SloBurn]));
         assert_eq!(analyst.configure(Minute(140), topology(&["a"], &Some(slo))), [], "b had nothing");
         let gone = |changes: Vec<Change>| {

@@ -24,7 +24,7 @@ use super::{Addresses, Order, StartError};
 use crate::assembly::{Assembled, Observing, Version, read_all};
 use crate::config::model::Config;
 use crate::config::{Problems, Rejected};
-use crate::incidents::{self, Watch, Watched};
+use crate::incidents::{Watch, Watched};
 use crate::otlp::Exporter;
 use crate::plugin::{Compiler, LoadedComponent};
 use crate::proxy::{Batch, Shared};
@@ -98,15 +98,12 @@ impl Running {
         let (records, batches) = mpsc::channel(BATCHES);
         // Nothing can fail any more but the machine itself: from here on it serves.
         let (watched, news) = std::sync::mpsc::channel();
-        let open_incidents = incidents::Open::default();
+        let shown = Arc::new(Shown::default());
+        let watch = Watch::new(Watched::of(&config), news, shown.incidents.clone(), Arc::clone(&telemetry));
         let (tallies, store) = match config.store.enabled {
-            true => store::start(
-                config.store.clone(),
-                Arc::clone(&telemetry),
-                Some(Box::new(watch(&config, news, &open_incidents, &telemetry))),
-            )
-            .map(|(tallies, store)| (Some(tallies), Some(store)))
-            .map_err(|error| StartError::System(error.to_string()))?,
+            true => store::start(config.store.clone(), Arc::clone(&telemetry), Some(Box::new(watch)))
+                .map(|(tallies, store)| (Some(tallies), Some(store)))
+                .map_err(|error| StartError::System(error.to_string()))?,
             false => (None, None),
         };
         let mut workers = Vec::with_capacity(config.workers);
@@ -125,7 +122,6 @@ impl Running {
             };
             workers.push(start(worker).map_err(|error| StartError::System(error.to_string()))?);
         }
-        let shown = Arc::new(Shown::default());
         shown.serves(Arc::clone(&assembled.snapshot));
         let (install, installs) = mpsc::channel(1);
         let config = Arc::new(config);
@@ -154,7 +150,7 @@ impl Running {
         reloader.show(&stock);
         let reloads = reload::start(reloader).map_err(|error| StartError::System(error.to_string()))?;
         let commands = workers.iter().map(|worker| worker.commands.clone()).collect();
-        let status = Rc::new(Status::new(&config, &addresses, assembled, Arc::clone(&telemetry), shown, reloads, commands, open_incidents));
+        let status = Rc::new(Status::new(&config, &addresses, assembled, Arc::clone(&telemetry), shown, reloads, commands));
         if let Some(address) = config.admin {
             addresses.admin = Some(serve_admin(address, Rc::clone(&status)).await?);
         }
@@ -281,11 +277,6 @@ impl Running {
             store.join();
         }
     }
-}
-
-/// Analysis of what is stored.
-fn watch(config: &Config, news: std::sync::mpsc::Receiver<Arc<Watched>>, open: &incidents::Open, telemetry: &Arc<Telemetry>) -> Watch {
-    Watch::new(Watched::of(config), news, open.clone(), Arc::clone(telemetry))
 }
 
 /// Waits for that moment; for ever without one.

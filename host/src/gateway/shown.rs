@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::canary::OnTrial;
 use crate::config::model::Canary;
+use crate::incidents;
 use crate::proxy::Snapshot;
 
 /// See the module.
@@ -18,6 +19,8 @@ use crate::proxy::Snapshot;
 pub(super) struct Shown {
     view: Mutex<Arc<View>>,
     live: Mutex<Vec<(Live, Arc<Snapshot>)>>,
+    /// Incidents that last.
+    pub(super) incidents: incidents::Open,
 }
 
 /// What there is to know of files and swaps.

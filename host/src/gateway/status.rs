@@ -38,7 +38,6 @@ pub(super) struct Status {
     shown: Arc<Shown>,
     reloads: mpsc::Sender<Message>,
     commands: Vec<tokio::sync::mpsc::Sender<Command>>,
-    incidents: incidents::Open,
 }
 
 impl Status {
@@ -50,24 +49,11 @@ impl Status {
         shown: Arc<Shown>,
         reloads: mpsc::Sender<Message>,
         commands: Vec<tokio::sync::mpsc::Sender<Command>>,
-        incidents: incidents::Open,
     ) -> Self {
         let listeners = addresses.listeners.iter().map(|(name, address)| (name.clone(), address.to_string())).collect();
         let (draining, started, assembled) = (Cell::new(false), Instant::now(), RefCell::new(Rc::new(assembled)));
         let store_file = config.store.file.clone();
-        Self {
-            draining,
-            started,
-            workers: config.workers,
-            store_file,
-            listeners,
-            assembled,
-            telemetry,
-            shown,
-            reloads,
-            commands,
-            incidents,
-        }
+        Self { draining, started, workers: config.workers, store_file, listeners, assembled, telemetry, shown, reloads, commands }
     }
 
     /// This serves from now on.
@@ -333,7 +319,7 @@ impl Administered for Status {
             "unused_plugins": view.unused_plugins,
             "listeners": self.listeners.iter().map(|(name, address)| json!({ "name": name, "address": address })).collect::<Vec<_>>(),
             "store": self.store(),
-            "incidents": self.incidents.json(),
+            "incidents": self.shown.incidents.json(),
             "routes": self.routes(),
             "plugins": self.plugins(&view),
             "upstreams": self.upstreams(),

@@ -27,7 +27,8 @@ impl Past {
             let is = |kind: Kind| incident.kind == kind.as_str();
             for (route, facts) in &watched.topology.routes {
                 let own = **route == *incident.route && (is(Kind::ErrorRate) || is(Kind::Latency));
-                if !own && !(is(Kind::PluginVersion) && facts.plugins.iter().any(|plugin| **plugin == *incident.subject)) {
+                let through_plugin = is(Kind::PluginVersion) && facts.plugins.iter().any(|plugin| **plugin == *incident.subject);
+                if !own && !through_plugin {
                     continue;
                 }
                 let ended = incident.ended.unwrap_or(until);

@@ -265,7 +265,7 @@ pub(super) fn alerts() -> Vec<Alert> {
             name: "PlugwayIncident",
             severity: Severity::Page,
             expr: format!("sum by (instance, kind) ({INCIDENTS_OPEN}{{severity=\"page\"}}) > 0"),
-            minutes: 1,
+            minutes: 2,
             summary: "{{ $labels.instance }} has found an incident of the kind {{ $labels.kind }} that lasts",
             runbook: "`plugway incidents --open`: since when, by which numbers, and the likely cause; [what each kind means](#what-is-an-incident-and-what-do-i-do-about-one)",
             labels: vec![("instance", "gw:9"), ("kind", "error-rate")],
