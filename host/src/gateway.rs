@@ -8,6 +8,7 @@ mod fingerprint;
 mod fixed;
 mod outcome;
 mod prepare;
+mod promises;
 mod rejection;
 mod reload;
 mod shown;

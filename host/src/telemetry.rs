@@ -4,6 +4,7 @@
 mod access;
 mod budget;
 mod canaries;
+mod cause;
 mod cell;
 mod export;
 mod families;
@@ -39,6 +40,7 @@ use prometheus::{Registry, TextEncoder};
 pub use access::{AccessLine, AccessPlan, AccessQueue, AccessSender, AccessWriter, Kept, Protocol, Redaction};
 pub use budget::{BudgetHits, BudgetKey};
 pub use canaries::{Canaries, CanaryEnd, Running};
+pub use cause::ErrorCause;
 pub use held::{Held, Holder};
 pub use http_client::HttpClientCells;
 pub use incidents::IncidentCells;
@@ -194,6 +196,11 @@ impl Telemetry {
         let cells = Arc::new(HttpClientCells::new(plugin.into(), outcomes));
         clients.push(Arc::clone(&cells));
         cells
+    }
+
+    /// Promises hold from now on: what `of` says of each route, and of one that it does not know nothing.
+    pub fn promise(&self, of: impl Fn(&str) -> Option<Promise>) {
+        export::each_worker(&self.cells, |worker, _| worker.each_route(|route| route.promise(of(&route.name))));
     }
 
     /// What plugins declared.

@@ -13,7 +13,7 @@ use crate::config::{Problem, Problems};
 use crate::pipeline::Plugins;
 use crate::plugin::{FailureKind, Hook, Reserve, SetupError, Slot, Surroundings};
 use crate::proxy::{Generation, Tracing};
-use crate::telemetry::{AccessPlan, BudgetHits, Promise};
+use crate::telemetry::{AccessPlan, BudgetHits};
 use crate::trace::Sampler;
 use crate::upstream::RoundRobin;
 
@@ -36,14 +36,6 @@ impl Workshop {
             .map(|_| Sampler::new(config.tracing.sample.0, config.tracing.follows_callers, Arc::clone(&assembled.rate)));
         let snapshot = Arc::clone(&assembled.snapshot);
         let facts = |facts: &crate::exchange::RouteFacts| cells.route(&facts.name, facts.api.as_deref(), facts.version.as_deref());
-        for route in &config.routes {
-            let promise = route.slo.as_ref().map(|slo| Promise {
-                availability: slo.availability,
-                latency: slo.latency.map(|latency| (latency.under, latency.share)),
-                days: slo.days,
-            });
-            cells.route(&route.name, route.api.as_deref(), route.version.as_deref()).promise(promise);
-        }
         Ok(Generation {
             plugins,
             tracing: Arc::new(Tracing::new(config, sampler)),

@@ -16,7 +16,7 @@ use super::snapshot::{Generation, RoutePlan, Worker};
 use crate::exchange::{Exchange, Origin, ResponseHead};
 use crate::fault::Fault;
 use crate::plugin::{ExchangeRecord, RecordValue};
-use crate::telemetry::{AccessLine, AccessPlan, Detail, Finished, Kept, Protocol, RouteCells};
+use crate::telemetry::{AccessLine, AccessPlan, Detail, ErrorCause, Finished, Kept, Protocol, RouteCells};
 use crate::upstream::Endpoint;
 
 /// What is needed to conclude an exchange.
@@ -44,6 +44,8 @@ pub(super) struct Ending {
     failed: Option<Arc<Endpoint>>,
     status: u16,
     fault: Option<Fault>,
+    /// Whose answer it is where it is an error.
+    cause: Option<ErrorCause>,
     sent: u64,
     state: State,
     /// Whether it counts among the requests in flight.
@@ -105,6 +107,7 @@ impl Ending {
             failed: None,
             status: CLIENT_LEFT,
             fault: Some(Fault::ClientGone),
+            cause: None,
             sent: 0,
             state: State::Working,
             admitted,
@@ -148,10 +151,12 @@ impl Ending {
     pub(super) fn answer(&mut self, head: &ResponseHead, exchange: Box<Exchange>) {
         self.status = head.status.as_u16();
         self.response_headers = self.access_log.as_ref().and_then(|plan| plan.keep_response(&head.headers));
-        self.fault = match &head.origin {
-            Origin::Gateway(fault) => Some(*fault),
-            Origin::Upstream(_) | Origin::Plugin(_) => None,
+        (self.fault, self.cause) = match &head.origin {
+            Origin::Gateway(fault) => (Some(*fault), None),
+            Origin::Upstream(_) => (None, Some(ErrorCause::Upstream)),
+            Origin::Plugin(_) => (None, Some(ErrorCause::Plugin)),
         };
+        self.cause = self.cause.filter(|_| self.status >= 400);
         self.exchange = Some(exchange);
         self.state = State::Answering;
     }
@@ -328,7 +333,8 @@ impl Ending {
         }
         self.state = State::Told;
         let duration = self.started.elapsed();
-        self.cells.finished(&self.method, self.status, duration);
+        let cause = self.fault.map(ErrorCause::Fault).or(self.cause);
+        self.cells.finished(&self.method, self.status, cause, duration);
         self.tally(exchange, duration);
         if let Some(fault) = self.fault {
             self.worker.cells.fault(fault);

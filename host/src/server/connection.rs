@@ -235,7 +235,7 @@ fn refusal(context: &Context, seen: &Seen, error: Option<&hyper::Error>) {
     };
     context.worker.cells.fault(fault);
     let generation = context.worker.generation();
-    generation.unrouted.refused(fault.status().as_u16());
+    generation.unrouted.refused(fault);
     context.worker.tallies.refused(&generation.unrouted, fault);
 }
 

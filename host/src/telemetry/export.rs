@@ -98,7 +98,7 @@ fn requests(meter: &Meter, cells: &Arc<Cells>) {
     counter(meter, cells, names::WORKER_REQUESTS, "Requests answered, by worker.", |cells, observer| {
         each_worker(cells, |worker, label| {
             let mut sum = 0;
-            worker.each_route(|route| sum += route.requests().map(|(_, _, count)| count).sum::<u64>());
+            worker.each_route(|route| sum += route.answered());
             observer.observe(sum, &[label]);
         });
     });

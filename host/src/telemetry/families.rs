@@ -14,12 +14,12 @@ use super::cell::lock;
 use super::export::each_worker;
 use super::histogram::Reading;
 use super::instruments::InstrumentKind;
-use super::names::{EVENT_LOOP_LAG, REQUEST_DURATION, REQUESTS};
+use super::names::{EVENT_LOOP_LAG, HTTP_CLIENT_DURATION, REQUEST_DURATION, REQUESTS};
+use super::route::Answers;
 
-const REQUESTS_HELP: &str = "Requests answered.";
+const REQUESTS_HELP: &str = "Requests answered; an error, or an answer that broke off, with its fault and whose it was.";
 const DURATION_HELP: &str = "From the request's head to the last byte of its response, seconds.";
 const LAG_HELP: &str = "How late a worker ran what was due, seconds.";
-const HTTP_CLIENT: &str = "plugway_http_client_duration_seconds";
 const HTTP_CLIENT_HELP: &str = "What a plugin's own requests took, answers from the cache included, seconds.";
 
 /// What tells routes apart; empty where a route has none of it.
@@ -58,12 +58,16 @@ impl Families {
         each_worker(&self.cells, |worker, _| {
             worker.each_route(|route| {
                 let labels = Labels::of(route);
-                route.requests().for_each(|(method, status, count)| *sums.entry((labels.clone(), method, status)).or_default() += count);
+                route.requests().for_each(|answers| {
+                    let Answers { method, status, count, .. } = answers;
+                    *sums.entry((labels.clone(), method, status, answers.fault())).or_default() += count;
+                });
             });
         });
-        let metrics = sums.into_iter().map(|((labels, method, status), count)| {
+        let metrics = sums.into_iter().map(|((labels, method, status, (fault, blame)), count)| {
             let status = status.to_string();
-            let mut metric = labelled(labels.pairs().into_iter().chain([("method", method), ("status", &status)]));
+            let more = [("method", method), ("status", &status), ("fault", fault), ("blame", blame)];
+            let mut metric = labelled(labels.pairs().into_iter().chain(more));
             let mut counter = Counter::default();
             counter.set_value(count as f64);
             metric.set_counter(counter);
@@ -95,7 +99,7 @@ impl Families {
         for client in lock(&self.cells.http_clients).iter() {
             metrics.push(distribution([("plugin", &**client.plugin())], &client.duration()));
         }
-        family(HTTP_CLIENT, HTTP_CLIENT_HELP, MetricType::HISTOGRAM, metrics)
+        family(HTTP_CLIENT_DURATION, HTTP_CLIENT_HELP, MetricType::HISTOGRAM, metrics)
     }
 
     fn of_plugins(&self, families: &mut Vec<MetricFamily>) {

@@ -2,8 +2,9 @@
 
 use super::cell::{Count, Sum};
 
-/// Upper bounds in seconds, from what a cached answer takes to what a person waits for.
-pub(super) const SECONDS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Upper bounds in seconds, from what a plugin's answer takes to the longest that an upstream is waited for by default.
+pub(super) const SECONDS: [f64; 19] =
+    [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 /// Counts by upper bound, and their sum.
 #[derive(Debug)]

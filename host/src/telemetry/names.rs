@@ -16,6 +16,7 @@ pub(super) const GENERATIONS_LIVE: &str = "plugway_generations_live";
 pub(super) const HOOK_CALLS: &str = "plugway_hook_calls_total";
 pub(super) const HOOK_CALLS_OUTLIVED: &str = "plugway_hook_calls_outlived_total";
 pub(super) const HOOK_FAILURES: &str = "plugway_hook_failures_total";
+pub(super) const HTTP_CLIENT_DURATION: &str = "plugway_http_client_duration_seconds";
 pub(super) const HTTP_CLIENT_IN_FLIGHT: &str = "plugway_http_client_in_flight";
 pub(super) const HTTP_CLIENT_REQUESTS: &str = "plugway_http_client_requests_total";
 pub(super) const INCIDENTS_OPEN: &str = "plugway_incidents_open";

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use http::Method;
 
+use super::cause::ErrorCause;
 use super::cell::Count;
 use super::histogram::{Histogram, Reading, SECONDS};
 use super::slo::{Promise, SloCells};
+use crate::fault::{Blame, Fault};
 
 /// Methods with a series of their own (RFC 9110, section 9.3; RFC 5789). A client may invent others without end, so they
 /// share one.
@@ -19,7 +21,25 @@ const CODES: usize = 100;
 const CLASSES: usize = 5;
 
 /// Counts of the codes of one class; made when the first one comes, since most routes meet two classes and one method.
-type Class = OnceLock<Box<[Count; CODES]>>;
+type Class = OnceLock<Box<[Code; CODES]>>;
+
+/// Answers of one status code.
+#[derive(Debug, Default)]
+struct Code {
+    count: Count,
+    /// Those that had one, by cause; made when the first one comes.
+    causes: OnceLock<Box<[Count; ErrorCause::COUNT]>>,
+}
+
+/// What was counted of one method, status and cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Answers {
+    pub(super) method: &'static str,
+    pub(super) status: usize,
+    /// `None` where nothing was wrong.
+    pub(super) cause: Option<ErrorCause>,
+    pub(super) count: u64,
+}
 
 /// What one worker counts of one route.
 #[derive(Debug)]
@@ -63,25 +83,25 @@ impl RouteCells {
     }
 
     /// A request that had begun has ended.
-    pub fn finished(&self, method: &Method, status: u16, duration: Duration) {
+    pub fn finished(&self, method: &Method, status: u16, cause: Option<ErrorCause>, duration: Duration) {
         self.in_flight.sub(1);
-        self.count(method.as_str(), status);
+        self.count(method.as_str(), status, cause);
         self.duration.record(duration.as_secs_f64());
         self.slo.finished(duration);
     }
 
     /// Something was answered that never became a request.
-    pub fn refused(&self, status: u16) {
-        self.count(OTHER, status);
+    pub fn refused(&self, fault: Fault) {
+        self.count(OTHER, fault.status().as_u16(), Some(ErrorCause::Fault(fault)));
     }
 
-    fn count(&self, method: &str, status: u16) {
+    fn count(&self, method: &str, status: u16, cause: Option<ErrorCause>) {
         let method = METHODS.iter().position(|known| *known == method).unwrap_or(METHODS.len());
         let (class, code) = (usize::from(status / 100).wrapping_sub(1), usize::from(status % 100));
         if let Some(class) = self.requests.get(method).and_then(|classes| classes.get(class)) {
-            let codes = class.get_or_init(|| Box::new(std::array::from_fn(|_| Count::default())));
-            if let Some(count) = codes.get(code) {
-                count.add(1);
+            let codes = class.get_or_init(|| Box::new(std::array::from_fn(|_| Code::default())));
+            if let Some(code) = codes.get(code) {
+                code.add(cause);
             }
         }
     }
@@ -99,14 +119,51 @@ impl RouteCells {
         self.duration.read()
     }
 
-    /// Method, status and count of everything that was counted.
-    pub(super) fn requests(&self) -> impl Iterator<Item = (&'static str, usize, u64)> + '_ {
+    /// How many were answered.
+    pub(super) fn answered(&self) -> u64 {
+        self.requests.iter().flatten().filter_map(OnceLock::get).flat_map(|codes| codes.iter()).map(|code| code.count.get()).sum()
+    }
+
+    /// Everything that was counted.
+    pub(super) fn requests(&self) -> impl Iterator<Item = Answers> + '_ {
         let methods = METHODS.iter().copied().chain([OTHER]);
         methods.zip(self.requests.iter()).flat_map(|(method, classes)| {
             classes.iter().enumerate().flat_map(move |(class, codes)| {
                 let codes = codes.get().into_iter().flat_map(|codes| codes.iter().enumerate());
-                codes.map(move |(code, count)| (method, (class + 1) * 100 + code, count.get())).filter(|(_, _, count)| *count > 0)
+                codes.flat_map(move |(code, cell)| cell.answers(method, (class + 1) * 100 + code))
             })
         })
+    }
+}
+
+impl Code {
+    fn add(&self, cause: Option<ErrorCause>) {
+        self.count.add(1);
+        let Some(cause) = cause else { return };
+        let causes = self.causes.get_or_init(|| Box::new(std::array::from_fn(|_| Count::default())));
+        if let Some(count) = causes.get(cause.index()) {
+            count.add(1);
+        }
+    }
+
+    /// By cause, and what has none; nothing of what never came.
+    fn answers(&self, method: &'static str, status: usize) -> impl Iterator<Item = Answers> + '_ {
+        let answers = move |cause, count| (count > 0).then_some(Answers { method, status, cause, count });
+        // Causes are read first: who counts adds to the sum before, so what has no cause is never fewer than none.
+        let caused: Vec<_> = self.causes.get().into_iter().flat_map(|causes| causes.iter().map(Count::get)).collect();
+        let rest = answers(None, self.count.get().saturating_sub(caused.iter().sum()));
+        ErrorCause::all().zip(caused).filter_map(move |(cause, count)| answers(Some(cause), count)).chain(rest)
+    }
+}
+
+impl Answers {
+    /// Its code and whose fault it was; empty where nothing was wrong.
+    pub(super) fn fault(&self) -> (&'static str, &'static str) {
+        self.cause.map_or(("", ""), |cause| (cause.code(), cause.blame(self.status).as_str()))
+    }
+
+    /// Whether gateway, plugin or upstream failed it: by its status, or by an answer that broke off.
+    pub(super) fn is_broken(&self) -> bool {
+        self.cause.is_some_and(|cause| cause.blame(self.status) != Blame::Client)
     }
 }

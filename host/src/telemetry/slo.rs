@@ -14,6 +14,7 @@ use opentelemetry::metrics::Meter;
 use super::cell::{Count, lock};
 use super::export::{counter, each_worker};
 use super::families::Labels;
+use super::route::Answers;
 use super::{Cells, RouteCells, names};
 
 /// Seconds of a day.
@@ -68,9 +69,9 @@ impl SloCells {
     fn read(&self, route: &RouteCells) -> impl Iterator<Item = Reading> {
         let promise = *lock(&self.promise);
         let days = promise.map_or(0, |promise| promise.days);
-        let requests: u64 = route.requests().map(|(.., count)| count).sum();
+        let requests = route.answered();
         let reading = move |slo, objective, broken| Reading { slo, objective, seconds: f64::from(days) * DAY, requests, broken };
-        let failed: u64 = route.requests().filter(|(_, status, _)| *status >= 500).map(|(.., count)| count).sum();
+        let failed: u64 = route.requests().filter(Answers::is_broken).map(|answers| answers.count).sum();
         let availability = promise.and_then(|promise| promise.availability).map(|share| reading("availability", share, failed));
         let latency = promise.and_then(|promise| promise.latency).map(|(_, share)| reading("latency", share, self.slow.get()));
         availability.into_iter().chain(latency)
@@ -117,7 +118,11 @@ pub(super) fn register(meter: &Meter, cells: &Arc<Cells>) {
     // Both are there from the start, so that rates of them are of the same requests.
     let counters: [(_, _, fn(&Reading) -> u64); 2] = [
         (names::SLO_REQUESTS, "Requests of which something is promised.", |reading| reading.requests),
-        (names::SLO_BROKEN, "Requests that were not as promised: answered with 5xx, or slower.", |reading| reading.broken),
+        (
+            names::SLO_BROKEN,
+            "Requests that were not as promised: failed by gateway, plugin or upstream, broken off included, or slower.",
+            |reading| reading.broken,
+        ),
     ];
     for (name, help, value) in counters {
         counter(meter, cells, name, help, move |cells, observer| {

@@ -20,14 +20,14 @@ fn requests_of_all_workers_add_up_and_survive_a_reload() {
             let orders = telemetry.worker(worker).route("orders", Some("shop"), Some("v1"));
             unrouted.started();
             unrouted.moved_to(&orders);
-            orders.finished(&Method::GET, 200, Duration::from_millis(2));
+            orders.finished(&Method::GET, 200, None, Duration::from_millis(2));
         }
     }
     let invented = Method::from_bytes(b"BREW").unwrap();
     let none = telemetry.worker(0).route("none", None, None);
     none.started();
-    none.finished(&invented, 404, Duration::ZERO);
-    none.refused(400);
+    none.finished(&invented, 404, Some(ErrorCause::Fault(Fault::NoRoute)), Duration::ZERO);
+    none.refused(Fault::MalformedRequest);
     assert_eq!(
         lines(&telemetry, "plugway_requests_total{"),
         [
@@ -89,4 +89,46 @@ fn faults_attempts_connections_and_hooks_are_shown() {
     drop(open);
     assert_eq!(lines(&telemetry, "plugway_connections_open{"), ["plugway_connections_open{listener=\"web\",worker=\"0\"} 0"]);
     assert_eq!(telemetry.worker(0).status()["event_loop_lag_max_us"], 1500);
+}
+
+#[test]
+fn every_error_says_whose_it_was_and_an_answer_that_broke_off_breaks_a_promise() {
+    let telemetry = Telemetry::new().unwrap();
+    let route = telemetry.worker(0).route("orders", None, None);
+    let promise = Promise { availability: Some(0.999), latency: None, days: 30 };
+    telemetry.promise(|route| (route == "orders").then_some(promise));
+    let ended = |status, cause| {
+        route.started();
+        route.finished(&Method::GET, status, cause, Duration::from_micros(70));
+    };
+    ended(200, None);
+    ended(200, Some(ErrorCause::Fault(Fault::UpstreamBodyFailed)));
+    ended(499, Some(ErrorCause::Fault(Fault::ClientGone)));
+    ended(404, Some(ErrorCause::Upstream));
+    ended(503, Some(ErrorCause::Upstream));
+    ended(429, Some(ErrorCause::Plugin));
+    ended(500, Some(ErrorCause::Plugin));
+    let text = String::from_utf8(telemetry.render()).unwrap();
+    for (status, fault, blame) in [
+        (200, "", ""),
+        (200, "upstream-body-failed", "upstream"),
+        (499, "client-gone", "client"),
+        (404, "upstream-status", "client"),
+        (503, "upstream-status", "upstream"),
+        (429, "plugin-status", "client"),
+        (500, "plugin-status", "plugin"),
+    ] {
+        let labels = [format!("status=\"{status}\""), format!("fault=\"{fault}\""), format!("blame=\"{blame}\"")];
+        let has_all = |line: &&str| line.starts_with("plugway_requests_total{") && labels.iter().all(|label| line.contains(label));
+        let line = text.lines().find(has_all).unwrap_or_else(|| panic!("{labels:?}\n{text}"));
+        assert!(line.ends_with(" 1"), "{line}");
+    }
+    let value = |name: &str| text.lines().find(|line| line.starts_with(&format!("{name}{{"))).and_then(|line| line.rsplit(' ').next());
+    assert_eq!((value("plugway_slo_requests_total"), value("plugway_slo_broken_total")), (Some("7"), Some("3")));
+    let below = |bound: &str| text.lines().any(|line| line.contains(&format!("le=\"{bound}\"")) && line.ends_with(" 7"));
+    assert!(below("0.0001") && below("60") && text.contains("le=\"0.00005\""), "{text}");
+    // The route is gone from the configuration, and what was promised of it with it.
+    telemetry.promise(|_| None);
+    let text = String::from_utf8(telemetry.render()).unwrap();
+    assert!(!text.contains("plugway_slo_objective_ratio{") && !text.contains("plugway_slo_broken_total{"), "{text}");
 }

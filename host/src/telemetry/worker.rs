@@ -145,7 +145,7 @@ impl WorkerCells {
     /// This worker's part of `/status`.
     pub fn status(&self) -> Value {
         let routes = lock(&self.routes);
-        let requests: u64 = routes.iter().flat_map(|route| route.requests()).map(|(_, _, count)| count).sum();
+        let requests: u64 = routes.iter().map(|route| route.answered()).sum();
         json!({
             "index": self.index,
             "open_connections": self.open_connections.get(),

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::names::{
-    CONNECTIONS_OPEN, EVENT_LOOP_LAG, FAULTS, GENERATIONS_LIVE, HOOK_CALLS, HOOK_FAILURES, INCIDENTS_OPEN, INSTANCES, REQUEST_DURATION,
-    REQUESTS, REQUESTS_IN_FLIGHT, SLO_OBJECTIVE, STORE_SIZE, UPSTREAM_ATTEMPTS,
+    CONNECTIONS_OPEN, EVENT_LOOP_LAG, GENERATIONS_LIVE, HOOK_CALLS, HOOK_FAILURES, INCIDENTS_OPEN, INSTANCES, REQUEST_DURATION, REQUESTS,
+    REQUESTS_IN_FLIGHT, SLO_OBJECTIVE, STORE_SIZE, UPSTREAM_ATTEMPTS,
 };
 
 /// One picture.
@@ -41,7 +41,11 @@ fn panels() -> Vec<Panel> {
                 "{{route}}",
             )],
         ),
-        panel("Faults by code and whose they were", "reqps", vec![(rate(FAULTS, "fault, blame"), "{{fault}} ({{blame}})")]),
+        panel(
+            "Errors by fault and whose they were",
+            "reqps",
+            vec![(rate(&format!("{REQUESTS}{{fault!=\"\"}}"), "fault, blame"), "{{fault}} ({{blame}})")],
+        ),
         panel("Latency, median", "s", vec![(quantile("0.5"), "{{route}}")]),
         panel("Latency, 99th percentile", "s", vec![(quantile("0.99"), "{{route}}")]),
         panel("Error budgets: times faster than promised", "none", vec![("plugway:slo_burn:rate5m".to_owned(), "{{route}} {{slo}}")]),

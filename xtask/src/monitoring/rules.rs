@@ -100,7 +100,7 @@ pub(super) fn alerts() -> Vec<Alert> {
             expr: format!("{} or {}", burns(2, "1h", "5m"), burns(5, "6h", "30m")),
             minutes: 2,
             summary: "{{ $labels.route }} uses up its error budget of {{ $labels.slo }} within days",
-            runbook: "the other alerts that are firing; `plugway_faults_total` by `fault` and `blame`; `plugway why`",
+            runbook: "the other alerts that are firing; `plugway_requests_total` by `fault` and `blame`; `plugway why`",
             labels: vec![("route", "orders"), ("slo", "availability")],
             firing: promised("0+20x120"),
             quiet: promised("0+5x120"),
@@ -125,7 +125,7 @@ pub(super) fn alerts() -> Vec<Alert> {
             ),
             minutes: 5,
             summary: "more than 5 % of the requests of {{ $labels.route }} are answered with 5xx",
-            runbook: "`plugway_faults_total` by `fault`: the code says whose fault it is; `plugway why` shows requests that failed",
+            runbook: "`plugway_requests_total` by `fault` and `blame`: what it was, and whose; `plugway why` shows requests that failed",
             labels: vec![("route", "orders")],
             firing: world(&[
                 (REQUESTS, "route=\"orders\",status=\"200\"", "0+90x120"),
