@@ -11,7 +11,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
 
 use super::cell::{Sum, lock};
-use super::histogram::{Histogram, Reading, SECONDS};
+use super::histogram::{Histogram, Reading};
 
 /// What an instrument measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +41,8 @@ const RESERVED: [&str; 2] = ["plugin", "le"];
 const MAX_LABELS: usize = 8;
 /// Buckets of one histogram.
 const MAX_BOUNDS: usize = 64;
+/// Bounds of a histogram that is declared without any, as the contract has them.
+const BOUNDS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// What stands for every label of a series past the limit.
 const OVERFLOW: &str = "overflow";
 
@@ -130,7 +132,7 @@ impl Instruments {
             return Err(DeclareError::InvalidName("bounds must be finite and grow".to_owned()));
         }
         let exported = exported(kind, name);
-        let bounds = if bounds.is_empty() { &SECONDS[..] } else { bounds };
+        let bounds = if bounds.is_empty() { &BOUNDS[..] } else { bounds };
         let mut declared = lock(&self.declared);
         if let Some(known) = declared.get(&exported) {
             let same = known.kind == kind && known.labels == labels && (kind != InstrumentKind::Histogram || known.bounds == bounds);
