@@ -31,9 +31,9 @@ fn requests_of_all_workers_add_up_and_survive_a_reload() {
     assert_eq!(
         lines(&telemetry, "plugway_requests_total{"),
         [
-            "plugway_requests_total{route=\"none\",api=\"\",version=\"\",method=\"other\",status=\"400\"} 1",
-            "plugway_requests_total{route=\"none\",api=\"\",version=\"\",method=\"other\",status=\"404\"} 1",
-            "plugway_requests_total{route=\"orders\",api=\"shop\",version=\"v1\",method=\"GET\",status=\"200\"} 4",
+            "plugway_requests_total{route=\"none\",api=\"\",version=\"\",method=\"other\",status=\"400\",fault=\"malformed-request\",blame=\"client\"} 1",
+            "plugway_requests_total{route=\"none\",api=\"\",version=\"\",method=\"other\",status=\"404\",fault=\"no-route\",blame=\"client\"} 1",
+            "plugway_requests_total{route=\"orders\",api=\"shop\",version=\"v1\",method=\"GET\",status=\"200\",fault=\"\",blame=\"\"} 4",
         ]
     );
     assert!(lines(&telemetry, "plugway_requests_in_flight{").iter().all(|line| line.ends_with(" 0")));

@@ -108,6 +108,10 @@ fn what_is_cut_off_and_what_never_was_a_request_is_counted_too() {
     assert_eq!(broken.response().unwrap().status, 400);
     // Cut off by the end of the gateway, which does not wait for it.
     until("both are counted", || metric(&gateway, "plugway_requests_total", &[]) == 2.0);
+    for fault in ["client-gone", "ambiguous-framing"] {
+        let labels = [format!("fault=\"{fault}\""), "blame=\"client\"".to_owned()];
+        assert_eq!(metric(&gateway, "plugway_requests_total", &labels.each_ref().map(String::as_str)), 1.0, "{fault}");
+    }
     let told = metrics(&gateway);
     gateway.stop().unwrap();
     assert_eq!(scene.stored("day"), told);
