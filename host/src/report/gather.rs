@@ -49,7 +49,8 @@ fn gather_within(reader: &Reader, request: &Request, now: i64) -> std::result::R
     let since = reader.begins()?.map_or(now - request.since, |begins| begins.clamp(now - request.since, now));
     let tier = tier(reader, since, now - since)?;
     let from = begin(tier, since);
-    let asked = Asked { store, tier, from, until: now, routes, name: name.clone() };
+    // The second that it is belongs to it: a minute may have begun with it.
+    let asked = Asked { store, tier, from, until: now + 1, routes, name: name.clone() };
     let length = now - from;
     let earlier = Asked { from: from - length, until: from, name: name.clone(), ..asked };
     let reaches_back = reader.oldest(tier)?.is_some_and(|oldest| oldest <= earlier.from);
