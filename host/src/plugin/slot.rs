@@ -180,7 +180,7 @@ impl Slot {
         called
     }
 
-    /// Whether its calls of hooks that can wait go by [`waiting`](super::waiting).
+    /// Whether its calls of hooks that can wait go by `plugin::waiting`.
     pub fn runs_in_turns(&self) -> bool {
         self.pool.is_some()
     }
