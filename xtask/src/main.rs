@@ -20,7 +20,8 @@ use plugway_harness::{Error, Result};
 const HELP: &str = "\
 cargo xtask COMMAND
 
-  setup            install what is missing: the target wasm32-wasip2, Debian's nginx, wrk, h2load, curl, Prometheus and Python, componentize-py
+  setup            install what is missing: the target wasm32-wasip2, Debian's nginx, wrk, h2load, curl, Prometheus, Chromium and
+                   Python, componentize-py, npm's oidc-provider and playwright-core
   test             setup, then build everything and run every test
   demo             run the gateway with every shipped plugin in front of four upstreams, until Ctrl-C
   demo --once      send it some hundred requests, print what happened, exit 0 when all of it was right; target/demo/report.html is the

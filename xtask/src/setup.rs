@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use plugway_harness::error::Context;
-use plugway_harness::{Error, Result, oidc, peers};
+use plugway_harness::{Error, Result, browser, oidc, peers};
 
 use crate::workspace::{self, GUEST_TARGET, command};
 
@@ -30,6 +30,7 @@ pub(crate) fn run() -> Result<()> {
     debian_packages()?;
     componentize_py()?;
     oidc::install()?;
+    browser::install()?;
     println!("everything is there");
     Ok(())
 }

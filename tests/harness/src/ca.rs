@@ -5,7 +5,10 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData,
+    date_time_ymd,
+};
 use ring::digest::{SHA256, digest};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
@@ -25,6 +28,8 @@ pub struct Authority {
 pub struct Issued {
     der: CertificateDer<'static>,
     key: PrivatePkcs8KeyDer<'static>,
+    /// SHA-256 of its public key (RFC 7469, section 2.4).
+    pin: [u8; 32],
     certificate_pem: String,
     key_pem: String,
 }
@@ -97,8 +102,11 @@ impl Authority {
         params.extended_key_usages = vec![purpose];
         params.use_authority_key_identifier_extension = true;
         let certificate = params.signed_by(&key, &self.issuer).context(name)?;
+        let mut pin = [0; 32];
+        pin.copy_from_slice(digest(&SHA256, &key.subject_public_key_info()).as_ref());
         Ok(Issued {
             der: certificate.der().clone(),
+            pin,
             key: PrivatePkcs8KeyDer::from(key.serialize_der()),
             certificate_pem: certificate.pem(),
             key_pem: key.serialize_pem(),
@@ -135,6 +143,11 @@ impl Issued {
     /// Its private key.
     pub fn key(&self) -> PrivateKeyDer<'static> {
         PrivateKeyDer::Pkcs8(self.key.clone_key())
+    }
+
+    /// SHA-256 of its public key, by which a browser can be told to take it (RFC 7469, section 2.4).
+    pub fn pin(&self) -> [u8; 32] {
+        self.pin
     }
 
     /// Certificate and key, PEM.

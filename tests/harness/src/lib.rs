@@ -3,13 +3,14 @@
 //!
 //! | module | what it gives |
 //! |---|---|
+//! | [`browser`] | Debian's Chromium |
 //! | [`ca`] | throw-away certificate authorities, server and client certificates, PEM files |
 //! | [`upstream`] | real HTTP/1.1 and HTTP/2 servers that report what reached them |
 //! | [`client`] | an HTTP client with every TLS and routing detail in the caller's hand |
 //! | [`raw`] | bytes on a socket, for requests that no client library would send |
 //! | [`gateway`] | the `plugway` program, its addresses, log lines and use of the machine |
 //! | [`guests`] | components built from this checkout |
-//! | [`oidc`] | a real authorization server |
+//! | [`node`], [`oidc`] | peers that run in Node; a real authorization server |
 //! | [`otlp`] | a receiver of OpenTelemetry's protocol that decodes for real |
 //! | [`nginx`], [`peers`] | Debian's nginx and wrk, as the programs to compare with |
 //! | [`prometheus`] | Debian's Prometheus, which scrapes the gateway |
@@ -17,12 +18,14 @@
 //! Nothing here knows how the gateway works inside: only its command line, its configuration, its sockets and its log.
 
 pub mod body;
+pub mod browser;
 pub mod ca;
 pub mod client;
 pub mod error;
 pub mod gateway;
 pub mod guests;
 pub mod nginx;
+pub mod node;
 pub mod oidc;
 pub mod otlp;
 pub mod peers;

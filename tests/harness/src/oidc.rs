@@ -1,74 +1,30 @@
 //! npm's `oidc-provider`, certified by the OpenID Foundation, as the authorization server of the tests: real tokens, issued by
 //! somebody else's code. Its script and its settings are `tests/oidc-provider/server.mjs`.
 
-use std::fs::{self, File};
-use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::ca::{Authority, Issued};
-use crate::error::{Context, Error, Result};
-use crate::gateway::Log;
-use crate::guests::root;
-use crate::peers::{NODE, NPM};
-use crate::process;
+use crate::error::{Context, Result};
+use crate::node::{self, Script};
 
-/// Longest wait for what it has to say: a busy machine takes seconds to start Node.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Installs it where it is missing, or not what the lock file says, and gives its module. Tests of other processes wait meanwhile.
+/// Installs it where it is missing, and gives its module.
 ///
 /// # Errors
-/// When Node or npm is missing, or `npm ci` fails, with what it printed.
+/// As [`node::install`].
 pub fn install() -> Result<PathBuf> {
-    let (source, target) = (root().join("tests/oidc-provider"), root().join("target/peers/oidc-provider"));
-    fs::create_dir_all(&target).context(target.display())?;
-    let lock = File::create(target.join(".installing")).context(target.display())?;
-    lock.lock().context(target.display())?;
-    let wanted = fs::read(source.join("package-lock.json")).context(source.display())?;
-    // Written last, so that what was broken off is done again.
-    let installed = target.join("installed-lock.json");
-    if fs::read(&installed).ok().as_ref() != Some(&wanted) {
-        for name in ["package.json", "package-lock.json"] {
-            fs::copy(source.join(name), target.join(name)).context(name)?;
-        }
-        let mut npm = Command::new(NPM.find()?);
-        npm.args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(&target).stdin(Stdio::null());
-        let output = npm.output().context("npm")?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            return Err(Error::new(format!(
-                "oidc-provider, which the tests of oauth2 talk to, could not be installed; run `cargo xtask setup` where the network is \
-                 reachable: npm ci ended with {}:\n{said}",
-                output.status
-            )));
-        }
-        fs::write(&installed, wanted).context(installed.display())?;
-    }
-    let module = target.join("node_modules/oidc-provider/lib/index.js");
-    if module.is_file() { Ok(module) } else { Err(Error::new(format!("npm ci installed no {}", module.display()))) }
+    node::install("oidc-provider", "oidc-provider/lib/index.js")
 }
 
 /// A running provider; it ends with its owner.
 #[derive(Debug)]
 pub struct Provider {
-    child: Child,
-    orders: Mutex<Orders>,
-    log: Arc<Log>,
+    script: Script,
     issuer: String,
     address: SocketAddr,
-}
-
-/// Where orders go, and how many did.
-#[derive(Debug)]
-struct Orders {
-    input: ChildStdin,
-    given: u64,
 }
 
 impl Provider {
@@ -91,26 +47,13 @@ impl Provider {
     }
 
     fn launch(settings: &Value, environment: &[(&str, &str)]) -> Result<Self> {
-        let module = install()?;
-        let script = root().join("tests/oidc-provider/server.mjs");
-        let mut node = Command::new(NODE.find()?);
-        node.arg(script).env("OIDC_PROVIDER", module).env("OIDC_SETTINGS", settings.to_string()).env("NO_COLOR", "1");
-        node.envs(environment.iter().copied()).current_dir(root());
-        let mut child = node.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("node")?;
-        let log = Arc::new(Log::default());
-        log.follow(child.stdout.take());
-        log.follow(child.stderr.take());
-        let orders = Mutex::new(Orders { input: child.stdin.take().context("standard input")?, given: 0 });
-        let mut provider = Self { child, orders, log, issuer: String::new(), address: ([127, 0, 0, 1], 0).into() };
-        let started = provider.log.wait(PATIENCE, |line| line.field("listening").is_some());
-        let Some(line) = started else {
-            let text = provider.log.text();
-            return Err(Error::new(format!("oidc-provider does not listen:\n{text}")));
-        };
-        provider.issuer = line.field("listening").unwrap_or_default().to_owned();
-        let port = provider.issuer.rsplit(':').next().and_then(|port| port.parse().ok()).context("the provider's port")?;
-        provider.address.set_port(port);
-        Ok(provider)
+        let (module, settings) = (install()?, settings.to_string());
+        let module = module.to_string_lossy();
+        let own = [("OIDC_PROVIDER", &*module), ("OIDC_SETTINGS", settings.as_str())];
+        let script = Script::start("oidc-provider", "server.mjs", &[environment, &own].concat())?;
+        let issuer = script.wait(|line| line.field("listening").is_some())?.field("listening").unwrap_or_default().to_owned();
+        let port = issuer.rsplit(':').next().and_then(|port| port.parse::<u16>().ok()).context("the provider's port")?;
+        Ok(Self { script, issuer, address: ([127, 0, 0, 1], port).into() })
     }
 
     /// The `iss` of its tokens, and where it is.
@@ -139,25 +82,14 @@ impl Provider {
         self.order(json!({ "command": "behave", "path": path, "as": how, "ms": u64::try_from(delay.as_millis()).unwrap_or(u64::MAX) }))
     }
 
-    fn order(&self, mut order: Value) -> Result<()> {
-        let number = {
-            let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
-            orders.given += 1;
-            let number = json!(orders.given);
-            if let Some(members) = order.as_object_mut() {
-                members.insert("number".to_owned(), number.clone());
-            }
-            writeln!(orders.input, "{order}").context("oidc-provider")?;
-            number
-        };
-        let done = self.log.wait(PATIENCE, |line| line.field("done").is_some() && line.value("number") == Some(&number));
-        done.map(drop).context("oidc-provider does not answer an order")
+    fn order(&self, order: Value) -> Result<()> {
+        self.script.order(order).map(drop)
     }
 
     /// Lines with this field. What it has said until now is read before: it says things in order.
     fn count(&self, field: &str, text: &str) -> usize {
         drop(self.order(json!({ "command": "settle" })));
-        self.log.lines().iter().filter(|line| line.field(field) == Some(text)).count()
+        self.script.log().lines().iter().filter(|line| line.field(field) == Some(text)).count()
     }
 
     /// How often it has answered requests like `GET /jwks`.
@@ -177,18 +109,11 @@ impl Provider {
 
     /// Everything it said, for messages of tests.
     pub fn said(&self) -> String {
-        self.log.text()
+        self.script.log().text()
     }
 
     /// Kills it, as a machine that goes down would.
     pub fn kill(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-impl Drop for Provider {
-    fn drop(&mut self) {
-        process::end(&mut self.child, Duration::from_secs(5));
+        self.script.kill();
     }
 }

@@ -26,6 +26,8 @@ pub const CURL: Peer = Peer { program: "curl", package: "curl" };
 pub const NODE: Peer = Peer { program: "node", package: "nodejs" };
 /// Installs it.
 pub const NPM: Peer = Peer { program: "npm", package: "npm" };
+/// Walks through logins ([`crate::browser`]).
+pub const CHROMIUM: Peer = Peer { program: "chromium", package: "chromium" };
 /// Measured by `cargo xtask bench peers` alone, which installs it.
 pub const HAPROXY: Peer = Peer { program: "haproxy", package: "haproxy" };
 /// Prometheus, which scrapes the gateway in tests.
@@ -33,7 +35,7 @@ pub const PROMETHEUS: Peer = Peer { program: "prometheus", package: "prometheus"
 /// Its tool, which checks metrics and rules.
 pub const PROMTOOL: Peer = Peer { program: "promtool", package: "prometheus" };
 /// Everything that `cargo xtask setup` installs from Debian, Python aside.
-pub const ALL: [Peer; 7] = [NGINX, WRK, H2LOAD, CURL, NODE, NPM, PROMTOOL];
+pub const ALL: [Peer; 8] = [NGINX, WRK, H2LOAD, CURL, NODE, NPM, PROMTOOL, CHROMIUM];
 
 impl Peer {
     /// Where it is: `PATH`, then the system's folders, which are not in every user's `PATH`.

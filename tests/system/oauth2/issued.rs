@@ -108,9 +108,10 @@ fn a_token_that_the_server_bound_to_a_certificate_passes_with_it_alone() {
 }
 
 #[test]
-fn the_server_is_installed_by_a_lock_that_names_no_registry() {
-    let folder = guests::root().join("tests/oidc-provider");
-    let lock = std::fs::read_to_string(folder.join("package-lock.json")).unwrap();
-    assert!(!lock.contains("\"resolved\""));
+fn what_runs_in_node_is_installed_by_locks_that_name_no_registry() {
+    for folder in ["oidc-provider", "browser"] {
+        let lock = std::fs::read_to_string(guests::root().join("tests").join(folder).join("package-lock.json")).unwrap();
+        assert!(!lock.contains("\"resolved\""), "{folder}");
+    }
     assert!(plugway_harness::oidc::install().unwrap().is_file());
 }

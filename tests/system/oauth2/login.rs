@@ -13,9 +13,9 @@ use crate::common::{BINARY, two_workers};
 use crate::guest::{config, report, route};
 
 /// What people know the gateway by.
-const APP: &str = "https://app.example.com";
+pub(super) const APP: &str = "https://app.example.com";
 
-fn server(ttl: u64) -> Server {
+pub(super) fn server(ttl: u64) -> Server {
     let client = json!({
         "grant_types": ["authorization_code", "refresh_token"], "response_types": ["code"], "redirect_uris": [format!("{APP}/callback")],
         "post_logout_redirect_uris": [format!("{APP}/goodbye")], "scope": "openid orders:read orders:write",
@@ -24,7 +24,11 @@ fn server(ttl: u64) -> Server {
 }
 
 fn gateway(server: &Server, upstream: &Upstream) -> Gateway {
-    let launch = Launch::new(BINARY).unwrap();
+    start(Launch::new(BINARY).unwrap(), server, upstream, |config| config)
+}
+
+/// The same with files of its own; `change` is what else is to be in its configuration.
+pub(super) fn start(launch: Launch, server: &Server, upstream: &Upstream, change: impl FnOnce(String) -> String) -> Gateway {
     launch.file("secret", SECRET).unwrap();
     launch.file("session", "0123456789abcdef0123456789abcdef").unwrap();
     let parts = [
@@ -40,7 +44,7 @@ fn gateway(server: &Server, upstream: &Upstream) -> Gateway {
         ),
         route("plugins = [\"app\"]"),
     ];
-    launch.start(&two_workers(&config(upstream, &parts.each_ref().map(String::as_str)))).unwrap()
+    launch.start(&change(two_workers(&config(upstream, &parts.each_ref().map(String::as_str))))).unwrap()
 }
 
 /// A browser: cookies of each site, and where the sites are.
