@@ -165,10 +165,15 @@ struct Measured {
 /// A good request before it keeps the breaker closed.
 fn measure(raw: &mut Raw, worker: &Thread, ticker: &Thread, mode: &str) -> (Measured, RawResponse) {
     crate::guest::report(&send(raw, "/", &[]));
+    cost(raw, worker, ticker, "/", &[("x-misbehave", mode)])
+}
+
+/// The same without the good one.
+fn cost(raw: &mut Raw, worker: &Thread, ticker: &Thread, path: &str, headers: &[(&str, &str)]) -> (Measured, RawResponse) {
     let this = Thread::current();
     let (worker_before, ticker_before, this_before) = (worker.settled(), ticker.read(), this.read());
     let sent = Instant::now();
-    let response = send(raw, "/", &[("x-misbehave", mode)]);
+    let response = send(raw, path, headers);
     let took = sent.elapsed();
     let (ticker_after, this_after, worker_after) = (ticker.read(), this.read(), worker.settled());
     let ticker_late = ticker_after.waited - ticker_before.waited;

@@ -129,3 +129,44 @@ fn a_tick_that_does_not_end_is_ended_and_the_gateway_goes_on() {
     assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
     assert_eq!(ask(&gateway, "own"), 0);
 }
+
+/// A server, and a gateway whose timer asks it every 100 ms.
+fn asking(server: &Upstream, upstream: &Upstream, path: &str, more: &str) -> Gateway {
+    let grants = format!(
+        "{more}\n[plugins.ticking.grants]\nkv = {{}}\nhttp-client = {{ hosts = [{:?}], addresses = [\"127.0.0.0/8\"] }}",
+        server.url()
+    );
+    let guest_config = format!("period_ms = 100, each = \"ask\", url = \"{}{path}\"", server.url());
+    let part = plugin("ticking", ticking(), &guest_config, &grants);
+    start(&two_workers(&config(upstream, &[&part, &route("public = true\nplugins = [\"ticking\"]")])))
+}
+
+#[test]
+fn a_tick_may_wait_for_a_server_and_the_next_one_waits_for_it() {
+    let (server, upstream) = (Upstream::plain("server").unwrap(), Upstream::plain("up").unwrap());
+    let gateway = asking(&server, &upstream, "/slow/350", "");
+    let began = Instant::now();
+    until("ticks that were answered", || ask(&gateway, "done") >= 4);
+    // Four answers of 350 ms one after the other; side by side they would have come in 700 ms.
+    assert!(began.elapsed() >= Duration::from_millis(3 * 350), "{:?}", began.elapsed());
+    assert_eq!(ask(&gateway, "together"), 0);
+    assert!(server.requests() <= ask(&gateway, "done") + 1);
+    assert_eq!(metric(&gateway, "plugway_hook_failures_total", &[]), 0.0);
+    // What waits holds up neither the admin listener nor requests.
+    let asked = Instant::now();
+    assert_eq!(ask(&gateway, "own"), 0);
+    assert_eq!(status(&gateway)["draining"], false);
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+}
+
+#[test]
+fn a_tick_past_its_deadline_is_ended_and_counted() {
+    let (server, upstream) = (Upstream::plain("server").unwrap(), Upstream::plain("up").unwrap());
+    let gateway = asking(&server, &upstream, "/slow/60000", "budget = { deadline = \"300ms\" }");
+    until("ticks to be ended", || failures(&gateway, "deadline") >= 2.0);
+    assert!(metric(&gateway, "plugway_budget_hits_total", &["plugin=\"ticking\"", "budget=\"deadline\""]) >= 2.0);
+    assert_eq!(ask(&gateway, "done"), 0);
+    assert_eq!(failures(&gateway, "cpu") + failures(&gateway, "trap"), 0.0);
+    assert_eq!(ask(&gateway, "own"), 0);
+    until("a breaker that opens", || metric(&gateway, "plugway_breakers_opened_total", &["hook=\"timer\""]) >= 1.0);
+}

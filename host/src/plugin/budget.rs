@@ -9,16 +9,25 @@ use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{ResourceLimiter, StoreContextMut, UpdateDeadline};
 
 use super::guest::Guest;
+use super::ticker::TICK;
 
 /// CPU time used by the call that is running.
 ///
 /// Reading the thread's clock is a system call, so no call pays for it up front: the first tick inside a call starts the
 /// count and every later one compares. A call is therefore ended after its budget plus at most two ticks, and one that
 /// ends within a tick, which is nearly every one, costs nothing.
+///
+/// Under a hypervisor a thread's clock can go on while the machine stands still, and then a call that did next to nothing
+/// seems to have used all of its budget at once. So a clock that leaps is asked again at the next tick: a call that really runs
+/// is seen there, and one that did next to nothing has returned.
 #[derive(Debug)]
 pub(super) struct CpuMeter {
     limit: Duration,
+    /// The thread's clock at the first tick, and at the last.
     since: Option<Duration>,
+    last: Duration,
+    /// It was past the limit at the last tick.
+    suspected: bool,
     /// Whether the call runs in turns, with other work of the thread between them.
     in_turns: bool,
     pub(super) exceeded: bool,
@@ -47,6 +56,9 @@ thread_local! {
     static TURN: Cell<Turn> = const { Cell::new(Turn { before: Duration::ZERO, since: None }) };
 }
 
+/// A thread's clock that went on by more than this between two ticks leapt.
+const LEAP: Duration = TICK.saturating_mul(2);
+
 /// Bytes of an entry of a guest's table: a pointer.
 const TABLE_ENTRY: usize = size_of::<usize>();
 
@@ -67,7 +79,7 @@ pub(super) struct CpuExceeded(pub(super) Duration);
 
 impl CpuMeter {
     pub(super) fn new() -> Self {
-        Self { limit: Duration::ZERO, since: None, in_turns: false, exceeded: false }
+        Self { limit: Duration::ZERO, since: None, last: Duration::ZERO, suspected: false, in_turns: false, exceeded: false }
     }
 
     pub(super) fn limit(&self) -> Duration {
@@ -78,6 +90,7 @@ impl CpuMeter {
     pub(super) fn begin(&mut self, limit: Duration) {
         self.limit = limit;
         self.since = None;
+        self.suspected = false;
         self.in_turns = false;
     }
 
@@ -93,22 +106,22 @@ impl CpuMeter {
     }
 
     fn tick(&mut self, now: Duration) -> Result<(), CpuExceeded> {
-        if self.in_turns {
+        let (used, sure) = if self.in_turns {
             let turn = TURN.get();
-            let used = turn.before + now.saturating_sub(turn.since.unwrap_or(now));
             TURN.set(Turn { since: turn.since.or(Some(now)), ..turn });
-            self.exceeded |= turn.since.is_some() && used >= self.limit;
-            return if self.exceeded { Err(CpuExceeded(self.limit)) } else { Ok(()) };
-        }
-        match self.since {
-            None => self.since = Some(now),
-            Some(since) if now.saturating_sub(since) >= self.limit => {
-                self.exceeded = true;
-                return Err(CpuExceeded(self.limit));
-            }
-            Some(_) => {}
-        }
-        Ok(())
+            // Others have their turns between two ticks, so it may always be asked again.
+            (turn.since.map(|since| turn.before + now.saturating_sub(since)), false)
+        } else {
+            let used = self.since.map(|since| now.saturating_sub(since));
+            let sure = now.saturating_sub(self.last) <= LEAP;
+            self.since = self.since.or(Some(now));
+            (used, sure)
+        };
+        self.last = now;
+        let past = used.is_some_and(|used| used >= self.limit);
+        self.exceeded |= past && (sure || self.suspected);
+        self.suspected = past;
+        if self.exceeded { Err(CpuExceeded(self.limit)) } else { Ok(()) }
     }
 }
 
@@ -199,10 +212,30 @@ mod tests {
     fn a_call_may_use_its_budget_and_no_tick_more() {
         let mut meter = CpuMeter::new();
         meter.begin(Duration::from_millis(10));
-        assert!(meter.tick(Duration::from_millis(100)).is_ok());
-        assert!(meter.tick(Duration::from_millis(109)).is_ok());
+        for now in [100, 102, 104, 106, 108, 109] {
+            assert!(meter.tick(Duration::from_millis(now)).is_ok());
+        }
         assert!(meter.tick(Duration::from_millis(110)).is_err());
         assert!(meter.exceeded);
+    }
+
+    #[test]
+    fn a_clock_that_leaps_is_asked_again() {
+        let mut meter = CpuMeter::new();
+        // A machine that stood still for a second in each of several calls.
+        for second in 0..5 {
+            meter.begin(Duration::from_millis(10));
+            assert!(meter.tick(Duration::from_secs(second)).is_ok());
+            assert!(meter.tick(Duration::from_secs(second + 1)).is_ok());
+        }
+        assert!(!meter.exceeded);
+        // What goes on running is ended at the next tick, punctual or not.
+        assert!(meter.tick(Duration::from_millis(5_001)).is_err());
+        let mut meter = CpuMeter::new();
+        meter.begin(Duration::from_millis(10));
+        assert!(meter.tick(Duration::from_secs(6)).is_ok());
+        assert!(meter.tick(Duration::from_secs(7)).is_ok());
+        assert!(meter.tick(Duration::from_secs(8)).is_err());
     }
 
     #[test]

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use plugway_sdk::{Error, Flow, LocalResponse, Plugin, Request, RequestFilter, Timer, kv};
+use plugway_sdk::http_client::OutgoingRequest;
+use plugway_sdk::{Error, Flow, LocalResponse, Plugin, Request, RequestFilter, Timer, granted, kv};
 use serde::Deserialize;
 
 struct Ticking {
@@ -18,6 +19,8 @@ struct Config {
     period_ms: Option<u64>,
     #[serde(default)]
     each: Each,
+    /// What `ask` asks.
+    url: Option<String>,
 }
 
 /// What a tick does after it has counted itself.
@@ -29,6 +32,8 @@ enum Each {
     Fail,
     Trap,
     Loop,
+    /// Waits for a server's answer. `done` counts those that came, `together` the ticks that met another one.
+    Ask,
 }
 
 impl Plugin for Ticking {
@@ -52,7 +57,22 @@ impl Timer for Ticking {
             Each::Fail => return Err("failed as told".into()),
             Each::Trap => trap(),
             Each::Loop => while std::hint::black_box(true) {},
+            Each::Ask => self.ask()?,
         }
+        Ok(())
+    }
+}
+
+impl Ticking {
+    fn ask(&self) -> Result<(), Error> {
+        let Some(url) = self.config.url.as_deref().filter(|_| granted::http_client()) else { return Err("nobody to ask".into()) };
+        if kv::increment("now", 1, None)? > 1 {
+            kv::increment("together", 1, None)?;
+        }
+        let answered = OutgoingRequest::get(url).send();
+        kv::increment("now", -1, None)?;
+        answered.map_err(|error| format!("{error:?}"))?;
+        kv::increment("done", 1, None)?;
         Ok(())
     }
 }

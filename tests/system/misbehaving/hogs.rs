@@ -6,8 +6,8 @@ use plugway_harness::gateway::Gateway;
 use plugway_harness::raw::Raw;
 use plugway_harness::upstream::Upstream;
 
-use super::{BUDGET, TICK, measure};
-use crate::common::{metric, start};
+use super::{BUDGET, TICK, cost, measure};
+use crate::common::{metric, start, until};
 use crate::guest::{assert_problem, config, guest, report, route, send};
 use crate::thread_time::Thread;
 
@@ -37,14 +37,15 @@ const SHARE: Duration = Duration::from_millis(500);
 /// Faults until a hog is left alone, at most.
 const FAULTS: f64 = 10.0;
 
-fn gateway(upstream: &Upstream, mode: &str) -> Gateway {
+/// What its one worker runs beside the hog's route: one without plugins, and, for a hog that is `dear`, one that takes 300 ms to configure.
+fn gateway(upstream: &Upstream, mode: &str, dear: bool) -> Gateway {
     let budget = "budget = { cpu = \"10ms\", memory = \"32MiB\" }";
     let hog = guest("misbehaving", &format!("mode = \"{mode}\", hook = \"request-filter\""), budget);
     let mut parts = vec![hog, route("plugins = [\"misbehaving\"]")];
     let more =
         |name: &str, rest: &str| format!("[[routes]]\nname = \"{name}\"\nmatch = {{ path = \"/{name}\" }}\nupstream = \"up\"\n{rest}\n");
     parts.push(more("good", "public = true"));
-    if mode == EXPENSIVE {
+    if dear {
         parts.push(more("dear", "plugins = [{ plugin = \"misbehaving\", config = { mode = \"slow-configure:300\" } }]"));
     }
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
@@ -77,7 +78,7 @@ fn a_hog_is_left_alone_and_its_worker_has_its_time_for_others() {
         let one = |mode: &'static str| {
             let upstream = &upstream;
             scope.spawn(move || {
-                let gateway = gateway(upstream, mode);
+                let gateway = gateway(upstream, mode, mode == EXPENSIVE);
                 let spent = bear(&gateway, mode);
                 (gateway, spent)
             })
@@ -105,7 +106,7 @@ fn a_hog_is_left_alone_and_its_worker_has_its_time_for_others() {
 #[test]
 fn a_flood_of_lines_stalls_nobody_for_longer_than_a_loop() {
     let upstream = Upstream::plain("up").unwrap();
-    let gateway = gateway(&upstream, "by-header");
+    let gateway = gateway(&upstream, "by-header", false);
     let (worker, ticker) = (Thread::named(gateway.pid(), "plugway-0"), Thread::named(gateway.pid(), "plugway-ticker"));
     let mut raw = Raw::connect(gateway.address("web").unwrap()).unwrap();
     let mut rest = Duration::ZERO;
@@ -122,4 +123,28 @@ fn a_flood_of_lines_stalls_nobody_for_longer_than_a_loop() {
         assert!(flood.cpu >= BUDGET && flood.cpu <= bound, "round {round}: {:?} of CPU time, {bound:?} at most", flood.cpu);
         assert!(flood.stall <= bound + 5 * TICK, "round {round}: stalled for {:?}, {bound:?} of CPU time at most", flood.stall);
     }
+}
+
+#[test]
+fn instances_that_take_long_to_make_stall_nobody() {
+    let upstream = Upstream::plain("up").unwrap();
+    let gateway = gateway(&upstream, "by-header", true);
+    let (worker, ticker) = (Thread::named(gateway.pid(), "plugway-0"), Thread::named(gateway.pid(), "plugway-ticker"));
+    let mut raw = Raw::connect(gateway.address("web").unwrap()).unwrap();
+    let bound = BUDGET + 2 * TICK;
+    for round in 0..10 {
+        until("an instance", || send(&mut raw, "/", &[]).status == 200);
+        let (trap, response) = measure(&mut raw, &worker, &ticker, EXPENSIVE);
+        assert_problem(&response, 500, "plugin-failed");
+        // Who comes next waits for no instance, whether for another route or for this one.
+        let (beside, good) = cost(&mut raw, &worker, &ticker, "/good", &[]);
+        report(&good);
+        let (after, _) = cost(&mut raw, &worker, &ticker, "/", &[]);
+        for (what, measured) in [("the trap", trap), ("a request beside it", beside), ("the next one", after)] {
+            assert!(measured.cpu <= bound, "round {round}, {what}: {:?} of CPU time, {bound:?} at most", measured.cpu);
+            assert!(measured.stall <= bound + 5 * TICK, "round {round}, {what}: stalled for {:?}", measured.stall);
+        }
+    }
+    let started = metric(&gateway, "plugway_instances_started_total", &["plugin=\"misbehaving\""]);
+    assert!(started >= 10.0, "{started} instances were made");
 }
