@@ -5,6 +5,7 @@ mod incidents;
 mod plugin;
 mod report;
 mod running;
+mod source;
 mod top;
 mod why;
 
@@ -89,6 +90,12 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
     }
 }
 
+/// Waits here for what is to be done.
+fn block_on<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    runtime.block_on(work)
+}
+
 fn load(file: &Path) -> Result<Loaded, String> {
     config::load(file).map_err(|rejected| match explain(rejected, compiler()) {
         Ok(problems) => problems.to_string(),
@@ -102,8 +109,7 @@ fn serve(file: &Path) -> Result<(), String> {
     for warning in &warnings {
         tracing::warn!(key = warning.key, line = warning.position.line, "{}", warning.message);
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
-    runtime.block_on(async {
+    block_on(async {
         // Before anything says that it serves: a signal that nobody listens for kills, and a second one may follow at once.
         let mut signals = Signals::listen().map_err(|error| error.to_string())?;
         let gateway = Gateway::start(config, compiler()).map_err(|error| error.to_string())?;

@@ -8,7 +8,6 @@ mod fingerprint;
 mod fixed;
 mod outcome;
 mod prepare;
-mod promises;
 mod rejection;
 mod reload;
 mod shown;

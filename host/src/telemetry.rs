@@ -50,10 +50,11 @@ pub use plugin_tally::{PluginTallies, PluginTally};
 pub use reloads::{RejectedFile, ReloadResult, Reloads};
 pub use route::RouteCells;
 pub use sample::{Detail, Sample, Why};
-pub use slo::Promise;
 pub use stored::StoreCells;
 pub use tally::{Finished, OTHER, Tallies, Tally, TallyCell};
 pub use worker::{ListenerCells, OpenConnection, UpstreamCells, WorkerCells};
+
+use crate::config::model::Slo;
 
 /// Everything the gateway counts.
 pub struct Telemetry {
@@ -198,9 +199,9 @@ impl Telemetry {
         cells
     }
 
-    /// Promises hold from now on: what `of` says of each route, and of one that it does not know nothing.
-    pub fn promise(&self, of: impl Fn(&str) -> Option<Promise>) {
-        export::each_worker(&self.cells, |worker, _| worker.each_route(|route| route.promise(of(&route.name))));
+    /// These promises hold from now on, by route, and no others: of a route that is no more nothing is promised.
+    pub fn promise(&self, slos: &BTreeMap<&str, Slo>) {
+        export::each_worker(&self.cells, |worker, _| worker.each_route(|route| route.promise(slos.get(&*route.name).copied())));
     }
 
     /// What plugins declared.

@@ -70,9 +70,9 @@ fn a_healthy_plugin_is_never_ended_however_busy_the_machine_is() {
                 });
             }
             // Long enough on the clock that ticks come in between, in which others have the core.
-            let answers: Vec<_> = (0..100).map(|_| tell(&gateway, "spin-ms:3").status).collect();
+            let refused: Vec<_> = (0..100).map(|_| tell(&gateway, "spin-ms:3")).filter(|answer| answer.status != 200).collect();
             drop(busy);
-            assert!(answers.iter().all(|status| *status == 200), "{answers:?}");
+            assert!(refused.is_empty(), "{refused:?}\n{}", gateway.log().text());
             assert_eq!((metric(&gateway, "plugway_hook_failures_total", &[]), hits(&gateway, "cpu")), (0.0, 0.0));
             assert_eq!(metric(&gateway, "plugway_instances_started_total", &[]), metric(&gateway, "plugway_instances", &[]));
             // And one that is not healthy is.

@@ -1,6 +1,5 @@
 //! `plugway incidents`
 
-use std::path::PathBuf;
 use std::time::SystemTime;
 
 use clap::Args;
@@ -10,7 +9,8 @@ use plugway::incidents::{Asked, list};
 use plugway::report::{Request, time};
 use plugway::store;
 
-use super::{admin, load, print};
+use super::source::{Monitored, Source};
+use super::{admin, block_on, print};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -23,32 +23,18 @@ pub(super) struct Options {
     /// table: for people; json: for programs.
     #[arg(long, default_value = "table", value_parser = ["table", "json"])]
     format: String,
-    /// The configuration file, which says where the store is.
-    #[arg(long, default_value = "plugway.toml")]
-    config: PathBuf,
-    /// The store itself, wherever it came from.
-    #[arg(long, value_name = "FILE", conflicts_with = "config")]
-    store: Option<PathBuf>,
-    /// A running gateway's admin listener.
-    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["config", "store"])]
-    admin: Option<String>,
+    #[command(flatten)]
+    from: Monitored,
 }
 
 pub(super) fn run(options: &Options) -> Result<(), String> {
     let asked = Asked { since: options.since, open: options.open };
-    let incidents = match &options.admin {
-        Some(address) => {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
-            let text = runtime.block_on(admin::get(admin::address(address)?, &format!("/incidents?{}", asked.query())))?;
+    let incidents = match options.from.source()? {
+        Source::Gateway(address) => {
+            let text = block_on(admin::get(address, &format!("/incidents?{}", asked.query())))?;
             serde_json::from_str(&text).map_err(|error| format!("{address} is no plugway: {error}"))?
         }
-        None => {
-            let file = match &options.store {
-                Some(file) => file.clone(),
-                None => load(&options.config)?.config.store.file,
-            };
-            list(&file, &asked, store::seconds(SystemTime::now())).map_err(|error| error.to_string())?
-        }
+        Source::Store(file) => list(&file, &asked, store::seconds(SystemTime::now())).map_err(|error| error.to_string())?,
     };
     match &*options.format {
         "json" => print(&format!("{:#}\n", Value::from(incidents))),

@@ -8,7 +8,8 @@ use clap::Args;
 use plugway::report::{Format, Request, Scope, gather};
 use plugway::store;
 
-use super::{admin, load, print};
+use super::source::{Monitored, Source};
+use super::{admin, block_on, print};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -24,15 +25,8 @@ pub(super) struct Options {
     /// html: one page with everything in it; json: for programs; csv: for spreadsheets; md: for a ticket or a chat.
     #[arg(long, default_value = "html", value_parser = ["html", "json", "csv", "md"])]
     format: String,
-    /// The configuration file, which says where the store is.
-    #[arg(long, default_value = "plugway.toml")]
-    config: PathBuf,
-    /// The store itself, wherever it came from.
-    #[arg(long, value_name = "FILE", conflicts_with = "config")]
-    store: Option<PathBuf>,
-    /// A running gateway's admin listener, which makes the report.
-    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["config", "store"])]
-    admin: Option<String>,
+    #[command(flatten)]
+    from: Monitored,
     /// Where to; standard output without.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -45,17 +39,12 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
         (None, None) => Scope::Gateway,
     };
     let request = Request { scope, since: options.since };
-    let text = match &options.admin {
-        Some(address) => {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    let text = match options.from.source()? {
+        Source::Gateway(address) => {
             let path = format!("/report?{}", request.query(&options.format));
-            runtime.block_on(admin::get(admin::address(address)?, &path))?
+            block_on(admin::get(address, &path))?
         }
-        None => {
-            let file = match &options.store {
-                Some(file) => file.clone(),
-                None => load(&options.config)?.config.store.file,
-            };
+        Source::Store(file) => {
             let format: Format = options.format.parse()?;
             let report = gather(&file, &request, store::seconds(SystemTime::now())).map_err(|error| error.to_string())?;
             report.write(format)

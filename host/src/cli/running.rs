@@ -7,7 +7,7 @@ use clap::Args;
 use http::{Method, StatusCode};
 use serde_json::Value;
 
-use crate::cli::{admin, print};
+use crate::cli::{admin, block_on, print};
 use plugway::config;
 
 /// Which gateway.
@@ -25,8 +25,7 @@ impl Running {
     /// What it answers.
     pub(super) fn ask(&self, method: Method, path: &str) -> Result<(StatusCode, Value), String> {
         let address = self.admin()?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
-        let (status, text) = runtime.block_on(admin::ask(address, method, path))?;
+        let (status, text) = block_on(admin::ask(address, method, path))?;
         let body = serde_json::from_str(&text).map_err(|_| format!("what answers at {address} with {status} is no plugway"))?;
         Ok((status, body))
     }

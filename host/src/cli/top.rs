@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use self::frame::{Size, frame};
 use self::reading::Reading;
-use super::{admin, load};
+use super::{admin, block_on, load};
 
 /// Another screen, which leaves what stood on this one; and back.
 const ENTER: &str = "\u{1b}[?1049h\u{1b}[?25l";
@@ -40,13 +40,12 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
         Some(address) => admin::address(address)?,
         None => load(&options.config)?.config.admin.ok_or("this configuration has no admin listener: [admin] enabled = false")?,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
     let interval = Duration::from_secs(options.interval);
     if options.once || !std::io::stdout().is_terminal() {
-        return runtime.block_on(once(address, interval.min(Duration::from_secs(1))));
+        return block_on(once(address, interval.min(Duration::from_secs(1))));
     }
     show(ENTER)?;
-    let ended = runtime.block_on(live(address, interval));
+    let ended = block_on(live(address, interval));
     show(LEAVE)?;
     ended
 }

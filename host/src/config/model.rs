@@ -88,6 +88,11 @@ impl Config {
     pub fn uses(&self, plugin: usize) -> bool {
         self.routes.iter().any(|route| route.uses().any(|used| used.plugin == plugin))
     }
+
+    /// What is promised of routes, by their names.
+    pub fn slos(&self) -> BTreeMap<&str, Slo> {
+        self.routes.iter().filter_map(|route| Some((route.name.as_str(), route.slo?))).collect()
+    }
 }
 
 /// `[listen.NAME]`

@@ -20,7 +20,7 @@ use super::shown::Shown;
 use super::status::Status;
 use super::stock::{Scope, Stock};
 use super::versions::Versions;
-use super::{Addresses, Order, StartError, promises};
+use super::{Addresses, Order, StartError};
 use crate::assembly::{Assembled, Observing, Version, read_all};
 use crate::config::model::Config;
 use crate::config::{Problems, Rejected};
@@ -96,7 +96,7 @@ impl Running {
         }
         let shared = Arc::new(Shared::default());
         let (records, batches) = mpsc::channel(BATCHES);
-        promises::hold(&config, &telemetry);
+        telemetry.promise(&config.slos());
         // Nothing can fail any more but the machine itself: from here on it serves.
         let (watched, news) = std::sync::mpsc::channel();
         let shown = Arc::new(Shown::default());
@@ -223,7 +223,7 @@ impl Running {
         }
         self.observers.replace(observers);
         self.status.serves(assembled);
-        promises::hold(&config, &self.telemetry);
+        self.telemetry.promise(&config.slos());
         // Nobody hears it where nothing is stored.
         drop(self.watched.send(Arc::new(Watched::of(&config))));
         self.config = config;

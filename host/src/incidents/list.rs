@@ -38,8 +38,7 @@ pub fn list(file: &Path, asked: &Asked, now: i64) -> Result<Vec<Value>, ListErro
         false => Incident::between(reader.connection(), now.saturating_sub(asked.since), now + 1),
     };
     let found = found.map_err(|error| ListError::Read(error.to_string()))?;
-    let lasted = |incident: &Incident| incident.ended.is_none_or(|ended| ended >= now.saturating_sub(asked.since));
-    Ok(found.iter().filter(|(_, incident)| lasted(incident)).map(|(number, incident)| told::json(*number, incident)).collect())
+    Ok(found.iter().map(|(number, incident)| told::json(*number, incident)).collect())
 }
 
 impl Default for Asked {

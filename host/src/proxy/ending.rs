@@ -151,12 +151,12 @@ impl Ending {
     pub(super) fn answer(&mut self, head: &ResponseHead, exchange: Box<Exchange>) {
         self.status = head.status.as_u16();
         self.response_headers = self.access_log.as_ref().and_then(|plan| plan.keep_response(&head.headers));
+        let is_error = self.status >= 400;
         (self.fault, self.cause) = match &head.origin {
             Origin::Gateway(fault) => (Some(*fault), None),
-            Origin::Upstream(_) => (None, Some(ErrorCause::Upstream)),
-            Origin::Plugin(_) => (None, Some(ErrorCause::Plugin)),
+            Origin::Upstream(_) => (None, is_error.then_some(ErrorCause::Upstream)),
+            Origin::Plugin(_) => (None, is_error.then_some(ErrorCause::Plugin)),
         };
-        self.cause = self.cause.filter(|_| self.status >= 400);
         self.exchange = Some(exchange);
         self.state = State::Answering;
     }

@@ -8,7 +8,8 @@ use http::Method;
 use super::cause::ErrorCause;
 use super::cell::Count;
 use super::histogram::{Histogram, Reading, SECONDS};
-use super::slo::{Promise, SloCells};
+use super::slo::SloCells;
+use crate::config::model::Slo;
 use crate::fault::{Blame, Fault};
 
 /// Methods with a series of their own (RFC 9110, section 9.3; RFC 5789). A client may invent others without end, so they
@@ -107,7 +108,7 @@ impl RouteCells {
     }
 
     /// What is promised of the route from now on. Takes a lock; call it when a configuration is assembled.
-    pub fn promise(&self, promise: Option<Promise>) {
+    pub fn promise(&self, promise: Option<Slo>) {
         self.slo.promise(promise);
     }
 

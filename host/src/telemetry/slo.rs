@@ -16,25 +16,15 @@ use super::export::{counter, each_worker};
 use super::families::Labels;
 use super::route::Answers;
 use super::{Cells, RouteCells, names};
+use crate::config::model::Slo;
 
 /// Seconds of a day.
 const DAY: f64 = 86_400.0;
 
-/// A service level objective, as it is counted.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Promise {
-    /// Share of requests that must not fail, below 1.
-    pub availability: Option<f64>,
-    /// What a request may take, and the share of requests that must not take longer, below 1.
-    pub latency: Option<(Duration, f64)>,
-    /// Over so many days.
-    pub days: u32,
-}
-
 /// One route's, on one worker.
 #[derive(Debug, Default)]
 pub(super) struct SloCells {
-    promise: Mutex<Option<Promise>>,
+    promise: Mutex<Option<Slo>>,
     /// Microseconds that a request may take; 0 where nothing is promised.
     may_take: AtomicU64,
     /// Requests that took longer.
@@ -51,9 +41,10 @@ struct Reading {
 }
 
 impl SloCells {
-    pub(super) fn promise(&self, promise: Option<Promise>) {
-        let may_take =
-            promise.and_then(|promise| promise.latency).map_or(0, |(under, _)| u64::try_from(under.as_micros()).unwrap_or(u64::MAX).max(1));
+    pub(super) fn promise(&self, promise: Option<Slo>) {
+        let may_take = promise
+            .and_then(|promise| promise.latency)
+            .map_or(0, |latency| u64::try_from(latency.under.as_micros()).unwrap_or(u64::MAX).max(1));
         *lock(&self.promise) = promise;
         self.may_take.store(may_take, Ordering::Relaxed);
     }
@@ -73,7 +64,7 @@ impl SloCells {
         let reading = move |slo, objective, broken| Reading { slo, objective, seconds: f64::from(days) * DAY, requests, broken };
         let failed: u64 = route.requests().filter(Answers::is_broken).map(|answers| answers.count).sum();
         let availability = promise.and_then(|promise| promise.availability).map(|share| reading("availability", share, failed));
-        let latency = promise.and_then(|promise| promise.latency).map(|(_, share)| reading("latency", share, self.slow.get()));
+        let latency = promise.and_then(|promise| promise.latency).map(|latency| reading("latency", latency.share, self.slow.get()));
         availability.into_iter().chain(latency)
     }
 }

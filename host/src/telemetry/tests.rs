@@ -95,8 +95,7 @@ fn faults_attempts_connections_and_hooks_are_shown() {
 fn every_error_says_whose_it_was_and_an_answer_that_broke_off_breaks_a_promise() {
     let telemetry = Telemetry::new().unwrap();
     let route = telemetry.worker(0).route("orders", None, None);
-    let promise = Promise { availability: Some(0.999), latency: None, days: 30 };
-    telemetry.promise(|route| (route == "orders").then_some(promise));
+    telemetry.promise(&BTreeMap::from([("orders", Slo { availability: Some(0.999), latency: None, days: 30 })]));
     let ended = |status, cause| {
         route.started();
         route.finished(&Method::GET, status, cause, Duration::from_micros(70));
@@ -128,7 +127,7 @@ fn every_error_says_whose_it_was_and_an_answer_that_broke_off_breaks_a_promise()
     let below = |bound: &str| text.lines().any(|line| line.contains(&format!("le=\"{bound}\"")) && line.ends_with(" 7"));
     assert!(below("0.0001") && below("60") && text.contains("le=\"0.00005\""), "{text}");
     // The route is gone from the configuration, and what was promised of it with it.
-    telemetry.promise(|_| None);
+    telemetry.promise(&BTreeMap::new());
     let text = String::from_utf8(telemetry.render()).unwrap();
     assert!(!text.contains("plugway_slo_objective_ratio{") && !text.contains("plugway_slo_broken_total{"), "{text}");
 }

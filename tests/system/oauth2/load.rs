@@ -5,15 +5,15 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use plugway_harness::gateway::{Gateway, Launch};
+use plugway_harness::gateway::Gateway;
 use plugway_harness::raw::{Raw, RawResponse};
 use plugway_harness::upstream::Upstream;
 use serde_json::json;
 
 use super::paced::{Paced, Took};
-use super::server::{SECRET, Server, machine, machine_with};
-use crate::common::{BINARY, metric, two_workers, until};
-use crate::guest::{config, get, route};
+use super::server::{Server, machine, machine_with};
+use crate::common::{metric, until};
+use crate::guest::get;
 
 const RATE: usize = 1_000;
 const OPAQUE: &str = "scope=orders:read&resource=urn:orders:opaque";
@@ -40,22 +40,12 @@ fn server() -> Server {
 
 /// Two workers that take JWTs and opaque tokens of the server, with nothing but defaults, and a public route.
 fn gateway(server: &Server, upstream: &Upstream) -> Gateway {
-    let launch = Launch::new(BINARY).unwrap();
-    launch.file("secret", SECRET).unwrap();
-    let parts = [
-        "[secrets.gateway]\nfile = \"secret\"\n".to_owned(),
-        format!(
-            "[plugins.auth]\nsource = \"builtin:oauth2\"\n\
-             grants = {{ crypto = {{}}, kv = {{}}, secrets = [\"gateway\"], http-client = {} }}\n\
-             [plugins.auth.config]\nissuer = \"{}\"\naudience = [\"urn:orders\", \"urn:orders:opaque\"]\n\
-             client = {{ id = \"gateway\", secret = \"gateway\" }}\nintrospection = {{ cache = \"10m\" }}\n",
-            server.grant(),
-            server.provider.issuer()
-        ),
-        route("plugins = [\"auth\"]"),
-        "[[routes]]\nname = \"public\"\nmatch = { path = \"/public/*\" }\npublic = true\nupstream = \"up\"\n".to_owned(),
-    ];
-    launch.start(&two_workers(&config(upstream, &parts.each_ref().map(String::as_str)))).unwrap()
+    let audience = "audience = [\"urn:orders\", \"urn:orders:opaque\"]\nintrospection = { cache = \"10m\" }";
+    server.gateway(
+        upstream,
+        audience,
+        "[[routes]]\nname = \"public\"\nmatch = { path = \"/public/*\" }\npublic = true\nupstream = \"up\"\n",
+    )
 }
 
 fn bearing(token: &str) -> (String, Vec<(&'static str, String)>) {

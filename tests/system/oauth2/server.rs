@@ -2,11 +2,14 @@
 
 use plugway_harness::ca::{Authority, Issued};
 use plugway_harness::client::{Answer, Client, request};
+use plugway_harness::gateway::{Gateway, Launch};
 use plugway_harness::oidc::Provider;
+use plugway_harness::upstream::Upstream;
 use plugway_harness::{body, client};
 use serde_json::{Value, json};
 
-use crate::common::run;
+use crate::common::{BINARY, run, two_workers};
+use crate::guest::{config, route};
 
 /// Every client has this secret.
 pub(super) const SECRET: &str = "correct horse battery staple, and 32 bytes";
@@ -75,6 +78,21 @@ impl Server {
                 format!("[upstreams.id]\nendpoints = [\"{}\"]\ntls = {{ ca = \"id.pem\", {certificate} }}\n", self.provider.issuer())
             }
         }
+    }
+
+    /// A gateway of two workers whose route is for bearers of its tokens. The gateway is its client `gateway`, with the secret of all.
+    pub(super) fn gateway(&self, upstream: &Upstream, plugin: &str, more: &str) -> Gateway {
+        let launch = Launch::new(BINARY).unwrap();
+        launch.file("secret", SECRET).unwrap();
+        let auth = format!(
+            "[secrets.gateway]\nfile = \"secret\"\n\
+             [plugins.auth]\nsource = \"builtin:oauth2\"\n\
+             grants = {{ crypto = {{}}, kv = {{}}, secrets = [\"gateway\"], http-client = {} }}\n\
+             [plugins.auth.config]\nissuer = \"{}\"\nclient = {{ id = \"gateway\", secret = \"gateway\" }}\n{plugin}\n",
+            self.grant(),
+            self.provider.issuer()
+        );
+        launch.start(&two_workers(&config(upstream, &[&auth, &route("plugins = [\"auth\"]"), more]))).unwrap()
     }
 
     /// Its key set, as it publishes it.

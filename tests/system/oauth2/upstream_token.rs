@@ -1,29 +1,16 @@
 //! Tokens for the upstream from a real server: the gateway's own, and the client's exchanged.
 
 use plugway_harness::client::reported;
-use plugway_harness::gateway::{Gateway, Launch};
+use plugway_harness::gateway::Gateway;
 use plugway_harness::upstream::Upstream;
 
 use super::server::{SECRET, Server, machine, machine_with};
-use crate::common::{BINARY, two_workers, until_logged};
-use crate::guest::{config, get, report, route};
+use crate::common::until_logged;
+use crate::guest::{get, report};
 use serde_json::json;
 
 fn gateway(server: &Server, upstream: &Upstream, more: &str) -> Gateway {
-    let launch = Launch::new(BINARY).unwrap();
-    launch.file("secret", SECRET).unwrap();
-    let parts = [
-        "[secrets.gateway]\nfile = \"secret\"\n".to_owned(),
-        format!(
-            "[plugins.auth]\nsource = \"builtin:oauth2\"\n\
-             grants = {{ crypto = {{}}, kv = {{}}, secrets = [\"gateway\"], http-client = {} }}\n\
-             [plugins.auth.config]\nissuer = \"{}\"\naudience = \"urn:orders\"\nclient = {{ id = \"gateway\", secret = \"gateway\" }}\n{more}\n",
-            server.grant(),
-            server.provider.issuer()
-        ),
-        route("plugins = [\"auth\"]"),
-    ];
-    launch.start(&two_workers(&config(upstream, &parts.each_ref().map(String::as_str)))).unwrap()
+    server.gateway(upstream, &format!("audience = \"urn:orders\"\n{more}"), "")
 }
 
 /// The claims of the token that the upstream got.

@@ -44,7 +44,7 @@ impl Route {
 }
 
 /// `[routes.slo]`: at least one of the two is there.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Slo {
     /// Share of requests that gateway, plugins and upstream must not fail, such as 0.999; below 1.
     pub availability: Option<f64>,
