@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::Uri;
+use url::Url;
 
 use super::message::{HttpError, absolute};
 use crate::config::model::{AllowedHost, HostPattern, HttpClientGrant};
@@ -68,48 +69,11 @@ fn is(pattern: &HostPattern, host: &str) -> bool {
     }
 }
 
-/// Where a redirect leads: a reference resolved against the URL that gave it (RFC 3986, section 5.2).
+/// Where a redirect leads: a reference resolved against the URL that gave it (RFC 3986, section 5).
 pub(super) fn redirected(from: &Uri, location: &str) -> Result<Uri, HttpError> {
-    let wrong = |_| HttpError::Protocol("a redirect to what is no URL".to_owned());
-    let reference = location.split('#').next().unwrap_or_default();
-    let (scheme, authority) = (from.scheme_str().unwrap_or_default(), from.authority().map_or("", |authority| authority.as_str()));
-    let has_scheme = reference.split_once(':').is_some_and(|(scheme, _)| !scheme.is_empty() && !scheme.contains(['/', '?']));
-    if has_scheme {
-        return absolute(reference).map_err(wrong);
-    }
-    if let Some(rest) = reference.strip_prefix("//") {
-        return absolute(&format!("{scheme}://{rest}")).map_err(wrong);
-    }
-    let (path, query) = reference.split_once('?').map_or((reference, None), |(path, query)| (path, Some(query)));
-    let path = match path {
-        "" => from.path().to_owned(),
-        path if path.starts_with('/') => without_dots(path),
-        path => {
-            let folder = from.path().rsplit_once('/').map_or("", |(folder, _)| folder);
-            without_dots(&format!("{folder}/{path}"))
-        }
-    };
-    let query = if reference.is_empty() { from.query() } else { query };
-    let query = query.map_or(String::new(), |query| format!("?{query}"));
-    absolute(&format!("{scheme}://{authority}{path}{query}")).map_err(wrong)
-}
-
-/// RFC 3986, section 5.2.4.
-fn without_dots(path: &str) -> String {
-    let mut kept: Vec<&str> = Vec::new();
-    let mut segments = path.trim_start_matches('/').split('/').peekable();
-    while let Some(segment) = segments.next() {
-        let is_last = segments.peek().is_none();
-        match segment {
-            ".." => drop(kept.pop()),
-            "." => {}
-            segment => kept.push(segment),
-        }
-        if is_last && matches!(segment, "." | "..") {
-            kept.push("");
-        }
-    }
-    format!("/{}", kept.join("/"))
+    let wrong = || HttpError::Protocol("a redirect to what is no URL".to_owned());
+    let to = Url::parse(&from.to_string()).and_then(|from| from.join(location)).map_err(|_| wrong())?;
+    absolute(to.as_str()).map_err(|_| wrong())
 }
 
 #[cfg(test)]

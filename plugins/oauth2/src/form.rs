@@ -1,5 +1,7 @@
 //! `application/x-www-form-urlencoded`, as requests to an authorization server are written (RFC 6749, appendix B).
 
+use form_urlencoded::{Serializer, byte_serialize};
+
 /// Pairs, as they are sent.
 #[derive(Default)]
 pub(crate) struct Form(String);
@@ -7,12 +9,7 @@ pub(crate) struct Form(String);
 impl Form {
     /// Adds a pair.
     pub(crate) fn add(&mut self, name: &str, value: &str) {
-        if !self.0.is_empty() {
-            self.0.push('&');
-        }
-        self.0.push_str(name);
-        self.0.push('=');
-        self.0.push_str(&encoded(value));
+        Serializer::new(&mut self.0).append_pair(name, value);
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -22,15 +19,7 @@ impl Form {
 
 /// One value.
 pub(crate) fn encoded(value: &str) -> String {
-    let mut text = String::with_capacity(value.len());
-    for byte in value.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'*' | b'-' | b'.' | b'_' => text.push(byte.into()),
-            b' ' => text.push('+'),
-            byte => text.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    text
+    byte_serialize(value.as_bytes()).collect()
 }
 
 #[cfg(test)]
