@@ -20,8 +20,7 @@ use crate::watched::{Watched, judge, release};
 
 /// False alarms of one detector that chance alone may bring about in a day, over all keys.
 const FALSE_ALARMS: f64 = 0.01;
-/// Keys of each sort; what comes after that many is not watched. All of them together take some 400 MB, the most of it routes, whose hours
-/// are kept for weeks; those of a gateway with 50 routes and 500 endpoints take 20.
+/// Keys of each sort; what comes after that many is not watched. Routes take the most room: their hours are kept for weeks.
 const ROUTES: usize = 2_000;
 const PLUGINS: usize = 500;
 const ENDPOINTS: usize = 4_000;
@@ -114,11 +113,6 @@ impl<S: Sketch> Analyst<S> {
         self.plugins.retain(|plugin, _| plugins.contains(plugin));
         self.topology = topology;
         changes
-    }
-
-    /// Incidents are numbered from here on: after those of an earlier run.
-    pub fn number_from(&mut self, next: u64) {
-        self.ledger.number_from(next);
     }
 
     /// Takes in an hour of a route from an earlier run, oldest first: what is usual at that hour of the week.

@@ -53,11 +53,6 @@ struct Open {
 }
 
 impl Ledger {
-    /// Numbers go on after those that were given before.
-    pub(crate) fn number_from(&mut self, next: u64) {
-        self.next = self.next.max(next);
-    }
-
     /// Whether one of that kind is open.
     pub(crate) fn is_open(&self, kind: Kind, subject: &Subject) -> bool {
         // The map's key is owned; what is asked here happens once a minute and subject.
