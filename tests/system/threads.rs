@@ -23,7 +23,7 @@ const TICKER: &str = "plugway-ticker";
 const REQUESTS: u64 = 400;
 /// How often a worker looks at all its connections.
 const HOUSEKEEPING: Duration = Duration::from_millis(100);
-/// The shortest pause of the ticker: half a `plugway::plugin::TICK`.
+/// The shortest pause of the ticker once a guest holds its worker up.
 const TICK: Duration = Duration::from_millis(1);
 
 /// How often each thread ran, read when nobody but the ticker is running.

@@ -14,7 +14,7 @@ use super::ticker::TICK;
 /// CPU time used by the call that is running.
 ///
 /// Reading the thread's clock is a system call, so no call pays for it up front: the first tick inside a call starts the
-/// count and every later one compares. A call is therefore ended after its budget plus at most two ticks, and one that
+/// count and every later one compares. A call is therefore ended after its budget plus at most a tick and a half, and one that
 /// ends within a tick, which is nearly every one, costs nothing.
 ///
 /// Under a hypervisor a thread's clock can go on while the machine stands still, and then a call that did next to nothing
@@ -56,8 +56,8 @@ thread_local! {
     static TURN: Cell<Turn> = const { Cell::new(Turn { before: Duration::ZERO, since: None }) };
 }
 
-/// A thread's clock that went on by more than this between two ticks leapt.
-const LEAP: Duration = TICK.saturating_mul(2);
+/// A thread's clock that went on by more than this between two looks at one call leapt.
+const LEAP: Duration = TICK;
 
 /// Bytes of an entry of a guest's table: a pointer.
 const TABLE_ENTRY: usize = size_of::<usize>();

@@ -5,7 +5,7 @@
 //!
 //! A wake-up costs 10 to 25 us of CPU time, so there are only as many as are needed. Workers show when their event loop
 //! takes a turn and when it waits ([`Turns`]). Where turns come and go, one look in each [`TICK`] will do; where the same
-//! turn is still going on since the last look, a guest may be holding it up, and looks come twice as often; where all of
+//! turn is still going on since the last look, a guest may be holding it up, and looks come four times as often; where all of
 //! them wait, there is nobody to interrupt, and the ticker sleeps until one begins a turn.
 
 use std::sync::Arc;
@@ -16,9 +16,11 @@ use std::time::Duration;
 
 use wasmtime::{Engine, EngineWeak};
 
-/// How long a guest runs at most before it is looked at first; after that it is looked at twice in this time. A call is
-/// ended when it has had its CPU budget and, at most, two of these.
-pub const TICK: Duration = Duration::from_millis(2);
+/// How long a guest runs at most before it is looked at first. A call is ended when it has had its CPU budget and, at most,
+/// one and a half of these.
+pub const TICK: Duration = Duration::from_millis(4);
+/// How often it is looked at after that.
+const HELD_TICK: Duration = Duration::from_millis(1);
 
 /// How often it looks while every worker waits: guests of other threads (setup, observers) have their budgets too.
 const ASLEEP: Duration = Duration::from_millis(100);
@@ -145,7 +147,7 @@ impl Ticking {
             let seen = self.look();
             quiet = if seen == Seen::Waiting { quiet + 1 } else { 0 };
             match seen {
-                Seen::Held => std::thread::park_timeout(TICK / 2),
+                Seen::Held => std::thread::park_timeout(HELD_TICK),
                 Seen::Waiting if quiet > QUIET_LOOKS => self.sleep(),
                 Seen::Waiting | Seen::Turning => std::thread::park_timeout(TICK),
             }
