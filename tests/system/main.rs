@@ -33,6 +33,7 @@ mod keys;
 mod kv;
 mod layers;
 mod limits;
+mod memory;
 mod misbehaving;
 mod monitoring;
 mod oauth2;

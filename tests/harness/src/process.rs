@@ -25,6 +25,14 @@ pub fn peak_rss_bytes(pid: u32) -> Result<u64> {
     status_kib(pid, "VmHWM:").map(|kib| kib * 1024)
 }
 
+/// What of it is the process's own and no file's, bytes (`RssAnon`): heap, stacks, instances of plugins.
+///
+/// # Errors
+/// When the process is gone.
+pub fn own_bytes(pid: u32) -> Result<u64> {
+    status_kib(pid, "RssAnon:").map(|kib| kib * 1024)
+}
+
 /// Threads of a process.
 ///
 /// # Errors
