@@ -5,6 +5,7 @@ pub mod admin;
 mod connection;
 pub mod framing;
 mod listener;
+mod pace;
 mod stream;
 mod sweep;
 pub mod tls;

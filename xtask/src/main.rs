@@ -37,10 +37,10 @@ cargo xtask COMMAND
   bench hooks      nanoseconds of each hook and each capability call; target/bench/hooks.json
   bench footprint  memory, idle connections, starts, compilation; target/bench/footprint.json
   bench report     docs/performance.md and its plots, from what the others left; --committed: from what it kept then
-  soak             swap a plugin 1,600 times and reload the configuration 400 times in 20 minutes of steady load, and judge: no request
+  soak             swap a plugin 1,920 times and reload the configuration 480 times in 20 minutes of steady load, and judge: no request
                    failed, no answer wrong, no stall above 5 ms, memory back to its level. --minutes N; --json FILE: the figures;
                    --gateway FILE: not the one of this checkout
-  soak --quick     the same with 200 swaps and 50 reloads, in three minutes
+  soak --quick     the same with 200 swaps and 50 reloads, in less than three minutes
   conformance analysis
                    a hundred quiet and a hundred seeded weeks of simulated traffic, precision and recall of every kind of incident; a
                    quarter of an hour

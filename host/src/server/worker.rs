@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::accept::accept;
 use super::connection::Context;
+use super::pace;
 use super::sweep::{self, End, Sweep};
 use super::tls::ServerTls;
 use crate::plugin::Turns;
@@ -105,9 +106,15 @@ pub fn start(mut start: Start) -> std::io::Result<WorkerHandle> {
         let mut builder = Builder::new_current_thread();
         // I/O is polled for often enough that one busy task does not starve the sockets.
         builder.enable_all().event_interval(31);
-        if let Some(turns) = start.turns.take().map(Arc::new) {
-            let waking = Arc::clone(&turns);
-            builder.on_thread_park(move || turns.end()).on_thread_unpark(move || waking.begin());
+        match start.turns.take().map(Arc::new) {
+            Some(turns) => {
+                let waking = Arc::clone(&turns);
+                builder.on_thread_park(move || turns.end()).on_thread_unpark(move || {
+                    waking.begin();
+                    pace::begin();
+                });
+            }
+            None => drop(builder.on_thread_unpark(pace::begin)),
         }
         match builder.build_local(LocalOptions::default()) {
             Ok(runtime) => runtime.block_on(run(start, receiver)),
@@ -193,13 +200,15 @@ async fn run(start: Start, mut commands: mpsc::Receiver<Command>) {
 
 /// What is done a few times a second, off every request's path.
 async fn housekeeping(worker: Rc<Worker>, sweep: Rc<Sweep>) {
-    let mut ticks = tokio::time::interval(sweep::INTERVAL.min(FLUSH));
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let period = sweep::INTERVAL.min(FLUSH);
     for tick in (0..TALLIES).cycle() {
-        let due = ticks.tick().await;
+        let due = Instant::now() + period;
+        pace::next(due);
+        tokio::time::sleep_until(due.into()).await;
         // How long a task that was due had to wait is how long every connection had to.
-        worker.cells.event_loop_lag(due.elapsed());
         let now = Instant::now();
+        let lag = now.saturating_duration_since(due);
+        worker.cells.event_loop_lag(lag, pace::busy(lag));
         let generation = worker.generation();
         sweep.sweep(now, &generation.snapshot.timeouts, &generation.snapshot.limits);
         generation.plugins.tidy(now);

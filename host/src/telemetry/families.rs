@@ -14,12 +14,13 @@ use super::cell::lock;
 use super::export::each_worker;
 use super::histogram::Reading;
 use super::instruments::InstrumentKind;
-use super::names::{EVENT_LOOP_LAG, HTTP_CLIENT_DURATION, REQUEST_DURATION, REQUESTS};
+use super::names::{EVENT_LOOP_BUSY, EVENT_LOOP_LAG, HTTP_CLIENT_DURATION, REQUEST_DURATION, REQUESTS};
 use super::route::Answers;
 
 const REQUESTS_HELP: &str = "Requests answered; an error, or an answer that broke off, with its fault and whose it was.";
 const DURATION_HELP: &str = "From the request's head to the last byte of its response, seconds.";
 const LAG_HELP: &str = "How late a worker ran what was due, seconds.";
+const BUSY_HELP: &str = "How much of that lag the worker was itself at work, seconds: the rest it had no core.";
 const HTTP_CLIENT_HELP: &str = "What a plugin's own requests took, answers from the cache included, seconds.";
 
 /// What tells routes apart; empty where a route has none of it.
@@ -88,10 +89,14 @@ impl Families {
         family(REQUEST_DURATION, DURATION_HELP, MetricType::HISTOGRAM, metrics)
     }
 
-    fn lags(&self) -> MetricFamily {
-        let mut metrics = Vec::new();
-        each_worker(&self.cells, |worker, _| metrics.push(distribution([("worker", &*worker.index.to_string())], &worker.lag())));
-        family(EVENT_LOOP_LAG, LAG_HELP, MetricType::HISTOGRAM, metrics)
+    fn of_event_loops(&self) -> [MetricFamily; 2] {
+        let (mut lags, mut busy) = (Vec::new(), Vec::new());
+        each_worker(&self.cells, |worker, _| {
+            let index = worker.index.to_string();
+            lags.push(distribution([("worker", &*index)], &worker.lag()));
+            busy.push(distribution([("worker", &*index)], &worker.busy()));
+        });
+        [family(EVENT_LOOP_LAG, LAG_HELP, MetricType::HISTOGRAM, lags), family(EVENT_LOOP_BUSY, BUSY_HELP, MetricType::HISTOGRAM, busy)]
     }
 
     fn of_clients(&self) -> MetricFamily {
@@ -123,7 +128,8 @@ impl Collector for Families {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let mut families = vec![self.requests(), self.durations(), self.lags()];
+        let mut families = vec![self.requests(), self.durations()];
+        families.extend(self.of_event_loops());
         let clients = self.of_clients();
         // A family without a metric is none.
         families.extend((!clients.get_metric().is_empty()).then_some(clients));

@@ -10,6 +10,7 @@ pub(super) const CANARIES_ENDED: &str = "plugway_canaries_ended_total";
 pub(super) const CANARY_SHARE: &str = "plugway_canary_share";
 pub(super) const CONNECTIONS: &str = "plugway_connections_total";
 pub(super) const CONNECTIONS_OPEN: &str = "plugway_connections_open";
+pub(super) const EVENT_LOOP_BUSY: &str = "plugway_worker_event_loop_busy_seconds";
 pub(super) const EVENT_LOOP_LAG: &str = "plugway_worker_event_loop_lag_seconds";
 pub(super) const FAULTS: &str = "plugway_faults_total";
 pub(super) const GENERATIONS_LIVE: &str = "plugway_generations_live";

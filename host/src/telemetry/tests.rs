@@ -57,7 +57,7 @@ fn faults_attempts_connections_and_hooks_are_shown() {
     worker.fault(Fault::NoRoute);
     worker.upstream("orders").attempt(None);
     worker.upstream("orders").attempt(Some(Fault::UpstreamTimeout));
-    worker.event_loop_lag(Duration::from_micros(1500));
+    worker.event_loop_lag(Duration::from_micros(1500), Duration::from_micros(400));
     let listener = worker.listener("web");
     let open = listener.opened();
     let plugin = telemetry.plugin(&"auth".into(), &"".into(), None, 0, &["authorizer"], &["trap", "cpu"]);
@@ -80,7 +80,9 @@ fn faults_attempts_connections_and_hooks_are_shown() {
         "plugway_instances{plugin=\"auth\"} 1",
         "plugway_breakers_open{hook=\"authorizer\",plugin=\"auth\"} 1",
         "plugway_breakers_opened_total{hook=\"authorizer\",plugin=\"auth\"} 4",
+        "plugway_worker_event_loop_lag_seconds_bucket{worker=\"0\",le=\"0.001\"} 0",
         "plugway_worker_event_loop_lag_seconds_bucket{worker=\"0\",le=\"0.002\"} 1",
+        "plugway_worker_event_loop_busy_seconds_bucket{worker=\"0\",le=\"0.0005\"} 1",
     ] {
         assert!(lines(&telemetry, line).len() == 1, "{line} in\n{}", String::from_utf8_lossy(&telemetry.render()));
     }
@@ -88,7 +90,8 @@ fn faults_attempts_connections_and_hooks_are_shown() {
     assert_eq!(lines(&telemetry, "plugway_breakers_open{"), ["plugway_breakers_open{hook=\"authorizer\",plugin=\"auth\"} 0"]);
     drop(open);
     assert_eq!(lines(&telemetry, "plugway_connections_open{"), ["plugway_connections_open{listener=\"web\",worker=\"0\"} 0"]);
-    assert_eq!(telemetry.worker(0).status()["event_loop_lag_max_us"], 1500);
+    let status = telemetry.worker(0).status();
+    assert_eq!((&status["event_loop_lag_max_us"], &status["event_loop_busy_max_us"]), (&1500.into(), &400.into()));
 }
 
 #[test]

@@ -23,14 +23,21 @@ pub struct WorkerCells {
     listeners: Mutex<Vec<Arc<ListenerCells>>>,
     upstreams: Mutex<Vec<Arc<UpstreamCells>>>,
     faults: [Count; Fault::ALL.len()],
-    lag: Histogram,
-    lag_max_us: Count,
+    lag: Lateness,
+    busy: Lateness,
     pub(super) open_connections: Count,
     pub(super) accept_pauses: Count,
     pub(super) records_lost: Count,
     pub(super) access_lines_lost: Count,
     pub(super) spans_lost: Count,
     pub(super) stale_endpoints: Count,
+}
+
+/// How late something ran, and the worst of it.
+#[derive(Debug)]
+struct Lateness {
+    all: Histogram,
+    highest_us: Count,
 }
 
 /// Connections of one listener.
@@ -69,8 +76,8 @@ impl WorkerCells {
             listeners: Mutex::default(),
             upstreams: Mutex::default(),
             faults: std::array::from_fn(|_| Count::default()),
-            lag: Histogram::new(&LAG),
-            lag_max_us: Count::default(),
+            lag: Lateness::new(),
+            busy: Lateness::new(),
             open_connections: Count::default(),
             accept_pauses: Count::default(),
             records_lost: Count::default(),
@@ -128,13 +135,10 @@ impl WorkerCells {
         self.stale_endpoints.add(1);
     }
 
-    /// How late a task ran that was due.
-    pub fn event_loop_lag(&self, lag: Duration) {
-        self.lag.record(lag.as_secs_f64());
-        let us = u64::try_from(lag.as_micros()).unwrap_or(u64::MAX);
-        if us > self.lag_max_us.get() {
-            self.lag_max_us.set(us);
-        }
+    /// How late a task ran that was due, and how much of that the worker itself was at work.
+    pub fn event_loop_lag(&self, lag: Duration, busy: Duration) {
+        self.lag.record(lag);
+        self.busy.record(busy);
     }
 
     /// Client connections open now.
@@ -152,12 +156,17 @@ impl WorkerCells {
             "connections": lock(&self.listeners).iter().map(|listener| listener.connections.get()).sum::<u64>(),
             "requests": requests,
             "requests_in_flight": routes.iter().map(|route| route.in_flight()).sum::<u64>(),
-            "event_loop_lag_max_us": self.lag_max_us.get(),
+            "event_loop_lag_max_us": self.lag.highest_us.get(),
+            "event_loop_busy_max_us": self.busy.highest_us.get(),
         })
     }
 
     pub(super) fn lag(&self) -> Reading {
-        self.lag.read()
+        self.lag.all.read()
+    }
+
+    pub(super) fn busy(&self) -> Reading {
+        self.busy.all.read()
     }
 
     pub(super) fn faults(&self) -> impl Iterator<Item = (Fault, u64)> + '_ {
@@ -174,6 +183,20 @@ impl WorkerCells {
 
     pub(super) fn each_upstream(&self, mut each: impl FnMut(&UpstreamCells)) {
         lock(&self.upstreams).iter().for_each(|cells| each(cells));
+    }
+}
+
+impl Lateness {
+    fn new() -> Self {
+        Self { all: Histogram::new(&LAG), highest_us: Count::default() }
+    }
+
+    fn record(&self, late: Duration) {
+        self.all.record(late.as_secs_f64());
+        let us = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
+        if us > self.highest_us.get() {
+            self.highest_us.set(us);
+        }
     }
 }
 

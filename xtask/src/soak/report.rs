@@ -19,9 +19,10 @@ pub(super) fn print(figures: &Figures, broken: &[String]) {
     row("swaps, reloads", format!("{}, {}; the longest took {:.2} s", made.swaps, made.reloads, made.longest.as_secs_f64()));
     row("in flight during a swap", format!("{} checked requests", checked.outlived));
     row("latency", format!("p50 {:.2} ms, p99 {:.2} ms, longest {:.2} ms", load.p50_us / 1e3, load.p99_us / 1e3, load.longest_us / 1e3));
-    for (index, (lag, stalls)) in after.workers.iter().zip(figures.stalls()).enumerate() {
-        let highest = lag.highest_us as f64 / 1e3;
-        row(&format!("event-loop lag, worker {index}"), format!("{highest:.2} ms the highest, {stalls} above {STALL:?}"));
+    for (index, ((lag, stalls), late)) in after.workers.iter().zip(figures.stalls()).zip(figures.late()).enumerate() {
+        let (highest, busy) = (lag.highest_us as f64 / 1e3, lag.highest_busy_us as f64 / 1e3);
+        row(&format!("stalls, worker {index}"), format!("{busy:.2} ms the longest, {stalls} above {STALL:?}"));
+        row("  with waits for a core", format!("{highest:.2} ms the longest, {late} above {STALL:?}"));
     }
     row("memory", format!("{:.1} MB before, {:.1} MB after, at most {:.1} MB", mb(before.rss), mb(after.rss), mb(figures.memory_limit())));
     row("generations alive", after.live_generations.to_string());
@@ -53,7 +54,16 @@ fn shown(figures: &Figures, broken: &[String]) -> Value {
         .workers
         .iter()
         .zip(figures.stalls())
-        .map(|(lag, stalls)| json!({ "event_loop_lag_max_us": lag.highest_us, "stalls": stalls, "measured": lag.measured }))
+        .zip(figures.late())
+        .map(|((lag, stalls), late)| {
+            json!({
+                "event_loop_lag_max_us": lag.highest_us,
+                "event_loop_busy_max_us": lag.highest_busy_us,
+                "late": late,
+                "stalls": stalls,
+                "measured": lag.measured,
+            })
+        })
         .collect();
     json!({
         "seconds": seconds,

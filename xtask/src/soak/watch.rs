@@ -37,9 +37,13 @@ pub(super) struct State {
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Lag {
     pub(super) highest_us: u64,
+    /// How much of a lag it was itself at work, the highest. For the rest it had no core.
+    pub(super) highest_busy_us: u64,
     pub(super) measured: u64,
-    /// Above [`STALL`].
+    /// At work for more than [`STALL`] of it.
     pub(super) stalls: u64,
+    /// Late above [`STALL`], for whatever reason.
+    pub(super) late: u64,
 }
 
 pub(super) struct Watch<'w> {
@@ -92,9 +96,9 @@ impl<'w> Watch<'w> {
         }
         self.shown = Some(Instant::now());
         let (answers, failures) = clients.counts();
-        let highest = lags(&self.world.status()?, &self.world.admin("GET", "/metrics")?)?.iter().map(|lag| lag.highest_us).max();
+        let highest = lags(&self.world.status()?, &self.world.admin("GET", "/metrics")?)?.iter().map(|lag| lag.highest_busy_us).max();
         let line = format!(
-            "{:>4} s  {} of {of} changes ({} swaps, {} reloads)  checked {answers}, wrong {failures}  RSS {:.1} MB  highest lag {:.1} ms",
+            "{:>4} s  {} of {of} changes ({} swaps, {} reloads)  checked {answers}, wrong {failures}  RSS {:.1} MB  longest stall {:.1} ms",
             began.elapsed().as_secs(),
             made.swaps + made.reloads,
             made.swaps,
@@ -117,16 +121,25 @@ fn lags(status: &Value, text: &str) -> Result<Vec<Lag>> {
     let lag = |(index, worker): (usize, &Value)| {
         let series = |name: &str, more: &[&str]| {
             let of_worker = format!("worker=\"{index}\"");
-            metrics::sum(text, &format!("plugway_worker_event_loop_lag_seconds_{name}"), &[&[of_worker.as_str()], more].concat()).round()
-                as u64
+            metrics::sum(text, &format!("plugway_worker_event_loop_{name}"), &[&[of_worker.as_str()], more].concat()).round() as u64
         };
-        let measured = series("count", &[]);
+        // The two are read one after the other: each is compared with itself.
+        let above = |name: &str| {
+            let within = series(&format!("{name}_seconds_bucket"), &[&format!("le=\"{}\"", STALL.as_secs_f64())]);
+            series(&format!("{name}_seconds_count"), &[]).saturating_sub(within)
+        };
+        let measured = series("busy_seconds_count", &[]);
         if measured == 0 {
             return Err(Error::new(format!("worker {index} has not measured its event loop's lag")));
         }
-        let within = series("bucket", &[&format!("le=\"{}\"", STALL.as_secs_f64())]);
-        let highest_us = worker.get("event_loop_lag_max_us").and_then(Value::as_u64).context("`event_loop_lag_max_us` in /status")?;
-        Ok(Lag { highest_us, measured, stalls: measured.saturating_sub(within) })
+        let highest = |key: &str| worker.get(key).and_then(Value::as_u64).context(format!("`{key}` in /status"));
+        Ok(Lag {
+            highest_us: highest("event_loop_lag_max_us")?,
+            highest_busy_us: highest("event_loop_busy_max_us")?,
+            measured,
+            stalls: above("busy"),
+            late: above("lag"),
+        })
     };
     workers.iter().enumerate().map(lag).collect()
 }
@@ -137,15 +150,18 @@ mod tests {
 
     #[test]
     fn lags_are_read_for_each_worker() {
-        let status = serde_json::json!({ "workers": [{ "event_loop_lag_max_us": 900 }, { "event_loop_lag_max_us": 7000 }] });
-        let series = |worker: u32, within: u32, all: u32| {
+        let worker = |lag: u32, busy: u32| serde_json::json!({ "event_loop_lag_max_us": lag, "event_loop_busy_max_us": busy });
+        let status = serde_json::json!({ "workers": [worker(9000, 900), worker(8000, 7000)] });
+        let series = |name: &str, worker: u32, within: u32| {
             format!(
-                "plugway_worker_event_loop_lag_seconds_bucket{{worker=\"{worker}\",le=\"0.005\"}} {within}\n\
-                 plugway_worker_event_loop_lag_seconds_count{{worker=\"{worker}\"}} {all}\n"
+                "plugway_worker_event_loop_{name}_seconds_bucket{{worker=\"{worker}\",le=\"0.005\"}} {within}\n\
+                 plugway_worker_event_loop_{name}_seconds_count{{worker=\"{worker}\"}} 50\n"
             )
         };
-        let lags = lags(&status, &(series(0, 50, 50) + &series(1, 47, 50))).unwrap();
-        assert_eq!(lags.iter().map(|lag| (lag.highest_us, lag.stalls)).collect::<Vec<_>>(), [(900, 0), (7000, 3)]);
+        let text = series("busy", 0, 50) + &series("lag", 0, 48) + &series("busy", 1, 47) + &series("lag", 1, 46);
+        let lags = lags(&status, &text).unwrap();
+        let lag = |highest_us, late, highest_busy_us, stalls| Lag { highest_us, highest_busy_us, measured: 50, stalls, late };
+        assert_eq!(lags, [lag(9000, 2, 900, 0), lag(8000, 4, 7000, 3)]);
         assert!(super::lags(&status, "").is_err());
     }
 }

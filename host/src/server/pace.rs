@@ -1,0 +1,126 @@
+//! How much of its lag a worker was itself at work.
+//!
+//! What is due runs late because the worker was busy, or because it had no core: another thread had it, or, under a hypervisor,
+//! another machine. An operator sees one number, how late it ran; who looks for the cause needs to know which of the two it was.
+//!
+//! The thread's CPU clock tells, without the time that a hypervisor took. It is read at the begin of a turn, the more often the
+//! nearer the moment that something is due, so nearly every turn costs one look at the wall clock and no system call.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// Readings closer together are not worth their system call. So much work from before it was due may be counted as after.
+const FRESH: Duration = Duration::from_millis(1);
+
+thread_local! {
+    static PACE: Cell<Pace> = const { Cell::new(Pace { due: None, before: None }) };
+}
+
+/// What is known of this thread's event loop.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    due: Option<Instant>,
+    /// The last reading that was not taken later than that.
+    before: Option<Reading>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Reading {
+    at: Instant,
+    worked: Duration,
+}
+
+/// A turn of this thread's event loop begins.
+pub(super) fn begin() {
+    let mut pace = PACE.get();
+    let now = Instant::now();
+    if pace.wants_reading(now) {
+        pace.before = Some(Reading { at: now, worked: worked() });
+        PACE.set(pace);
+    }
+}
+
+/// Something is due then; [`busy`] will be asked of it.
+pub(super) fn next(due: Instant) {
+    PACE.set(Pace { due: Some(due), before: Some(Reading { at: Instant::now(), worked: worked() }) });
+}
+
+/// How much of a lag this thread was at work: at most [`FRESH`] and half of what it worked before that was due too much, never too
+/// little.
+pub(super) fn busy(lag: Duration) -> Duration {
+    PACE.get().busy(lag, worked())
+}
+
+/// CPU time of this thread.
+fn worked() -> Duration {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
+// === impl Pace ===
+
+impl Pace {
+    fn wants_reading(&self, now: Instant) -> bool {
+        let Some(left) = self.due.and_then(|due| due.checked_duration_since(now)) else { return false };
+        self.before.is_none_or(|before| now.saturating_duration_since(before.at) >= FRESH.max(left / 2))
+    }
+
+    fn busy(&self, lag: Duration, worked: Duration) -> Duration {
+        self.before.map_or(lag, |before| worked.saturating_sub(before.worked).min(lag))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// Due in 100 ms, read now.
+    fn pace(now: Instant) -> Pace {
+        Pace { due: Some(now + MS * 100), before: Some(Reading { at: now, worked: MS * 7 }) }
+    }
+
+    #[test]
+    fn a_wait_for_a_core_is_not_work() {
+        let pace = pace(Instant::now());
+        assert_eq!(pace.busy(MS * 20, MS * 7), Duration::ZERO);
+        assert_eq!(pace.busy(MS * 20, MS * 9), MS * 2);
+        assert_eq!(pace.busy(MS * 20, MS * 90), MS * 20, "never more than the lag");
+        assert_eq!(Pace { before: None, ..pace }.busy(MS, MS), MS, "where nothing is known it is all of it");
+    }
+
+    #[test]
+    fn the_clock_is_read_the_more_often_the_nearer_it_is_due_and_not_after() {
+        let now = Instant::now();
+        let (mut pace, mut readings) = (pace(now), Vec::new());
+        for step in 0..1_500_u32 {
+            let at = now + MS * step / 10;
+            if pace.wants_reading(at) {
+                pace.before = Some(Reading { at, worked: MS * step });
+                readings.push(step);
+            }
+        }
+        assert!(readings.len() < 15, "{readings:?}");
+        // What was worked until a stall began is forgotten but for a little.
+        assert!(readings.last().is_some_and(|last| (980..=1_000).contains(last)), "{readings:?}");
+        assert!(readings.iter().any(|reading| (600..=900).contains(reading)), "{readings:?}");
+    }
+
+    #[test]
+    fn this_threads_clock_is_read() {
+        let hour = MS * 3_600_000;
+        next(Instant::now());
+        let before = worked();
+        while worked() < before + MS * 20 {
+            std::hint::spin_loop();
+        }
+        assert!((MS * 20..hour).contains(&busy(hour)));
+        next(Instant::now());
+        std::thread::sleep(MS * 20);
+        begin();
+        assert!(busy(MS * 20) < MS * 20);
+    }
+}
