@@ -9,6 +9,7 @@ mod generation;
 mod numbering;
 mod observers;
 mod retirement;
+mod room;
 mod sources;
 mod timers;
 mod trust;
@@ -168,6 +169,8 @@ impl Workshop {
         let upstreams: Option<Vec<_>> = draft.upstreams.into_iter().collect();
         let (Some(table), Some(upstreams), true) = (draft.table, upstreams, problems.is_empty()) else { return Err(problems) };
 
+        let Numbered { plugins, on_workers, on_control } = draft.numbered;
+        let shortage = room::shortage(config, &plugins, &on_workers, &on_control);
         self.snapshots += 1;
         let (routes, effective) = chains::routes(config, draft.chains, &upstreams);
         let snapshot = Snapshot {
@@ -181,12 +184,12 @@ impl Workshop {
         };
         Ok(Assembled {
             snapshot: Arc::new(snapshot),
-            plugins: draft.numbered.plugins,
+            plugins,
             upstreams,
             chains: effective,
-            warnings: draft.warnings,
-            on_workers: draft.numbered.on_workers,
-            on_control: draft.numbered.on_control,
+            warnings: draft.warnings.into_iter().chain(shortage).collect(),
+            on_workers,
+            on_control,
             rate: Arc::new(Rate::new(config.tracing.max_per_second, Instant::now())),
         })
     }

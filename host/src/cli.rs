@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use plugway::config::{self, Loaded};
+use plugway::config::{self, Loaded, plain};
 use plugway::gateway::{Gateway, check, explain};
 use plugway::plugin::{COMPILE_COMMAND, Compiler, serve_compiler};
 use plugway::telemetry::logs;
@@ -189,10 +189,10 @@ fn inspect(file: &Path) -> Result<(), String> {
             warning.position.line,
             warning.position.column,
             warning.key,
-            warning.message
+            plain(&warning.message)
         ));
         if let Some(suggestion) = &warning.suggestion {
-            out.push_str(&format!("    help: {suggestion}\n"));
+            out.push_str(&format!("    help: {}\n", plain(suggestion)));
         }
     }
     out.push_str(&format!(

@@ -12,6 +12,7 @@ pub mod defaults;
 mod document;
 mod editor;
 pub mod model;
+mod plain;
 mod problems;
 mod schema;
 mod structure;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-pub use self::bounded::read_bounded;
+pub use self::bounded::{open_file, read_bounded, read_file};
 #[cfg(test)]
 pub(crate) use self::compile::BUILTINS;
 use self::compile::Compiler;
@@ -32,6 +33,7 @@ use self::document::Document;
 pub use self::document::Places;
 pub use self::editor::json_schema;
 use self::model::{Config, Position};
+pub use self::plain::plain;
 pub use self::problems::{Problem, Problems};
 
 /// A commented configuration to start from: what `plugway init` writes.

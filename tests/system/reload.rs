@@ -3,6 +3,7 @@
 mod bad_files;
 mod canary;
 mod generations;
+mod hostile;
 mod kept;
 mod under_load;
 mod versions;

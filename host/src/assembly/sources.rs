@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{Workshop, builtin, trust};
 use crate::config::model::{Config, Plugin, Source};
-use crate::config::{Problem, Problems};
+use crate::config::{Problem, Problems, defaults, read_file};
 use crate::plugin::{LoadedComponent, TrustedKeys};
 
 /// The components of a configuration's plugins.
@@ -82,9 +82,9 @@ impl Bytes {
     /// Reads a file.
     ///
     /// # Errors
-    /// As the system reports it.
+    /// As the system reports it, it is no file, or larger than any plugin may be.
     pub fn read(file: &Path) -> std::io::Result<Self> {
-        Ok(Self::of(Content::Read(std::fs::read(file)?)))
+        Ok(Self::of(Content::Read(read_file(file, defaults::LARGEST_PLUGIN_FILE)?)))
     }
 
     /// Bytes and their digest.

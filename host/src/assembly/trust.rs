@@ -5,8 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::model::{Config, Plugin, Source, TrustedKey};
-use crate::config::{Problem, Problems};
+use crate::config::{Problem, Problems, read_bounded};
 use crate::plugin::{TrustedKeys, Untrusted, VerifyingKey};
+
+/// Largest file of a public key, bytes.
+const LARGEST_KEY: u64 = 64 << 10;
 
 /// The keys of a configuration; `None` where one of them is wrong, which is a problem already.
 pub(super) fn keys(config: &Config, problems: &mut Problems) -> Option<TrustedKeys> {
@@ -36,7 +39,7 @@ pub fn trusted_keys(config: &Config) -> Result<TrustedKeys, Problems> {
 
 fn read(trusted: &TrustedKey) -> Result<VerifyingKey, String> {
     let file = trusted.file.display();
-    let pem = std::fs::read(&trusted.file).map_err(|error| format!("{file} cannot be read: {error}"))?;
+    let pem = read_bounded(&trusted.file, LARGEST_KEY).map_err(|error| format!("{file} cannot be read: {error}"))?;
     VerifyingKey::from_pem(&pem).map_err(|error| format!("{file} {error}"))
 }
 

@@ -105,6 +105,8 @@ pub const MAX_HEADERS: usize = 100;
 pub const MAX_CONCURRENT_STREAMS: u32 = 128;
 /// `[limits] max_requests_in_flight`: requests being answered at once.
 pub const MAX_REQUESTS_IN_FLIGHT: usize = 65_536;
+/// Largest file of a plugin, bytes: ten times what a Python interpreter is compiled to.
+pub const LARGEST_PLUGIN_FILE: u64 = 256 << 20;
 /// `[limits] max_plugin_instances`: of all plugins on all workers, those being made included.
 pub const MAX_PLUGIN_INSTANCES: u32 = 4096;
 

@@ -202,7 +202,7 @@ pub struct Budget {
     pub setup_cpu: Duration,
     /// Memory of one instance, bytes; default 32 MiB.
     pub memory: usize,
-    /// Instances on one worker, for a plugin whose calls overlap; default 64.
+    /// Instances on one worker, for a plugin whose calls overlap; default 512.
     pub instances: usize,
     /// Time on the clock for one call that waits, the wait for an instance included; default 5 s.
     pub deadline: Duration,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::model::Position;
+use super::plain::plain;
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,9 +118,10 @@ impl fmt::Display for Problems {
             if !key.is_empty() {
                 write!(f, "{key}: ")?;
             }
-            writeln!(f, "{message}")?;
+            // Words of a plugin may be in it.
+            writeln!(f, "{}", plain(message))?;
             if let Some(suggestion) = suggestion {
-                writeln!(f, "    help: {suggestion}")?;
+                writeln!(f, "    help: {}", plain(suggestion))?;
             }
         }
         match self.found.len() {

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::assembly::Bytes;
+use crate::config::read_file;
 use crate::plugin::{SignatureFile, guard};
 
 /// The state directory's versions.
@@ -31,6 +32,9 @@ pub(super) struct Rollback {
 
 /// The file that says which version serves.
 const SERVES: &str = "serves";
+
+/// Largest signature file that is kept, bytes; more than one that counts can have.
+const LARGEST_SIGNATURE: u64 = 64 << 10;
 
 /// Length of a digest in hexadecimal.
 const DIGEST: usize = 64;
@@ -77,7 +81,7 @@ impl Versions {
         } else {
             write(&kept, bytes.all())?;
         }
-        match fs::read(SignatureFile::beside(file)) {
+        match read_file(&SignatureFile::beside(file), LARGEST_SIGNATURE) {
             Ok(signature) => write(&SignatureFile::beside(&kept), &signature),
             Err(_) => Ok(()),
         }
@@ -103,7 +107,7 @@ impl Versions {
     pub(super) fn keep_signature(&self, plugin: &str, file: &Path, digest: &str, counts: impl Fn(&Path) -> bool) -> io::Result<()> {
         let (kept, beside) = (self.path(plugin, digest), SignatureFile::beside(file));
         let own = SignatureFile::beside(&kept);
-        let Ok(signature) = fs::read(beside) else { return Ok(()) };
+        let Ok(signature) = read_file(&beside, LARGEST_SIGNATURE) else { return Ok(()) };
         if !kept.exists() || fs::read(&own).is_ok_and(|known| known == signature) {
             return Ok(());
         }

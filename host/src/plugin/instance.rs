@@ -159,7 +159,7 @@ impl Instance {
 
     /// An error the plugin answered with.
     pub(super) fn refused(&self, why: &str) -> Failure {
-        Failure::refused(self.store.data().secrets.mask(why))
+        Failure::refused(self.store.data().log.shown(why))
     }
 
     /// Calls a hook with an exchange. Its changes stay only if `call` succeeds.
@@ -257,7 +257,7 @@ impl fmt::Debug for Instance {
 impl Failure {
     fn of(error: &wasmtime::Error, guest: &Guest) -> Self {
         if let Some(Self { kind, message, budget }) = error.downcast_ref::<Self>() {
-            return Self { kind: *kind, message: guest.secrets.mask(message).into_owned(), budget: *budget };
+            return Self { kind: *kind, message: guest.log.shown(message).into_owned(), budget: *budget };
         }
         if error.is::<PoolConcurrencyLimitError>() {
             return Self::no_room();
@@ -273,6 +273,8 @@ impl Failure {
             FailureKind::Memory => format!("wanted more than its {} bytes of memory: {error:#}", guest.budget.memory),
             _ => format!("{error:#}"),
         };
+        // Names of functions are the file's.
+        let message = guest.log.shown(&message).into_owned();
         // The contract has a longer time for what is off the request's path.
         let aside =
             matches!(guest.phase, Phase::Setup) || (matches!(guest.phase, Phase::Aside) && guest.cpu.limit() == guest.budget.setup_cpu);

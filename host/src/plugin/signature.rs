@@ -18,10 +18,12 @@ mod trust;
 use std::ffi::OsString;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::{fmt, fs, io};
+use std::{fmt, io};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+
+use crate::config::open_file;
 
 pub use key::{KeyError, SigningKey, VerifyingKey};
 pub use trust::{TrustedKeys, Untrusted};
@@ -86,7 +88,7 @@ impl SignatureFile {
     /// # Errors
     /// When it cannot be read, or is something else.
     pub fn read(file: &Path) -> Result<Option<Self>, SignatureFileError> {
-        let opened = match fs::File::open(file) {
+        let opened = match open_file(file) {
             Ok(opened) => opened,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(SignatureFileError::Io(error)),

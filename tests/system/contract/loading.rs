@@ -9,7 +9,7 @@ use plugway_harness::temp::TempDir;
 use plugway_harness::upstream::Upstream;
 
 use crate::common::{BINARY, status};
-use crate::guest::{config, every_hook, filters, get, plugin, refused, report, route, shipped};
+use crate::guest::{check, config, every_hook, filters, get, plugin, refused, report, route, shipped};
 
 fn refused_file(bytes: &[u8]) -> String {
     let upstream = Upstream::plain("up").unwrap();
@@ -358,4 +358,32 @@ fn a_cache_others_can_write_to_is_not_used() {
     assert!(log.contains("the cache folder cannot be used") && log.contains("can be written by others"), "{log}");
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
     assert_eq!(cached.run().0, Some(true), "and it serves again once that is mended");
+}
+
+#[test]
+fn a_plugins_words_cannot_look_like_the_gateways_or_move_a_terminal() {
+    let upstream = Upstream::plain("up").unwrap();
+    let mode = "mode = \"x\\nforged.toml is good\\u001b]0;title\\u0007\\r\"";
+    let text = refused(&config(&upstream, &[&plugin("rude", filters(), mode, ""), &route("public = true\nplugins = [\"rude\"]")]));
+    assert!(text.contains("plugin `rude` does not take its configuration") && text.contains("is no mode of this guest"), "{text}");
+    assert!(text.chars().all(|char| char == '\n' || !char.is_control()), "{text:?}");
+    assert!(!text.lines().any(|line| line.starts_with("forged")), "{text}");
+}
+
+#[test]
+fn more_instances_than_there_is_room_for_are_warned_of() {
+    let upstream = Upstream::plain("up").unwrap();
+    let parts = |instances: u32| {
+        let budget = format!("budget = {{ cpu = \"20ms\", instances = {instances} }}");
+        let part = plugin("wide", filters(), "", &budget);
+        config(&upstream, &[&part, "[limits]\nmax_plugin_instances = 64\n", &route("public = true\nplugins = [\"wide\"]")])
+    };
+    let (output, text) = check(&parts(64));
+    assert!(output.status.success() && !text.contains("max_plugin_instances"), "{text}");
+    let (output, text) = check(&parts(65));
+    assert!(output.status.success(), "{text}");
+    assert!(
+        text.contains("limits.max_plugin_instances: plugins may ask for 65 instances (`workers` is 1), the most of them `wide`"),
+        "{text}"
+    );
 }

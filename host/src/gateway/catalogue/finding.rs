@@ -40,7 +40,8 @@ impl Catalogue {
                             plugin = plugin.name,
                             digest = serving.digest,
                             error = unread.problem.message,
-                            "A plugin's file is gone; the version that serves stays"
+                            "A plugin's file {}; the version that serves stays",
+                            if unread.gone { "is gone" } else { "cannot be read" }
                         );
                     }
                     self.without_file(plugin, serving)
