@@ -57,7 +57,8 @@ const CONNECTION_WINDOW: u32 = 1 << 20;
 /// Bytes of one HTTP/2 answer that wait for the client: what a slow one takes within `timeouts.stream` keeps it connected.
 const STREAM_BUFFER: usize = 64 << 10;
 
-/// Serves one connection to its end.
+/// Serves one connection to its end. What only some connections come to is boxed: an idle one, of which there may be very many, has
+/// room for no more than it needs.
 pub(super) async fn serve(context: Rc<Context>, stream: TcpStream, peer: SocketAddr) {
     let _open = context.cells.opened();
     // Small answers must not wait for an acknowledgement of the one before.
@@ -65,27 +66,29 @@ pub(super) async fn serve(context: Rc<Context>, stream: TcpStream, peer: SocketA
         tracing::debug!(%error, "TCP_NODELAY was refused");
     }
     let tls = context.tls.borrow().clone();
-    match &tls {
+    match tls {
         None => {
             let facts = ConnectionFacts { peer, listener: context.listener.clone(), tls: None };
             http1(&context, stream, Rc::new(Connection::new(facts, None))).await;
         }
-        Some(tls) => {
-            let timeout = context.worker.generation().snapshot.timeouts.handshake;
-            match tokio::time::timeout(timeout, TlsAcceptor::from(tls.config()).accept(stream)).await {
-                Ok(Ok(stream)) => {
-                    context.cells.handshake(true);
-                    encrypted(&context, tls, stream, peer).await;
-                }
-                Ok(Err(error)) => {
-                    context.cells.handshake(false);
-                    tracing::debug!(%peer, %error, "A TLS handshake failed");
-                }
-                Err(_) => {
-                    context.cells.handshake(false);
-                    tracing::debug!(%peer, "A TLS handshake took too long");
-                }
-            }
+        Some(tls) => Box::pin(over_tls(&context, &tls, stream, peer)).await,
+    }
+}
+
+async fn over_tls(context: &Context, tls: &Arc<ServerTls>, stream: TcpStream, peer: SocketAddr) {
+    let timeout = context.worker.generation().snapshot.timeouts.handshake;
+    match Box::pin(tokio::time::timeout(timeout, TlsAcceptor::from(tls.config()).accept(stream))).await {
+        Ok(Ok(stream)) => {
+            context.cells.handshake(true);
+            encrypted(context, tls, stream, peer).await;
+        }
+        Ok(Err(error)) => {
+            context.cells.handshake(false);
+            tracing::debug!(%peer, %error, "A TLS handshake failed");
+        }
+        Err(_) => {
+            context.cells.handshake(false);
+            tracing::debug!(%peer, "A TLS handshake took too long");
         }
     }
 }
@@ -112,7 +115,7 @@ async fn encrypted(context: &Context, tls: &Arc<ServerTls>, stream: TlsStream<Tc
     let facts = ConnectionFacts { peer, listener: context.listener.clone(), tls: Some(facts) };
     let connection = Rc::new(Connection::new(facts, Some(Box::new(covers))));
     if http2_agreed {
-        http2(context, stream, connection).await;
+        Box::pin(http2(context, stream, connection)).await;
     } else {
         http1(context, stream, connection).await;
     }
@@ -154,7 +157,7 @@ async fn http1<S: AsyncRead + AsyncWrite + Unpin + 'static>(context: &Context, s
     if !seen.end.get() && !seen.stalled.get() {
         let unread = asked.is_none() || ended.is_err();
         let stream = hyper.into_parts().io.into_inner().into_inner();
-        drop(tokio::time::timeout(LINGER, close(stream, unread)).await);
+        drop(Box::pin(tokio::time::timeout(LINGER, close(stream, unread))).await);
     }
 }
 
@@ -256,5 +259,22 @@ struct OnThisThread;
 impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for OnThisThread {
     fn execute(&self, task: F) {
         tokio::task::spawn_local(task);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes of what a function's future holds.
+    fn size<A, B, C, F>(_: impl Fn(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_connection_in_the_clear_has_no_room_for_tls() {
+        let (plain, request) = (size(serve), size(handle));
+        assert!(plain <= 2 << 10, "{plain}");
+        assert!(request <= 4 << 10, "{request}");
     }
 }
