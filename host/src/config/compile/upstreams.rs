@@ -1,6 +1,6 @@
 //! `[upstreams.NAME]`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::settings::count;
 use super::{Compiler, endpoint, items};
@@ -56,7 +56,8 @@ impl Compiler<'_> {
     }
 
     fn endpoints(&mut self, at: &At, raw: List<schema::Endpoint>) -> Vec<Endpoint> {
-        let mut endpoints: Vec<Endpoint> = Vec::with_capacity(raw.len());
+        let mut endpoints = Vec::with_capacity(raw.len());
+        let mut listed = HashSet::with_capacity(raw.len());
         for (at, raw) in items(raw, at) {
             let (at, url, weight, labels) = match raw {
                 schema::Endpoint::Url(url) => (at, url, None, BTreeMap::new()),
@@ -72,13 +73,14 @@ impl Compiler<'_> {
             let endpoint =
                 Endpoint { tls: url.tls, host: url.host, port: url.port, weight: weight.unwrap_or(defaults::ENDPOINT_WEIGHT), labels };
             let url = endpoint.url();
-            if endpoints.iter().any(|other| other.url() == url) {
+            if listed.contains(&url) {
                 self.error(
                     &at,
                     format!("{url} is listed twice"),
                     format!("list it once, with the weight of both: {{ url = \"{url}\", weight = 2 }}"),
                 );
             }
+            listed.insert(url);
             endpoints.push(endpoint);
         }
         endpoints
