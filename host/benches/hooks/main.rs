@@ -30,6 +30,10 @@ use plugway::proxy::Generation;
 use plugway::telemetry::Telemetry;
 use plugway_harness::guests;
 
+/// The gateway's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What every configuration here begins with.
 fn head() -> String {
     let cache = guests::root().join("target/bench-cache");

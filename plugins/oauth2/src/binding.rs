@@ -1,12 +1,11 @@
 //! Tokens that are bound to their holder (RFC 7800, section 3.1): to a client certificate (RFC 8705), to a key the client proves to have
 //! (RFC 9449), or to both. What a token is bound to is found out once; whether the request has it is asked each time.
 
+use crate::denial::Denial;
+use crate::json::{Json, Members};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use plugway_sdk::Request;
-use serde_json::{Map, Value};
-
-use crate::denial::Denial;
 
 /// SHA-256 of a certificate, or of a key.
 pub(crate) type Thumbprint = [u8; 32];
@@ -22,13 +21,19 @@ pub(crate) struct Binding {
 
 impl Binding {
     /// Reads `cnf`. A token that is bound in a way not known here must not pass as if it were free.
-    pub(crate) fn read(claims: &Map<String, Value>) -> Result<Self, Denial> {
+    pub(crate) fn read(claims: &Members<'_>) -> Result<Self, Denial> {
         let Some(confirmation) = claims.get("cnf") else { return Ok(Self::default()) };
-        let members = confirmation.as_object().filter(|members| !members.is_empty()).ok_or(Denial::Bound)?;
+        let Json::Object(members) = confirmation else { return Err(Denial::Bound) };
+        if members.is_empty() {
+            return Err(Denial::Bound);
+        }
         let mut binding = Self::default();
-        for (name, value) in members {
-            let thumbprint = value.as_str().and_then(|text| URL_SAFE_NO_PAD.decode(text).ok()).and_then(|bytes| bytes.try_into().ok());
-            match name.as_str() {
+        for (name, value) in members.iter() {
+            let thumbprint = match value {
+                Json::Text(text) => URL_SAFE_NO_PAD.decode(text.as_ref()).ok().and_then(|bytes| bytes.try_into().ok()),
+                _ => None,
+            };
+            match name {
                 "x5t#S256" => binding.certificate = Some(thumbprint.ok_or(Denial::Bound)?),
                 "jkt" => binding.key = Some(thumbprint.ok_or(Denial::Bound)?),
                 _ => return Err(Denial::Bound),
@@ -52,18 +57,18 @@ impl Binding {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Map, Value, json};
 
     use super::*;
 
     fn read(cnf: Value) -> Result<Binding, Denial> {
-        Binding::read(&Map::from_iter([("cnf".to_owned(), cnf)]))
+        Binding::read(&Members::from(&Map::from_iter([("cnf".to_owned(), cnf)])))
     }
 
     #[test]
     fn reads_what_it_knows_and_refuses_the_rest() {
         let thumbprint = URL_SAFE_NO_PAD.encode([7; 32]);
-        assert_eq!(Binding::read(&Map::new()), Ok(Binding::default()));
+        assert_eq!(Binding::read(&Members::default()), Ok(Binding::default()));
         assert_eq!(read(json!({ "jkt": thumbprint })), Ok(Binding { key: Some([7; 32]), certificate: None }));
         assert_eq!(
             read(json!({ "jkt": thumbprint, "x5t#S256": thumbprint })),

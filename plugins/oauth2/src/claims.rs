@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value};
-
 use crate::binding::Binding;
 use crate::denial::Denial;
 use crate::issuer::Issuer;
+use crate::json::{Json, Members};
 use crate::requirement::Requirement;
 
 /// What must hold, whoever issued the token.
@@ -29,43 +28,43 @@ pub(crate) struct Lifetime {
 
 /// Claims that passed.
 #[derive(Debug)]
-pub(crate) struct Verified {
-    pub(crate) issuer: String,
+pub(crate) struct Verified<'a> {
+    pub(crate) issuer: &'a str,
     pub(crate) lifetime: Lifetime,
     /// Until when it counts what the issuer's server said of it, where that was asked.
     pub(crate) counts_until: Option<Duration>,
     pub(crate) binding: Binding,
-    pub(crate) subject: String,
-    pub(crate) client: Option<String>,
-    pub(crate) scopes: Vec<String>,
-    pub(crate) claims: Map<String, Value>,
+    pub(crate) subject: &'a str,
+    pub(crate) client: Option<&'a str>,
+    pub(crate) scopes: Vec<&'a str>,
+    pub(crate) claims: &'a Members<'a>,
 }
 
 /// Judges the claims of a token that this issuer signed; `now` is since the Unix epoch.
-pub(crate) fn judge(claims: Map<String, Value>, issuer: &Issuer, rules: &Rules, now: Duration) -> Result<Verified, Denial> {
-    if text(&claims, "iss")? != Some(&issuer.name) {
+pub(crate) fn judge<'a>(claims: &'a Members<'a>, issuer: &'a Issuer, rules: &Rules, now: Duration) -> Result<Verified<'a>, Denial> {
+    if text(claims, "iss")? != Some(&issuer.name) {
         return Err(Denial::Issuer);
     }
-    if !list(&claims, "aud")?.iter().any(|audience| issuer.audiences.iter().any(|own| own == audience)) {
+    if !list(claims, "aud")?.iter().any(|audience| issuer.audiences.iter().any(|own| own == audience)) {
         return Err(Denial::Audience);
     }
-    let lifetime = lifetime(&claims)?;
+    let lifetime = lifetime(claims)?;
     lifetime.judge(rules.leeway, now)?;
-    let binding = Binding::read(&claims)?;
-    let subject = text(&claims, "sub")?.filter(|subject| !subject.is_empty()).ok_or(Denial::NoSubject)?.to_owned();
-    let client = text(&claims, "client_id")?.or(text(&claims, "azp")?).map(str::to_owned);
+    let binding = Binding::read(claims)?;
+    let subject = text(claims, "sub")?.filter(|subject| !subject.is_empty()).ok_or(Denial::NoSubject)?;
+    let client = text(claims, "client_id")?.or(text(claims, "azp")?);
     // What else an access token of RFC 9068, section 2.2, has.
-    if issuer.require_rfc9068 && !["client_id", "iat", "jti"].iter().all(|name| claims.contains_key(*name)) {
+    if issuer.require_rfc9068 && !["client_id", "iat", "jti"].iter().all(|name| claims.contains(name)) {
         return Err(Denial::Incomplete);
     }
-    let scopes = granted(&claims)?;
-    if !rules.scopes.iter().all(|needed| scopes.contains(needed)) {
+    let scopes = granted(claims)?;
+    if !rules.scopes.iter().all(|needed| scopes.contains(&needed.as_str())) {
         return Err(Denial::InsufficientScope);
     }
-    if !rules.required.iter().all(|rule| rule.is_met(&claims)) {
+    if !rules.required.iter().all(|rule| rule.is_met(claims)) {
         return Err(Denial::RequirementNotMet);
     }
-    Ok(Verified { issuer: issuer.name.clone(), lifetime, counts_until: None, binding, subject, client, scopes, claims })
+    Ok(Verified { issuer: &issuer.name, lifetime, counts_until: None, binding, subject, client, scopes, claims })
 }
 
 impl Lifetime {
@@ -83,7 +82,7 @@ impl Lifetime {
     }
 }
 
-pub(crate) fn lifetime(claims: &Map<String, Value>) -> Result<Lifetime, Denial> {
+pub(crate) fn lifetime(claims: &Members<'_>) -> Result<Lifetime, Denial> {
     // An access token must end (RFC 9068, section 2.2).
     let expires = time(claims, "exp")?.ok_or(Denial::Malformed)?;
     let begins = time(claims, "nbf")?;
@@ -92,39 +91,45 @@ pub(crate) fn lifetime(claims: &Map<String, Value>) -> Result<Lifetime, Denial> 
 }
 
 /// Scopes of `scope`, a text with spaces (RFC 8693, section 4.2), else of `scp`, which other servers use; both may be a list.
-fn granted(claims: &Map<String, Value>) -> Result<Vec<String>, Denial> {
-    let name = if claims.contains_key("scope") { "scope" } else { "scp" };
+fn granted<'a>(claims: &'a Members<'_>) -> Result<Vec<&'a str>, Denial> {
+    let name = if claims.contains("scope") { "scope" } else { "scp" };
     match claims.get(name) {
         None => Ok(Vec::new()),
-        Some(Value::String(scopes)) => Ok(scopes.split(' ').filter(|scope| !scope.is_empty()).map(str::to_owned).collect()),
-        Some(Value::Array(_)) => Ok(list(claims, name)?.into_iter().map(str::to_owned).collect()),
+        Some(Json::Text(scopes)) => Ok(scopes.split(' ').filter(|scope| !scope.is_empty()).collect()),
+        Some(Json::List(_)) => list(claims, name),
         Some(_) => Err(Denial::Malformed),
     }
 }
 
 /// Seconds since the epoch, with or without a fraction (RFC 7519, section 2, `NumericDate`).
-fn time(claims: &Map<String, Value>, name: &str) -> Result<Option<f64>, Denial> {
+fn time(claims: &Members<'_>, name: &str) -> Result<Option<f64>, Denial> {
     match claims.get(name) {
         None => Ok(None),
-        Some(Value::Number(number)) => number.as_f64().filter(|seconds| seconds.is_finite()).map(Some).ok_or(Denial::Malformed),
+        Some(Json::Number(number)) => number.as_f64().filter(|seconds| seconds.is_finite()).map(Some).ok_or(Denial::Malformed),
         Some(_) => Err(Denial::Malformed),
     }
 }
 
-pub(crate) fn text<'a>(claims: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, Denial> {
+pub(crate) fn text<'a>(claims: &'a Members<'_>, name: &str) -> Result<Option<&'a str>, Denial> {
     match claims.get(name) {
         None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
+        Some(Json::Text(text)) => Ok(Some(text)),
         Some(_) => Err(Denial::Malformed),
     }
 }
 
 /// A text or a list of texts; nothing is an empty list.
-pub(crate) fn list<'a>(claims: &'a Map<String, Value>, name: &str) -> Result<Vec<&'a str>, Denial> {
+pub(crate) fn list<'a>(claims: &'a Members<'_>, name: &str) -> Result<Vec<&'a str>, Denial> {
     match claims.get(name) {
         None => Ok(Vec::new()),
-        Some(Value::String(text)) => Ok(vec![text]),
-        Some(Value::Array(items)) => items.iter().map(|item| item.as_str().ok_or(Denial::Malformed)).collect(),
+        Some(Json::Text(text)) => Ok(vec![text]),
+        Some(Json::List(items)) => items
+            .iter()
+            .map(|item| match item {
+                Json::Text(text) => Ok(text.as_ref()),
+                _ => Err(Denial::Malformed),
+            })
+            .collect(),
         Some(_) => Err(Denial::Malformed),
     }
 }

@@ -2,10 +2,10 @@
 //! what this place wants.
 
 use plugway_sdk::log;
-use serde_json::{Map, Value};
 
 use crate::OAuth2;
 use crate::denial::Denial;
+use crate::json::{self, Json};
 use crate::token::Token;
 
 /// What of a token helps to see what is wrong with it. None of it lets anybody in.
@@ -45,11 +45,12 @@ fn said(token: Option<&[u8]>) -> String {
             said.push_str(&format!(" {name}={}", shown(text)));
         }
     }
-    let claims = token.claims().unwrap_or_else(|_| Map::new());
+    let payload = token.payload().unwrap_or_default();
+    let claims = json::members(&payload).unwrap_or_default();
     for name in TELLING {
         if let Some(value) = claims.get(name) {
             let text = match value {
-                Value::String(text) => shown(text),
+                Json::Text(text) => shown(text),
                 other => shown(&other.to_string()),
             };
             said.push_str(&format!(" {name}={text}"));

@@ -3,13 +3,13 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use crate::Refusal;
 use crate::algorithm::Algorithm;
 use crate::claims::{self, Rules, Verified};
+use crate::credentials;
 use crate::denial::Denial;
 use crate::introspection::Introspection;
+use crate::json::{self, Json, Members};
 use crate::keys::KeySet;
 use crate::published::Published;
 use crate::token::Token;
@@ -69,43 +69,49 @@ impl Issuers {
 
     /// Judges a token, in the order that spends least on what is none. Where there are several issuers the token is asked for its own before
     /// anything of it is believed; that only picks the keys, and `iss` is judged with the other claims once the signature is good.
-    pub(crate) fn judge(&self, text: &str, rules: &Rules, now: Duration) -> Result<Verified, Refusal> {
+    ///
+    /// What passed is shown to `take`.
+    pub(crate) fn judge<R>(&self, text: &str, rules: &Rules, now: Duration, take: impl FnOnce(&Verified<'_>) -> R) -> Result<R, Refusal> {
         let token = match Token::parse(text) {
             Ok(token) => token,
-            Err(Denial::Malformed) => return self.ask_about(text, rules, now),
+            Err(Denial::Malformed) => return self.ask_about(text, rules, now, take),
             Err(denial) => return Err(denial.into()),
         };
         let issuer = match self.0.as_slice() {
             [only] => only,
             several => {
-                let claims = token.claims()?;
-                let name = claims.get("iss").and_then(Value::as_str);
-                several.iter().find(|issuer| Some(issuer.name.as_str()) == name).ok_or(Denial::Issuer)?
+                let payload = token.payload()?;
+                let claims = json::members(&payload).ok_or(Denial::Malformed)?;
+                let Some(Json::Text(name)) = claims.get("iss") else { return Err(Denial::Issuer.into()) };
+                several.iter().find(|issuer| issuer.name == *name).ok_or(Denial::Issuer)?
             }
         };
         issuer.check_kind(token.header.kind.as_deref())?;
         let algorithm = Algorithm::named(&token.header.algorithm).filter(|algorithm| issuer.algorithms.contains(algorithm));
         let algorithm = algorithm.ok_or(Denial::Algorithm)?;
         issuer.keys.verify(algorithm, &token)?;
-        let verified = claims::judge(token.claims()?, issuer, rules, now)?;
-        match issuer.introspection.as_ref().filter(|introspection| introspection.asks_about_jwt) {
-            None => Ok(verified),
-            Some(introspection) => {
-                let answer = introspection.ask(text, &issuer.name, now)?;
-                Ok(Verified { counts_until: Some(answer.until), ..verified })
-            }
+        let payload = token.payload()?;
+        let claims = json::members(&payload).ok_or(Denial::Malformed)?;
+        let mut verified = claims::judge(&claims, issuer, rules, now)?;
+        if let Some(introspection) = issuer.introspection.as_ref().filter(|introspection| introspection.asks_about_jwt) {
+            verified.counts_until = Some(introspection.ask(text, &issuer.name, now)?.until);
         }
+        token.keep_header();
+        Ok(take(&verified))
     }
 
     /// What is no JWT only the server that issued it can read. At most one of the issuers is asked: another would learn a token that is
     /// none of its own.
-    fn ask_about(&self, text: &str, rules: &Rules, now: Duration) -> Result<Verified, Refusal> {
+    fn ask_about<R>(&self, text: &str, rules: &Rules, now: Duration, take: impl FnOnce(&Verified<'_>) -> R) -> Result<R, Refusal> {
+        let text = credentials::b64token(text.as_bytes()).ok_or(Denial::MalformedCredentials)?;
         let asked = self.0.iter().find_map(|issuer| Some((issuer, issuer.introspection.as_ref()?)));
         let (issuer, introspection) = asked.ok_or(Denial::Malformed)?;
         let answer = introspection.ask(text, &issuer.name, now)?;
         let until = answer.until;
-        let verified = claims::judge(introspection.complete(answer, issuer), issuer, rules, now)?;
-        Ok(Verified { counts_until: Some(until), ..verified })
+        let claims = introspection.complete(answer, issuer);
+        let claims = Members::from(&claims);
+        let verified = claims::judge(&claims, issuer, rules, now)?;
+        Ok(take(&Verified { counts_until: Some(until), ..verified }))
     }
 }
 

@@ -1,14 +1,35 @@
 //! JSON read strictly: an object that has a member twice is refused, at any depth. Two readers that keep different ones
 //! would see two tokens (RFC 7515, section 4, and RFC 7519, section 4, allow refusing; RFC 8725, section 2.4, says why).
+//!
+//! A value borrows its texts where they stand: what a token says is read once and then dropped.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+/// Up to so many members are compared each with each; more are sorted, so that a large object costs no more than its size.
+const FEW: usize = 16;
+
+/// A value.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Json<'a> {
+    Null,
+    Bool(bool),
+    Number(Number),
+    Text(Cow<'a, str>),
+    List(Vec<Json<'a>>),
+    Object(Members<'a>),
+}
+
+/// The members of an object, each with a name of its own, as they were written.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Members<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
+
 /// Reads one JSON text. It may nest 127 deep, the limit of `serde_json`; numbers past what a double holds are refused.
 pub(crate) fn read(text: &[u8]) -> Result<Value, serde_json::Error> {
-    serde_json::from_slice(text).map(|Strict(value)| value)
+    serde_json::from_slice::<Json<'_>>(text).map(Value::from)
 }
 
 /// Reads one JSON text that is an object.
@@ -19,68 +40,158 @@ pub(crate) fn read_object(text: &[u8]) -> Option<Map<String, Value>> {
     }
 }
 
-struct Strict(Value);
+/// The same, borrowed from the text.
+pub(crate) fn members(text: &[u8]) -> Option<Members<'_>> {
+    // All of it at once: one text is checked faster than each in it.
+    match serde_json::from_str(std::str::from_utf8(text).ok()?) {
+        Ok(Json::Object(members)) => Some(members),
+        _ => None,
+    }
+}
 
-impl<'de> Deserialize<'de> for Strict {
+impl<'a> Members<'a> {
+    /// The one of that name.
+    pub(crate) fn get(&self, name: &str) -> Option<&Json<'a>> {
+        self.0.iter().find(|(own, _)| own == name).map(|(_, value)| value)
+    }
+
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Json<'a>)> {
+        self.0.iter().map(|(name, value)| (name.as_ref(), value))
+    }
+
+    fn has_one_twice(&self) -> bool {
+        if self.0.len() <= FEW {
+            return self.0.iter().enumerate().any(|(place, (name, _))| self.0.iter().take(place).any(|(earlier, _)| earlier == name));
+        }
+        let mut names: Vec<&str> = self.iter().map(|(name, _)| name).collect();
+        names.sort_unstable();
+        names.iter().zip(names.iter().skip(1)).any(|(one, next)| one == next)
+    }
+}
+
+impl<'a> From<&'a Map<String, Value>> for Members<'a> {
+    fn from(members: &'a Map<String, Value>) -> Self {
+        Self(members.iter().map(|(name, value)| (Cow::Borrowed(name.as_str()), Json::from(value))).collect())
+    }
+}
+
+impl<'a> From<&'a Value> for Json<'a> {
+    fn from(value: &'a Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(value) => Self::Bool(*value),
+            Value::Number(number) => Self::Number(number.clone()),
+            Value::String(text) => Self::Text(Cow::Borrowed(text)),
+            Value::Array(items) => Self::List(items.iter().map(Self::from).collect()),
+            Value::Object(members) => Self::Object(members.into()),
+        }
+    }
+}
+
+impl From<Json<'_>> for Value {
+    fn from(json: Json<'_>) -> Self {
+        match json {
+            Json::Null => Self::Null,
+            Json::Bool(value) => Self::Bool(value),
+            Json::Number(number) => Self::Number(number),
+            Json::Text(text) => Self::String(text.into_owned()),
+            Json::List(items) => Self::Array(items.into_iter().map(Self::from).collect()),
+            Json::Object(Members(members)) => {
+                Self::Object(members.into_iter().map(|(name, value)| (name.into_owned(), value.into())).collect())
+            }
+        }
+    }
+}
+
+/// As JSON text.
+impl fmt::Display for Json<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Value::from(self.clone()).fmt(f)
+    }
+}
+
+impl<'de> Deserialize<'de> for Json<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Reader).map(Self)
+        deserializer.deserialize_any(Reader)
     }
 }
 
 struct Reader;
 
 impl<'de> Visitor<'de> for Reader {
-    type Value = Value;
+    type Value = Json<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("JSON")
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_unit<E>(self) -> Result<Json<'de>, E> {
+        Ok(Json::Null)
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
+    fn visit_bool<E>(self, value: bool) -> Result<Json<'de>, E> {
+        Ok(Json::Bool(value))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
+    fn visit_u64<E>(self, value: u64) -> Result<Json<'de>, E> {
+        Ok(Json::Number(value.into()))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
+    fn visit_i64<E>(self, value: i64) -> Result<Json<'de>, E> {
+        Ok(Json::Number(value.into()))
     }
 
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("a number out of range"))
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Json<'de>, E> {
+        Number::from_f64(value).map(Json::Number).ok_or_else(|| E::custom("a number out of range"))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::String(value.to_owned()))
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Json<'de>, E> {
+        Ok(Json::Text(Cow::Borrowed(value)))
     }
 
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(Value::String(value))
+    fn visit_str<E>(self, value: &str) -> Result<Json<'de>, E> {
+        Ok(Json::Text(Cow::Owned(value.to_owned())))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Json<'de>, A::Error> {
         let mut items = Vec::new();
-        while let Some(Strict(item)) = access.next_element()? {
+        while let Some(item) = access.next_element()? {
             items.push(item);
         }
-        Ok(Value::Array(items))
+        Ok(Json::List(items))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-        let mut members = Map::new();
-        while let Some(name) = access.next_key::<String>()? {
-            let Strict(value) = access.next_value()?;
-            if members.insert(name, value).is_some() {
-                return Err(A::Error::custom("an object has the same member twice"));
-            }
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Json<'de>, A::Error> {
+        // What most tokens have, in one allocation.
+        let mut members = Vec::with_capacity(FEW);
+        while let Some(Name(name)) = access.next_key()? {
+            members.push((name, access.next_value()?));
         }
-        Ok(Value::Object(members))
+        let members = Members(members);
+        if members.has_one_twice() {
+            return Err(A::Error::custom("an object has the same member twice"));
+        }
+        Ok(Json::Object(members))
+    }
+}
+
+/// The name of a member.
+struct Name<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Name<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match deserializer.deserialize_str(Reader)? {
+            Json::Text(name) => Ok(Self(name)),
+            _ => Err(D::Error::custom("a name is text")),
+        }
     }
 }
 
@@ -102,12 +213,33 @@ mod tests {
     }
 
     #[test]
+    fn refuses_a_member_twice_however_many_there_are() {
+        for count in [FEW - 1, FEW, FEW + 1, 1_000] {
+            let mut names: Vec<String> = (0..count).map(|number| format!("\"m{number}\":{number}")).collect();
+            assert_eq!(members(format!("{{{}}}", names.join(",")).as_bytes()).unwrap().iter().count(), count);
+            names.push("\"\\u006d0\":true".to_owned());
+            assert_eq!(members(format!("{{{}}}", names.join(",")).as_bytes()), None, "{count}");
+        }
+    }
+
+    #[test]
+    fn borrows_what_needs_no_change() {
+        let text = br#"{"a":"x","b":["y"],"c":"\u00fc"}"#;
+        let members = members(text).unwrap();
+        assert!(matches!(members.get("a"), Some(Json::Text(Cow::Borrowed("x")))));
+        assert_eq!(members.get("c"), Some(&Json::Text("\u{fc}".into())));
+        assert_eq!(members.get("d"), None);
+        let owned = read_object(text).unwrap();
+        assert_eq!(Members::from(&owned).get("b").unwrap().to_string(), r#"["y"]"#);
+    }
+
+    #[test]
     fn refuses_what_is_not_one_json_text() {
         for text in [&b""[..], b"{", b"{} {}", b"{\"a\":1,}", b"\xff", b"\"\xff\"", b"1e999", b"NaN", b"{1:2}", b"'a'", b"\xef\xbb\xbf{}"] {
             assert!(read(text).is_err(), "{text:?}");
         }
         let deep = "[".repeat(100_000);
         assert!(read(deep.as_bytes()).is_err());
-        assert_eq!(read_object(b"[]"), None);
+        assert_eq!((read_object(b"[]"), members(b"[]"), members(b"{\"a\":\"\xff\"}")), (None, None, None));
     }
 }

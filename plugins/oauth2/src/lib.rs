@@ -201,7 +201,7 @@ impl OAuth2 {
         match visit {
             Visit::Answer(answer) => Ok(Decision::respond(answer)),
             // One that would not pass here would be sent back to the server, and so on.
-            Visit::Arrived(token, answer) => match self.judge(&token) {
+            Visit::Arrived(token, answer) => match self.judge(&token, |_| ()) {
                 Ok(_) | Err(Refusal::Denied(Denial::InsufficientScope | Denial::RequirementNotMet)) => Ok(Decision::respond(answer)),
                 Err(refusal) => Err(refusal),
             },
@@ -272,26 +272,27 @@ impl OAuth2 {
     }
 
     fn decide_anew(&self, request: &mut Request, scheme: Scheme, bytes: &[u8]) -> Result<Decision, Refusal> {
-        let token = credentials::b64token(bytes).ok_or(Denial::MalformedCredentials)?;
-        let judged = self.judge(token);
+        // What is a JWT is a `b64token`; of what is none it is asked there.
+        let token = std::str::from_utf8(bytes).map_err(|_| Denial::MalformedCredentials)?;
+        let judged = self.judge(token, |verified| self.pass(verified));
         let result = match &judged {
             Ok(_) => "passed",
             Err(Refusal::Denied(_)) => "refused",
             Err(Refusal::Failed(_)) => "unavailable",
         };
         self.checks.add(1.0, [result]);
-        let pass = self.pass(&judged?)?;
+        let pass = judged??;
         self.check_holder(request, scheme, bytes, &pass.binding)?;
         let decision = self.admit(request, &pass)?;
         self.remembered.keep(bytes, pass);
         Ok(decision)
     }
 
-    fn judge(&self, text: &str) -> Result<Verified, Refusal> {
+    fn judge<R>(&self, text: &str, take: impl FnOnce(&Verified<'_>) -> R) -> Result<R, Refusal> {
         if text.len() > self.max_token_bytes {
             return Err(Denial::TooLarge.into());
         }
-        self.issuers.judge(text, &self.rules, clock::now())
+        self.issuers.judge(text, &self.rules, clock::now(), take)
     }
 
     /// Whether the token came from who it was given to.
@@ -307,15 +308,15 @@ impl OAuth2 {
         }
     }
 
-    fn pass(&self, verified: &Verified) -> Result<Pass, AuthError> {
-        let headers = self.headers.values(&verified.claims)?;
-        let mut identity = Identity::new(&verified.subject);
-        identity.set_issuer(&verified.issuer);
-        identity.set_scopes(&verified.scopes.iter().map(String::as_str).collect::<Vec<_>>());
-        passed_on::keep(&mut identity, &self.claims, &verified.claims)?;
-        if let Some(client) = &verified.client {
+    fn pass(&self, verified: &Verified<'_>) -> Result<Pass, AuthError> {
+        let headers = self.headers.values(verified.claims)?;
+        let mut identity = Identity::new(verified.subject);
+        identity.set_issuer(verified.issuer);
+        identity.set_scopes(&verified.scopes);
+        passed_on::keep(&mut identity, &self.claims, verified.claims)?;
+        if let Some(client) = verified.client {
             // Under one name, whichever of the two claims it came from.
-            identity.set_claim("client_id", client.as_str())?;
+            identity.set_claim("client_id", client)?;
         }
         Ok(Pass { lifetime: verified.lifetime, counts_until: verified.counts_until, binding: verified.binding, headers, identity })
     }

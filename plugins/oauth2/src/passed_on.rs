@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use plugway_sdk::{AuthError, HeaderName, Identity, Request, Value, header};
-use serde_json::{Map, Value as Json};
+
+use crate::json::{Json, Members};
 
 /// The attribute that says which of these headers were set here.
 const SET: &str = "claims_as_headers";
@@ -53,10 +54,10 @@ impl ClaimHeaders {
     }
 
     /// What the headers will say: nothing where a claim is absent or no single value.
-    pub(crate) fn values(&self, claims: &Map<String, Json>) -> Result<Vec<Option<String>>, AuthError> {
+    pub(crate) fn values(&self, claims: &Members<'_>) -> Result<Vec<Option<String>>, AuthError> {
         let value = |header: &ClaimHeader| {
             let text = match claims.get(&header.claim) {
-                Some(Json::String(text)) => text.clone(),
+                Some(Json::Text(text)) => text.clone().into_owned(),
                 Some(value @ (Json::Number(_) | Json::Bool(_))) => value.to_string(),
                 _ => return Ok(None),
             };
@@ -109,11 +110,11 @@ fn remove(request: &mut Request<'_>, header: &ClaimHeader) -> Result<(), String>
 }
 
 /// Puts the wanted claims into the identity: single values as they are, lists and objects as JSON text.
-pub(crate) fn keep(identity: &mut Identity, wanted: &[String], claims: &Map<String, Json>) -> Result<(), AuthError> {
+pub(crate) fn keep(identity: &mut Identity, wanted: &[String], claims: &Members<'_>) -> Result<(), AuthError> {
     for name in wanted {
         let value = match claims.get(name) {
             None | Some(Json::Null) => continue,
-            Some(Json::String(text)) => Value::Text(text.clone()),
+            Some(Json::Text(text)) => Value::Text(text.clone().into_owned()),
             Some(Json::Bool(boolean)) => Value::Boolean(*boolean),
             Some(Json::Number(number)) => match number.as_i64() {
                 Some(integer) => Value::Integer(integer),

@@ -2,7 +2,9 @@
 
 use plugway_sdk::one_or_many;
 use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Value};
+use serde_json::Value;
+
+use crate::json::{Json, Members};
 
 /// A claim by its name, or by the way to it: `"tenant"`, `["realm_access", "roles"]`. Names have dots and slashes in them, so a dot is no way.
 #[derive(Debug)]
@@ -39,9 +41,12 @@ impl<'de> Deserialize<'de> for ClaimPath {
 
 impl ClaimPath {
     /// What is there.
-    pub(crate) fn find<'a>(&self, claims: &'a Map<String, Value>) -> Option<&'a Value> {
+    pub(crate) fn find<'a, 'm>(&self, claims: &'m Members<'a>) -> Option<&'m Json<'a>> {
         let (first, rest) = self.0.split_first()?;
-        rest.iter().try_fold(claims.get(first)?, |value, name| value.get(name))
+        rest.iter().try_fold(claims.get(first)?, |value, name| match value {
+            Json::Object(members) => members.get(name),
+            _ => None,
+        })
     }
 }
 
@@ -69,14 +74,14 @@ impl RequirementConfig {
 
 impl Requirement {
     /// Whether the claims meet it. A claim that is absent meets nothing. Types have to be the same: `"1"` is not 1.
-    pub(crate) fn is_met(&self, claims: &Map<String, Value>) -> bool {
+    pub(crate) fn is_met(&self, claims: &Members<'_>) -> bool {
         let Some(value) = self.claim.find(claims) else { return false };
         match &self.rule {
             Rule::OneOf(values) => values.iter().any(|wanted| is_same(wanted, value)),
             // A text with spaces is a list of words, as `scope` is.
             Rule::Contains(wanted) => match value {
-                Value::Array(items) => items.iter().any(|item| is_same(wanted, item)),
-                Value::String(text) => wanted.as_str().is_some_and(|wanted| text.split(' ').any(|word| word == wanted)),
+                Json::List(items) => items.iter().any(|item| is_same(wanted, item)),
+                Json::Text(text) => wanted.as_str().is_some_and(|wanted| text.split(' ').any(|word| word == wanted)),
                 _ => false,
             },
         }
@@ -84,12 +89,12 @@ impl Requirement {
 }
 
 /// 3 and 3.0 are one number (RFC 8259, section 6, leaves it to readers).
-fn is_same(wanted: &Value, value: &Value) -> bool {
+fn is_same(wanted: &Value, value: &Json<'_>) -> bool {
     match (wanted, value) {
-        (Value::Number(wanted), Value::Number(value)) => {
+        (Value::Number(wanted), Json::Number(value)) => {
             wanted == value || wanted.as_f64() == value.as_f64() && !(wanted.is_i64() && value.is_i64())
         }
-        _ => wanted == value,
+        _ => Json::from(wanted) == *value,
     }
 }
 
@@ -102,7 +107,7 @@ mod tests {
     fn is_met(rule: Value, claims: Value) -> bool {
         let config: RequirementConfig = serde_json::from_value(rule).unwrap();
         let Value::Object(claims) = claims else { unreachable!() };
-        config.check().unwrap().is_met(&claims)
+        config.check().unwrap().is_met(&Members::from(&claims))
     }
 
     #[test]

@@ -25,6 +25,14 @@ const WARM_UP: &str = "0.5";
 const GOAL_PLUGIN_NS: f64 = 500.0;
 /// What that goal is of.
 pub(super) const CHAIN: &str = "chain of 5: read a header, add a header";
+/// At most this for a token that is known, beyond a call of an authorizer that does nothing.
+const GOAL_KNOWN_NS: f64 = 2_000.0;
+/// At most this for a token that is not, in percent of what ring alone takes for its signature.
+const GOAL_UNKNOWN: f64 = 130.0;
+const PLAIN: &str = "hook: authorizer";
+const KNOWN: &str = "oauth2: a token it knows";
+const UNKNOWN: &str = "oauth2: a token it does not know, RS256";
+const RING: &str = "ring: check of the same signature, RS256";
 
 /// Measures, prints, writes JSON.
 pub(crate) fn run() -> Result<()> {
@@ -55,7 +63,22 @@ fn figures(directory: &Path, origin: &Origin) -> Result<Vec<Figure>> {
         }
     }
     figures.sort_by(|one, other| one.name.cmp(&other.name));
+    figures.extend(goals(&figures));
     Ok(figures)
+}
+
+/// Figures that are made of two: each sample of the one against the median of the other, which was measured beside it.
+fn goals(figures: &[Figure]) -> Vec<Figure> {
+    let find = |name: &str| figures.iter().find(|figure| figure.name == name);
+    let against = |name: &str, (one, other): (&str, &str), unit: &str, goal: f64, compare: fn(f64, f64) -> f64| {
+        let (one, other) = (find(one)?, find(other)?.estimate.median);
+        let samples = one.estimate.samples.iter().map(|sample| compare(*sample, other)).collect();
+        let estimate = Estimate::of(samples);
+        Some(Figure { name: name.to_owned(), unit: unit.to_owned(), estimate, goal: Some(goal), ..one.clone() })
+    };
+    let known = against("goal: a known token beyond a plain call", (KNOWN, PLAIN), "ns", GOAL_KNOWN_NS, |one, other| one - other);
+    let unknown = against("goal: RS256 against ring alone", (UNKNOWN, RING), "%", GOAL_UNKNOWN, |one, other| 100.0 * one / other);
+    [known, unknown].into_iter().flatten().collect()
 }
 
 fn read(file: &Path) -> Result<Value> {
@@ -87,7 +110,15 @@ mod tests {
     #[test]
     fn what_criterion_writes_is_read() {
         let directory = TempDir::new().unwrap();
-        for (folder, name, times) in [("b", CHAIN, "[20.0, 60.0]"), ("a", "call: a", "[10.0, 20.0]")] {
+        let measured = [
+            ("b", CHAIN, "[20.0, 60.0]"),
+            ("a", "call: a", "[10.0, 20.0]"),
+            ("c", PLAIN, "[500.0, 1000.0]"),
+            ("d", KNOWN, "[2400.0, 4800.0]"),
+            ("e", UNKNOWN, "[27000.0, 54000.0]"),
+            ("f", RING, "[20000.0, 40000.0]"),
+        ];
+        for (folder, name, times) in measured {
             let new = directory.path().join(folder).join("new");
             std::fs::create_dir_all(&new).unwrap();
             std::fs::write(new.join("benchmark.json"), format!("{{\"full_id\":\"{name}\",\"title\":\"t\"}}")).unwrap();
@@ -98,6 +129,14 @@ mod tests {
         let origin = Origin { measured_at: "then".to_owned(), commit: "abc".to_owned(), processor: None };
         let figures = figures(directory.path(), &origin).unwrap();
         let found: Vec<_> = figures.iter().map(|figure| (figure.name.as_str(), figure.estimate.median, figure.goal)).collect();
-        assert_eq!(found, [("call: a", 10.0, None), (CHAIN, 25.0, Some(2_500.0))]);
+        assert_eq!(found[..2], [("call: a", 10.0, None), (CHAIN, 25.0, Some(2_500.0))]);
+        assert_eq!(
+            found[6..],
+            [
+                ("goal: a known token beyond a plain call", 1_900.0, Some(GOAL_KNOWN_NS)),
+                ("goal: RS256 against ring alone", 135.0, Some(GOAL_UNKNOWN))
+            ]
+        );
+        assert_eq!(figures[6..].iter().map(Figure::met).collect::<Vec<_>>(), [Some(true), Some(false)]);
     }
 }

@@ -2,9 +2,10 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::denial::Denial;
+use crate::json::{self, Json, Members};
 use crate::token::Token;
 
 /// Longest proof, bytes: an RSA key and its signature take less.
@@ -35,23 +36,25 @@ pub(super) struct Proof<'a> {
 impl<'a> Proof<'a> {
     pub(super) fn read(value: &'a [u8]) -> Result<Self, Denial> {
         let text = std::str::from_utf8(value).ok().filter(|text| text.len() <= LONGEST).ok_or(Denial::MalformedProof)?;
-        let mut token = Token::parse(text).map_err(|_| Denial::MalformedProof)?;
+        let token = Token::parse(text).map_err(|_| Denial::MalformedProof)?;
         if !token.header.kind.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case("dpop+jwt")) {
             return Err(Denial::MalformedProof);
         }
-        let key = match token.header.key.take() {
-            Some(Value::Object(members)) if !PRIVATE_MEMBERS.iter().any(|member| members.contains_key(*member)) => Value::Object(members),
+        let key = match &token.header.key {
+            Some(Value::Object(members)) if !PRIVATE_MEMBERS.iter().any(|member| members.contains_key(*member)) => &token.header.key,
             _ => return Err(Denial::ProofKey),
         };
-        let claims = token.claims().map_err(|_| Denial::MalformedProof)?;
+        let key = key.as_ref().map(Value::to_string).unwrap_or_default();
+        let payload = token.payload().map_err(|_| Denial::MalformedProof)?;
+        let claims = json::members(&payload).ok_or(Denial::MalformedProof)?;
         let hash = text_claim(&claims, "ath")?.ok_or(Denial::ProofToken)?;
         let required = |name| text_claim(&claims, name)?.filter(|text| !text.is_empty()).ok_or(Denial::MalformedProof);
         Ok(Self {
-            key: key.to_string(),
+            key,
             id: required("jti")?,
             method: required("htm")?,
             target: required("htu")?,
-            issued: claims.get("iat").and_then(Value::as_f64).filter(|time| time.is_finite()).ok_or(Denial::MalformedProof)?,
+            issued: issued(&claims).ok_or(Denial::MalformedProof)?,
             token_hash: URL_SAFE_NO_PAD.decode(hash).map_err(|_| Denial::ProofToken)?,
             nonce: text_claim(&claims, "nonce")?,
             token,
@@ -76,10 +79,17 @@ impl<'a> Proof<'a> {
     }
 }
 
-fn text_claim(claims: &Map<String, Value>, name: &str) -> Result<Option<String>, Denial> {
+fn issued(claims: &Members<'_>) -> Option<f64> {
+    match claims.get("iat") {
+        Some(Json::Number(number)) => number.as_f64().filter(|time| time.is_finite()),
+        _ => None,
+    }
+}
+
+fn text_claim(claims: &Members<'_>, name: &str) -> Result<Option<String>, Denial> {
     match claims.get(name) {
         None => Ok(None),
-        Some(Value::String(text)) if text.len() <= LONGEST_CLAIM => Ok(Some(text.clone())),
+        Some(Json::Text(text)) if text.len() <= LONGEST_CLAIM => Ok(Some(text.clone().into_owned())),
         Some(_) => Err(Denial::MalformedProof),
     }
 }

@@ -10,6 +10,7 @@ use crate::algorithm::Algorithm;
 use crate::claims;
 use crate::denial::Denial;
 use crate::issuer::Issuer;
+use crate::json;
 use crate::token::Token;
 
 /// `client` and `nonce` are what it has to say.
@@ -20,7 +21,8 @@ pub(super) fn check(text: &str, issuer: &Issuer, (client, nonce): (&str, &str), 
     }
     let algorithm = Algorithm::named(&token.header.algorithm).filter(|algorithm| issuer.algorithms.contains(algorithm));
     issuer.keys.verify(algorithm.ok_or(Denial::Algorithm)?, &token)?;
-    let claims = token.claims()?;
+    let payload = token.payload()?;
+    let claims = json::members(&payload).ok_or(Denial::Malformed)?;
     if claims::text(&claims, "iss")? != Some(&issuer.name) {
         return Err(Denial::Issuer.into());
     }
