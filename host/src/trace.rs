@@ -12,7 +12,7 @@ mod step;
 mod story;
 
 pub use context::{Parent, baggage, is_trace_state};
-pub use recording::{Note, NoteValue, Notes, Recording, Timed};
+pub use recording::{Asked, Note, NoteValue, Notes, Recording, Timed};
 pub use sampler::{Rate, Sampler};
 pub use step::{At, Step, StepResult, Steps};
 pub use story::{Story, StorySpan, StoryStep, StoryTime, StoryTrace, What};

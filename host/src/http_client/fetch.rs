@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use bytes::{Bytes, BytesMut};
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, LOCATION, PROXY_AUTHORIZATION};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use tokio::time::Instant;
 
@@ -19,6 +19,9 @@ use super::place::{self, Origin, Place};
 use crate::config::model::HttpClientGrant;
 use crate::fault::Fault;
 use crate::upstream::{Plan, Pool, SendError, Upstream};
+
+/// W3C Trace Context, section 3.2.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What a fetch works with.
 pub(super) struct Fetch<'a> {
@@ -38,6 +41,7 @@ pub(super) struct Fetch<'a> {
 struct Hop {
     head: Request<()>,
     body: Bytes,
+    trace_parent: Option<HeaderValue>,
 }
 
 impl Fetch<'_> {
@@ -50,7 +54,7 @@ impl Fetch<'_> {
         let follows = redirects > 0;
         let mut head = Request::new(());
         (*head.method_mut(), *head.uri_mut(), *head.headers_mut()) = (request.method, request.url, request.headers);
-        let mut hop = Hop { head, body: request.body };
+        let mut hop = Hop { head, body: request.body, trace_parent: request.trace_parent };
         loop {
             let answer = self.hop(&hop, wanted, max_body).await?;
             let Some(location) = redirect(&answer).filter(|_| follows) else { return Ok(answer) };
@@ -217,6 +221,9 @@ fn message(hop: &Hop, validators: &HeaderMap) -> Result<Request<Full<Bytes>>, Ht
         headers.insert(CONTENT_LENGTH, HeaderValue::from(hop.body.len()));
     }
     headers.insert(HOST, host(url)?);
+    if let Some(parent) = &hop.trace_parent {
+        headers.insert(TRACEPARENT, parent.clone());
+    }
     *request.headers_mut() = headers;
     Ok(request)
 }

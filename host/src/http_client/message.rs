@@ -34,6 +34,8 @@ pub struct OutgoingRequest {
     pub(super) stale_if_error: Duration,
     /// Whether it may go to a server.
     pub(super) may_wait: bool,
+    /// `traceparent`, in the place of one the plugin wrote. It makes no two requests different.
+    pub(super) trace_parent: Option<HeaderValue>,
     header_bytes: usize,
     wrong: Option<HttpError>,
 }
@@ -146,6 +148,7 @@ impl OutgoingRequest {
             default_freshness: Duration::ZERO,
             stale_if_error: Duration::ZERO,
             may_wait: true,
+            trace_parent: None,
             header_bytes: 0,
             wrong: None,
         };
@@ -229,6 +232,23 @@ impl OutgoingRequest {
     /// Only what is here already may answer it, now: for a call that must not wait.
     pub fn must_not_wait(&mut self) {
         self.may_wait = false;
+    }
+
+    /// The trace it is part of, and the span there that it is called in.
+    pub fn set_trace_parent(&mut self, parent: HeaderValue) {
+        self.trace_parent = Some(parent);
+    }
+
+    /// Its method.
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// Where it goes, without the query.
+    pub fn place(&self) -> String {
+        let url = &self.url;
+        let (scheme, authority) = (url.scheme_str().unwrap_or_default(), url.authority().map_or("", |authority| authority.as_str()));
+        format!("{scheme}://{authority}{}", url.path())
     }
 
     /// Whether its answer is also for calls that come a moment later: where that was asked for, and not by default.

@@ -1,5 +1,5 @@
 //! From stories to spans, by OpenTelemetry's semantic conventions for HTTP: a server span for the request, in it an internal span
-//! for each hook and a client span for each attempt.
+//! for each hook and a client span for each attempt, and one for each request that a plugin made in its hook.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Sta
 
 use super::resource::{attribute, integer, nanos, nanos_after, scope, text};
 use crate::fault::Fault;
-use crate::trace::{NoteValue, Notes, StepResult, Story, StorySpan, StoryStep, StoryTime, StoryTrace, What};
+use crate::trace::{Asked, NoteValue, Notes, StepResult, Story, StorySpan, StoryStep, StoryTime, StoryTrace, What};
 
 /// Version of the conventions the names below are of.
 const SCHEMA: &str = "https://opentelemetry.io/schemas/1.30.0";
@@ -36,8 +36,44 @@ fn spans(story: &Story) -> Vec<Span> {
     let Some(trace) = &story.trace else { return Vec::new() };
     let mut spans = Vec::with_capacity(1 + story.steps.len());
     spans.push(server(story, trace));
-    spans.extend(story.steps.iter().filter_map(|step| Some(child(story, trace, step, step.time?, step.span.as_ref()?))));
+    for step in &story.steps {
+        if let (Some(time), Some(own)) = (step.time, &step.span) {
+            spans.push(child(story, trace, step, time, own));
+            let requests = own.notes.requests.iter().zip(&own.requests_after);
+            spans.extend(requests.map(|(request, after)| asked(story, trace, own.id, request, *after)));
+        }
+    }
     spans
+}
+
+/// A request that a plugin made while its hook ran: in the hook's span.
+fn asked(story: &Story, trace: &StoryTrace, hook: u64, asked: &Asked, after: Duration) -> Span {
+    let (scheme, rest) = asked.url.split_once("://").unwrap_or(("http", &asked.url));
+    let (host, port) = address(rest.split('/').next().unwrap_or_default(), scheme);
+    let mut attributes = vec![text("http.request.method", &asked.method), text("url.full", &asked.url), text("server.address", host)];
+    attributes.extend(port.map(|port| integer("server.port", port.into())));
+    let error = match asked.outcome {
+        Ok((status, source)) => {
+            attributes.extend([integer("http.response.status_code", status.into()), text("plugway.source", source)]);
+            (status >= 400).then(|| status.to_string())
+        }
+        Err(error) => Some(error.to_owned()),
+    };
+    attributes.extend(error.as_deref().map(|error| text("error.type", error)));
+    Span {
+        trace_id: trace.trace.to_be_bytes().to_vec(),
+        span_id: asked.span.to_be_bytes().to_vec(),
+        trace_state: trace.state.clone(),
+        parent_span_id: hook.to_be_bytes().to_vec(),
+        flags: SAMPLED | KNOWN_LOCAL,
+        name: method(&asked.method).to_owned(),
+        kind: SpanKind::Client.into(),
+        start_time_unix_nano: nanos_after(story.received, after),
+        end_time_unix_nano: nanos_after(story.received, after + asked.took),
+        attributes,
+        status: error.map(|_| failed("")),
+        ..Default::default()
+    }
 }
 
 fn server(story: &Story, trace: &StoryTrace) -> Span {

@@ -108,5 +108,6 @@ fn time(timed: &Timed, started: Instant) -> StoryTime {
 
 fn span(timed: &Timed, started: Instant) -> StorySpan {
     let events_after = timed.notes.events.iter().map(|event| event.at.saturating_duration_since(started)).collect();
-    StorySpan { id: timed.span, notes: timed.notes.clone(), events_after }
+    let requests_after = timed.notes.requests.iter().map(|asked| asked.began.saturating_duration_since(started)).collect();
+    StorySpan { id: timed.span, notes: timed.notes.clone(), events_after, requests_after }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 
-use super::{NoteValue, Notes, Story, StoryStep, What};
+use super::{Asked, NoteValue, Notes, Story, StoryStep, What};
 use crate::fault::Fault;
 
 impl Story {
@@ -68,10 +68,27 @@ impl StoryStep {
             }
             if let Some(span) = &self.span {
                 noted(&span.notes, &span.events_after, &mut set);
+                let requests: Vec<_> = span.notes.requests.iter().zip(&span.requests_after).map(asked).collect();
+                if !requests.is_empty() {
+                    set("requests", requests.into());
+                }
             }
         }
         step
     }
+}
+
+fn asked((asked, after): (&Asked, &Duration)) -> Value {
+    let (status, source) = asked.outcome.ok().unzip();
+    json!({
+        "method": asked.method,
+        "url": asked.url,
+        "status": status,
+        "source": source,
+        "error": asked.outcome.err(),
+        "after_us": micros(*after),
+        "took_us": micros(asked.took),
+    })
 }
 
 fn noted(notes: &Notes, after: &[Duration], set: &mut impl FnMut(&str, Value)) {

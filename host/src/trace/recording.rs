@@ -43,6 +43,8 @@ pub struct Notes {
     pub attributes: Vec<(String, NoteValue)>,
     /// Events, in order.
     pub events: Vec<Note>,
+    /// Requests it made.
+    pub requests: Vec<Asked>,
     /// Attributes there was no room for.
     pub attributes_lost: u32,
     /// Events there was no room for.
@@ -59,6 +61,23 @@ pub struct Note {
     pub name: String,
     /// What it says.
     pub attributes: Vec<(String, NoteValue)>,
+}
+
+/// A request a plugin made while a hook ran.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Its span.
+    pub span: u64,
+    /// Its beginning.
+    pub began: Instant,
+    /// How long it took.
+    pub took: Duration,
+    /// Its method.
+    pub method: String,
+    /// Where it went, without the query.
+    pub url: String,
+    /// Status, and whether the server or the cache gave it; or why there was no answer.
+    pub outcome: Result<(u16, &'static str), &'static str>,
 }
 
 /// A value of an attribute.
@@ -78,6 +97,8 @@ pub enum NoteValue {
 const MAX_ATTRIBUTES: usize = 32;
 /// Events of one step.
 const MAX_EVENTS: usize = 32;
+/// Requests of one step.
+const MAX_REQUESTS: usize = 32;
 /// Bytes of all of it.
 const MAX_BYTES: usize = 8 << 10;
 
@@ -149,6 +170,28 @@ impl Notes {
         self.bytes = bytes;
         self.attributes_lost = self.attributes_lost.saturating_add(u32::try_from(lost).unwrap_or(u32::MAX));
         self.events.push(Note { at: Instant::now(), name, attributes });
+    }
+}
+
+impl Notes {
+    /// Adds a request that ended, if there is room for it.
+    pub fn request(&mut self, asked: Asked) {
+        if self.requests.len() < MAX_REQUESTS {
+            self.requests.push(asked);
+        }
+    }
+}
+
+impl Asked {
+    /// One that begins now.
+    pub fn begin(method: &str, url: String) -> Self {
+        let span = fastrand::u64(1..);
+        Self { span, began: Instant::now(), took: Duration::ZERO, method: method.to_owned(), url, outcome: Err("not-ended") }
+    }
+
+    /// The same, ended now.
+    pub fn ended(self, outcome: Result<(u16, &'static str), &'static str>) -> Self {
+        Self { took: self.began.elapsed(), outcome, ..self }
     }
 }
 

@@ -107,6 +107,8 @@ pub struct StorySpan {
     pub notes: Notes,
     /// From the request's head to each event.
     pub events_after: Vec<Duration>,
+    /// From the request's head to each request the plugin made.
+    pub requests_after: Vec<Duration>,
 }
 
 /// What a step was.

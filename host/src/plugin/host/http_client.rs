@@ -13,6 +13,7 @@ use crate::plugin::bindings::plugway::gateway::types::{HeaderLine, HeaderName};
 use crate::plugin::guest::{Guest, IncomingResponseHandle, OutgoingRequestHandle};
 use crate::plugin::rights::VERSIONS;
 use crate::telemetry::BudgetKey;
+use crate::trace::{Asked, Parent};
 
 type Request = Resource<OutgoingRequestHandle>;
 type Response = Resource<IncomingResponseHandle>;
@@ -20,6 +21,8 @@ type Sent = std::result::Result<Response, HttpError>;
 
 /// Requests and answers a guest may hold at a time: each can be large.
 const MOST_MESSAGES: usize = 16;
+/// Bytes of a URL that are recorded.
+const MOST_SHOWN: usize = 1024;
 
 impl Guest {
     fn outgoing(&mut self, request: &Request) -> Result<&mut http_client::OutgoingRequest> {
@@ -28,6 +31,28 @@ impl Guest {
 
     fn incoming(&mut self, response: &Response) -> Result<&http_client::IncomingResponse> {
         Ok(&self.wasi.table.get(response)?.0)
+    }
+
+    /// Makes a request part of the trace of the one it is made for. Where that is recorded, it has a span of its own in that of the hook.
+    fn begin_to_ask(&mut self, request: &mut http_client::OutgoingRequest) -> Option<Asked> {
+        let exchange = self.exchange.as_deref()?;
+        let Some(recording) = exchange.steps.recording() else {
+            request.set_trace_parent(exchange.trace_parent.clone());
+            return None;
+        };
+        let asked = Asked::begin(request.method().as_str(), self.secrets.shown(&request.place(), MOST_SHOWN).into_owned());
+        request.set_trace_parent(Parent { span: asked.span, ..recording.span }.header());
+        Some(asked)
+    }
+
+    fn asked(&mut self, asked: Option<Asked>, sent: &std::result::Result<http_client::IncomingResponse, http_client::HttpError>) {
+        let notes = self.exchange.as_mut().and_then(|exchange| exchange.steps.recording_mut()?.notes());
+        if let (Some(asked), Some(notes)) = (asked, notes) {
+            notes.request(asked.ended(match sent {
+                Ok(response) => Ok((response.status.as_u16(), response.source.as_str())),
+                Err(error) => Err(error.as_str()),
+            }));
+        }
     }
 
     /// Room for one more message.
@@ -68,8 +93,10 @@ impl Host for Guest {
             self.hits.count(BudgetKey::Instances, 1);
             request.must_not_wait();
         }
+        let asked = self.begin_to_ask(&mut request);
         let sent = client.send(request).await;
         drop(waits);
+        self.asked(asked, &sent);
         match sent {
             Ok(response) => {
                 self.one_more_message()?;
