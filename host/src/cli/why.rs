@@ -2,6 +2,7 @@
 
 use clap::Args;
 use http::{Method, StatusCode};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::print;
@@ -21,7 +22,10 @@ pub(super) struct Why {
 
 impl Why {
     pub(super) fn run(&self) -> Result<(), String> {
-        let path = self.id.as_deref().map_or_else(|| "/requests".to_owned(), |id| format!("/requests/{}", encoded(id)));
+        let path = self
+            .id
+            .as_deref()
+            .map_or_else(|| "/requests".to_owned(), |id| format!("/requests/{}", utf8_percent_encode(id, NON_ALPHANUMERIC)));
         let (status, answer) = self.running.ask(Method::GET, &path)?;
         if status == StatusCode::NOT_FOUND && answer.get("detail").is_some() {
             return Err(format!("{}. {}", text(at(&answer, "title")), text(at(&answer, "detail"))));
@@ -38,12 +42,6 @@ impl Why {
             None => print(&list(stories)),
         }
     }
-}
-
-/// Ids may have characters that a path may not.
-fn encoded(id: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-    id.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 /// One request: its head, and a line for each step.

@@ -87,12 +87,10 @@ impl RequestHead {
         host_of(&self.authority)
     }
 
-    /// The first query parameter of that name, percent-decoded.
+    /// The first query parameter of that name, decoded: `+` is a space, malformed escapes stay as they are, invalid UTF-8 becomes
+    /// U+FFFD (WHATWG URL, application/x-www-form-urlencoded parsing).
     pub fn query_parameter(&self, name: &str) -> Option<String> {
-        self.query()?.split('&').find_map(|pair| {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decode(key) == name).then(|| decode(value))
-        })
+        parameter(self.query()?, name)
     }
 }
 
@@ -111,6 +109,10 @@ impl TlsFacts {
     }
 }
 
+fn parameter(query: &str, name: &str) -> Option<String> {
+    form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+}
+
 /// The host of an authority: without port, with the brackets of an IPv6 literal.
 pub fn host_of(authority: &str) -> &str {
     match authority.rfind(':') {
@@ -119,41 +121,16 @@ pub fn host_of(authority: &str) -> &str {
     }
 }
 
-/// Percent-decodes a query component; `+` is a space (WHATWG URL, application/x-www-form-urlencoded parsing).
-/// Malformed sequences stay as they are and invalid UTF-8 becomes U+FFFD.
-fn decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, tail)) = rest.split_first() {
-        rest = tail;
-        match byte {
-            b'+' => bytes.push(b' '),
-            b'%' => match tail.split_first_chunk::<2>().and_then(|(pair, after)| Some((hex(pair)?, after))) {
-                Some((decoded, after)) => {
-                    bytes.push(decoded);
-                    rest = after;
-                }
-                None => bytes.push(b'%'),
-            },
-            other => bytes.push(other),
-        }
-    }
-    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
-}
-
-fn hex(pair: &[u8; 2]) -> Option<u8> {
-    let [high, low] = pair.map(|digit| char::from(digit).to_digit(16));
-    u8::try_from(high? * 16 + low?).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn decodes_query_components() {
-        assert_eq!(decode("a%20b+c%zz%"), "a b c%zz%");
-        assert_eq!(decode("%ff"), "\u{fffd}");
+        assert_eq!(parameter("b=1&a=a%20b+c%zz%&a=2", "a").as_deref(), Some("a b c%zz%"));
+        assert_eq!(parameter("%61=%ff", "a").as_deref(), Some("\u{fffd}"));
+        assert_eq!(parameter("a&b=1", "a").as_deref(), Some(""));
+        assert_eq!(parameter("b=1", "a"), None);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
 /// How a report is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -128,8 +130,8 @@ impl Request {
     pub fn query(&self, format: &str) -> String {
         let scope = match &self.scope {
             Scope::Gateway => String::new(),
-            Scope::Api(name) => format!("&api={}", encode(name)),
-            Scope::Route(name) => format!("&route={}", encode(name)),
+            Scope::Api(name) => format!("&api={}", utf8_percent_encode(name, NON_ALPHANUMERIC)),
+            Scope::Route(name) => format!("&route={}", utf8_percent_encode(name, NON_ALPHANUMERIC)),
         };
         format!("since={}m{scope}&format={format}", self.since.div_euclid(60).max(1))
     }
@@ -153,11 +155,6 @@ fn decode(text: &str) -> Result<String, String> {
         rest = tail;
     }
     String::from_utf8(bytes).map_err(|_| format!("{text:?} is no text"))
-}
-
-fn encode(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
@@ -142,7 +143,8 @@ async fn answer<A: Administered>(administered: &A, request: &Request<Incoming>) 
         }
         "/status" => json(StatusCode::OK, "application/json", &administered.status()),
         path if path == "/requests" || path.starts_with("/requests/") => {
-            let id = path.strip_prefix("/requests/").map(decoded);
+            // Ids may have characters that a path may not.
+            let id = path.strip_prefix("/requests/").map(|id| percent_decode_str(id).decode_utf8_lossy().into_owned());
             answered(administered.requests(id).await)
         }
         "/incidents" => answered(administered.incidents(request.uri().query().unwrap_or_default()).await),
@@ -171,22 +173,6 @@ fn operation(uri: &Uri) -> Option<Operation> {
     }
     let digest = uri.query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("digest=")));
     Some(Operation::Rollback { plugin, digest: digest.map(|digest| digest.trim_start_matches("sha256:").to_owned()) })
-}
-
-/// An id as it is: ids may have characters that a path may not.
-fn decoded(id: &str) -> String {
-    let mut pieces = id.split('%');
-    let mut text = pieces.next().unwrap_or_default().as_bytes().to_vec();
-    for piece in pieces {
-        match piece.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                text.push(byte);
-                text.extend_from_slice(piece.get(2..).unwrap_or_default().as_bytes());
-            }
-            None => text.extend_from_slice(format!("%{piece}").as_bytes()),
-        }
-    }
-    String::from_utf8_lossy(&text).into_owned()
 }
 
 fn json(status: StatusCode, content_type: &'static str, value: &Value) -> Response<Full<Bytes>> {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use http::HeaderName;
 use http::header::{AUTHORIZATION, COOKIE, LOCATION, PROXY_AUTHORIZATION, REFERER, SET_COOKIE};
+use percent_encoding::percent_decode_str;
 
 use crate::config::model::Redact;
 
@@ -126,8 +127,7 @@ impl Redaction {
         let Some((name, _)) = pair.split_once('=') else { return false };
         if name.contains('%') {
             // Nobody escapes these names but who wants to hide them.
-            let name = decoded(name);
-            return self.is_secret_name(&name);
+            return self.is_secret_name(&percent_decode_str(name).decode_utf8_lossy());
         }
         self.is_secret_name(name)
     }
@@ -136,24 +136,6 @@ impl Redaction {
         let is = |known: &str| known.eq_ignore_ascii_case(name);
         PARAMETERS.iter().any(|known| is(known)) || self.parameters.iter().any(|known| is(known))
     }
-}
-
-fn decoded(name: &str) -> String {
-    let mut bytes = Vec::with_capacity(name.len());
-    let mut rest = name.as_bytes();
-    while let Some((&byte, tail)) = rest.split_first() {
-        rest = tail;
-        let pair = tail.first_chunk::<2>().filter(|_| byte == b'%');
-        let hex = pair.and_then(|pair| Some(char::from(pair[0]).to_digit(16)? * 16 + char::from(pair[1]).to_digit(16)?));
-        match hex.and_then(|hex| u8::try_from(hex).ok()) {
-            Some(hex) => {
-                bytes.push(hex);
-                rest = tail.get(2..).unwrap_or_default();
-            }
-            None => bytes.push(byte),
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]
