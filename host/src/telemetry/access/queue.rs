@@ -2,54 +2,63 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::clock::Clock;
 use super::{AccessLine, AccessPlan};
 use crate::telemetry::WorkerCells;
 
-/// Lines on their way to the writer.
+/// Lines on their way to the writer, and the room they had on its way back.
 #[derive(Debug)]
 pub(super) struct Lines {
     pub(super) bytes: Vec<u8>,
     pub(super) count: u64,
+    /// Whom to give the room back.
+    pub(super) back: SyncSender<Vec<u8>>,
 }
 
 /// One worker's lines.
 #[derive(Debug)]
 pub struct AccessQueue {
     sender: SyncSender<Lines>,
+    /// Room that the writer has no more use for.
+    emptied: Receiver<Vec<u8>>,
+    empty: SyncSender<Vec<u8>>,
     gathered: RefCell<Gathered>,
     cells: Arc<WorkerCells>,
 }
 
 #[derive(Debug)]
 struct Gathered {
-    lines: Lines,
+    bytes: Vec<u8>,
+    count: u64,
     clock: Clock,
 }
 
-/// Bytes that are handed over without waiting for the next flush.
-const BATCH: usize = 32 << 10;
+/// Bytes that are handed over without waiting for the next flush: waking the writer and its system call cost what hundreds of lines do.
+const BATCH: usize = 128 << 10;
 /// Room beyond that for the line that fills a batch; a longer one makes room for itself.
 const LINE: usize = 4 << 10;
+/// Rooms that wait to be filled again.
+const ROOMS: usize = 2;
 
 impl AccessQueue {
     pub(super) fn new(sender: SyncSender<Lines>, cells: Arc<WorkerCells>) -> Self {
-        let lines = Lines { bytes: Vec::new(), count: 0 };
-        Self { sender, gathered: RefCell::new(Gathered { lines, clock: Clock::default() }), cells }
+        let (empty, emptied) = sync_channel(ROOMS);
+        let gathered = RefCell::new(Gathered { bytes: Vec::new(), count: 0, clock: Clock::default() });
+        Self { sender, emptied, empty, gathered, cells }
     }
 
     /// Takes one line.
     pub fn push(&self, plan: &AccessPlan, line: &AccessLine<'_>) {
         let mut gathered = self.gathered.borrow_mut();
-        let Gathered { lines, clock } = &mut *gathered;
-        if lines.bytes.capacity() == 0 {
-            lines.bytes.reserve(BATCH + LINE);
+        let Gathered { bytes, count, clock } = &mut *gathered;
+        if bytes.capacity() == 0 {
+            *bytes = self.emptied.try_recv().unwrap_or_else(|_| Vec::with_capacity(BATCH + LINE));
         }
-        plan.write(line, clock, &mut lines.bytes);
-        lines.count += 1;
-        let full = lines.bytes.len() >= BATCH;
+        plan.write(line, clock, bytes);
+        *count += 1;
+        let full = bytes.len() >= BATCH;
         drop(gathered);
         if full {
             self.flush();
@@ -59,11 +68,11 @@ impl AccessQueue {
     /// Hands over what was gathered. Called a few times a second.
     pub fn flush(&self) {
         let mut gathered = self.gathered.borrow_mut();
-        if gathered.lines.count == 0 {
+        let count = std::mem::take(&mut gathered.count);
+        if count == 0 {
             return;
         }
-        let lines = Lines { bytes: std::mem::take(&mut gathered.lines.bytes), count: std::mem::take(&mut gathered.lines.count) };
-        let count = lines.count;
+        let lines = Lines { bytes: std::mem::take(&mut gathered.bytes), count, back: self.empty.clone() };
         if self.sender.try_send(lines).is_err() {
             self.cells.access_lines_lost(count);
         }

@@ -14,7 +14,7 @@ use crate::telemetry::cell::SharedCount;
 use crate::telemetry::{Telemetry, WorkerCells};
 
 /// Batches on their way, of all workers: 2 MiB of lines, a second of a disk that stands still at thousands of requests a second.
-const BATCHES: usize = 64;
+const BATCHES: usize = 16;
 /// How often it is looked whether a file is still the one that is written to.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long the end waits for the last lines: a reader that has stopped must not keep a gateway from ending.
@@ -96,25 +96,28 @@ fn run(mut output: Output, lines: &Receiver<Lines>, lost: &SharedCount) {
         if let Output::File(file) = &mut output {
             file.follow();
         }
-        let batch = match next {
+        let Lines { mut bytes, count, back } = match next {
             Ok(batch) => batch,
             Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => return,
         };
-        match output.write(&batch.bytes) {
+        match output.write(&bytes) {
             Ok(()) if failing => {
                 failing = false;
                 tracing::info!("The access log is written again");
             }
             Ok(()) => {}
             Err(error) => {
-                lost.add(batch.count);
+                lost.add(count);
                 if !failing {
                     failing = true;
                     tracing::error!(%error, "The access log cannot be written: lines are dropped and counted");
                 }
             }
         }
+        bytes.clear();
+        // It may have room enough, or be gone.
+        let _ = back.try_send(bytes);
     }
 }
 
