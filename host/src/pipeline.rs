@@ -122,4 +122,9 @@ impl Plugins {
         let outcomes = slots.iter().map(Outcomes::of).collect();
         Self { slots: slots.into_iter().map(RefCell::new).collect(), outcomes }
     }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
 }

@@ -6,7 +6,8 @@
 //! A wake-up costs 10 to 25 us of CPU time, so there are only as many as are needed. Workers show when their event loop
 //! takes a turn and when it waits ([`Turns`]). Where turns come and go, one look in each [`TICK`] will do; where the same
 //! turn is still going on since the last look, a guest may be holding it up, and looks come four times as often; where all of
-//! them wait, there is nobody to interrupt, and the ticker sleeps until one begins a turn.
+//! them wait, there is nobody to interrupt, and the ticker sleeps until one begins a turn. A worker that has no guest at all
+//! counts as one that waits.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -41,6 +42,8 @@ pub struct Ticker {
 pub struct Turns {
     /// Odd during a turn.
     turn: Arc<AtomicU32>,
+    /// Whether the worker has ever had a guest.
+    guests: AtomicBool,
     shared: Arc<Shared>,
     ticker: Thread,
 }
@@ -75,12 +78,17 @@ impl Ticker {
         }
     }
 
-    /// What a worker is to show its turns by; it is taken to be at work until it says otherwise. Without any, the ticker
+    /// What a worker is to show its turns by; it is taken to wait until it has guests. Without any worker, the ticker
     /// never sleeps.
     pub fn turns(&self) -> Option<Turns> {
-        let turn = Arc::new(AtomicU32::new(1));
+        let turn = Arc::new(AtomicU32::new(0));
         self.watch.send(Arc::clone(&turn)).ok()?;
-        Some(Turns { turn, shared: Arc::clone(&self.shared), ticker: self.thread.as_ref()?.thread().clone() })
+        Some(Turns {
+            turn,
+            guests: AtomicBool::new(false),
+            shared: Arc::clone(&self.shared),
+            ticker: self.thread.as_ref()?.thread().clone(),
+        })
     }
 }
 
@@ -97,8 +105,17 @@ impl Drop for Ticker {
 // === impl Turns ===
 
 impl Turns {
+    /// There are guests from now on, in this turn too. For the worker's own thread alone.
+    pub fn guests(&self) {
+        self.guests.store(true, Ordering::Relaxed);
+        self.begin();
+    }
+
     /// A turn begins: guests may run. For the worker's own thread alone.
     pub fn begin(&self) {
+        if !self.guests.load(Ordering::Relaxed) {
+            return;
+        }
         let turn = self.turn.load(Ordering::Relaxed) | 1;
         // In one order with the ticker's going to sleep: either it sees this turn, or this sees that it sleeps.
         self.turn.store(turn, Ordering::SeqCst);
@@ -190,10 +207,15 @@ impl Ticking {
 mod tests {
     use super::*;
 
+    fn turns(shared: &Arc<Shared>) -> Turns {
+        let guests = AtomicBool::new(true);
+        Turns { turn: Arc::new(AtomicU32::new(1)), guests, shared: Arc::clone(shared), ticker: std::thread::current() }
+    }
+
     fn ticking() -> (Ticking, Turns, Sender<Arc<AtomicU32>>) {
         let shared = Arc::new(Shared::default());
         let (watch, coming) = channel();
-        let turns = Turns { turn: Arc::new(AtomicU32::new(1)), shared: Arc::clone(&shared), ticker: std::thread::current() };
+        let turns = turns(&shared);
         let engine = super::super::engine::build(16).unwrap().weak();
         (Ticking { engine, shared, coming, watched: Vec::new() }, turns, watch)
     }
@@ -226,9 +248,27 @@ mod tests {
     }
 
     #[test]
+    fn a_worker_without_guests_waits_whatever_it_does() {
+        let engine = super::super::engine::build(16).unwrap();
+        let ticker = Ticker::start(&engine).unwrap();
+        let turns = ticker.turns().unwrap();
+        ticker.tick();
+        let asleep = || ticker.shared.asleep.load(Ordering::SeqCst);
+        while !asleep() {
+            turns.begin();
+            std::thread::yield_now();
+            turns.end();
+        }
+        turns.guests();
+        while asleep() {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
     fn one_worker_held_up_counts_though_others_turn() {
         let (mut ticking, held, watch) = ticking();
-        let turning = Turns { turn: Arc::new(AtomicU32::new(1)), shared: Arc::clone(&held.shared), ticker: std::thread::current() };
+        let turning = turns(&held.shared);
         watch.send(Arc::clone(&held.turn)).unwrap();
         watch.send(Arc::clone(&turning.turn)).unwrap();
         ticking.look();
@@ -243,6 +283,7 @@ mod tests {
         let engine = super::super::engine::build(16).unwrap();
         let ticker = Ticker::start(&engine).unwrap();
         let turns = ticker.turns().unwrap();
+        turns.guests();
         ticker.tick();
         turns.end();
         let asleep = || ticker.shared.asleep.load(Ordering::SeqCst);

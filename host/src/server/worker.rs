@@ -106,7 +106,8 @@ pub fn start(mut start: Start) -> std::io::Result<WorkerHandle> {
         let mut builder = Builder::new_current_thread();
         // I/O is polled for often enough that one busy task does not starve the sockets.
         builder.enable_all().event_interval(31);
-        match start.turns.take().map(Arc::new) {
+        let turns = start.turns.take().map(Arc::new);
+        match turns.clone() {
             Some(turns) => {
                 let waking = Arc::clone(&turns);
                 builder.on_thread_park(move || turns.end()).on_thread_unpark(move || {
@@ -117,14 +118,15 @@ pub fn start(mut start: Start) -> std::io::Result<WorkerHandle> {
             None => drop(builder.on_thread_unpark(pace::begin)),
         }
         match builder.build_local(LocalOptions::default()) {
-            Ok(runtime) => runtime.block_on(run(start, receiver)),
+            Ok(runtime) => runtime.block_on(run(start, turns.as_deref(), receiver)),
             Err(error) => tracing::error!(%error, "A worker's runtime could not be made"),
         }
     })?;
     Ok(WorkerHandle { commands, thread })
 }
 
-async fn run(start: Start, mut commands: mpsc::Receiver<Command>) {
+async fn run(start: Start, turns: Option<&Turns>, mut commands: mpsc::Receiver<Command>) {
+    show_guests(turns, &start.generation);
     let records = RecordSink::new(start.records, Arc::clone(&start.cells));
     let access = start.access.queue(Arc::clone(&start.cells));
     let worker = Worker::new(
@@ -160,6 +162,7 @@ async fn run(start: Start, mut commands: mpsc::Receiver<Command>) {
         match command {
             Command::Serve(next, done) => {
                 let Next { generation, tls } = *next;
+                show_guests(turns, &generation);
                 let replaced = worker.replace(generation);
                 for (context, tls) in contexts.iter().zip(tls).filter_map(|(context, tls)| Some((context.as_ref()?, tls))) {
                     context.tls.replace(tls);
@@ -196,6 +199,13 @@ async fn run(start: Start, mut commands: mpsc::Receiver<Command>) {
     }
     worker.records.flush();
     worker.access.flush();
+}
+
+/// Guests are interrupted on this thread from the first generation on that has any.
+fn show_guests(turns: Option<&Turns>, generation: &Generation) {
+    if let Some(turns) = turns.filter(|_| !generation.plugins.is_empty()) {
+        turns.guests();
+    }
 }
 
 /// What is done a few times a second, off every request's path.
