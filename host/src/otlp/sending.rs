@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
 use super::client::{Client, Refusal, Signal};
 use super::exemplars::Exemplars;
@@ -22,6 +22,8 @@ use crate::trace::Story;
 const BATCH: usize = 256;
 /// How long a story waits for others.
 const GATHER: Duration = Duration::from_secs(1);
+/// How often it is looked for others: waking for each of them would cost more than its spans.
+const LOOK: Duration = Duration::from_millis(100);
 /// Pauses before something is sent again; then it is lost. The queue fills meanwhile, and is what is bounded.
 const PAUSES: [Duration; 4] = [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
 /// Longest pause a receiver may ask for.
@@ -51,11 +53,13 @@ impl Sending<'_> {
             let Some(first) = stories.recv().await else { break };
             batch.push(first);
             let deadline = Instant::now() + GATHER;
-            while batch.len() < BATCH {
-                match timeout_at(deadline, stories.recv()).await {
-                    Ok(Some(story)) => batch.push(story),
-                    Ok(None) | Err(_) => break,
+            loop {
+                let room = BATCH - batch.len();
+                batch.extend(std::iter::from_fn(|| stories.try_recv().ok()).take(room));
+                if batch.len() == BATCH || stories.is_closed() || Instant::now() >= deadline {
+                    break;
                 }
+                sleep(LOOK).await;
             }
             self.send_spans(&batch).await;
             batch.clear();
