@@ -22,7 +22,7 @@ mod story;
 pub use canaries::Canaries;
 pub use connection::{Connection, Doing};
 pub use handle::handle;
-pub use records::{Addressed, Batch, RecordSink};
+pub use records::{Batch, KeptRecord, RecordSink, Text, Texts};
 pub use request_body::RequestBody;
 pub use response_body::ResponseBody;
 pub use sampling::Tracing;

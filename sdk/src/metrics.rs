@@ -53,6 +53,11 @@ impl<const N: usize> Histogram<N> {
     pub fn record(&self, value: f64, labels: [&str; N]) {
         sys::metrics::record(self.0, value, &labels);
     }
+
+    /// Records many values of one series at the price of one call.
+    pub fn record_all(&self, values: &[f64], labels: [&str; N]) {
+        sys::metrics::record_all(self.0, values, &labels);
+    }
 }
 
 impl<const N: usize> Gauge<N> {

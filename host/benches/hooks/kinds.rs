@@ -1,6 +1,5 @@
 //! Every hook of a plugin that does nothing in it: the crossing into the sandbox and back.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
@@ -8,7 +7,8 @@ use http::{HeaderMap, StatusCode};
 use plugway::exchange::{Exchange, Origin, Outcome, ResponseHead};
 use plugway::pipeline::{Chain, Ended, StepKind};
 use plugway::plugin::ExchangeRecord;
-use plugway::proxy::{Addressed, Batch};
+use plugway::proxy::{KeptRecord, RecordSink, Texts};
+use plugway::telemetry::Telemetry;
 use plugway_harness::guests;
 
 use super::{Ready, exchange, head, now, ready};
@@ -100,16 +100,18 @@ fn in_batches(criterion: &mut Criterion, ready: &Ready) {
     });
     let mut observers = workshop.observers(config, assembled).unwrap().begin();
     let observer = &generation.snapshot.routes[0].chain.observers[0];
+    let (sender, mut batches) = tokio::sync::mpsc::channel(1);
+    let sink = RecordSink::new(sender, Telemetry::new().unwrap().worker(0));
     criterion.bench_function("hook: observer, each of 64 records", |bencher| {
         bencher.iter_custom(|iterations| {
             timed(iterations, |_| {
-                let addressed = |_| {
-                    let record = record(observer.config);
-                    Addressed { observer: observer.slot, plugin: Arc::clone(&observer.name), record }
-                };
-                let records = (0..BATCH).map(addressed).collect();
+                for _ in 0..BATCH {
+                    sink.push(generation.snapshot.number, (observer.slot, &observer.name), |texts| record(texts, observer.config));
+                }
+                sink.flush();
+                let batch = batches.try_recv().unwrap();
                 let began = Instant::now();
-                observers.complete(Batch { snapshot: generation.snapshot.number, records }).unwrap();
+                observers.complete(batch).unwrap();
                 began.elapsed()
             })
         });
@@ -122,29 +124,29 @@ fn timed(iterations: u64, mut batch: impl FnMut(u64) -> Duration) -> Duration {
     all / u32::try_from(BATCH).unwrap()
 }
 
-fn record(config_id: u32) -> ExchangeRecord {
+fn record(texts: &mut Texts, config_id: u32) -> KeptRecord {
     ExchangeRecord {
         config_id,
-        id: "01890a5d-ac96-774b-bcce-b302099a8057".to_owned(),
-        trace_id: "0af7651916cd43dd8448eb211c80319c".to_owned(),
+        id: texts.keep("01890a5d-ac96-774b-bcce-b302099a8057"),
+        trace_id: texts.keep("0af7651916cd43dd8448eb211c80319c"),
         received_at: 1_700_000_000_000_000_000,
         duration_us: 300,
-        method: "GET".to_owned(),
-        host: "api.example.com".to_owned(),
-        route: "all".to_owned(),
+        method: texts.keep("GET"),
+        host: texts.keep("api.example.com"),
+        route: texts.keep("all"),
         api: None,
         api_version: None,
         status: 200,
         fault: None,
         blame: None,
         consumer: None,
-        client_address: "127.0.0.1".to_owned(),
-        endpoint: Some("http://127.0.0.1:9".to_owned()),
+        client_address: texts.keep("127.0.0.1"),
+        endpoint: Some(texts.keep("http://127.0.0.1:9")),
         attempts: 1,
         upstream_us: Some(200),
         request_bytes: 0,
         response_bytes: 64,
-        protocol: "http/1.1".to_owned(),
+        protocol: texts.keep("http/1.1"),
         attributes: Vec::new(),
         extra: Vec::new(),
     }

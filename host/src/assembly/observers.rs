@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::timers::{Due, Timers};
 use crate::plugin::{Holder, Slot, on_tick};
-use crate::proxy::{Addressed, Batch, Snapshot};
+use crate::proxy::{Batch, Snapshot};
 
 /// The observers and timers of one snapshot, ready. A plugin that is both has one instance for it.
 #[derive(Debug)]
@@ -110,47 +110,38 @@ impl Observing {
     ///
     /// # Errors
     /// How many records were lost.
-    pub fn complete(&mut self, batch: Batch) -> Result<(), u64> {
-        let mut sets = std::iter::once(&mut self.serving).chain(&mut self.earlier);
-        match sets.find(|set| set.number == batch.snapshot) {
-            Some(set) => set.complete(batch.records),
+    pub fn complete(&mut self, mut batch: Batch) -> Result<(), u64> {
+        let all = batch.records.len();
+        let mut sets = std::iter::once(&self.serving).chain(&self.earlier);
+        let told = match sets.find(|set| set.number == batch.snapshot) {
+            Some(set) => set.complete(&batch),
             None => {
-                let all = batch.records.len();
-                let redirected: Vec<_> = batch.records.into_iter().filter_map(|addressed| self.serving.redirect(addressed)).collect();
-                let lost = (all - redirected.len()) as u64;
-                let lost = lost + self.serving.complete(redirected).err().unwrap_or_default();
-                if lost == 0 { Ok(()) } else { Err(lost) }
+                self.serving.redirect(&mut batch);
+                self.serving.complete(&batch)
             }
-        }
+        };
+        if told == all { Ok(()) } else { Err((all - told) as u64) }
     }
 }
 
 impl Set {
-    fn complete(&mut self, records: Vec<Addressed>) -> Result<(), u64> {
-        let mut lost = 0;
-        let mut by_observer: Vec<Vec<_>> = self.slots.iter().map(|_| Vec::new()).collect();
-        for addressed in records {
-            match by_observer.get_mut(addressed.observer) {
-                Some(records) => records.push(addressed.record),
-                None => lost += 1,
-            }
-        }
-        for (slot, records) in self.slots.iter().zip(by_observer) {
-            if !records.is_empty() && slot.borrow_mut().on_complete(&records).is_err() {
-                lost += records.len() as u64;
-            }
-        }
-        if lost == 0 { Ok(()) } else { Err(lost) }
+    /// How many of the batch were told.
+    fn complete(&self, batch: &Batch) -> usize {
+        let told = self.slots.iter().enumerate().map(|(observer, slot)| {
+            let records = batch.of(observer);
+            if !records.is_empty() && slot.borrow_mut().on_complete(&records).is_ok() { records.len() } else { 0 }
+        });
+        told.sum()
     }
 
-    /// The same record for the plugin of that name on the route of that name.
-    fn redirect(&self, mut addressed: Addressed) -> Option<Addressed> {
-        let snapshot = self.snapshot.upgrade()?;
-        let route = snapshot.routes.iter().find(|route| *route.facts.name == *addressed.record.route)?;
-        let place = route.chain.observers.iter().find(|place| place.name == addressed.plugin)?;
-        addressed.observer = place.slot;
-        addressed.record.config_id = place.config;
-        Some(addressed)
+    /// Addresses a batch to the plugins of the same names on the routes of the same names.
+    fn redirect(&self, batch: &mut Batch) {
+        let snapshot = self.snapshot.upgrade();
+        batch.redirect(|route, plugin| {
+            let route = snapshot.as_ref()?.routes.iter().find(|known| *known.facts.name == *route)?;
+            let place = route.chain.observers.iter().find(|place| *place.name == *plugin)?;
+            Some((place.slot, place.config))
+        });
     }
 }
 

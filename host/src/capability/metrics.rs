@@ -57,32 +57,34 @@ impl PluginMetrics {
         u32::try_from(number).map_err(|_| DeclareError::TooMany)
     }
 
-    /// Records; what cannot be recorded is ignored, and counted.
-    pub fn record(&mut self, instrument: u32, amount: f64, labels: &[String]) {
+    /// Records amounts of one series; what cannot be recorded is ignored, and counted.
+    pub fn record(&mut self, instrument: u32, amounts: &[f64], labels: &[String]) {
+        let count = amounts.len() as u64;
         let local = usize::try_from(instrument).ok().and_then(|number| self.declared.get_mut(number));
-        let Some(local) = local.filter(|local| local.declared.label_count() == labels.len()) else { return self.used.ignored() };
+        let Some(local) = local.filter(|local| local.declared.label_count() == labels.len()) else { return self.used.ignored(count) };
         if labels.iter().any(|value| value.len() > MAX_VALUE) {
             let cut: Vec<String> =
                 labels.iter().map(|value| value.get(..value.floor_char_boundary(MAX_VALUE)).unwrap_or_default().to_owned()).collect();
-            return self.record(instrument, amount, &cut);
+            return self.record(instrument, amounts, &cut);
         }
         let series = match (local.series.get(labels), &local.overflow) {
             (Some(series), _) => series,
             (None, Some(overflow)) => {
-                self.used.folded();
+                self.used.folded(count);
                 overflow
             }
             (None, None) => match local.declared.series(&self.plugin, &self.used, self.max_series, self.thread, labels) {
                 Some(series) => local.series.entry(labels.into()).or_insert(series),
                 None => {
                     local.series.extend(local.declared.all(&self.plugin, self.thread));
-                    self.used.folded();
+                    self.used.folded(count);
                     local.overflow.insert(local.declared.overflow(&self.plugin, self.thread))
                 }
             },
         };
-        if !series.record(amount) {
-            self.used.ignored();
+        match amounts.iter().filter(|amount| !series.record(**amount)).count() {
+            0 => {}
+            refused => self.used.ignored(refused as u64),
         }
     }
 }
@@ -109,11 +111,11 @@ mod tests {
         let counter = first.declare(Kind::Counter, "seen", "Seen.", &labels(&["who"]), &[]).unwrap();
         assert_eq!(second.declare(Kind::Counter, "seen", "Seen.", &labels(&["who"]), &[]), Ok(counter));
         for who in ["a", "b", "c", "d"] {
-            first.record(counter, 1.0, &labels(&[who]));
+            first.record(counter, &[1.0], &labels(&[who]));
         }
-        second.record(counter, 2.0, &labels(&["b"]));
-        second.record(counter, 1.0, &labels(&["d"]));
-        second.record(counter, 1.0, &labels(&["b"]));
+        second.record(counter, &[2.0], &labels(&["b"]));
+        second.record(counter, &[1.0], &labels(&["d"]));
+        second.record(counter, &[1.0], &labels(&["b"]));
         assert_eq!(
             lines(&telemetry, "plugway_plugin_seen_total{"),
             [
@@ -130,11 +132,13 @@ mod tests {
         let telemetry = Telemetry::new().unwrap();
         let mut metrics = PluginMetrics::new(telemetry.instruments(), &"p".into(), 0, 10);
         let counter = metrics.declare(Kind::Counter, "n", "", &[], &[]).unwrap();
-        metrics.record(counter, -1.0, &[]);
-        metrics.record(counter, f64::NAN, &[]);
-        metrics.record(counter, 1.0, &labels(&["one too many"]));
-        metrics.record(counter + 1, 1.0, &[]);
-        assert_eq!(lines(&telemetry, "plugway_plugin_records_ignored_total{"), ["plugway_plugin_records_ignored_total{plugin=\"p\"} 4"]);
+        metrics.record(counter, &[-1.0], &[]);
+        metrics.record(counter, &[f64::NAN], &[]);
+        metrics.record(counter, &[1.0], &labels(&["one too many"]));
+        metrics.record(counter + 1, &[1.0], &[]);
+        metrics.record(counter, &[1.0, -1.0, 2.0], &[]);
+        assert_eq!(lines(&telemetry, "plugway_plugin_n_total{"), ["plugway_plugin_n_total{plugin=\"p\"} 3"]);
+        assert_eq!(lines(&telemetry, "plugway_plugin_records_ignored_total{"), ["plugway_plugin_records_ignored_total{plugin=\"p\"} 5"]);
     }
 
     #[test]
@@ -145,8 +149,8 @@ mod tests {
             let mut metrics = PluginMetrics::new(telemetry.instruments(), &plugin, thread, 10);
             let gauge = metrics.declare(Kind::Gauge, "level", "", &[], &[]).unwrap();
             let histogram = metrics.declare(Kind::Histogram, "size", "", &[], &[1.0]).unwrap();
-            metrics.record(gauge, thread as f64, &[]);
-            metrics.record(histogram, 0.5 + thread as f64, &[]);
+            metrics.record(gauge, &[thread as f64], &[]);
+            metrics.record(histogram, &[0.5 + thread as f64], &[]);
         }
         assert_eq!(lines(&telemetry, "plugway_plugin_level{"), ["plugway_plugin_level{plugin=\"p\"} 1"]);
         assert_eq!(

@@ -8,12 +8,12 @@ use super::guest::Guest;
 use super::hooks::{Answered, Decided, Hooks, Ticked, there};
 use super::instance::Failure;
 use super::plan::{PlanDraft, PlanEdits};
+use super::record::ToldRecord;
 use super::rights::Hook;
 use super::slot::{Called, Slot};
 use super::waiting::{self, Holder};
 use crate::exchange::{Exchange, LocalResponse, Outcome, Phase};
 
-pub use super::bindings::exports::plugway::gateway::observer::ExchangeRecord;
 pub use super::bindings::exports::plugway::gateway::outcome_observer::EndpointOutcome;
 
 /// What an authorizer says.
@@ -147,7 +147,7 @@ impl Slot {
     ///
     /// # Errors
     /// When the observer fails; the batch is lost to it.
-    pub fn on_complete(&mut self, records: &[ExchangeRecord]) -> Result<(), Failure> {
+    pub fn on_complete(&mut self, records: &[ToldRecord<'_>]) -> Result<(), Failure> {
         let limit = self.recipe().budget.setup_cpu;
         self.call_aside((Hook::Observer, EVERY), limit, |hooks, store| {
             let told = hooks.on_complete(store, records)?;

@@ -10,11 +10,12 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use wasmtime::Store;
-use wasmtime::component::{Component, Instance, InstancePre, TypedFunc};
+use wasmtime::component::{Component, ComponentExportIndex, Func, Instance, InstancePre, TypedFunc};
 
 use super::bindings::exports::plugway::gateway as exports;
 use super::bindings::plugway::gateway::routing::Endpoint;
 use super::guest::Guest;
+use super::record::ToldRecord;
 use super::rights::{Hook, Rights};
 
 use in_turns::{InTurnsHooks, InTurnsIndices};
@@ -26,12 +27,14 @@ macro_rules! hooks {
         /// Where a component's hooks are.
         pub(super) struct HookIndices {
             $($field: Option<exports::$module::GuestIndices>,)*
+            on_complete: Option<ComponentExportIndex>,
             in_turns: InTurnsIndices,
         }
 
         /// An instance's hooks.
         pub(super) struct Hooks {
             $(pub(super) $field: Option<exports::$module::Guest>,)*
+            on_complete: Option<Func>,
             in_turns: Option<Box<InTurnsHooks>>,
         }
 
@@ -42,6 +45,7 @@ macro_rules! hooks {
                 let has = |hook| !waits && rights.hooks.contains(&hook);
                 Ok(Self {
                     $($field: if has(Hook::$hook) { Some(exports::$module::GuestIndices::new(pre)?) } else { None },)*
+                    on_complete: in_turns::index(component, "observer", "on-complete"),
                     in_turns: InTurnsIndices::find(component),
                 })
             }
@@ -53,6 +57,7 @@ macro_rules! hooks {
                         Some(indices) => Some(indices.load(&mut *store, instance)?),
                         None => None,
                     },)*
+                    on_complete: self.on_complete.as_ref().and_then(|index| instance.get_func(&mut *store, index)),
                     in_turns: if in_turns { Some(Box::new(self.in_turns.load(&mut *store, instance)?)) } else { None },
                 })
             }
@@ -68,7 +73,6 @@ hooks! {
     outcome_observer: outcome_observer = OutcomeObserver,
     forwarder: forwarder = Forwarder,
     response_filter: response_filter = ResponseFilter,
-    observer: observer = Observer,
     timer: timer = Timer,
 }
 
@@ -121,13 +125,12 @@ impl Hooks {
         }
     }
 
-    /// `observer.on-complete`
-    pub(super) fn on_complete(&self, store: &mut Store<Guest>, records: &[exports::observer::ExchangeRecord]) -> Called<Ticked> {
-        match (&self.observer, self.in_turns()) {
-            (Some(observer), _) => observer.call_on_complete(store, records),
-            (None, hooks) => {
-                at_once(store, there(hooks.and_then(|hooks| hooks.on_complete.as_ref()), Hook::Observer)?, (records.to_vec(),))
-            }
+    /// `observer.on-complete`. What it takes is borrowed, so its type is looked up for each batch.
+    pub(super) fn on_complete(&self, store: &mut Store<Guest>, records: &[ToldRecord<'_>]) -> Called<Ticked> {
+        let on_complete = there(self.on_complete, Hook::Observer)?.typed::<(&[ToldRecord<'_>],), (Ticked,)>(&*store)?;
+        match self.in_turns() {
+            None => on_complete.call(store, (records,)).map(|(answer,)| answer),
+            Some(_) => at_once(store, &on_complete, (records,)),
         }
     }
 
@@ -180,7 +183,7 @@ pub(super) fn there<F>(function: Option<F>, hook: Hook) -> wasmtime::Result<F> {
 /// Calls what has nothing to wait for: `http-client` answers at once where a hook cannot wait.
 fn at_once<P, R>(store: &mut Store<Guest>, function: &TypedFunc<P, (R,)>, parameters: P) -> Called<R>
 where
-    P: wasmtime::component::ComponentNamedList + wasmtime::component::Lower + Send + Sync + 'static,
+    P: wasmtime::component::ComponentNamedList + wasmtime::component::Lower + Send + Sync,
     R: Send + Sync + 'static,
     (R,): wasmtime::component::ComponentNamedList + wasmtime::component::Lift + Send + Sync + 'static,
 {

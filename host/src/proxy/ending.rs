@@ -1,6 +1,8 @@
 //! The end of an exchange, however it ends: counted, logged, told to observers, exactly once. A client that leaves
 //! drops whatever future or body is running, and with it this, so nothing that was begun goes uncounted.
 
+mod record;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,13 +11,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use http::{HeaderValue, Method, StatusCode, Version};
 
 use super::connection::{Busy, Connection};
-use super::records::Addressed;
+use super::records::Texts;
 use super::request_body::{Progress, RequestBody};
 use super::sampling::Tracing;
 use super::snapshot::{Generation, RoutePlan, Worker};
 use crate::exchange::{Exchange, Origin, ResponseHead};
 use crate::fault::Fault;
-use crate::plugin::{ExchangeRecord, RecordValue};
 use crate::telemetry::{AccessLine, AccessPlan, Detail, ErrorCause, Finished, Kept, Protocol, RouteCells};
 use crate::upstream::Endpoint;
 
@@ -71,6 +72,13 @@ enum State {
     Complete,
     /// Nothing is left to be told.
     Told,
+}
+
+/// When a request's head was complete, and from then to its end.
+#[derive(Debug, Clone, Copy)]
+struct Took {
+    received: SystemTime,
+    duration: Duration,
 }
 
 /// nginx's status for a client that left before it was answered; it stands in metrics and logs only.
@@ -142,9 +150,14 @@ impl Ending {
         self.endpoint = Some(endpoint);
     }
 
-    /// An endpoint was tried in vain. Should no other answer, it is the one the failure is counted with.
+    /// An endpoint was tried in vain. Should no other answer, it is the one the failure is told of.
     pub(super) fn failed_at(&mut self, endpoint: &Arc<Endpoint>) {
         self.failed = Some(Arc::clone(endpoint));
+    }
+
+    /// The endpoint that answered; where none did, the last one that was tried.
+    fn tried(&self) -> Option<&Endpoint> {
+        self.endpoint.as_deref().or(self.failed.as_deref())
     }
 
     /// The response's head is made.
@@ -240,49 +253,16 @@ impl Ending {
         self.progress.as_ref().map_or(0, |progress| progress.bytes())
     }
 
-    fn record(&self, exchange: &Exchange, config_id: u32) -> ExchangeRecord {
-        let since = exchange.received_at().duration_since(UNIX_EPOCH).unwrap_or_default();
-        ExchangeRecord {
-            config_id,
-            id: text(&self.id),
-            trace_id: exchange.trace_id().unwrap_or_default().to_owned(),
-            received_at: u64::try_from(since.as_nanos()).unwrap_or(u64::MAX),
-            duration_us: u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
-            method: self.method.as_str().to_owned(),
-            host: exchange.request.host().to_owned(),
-            route: exchange.route.name.to_string(),
-            api: exchange.route.api.as_deref().map(str::to_owned),
-            api_version: exchange.route.version.as_deref().map(str::to_owned),
-            status: self.status,
-            fault: self.fault.map(|fault| fault.code().to_owned()),
-            blame: self.fault.map(|fault| fault.blame().as_str().to_owned()),
-            consumer: exchange.identity.as_ref().map(|identity| identity.subject.clone()),
-            client_address: exchange.client.to_string(),
-            endpoint: self.endpoint.as_ref().map(|endpoint| endpoint.url.clone()),
-            attempts: exchange.attempts.number,
-            upstream_us: exchange.attempts.upstream_time.map(|time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX)),
-            request_bytes: self.request_bytes(),
-            response_bytes: self.sent,
-            protocol: self.protocol().alpn().to_owned(),
-            attributes: exchange
-                .attributes
-                .iter()
-                .map(|(plugin, name, value)| (format!("{plugin}.{name}"), RecordValue::from(value)))
-                .collect(),
-            extra: Vec::new(),
-        }
-    }
-
-    fn log(&self, plan: &AccessPlan, exchange: Option<&Exchange>, duration: Duration) {
+    fn log(&self, plan: &AccessPlan, exchange: Option<&Exchange>, took: Took) {
         let line = AccessLine {
-            received: SystemTime::now().checked_sub(duration).unwrap_or(UNIX_EPOCH),
-            duration,
+            received: took.received,
+            duration: took.duration,
             request_id: self.id.to_str().unwrap_or_default(),
             trace_id: exchange.and_then(Exchange::trace_id).unwrap_or_default(),
             method: self.method.as_str(),
             status: self.status,
             route: self.route.as_ref().map(|route| &*route.facts),
-            endpoint: self.endpoint.as_ref().map(|endpoint| endpoint.url.as_str()),
+            endpoint: self.tried().map(|endpoint| endpoint.url.as_str()),
             request_bytes: self.request_bytes(),
             response_bytes: self.sent,
             fault: self.fault,
@@ -301,7 +281,7 @@ impl Ending {
         let identity = exchange.and_then(|exchange| exchange.identity.as_ref());
         let finished = Finished {
             route: &self.cells,
-            endpoint: self.endpoint.as_ref().or(self.failed.as_ref()).map_or("", |endpoint| &endpoint.url),
+            endpoint: self.tried().map_or("", |endpoint| &endpoint.url),
             consumer: identity.map_or("", |identity| &identity.subject),
             status: self.status,
             fault: self.fault,
@@ -341,9 +321,8 @@ impl Ending {
         }
         if let (Some(route), Some(exchange)) = (&self.route, exchange) {
             for place in &route.chain.observers {
-                let record = self.record(exchange, place.config);
-                let plugin = Arc::clone(&place.name);
-                self.worker.records.push(self.snapshot, Addressed { observer: place.slot, plugin, record });
+                let record = |texts: &mut Texts| self.record(texts, exchange, place.config, Took::until_now(duration));
+                self.worker.records.push(self.snapshot, (place.slot, &place.name), record);
             }
         }
         let sampled = exchange.is_some_and(|exchange| exchange.steps.recording().is_some());
@@ -351,8 +330,15 @@ impl Ending {
             self.remember(exchange, duration);
         }
         if let Some(plan) = self.access_log.as_deref().filter(|plan| plan.wants(self.status, self.fault, duration, sampled)) {
-            self.log(plan, exchange, duration);
+            self.log(plan, exchange, Took::until_now(duration));
         }
+    }
+}
+
+impl Took {
+    /// What has just ended. By the wall clock, which is only asked where somebody is told.
+    fn until_now(duration: Duration) -> Self {
+        Self { received: SystemTime::now().checked_sub(duration).unwrap_or(UNIX_EPOCH), duration }
     }
 }
 
@@ -381,8 +367,4 @@ impl Drop for Waiting<'_> {
             self.ending.tell(Some(self.exchange));
         }
     }
-}
-
-fn text(value: &HeaderValue) -> String {
-    String::from_utf8_lossy(value.as_bytes()).into_owned()
 }

@@ -69,7 +69,7 @@ pub struct AccessLine<'a> {
     pub status: u16,
     /// The route that took it.
     pub route: Option<&'a RouteFacts>,
-    /// The endpoint that answered.
+    /// The endpoint that answered, or the last one that was tried in vain.
     pub endpoint: Option<&'a str>,
     /// Body bytes received.
     pub request_bytes: u64,

@@ -264,14 +264,14 @@ impl Declared {
 }
 
 impl PluginUse {
-    /// A record was ignored: unknown instrument, negative amount, wrong number of labels.
-    pub fn ignored(&self) {
-        self.ignored.fetch_add(1, Ordering::Relaxed);
+    /// Records were ignored: unknown instrument, negative amount, wrong number of labels.
+    pub fn ignored(&self, records: u64) {
+        self.ignored.fetch_add(records, Ordering::Relaxed);
     }
 
-    /// A record was folded into the overflow series.
-    pub fn folded(&self) {
-        self.folded.fetch_add(1, Ordering::Relaxed);
+    /// Records were folded into the overflow series.
+    pub fn folded(&self, records: u64) {
+        self.folded.fetch_add(records, Ordering::Relaxed);
     }
 }
 

@@ -1,5 +1,5 @@
-//! The instruments, and one batch turned into amounts. Calls into the gateway are what costs, so counters are summed up
-//! over the batch and told once for each series; only histograms need one call for each record.
+//! The instruments, and one batch turned into amounts. Calls into the gateway are what costs, so everything is gathered
+//! over the batch and told once for each series.
 
 use std::array;
 use std::collections::BTreeMap;
@@ -43,13 +43,16 @@ struct Set<const N: usize> {
     upstream_duration: Option<Histogram<N>>,
 }
 
-/// The sums of one series over one batch.
+/// One series over one batch.
 #[derive(Default)]
 struct Sums {
     requests: u64,
     request_bytes: u64,
     response_bytes: u64,
     attempts: u64,
+    /// Seconds.
+    durations: Vec<f64>,
+    upstream_durations: Vec<f64>,
 }
 
 impl<const N: usize> Set<N> {
@@ -87,11 +90,11 @@ impl<const N: usize> Instruments for Set<N> {
         let mut series: BTreeMap<[&str; N], Sums> = BTreeMap::new();
         for record in records {
             let values: [&str; N] = array::from_fn(|place| self.labels.get(place).map_or("", |label| label.value(record)));
-            self.duration.record(seconds(record.duration_us), values);
-            if let (Some(histogram), Some(microseconds)) = (&self.upstream_duration, record.upstream_us) {
-                histogram.record(seconds(microseconds), values);
-            }
             let sums = series.entry(values).or_default();
+            sums.durations.push(seconds(record.duration_us));
+            if let (Some(_), Some(microseconds)) = (&self.upstream_duration, record.upstream_us) {
+                sums.upstream_durations.push(seconds(microseconds));
+            }
             sums.requests += 1;
             sums.request_bytes = sums.request_bytes.saturating_add(record.request_bytes);
             sums.response_bytes = sums.response_bytes.saturating_add(record.response_bytes);
@@ -99,6 +102,12 @@ impl<const N: usize> Instruments for Set<N> {
         }
         for (values, sums) in series {
             self.requests.add(amount(sums.requests), values);
+            self.duration.record_all(&sums.durations, values);
+            if let Some(histogram) = &self.upstream_duration
+                && !sums.upstream_durations.is_empty()
+            {
+                histogram.record_all(&sums.upstream_durations, values);
+            }
             for (counter, sum) in
                 [(&self.request_bytes, sums.request_bytes), (&self.response_bytes, sums.response_bytes), (&self.attempts, sums.attempts)]
             {

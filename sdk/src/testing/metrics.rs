@@ -94,6 +94,10 @@ pub(crate) fn record(instrument: u32, amount: f64, labels: &[&str]) {
     });
 }
 
+pub(crate) fn record_all(instrument: u32, amounts: &[f64], labels: &[&str]) {
+    amounts.iter().for_each(|amount| record(instrument, *amount, labels));
+}
+
 fn is_legal(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_lowercase())
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')

@@ -49,12 +49,11 @@ in_turns! {
     on_outcomes: "outcome-observer", "on-outcomes", (Vec<exports::outcome_observer::EndpointOutcome>) -> Ticked;
     forward: "forwarder", "forward", (u32, u64) -> Result<(), exports::forwarder::ForwardError>;
     on_response: "response-filter", "on-response", (u32) -> Answered;
-    on_complete: "observer", "on-complete", (Vec<exports::observer::ExchangeRecord>) -> Ticked;
     period: "timer", "period", (u32) -> Option<u64>;
     on_tick: "timer", "on-tick", (u32) -> Ticked;
 }
 
-fn index(component: &Component, interface: &str, function: &str) -> Option<ComponentExportIndex> {
+pub(super) fn index(component: &Component, interface: &str, function: &str) -> Option<ComponentExportIndex> {
     VERSIONS.iter().find_map(|version| {
         let interface = component.get_export_index(None, format!("plugway:gateway/{interface}@{version}"))?;
         component.get_export_index(Some(&interface), function)

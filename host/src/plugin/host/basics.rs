@@ -111,13 +111,23 @@ impl metrics::Host for Guest {
         Ok(self.metrics.declare(kind, &name, &described(&description, &unit), &labels, &bounds).map_err(Into::into))
     }
 
-    fn record(&mut self, instrument: u32, amount: f64, mut labels: Vec<String>) -> Result<()> {
+    fn record(&mut self, instrument: u32, amount: f64, labels: Vec<String>) -> Result<()> {
+        self.recorded(instrument, &[amount], labels)
+    }
+
+    fn record_all(&mut self, instrument: u32, amounts: Vec<f64>, labels: Vec<String>) -> Result<()> {
+        self.recorded(instrument, &amounts, labels)
+    }
+}
+
+impl Guest {
+    fn recorded(&mut self, instrument: u32, amounts: &[f64], mut labels: Vec<String>) -> Result<()> {
         for label in &mut labels {
             if let Cow::Owned(masked) = self.secrets.shown(label, MAX_LABEL) {
                 *label = masked;
             }
         }
-        self.metrics.record(instrument, amount, &labels);
+        self.metrics.record(instrument, amounts, &labels);
         Ok(())
     }
 }
