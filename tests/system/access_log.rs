@@ -72,10 +72,15 @@ fn a_sampled_log_has_every_failure() {
         assert_eq!(ask(&gateway, &format!("GET /a/{number} HTTP/1.1\nhost: a\n\n")).status, 200);
         assert_eq!(ask(&gateway, &format!("GET /missing/{number} HTTP/1.1\nhost: a\n\n")).status, 404);
     }
+    assert_eq!(ask(&gateway, "GET /a/gone HTTP/1.1\nhost: a\nx-behave: /close\n\n").status, 502);
     let stopped = gateway.stop().unwrap();
     let access: Vec<_> = stopped.iter().filter(|line| line.field("target") == Some("access")).collect();
-    assert_eq!(access.len(), 20);
-    assert!(access.iter().all(|line| line.field("fault") == Some("no-route")));
+    assert_eq!(access.len(), 21);
+    let (last, missing) = access.split_last().unwrap();
+    assert!(missing.iter().all(|line| line.field("fault") == Some("no-route") && line.field("endpoint").is_none()));
+    // Nobody answered; who did not is what an operator asks next.
+    assert_eq!((last.field("fault"), last.field("blame")), (Some("upstream-reset"), Some("upstream")), "{}", last.text);
+    assert_eq!(last.field("endpoint"), Some(upstream.url().as_str()), "{}", last.text);
 }
 
 #[test]
