@@ -8,6 +8,7 @@ use testing::json;
 
 use crate::OAuth2;
 
+mod attacks;
 mod remembering;
 mod rules;
 
