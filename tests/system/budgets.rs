@@ -43,7 +43,6 @@ fn cpu_time_of_a_call() {
 }
 
 #[test]
-#[ignore = "beside other tests its first call fails at times; why is not known yet"]
 fn a_healthy_plugin_is_never_ended_however_busy_the_machine_is() {
     /// Threads that want a core all the time, several for each there is.
     const BUSY: usize = 8;
@@ -205,7 +204,8 @@ fn attributes_and_identity() {
 #[test]
 fn log_lines_a_second() {
     let upstream = Upstream::plain("up").unwrap();
-    let gateway = gateway(&upstream, "request-filter", "log_lines_per_second = 50");
+    // What a hundred lines take in a build without optimisation is near the default.
+    let gateway = gateway(&upstream, "request-filter", "log_lines_per_second = 50, cpu = \"50ms\"");
     let printed = |begin: &str| gateway.log().lines().iter().filter(|line| line.message().starts_with(begin)).count();
     report(&tell(&gateway, "log-flood:50"));
     until("the lines of a second", || printed("line ") == 50);

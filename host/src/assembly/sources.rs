@@ -115,13 +115,15 @@ pub fn read(config: &Config, plugin: &Plugin) -> Result<Bytes, Box<Unread>> {
             Some(bytes) => Ok(Bytes::of(Content::Embedded(bytes))),
             None => {
                 let problem = at(config, plugin, format!("there is no built-in plugin `{name}`"), "no-file");
-                Err(Box::new(Unread { problem, gone: false }))
+                Err(Box::new(Unread { problem, state: "no such built-in plugin".to_owned(), gone: false }))
             }
         },
         Source::File(path) => Bytes::read(path).map_err(|error| {
             let help = "correct the path, or put the file there; a relative path starts at `plugin_directory`";
             let problem = at(config, plugin, format!("{} cannot be read: {error}", path.display()), "no-file");
-            Box::new(Unread { problem: problem.with_suggestion(help), gone: error.kind() == std::io::ErrorKind::NotFound })
+            let gone = error.kind() == std::io::ErrorKind::NotFound;
+            let state = if gone { "file gone".to_owned() } else { format!("cannot be read: {error}") };
+            Box::new(Unread { problem: problem.with_suggestion(help), state, gone })
         }),
     }
 }
@@ -131,6 +133,8 @@ pub fn read(config: &Config, plugin: &Plugin) -> Result<Bytes, Box<Unread>> {
 pub struct Unread {
     /// For the operator.
     pub problem: Problem,
+    /// The same in a few words, for lists.
+    pub state: String,
     /// Whether there is no such file.
     pub gone: bool,
 }

@@ -18,16 +18,16 @@ use super::ticker::TICK;
 /// ends within a tick, which is nearly every one, costs nothing.
 ///
 /// Under a hypervisor a thread's clock can go on while the machine stands still, and then a call that did next to nothing
-/// seems to have used all of its budget at once. So a clock that leaps is asked again at the next tick: a call that really runs
-/// is seen there, and one that did next to nothing has returned.
+/// seems to have used all of its budget at once. So a clock that leaps is asked again until it went on a little: a call that
+/// really runs is seen there, and one that did next to nothing returns as soon as it has a core.
 #[derive(Debug)]
 pub(super) struct CpuMeter {
     limit: Duration,
     /// The thread's clock at the first tick, and at the last.
     since: Option<Duration>,
     last: Duration,
-    /// It was past the limit at the last tick.
-    suspected: bool,
+    /// What it had used, so it seems, when it was past the limit first and that was not sure.
+    suspected: Option<Duration>,
     /// Whether the call runs in turns, with other work of the thread between them.
     in_turns: bool,
     pub(super) exceeded: bool,
@@ -59,6 +59,10 @@ thread_local! {
 /// A thread's clock that went on by more than this between two looks at one call leapt.
 const LEAP: Duration = TICK;
 
+/// CPU time by which a call shows that it runs on after its clock leapt: half of what there is between two looks at one that holds its
+/// worker up.
+const WENT_ON: Duration = Duration::from_micros(500);
+
 /// Bytes of an entry of a guest's table: a pointer.
 const TABLE_ENTRY: usize = size_of::<usize>();
 
@@ -79,7 +83,7 @@ pub(super) struct CpuExceeded(pub(super) Duration);
 
 impl CpuMeter {
     pub(super) fn new() -> Self {
-        Self { limit: Duration::ZERO, since: None, last: Duration::ZERO, suspected: false, in_turns: false, exceeded: false }
+        Self { limit: Duration::ZERO, since: None, last: Duration::ZERO, suspected: None, in_turns: false, exceeded: false }
     }
 
     pub(super) fn limit(&self) -> Duration {
@@ -90,7 +94,7 @@ impl CpuMeter {
     pub(super) fn begin(&mut self, limit: Duration) {
         self.limit = limit;
         self.since = None;
-        self.suspected = false;
+        self.suspected = None;
         self.in_turns = false;
     }
 
@@ -119,8 +123,13 @@ impl CpuMeter {
         };
         self.last = now;
         let past = used.is_some_and(|used| used >= self.limit);
-        self.exceeded |= past && (sure || self.suspected);
-        self.suspected = past;
+        // Beside busy threads ticks come while it has no core: what did not run since is not asked twice.
+        let sure = match (used, self.suspected) {
+            (Some(used), Some(then)) => used.saturating_sub(then) >= WENT_ON,
+            _ => sure,
+        };
+        self.exceeded |= past && sure;
+        self.suspected = self.suspected.or(used).filter(|_| past);
         if self.exceeded { Err(CpuExceeded(self.limit)) } else { Ok(()) }
     }
 }
@@ -236,6 +245,20 @@ mod tests {
         assert!(meter.tick(Duration::from_secs(6)).is_ok());
         assert!(meter.tick(Duration::from_secs(7)).is_ok());
         assert!(meter.tick(Duration::from_secs(8)).is_err());
+    }
+
+    #[test]
+    fn a_clock_that_leapt_and_a_call_that_has_no_core_since_is_no_loop() {
+        let mut meter = CpuMeter::new();
+        meter.begin(Duration::from_millis(10));
+        assert!(meter.tick(Duration::from_millis(100)).is_ok());
+        // The machine stood still, and then others had the core for many ticks.
+        for _ in 0..50 {
+            assert!(meter.tick(Duration::from_millis(120)).is_ok());
+        }
+        assert!(meter.tick(Duration::from_micros(120_400)).is_ok());
+        assert!(!meter.exceeded);
+        assert!(meter.tick(Duration::from_micros(120_500)).is_err());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use plugway::assembly::builtin;
+use plugway::config::plain;
 use plugway::plugin::{ComponentFile, LoadedComponent, Rights, RightsError, SignatureFile, Signer, Untrusted};
 
 use super::{Trust, Trusted, read};
@@ -83,8 +84,8 @@ impl Inspected {
             None => (Cow::Owned(read(Path::new(source))?), Some(PathBuf::from(source))),
         };
         let digest = LoadedComponent::digest(&bytes);
-        let file =
-            ComponentFile::read(&bytes).map_err(|error| format!("{source} is no plugin: {error}\n    help: {}", error.remedy(source)))?;
+        let file = ComponentFile::read(&bytes)
+            .map_err(|error| format!("{} is no plugin: {error}\n    help: {}", plain(source), error.remedy(source)))?;
         let signed = match path {
             None => Signed::BuiltIn,
             Some(path) => Signed::judge(&path, &digest, trust)?,

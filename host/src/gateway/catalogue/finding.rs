@@ -34,8 +34,7 @@ impl Catalogue {
             }
             Err(unread) => match serving {
                 Some(serving) => {
-                    let why = if unread.gone { "file gone".to_owned() } else { unread.problem.message.clone() };
-                    if self.absent.insert(plugin.name.clone(), why).is_none() {
+                    if self.absent.insert(plugin.name.clone(), unread.state).is_none() {
                         tracing::warn!(
                             plugin = plugin.name,
                             digest = serving.digest,
