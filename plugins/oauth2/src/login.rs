@@ -1,9 +1,10 @@
 //! Login in a browser: OpenID Connect's authorization code flow with PKCE (RFC 7636). Who has no session is sent to the issuer's server and
-//! comes back with a code; the access token it is worth is kept in a sealed cookie and judged at each request as one that was sent.
+//! comes back with a code; the access token it is worth is kept in a session and judged at each request as one that was sent.
 
 mod config;
 mod id_token;
 mod session;
+mod sessions;
 
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use crate::issuer::Issuer;
 use crate::json;
 use crate::server::{AUTHORIZATION, END_SESSION, Server, TOKEN};
 use session::{Begun, Cookie, Session};
+use sessions::{Found, Sessions};
 
 pub(crate) use config::LoginConfig;
 
@@ -55,7 +57,7 @@ pub(crate) struct Login {
     scope: String,
     resource: Option<String>,
     lifetime: Duration,
-    session: Cookie,
+    sessions: Sessions,
     begun: Cookie,
 }
 
@@ -88,15 +90,15 @@ impl Login {
             return self.come_back(request, issuer, leeway, now);
         }
         if Some(&path) == self.logout.as_ref() {
-            return self.leave(now).map(Visit::Answer);
+            return self.leave(request, now).map(Visit::Answer);
         }
-        let Some(session) = self.session.read::<Session>(request).filter(|session| now.as_secs() < session.ends) else {
+        let Some(found) = self.sessions.find(request).filter(|found| now.as_secs() < found.session.ends) else {
             return Ok(Visit::Nobody);
         };
-        if now + MARGIN < Duration::from_secs(session.expires) {
-            return Ok(Visit::Known(session.access_token, Vec::new()));
+        if now + MARGIN < Duration::from_secs(found.session.expires) {
+            return Ok(Visit::Known(found.session.access_token, Vec::new()));
         }
-        self.renew(session, now)
+        self.renew(found, now)
     }
 
     /// Sends a browser to the server, if it is one: something that wants a page. Anything else is better told that it needs a token.
@@ -159,14 +161,15 @@ impl Login {
         let id_token = given.id_token.as_deref().unwrap_or_default();
         id_token::check(id_token, issuer, (&self.client.id, &begun.nonce), leeway, now)?;
         let made = self.made(given, (now + self.lifetime).as_secs(), now);
-        let mut lines = self.session.set(&made, self.lifetime).map_err(failed)?;
+        let mut lines = self.sessions.keep(None, &made, self.lifetime).map_err(failed)?;
         lines.extend(self.begun.clear());
         Ok(Visit::Arrived(made.access_token, with_cookies(LocalResponse::redirect(Status(302), &begun.to), &lines)))
     }
 
     /// A new access token for an old session. A browser asks for many things at once, with the same cookie, and a refresh token may be
     /// good only once: what the first of them got is found by the others.
-    fn renew(&self, session: Session, now: Duration) -> Result<Visit, Refusal> {
+    fn renew(&self, found: Found, now: Duration) -> Result<Visit, Refusal> {
+        let Found { session, name: kept_as } = found;
         let is_good = now < Duration::from_secs(session.expires);
         let Some(refresh_token) = session.refresh_token.clone() else {
             return Ok(if is_good { Visit::Known(session.access_token, Vec::new()) } else { Visit::Nobody });
@@ -196,11 +199,11 @@ impl Login {
             }
         };
         let left = Duration::from_secs(session.ends).saturating_sub(now);
-        let lines = self.session.set(&renewed, left).map_err(failed)?;
+        let lines = self.sessions.keep(kept_as, &renewed, left).map_err(failed)?;
         Ok(Visit::Known(renewed.access_token, lines))
     }
 
-    fn leave(&self, now: Duration) -> Result<LocalResponse, Refusal> {
+    fn leave(&self, request: &Request<'_>, now: Duration) -> Result<LocalResponse, Refusal> {
         let to = match self.server.endpoint(END_SESSION, false, now) {
             Ok(endpoint) => {
                 let separator = if endpoint.contains('?') { '&' } else { '?' };
@@ -210,7 +213,7 @@ impl Login {
             // A server that has no session of its own to end, or is away: the one here is over all the same.
             Err(_) => self.after_logout.clone(),
         };
-        Ok(with_cookies(LocalResponse::redirect(Status(303), &to), &self.session.clear()))
+        Ok(with_cookies(LocalResponse::redirect(Status(303), &to), &self.sessions.end(request)))
     }
 
     /// Asks the token endpoint; none where it says no to this code or token.
@@ -248,7 +251,7 @@ impl Login {
         for line in request.header_values(header::COOKIE) {
             let own = |pair: &&[u8]| {
                 let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
-                std::str::from_utf8(name).is_ok_and(|name| self.session.is(name) || self.begun.is(name))
+                std::str::from_utf8(name).is_ok_and(|name| self.sessions.is(name) || self.begun.is(name))
             };
             let rest: Vec<&[u8]> = line.split(|byte| *byte == b';').filter(|pair| !own(pair)).map(<[u8]>::trim_ascii).collect();
             if !rest.is_empty() {

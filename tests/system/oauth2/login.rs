@@ -169,6 +169,27 @@ fn somebody_logs_in_uses_the_app_and_leaves() {
 }
 
 #[test]
+fn a_session_in_kv_is_known_on_both_workers_and_a_logout_ends_it_wherever_its_cookie_is() {
+    let (server, upstream) = (server(600), Upstream::plain("up").unwrap());
+    let in_kv = |config: String| config.replace("logout = \"/logout\"", "logout = \"/logout\", sessions = \"kv\"");
+    let gateway = start(Launch::new(BINARY).unwrap(), &server, &upstream, in_kv);
+    let mut browser = Browser::new(&server, &gateway);
+    let (_, answer) = browser.log_in(&format!("{APP}/"), "ann");
+    assert_eq!(answer.status, 200, "{}\n{}", answer.text(), server.provider.said());
+    let tokens = server.provider.answered("POST /token");
+    assert!((0..8).all(|_| browser.ask("GET", &format!("{APP}/orders"), "").status == 200));
+    assert_eq!(server.provider.answered("POST /token"), tokens);
+    let kept: Vec<_> = browser.cookies.iter().filter(|((site, _), _)| site == APP).collect();
+    assert!(kept.len() == 1 && kept[0].1.len() < 200, "no token leaves the gateway: {kept:?}");
+
+    let stolen = browser.cookies.clone();
+    assert_eq!(browser.ask("GET", &format!("{APP}/logout"), "").status, 303);
+    let mut thief = Browser::new(&server, &gateway);
+    thief.cookies = stolen;
+    assert!((0..4).all(|_| thief.ask("GET", &format!("{APP}/orders"), "").status == 302));
+}
+
+#[test]
 fn a_session_is_renewed_at_the_server_before_its_token_ends() {
     // A token of 32 seconds is renewed two seconds later.
     let (server, upstream) = (server(32), Upstream::plain("up").unwrap());

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::Login;
 use super::session::Cookie;
+use super::sessions::{Place, Sessions};
 use crate::client::ClientConfig;
 use crate::config::span;
 use crate::server::Server;
@@ -28,6 +29,8 @@ pub(crate) struct LoginConfig {
     lifetime: Option<String>,
     logout: Option<String>,
     after_logout: Option<String>,
+    #[serde(default)]
+    sessions: Place,
 }
 
 impl LoginConfig {
@@ -55,7 +58,7 @@ impl LoginConfig {
         Ok(Login {
             server: Server::of(issuer)?,
             issuer: issuer.to_owned(),
-            session: Cookie::new(&cookie, &self.key, "session", &of, is_secure),
+            sessions: Sessions::new(Cookie::new(&cookie, &self.key, "session", &of, is_secure), self.sessions),
             begun: Cookie::new(&format!("{cookie}-login"), &self.key, "login", &of, is_secure),
             client,
             redirect: self.redirect,

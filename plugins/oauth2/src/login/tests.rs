@@ -193,6 +193,42 @@ fn a_session_ends_when_it_ends_and_by_logout() {
 }
 
 #[test]
+fn a_session_in_kv_stays_at_the_gateway_and_ends_wherever_its_cookie_is() {
+    let server = Server::start();
+    let in_kv = || testing::configure::<OAuth2>(config(json!({ "sessions": "kv" }))).unwrap();
+    let plugin = in_kv();
+    let mut browser = Browser::default();
+    browser.log_in(&plugin, &server, "/");
+    let length: usize = browser.0.values().map(String::len).sum();
+    assert!(browser.0.len() == 1 && length < 200, "{:?}", browser.0);
+    assert_eq!(browser.go(&in_kv(), "/").unwrap_err(), "ann", "another worker knows it");
+    // Renewed under the same name.
+    let before = browser.0.clone();
+    testing::advance(Duration::from_secs(580));
+    server.gives("", 600, json!({}));
+    testing::take_http_requests();
+    for _ in 0..2 {
+        assert_eq!(browser.go(&plugin, "/").unwrap_err(), "ann");
+    }
+    let renewals = testing::take_http_requests().iter().filter(|request| request.url.ends_with("/token")).count();
+    assert_eq!((renewals, &browser.0), (1, &before));
+    testing::advance(Duration::from_secs(500));
+    assert_eq!(browser.go(&plugin, "/").unwrap_err(), "ann", "what was renewed is kept");
+
+    let mut copy = browser.clone();
+    assert_eq!(browser.go(&plugin, "/logout").unwrap().status(), 303);
+    assert!(browser.0.is_empty());
+    assert_eq!(copy.go(&plugin, "/").unwrap().status(), 302, "a copy of the cookie is worth nothing");
+    // What the one place keeps the other cannot read.
+    let mut other = Browser::default();
+    other.log_in(&configured(), &server, "/");
+    assert_eq!(other.go(&plugin, "/").unwrap().status(), 302);
+    let mut third = Browser::default();
+    third.log_in(&plugin, &server, "/");
+    assert_eq!(third.go(&configured(), "/").unwrap().status(), 302);
+}
+
+#[test]
 fn a_cookie_that_was_made_or_changed_elsewhere_is_none() {
     let server = Server::start();
     let plugin = configured();
