@@ -1,7 +1,7 @@
 //! From an exchange that has ended to its story.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use super::ending::Ending;
 use super::snapshot::RoutePlan;
@@ -19,7 +19,7 @@ impl Ending {
         Story {
             id: exchange.id.clone(),
             trace_id: exchange.trace_id().unwrap_or_default().to_owned(),
-            received: SystemTime::now().checked_sub(duration).unwrap_or(UNIX_EPOCH),
+            received: exchange.received_at(),
             duration,
             method: self.method().as_str().to_owned(),
             scheme: exchange.request.scheme(),
