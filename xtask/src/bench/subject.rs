@@ -115,8 +115,8 @@ impl Proxy {
 impl Entry {
     /// Hook calls on a request's way in.
     pub(super) fn hooks(&self) -> usize {
-        // oauth2 authorizes, hash-router routes, tls-forward forwards; metrics observes off the way.
-        if self.proxy == Proxy::PlugwayShipped { 3 } else { self.plugins }
+        // oauth2 authorizes and filters, hash-router routes, tls-forward forwards; metrics observes off the way.
+        if self.proxy == Proxy::PlugwayShipped { 4 } else { self.plugins }
     }
 
     /// What each of its plugins writes. Envoy's own filter has no conditions: it reads the tenant by writing it again.
