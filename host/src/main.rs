@@ -15,7 +15,7 @@ fn main() -> ExitCode {
     cli::run(cli::Cli::parse())
 }
 
-/// A heap of small things that lies in pages of 2 MiB is twice as large, and dearer to touch (docs/performance.md). Where systems
+/// A heap of small things that lies in pages of 2 MiB is many times as large, and dearer to touch (docs/adr/0020-no-huge-pages.md). Where systems
 /// give such pages to whoever does not refuse, every instance of a plugin would have one of its own.
 fn no_huge_pages() {
     #[cfg(target_os = "linux")]

@@ -11,7 +11,7 @@ mod sampler;
 mod step;
 mod story;
 
-pub use context::{Parent, baggage, is_trace_state};
+pub use context::{Parent, TRACEPARENT, baggage, is_trace_state};
 pub use recording::{Asked, Note, NoteValue, Notes, Recording, Timed};
 pub use sampler::{Rate, Sampler};
 pub use step::{At, Step, StepResult, Steps};

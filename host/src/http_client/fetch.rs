@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use bytes::{Bytes, BytesMut};
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, LOCATION, PROXY_AUTHORIZATION};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use tokio::time::Instant;
 
@@ -18,10 +18,8 @@ use super::message::{HttpError, IncomingResponse, OutgoingRequest, is_of_connect
 use super::place::{self, Origin, Place};
 use crate::config::model::HttpClientGrant;
 use crate::fault::Fault;
+use crate::trace::TRACEPARENT;
 use crate::upstream::{Plan, Pool, SendError, Upstream};
-
-/// W3C Trace Context, section 3.2.
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What a fetch works with.
 pub(super) struct Fetch<'a> {

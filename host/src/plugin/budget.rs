@@ -171,7 +171,7 @@ impl<F: Future + Unpin> Future for InTurns<F> {
 }
 
 /// CPU time this thread has used so far.
-pub(super) fn thread_cpu_time() -> Duration {
+pub fn thread_cpu_time() -> Duration {
     let now = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
 }

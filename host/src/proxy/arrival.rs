@@ -10,13 +10,13 @@ use hyper::body::Incoming;
 
 use super::client_address::{client_address, is_trusted};
 use super::connection::{Connection, Known};
-use super::ids::{Ids, TRACEPARENT, TRACESTATE, X_REQUEST_ID};
+use super::ids::{Ids, TRACESTATE, X_REQUEST_ID};
 use super::snapshot::Snapshot;
 use crate::exchange::{Exchange, RequestHead, Target};
 use crate::fault::Fault;
 use crate::http::connection_headers::{self, Trailers};
 use crate::http::path;
-use crate::trace::{Parent, is_trace_state};
+use crate::trace::{Parent, TRACEPARENT, is_trace_state};
 
 /// Headers added to every request, with room for a few more.
 const ADDED: usize = 12;

@@ -8,7 +8,6 @@ use tokio::time::Instant;
 
 use super::attempted::Attempted;
 use super::ending::Ending;
-use super::ids::TRACEPARENT;
 use super::outbound::{Headers, Outbound};
 use super::reply::Reply;
 use super::request_body::RequestBody;
@@ -17,7 +16,7 @@ use super::snapshot::{Generation, RoutePlan, Worker};
 use crate::exchange::{Exchange, Outcome};
 use crate::fault::Fault;
 use crate::plugin::PlanEdits;
-use crate::trace::{At, StepResult};
+use crate::trace::{At, StepResult, TRACEPARENT};
 use crate::upstream::{Endpoint, Plan};
 
 /// What stays the same over the attempts of one request.

@@ -5,11 +5,11 @@ use std::time::Duration;
 use http::HeaderValue;
 use http::header::USER_AGENT;
 
-use super::ids::{TRACEPARENT, TRACESTATE};
+use super::ids::TRACESTATE;
 use crate::config::model;
 use crate::exchange::Exchange;
 use crate::telemetry::Redaction;
-use crate::trace::{Parent, Recording, Sampler, baggage};
+use crate::trace::{Parent, Recording, Sampler, TRACEPARENT, baggage};
 
 /// `baggage` (W3C Baggage): it is sent on as it came.
 const BAGGAGE: http::HeaderName = http::HeaderName::from_static("baggage");

@@ -9,7 +9,7 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use rustix::time::{ClockId, clock_gettime};
+use crate::plugin::thread_cpu_time;
 
 /// Readings closer together are not worth their system call. So much work from before it was due may be counted as after.
 const FRESH: Duration = Duration::from_millis(1);
@@ -37,26 +37,20 @@ pub(super) fn begin() {
     let mut pace = PACE.get();
     let now = Instant::now();
     if pace.wants_reading(now) {
-        pace.before = Some(Reading { at: now, worked: worked() });
+        pace.before = Some(Reading { at: now, worked: thread_cpu_time() });
         PACE.set(pace);
     }
 }
 
 /// Something is due then; [`busy`] will be asked of it.
 pub(super) fn next(due: Instant) {
-    PACE.set(Pace { due: Some(due), before: Some(Reading { at: Instant::now(), worked: worked() }) });
+    PACE.set(Pace { due: Some(due), before: Some(Reading { at: Instant::now(), worked: thread_cpu_time() }) });
 }
 
 /// How much of a lag this thread was at work: at most [`FRESH`] and half of what it worked before that was due too much, never too
 /// little.
 pub(super) fn busy(lag: Duration) -> Duration {
-    PACE.get().busy(lag, worked())
-}
-
-/// CPU time of this thread.
-fn worked() -> Duration {
-    let now = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
+    PACE.get().busy(lag, thread_cpu_time())
 }
 
 // === impl Pace ===
@@ -113,8 +107,8 @@ mod tests {
     fn this_threads_clock_is_read() {
         let hour = MS * 3_600_000;
         next(Instant::now());
-        let before = worked();
-        while worked() < before + MS * 20 {
+        let before = thread_cpu_time();
+        while thread_cpu_time() < before + MS * 20 {
             std::hint::spin_loop();
         }
         assert!((MS * 20..hour).contains(&busy(hour)));

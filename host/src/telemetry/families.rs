@@ -20,7 +20,7 @@ use super::route::Answers;
 const REQUESTS_HELP: &str = "Requests answered; an error, or an answer that broke off, with its fault and whose it was.";
 const DURATION_HELP: &str = "From the request's head to the last byte of its response, seconds.";
 const LAG_HELP: &str = "How late a worker ran what was due, seconds.";
-const BUSY_HELP: &str = "How much of that lag the worker was itself at work, seconds: the rest it had no core.";
+const BUSY_HELP: &str = "How much of that lag the worker was itself at work, seconds: the rest it had no core, or slept.";
 const HTTP_CLIENT_HELP: &str = "What a plugin's own requests took, answers from the cache included, seconds.";
 
 /// What tells routes apart; empty where a route has none of it.

@@ -1,7 +1,10 @@
 //! W3C Trace Context (`traceparent`, `tracestate`) and W3C Baggage, as they come and as they leave.
 
 use bytes::Bytes;
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
+
+/// W3C Trace Context, section 3.2.
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What a `traceparent` says (W3C Trace Context, section 3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

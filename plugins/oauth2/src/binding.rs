@@ -1,11 +1,12 @@
 //! Tokens that are bound to their holder (RFC 7800, section 3.1): to a client certificate (RFC 8705), to a key the client proves to have
 //! (RFC 9449), or to both. What a token is bound to is found out once; whether the request has it is asked each time.
 
-use crate::denial::Denial;
-use crate::json::{Json, Members};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use plugway_sdk::Request;
+
+use crate::denial::Denial;
+use crate::json::{Json, Members};
 
 /// SHA-256 of a certificate, or of a key.
 pub(crate) type Thumbprint = [u8; 32];

@@ -37,7 +37,7 @@ pub(super) struct State {
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Lag {
     pub(super) highest_us: u64,
-    /// How much of a lag it was itself at work, the highest. For the rest it had no core.
+    /// How much of a lag it was itself at work, the highest. For the rest it had no core, or slept.
     pub(super) highest_busy_us: u64,
     pub(super) measured: u64,
     /// At work for more than [`STALL`] of it.
