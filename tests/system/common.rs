@@ -72,8 +72,13 @@ pub(crate) fn until_logged(gateway: &Gateway, text: &str) {
 }
 
 /// Waits until a condition holds; says what did not come true.
-pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+pub(crate) fn until(what: &str, holds: impl FnMut() -> bool) {
+    until_within(std::time::Duration::from_secs(60), what, holds);
+}
+
+/// As [`until`], for what takes its time.
+pub(crate) fn until_within(bound: std::time::Duration, what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = std::time::Instant::now() + bound;
     while !holds() {
         assert!(std::time::Instant::now() < deadline, "{what} did not come true");
         std::thread::sleep(std::time::Duration::from_millis(5));

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use plugway::config::model::Keep;
 use plugway::fault::Fault;
@@ -18,11 +18,13 @@ use plugway_harness::temp::TempDir;
 use plugway_harness::upstream::Upstream;
 use serde_json::Value;
 
-use crate::common::{BINARY, HEAD, admin, metric, status, until, until_logged};
+use crate::common::{BINARY, HEAD, admin, metric, status, until, until_logged, until_within};
 use crate::guest::get;
 
 /// Days until the certificate ends.
 const DAYS: u64 = 9;
+/// For what comes at the end of a minute, and perhaps of the next one.
+const TWO_MINUTES: Duration = Duration::from_secs(120);
 
 struct Scene {
     folder: TempDir,
@@ -169,15 +171,6 @@ fn incidents(words: &[&str]) -> Vec<Value> {
     serde_json::from_slice(&ran.stdout).unwrap()
 }
 
-/// Waits for what comes at the end of a minute, and perhaps of the next one.
-fn within_two_minutes(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while !holds() {
-        assert!(Instant::now() < deadline, "{what} did not come true");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 /// Kinds and subjects, sorted.
 fn about(incidents: &[Value]) -> Vec<(String, String)> {
     let text = |incident: &Value, key: &str| incident[key].as_str().unwrap().to_owned();
@@ -319,7 +312,7 @@ fn answers_that_grow_slower_while_a_gateway_serves_are_found_at_the_end_of_the_m
             scope.spawn(|| (0..100).for_each(|_| assert_eq!(get(web, "/orders/1", &[("x-behave", "/slow/20")]).status, 200)));
         }
     });
-    within_two_minutes("the minute has ended, and it is found", || status(&gateway)["incidents"] != serde_json::json!([]));
+    until_within(TWO_MINUTES, "the minute has ended, and it is found", || status(&gateway)["incidents"] != serde_json::json!([]));
     let open = status(&gateway)["incidents"].as_array().unwrap().clone();
     let latency = of(&open, "latency");
     assert_eq!((&latency["route"], &latency["api"]), (&"orders".into(), &"shop".into()), "{latency:#}");
@@ -340,7 +333,7 @@ fn what_goes_wrong_with_what_a_reload_promised_is_found_at_the_end_of_the_minute
     for _ in 0..600 {
         assert_eq!(get(web, "/status/503", &[]).status, 503);
     }
-    within_two_minutes("the minute has ended, and it is found", || {
+    until_within(TWO_MINUTES, "the minute has ended, and it is found", || {
         let open = status(&gateway)["incidents"].clone();
         open.as_array().unwrap().iter().any(|incident| incident["kind"] == "slo-burn" && incident["severity"] == "page")
     });
@@ -353,7 +346,7 @@ fn what_goes_wrong_with_what_a_reload_promised_is_found_at_the_end_of_the_minute
     assert!((1..=600).contains(&bad), "{burn:#}");
     // What nobody promises any more is no incident.
     reload("");
-    within_two_minutes("it has ended", || status(&gateway)["incidents"] == serde_json::json!([]));
+    until_within(TWO_MINUTES, "it has ended", || status(&gateway)["incidents"] == serde_json::json!([]));
     let ended = scene.listed(&["--since", "24h"]);
     assert_eq!(of(&ended, "slo-burn")["outcome"], "gone", "{ended:#?}");
 }
