@@ -14,6 +14,7 @@ mod rollup;
 mod schema;
 mod sketch;
 mod sql;
+mod stored;
 mod thread;
 mod write;
 
@@ -23,6 +24,7 @@ pub use pending::{Counts, Pending};
 pub use read::{Gap, GapKind};
 pub use schema::Tier;
 pub use sketch::Sketch;
+pub use stored::{Sum, each_bin};
 pub use thread::{StoreThread, start};
 pub use write::Writer;
 

@@ -9,12 +9,9 @@ use std::fmt;
 
 use sketches_ddsketch::DDSketch;
 
+use super::stored::{APART, TOGETHER, length, unsigned};
 use crate::telemetry::latency::{BINS, Bins};
 
-/// The mark of the format's part that holds bins, each with its distance from the one before.
-const APART: u8 = 0x05;
-/// The same with every bin from the first to the last.
-const TOGETHER: u8 = 0x0D;
 /// How the format writes a count of nothing, and a distance of one.
 const NOTHING: u8 = 0x00;
 const ONE: u8 = 0x02;
@@ -61,15 +58,11 @@ impl Sketch {
         self.0.quantile(share.clamp(1e-9, 1.0 - 1e-9)).ok().flatten()
     }
 
-    /// The bins of what was stored: the middle of each, microseconds, and its count. Cheaper than a sketch where only its bins are needed.
-    ///
-    /// # Errors
-    /// When it is no sketch.
-    pub fn bins(bytes: &[u8]) -> Result<Vec<(f64, u64)>, String> {
-        if bytes.is_empty() {
-            return Ok(Vec::new());
-        }
-        written(bytes).ok_or_else(|| "no sketch".to_owned())
+    /// What workers' bins, or stored ones, come to: how many values fell into each bin of [`BINS`].
+    pub(super) fn of(bins: impl Iterator<Item = (i32, u64)>) -> Self {
+        let mut sketch = Self::default();
+        bins.filter(|(_, count)| *count > 0).for_each(|(bin, count)| sketch.0.add_with_count(BINS.value(bin), count));
+        sketch
     }
 
     /// As it is stored; nothing where it is empty.
@@ -118,11 +111,6 @@ fn bins(all: &[u8]) -> &[u8] {
     }
 }
 
-/// How many bytes a number of the format has: seven bits in each, the last without the eighth, nine at most.
-fn length(number: &[u8]) -> usize {
-    number.iter().take(8).take_while(|byte| **byte >= 0x80).count() + 1
-}
-
 /// Bins that were written apart, written together: counts stay as they are. `None` where they were written in another way, or are so
 /// far apart that it would be no shorter.
 fn together(apart: &[u8]) -> Option<Vec<u8>> {
@@ -158,53 +146,6 @@ fn together(apart: &[u8]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Bins in either way of writing them.
-fn written(mut rest: &[u8]) -> Option<Vec<(f64, u64)>> {
-    let (mark, tail) = rest.split_first()?;
-    rest = tail;
-    let mut next = || {
-        let (number, tail) = rest.split_at_checked(length(rest))?;
-        rest = tail;
-        Some(number)
-    };
-    let count = usize::try_from(unsigned(next()?)).ok()?;
-    // Each takes a byte at least.
-    let mut bins = Vec::with_capacity(count.min(tail.len()));
-    let (mut bin, mut step) = (0_i64, 0_i64);
-    if *mark == TOGETHER {
-        (bin, step) = (signed(next()?), signed(next()?));
-        bin = bin.checked_sub(step)?;
-    }
-    for _ in 0..count {
-        bin = bin.checked_add(if *mark == APART { signed(next()?) } else { step })?;
-        bins.push((BINS.value(i32::try_from(bin).ok()?), counted(next()?)));
-    }
-    bins.retain(|(_, count)| *count > 0);
-    (matches!(*mark, APART | TOGETHER) && rest.is_empty()).then_some(bins)
-}
-
-/// A number that may be negative: the lowest bit says so.
-fn signed(number: &[u8]) -> i64 {
-    let value = unsigned(number);
-    ((value >> 1) as i64) ^ -((value & 1) as i64)
-}
-
-/// A count: the bits of a floating-point number less those of 1, rotated so that small ones are short, the highest bits first.
-fn counted(number: &[u8]) -> u64 {
-    let bits = number.iter().zip(0..).fold(0_u64, |bits, (byte, place)| match place {
-        8 => bits | u64::from(*byte),
-        _ => bits | u64::from(byte & 0x7F) << (57 - 7 * place),
-    });
-    let value = f64::from_bits(bits.rotate_right(6).wrapping_add(1_f64.to_bits())) - 1.0;
-    // Counts are whole.
-    value.round() as u64
-}
-
-/// A number's value, the lowest bits first.
-fn unsigned(number: &[u8]) -> u64 {
-    number.iter().rev().fold(0, |value, byte| value << 7 | u64::from(byte & 0x7F))
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -231,9 +172,6 @@ mod tests {
         }
         assert_eq!(Sketch::default().quantile(0.5), None);
         assert!(Sketch::from_bytes(b"nonsense").is_err());
-        for wrong in [&b"nonsense"[..], &[APART, 0xFF], &[TOGETHER, 9, 2, 2, 1], &[APART, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F, 2]] {
-            assert!(Sketch::bins(wrong).is_err(), "{wrong:?}");
-        }
     }
 
     #[test]
@@ -246,7 +184,6 @@ mod tests {
             let bytes = sketch.to_bytes();
             let back = Sketch::from_bytes(&bytes).unwrap();
             assert_eq!(back.count(), values.len() as u64);
-            assert_eq!(Sketch::bins(&bytes).unwrap(), bins.iter().collect::<Vec<_>>());
             for share in [0.01, 0.2, 0.5, 0.8, 0.99] {
                 assert_eq!(back.quantile(share), sketch.quantile(share), "{values:?} {share}");
             }
