@@ -24,15 +24,29 @@ const BUCKETS: usize = 466;
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct LogHistogram {
     /// Number of the first bucket that is kept.
-    first: usize,
-    counts: Vec<u32>,
+    first: u16,
+    counts: Counts,
     count: u64,
+}
+
+/// Most buckets of most minutes fit into a byte.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Counts {
+    Narrow(Vec<u8>),
+    Wide(Vec<u32>),
 }
 
 impl LogHistogram {
     /// Adds so many values of that many seconds.
     pub fn record(&mut self, seconds: f64, times: u64) {
         self.add(Self::bucket(seconds), times);
+    }
+
+    /// Adds so many values of a bin of a DDSketch with an accuracy of 2 %, of microseconds.
+    pub fn record_bin(&mut self, bin: i32, times: u64) {
+        // A bin is named by its lower bound, a bucket by its upper one.
+        let bucket = usize::try_from(bin.saturating_add(1)).unwrap_or(0);
+        self.add(bucket.min(BUCKETS - 1), times);
     }
 
     /// The bucket a duration falls into.
@@ -48,33 +62,100 @@ impl LogHistogram {
     }
 
     fn add(&mut self, bucket: usize, times: u64) {
-        if times == 0 {
-            return;
-        }
-        if self.counts.is_empty() {
-            self.first = bucket;
-        } else if bucket < self.first {
-            self.counts.splice(0..0, std::iter::repeat_n(0, self.first - bucket));
-            self.first = bucket;
-        }
-        let index = bucket - self.first;
-        if index >= self.counts.len() {
-            self.counts.resize(index + 1, 0);
-        }
-        if let Some(count) = self.counts.get_mut(index) {
-            // Nobody answers four thousand million requests within hours.
-            *count = count.saturating_add(u32::try_from(times).unwrap_or(u32::MAX));
+        if times > 0 {
+            self.make_room(bucket, bucket);
+            self.counts.add(bucket - usize::from(self.first), times);
             self.count += times;
         }
     }
 
+    /// Makes room for what is from one bucket to another, and for no more.
+    fn make_room(&mut self, first: usize, last: usize) {
+        let length = self.counts.len();
+        if length == 0 {
+            self.first = u16::try_from(first).unwrap_or_default();
+        }
+        let begins = usize::from(self.first);
+        let (from, to) = (begins.min(first), (begins + length).max(last + 1));
+        if to - from > length {
+            self.counts.grow(begins - from, to - from);
+            self.first = u16::try_from(from).unwrap_or_default();
+        }
+    }
+
     fn buckets(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
-        self.counts.iter().enumerate().map(|(index, count)| (self.first + index, u64::from(*count)))
+        (usize::from(self.first)..).zip(self.counts.iter())
+    }
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self::Narrow(Vec::new())
+    }
+}
+
+impl Counts {
+    fn len(&self) -> usize {
+        match self {
+            Self::Narrow(counts) => counts.len(),
+            Self::Wide(counts) => counts.len(),
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = u64> + '_ {
+        let (narrow, wide): (&[u8], &[u32]) = match self {
+            Self::Narrow(counts) => (counts, &[]),
+            Self::Wide(counts) => (&[], counts),
+        };
+        narrow.iter().map(|count| u64::from(*count)).chain(wide.iter().map(|count| u64::from(*count)))
+    }
+
+    fn add(&mut self, index: usize, times: u64) {
+        if let Self::Narrow(counts) = self {
+            let Some(count) = counts.get_mut(index) else { return };
+            match u8::try_from(u64::from(*count) + times) {
+                Ok(sum) => *count = sum,
+                Err(_) => {
+                    *self = Self::Wide(counts.iter().map(|count| u32::from(*count)).collect());
+                    self.add(index, times);
+                }
+            }
+        } else if let Self::Wide(counts) = self
+            && let Some(count) = counts.get_mut(index)
+        {
+            // Nobody answers four thousand million requests within hours.
+            *count = count.saturating_add(u32::try_from(times).unwrap_or(u32::MAX));
+        }
+    }
+
+    /// So many more before, and so many in all.
+    fn grow(&mut self, before: usize, length: usize) {
+        fn grown<T: Copy + Default>(counts: &[T], before: usize, length: usize) -> Vec<T> {
+            let mut all = Vec::with_capacity(length);
+            all.resize(before, T::default());
+            all.extend_from_slice(counts);
+            all.resize(length, T::default());
+            all
+        }
+        match self {
+            Self::Narrow(counts) => *counts = grown(counts, before, length),
+            Self::Wide(counts) => *counts = grown(counts, before, length),
+        }
     }
 }
 
 impl Sketch for LogHistogram {
     fn merge(&mut self, other: &Self) {
+        let length = other.counts.len();
+        if length == 0 {
+            return;
+        }
+        if self.count == 0 {
+            self.clone_from(other);
+            return;
+        }
+        let first = usize::from(other.first);
+        self.make_room(first, first + length - 1);
         other.buckets().for_each(|(bucket, count)| self.add(bucket, count));
     }
 
@@ -125,6 +206,28 @@ mod tests {
         assert_eq!((all.count(), all.above(10.0), all.above(0.0)), (1_000, 0, 1_000));
         assert!(all.above(0.5).abs_diff(500) < 50);
         assert_eq!(LogHistogram::default().quantile(0.5), None);
+    }
+
+    #[test]
+    fn bins_of_a_sketch_are_the_buckets_of_their_values() {
+        for bin in -3..470 {
+            let microseconds = GROWTH.powi(bin) * 2.0 * GROWTH / (1.0 + GROWTH);
+            let (mut by_bin, mut by_value) = (LogHistogram::default(), LogHistogram::default());
+            by_bin.record_bin(bin, 3);
+            by_value.record(microseconds / 1e6, 3);
+            assert_eq!(by_bin, by_value, "{bin}");
+        }
+    }
+
+    #[test]
+    fn counts_grow_beyond_a_byte() {
+        let mut few = LogHistogram::default();
+        few.record(0.01, 200);
+        few.record(0.02, 3);
+        let mut many = few.clone();
+        (0..400).for_each(|_| many.merge(&few));
+        many.record(0.001, 7);
+        assert_eq!((many.count(), many.above(0.015), many.above(0.005)), (401 * 203 + 7, 401 * 3, 401 * 203));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Error, Result, Row};
 
 use super::watched::Watched;
-use crate::store::{Sketch, Tier};
+use crate::store::{Tier, each_bin};
 use crate::telemetry::OTHER;
 
 /// What a route did in some time.
@@ -145,7 +145,6 @@ fn latency(row: &Row<'_>, index: usize, sum: &mut LogHistogram) -> Result<()> {
         ValueRef::Blob(bytes) => bytes,
         _ => &[],
     };
-    let bins = Sketch::bins(bytes).map_err(|error| Error::FromSqlConversionFailure(index, rusqlite::types::Type::Blob, error.into()))?;
-    bins.into_iter().for_each(|(us, count)| sum.record(us / 1e6, count));
-    Ok(())
+    each_bin(bytes, |bin, count| sum.record_bin(bin, count))
+        .map_err(|error| Error::FromSqlConversionFailure(index, rusqlite::types::Type::Blob, error.into()))
 }
