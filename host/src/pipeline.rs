@@ -39,6 +39,8 @@ pub struct Chain {
     pub forwarder: Option<Place>,
     /// Learn of the end; `Place::slot` counts on the control side.
     pub observers: Vec<Place>,
+    /// Observers of batches, on the control side too.
+    pub batch_observers: Vec<Place>,
     /// Whether a request that no authorizer allowed may pass.
     pub public: bool,
 }

@@ -2,6 +2,7 @@
 //! worker calls (`slot`, `instance`, `calls`, with the `supply` and the `nursery` that make more and the
 //! `breaker` that leaves a broken one alone), and what it may reach (`host`, `wasi`), within its `budget`.
 
+mod batch;
 mod bindings;
 mod breaker;
 mod budget;
@@ -27,10 +28,12 @@ mod rights;
 mod signature;
 mod slot;
 mod supply;
+mod texts;
 mod ticker;
 mod waiting;
 mod wasi;
 
+pub use batch::{EndedBatch, EndedRow};
 pub use bindings::plugway::gateway::types::Value as RecordValue;
 pub use budget::thread_cpu_time;
 pub use cache::{CompileCache, guard};
@@ -48,5 +51,6 @@ pub use reserve::Reserve;
 pub use rights::{Hook, Rights, RightsError};
 pub use signature::{KeyError, SignatureFile, SignatureFileError, Signer, SigningKey, TrustedKeys, Untrusted, VerifyingKey};
 pub use slot::{Called, Slot};
+pub use texts::{Text, Texts};
 pub use ticker::{TICK, Ticker, Turns};
 pub use waiting::Holder;

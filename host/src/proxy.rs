@@ -18,11 +18,12 @@ mod response_body;
 mod sampling;
 mod snapshot;
 mod story;
+mod wall_clock;
 
 pub use canaries::Canaries;
 pub use connection::{Connection, Doing};
 pub use handle::handle;
-pub use records::{Batch, KeptRecord, RecordSink, Text, Texts};
+pub use records::{Batch, KeptRecord, RecordSink};
 pub use request_body::RequestBody;
 pub use response_body::ResponseBody;
 pub use sampling::Tracing;

@@ -137,6 +137,21 @@ pub mod response_filter {
     });
 }
 
+/// A world with nothing but the `batch-observer` export.
+pub mod batch_observer {
+    wit_bindgen::generate!({
+        path: "../wit",
+        inline: "package plugway:sdk@0.1.0; world batch-observer { export plugway:gateway/batch-observer@0.1.0; }",
+        world: "plugway:sdk/batch-observer",
+        with: {
+            "plugway:gateway/types@0.1.0": crate::bindings::imports::plugway::gateway::types,
+        },
+        generate_all,
+        pub_export_macro: true,
+        export_macro_name: "__export_batch_observer",
+    });
+}
+
 /// A world with nothing but the `timer` export.
 pub mod timer {
     wit_bindgen::generate!({

@@ -3,16 +3,17 @@
 use std::marker::PhantomData;
 
 use crate::answer::LocalResponse;
+use crate::batch::Batch;
 use crate::bindings::{
-    authorizer, forwarder, imports, lifecycle, observer, outcome_observer, request_filter, response_filter, router, timer,
+    authorizer, batch_observer, forwarder, imports, lifecycle, observer, outcome_observer, request_filter, response_filter, router, timer,
 };
 use crate::error::Error;
 use crate::forwarding::Plan;
 use crate::log;
 use crate::places::Places;
 use crate::plugin::{
-    AuthError, Authorizer, Decision, Flow, ForwardError, Forwarder, Observer, OutcomeObserver, Plugin, RequestFilter, ResponseFilter,
-    RouteError, Router, Timer,
+    AuthError, Authorizer, BatchObserver, Decision, Flow, ForwardError, Forwarder, Observer, OutcomeObserver, Plugin, RequestFilter,
+    ResponseFilter, RouteError, Router, Timer,
 };
 use crate::request::Request;
 use crate::response::Response;
@@ -132,6 +133,17 @@ impl<E: Exported<Plugin: Observer>> observer::exports::plugway::gateway::observe
             |record| record.config_id,
             |id, records| E::places(|places| places.with(id, |plugin| plugin.on_complete(records))),
         )
+    }
+}
+
+impl<E: Exported<Plugin: BatchObserver>> batch_observer::exports::plugway::gateway::batch_observer::Guest for E {
+    fn on_batch(id: u32, count: u32) -> Result<(), raw::Failure> {
+        let batch = Batch::new(usize::try_from(count).unwrap_or_default(), PhantomData);
+        match E::places(|places| places.with(id, |plugin| plugin.on_batch(&batch))) {
+            Some(result) => result.map_err(|error| raw::Failure::new(&error.to_string())),
+            // What ended can outlive the place it was made for: a reload may have taken it away meanwhile.
+            None => Ok(()),
+        }
     }
 }
 

@@ -13,7 +13,7 @@
 /// ```
 ///
 /// Hooks are `Authorizer`, `RequestFilter`, `Router`, `OutcomeObserver` (beside `Router`), `Forwarder`, `ResponseFilter`,
-/// `Observer` and `Timer`. Use it once in a crate.
+/// `Observer`, `BatchObserver` and `Timer`. Use it once in a crate.
 /// Natively it only checks that the traits are implemented.
 #[macro_export]
 macro_rules! export {
@@ -69,6 +69,9 @@ macro_rules! __export_hook {
     };
     (Timer) => {
         $crate::__private::timer::__export_timer!(Exports with_types_in $crate::__private::timer);
+    };
+    (BatchObserver) => {
+        $crate::__private::batch_observer::__export_batch_observer!(Exports with_types_in $crate::__private::batch_observer);
     };
     (Observer) => {
         $crate::__private::observer::__export_observer!(Exports with_types_in $crate::__private::observer);

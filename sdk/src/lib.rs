@@ -45,6 +45,7 @@
 //! | [`Forwarder`] | once per attempt, after the router | the [`Plan`]: TLS, timeouts, path, host, headers |
 //! | [`ResponseFilter`] | on the final response, in reverse order | status, response headers |
 //! | [`Observer`] | after the response, in batches | nothing |
+//! | [`BatchObserver`] | the same, by columns: for what adds up | nothing |
 //! | [`Timer`] | by the clock, off every request's path | nothing |
 //!
 //! Capabilities are modules: [`log`], [`clock`], [`random`], [`metrics`], [`endpoints`] and [`trace`] are there for every plugin;
@@ -84,6 +85,7 @@ pub mod secrets;
 pub mod trace;
 
 mod answer;
+mod batch;
 mod bindings;
 mod config;
 mod cookie;
@@ -108,14 +110,15 @@ mod value;
 pub mod testing;
 
 pub use answer::{LocalResponse, Problem};
+pub use batch::{Batch, Texts};
 pub use config::one_or_many;
 pub use error::{ChangeError, CryptoError, Error, HttpError, KeyError, KvError, MetricError, PlanError, RateLimitError, SecretError};
 pub use forwarding::{Plan, Protocol};
 pub use header::{HeaderLine, HeaderName};
 pub use identity::Identity;
 pub use plugin::{
-    AuthError, Authorizer, Decision, Flow, ForwardError, Forwarder, NoConfig, Observer, OutcomeObserver, Plugin, RequestFilter,
-    ResponseFilter, RouteError, Router, Timer,
+    AuthError, Authorizer, BatchObserver, Decision, Flow, ForwardError, Forwarder, NoConfig, Observer, OutcomeObserver, Plugin,
+    RequestFilter, ResponseFilter, RouteError, Router, Timer,
 };
 pub use record::ExchangeRecord;
 pub use request::Request;
@@ -128,7 +131,7 @@ pub use value::Value;
 #[doc(hidden)]
 pub mod __private {
     pub use crate::bindings::{
-        authorizer, forwarder, lifecycle, observer, outcome_observer, request_filter, response_filter, router, timer,
+        authorizer, batch_observer, forwarder, lifecycle, observer, outcome_observer, request_filter, response_filter, router, timer,
     };
     #[cfg(target_family = "wasm")]
     pub use crate::dispatch::Exported;

@@ -31,6 +31,7 @@
 //! and endpoint states belong to the test's thread. Signatures are checked for real.
 
 mod attempt;
+pub(crate) mod batch;
 mod capabilities;
 mod configured;
 pub(crate) mod crypto;

@@ -12,6 +12,7 @@
 mod access_log;
 mod admin;
 mod api_key;
+mod batches;
 mod bodies;
 mod breaker;
 mod budgets;

@@ -6,8 +6,8 @@ use criterion::Criterion;
 use http::{HeaderMap, StatusCode};
 use plugway::exchange::{Exchange, Origin, Outcome, ResponseHead};
 use plugway::pipeline::{Chain, Ended, StepKind};
-use plugway::plugin::ExchangeRecord;
-use plugway::proxy::{KeptRecord, RecordSink, Texts};
+use plugway::plugin::{ExchangeRecord, Texts};
+use plugway::proxy::{KeptRecord, RecordSink};
 use plugway::telemetry::Telemetry;
 use plugway_harness::guests;
 

@@ -149,6 +149,7 @@ impl Builder<'_> {
         chain.outgoing.reverse();
         shown.extend(outgoing.into_iter().rev());
         shown.extend(chain.observers.iter().map(|place| ("observer".to_owned(), place.name.to_string())));
+        shown.extend(chain.batch_observers.iter().map(|place| ("batch observer".to_owned(), place.name.to_string())));
         shown.extend(self.timers().map(|name| ("timer".to_owned(), name)));
         let warnings = self.early_readers();
         (chain, EffectiveChain { route: self.route.name.clone(), steps: shown, warnings })
@@ -247,7 +248,7 @@ impl Builder<'_> {
     fn link(&mut self, used: &PluginUse, chain: &mut Chain, shown: &mut Vec<(String, String)>, outgoing: &mut Vec<(String, String)>) {
         let Some(component) = self.component(used).cloned() else { return };
         let name = self.name(used);
-        let hooks = [Hook::Authorizer, Hook::RequestFilter, Hook::ResponseFilter, Hook::Observer, Hook::Timer];
+        let hooks = [Hook::Authorizer, Hook::RequestFilter, Hook::ResponseFilter, Hook::Observer, Hook::BatchObserver, Hook::Timer];
         if !hooks.iter().any(|hook| component.has(*hook)) {
             let has: Vec<_> = component.rights.hooks.iter().map(|hook| hook.as_str()).collect();
             let message = format!("plugin `{name}` has no hook that runs in a chain; it has {}", has.join(", "));
@@ -261,7 +262,7 @@ impl Builder<'_> {
             self.problems.push(self.config.problem(key, message).with_suggestion("remove it, or write \"reject\""));
         }
         for hook in hooks.into_iter().filter(|hook| component.has(*hook)) {
-            let side = if matches!(hook, Hook::Observer | Hook::Timer) { Side::Control } else { Side::Worker };
+            let side = if matches!(hook, Hook::Observer | Hook::BatchObserver | Hook::Timer) { Side::Control } else { Side::Worker };
             if side == Side::Control && self.version(used) == Version::Canary {
                 continue;
             }
@@ -280,6 +281,7 @@ impl Builder<'_> {
                     outgoing.push(("response filter".to_owned(), name.clone()));
                 }
                 Hook::Observer => chain.observers.push(place),
+                Hook::BatchObserver => chain.batch_observers.push(place),
                 // It has a number now, which is all that a timer needs.
                 _ => {}
             }

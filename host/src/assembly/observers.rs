@@ -111,13 +111,13 @@ impl Observing {
     /// # Errors
     /// How many records were lost.
     pub fn complete(&mut self, mut batch: Batch) -> Result<(), u64> {
-        let all = batch.records.len();
+        let all = batch.len();
         let mut sets = std::iter::once(&self.serving).chain(&self.earlier);
         let told = match sets.find(|set| set.number == batch.snapshot) {
-            Some(set) => set.complete(&batch),
+            Some(set) => set.complete(batch),
             None => {
                 self.serving.redirect(&mut batch);
-                self.serving.complete(&batch)
+                self.serving.complete(batch)
             }
         };
         if told == all { Ok(()) } else { Err((all - told) as u64) }
@@ -126,20 +126,27 @@ impl Observing {
 
 impl Set {
     /// How many of the batch were told.
-    fn complete(&self, batch: &Batch) -> usize {
+    fn complete(&self, mut batch: Batch) -> usize {
         let told = self.slots.iter().enumerate().map(|(observer, slot)| {
             let records = batch.of(observer);
             if !records.is_empty() && slot.borrow_mut().on_complete(&records).is_ok() { records.len() } else { 0 }
         });
-        told.sum()
+        let told: usize = told.sum();
+        let rows = batch.take_rows().into_iter().map(|((observer, config), ended)| {
+            let (count, slot) = (ended.rows.len(), self.slots.get(observer));
+            let told = slot.is_some_and(|slot| slot.borrow_mut().on_batch(config, ended).is_ok());
+            if told { count } else { 0 }
+        });
+        told + rows.sum::<usize>()
     }
 
     /// Addresses a batch to the plugins of the same names on the routes of the same names.
     fn redirect(&self, batch: &mut Batch) {
         let snapshot = self.snapshot.upgrade();
-        batch.redirect(|route, plugin| {
+        batch.redirect(|rows, route, plugin| {
             let route = snapshot.as_ref()?.routes.iter().find(|known| *known.facts.name == *route)?;
-            let place = route.chain.observers.iter().find(|place| *place.name == *plugin)?;
+            let all = if rows { &route.chain.batch_observers } else { &route.chain.observers };
+            let place = all.iter().find(|place| *place.name == *plugin)?;
             Some((place.slot, place.config))
         });
     }

@@ -17,7 +17,7 @@ use crate::http::path;
 pub enum Phase {
     /// Before it serves: `configure`, `on-endpoints`.
     Setup,
-    /// Off the request's path: `on-outcomes`, `on-complete`.
+    /// Off the request's path: `on-outcomes`, `on-complete`, `on-batch`.
     Aside,
     /// `authorize`
     Authorize,

@@ -2,6 +2,7 @@
 
 use wasmtime::Store;
 
+use super::batch::EndedBatch;
 use super::bindings::exports::plugway::gateway as exports;
 use super::bindings::plugway::gateway::{routing, types};
 use super::guest::Guest;
@@ -152,6 +153,21 @@ impl Slot {
         self.call_aside((Hook::Observer, EVERY), limit, |hooks, store| {
             let told = hooks.on_complete(store, records)?;
             Ok(done(told, store)?)
+        })
+    }
+
+    /// Lets an observer of batches ask for what has ended of one of its configurations.
+    ///
+    /// # Errors
+    /// When the observer fails; the batch is lost to it.
+    pub fn on_batch(&mut self, config: u32, ended: EndedBatch) -> Result<(), Failure> {
+        let limit = self.recipe().budget.setup_cpu;
+        self.call_aside((Hook::BatchObserver, config), limit, |hooks, store| {
+            let count = u32::try_from(ended.rows.len()).unwrap_or(u32::MAX);
+            store.data_mut().batch = Some(ended);
+            let told = hooks.on_batch(store, config, count);
+            store.data_mut().batch = None;
+            Ok(done(told?, store)?)
         })
     }
 

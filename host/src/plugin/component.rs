@@ -163,6 +163,7 @@ fn link(engine: &Engine, rights: &Rights, waits: bool) -> wasmtime::Result<Linke
     imports::random::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
     imports::metrics::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
     imports::trace::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
+    imports::batch::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
     imports::endpoints::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
     imports::granted::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
     if rights.capabilities.contains(&"crypto") {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use super::batch::EndedBatch;
 use super::budget::{CpuMeter, MemoryLimiter};
 use super::instance::Failure;
 use super::names::Names;
@@ -72,6 +73,8 @@ pub(super) struct Guest {
     pub(super) rescue: Option<oneshot::Sender<Box<Exchange>>>,
     /// The plan, while `forward` runs.
     pub(super) plan: Option<PlanDraft>,
+    /// What has ended, while `on-batch` runs.
+    pub(super) batch: Option<EndedBatch>,
     pub(super) cpu: CpuMeter,
     pub(super) memory: MemoryLimiter,
     pub(super) wasi: Wasi,
@@ -130,6 +133,11 @@ impl Guest {
             self.hits.count(BudgetKey::MaxHeaderBytes, refused.header_bytes.into());
             self.hits.count(BudgetKey::MaxAttributeBytes, refused.attribute_bytes.into());
         }
+    }
+
+    /// What the running `on-batch` is about.
+    pub(super) fn batch(&self) -> wasmtime::Result<&EndedBatch> {
+        self.batch.as_ref().ok_or_else(|| wasmtime::Error::msg("used `batch` outside `on-batch`"))
     }
 
     /// The plan of the running `forward`.

@@ -73,6 +73,7 @@ hooks! {
     outcome_observer: outcome_observer = OutcomeObserver,
     forwarder: forwarder = Forwarder,
     response_filter: response_filter = ResponseFilter,
+    batch_observer: batch_observer = BatchObserver,
     timer: timer = Timer,
 }
 
@@ -131,6 +132,14 @@ impl Hooks {
         match self.in_turns() {
             None => on_complete.call(store, (records,)).map(|(answer,)| answer),
             Some(_) => at_once(store, &on_complete, (records,)),
+        }
+    }
+
+    /// `batch-observer.on-batch`
+    pub(super) fn on_batch(&self, store: &mut Store<Guest>, id: u32, count: u32) -> Called<Ticked> {
+        match (&self.batch_observer, self.in_turns()) {
+            (Some(observer), _) => observer.call_on_batch(store, id, count),
+            (None, hooks) => at_once(store, there(hooks.and_then(|hooks| hooks.on_batch.as_ref()), Hook::BatchObserver)?, (id, count)),
         }
     }
 

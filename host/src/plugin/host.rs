@@ -2,6 +2,7 @@
 
 mod attempt;
 mod basics;
+mod batch;
 mod crypto;
 mod forward_plan;
 mod given;

@@ -113,6 +113,7 @@ impl Instance {
             exchange: None,
             rescue,
             plan: None,
+            batch: None,
             cpu: CpuMeter::new(),
             memory: MemoryLimiter::new(budget.memory),
             wasi: Wasi::new(&surroundings.log),

@@ -28,6 +28,7 @@ const ALWAYS: &[&str] = &[
     "endpoints",
     "granted",
     "trace",
+    "batch",
 ];
 /// Interfaces that have to be granted.
 const GRANTED: &[&str] = &["crypto", "kv", "rate-limit", "secrets", "keys", WAITS];
@@ -55,6 +56,8 @@ pub enum Hook {
     ResponseFilter,
     /// `observer`
     Observer,
+    /// `batch-observer`
+    BatchObserver,
     /// `timer`
     Timer,
 }
@@ -97,7 +100,7 @@ pub enum RightsError {
 
 impl Hook {
     /// Every hook, in the order of the contract.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Lifecycle,
         Self::Authorizer,
         Self::RequestFilter,
@@ -106,12 +109,23 @@ impl Hook {
         Self::Forwarder,
         Self::ResponseFilter,
         Self::Observer,
+        Self::BatchObserver,
         Self::Timer,
     ];
 
     /// Their interfaces' names, in the same order: `hook as usize` finds a hook's.
-    pub const NAMES: [&'static str; 9] =
-        ["lifecycle", "authorizer", "request-filter", "router", "outcome-observer", "forwarder", "response-filter", "observer", "timer"];
+    pub const NAMES: [&'static str; 10] = [
+        "lifecycle",
+        "authorizer",
+        "request-filter",
+        "router",
+        "outcome-observer",
+        "forwarder",
+        "response-filter",
+        "observer",
+        "batch-observer",
+        "timer",
+    ];
 
     /// Its interface's name.
     pub fn as_str(self) -> &'static str {

@@ -65,7 +65,7 @@ impl NotNow {
 }
 
 /// Hooks that always run in one go: a router's instance is the one that learns, and batches are no affair of a request.
-const IN_PLACE: [Hook; 4] = [Hook::Router, Hook::OutcomeObserver, Hook::Forwarder, Hook::Observer];
+const IN_PLACE: [Hook; 5] = [Hook::Router, Hook::OutcomeObserver, Hook::Forwarder, Hook::Observer, Hook::BatchObserver];
 
 impl Slot {
     /// A slot of a plugin that starts. Runs guest code under its setup budget: call it off the workers.

@@ -6,17 +6,17 @@ mod record;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::{HeaderValue, Method, StatusCode, Version};
 
 use super::connection::{Busy, Connection};
-use super::records::Texts;
 use super::request_body::{Progress, RequestBody};
 use super::sampling::Tracing;
 use super::snapshot::{Generation, RoutePlan, Worker};
 use crate::exchange::{Exchange, Origin, ResponseHead};
 use crate::fault::Fault;
+use crate::plugin::{EndedRow, Texts};
 use crate::telemetry::{AccessLine, AccessPlan, Detail, ErrorCause, Finished, Kept, Protocol, RouteCells};
 use crate::upstream::Endpoint;
 
@@ -313,6 +313,7 @@ impl Ending {
         }
         self.state = State::Told;
         let duration = self.started.elapsed();
+        let took = Took { received: self.worker.clock.at(self.started, self.started + duration), duration };
         let cause = self.fault.map(ErrorCause::Fault).or(self.cause);
         self.cells.finished(&self.method, self.status, cause, duration);
         self.tally(exchange, duration);
@@ -321,8 +322,12 @@ impl Ending {
         }
         if let (Some(route), Some(exchange)) = (&self.route, exchange) {
             for place in &route.chain.observers {
-                let record = |texts: &mut Texts| self.record(texts, exchange, place.config, Took::until_now(duration));
+                let record = |texts: &mut Texts| self.record(texts, exchange, place.config, took);
                 self.worker.records.push(self.snapshot, (place.slot, &place.name), record);
+            }
+            for place in &route.chain.batch_observers {
+                let row = |texts: &mut Texts, before: &EndedRow| self.row(texts, before, exchange, took);
+                self.worker.records.push_row(self.snapshot, (place.slot, place.config, &place.name), row);
             }
         }
         let sampled = exchange.is_some_and(|exchange| exchange.steps.recording().is_some());
@@ -330,15 +335,8 @@ impl Ending {
             self.remember(exchange, duration);
         }
         if let Some(plan) = self.access_log.as_deref().filter(|plan| plan.wants(self.status, self.fault, duration, sampled)) {
-            self.log(plan, exchange, Took::until_now(duration));
+            self.log(plan, exchange, took);
         }
-    }
-}
-
-impl Took {
-    /// What has just ended. By the wall clock, which is only asked where somebody is told.
-    fn until_now(duration: Duration) -> Self {
-        Self { received: SystemTime::now().checked_sub(duration).unwrap_or(UNIX_EPOCH), duration }
     }
 }
 

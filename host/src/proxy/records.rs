@@ -1,49 +1,46 @@
 //! Records of finished exchanges on their way to observers: gathered per worker, handed to the control side in batches.
 //! When the control side cannot keep up, batches are dropped and counted; a worker never waits.
-//!
-//! All text of a batch is one string that its records point into: a record allocates nothing, and letting go of a batch on another
-//! thread is two calls, not a dozen for each record.
 
 use std::cell::RefCell;
-use std::fmt::{Display, Write};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::plugin::{ExchangeRecord, Named, ToldRecord};
+use crate::plugin::{EndedBatch, EndedRow, ExchangeRecord, Named, Text, Texts, ToldRecord};
 use crate::telemetry::WorkerCells;
-
-/// A piece of a batch's text.
-#[derive(Debug, Clone, Copy)]
-pub struct Text {
-    begin: u32,
-    end: u32,
-}
-
-/// The text of one batch.
-#[derive(Debug, Default)]
-pub struct Texts(String);
 
 /// A record as it is kept.
 pub type KeptRecord = ExchangeRecord<Text, Named>;
 
 /// One record and the observer it is for.
 #[derive(Debug)]
-pub struct Addressed {
+struct Addressed {
     /// Which observer, as `Place::slot` of `Chain::observers`.
-    pub observer: usize,
+    observer: usize,
     /// Its configured name: by that it is found when its snapshot is gone.
     plugin: Text,
     record: KeptRecord,
 }
 
-/// A batch of records, with the snapshot its observers are numbered by.
+/// One row and the observer of batches it is for.
+#[derive(Debug)]
+struct AddressedRow {
+    observer: usize,
+    config: u32,
+    plugin: Text,
+    row: EndedRow,
+}
+
+/// A batch of records and rows, with the snapshot its observers are numbered by.
 #[derive(Debug)]
 pub struct Batch {
     /// `Snapshot::number`
     pub snapshot: u64,
     /// Records, oldest first.
-    pub records: Vec<Addressed>,
+    records: Vec<Addressed>,
+    /// For observers of batches.
+    rows: Vec<AddressedRow>,
     texts: Texts,
 }
 
@@ -60,39 +57,21 @@ const BATCH: usize = 256;
 /// Text that most records have less of, bytes.
 const TEXT: usize = 256;
 
-// === impl Texts ===
-
-impl Texts {
-    /// Keeps some text.
-    pub fn keep(&mut self, text: &str) -> Text {
-        self.written(|kept| kept.push_str(text))
-    }
-
-    /// Keeps what a value looks like.
-    pub fn show(&mut self, value: impl Display) -> Text {
-        self.written(|kept| {
-            // Writing to memory does not fail.
-            let _ = write!(kept, "{value}");
-        })
-    }
-
-    /// No batch comes near 4 GiB: what is past it would be empty.
-    fn written(&mut self, write: impl FnOnce(&mut String)) -> Text {
-        let begin = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
-        write(&mut self.0);
-        Text { begin, end: u32::try_from(self.0.len()).unwrap_or(u32::MAX) }
-    }
-
-    fn get(&self, Text { begin, end }: Text) -> &str {
-        self.0.get(begin as usize..end as usize).unwrap_or_default()
-    }
-}
-
 // === impl Batch ===
 
 impl Batch {
     fn new(snapshot: u64) -> Self {
-        Self { snapshot, records: Vec::new(), texts: Texts::default() }
+        Self { snapshot, records: Vec::new(), rows: Vec::new(), texts: Texts::default() }
+    }
+
+    /// How many records and rows it has.
+    pub fn len(&self) -> usize {
+        self.records.len() + self.rows.len()
+    }
+
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Every record for an observer, as it is told.
@@ -101,12 +80,29 @@ impl Batch {
         of_it.map(|addressed| addressed.record.told(|text| self.texts.get(text))).collect()
     }
 
-    /// Gives each record to the observer, and its configuration there, that `find` names; forgets what it has none for.
-    pub fn redirect(&mut self, find: impl Fn(&str, &str) -> Option<(usize, u32)>) {
-        let Self { records, texts, .. } = self;
+    /// Takes the rows out, by the observer and the configuration of it that they are for. No text is kept after that.
+    pub fn take_rows(&mut self) -> BTreeMap<(usize, u32), EndedBatch> {
+        let texts = Arc::new(std::mem::take(&mut self.texts));
+        let mut batches = BTreeMap::new();
+        for AddressedRow { observer, config, row, .. } in self.rows.drain(..) {
+            let batch = || EndedBatch { rows: Vec::with_capacity(BATCH), texts: Arc::clone(&texts) };
+            batches.entry((observer, config)).or_insert_with(batch).rows.push(row);
+        }
+        batches
+    }
+
+    /// Gives each record and row to the observer, and its configuration there, that `find` names for a row or a record of that route
+    /// and plugin; forgets what it has none for.
+    pub fn redirect(&mut self, find: impl Fn(bool, &str, &str) -> Option<(usize, u32)>) {
+        let Self { records, rows, texts, .. } = self;
         records.retain_mut(|Addressed { observer, plugin, record }| {
-            let Some((slot, config)) = find(texts.get(record.route), texts.get(*plugin)) else { return false };
+            let Some((slot, config)) = find(false, texts.get(record.route), texts.get(*plugin)) else { return false };
             (*observer, record.config_id) = (slot, config);
+            true
+        });
+        rows.retain_mut(|AddressedRow { observer, config, plugin, row }| {
+            let Some(found) = find(true, texts.get(row.route), texts.get(*plugin)) else { return false };
+            (*observer, *config) = found;
             true
         });
     }
@@ -122,21 +118,44 @@ impl RecordSink {
 
     /// Takes one record for an observer of a snapshot, which is named by its slot and its plugin.
     pub fn push(&self, snapshot: u64, (observer, plugin): (usize, &str), record: impl FnOnce(&mut Texts) -> KeptRecord) {
+        self.gather(snapshot, |Batch { records, texts, .. }| {
+            if records.capacity() == 0 {
+                records.reserve(BATCH);
+                texts.reserve(BATCH * TEXT);
+            }
+            let record = record(texts);
+            records.push(Addressed { observer, plugin: texts.keep(plugin), record });
+        });
+    }
+
+    /// Takes one row for an observer of batches and a configuration of it. `row` is shown the row before, whose text it may point to.
+    pub fn push_row(
+        &self,
+        snapshot: u64,
+        (observer, config, plugin): (usize, u32, &str),
+        row: impl FnOnce(&mut Texts, &EndedRow) -> EndedRow,
+    ) {
+        self.gather(snapshot, |Batch { rows, texts, .. }| {
+            if rows.capacity() == 0 {
+                rows.reserve(BATCH);
+            }
+            let (before, named) = rows.last().map(|last| (last.row, last.plugin)).unwrap_or_default();
+            let plugin = texts.keep_unless(named, plugin);
+            rows.push(AddressedRow { observer, config, plugin, row: row(texts, &before) });
+        });
+    }
+
+    /// Adds to what is gathered for a snapshot. What there is for another one is handed over first, as is a batch that is full.
+    fn gather(&self, snapshot: u64, add: impl FnOnce(&mut Batch)) {
         let mut gathered = self.gathered.borrow_mut();
-        if gathered.snapshot != snapshot && !gathered.records.is_empty() {
+        if gathered.snapshot != snapshot && !gathered.is_empty() {
             drop(gathered);
             self.flush();
             gathered = self.gathered.borrow_mut();
         }
-        let Batch { snapshot: of, records, texts } = &mut *gathered;
-        if records.capacity() == 0 {
-            records.reserve(BATCH);
-            texts.0.reserve(BATCH * TEXT);
-        }
-        *of = snapshot;
-        let record = record(texts);
-        records.push(Addressed { observer, plugin: texts.keep(plugin), record });
-        if records.len() >= BATCH {
+        gathered.snapshot = snapshot;
+        add(&mut gathered);
+        if gathered.len() >= BATCH {
             drop(gathered);
             self.flush();
         }
@@ -145,12 +164,12 @@ impl RecordSink {
     /// Hands over what was gathered. Called a few times a second.
     pub fn flush(&self) {
         let mut gathered = self.gathered.borrow_mut();
-        if gathered.records.is_empty() {
+        if gathered.is_empty() {
             return;
         }
         let next = Batch::new(gathered.snapshot);
         let batch = std::mem::replace(&mut *gathered, next);
-        let count = batch.records.len();
+        let count = batch.len();
         if self.sender.try_send(batch).is_err() {
             self.cells.records_lost(count as u64);
         }

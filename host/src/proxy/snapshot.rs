@@ -14,6 +14,7 @@ use super::recent::Recent;
 use super::records::RecordSink;
 use super::request_body::RequestBody;
 use super::sampling::Tracing;
+use super::wall_clock::WallClock;
 use crate::config::model::{Limits, Timeouts};
 use crate::exchange::RouteFacts;
 use crate::pipeline::{Chain, Holds, Plugins};
@@ -100,6 +101,8 @@ pub struct Worker {
     pub stories: Option<tokio::sync::mpsc::Sender<Arc<Story>>>,
     /// What the monitoring store is told.
     pub tallies: Tallies,
+    /// When requests came, by the wall clock.
+    pub(super) clock: WallClock,
     recent: Recent,
     /// Rings when a batch of outcomes waits for a router.
     pub(super) outcomes: Bell,
@@ -152,6 +155,7 @@ impl Worker {
             access,
             stories,
             tallies,
+            clock: WallClock::new(),
             recent: Recent::default(),
             outcomes: Bell::default(),
             draining: Cell::new(false),

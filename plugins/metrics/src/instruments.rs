@@ -5,7 +5,7 @@ use std::array;
 use std::collections::BTreeMap;
 
 use plugway_sdk::metrics::{Counter, Histogram};
-use plugway_sdk::{ExchangeRecord, MetricError};
+use plugway_sdk::{Batch, MetricError};
 
 use crate::config::Wanted;
 use crate::label::Label;
@@ -13,7 +13,7 @@ use crate::label::Label;
 /// Instruments of any number of labels.
 pub(crate) trait Instruments {
     /// Counts and measures the exchanges of one batch.
-    fn take(&self, records: &[ExchangeRecord]);
+    fn take(&self, batch: &Batch<'_>);
 }
 
 /// Declares what is wanted. The SDK's instruments know their number of labels as a constant, the configuration does not.
@@ -85,22 +85,27 @@ impl<const N: usize> Set<N> {
 }
 
 impl<const N: usize> Instruments for Set<N> {
-    fn take(&self, records: &[ExchangeRecord]) {
-        // A tree, not a hash table: batches have few series, and a hash table would want random numbers from its host.
-        let mut series: BTreeMap<[&str; N], Sums> = BTreeMap::new();
-        for record in records {
-            let values: [&str; N] = array::from_fn(|place| self.labels.get(place).map_or("", |label| label.value(record)));
-            let sums = series.entry(values).or_default();
-            sums.durations.push(seconds(record.duration_us));
-            if let (Some(_), Some(microseconds)) = (&self.upstream_duration, record.upstream_us) {
+    fn take(&self, batch: &Batch<'_>) {
+        let columns = self.labels.map(|label| label.column(batch));
+        let mut series = Series::<N>::default();
+        let mut upstream = self.upstream_duration.is_some().then(|| batch.upstream_durations_us().into_iter());
+        let bytes = batch.request_bytes().into_iter().zip(batch.response_bytes());
+        let numbers = batch.durations_us().into_iter().zip(batch.attempts()).zip(bytes);
+        for (row, ((duration_us, attempts), (request_bytes, response_bytes))) in numbers.enumerate() {
+            let key = array::from_fn(|label| columns.get(label).and_then(|column| column.places.get(row)).copied().unwrap_or_default());
+            let sums = series.sums(key);
+            sums.durations.push(seconds(duration_us));
+            if let Some(microseconds) = upstream.as_mut().and_then(Iterator::next).flatten() {
                 sums.upstream_durations.push(seconds(microseconds));
             }
             sums.requests += 1;
-            sums.request_bytes = sums.request_bytes.saturating_add(record.request_bytes);
-            sums.response_bytes = sums.response_bytes.saturating_add(record.response_bytes);
-            sums.attempts += u64::from(record.attempts);
+            sums.request_bytes = sums.request_bytes.saturating_add(request_bytes);
+            sums.response_bytes = sums.response_bytes.saturating_add(response_bytes);
+            sums.attempts += u64::from(attempts);
         }
-        for (values, sums) in series {
+        for (key, sums) in series.all {
+            let values: [&str; N] =
+                array::from_fn(|label| columns.get(label).zip(key.get(label)).map_or("", |(column, place)| column.value(*place)));
             self.requests.add(amount(sums.requests), values);
             self.duration.record_all(&sums.durations, values);
             if let Some(histogram) = &self.upstream_duration
@@ -115,6 +120,36 @@ impl<const N: usize> Instruments for Set<N> {
                     counter.add(amount(sum), values);
                 }
             }
+        }
+    }
+}
+
+/// The series of one batch, by the places of their labels' values.
+struct Series<const N: usize> {
+    all: Vec<([u32; N], Sums)>,
+    /// A tree, not a hash table: batches have few series, and a hash table would want random numbers from its host.
+    known: BTreeMap<[u32; N], usize>,
+    last: usize,
+}
+
+impl<const N: usize> Default for Series<N> {
+    fn default() -> Self {
+        Self { all: Vec::new(), known: BTreeMap::new(), last: 0 }
+    }
+}
+
+impl<const N: usize> Series<N> {
+    /// Those of a key. Mostly it is the one before.
+    fn sums(&mut self, key: [u32; N]) -> &mut Sums {
+        if self.all.get(self.last).is_none_or(|(last, _)| *last != key) {
+            self.last = *self.known.entry(key).or_insert(self.all.len());
+            if self.last == self.all.len() {
+                self.all.push((key, Sums::default()));
+            }
+        }
+        match self.all.get_mut(self.last) {
+            Some((_, sums)) => sums,
+            None => unreachable!("every place in `known` is one of `all`"),
         }
     }
 }

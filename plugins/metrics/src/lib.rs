@@ -5,7 +5,7 @@ mod config;
 mod instruments;
 mod label;
 
-use plugway_sdk::{Error, ExchangeRecord, Observer, Plugin};
+use plugway_sdk::{Batch, BatchObserver, Error, Plugin};
 
 use config::Config;
 use instruments::Instruments;
@@ -23,14 +23,14 @@ impl Plugin for Metrics {
     }
 }
 
-impl Observer for Metrics {
-    fn on_complete(&self, records: &[ExchangeRecord]) -> Result<(), Error> {
-        self.instruments.take(records);
+impl BatchObserver for Metrics {
+    fn on_batch(&self, batch: &Batch<'_>) -> Result<(), Error> {
+        self.instruments.take(batch);
         Ok(())
     }
 }
 
-plugway_sdk::export!(Metrics: Observer);
+plugway_sdk::export!(Metrics: BatchObserver);
 
 #[cfg(test)]
 mod tests;

@@ -41,7 +41,7 @@ fn declares_what_the_documentation_says() {
 fn counts_and_measures_a_batch() {
     let plugin = configured(json!({ "labels": ["route", "method", "status"], "bounds": [0.1, 1.0], "upstream_duration": true }));
     plugin
-        .on_complete(&[
+        .on_batch(&[
             ExchangeRecord { route: "a".into(), request_bytes: 10, response_bytes: 5, attempts: 2, ..testing::record() },
             ExchangeRecord { route: "b".into(), status: 503, upstream_us: None, attempts: 0, response_bytes: 0, ..testing::record() },
             ExchangeRecord { route: "a".into(), request_bytes: 1, response_bytes: 2, duration_us: 1_500_000, ..testing::record() },
@@ -61,11 +61,11 @@ fn counts_and_measures_a_batch() {
 #[test]
 fn tells_each_series_once_in_a_batch() {
     let plugin = configured(json!({}));
-    plugin.on_complete(&vec![testing::record(); 500]).unwrap();
+    plugin.on_batch(&vec![testing::record(); 500]).unwrap();
     assert_eq!(instrument("requests_total").recorded.len(), 1);
     assert_eq!(instrument("requests_total").sum(&["route", "", "", "GET", "2xx", ""]), 500.0);
     assert!(instrument("request_bytes_total").recorded.is_empty(), "nothing to add is no call");
-    plugin.on_complete(&[]).unwrap();
+    plugin.on_batch(&[]).unwrap();
     assert_eq!(instrument("requests_total").recorded.len(), 1);
 }
 
@@ -82,7 +82,7 @@ fn every_label_has_its_value() {
         consumer: Some("ann".into()),
         ..testing::record()
     };
-    plugin.on_complete(&[record]).unwrap();
+    plugin.on_batch(&[record]).unwrap();
     let recorded = instrument("requests_total").recorded;
     assert_eq!(recorded[0].1, ["orders", "2", "GET", "5xx", "upstream-timeout", "upstream", "https://127.0.0.1:9441", "ann"]);
 }
@@ -92,25 +92,25 @@ fn a_client_makes_no_series_of_its_own() {
     let plugin = configured(json!({ "labels": ["method", "status", "protocol"] }));
     let methods = ["BREW", "get", "", "\u{1f600}"];
     let records: Vec<_> = methods.map(|method| ExchangeRecord { method: method.into(), status: 999, ..testing::record() }).into();
-    plugin.on_complete(&records).unwrap();
+    plugin.on_batch(&records).unwrap();
     assert_eq!(instrument("requests_total").recorded, [(4.0, vec!["other".into(), "other".into(), "http/1.1".into()])]);
 }
 
 #[test]
 fn sums_do_not_overflow() {
     let plugin = configured(json!({ "labels": [] }));
-    plugin.on_complete(&vec![ExchangeRecord { response_bytes: u64::MAX, ..testing::record() }; 2]).unwrap();
+    plugin.on_batch(&vec![ExchangeRecord { response_bytes: u64::MAX, ..testing::record() }; 2]).unwrap();
     assert_eq!(instrument("response_bytes_total").sum(&[]), 2f64.powi(64));
 }
 
 #[test]
 fn a_second_place_shares_the_instruments() {
-    configured(json!({ "labels": ["route"] })).on_complete(&[testing::record()]).unwrap();
-    configured(json!({ "labels": ["route"] })).on_complete(&[testing::record()]).unwrap();
+    configured(json!({ "labels": ["route"] })).on_batch(&[testing::record()]).unwrap();
+    configured(json!({ "labels": ["route"] })).on_batch(&[testing::record()]).unwrap();
     assert_eq!(instrument("requests_total").sum(&["route"]), 2.0);
     let error = refused(json!({ "labels": ["method"] }));
     assert!(error.starts_with("`requests_total` is there already with other labels or bounds"), "{error}");
-    configured(json!({ "labels": ["method"], "prefix": "by_method" })).on_complete(&[testing::record()]).unwrap();
+    configured(json!({ "labels": ["method"], "prefix": "by_method" })).on_batch(&[testing::record()]).unwrap();
     assert_eq!(instrument("by_method_requests_total").sum(&["GET"]), 1.0);
 }
 

@@ -1,17 +1,20 @@
 //! A plugin under test, called as the gateway calls it.
 
+use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut, RangeInclusive};
 use std::time::Duration;
 
 use serde_json::Value as Json;
 
+use super::batch;
 use super::rules::{Phase, during};
+use crate::batch::Batch;
 use crate::config;
 use crate::error::Error;
 use crate::forwarding::Plan;
 use crate::plugin::{
-    AuthError, Authorizer, Decision, Flow, ForwardError, Forwarder, Observer, OutcomeObserver, Plugin, RequestFilter, ResponseFilter,
-    RouteError, Router, Timer,
+    AuthError, Authorizer, BatchObserver, Decision, Flow, ForwardError, Forwarder, Observer, OutcomeObserver, Plugin, RequestFilter,
+    ResponseFilter, RouteError, Router, Timer,
 };
 use crate::record::ExchangeRecord;
 use crate::request::Request;
@@ -119,6 +122,14 @@ impl<P: Observer> Configured<P> {
     /// Calls the hook.
     pub fn on_complete(&self, records: &[ExchangeRecord]) -> Result<(), Error> {
         during(Phase::Other, || self.plugin.on_complete(records))
+    }
+}
+
+impl<P: BatchObserver> Configured<P> {
+    /// Calls the hook with the columns of those records.
+    pub fn on_batch(&self, records: &[ExchangeRecord]) -> Result<(), Error> {
+        let batch = Batch::new(records.len(), PhantomData);
+        during(Phase::Other, || batch::told(records, || self.plugin.on_batch(&batch)))
     }
 }
 

@@ -15,7 +15,7 @@ pub(crate) enum Phase {
     Authorize,
     /// `on_request`
     Request,
-    /// `route`, `forward` and `on_complete`.
+    /// `route`, `forward`, `on_complete` and `on_batch`.
     Other,
     /// `on_response`
     Response,

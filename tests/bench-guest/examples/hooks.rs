@@ -5,9 +5,9 @@ use std::hint::black_box;
 
 use plugway_sdk::metrics::Counter;
 use plugway_sdk::{
-    Attempt, AuthError, Authorizer, Decision, Endpoint, EndpointId, EndpointOutcome, Error, ExchangeRecord, Flow, ForwardError, Forwarder,
-    HeaderName, Identity, Observer, OutcomeObserver, Plan, Plugin, Request, RequestFilter, Response, ResponseFilter, RouteError, Router,
-    clock, crypto, header, log, random,
+    Attempt, AuthError, Authorizer, Batch, BatchObserver, Decision, Endpoint, EndpointId, EndpointOutcome, Error, ExchangeRecord, Flow,
+    ForwardError, Forwarder, HeaderName, Identity, Observer, OutcomeObserver, Plan, Plugin, Request, RequestFilter, Response,
+    ResponseFilter, RouteError, Router, clock, crypto, header, log, random,
 };
 
 #[derive(serde::Deserialize)]
@@ -140,4 +140,11 @@ impl Observer for Guest {
     }
 }
 
-plugway_sdk::export!(Guest: Authorizer, RequestFilter, Router, OutcomeObserver, Forwarder, ResponseFilter, Observer);
+impl BatchObserver for Guest {
+    fn on_batch(&self, batch: &Batch<'_>) -> Result<(), Error> {
+        black_box((batch.routes(), batch.statuses(), batch.durations_us()));
+        Ok(())
+    }
+}
+
+plugway_sdk::export!(Guest: Authorizer, RequestFilter, Router, OutcomeObserver, Forwarder, ResponseFilter, Observer, BatchObserver);

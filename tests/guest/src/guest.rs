@@ -29,6 +29,7 @@ pub(crate) enum Hook {
     Forwarder,
     ResponseFilter,
     Observer,
+    BatchObserver,
 }
 
 /// One place of this plugin.
@@ -39,6 +40,7 @@ pub(crate) struct Guest {
     /// What this place has learnt.
     pub(crate) failing: BTreeSet<EndpointId>,
     pub(crate) observed: Counter<1>,
+    pub(crate) batched: Counter<6>,
     pub(crate) outcomes: Counter<1>,
     pub(crate) latency: Counter<1>,
     /// What `memory` allocated, kept until the next time.
@@ -62,6 +64,12 @@ impl Plugin for Guest {
             endpoints: Vec::new(),
             failing: BTreeSet::new(),
             observed: Counter::declare("observed_total", "Records this guest was given.", "1", ["route"])?,
+            batched: Counter::declare(
+                "batched_total",
+                "What this guest was told of by columns.",
+                "1",
+                ["route", "method", "status", "fault", "answered", "taken"],
+            )?,
             outcomes: Counter::declare("outcomes_total", "Outcomes this guest was told, by status or fault.", "1", ["ended"])?,
             latency: Counter::declare("outcome_latency_us_total", "Their latency.", "us", ["ended"])?,
             hoard: RefCell::default(),

@@ -9,6 +9,7 @@
 //! the header `x-result`, where there is one to write, and in the log.
 
 mod authorizer;
+mod batch_observer;
 mod behaviour;
 mod forwarder;
 mod guest;
@@ -21,4 +22,4 @@ mod router;
 
 use guest::{Guest, Hook};
 
-plugway_sdk::export!(Guest: Authorizer, RequestFilter, Router, OutcomeObserver, Forwarder, ResponseFilter, Observer);
+plugway_sdk::export!(Guest: Authorizer, RequestFilter, Router, OutcomeObserver, Forwarder, ResponseFilter, Observer, BatchObserver);

@@ -68,10 +68,10 @@ fn check_shows_the_effective_chain_and_binds_nothing() {
         .lines()
         .skip_while(|line| *line != "all")
         .skip(1)
-        .take(10)
+        .take(11)
         .map(|line| line.split("  ").map(str::trim).filter(|word| !word.is_empty()).collect())
         .collect();
-    let expected: [[&str; 2]; 10] = [
+    let expected: [[&str; 2]; 11] = [
         ["request filter", "filter"],
         ["authorizer", "auth"],
         ["request filter", "auth"],
@@ -82,6 +82,7 @@ fn check_shows_the_effective_chain_and_binds_nothing() {
         ["response filter", "auth"],
         ["response filter", "filter"],
         ["observer", "auth"],
+        ["batch observer", "auth"],
     ];
     assert_eq!(steps, expected, "{shown}");
     // The filter can ask who is calling (its mode `who`), and nobody has said it where it stands.

@@ -49,6 +49,7 @@ in_turns! {
     on_outcomes: "outcome-observer", "on-outcomes", (Vec<exports::outcome_observer::EndpointOutcome>) -> Ticked;
     forward: "forwarder", "forward", (u32, u64) -> Result<(), exports::forwarder::ForwardError>;
     on_response: "response-filter", "on-response", (u32) -> Answered;
+    on_batch: "batch-observer", "on-batch", (u32, u32) -> Ticked;
     period: "timer", "period", (u32) -> Option<u64>;
     on_tick: "timer", "on-tick", (u32) -> Ticked;
 }

@@ -4,18 +4,17 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::{Ending, Took};
 use crate::exchange::Exchange;
-use crate::plugin::{ExchangeRecord, RecordValue};
-use crate::proxy::records::{KeptRecord, Texts};
+use crate::plugin::{EndedRow, ExchangeRecord, RecordValue, Texts};
+use crate::proxy::records::KeptRecord;
 
 impl Ending {
     /// For the observer of that configuration.
     pub(super) fn record(&self, texts: &mut Texts, exchange: &Exchange, config_id: u32, took: Took) -> KeptRecord {
-        let since = took.received.duration_since(UNIX_EPOCH).unwrap_or_default();
         ExchangeRecord {
             config_id,
             id: texts.keep(&String::from_utf8_lossy(self.id.as_bytes())),
             trace_id: texts.keep(exchange.trace_id().unwrap_or_default()),
-            received_at: u64::try_from(since.as_nanos()).unwrap_or(u64::MAX),
+            received_at: took.received_at(),
             duration_us: micros(took.duration),
             method: texts.keep(self.method.as_str()),
             host: texts.keep(exchange.request.host()),
@@ -40,6 +39,37 @@ impl Ending {
                 .collect(),
             extra: Vec::new(),
         }
+    }
+
+    /// For observers of batches. Text that the row before has is not kept again.
+    pub(super) fn row(&self, texts: &mut Texts, before: &EndedRow, exchange: &Exchange, took: Took) -> EndedRow {
+        let route = &exchange.route;
+        EndedRow {
+            route: texts.keep_unless(before.route, &route.name),
+            api: texts.keep_unless(before.api, route.api.as_deref().unwrap_or_default()),
+            api_version: texts.keep_unless(before.api_version, route.version.as_deref().unwrap_or_default()),
+            host: texts.keep_unless(before.host, exchange.request.host()),
+            method: texts.keep_unless(before.method, self.method.as_str()),
+            protocol: texts.keep_unless(before.protocol, self.protocol().alpn()),
+            status: self.status,
+            fault: texts.keep_unless(before.fault, self.fault.map_or("", |fault| fault.code())),
+            blame: texts.keep_unless(before.blame, self.fault.map_or("", |fault| fault.blame().as_str())),
+            consumer: texts.keep_unless(before.consumer, exchange.identity.as_ref().map_or("", |identity| &identity.subject)),
+            endpoint: texts.keep_unless(before.endpoint, self.endpoint.as_ref().map_or("", |endpoint| &endpoint.url)),
+            attempts: exchange.attempts.number,
+            received_at: took.received_at(),
+            duration_us: micros(took.duration),
+            upstream_us: exchange.attempts.upstream_time.map(micros),
+            request_bytes: self.request_bytes(),
+            response_bytes: self.sent,
+        }
+    }
+}
+
+impl Took {
+    /// Nanoseconds since the Unix epoch.
+    fn received_at(self) -> u64 {
+        u64::try_from(self.received.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
     }
 }
 

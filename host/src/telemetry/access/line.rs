@@ -2,6 +2,7 @@
 //! quotes, backslashes and what is not printable ASCII as `\"`, `\\` and `\xhh`.
 
 use std::io::Write;
+use std::net::IpAddr;
 
 use http::HeaderName;
 use http::header::{REFERER, USER_AGENT};
@@ -51,30 +52,30 @@ impl AccessPlan {
         let exchange = line.exchange;
         let tls = exchange.and_then(|exchange| exchange.connection.tls.as_ref());
         match fact {
-            AccessField::Method => json(out, line.method),
-            AccessField::Host => json(out, &*exchange?.request.authority),
-            AccessField::Path => json(out, exchange?.request.raw_path()),
-            AccessField::Query => json(out, &*self.redaction.query(exchange?.request.target.received()?.query()?)),
+            AccessField::Method => text(out, line.method),
+            AccessField::Host => text(out, &exchange?.request.authority),
+            AccessField::Path => text(out, exchange?.request.raw_path()),
+            AccessField::Query => text(out, &self.redaction.query(exchange?.request.target.received()?.query()?)),
             AccessField::Status => json(out, &line.status),
             AccessField::DurationUs => json(out, &micros(line.duration)),
             AccessField::UpstreamUs => json(out, &micros(exchange?.attempts.upstream_time?)),
-            AccessField::Route => json(out, &*line.route?.name),
-            AccessField::Api => json(out, line.route?.api.as_deref()?),
-            AccessField::Version => json(out, line.route?.version.as_deref()?),
-            AccessField::Endpoint => json(out, line.endpoint?),
+            AccessField::Route => text(out, &line.route?.name),
+            AccessField::Api => text(out, line.route?.api.as_deref()?),
+            AccessField::Version => text(out, line.route?.version.as_deref()?),
+            AccessField::Endpoint => text(out, line.endpoint?),
             AccessField::Attempts => json(out, &exchange.map_or(0, |exchange| exchange.attempts.number)),
-            AccessField::Client => shown(out, exchange?.client),
+            AccessField::Client => address(out, exchange?.client),
             AccessField::Peer => shown(out, line.peer()?),
-            AccessField::Listener => json(out, &*exchange?.connection.listener),
-            AccessField::Consumer => json(out, &exchange?.identity.as_ref()?.subject),
+            AccessField::Listener => text(out, &exchange?.connection.listener),
+            AccessField::Consumer => text(out, &exchange?.identity.as_ref()?.subject),
             AccessField::RequestBytes => json(out, &line.request_bytes),
             AccessField::ResponseBytes => json(out, &line.response_bytes),
-            AccessField::Fault => json(out, line.fault.map(Fault::code)?),
-            AccessField::Blame => json(out, line.fault.map(|fault| fault.blame().as_str())?),
-            AccessField::Protocol => json(out, line.protocol.alpn()),
-            AccessField::TlsVersion => json(out, tls?.version),
-            AccessField::RequestId => json(out, line.request_id),
-            AccessField::TraceId => json(out, Some(line.trace_id).filter(|id| !id.is_empty())?),
+            AccessField::Fault => text(out, line.fault.map(Fault::code)?),
+            AccessField::Blame => text(out, line.fault.map(|fault| fault.blame().as_str())?),
+            AccessField::Protocol => text(out, line.protocol.alpn()),
+            AccessField::TlsVersion => text(out, tls?.version),
+            AccessField::RequestId => text(out, line.request_id),
+            AccessField::TraceId => text(out, Some(line.trace_id).filter(|id| !id.is_empty())?),
             AccessField::Attribute { plugin, name } => match line.attributes()?.get(plugin, name)? {
                 Value::Text(text) => json(out, text),
                 Value::Integer(integer) => json(out, integer),
@@ -141,9 +142,33 @@ fn json<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
     drop(serde_json::to_writer(out, value));
 }
 
+/// Text as JSON. Nearly all of it has nothing to escape.
+fn text(out: &mut Vec<u8>, value: &str) {
+    if value.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        return json(out, value);
+    }
+    out.reserve(value.len() + 2);
+    out.push(b'"');
+    out.extend_from_slice(value.as_bytes());
+    out.push(b'"');
+}
+
 /// Addresses have nothing to escape.
 fn shown(out: &mut Vec<u8>, value: impl std::fmt::Display) {
     drop(write!(out, "\"{value}\""));
+}
+
+/// An address as JSON.
+fn address(out: &mut Vec<u8>, address: IpAddr) {
+    let IpAddr::V4(address) = address else { return shown(out, address) };
+    out.push(b'"');
+    for (place, octet) in address.octets().into_iter().enumerate() {
+        if place > 0 {
+            out.push(b'.');
+        }
+        json(out, &octet);
+    }
+    out.push(b'"');
 }
 
 fn micros(duration: std::time::Duration) -> u64 {
