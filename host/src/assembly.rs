@@ -187,7 +187,7 @@ impl Workshop {
             plugins,
             upstreams,
             chains: effective,
-            warnings: draft.warnings.into_iter().chain(shortage).collect(),
+            warnings: draft.warnings.into_iter().chain(shortage).chain(trust::open_folder(config)).collect(),
             on_workers,
             on_control,
             rate: Arc::new(Rate::new(config.tracing.max_per_second, Instant::now())),

@@ -94,6 +94,31 @@ fn what_is_too_large_is_refused_and_what_there_is_no_room_for_goes() {
 }
 
 #[test]
+fn a_plugin_that_floods_its_store_pushes_nothing_out_of_anothers() {
+    let upstream = Upstream::plain("up").unwrap();
+    // The same file twice, and each its own.
+    let keeping = plugin("keeping", keeper(), "", "grants = { kv = { max_entries = 4, max_bytes = \"1MiB\" } }");
+    let flooding = plugin("flooding", keeper(), "", "grants = { kv = { max_entries = 4, max_bytes = \"1MiB\" } }");
+    let flood = "[[routes]]\nname = \"flood\"\nmatch = { path = \"/flood\" }\nupstream = \"up\"\npublic = true\nplugins = [\"flooding\"]";
+    let gateway = start(&two_workers(&config(&upstream, &[&keeping, &flooding, &route("public = true\nplugins = [\"keeping\"]"), flood])));
+    let flooded = |told: &str| get(gateway.address("web").unwrap(), "/flood", &[("x-do", told)]).text();
+    for key in ["a", "b", "c", "d"] {
+        assert_eq!(ask(&gateway, &format!("set {key} mine -")), "ok");
+    }
+    // Neither by reading, nor by as many and as large entries as it likes, under the same names or others.
+    assert_eq!(flooded("get a"), "-");
+    for number in 0..200 {
+        assert_eq!(flooded(&format!("fill {number} 60000")), "ok");
+        assert_eq!(flooded("set a theirs -"), "ok");
+    }
+    assert_eq!(flooded("delete b"), "false");
+    assert_eq!(["a", "b", "c", "d"].map(|key| ask(&gateway, &format!("get {key}"))), ["mine"; 4]);
+    let evicted = |name: &str| metric(&gateway, "plugway_kv_evicted_total", &[&format!("plugin=\"{name}\"")]);
+    assert!(evicted("flooding") >= 190.0 && evicted("keeping") == 0.0, "{} and {}", evicted("flooding"), evicted("keeping"));
+    assert!(metric(&gateway, "plugway_kv_bytes", &["plugin=\"flooding\""]) <= f64::from(1 << 20));
+}
+
+#[test]
 fn it_needs_its_grant_which_has_bounds() {
     let upstream = Upstream::plain("up").unwrap();
     let parts =

@@ -1,7 +1,9 @@
 //! Plugin files that are signed, and those that are not.
 
+mod attacks;
+
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 
 use plugway_harness::gateway::{Gateway, Launch};
@@ -266,6 +268,20 @@ fn a_compiled_form_does_not_stand_in_for_a_signature() {
     fs::copy(filters(), scene.file()).unwrap();
     fs::write(scene.path("plugins.d/filter.wasm.sig"), signature).unwrap();
     scene.taken(&text);
+}
+
+#[test]
+fn a_folder_that_everybody_can_write_to_is_warned_of_unless_files_must_be_signed() {
+    let scene = Scene::new();
+    let open = |mode: u32| fs::set_permissions(scene.path("plugins.d"), fs::Permissions::from_mode(mode)).unwrap();
+    let warned = |said: &str| said.contains("plugin_directory: everybody on this machine can write to") && said.contains("plugin `filter`");
+    open(0o775);
+    assert!(!warned(&scene.taken(&scene.config("", ""))));
+    open(0o777);
+    let said = scene.taken(&scene.config("", ""));
+    assert!(warned(&said) && said.contains("`chmod o-w`"), "{said}");
+    scene.sign("release.key");
+    assert!(!warned(&scene.taken(&scene.required())));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Who vouches for plugin files: the keys of `[trust]`, and what is said where none of them signed.
 
 use std::collections::HashMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,6 +11,8 @@ use crate::plugin::{TrustedKeys, Untrusted, VerifyingKey};
 
 /// Largest file of a public key, bytes.
 const LARGEST_KEY: u64 = 64 << 10;
+/// Of a folder's permissions (inode(7)).
+const WRITABLE_BY_ANYBODY: u32 = 0o002;
 
 /// The keys of a configuration; `None` where one of them is wrong, which is a problem already.
 pub(super) fn keys(config: &Config, problems: &mut Problems) -> Option<TrustedKeys> {
@@ -41,6 +44,23 @@ fn read(trusted: &TrustedKey) -> Result<VerifyingKey, String> {
     let file = trusted.file.display();
     let pem = read_bounded(&trusted.file, LARGEST_KEY).map_err(|error| format!("{file} cannot be read: {error}"))?;
     VerifyingKey::from_pem(&pem).map_err(|error| format!("{file} {error}"))
+}
+
+/// A warning where everybody on the machine decides what runs: the plugin folder is theirs to write, and some plugin's file there needs
+/// no signature.
+pub(super) fn open_folder(config: &Config) -> Option<Problem> {
+    let folder = &config.plugin_directory;
+    let anybody = config.plugins.iter().find(|plugin| {
+        !plugin.require_signature && matches!(&plugin.source, Source::File(file) if file.parent().is_some_and(|parent| parent == folder))
+    })?;
+    let mode = std::fs::metadata(folder).ok()?.permissions().mode();
+    if mode & WRITABLE_BY_ANYBODY == 0 {
+        return None;
+    }
+    let (name, folder) = (&anybody.name, folder.display());
+    let message = format!("everybody on this machine can write to {folder}, and so decides what runs as plugin `{name}`");
+    let help = "take that right away (`chmod o-w`), or set `require_signature` in [trust]";
+    Some(config.problem("plugin_directory".to_owned(), message).with_suggestion(help))
 }
 
 /// Signatures that were verified in this process: by the digest of what was signed, the keys that did.

@@ -194,6 +194,12 @@ impl Catalogue {
         self.rejected.get("").is_some_and(|rejection| rejection.digest == digest)
     }
 
+    /// Whether files are known not to be taken for these very reasons: a signature that comes, and is the wrong one, is another.
+    pub(super) fn was_said(&self, rejections: &[Rejection]) -> bool {
+        let known = |name: &String, why| self.rejected.get(name).is_some_and(|known| known.why == why);
+        rejections.iter().all(|rejection| rejection.plugin.as_ref().is_none_or(|name| known(name, rejection.why)))
+    }
+
     /// What of a stock is to blame for a problem: the file of a plugin that is new.
     pub(super) fn blame(&self, stock: &Stock, problem: &Problem) -> Option<Rejection> {
         let new = |name: &str| stock.item(name).filter(|item| item.is_new());

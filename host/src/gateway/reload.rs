@@ -236,7 +236,9 @@ impl Reloader {
             match self.make(&config, stock.supplies(&config, Scope::Used, &held)) {
                 Ok(Some(ready)) => return self.install(&config, ready, &stock, cause, began),
                 // Nothing else is new, and this was said before.
-                Ok(None) if cause == Cause::Files => return Outcome::Unchanged { generation: self.generation() },
+                Ok(None) if cause == Cause::Files && self.catalogue.was_said(&rejections) => {
+                    return Outcome::Unchanged { generation: self.generation() };
+                }
                 Ok(None) | Err(_) => {}
             }
         }

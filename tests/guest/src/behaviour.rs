@@ -69,6 +69,18 @@ pub(crate) fn version() -> String {
     String::from_utf8_lossy(std::hint::black_box(VERSION)).into_owned()
 }
 
+/// What versions from 990001 on do while they are made ready; all others are good.
+pub(crate) fn made_ready() -> Result<(), Error> {
+    match version().as_str() {
+        "version-990001" => trap(),
+        "version-990002" => while std::hint::black_box(true) {},
+        "version-990003" => drop(std::hint::black_box(vec![1_u8; 1 << 30])),
+        "version-990004" => return Err("this version takes no configuration".into()),
+        _ => {}
+    }
+    Ok(())
+}
+
 /// What became of a change, for `x-result` and the log.
 pub(crate) fn outcome(result: &Result<(), ChangeError>) -> &'static str {
     let outcome = match result {

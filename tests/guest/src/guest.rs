@@ -56,6 +56,8 @@ impl Plugin for Guest {
             Mode::TrapInConfigure => behaviour::trap(),
             Mode::ExpireAt(second) if clock::now().as_secs() >= second as u64 => behaviour::trap(),
             Mode::SlowConfigure(milliseconds) => behaviour::spin(milliseconds),
+            // It is the file that is bad, whatever its configuration.
+            Mode::Version => behaviour::made_ready()?,
             _ => {}
         }
         Ok(Self {

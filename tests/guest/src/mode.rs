@@ -42,7 +42,8 @@ modes! {
         Pass = "pass",
         /// Read `x-tenant-id` and set `x-plugin: on`.
         Mark = "mark",
-        /// Set `x-version` to which build of this guest it is, on the way in and on the way out.
+        /// Set `x-version` to which build of this guest it is, on the way in and on the way out. Some builds are not made ready
+        /// ([`made_ready`](crate::behaviour::made_ready)).
         Version = "version",
         /// As `version`; but versions from 900000 on trap, and those from 800000 on answer by themselves.
         ByVersion = "by-version",

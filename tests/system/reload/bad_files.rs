@@ -91,7 +91,20 @@ fn what_does_not_take_its_configuration() {
 }
 
 #[test]
-fn what_traps_when_it_is_made_ready() {
+fn what_fails_while_it_is_made_ready() {
+    let budget = "[plugins.auth.budget]\nsetup_cpu = \"100ms\"\n";
+    for (number, why, says) in [
+        (990_001, "trap", "unreachable"),
+        (990_002, "cpu", "used more than its budget of 100ms CPU time"),
+        (990_003, "memory", "wanted more than its 33554432 bytes of memory"),
+        (990_004, "refused-configuration", "this version takes no configuration"),
+    ] {
+        is_rejected(&Scene::new(budget), &version(number), why, says);
+    }
+}
+
+#[test]
+fn a_configuration_that_traps_when_it_is_made_ready() {
     // Every file is the guest; the configuration that comes with this one traps.
     let scene = Scene::new("");
     let text = std::fs::read_to_string(scene.config_file()).unwrap();

@@ -192,3 +192,23 @@ fn long_keys_are_told_apart_and_too_long_ones_refused() {
     assert_eq!(limits.take(limit + 1, b"k", 1), Err(RateLimitError::UnknownLimit));
     assert_eq!(limits.give_back(limit + 1, b"k", 1), Err(RateLimitError::UnknownLimit));
 }
+
+#[test]
+fn a_million_keys_take_no_more_room_and_nothing_from_those_that_are_known() {
+    const ROOM: usize = 1_024;
+    let (limits, limit) = limits(ROOM, quota(1, 60_000, 3));
+    let take = |key: &[u8], now| limits.take_at(limit, key, 1, now).unwrap().admitted;
+    // A client in good standing has spent one of three.
+    assert!(take(b"known", SECOND));
+    // Somebody invents keys. As many as there is room for have a bucket; of all others as many requests pass as of one.
+    let admitted = (0..1_000_000_u32).filter(|number| take(&number.to_be_bytes(), SECOND)).count();
+    let kept = limits.limiter.buckets.len();
+    assert!(kept <= ROOM + 1, "{kept} buckets");
+    // Parts fill unevenly, and one that is full sends its keys to the shared bucket.
+    assert!(admitted <= ROOM + 3, "{admitted} of a million were admitted");
+    // Who was known is counted as exactly as before.
+    assert!(take(b"known", SECOND) && take(b"known", SECOND) && !take(b"known", SECOND));
+    // Who comes now is refused with the crowd rather than let pass, and is let in when there is room again.
+    assert!(!take(b"late", SECOND));
+    assert!(take(b"late", SECOND + 181 * SECOND));
+}
