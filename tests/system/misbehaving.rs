@@ -2,6 +2,7 @@
 
 mod hogs;
 mod load;
+mod wasted;
 
 use std::time::{Duration, Instant};
 
@@ -59,7 +60,7 @@ impl Scene {
             guest(
                 "misbehaving",
                 "mode = \"by-header\", hook = \"request-filter\"",
-                "budget = { cpu = \"10ms\", memory = \"32MiB\", max_local_body_bytes = \"64KiB\" }"
+                "budget = { cpu = \"10ms\", memory = \"32MiB\", failed_cpu = \"10s\", max_local_body_bytes = \"64KiB\" }"
             ),
             route("plugins = [\"misbehaving\"]")
         );

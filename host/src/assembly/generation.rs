@@ -11,7 +11,7 @@ use crate::capability::metrics::PluginMetrics;
 use crate::config::model::Config;
 use crate::config::{Problem, Problems};
 use crate::pipeline::Plugins;
-use crate::plugin::{FailureKind, Hook, Reserve, SetupError, Slot, Surroundings};
+use crate::plugin::{Computing, FailureKind, Hook, Reserve, SetupError, Slot, Surroundings};
 use crate::proxy::{Generation, Tracing};
 use crate::telemetry::{AccessPlan, BudgetHits};
 use crate::trace::Sampler;
@@ -124,6 +124,7 @@ impl Workshop {
             granted: recipe.granted.clone(),
             http_client: recipe.http_client.clone(),
             reserve: Reserve::of(recipe.budget.instances),
+            computing: Computing::nobody(),
             endpoints: Arc::clone(&recipe.endpoints),
             nursery: self.nursery.clone(),
         }

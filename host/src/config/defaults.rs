@@ -32,6 +32,9 @@ pub const REQUIRE_SIGNATURE: bool = false;
 
 /// `[plugins.NAME.budget] cpu`: CPU time of one hook call on a worker.
 pub const PLUGIN_CPU: Duration = Duration::from_millis(10);
+/// `[plugins.NAME.budget] failed_cpu`: CPU time of calls that fail, on one worker within ten seconds: 4 % of it, and with one more call
+/// less than 5 %.
+pub const PLUGIN_FAILED_CPU: Duration = Duration::from_millis(400);
 /// CPU time up to which a call runs in one go, where the worker stands. Past it calls run in turns, with a stack of their own. Not a key.
 pub const PLUGIN_CPU_IN_PLACE: Duration = Duration::from_millis(10);
 /// `[plugins.NAME.budget] setup_cpu`: CPU time of one call off the request's path.

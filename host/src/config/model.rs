@@ -198,6 +198,8 @@ pub enum Source {
 pub struct Budget {
     /// CPU time of one hook call on a worker; default 10 ms.
     pub cpu: Duration,
+    /// CPU time of calls that fail, on one worker within ten seconds; default 400 ms.
+    pub failed_cpu: Duration,
     /// CPU time of one call off the request's path (`configure`, `on-endpoints`, `on-complete`, `on-batch`); default 2 s.
     pub setup_cpu: Duration,
     /// Memory of one instance, bytes; default 32 MiB.

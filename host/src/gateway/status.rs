@@ -127,7 +127,9 @@ impl Status {
     fn plugin(&self, plugin: &AssembledPlugin, canary: Option<&AssembledPlugin>, view: &View) -> Value {
         let name = &plugin.recipe.name;
         let breakers = self.telemetry.plugin_breakers(name).into_iter();
-        let breakers = breakers.map(|(hook, reading)| json!({ "hook": hook, "open": reading.open, "opened": reading.opened }));
+        let breakers = breakers.map(|(hook, reading)| {
+            json!({ "hook": hook, "open": reading.open, "opened": reading.opened, "by_failed_cpu": reading.by_failed_cpu })
+        });
         let (calls, failures) = self.telemetry.plugin_calls(name);
         let more = json!({
             "configurations": plugin.recipe.configurations.len(),

@@ -41,6 +41,7 @@ pub(super) struct CpuMeter {
 pub(super) struct InTurns<F> {
     call: F,
     used: Duration,
+    /// Whether its next turn is measured from the first instruction.
     resumed: bool,
 }
 
@@ -62,6 +63,9 @@ const LEAP: Duration = TICK;
 /// CPU time by which a call shows that it runs on after its clock leapt: half of what there is between two looks at one that holds its
 /// worker up.
 const WENT_ON: Duration = Duration::from_micros(500);
+
+/// What a call can use beyond its limit, and some: a tick, half of one to be noticed in, and what a clock shows that leapt.
+pub(super) const OVERRUN: Duration = TICK.saturating_mul(2);
 
 /// Bytes of an entry of a guest's table: a pointer.
 const TABLE_ENTRY: usize = size_of::<usize>();
@@ -96,6 +100,11 @@ impl CpuMeter {
         self.since = None;
         self.suspected = None;
         self.in_turns = false;
+    }
+
+    /// What was seen of the last call, from its first tick to its last; of one that runs in turns [`InTurns`] knows.
+    pub(super) fn seen(&self) -> Duration {
+        self.since.map_or(Duration::ZERO, |since| self.last.saturating_sub(since))
     }
 
     /// A call begins that is polled by [`InTurns`].
@@ -136,11 +145,10 @@ impl CpuMeter {
 
 /// The epoch callback of every store.
 pub(super) fn on_tick(mut store: StoreContextMut<'_, Guest>) -> wasmtime::Result<UpdateDeadline> {
-    let cpu = &mut store.data_mut().cpu;
-    cpu.tick(thread_cpu_time())?;
-    if cpu.in_turns {
-        // Not at once again: the runtime looks after its sockets first.
-        return Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())));
+    let guest = store.data_mut();
+    guest.cpu.tick(thread_cpu_time())?;
+    if guest.cpu.in_turns {
+        return Ok(UpdateDeadline::YieldCustom(1, Box::pin(guest.place.step_back())));
     }
     Ok(UpdateDeadline::Continue(1))
 }
@@ -148,9 +156,20 @@ pub(super) fn on_tick(mut store: StoreContextMut<'_, Guest>) -> wasmtime::Result
 // === impl InTurns ===
 
 impl<F> InTurns<F> {
-    /// A call that begins with its first poll.
-    pub(super) fn new(call: F) -> Self {
-        Self { call, used: Duration::ZERO, resumed: false }
+    /// A call that begins with its first poll; `measured` from there on.
+    pub(super) fn new(call: F, measured: bool) -> Self {
+        Self { call, used: Duration::ZERO, resumed: measured }
+    }
+
+    /// CPU time of its turns that did not end it.
+    pub(super) fn used(&self) -> Duration {
+        self.used
+    }
+
+    /// CPU time of all its turns. To be asked right after the last one, on the same thread.
+    pub(super) fn spent(&self) -> Duration {
+        let Turn { before, since } = TURN.get();
+        before + since.map_or(Duration::ZERO, |since| thread_cpu_time().saturating_sub(since))
     }
 }
 

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::batch::EndedBatch;
 use super::budget::{CpuMeter, MemoryLimiter};
+use super::computing::Place;
 use super::instance::Failure;
 use super::names::Names;
 use super::plan::PlanDraft;
@@ -76,6 +77,8 @@ pub(super) struct Guest {
     /// What has ended, while `on-batch` runs.
     pub(super) batch: Option<EndedBatch>,
     pub(super) cpu: CpuMeter,
+    /// Where its call stands among those of the plugin that compute.
+    pub(super) place: Place,
     pub(super) memory: MemoryLimiter,
     pub(super) wasi: Wasi,
     pub(super) log: PluginLog,

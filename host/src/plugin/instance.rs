@@ -10,6 +10,7 @@ use wasmtime::{PoolConcurrencyLimitError, Store};
 
 use super::budget::{self, CpuExceeded, CpuMeter, MemoryLimiter};
 use super::component::LoadedComponent;
+use super::computing::{Computing, Place, State};
 use super::guest::Guest;
 use super::hooks::{Hooks, now};
 use super::names::Names;
@@ -55,6 +56,8 @@ pub struct Surroundings {
     pub http_client: Option<Arc<HttpClient>>,
     /// How many of its calls wait for them.
     pub reserve: Arc<Reserve>,
+    /// Which of its calls computes.
+    pub computing: Arc<Computing>,
     /// What it may ask about endpoints.
     pub endpoints: Arc<Directory>,
     /// Where others like it are made.
@@ -115,6 +118,7 @@ impl Instance {
             plan: None,
             batch: None,
             cpu: CpuMeter::new(),
+            place: Place::new(&surroundings.computing),
             memory: MemoryLimiter::new(budget.memory),
             wasi: Wasi::new(&surroundings.log),
             log: surroundings.log.clone(),
@@ -189,10 +193,24 @@ impl Instance {
         let guest = self.store.data_mut();
         guest.cpu.begin_in_turns(limit);
         guest.exchange = exchange;
+        if let Some(turn) = guest.place.begin() {
+            turn.await;
+        }
         let called = call(&self.hooks, &mut self.store).await;
+        self.store.data().place.leave();
         let called = called.and_then(|answer| check(answer, &mut self.store).map_err(wasmtime::Error::from));
         let (exchange, answered) = self.end_with(called);
         (self, exchange, answered)
+    }
+
+    /// CPU time that was seen of the call that has just ended: from its first tick to its last.
+    pub(super) fn cpu_seen(&self) -> Duration {
+        self.store.data().cpu.seen()
+    }
+
+    /// Where its call stands among those that compute.
+    pub(super) fn place(&self) -> Arc<State> {
+        self.store.data().place.state()
     }
 
     /// Where the exchange will come out if the store goes with a call; to be kept until the call is over.
@@ -312,6 +330,12 @@ impl Failure {
     fn no_room() -> Self {
         let message = "there is no room for another instance: as many are alive as `max_plugin_instances` in [limits]".to_owned();
         Self { kind: FailureKind::NoInstance, message, budget: None }
+    }
+
+    /// It computed on when its plugin was left alone.
+    pub(super) fn left_alone() -> Self {
+        let message = "was still computing when its breaker opened".to_owned();
+        Self { kind: FailureKind::Breaker, message, budget: None }
     }
 
     /// It did not answer in time, and went with the call.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::breaker::FIRST_PAUSE;
+use super::budget::{OVERRUN, thread_cpu_time};
 use super::instance::{Failure, FailureKind, Instance};
 use super::nursery::{Coming, Made};
 use super::rights::Hook;
@@ -240,26 +241,33 @@ impl Slot {
         }
     }
 
-    /// What became of a call on a lent instance; `None` where it did not survive. What is still to come for those who queue.
+    /// What became of a call on a lent instance, which is `None` where it did not survive; a failure with the CPU time the call
+    /// used. What is still to come for those who queue.
     #[must_use = "somebody has to wait for it"]
     pub(super) fn settle(
         &mut self,
-        (hook, config): (Hook, u32),
+        key @ (hook, config): (Hook, u32),
         instance: Option<Instance>,
-        failure: Option<&Failure>,
+        ended: Result<(), (&Failure, Duration)>,
         exchange: Option<&Exchange>,
     ) -> Option<Coming> {
-        let after = match failure {
-            None => {
-                self.answered(hook, config);
-                After::Keep
-            }
-            Some(failure) => self.judge(hook, config, failure, exchange),
+        let Err((failure, call)) = ended else {
+            self.answered(hook, config);
+            return match instance {
+                Some(instance) => self.give_back(instance),
+                None => self.end_lent(None),
+            };
         };
-        match (after, instance) {
+        let began = thread_cpu_time();
+        let after = self.judge(hook, config, failure, exchange);
+        let coming = match (after, instance) {
             (After::Keep, Some(instance)) => self.give_back(instance),
             (_, instance) => self.end_lent(instance),
-        }
+        };
+        // A clock that leapt is none of its doing.
+        let call = call.min(self.recipe().budget.cpu + OVERRUN);
+        self.wasted(key, failure, exchange, call + self.spent_since(began));
+        coming
     }
 
     /// Ends one of those that were not used for a while, if there are any.

@@ -5,12 +5,14 @@
 //! `isolation = "request"` each call has an instance of its own, made for it and ended with it; calls do not overlap, so there is
 //! still at most one. What keeps failing is left alone for a while (`breaker`).
 
+mod failing;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wasmtime::Store;
 
-use super::breaker::{Breakers, FIRST_PAUSE, Opened, Scope};
+use super::breaker::{Breakers, FIRST_PAUSE};
 use super::guest::Guest;
 use super::hooks::Hooks;
 use super::instance::{Failure, FailureKind, Instance, Surroundings};
@@ -21,7 +23,10 @@ use super::supply::{Another, Supply};
 use crate::config::model::Isolation;
 use crate::exchange::{Exchange, Phase};
 use crate::fault::Fault;
-use crate::telemetry::{BudgetKey, PluginCells};
+use crate::telemetry::PluginCells;
+use failing::spent;
+
+pub(super) use failing::After;
 
 /// One plugin on one worker.
 #[derive(Debug)]
@@ -33,17 +38,6 @@ pub struct Slot {
     /// Those of a plugin whose calls overlap.
     pub(super) pool: Option<Pool>,
     breakers: Breakers,
-}
-
-/// What becomes of an instance whose call failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum After {
-    /// It is whole.
-    Keep,
-    /// It is whole, but may have learnt something wrong.
-    Refresh,
-    /// It has ended.
-    End,
 }
 
 /// What became of a call: the exchange always comes back.
@@ -79,7 +73,7 @@ impl Slot {
         let in_place = !recipe.runs_in_turns() || IN_PLACE.into_iter().any(|hook| recipe.has(hook));
         let (own, first) = if in_place { (Some(first), None) } else { (None, Some(first)) };
         let pool = recipe.runs_in_turns().then(|| Pool::new(first));
-        let mut slot = Self { supply, cells, instance: own, pool, breakers: Breakers::default() };
+        let mut slot = Self { supply, cells, instance: own, pool, breakers: Breakers::new(recipe.budget.failed_cpu) };
         slot.call_ended();
         Ok(slot)
     }
@@ -133,6 +127,7 @@ impl Slot {
         call: impl FnOnce(&Hooks, &mut Store<Guest>) -> wasmtime::Result<A>,
         check: impl FnOnce(A, &mut Store<Guest>) -> Result<R, Failure>,
     ) -> Called<R> {
+        let clock = self.clock();
         let (instance, began) = match self.ready(hook, config) {
             Ok(ready) => ready,
             Err(not_now) => {
@@ -144,6 +139,7 @@ impl Slot {
             let answer = call(hooks, store)?;
             check(answer, store).map_err(wasmtime::Error::from)
         });
+        let seen = instance.cpu_seen();
         self.took(hook, began);
         self.call_ended();
         let Some(exchange) = exchange else {
@@ -156,7 +152,8 @@ impl Slot {
                 (exchange, Ok(answer))
             }
             Err(failure) => {
-                self.failed(hook, config, &failure, Some(&exchange));
+                let spent = spent(clock, seen, self.recipe().budget.cpu);
+                self.failed((hook, config), &failure, Some(&exchange), spent);
                 (exchange, Err(failure.fault()))
             }
         }
@@ -169,13 +166,15 @@ impl Slot {
         limit: Duration,
         call: impl FnOnce(&Hooks, &mut Store<Guest>) -> wasmtime::Result<R>,
     ) -> Result<R, Failure> {
+        let clock = self.clock();
         let (instance, began) = self.ready(hook, config).map_err(|not_now| Failure::not_called(not_now.kind))?;
         let called = instance.call(Phase::Aside, limit, call);
+        let seen = instance.cpu_seen();
         self.took(hook, began);
         self.call_ended();
         match &called {
             Ok(_) => self.answered(hook, config),
-            Err(failure) => self.failed(hook, config, failure, None),
+            Err(failure) => self.failed((hook, config), failure, None, spent(clock, seen, limit)),
         }
         called
     }
@@ -187,13 +186,12 @@ impl Slot {
 
     /// Whether a call must not be made now, counted as one that was not.
     pub(super) fn not_now(&self, hook: Hook, config: u32) -> Option<NotNow> {
-        let not_now = if self.breakers.is_clear() { None } else { self.left_alone(hook, config) };
-        not_now.inspect(|not_now| self.cells.failed(hook as usize, not_now.kind as usize))
+        self.is_left_alone((hook, config)).inspect(|not_now| self.cells.failed(hook as usize, not_now.kind as usize))
     }
 
     /// The instance a call may be made on, if it may be made now, and the moment if the call's time is taken.
     fn ready(&mut self, hook: Hook, config: u32) -> Result<(&mut Instance, Option<Instant>), NotNow> {
-        let mut not_now = if self.breakers.is_clear() { None } else { self.left_alone(hook, config) };
+        let mut not_now = self.is_left_alone((hook, config));
         if not_now.is_none() && self.instance.is_none() {
             // Records are for every configuration.
             self.replace((hook != Hook::Observer).then_some(config));
@@ -213,6 +211,11 @@ impl Slot {
         }
     }
 
+    /// As [`Slot::not_now`], of a call that is being made.
+    pub(super) fn is_left_alone(&self, (hook, config): (Hook, u32)) -> Option<NotNow> {
+        if self.breakers.is_clear() { None } else { self.left_alone(hook, config) }
+    }
+
     #[cold]
     fn left_alone(&self, hook: Hook, config: u32) -> Option<NotNow> {
         let until = self.breakers.open_until(hook, config)?;
@@ -225,98 +228,6 @@ impl Slot {
         if let Some(began) = began {
             self.cells.took(hook as usize, began.elapsed());
         }
-    }
-
-    pub(super) fn answered(&mut self, hook: Hook, config: u32) {
-        if !self.breakers.is_clear() {
-            for scope in self.breakers.answered(hook, config) {
-                self.closed(scope);
-            }
-        }
-    }
-
-    #[cold]
-    fn failed(&mut self, hook: Hook, config: u32, failure: &Failure, exchange: Option<&Exchange>) {
-        match self.judge(hook, config, failure, exchange) {
-            After::Keep => {}
-            After::Refresh => self.refresh(),
-            After::End => {
-                // The old one goes first: its slot in the pool may be the last.
-                self.end();
-                if self.keeps() {
-                    self.replace(None);
-                }
-            }
-        }
-    }
-
-    /// Counts and logs what failed, and says what becomes of the instance.
-    #[cold]
-    pub(super) fn judge(&mut self, hook: Hook, config: u32, failure: &Failure, exchange: Option<&Exchange>) -> After {
-        let route = exchange.map(|exchange| &*exchange.route.name);
-        tracing::warn!(
-            plugin = %self.recipe().name,
-            hook = hook.as_str(),
-            kind = failure.kind.as_str(),
-            route,
-            request_id = exchange.map(|exchange| exchange.id.to_str().unwrap_or_default()),
-            error = %failure,
-            "A plugin failed"
-        );
-        self.cells.failed(hook as usize, failure.kind as usize);
-        self.count_budget(failure);
-        match failure.kind {
-            // An error of its own, in good order.
-            FailureKind::Refused => {
-                self.answered(hook, config);
-                After::Keep
-            }
-            FailureKind::Output if self.fault(hook, config, failure, route) && self.keeps() => After::Refresh,
-            FailureKind::Output => After::Keep,
-            _ => {
-                self.fault(hook, config, failure, route);
-                After::End
-            }
-        }
-    }
-
-    fn count_budget(&self, failure: &Failure) {
-        failure.budget.into_iter().for_each(|key| self.count_hit(key));
-    }
-
-    /// Counts that a budget was met.
-    pub(super) fn count_hit(&self, key: BudgetKey) {
-        self.supply.surroundings().hits.count(key, 1);
-    }
-
-    /// Counts a fault; whether that opened a breaker.
-    fn fault(&mut self, hook: Hook, config: u32, failure: &Failure, route: Option<&str>) -> bool {
-        let opened = self.breakers.fault(hook, config, Instant::now());
-        opened.iter().for_each(|opened| self.opened(opened, failure, route));
-        !opened.is_empty()
-    }
-
-    fn opened(&self, opened: &Opened, failure: &Failure, route: Option<&str>) {
-        self.cells.breaker_opened(opened.scope.hook as usize, opened.again);
-        tracing::warn!(
-            plugin = %self.recipe().name,
-            hook = opened.scope.hook.as_str(),
-            scope = opened.scope.as_str(),
-            route,
-            pause = ?opened.pause,
-            error = %failure,
-            "A plugin is left alone for a while: its breaker is open"
-        );
-    }
-
-    fn closed(&self, scope: Scope) {
-        self.cells.breaker_closed(scope.hook as usize);
-        tracing::info!(
-            plugin = %self.recipe().name,
-            hook = scope.hook.as_str(),
-            scope = scope.as_str(),
-            "A plugin answers again: its breaker is closed"
-        );
     }
 
     /// Whether an instance serves more than one call.
@@ -372,22 +283,13 @@ impl Slot {
             self.opened(&opened, failure, None);
         }
     }
-
-    /// What answered wrongly too often is whole, but may have learnt something wrong. It stays if there is no other.
-    fn refresh(&mut self) {
-        if let Some(Ok(instance)) = self.supply.another(None) {
-            self.end();
-            self.cells.instance_started();
-            self.instance = Some(instance);
-        }
-    }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
         self.end();
         (0..self.pool.as_ref().map_or(0, Pool::idle)).for_each(|_| self.cells.instance_ended());
-        self.breakers.open().for_each(|scope| self.cells.breaker_closed(scope.hook as usize));
+        self.breakers.open().for_each(|scope| self.cells.breaker_closed(scope.hook() as usize));
     }
 }
 

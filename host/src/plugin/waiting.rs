@@ -6,6 +6,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use tokio::sync::oneshot;
 use wasmtime::Store;
 
 use super::budget::InTurns;
+use super::computing::State;
 use super::guest::Guest;
 use super::hooks::Hooks;
 use super::instance::{Failure, Instance};
@@ -71,15 +73,16 @@ pub(super) async fn run<H: Holder, A: 'static, R: 'static>(
         }
     };
     let began = holder.with(|slot| slot.cells().begins(key.0 as usize));
-    let rescued = instance.take_rescued();
-    let mut running: Running<R> = InTurns::new(Box::pin(instance.call_in_turns(limits, exchange, call, check)));
+    let (rescued, place) = (instance.take_rescued(), instance.place());
+    let measured = holder.with(|slot| slot.clock().is_some());
+    let mut running: Running<R> = InTurns::new(Box::pin(instance.call_in_turns(limits, exchange, call, check)), measured);
     if let Poll::Ready((instance, exchange, answered)) = poll_fn(|context| Poll::Ready(Pin::new(&mut running).poll(context))).await {
-        conclude(&holder, (key, began), instance, rescued, (exchange.as_deref(), &answered));
+        conclude(&holder, (key, began), instance, rescued, (exchange.as_deref(), &answered), running.spent());
         return (exchange, answered);
     }
     let (tell, told) = oneshot::channel();
     let task = tokio::task::spawn_local(async move {
-        let ended = to_its_end(&holder, (key, began), running, rescued, deadline).await;
+        let ended = to_its_end(&holder, (key, began), running, (rescued, place), deadline).await;
         if tell.send(ended).is_err() {
             holder.with(|slot| slot.cells().outlived());
         }
@@ -94,24 +97,41 @@ pub(super) async fn run<H: Holder, A: 'static, R: 'static>(
     }
 }
 
-/// What waits, until it is done or its deadline comes.
+/// What waits, until it is done or its deadline comes, or, where it computes, until its breaker opens.
 async fn to_its_end<H: Holder, R>(
     holder: &H,
     (key, began): Begun,
     mut running: Running<R>,
-    mut rescued: Rescued,
+    (mut rescued, place): (Rescued, Arc<State>),
     deadline: Instant,
 ) -> Ended<R> {
-    if let Ok((instance, exchange, answered)) = tokio::time::timeout_at(deadline.into(), &mut running).await {
-        conclude(holder, (key, began), instance, rescued, (exchange.as_deref(), &answered));
+    let turns = poll_fn(|context| {
+        let left_alone = if place.computes() { holder.with(|slot| slot.is_left_alone(key)) } else { None };
+        match left_alone {
+            Some(not_now) => Poll::Ready(Err(not_now)),
+            None => Pin::new(&mut running).poll(context).map(Ok),
+        }
+    });
+    let ended = tokio::time::timeout_at(deadline.into(), turns).await;
+    if let Ok(Ok((instance, exchange, answered))) = ended {
+        conclude(holder, (key, began), instance, rescued, (exchange.as_deref(), &answered), running.spent());
         return (exchange, answered);
     }
+    let spent = running.used();
     // The store goes with the call, and leaves behind what it held of the request.
     drop(running);
-    let exchange = rescued.as_mut().and_then(|rescued| rescued.try_recv().ok());
-    let failure = holder.with(|slot| Failure::deadline(slot.recipe().budget.deadline));
+    let mut exchange = rescued.as_mut().and_then(|rescued| rescued.try_recv().ok());
+    let failure = match ended {
+        Ok(Err(not_now)) => {
+            if let Some(exchange) = &mut exchange {
+                exchange.retry_after = Some(not_now.seconds());
+            }
+            Failure::left_alone()
+        }
+        _ => holder.with(|slot| Failure::deadline(slot.recipe().budget.deadline)),
+    };
     holder.with(|slot| slot.took(key.0, began));
-    let coming = holder.with(|slot| slot.settle(key, None, Some(&failure), exchange.as_deref()));
+    let coming = holder.with(|slot| slot.settle(key, None, Err((&failure, spent)), exchange.as_deref()));
     await_instance(holder, coming);
     (exchange, Err(failure))
 }
@@ -122,10 +142,12 @@ fn conclude<H: Holder, R>(
     mut instance: Instance,
     rescued: Rescued,
     (exchange, answered): (Option<&Exchange>, &Result<R, Failure>),
+    spent: Duration,
 ) {
     instance.keep_rescued(rescued);
     holder.with(|slot| slot.took(key.0, began));
-    let coming = holder.with(|slot| slot.settle(key, Some(instance), answered.as_ref().err(), exchange));
+    let ended = answered.as_ref().map(drop).map_err(|failure| (failure, spent));
+    let coming = holder.with(|slot| slot.settle(key, Some(instance), ended, exchange));
     await_instance(holder, coming);
 }
 

@@ -9,6 +9,8 @@ use super::cell::SharedCount;
 pub enum BudgetKey {
     /// `cpu`
     Cpu,
+    /// `failed_cpu`
+    FailedCpu,
     /// `setup_cpu`
     SetupCpu,
     /// `memory`
@@ -38,8 +40,9 @@ pub struct BudgetHits {
 
 impl BudgetKey {
     /// Every key, in order: `key as usize` finds a key's.
-    pub const NAMES: [&'static str; 10] = [
+    pub const NAMES: [&'static str; 11] = [
         "cpu",
+        "failed_cpu",
         "setup_cpu",
         "memory",
         "instances",

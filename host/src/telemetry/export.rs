@@ -281,6 +281,7 @@ pub(super) fn breakers(cells: &Cells) -> BTreeMap<(Arc<str>, &'static str), Brea
             let sum = sums.entry((Arc::clone(plugin.name()), hook)).or_default();
             sum.open += reading.open;
             sum.opened += reading.opened;
+            sum.by_failed_cpu += reading.by_failed_cpu;
         }
     }
     sums
@@ -332,6 +333,15 @@ fn plugins(meter: &Meter, cells: &Arc<Cells>) {
         "Calls that waited and went on to their end after their client had left.",
         by_plugin(super::PluginCells::outlived_calls),
     );
+    let (help, plugins) = ("CPU time of calls that failed, and of what replaced their instances.", Arc::clone(cells));
+    let failed_cpu = move |observer: &dyn AsyncInstrument<f64>| {
+        let mut sums = BTreeMap::<_, f64>::new();
+        for plugin in lock(&plugins.plugins).iter() {
+            *sums.entry(plugin.name().to_string()).or_default() += plugin.failed_cpu().as_secs_f64();
+        }
+        sums.into_iter().for_each(|(plugin, spent)| observer.observe(spent, &[KeyValue::new("plugin", plugin)]));
+    };
+    meter.f64_observable_counter(names::FAILED_CPU.trim_end_matches("_total")).with_description(help).with_callback(failed_cpu).build();
     counter(meter, cells, names::HTTP_CLIENT_REQUESTS, "Requests of plugins' own, by how they ended.", |cells, observer| {
         for client in lock(&cells.http_clients).iter() {
             let labels = |outcome| [KeyValue::new("plugin", client.plugin().to_string()), KeyValue::new("outcome", outcome)];

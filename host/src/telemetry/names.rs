@@ -12,6 +12,7 @@ pub(super) const CONNECTIONS: &str = "plugway_connections_total";
 pub(super) const CONNECTIONS_OPEN: &str = "plugway_connections_open";
 pub(super) const EVENT_LOOP_BUSY: &str = "plugway_worker_event_loop_busy_seconds";
 pub(super) const EVENT_LOOP_LAG: &str = "plugway_worker_event_loop_lag_seconds";
+pub(super) const FAILED_CPU: &str = "plugway_failed_cpu_seconds_total";
 pub(super) const FAULTS: &str = "plugway_faults_total";
 pub(super) const GENERATIONS_LIVE: &str = "plugway_generations_live";
 pub(super) const HOOK_CALLS: &str = "plugway_hook_calls_total";

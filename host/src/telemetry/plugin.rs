@@ -32,6 +32,8 @@ pub struct PluginCells {
     /// Calls whose time was taken, and that time in nanoseconds, by hook.
     timed: Box<[(Count, Count)]>,
     outlived: SharedCount,
+    /// CPU time of calls that failed, nanoseconds.
+    failed_cpu: SharedCount,
     /// By hook.
     breakers: Box<[BreakerCounts]>,
     /// Of a version that runs in the shadow of another.
@@ -73,6 +75,7 @@ pub struct PluginVersion {
 struct BreakerCounts {
     open: SharedCount,
     opened: SharedCount,
+    by_failed_cpu: SharedCount,
 }
 
 /// How often a hook's breakers opened, and how many are open.
@@ -82,6 +85,8 @@ pub struct BreakerReading {
     pub open: u64,
     /// Times one opened.
     pub opened: u64,
+    /// Times that was for the CPU time of failed calls.
+    pub by_failed_cpu: u64,
 }
 
 impl PluginCells {
@@ -96,7 +101,7 @@ impl PluginCells {
         let counts = |length: usize| (0..length).map(|_| Count::default()).collect();
         let (calls, failed) = (counts(hooks.len()), counts(hooks.len() * failures.len()));
         let breakers = hooks.iter().map(|_| BreakerCounts::default()).collect();
-        let [started, ended, outcomes_lost, outlived] = std::array::from_fn(|_| SharedCount::default());
+        let [started, ended, outcomes_lost, outlived, failed_cpu] = std::array::from_fn(|_| SharedCount::default());
         let timed = hooks.iter().map(|_| Default::default()).collect();
         Self {
             name,
@@ -112,6 +117,7 @@ impl PluginCells {
             outcomes_lost,
             timed,
             outlived,
+            failed_cpu,
             breakers,
             compared: Comparisons::default(),
         }
@@ -167,9 +173,11 @@ impl PluginCells {
         self.started.add(others.started.get());
         self.ended.add(others.ended.get());
         self.outcomes_lost.add(others.outcomes_lost.get());
+        self.failed_cpu.add(others.failed_cpu.get());
         for (own, theirs) in self.breakers.iter().zip(&others.breakers) {
             own.open.add(theirs.open.get());
             own.opened.add(theirs.opened.get());
+            own.by_failed_cpu.add(theirs.by_failed_cpu.get());
         }
     }
 
@@ -238,11 +246,17 @@ impl PluginCells {
         self.outlived.add(1);
     }
 
+    /// A call failed and came to nothing, which took so much CPU time.
+    pub fn wasted(&self, cpu: Duration) {
+        self.failed_cpu.add(u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX));
+    }
+
     /// A breaker of a hook opened; `again` when a try found that it still has to be open.
-    pub fn breaker_opened(&self, hook: usize, again: bool) {
+    pub fn breaker_opened(&self, hook: usize, again: bool, by_failed_cpu: bool) {
         if let Some(counts) = self.breakers.get(hook) {
             counts.opened.add(1);
             counts.open.add(u64::from(!again));
+            counts.by_failed_cpu.add(u64::from(by_failed_cpu));
         }
     }
 
@@ -268,6 +282,11 @@ impl PluginCells {
         self.outcomes_lost.get()
     }
 
+    /// CPU time of calls that failed.
+    pub(super) fn failed_cpu(&self) -> Duration {
+        Duration::from_nanos(self.failed_cpu.get())
+    }
+
     /// Calls that outlived their client.
     pub(super) fn outlived_calls(&self) -> u64 {
         self.outlived.get()
@@ -284,7 +303,11 @@ impl PluginCells {
 
     /// Of every hook whose breakers ever opened.
     pub(super) fn breakers(&self) -> impl Iterator<Item = (&'static str, BreakerReading)> + '_ {
-        let readings = self.breakers.iter().map(|counts| BreakerReading { open: counts.open.get(), opened: counts.opened.get() });
+        let readings = self.breakers.iter().map(|counts| BreakerReading {
+            open: counts.open.get(),
+            opened: counts.opened.get(),
+            by_failed_cpu: counts.by_failed_cpu.get(),
+        });
         self.hooks.iter().copied().zip(readings).filter(|(_, reading)| reading.opened > 0)
     }
 }

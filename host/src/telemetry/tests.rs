@@ -66,8 +66,8 @@ fn faults_attempts_connections_and_hooks_are_shown() {
     plugin.failed(0, 1);
     let elsewhere = telemetry.plugin(&"auth".into(), &"".into(), None, 1, &["authorizer"], &["trap", "cpu"]);
     for cells in [&plugin, &elsewhere] {
-        cells.breaker_opened(0, false);
-        cells.breaker_opened(0, true);
+        cells.breaker_opened(0, false, false);
+        cells.breaker_opened(0, true, true);
     }
     elsewhere.breaker_closed(0);
     for line in [

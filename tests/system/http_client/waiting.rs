@@ -134,7 +134,7 @@ fn a_client_that_leaves_does_not_end_its_call() {
 
 #[test]
 fn who_needs_more_than_a_tick_steps_back_for_its_neighbours() {
-    let world = World::new(LOOPBACK, "budget = { cpu = \"200ms\" }");
+    let world = World::new(LOOPBACK, "budget = { cpu = \"200ms\", failed_cpu = \"2s\" }");
     assert_eq!(world.ask("spin 30"), "spun");
     let mut spinning = world.send("spin 1500");
     let mut neighbours = 0;

@@ -81,6 +81,7 @@ impl Compiler<'_> {
     fn budget(&mut self, at: &At, raw: schema::Budget) -> Budget {
         Budget {
             cpu: self.span(&at.key("cpu"), raw.cpu, defaults::PLUGIN_CPU),
+            failed_cpu: self.span(&at.key("failed_cpu"), raw.failed_cpu, defaults::PLUGIN_FAILED_CPU),
             setup_cpu: self.span(&at.key("setup_cpu"), raw.setup_cpu, defaults::PLUGIN_SETUP_CPU),
             // One page of WebAssembly memory is the least.
             memory: self.size(&at.key("memory"), raw.memory, defaults::PLUGIN_MEMORY, 64 << 10..=defaults::MOST_PLUGIN_MEMORY),

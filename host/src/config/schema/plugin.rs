@@ -178,6 +178,9 @@ pub(in crate::config) struct Secret {
 pub(in crate::config) struct Budget {
     /// CPU time of one call for a request. Default: `10ms`.
     pub(in crate::config) cpu: Option<Span>,
+    /// CPU time that calls which fail may use within ten seconds, on one worker, the instances that replace theirs included; after
+    /// that the plugin is left alone. Default: `400ms`.
+    pub(in crate::config) failed_cpu: Option<Span>,
     /// CPU time of one call off a request's path, such as its configuration. Default: `2s`.
     pub(in crate::config) setup_cpu: Option<Span>,
     /// Memory of one instance. Default: `32MiB`.

@@ -93,6 +93,8 @@ impl Host for Guest {
             self.hits.count(BudgetKey::Instances, 1);
             request.must_not_wait();
         }
+        // Others of the plugin may compute meanwhile.
+        self.place.leave();
         let asked = self.begin_to_ask(&mut request);
         let sent = client.send(request).await;
         drop(waits);

@@ -1,0 +1,233 @@
+//! Plugins that fail now and then, so that no failures come in a row: what they take of their worker is bounded all the same, and one
+//! that is only slow is not meant.
+
+use std::time::{Duration, Instant};
+
+use plugway_harness::gateway::{Gateway, Launch};
+use plugway_harness::raw::{Raw, RawResponse};
+use plugway_harness::upstream::Upstream;
+
+use super::cost;
+use super::hogs::{EXPENSIVE, FLOOD, dear_route};
+use crate::common::{BINARY, metric, start, status, two_workers, until};
+use crate::guest::{assert_problem, config, get, guest, report, route, send};
+use crate::thread_time::Thread;
+
+/// How long the load lasts, and how many requests it has.
+const LOAD: Duration = Duration::from_secs(10);
+const REQUESTS: u32 = 1000;
+/// A twentieth of a worker over that time.
+const SHARE: Duration = Duration::from_millis(500);
+/// What a request takes that only meets a closed door, or a trap: being read, answered and logged, in a build without optimisation.
+const REST: Duration = Duration::from_millis(2);
+
+/// What came of a load.
+struct Borne {
+    gateway: Gateway,
+    /// CPU time of the worker for all that ended with a failure, as the kernel knows it.
+    wasted: Duration,
+    /// Calls that failed.
+    failed: u32,
+    /// Requests that were not let near the plugin.
+    left_alone: u32,
+}
+
+fn gateway(upstream: &Upstream, more: &str) -> Gateway {
+    let part = guest("misbehaving", "mode = \"by-header\", hook = \"request-filter\"", "");
+    start(&config(upstream, &[&part, &route("plugins = [\"misbehaving\"]"), more]))
+}
+
+/// Ten seconds of a steady load, each `nth` request of which has the plugin misbehave.
+fn bear(upstream: &Upstream, mode: &str, nth: u32) -> Borne {
+    let gateway = gateway(upstream, if mode == EXPENSIVE { dear_route() } else { "" });
+    let (worker, ticker) = (Thread::named(gateway.pid(), "plugway-0"), Thread::named(gateway.pid(), "plugway-ticker"));
+    let mut raw = Raw::connect(gateway.address("web").unwrap()).unwrap();
+    let mut borne = Borne { gateway, wasted: Duration::ZERO, failed: 0, left_alone: 0 };
+    let began = Instant::now();
+    for request in 0..REQUESTS {
+        std::thread::sleep((began + LOAD * request / REQUESTS).saturating_duration_since(Instant::now()));
+        if began.elapsed() > LOAD {
+            break;
+        }
+        let response = if request % nth == nth - 1 {
+            let (measured, response) = cost(&mut raw, &worker, &ticker, "/", &[("x-misbehave", mode)]);
+            if response.status >= 500 && !is_left_alone(&response) {
+                borne.wasted += measured.cpu.saturating_sub(REST);
+                borne.failed += 1;
+            }
+            response
+        } else {
+            send(&mut raw, "/", &[])
+        };
+        borne.left_alone += u32::from(is_left_alone(&response));
+    }
+    borne
+}
+
+fn is_left_alone(response: &RawResponse) -> bool {
+    response.status == 503 && response.header("retry-after").is_some()
+}
+
+fn by_failed_cpu(gateway: &Gateway) -> u64 {
+    let status = status(gateway);
+    let breakers = status["plugins"][0]["breakers"].as_array().unwrap();
+    breakers.iter().map(|breaker| breaker["by_failed_cpu"].as_u64().unwrap()).sum()
+}
+
+#[test]
+fn what_fails_now_and_then_takes_no_more_of_its_worker_either() {
+    let upstream = Upstream::plain("up").unwrap();
+    // The mode, how seldom it comes, and whether that must open a breaker.
+    let bad = [
+        ("loop", 2, true),
+        ("loop", 10, true),
+        ("loop", 50, false),
+        ("memory:67108864", 2, false),
+        (FLOOD, 2, true),
+        ("trap", 2, false),
+        (EXPENSIVE, 2, false),
+    ];
+    // Beside each other: what is compared is CPU time, which neighbours do not take.
+    let borne = std::thread::scope(|scope| {
+        let all: Vec<_> = bad
+            .into_iter()
+            .map(|(mode, nth, _)| {
+                scope.spawn({
+                    let upstream = &upstream;
+                    move || bear(upstream, mode, nth)
+                })
+            })
+            .collect();
+        all.into_iter().map(|borne| borne.join().unwrap()).collect::<Vec<_>>()
+    });
+    for ((mode, nth, opens), borne) in bad.into_iter().zip(borne) {
+        let Borne { gateway, wasted, failed, left_alone } = borne;
+        assert!(wasted <= SHARE, "{mode}, every {nth}th: {wasted:?} of {LOAD:?} for {failed} that failed, {left_alone} left alone");
+        assert!(failed > 0, "{mode}, every {nth}th");
+        let counted = metric(&gateway, "plugway_failed_cpu_seconds_total", &["plugin=\"misbehaving\""]);
+        assert!(counted > 0.0 && counted <= SHARE.as_secs_f64(), "{mode}, every {nth}th: {counted} s");
+        if opens {
+            assert!(
+                by_failed_cpu(&gateway) >= 1 && left_alone > 0,
+                "{mode}, every {nth}th: {failed} failed, {left_alone} were left alone; {:#}",
+                status(&gateway)["plugins"]
+            );
+            assert!(metric(&gateway, "plugway_budget_hits_total", &["budget=\"failed_cpu\""]) >= 1.0, "{mode}, every {nth}th");
+            let logged =
+                gateway.log().wait(Duration::from_secs(5), |line| line.field("reason").is_some_and(|why| why.contains("failed_cpu")));
+            let line = logged.unwrap_or_else(|| panic!("{}", gateway.log().text()));
+            assert_eq!((line.field("level"), line.field("scope")), (Some("WARN"), Some("place")), "{}", line.text);
+        }
+    }
+}
+
+#[test]
+fn what_fails_seldom_or_is_only_slow_is_not_left_alone() {
+    let upstream = Upstream::plain("up").unwrap();
+    // One loop a second; and most of a worker's time, well spent.
+    let good = [("loop", 100), ("spin-ms:6", 2), ("spin-ms:3", 1), ("fail", 2)];
+    let borne = std::thread::scope(|scope| {
+        let all: Vec<_> = good
+            .into_iter()
+            .map(|(mode, nth)| {
+                scope.spawn({
+                    let upstream = &upstream;
+                    move || bear(upstream, mode, nth)
+                })
+            })
+            .collect();
+        all.into_iter().map(|borne| borne.join().unwrap()).collect::<Vec<_>>()
+    });
+    for ((mode, nth), Borne { gateway, failed, left_alone, .. }) in good.into_iter().zip(borne) {
+        assert_eq!(left_alone, 0, "{mode}, every {nth}th: {failed} failed");
+        assert_eq!(metric(&gateway, "plugway_breakers_opened_total", &[]), 0.0, "{mode}, every {nth}th");
+        let healthy = mode.starts_with("spin");
+        assert_eq!(failed == 0, healthy, "{mode}, every {nth}th");
+        if healthy {
+            assert_eq!(metric(&gateway, "plugway_failed_cpu_seconds_total", &[]), 0.0, "{mode}");
+        }
+    }
+}
+
+#[test]
+fn it_serves_again_when_enough_of_it_is_forgotten() {
+    let upstream = Upstream::plain("up").unwrap();
+    let part = guest("misbehaving", "mode = \"by-header\", hook = \"request-filter\"", "budget = { failed_cpu = \"40ms\" }");
+    let gateway = start(&config(&upstream, &[&part, &route("plugins = [\"misbehaving\"]")]));
+    let address = gateway.address("web").unwrap();
+    let mut failed = 0;
+    let refused = loop {
+        let response = get(address, "/", &[("x-misbehave", "loop")]);
+        if is_left_alone(&response) {
+            break response;
+        }
+        assert_problem(&response, 503, "plugin-cpu-exceeded");
+        failed += 1;
+        let good = get(address, "/", &[]);
+        if is_left_alone(&good) {
+            break good;
+        }
+        report(&good);
+    };
+    // Thirty milliseconds of ten and a little more each.
+    assert!((2..=3).contains(&failed), "{failed} loops");
+    let seconds: u64 = std::str::from_utf8(refused.header("retry-after").unwrap()).unwrap().parse().unwrap();
+    assert!((9..=11).contains(&seconds), "{seconds} s");
+    let opened = Instant::now();
+    until("it serves again", || get(address, "/", &[]).status == 200);
+    assert!(opened.elapsed() > Duration::from_secs(8), "after {:?}", opened.elapsed());
+    assert_eq!(metric(&gateway, "plugway_breakers_open", &[]), 0.0);
+    assert!(gateway.log().wait(Duration::from_secs(5), |line| line.message().contains("its breaker is closed")).is_some());
+}
+
+#[test]
+fn each_of_two_workers_bounds_it_and_no_more_comes_of_two_places() {
+    let upstream = Upstream::plain("up").unwrap();
+    let part = guest("misbehaving", "mode = \"by-header\", hook = \"request-filter\"", "");
+    let other = "[[routes]]\nname = \"other\"\nmatch = { path = \"/other/*\" }\nupstream = \"up\"\nplugins = [{ plugin = \"misbehaving\", config = { hook = \"authorizer\" } }]";
+    let text = config(&upstream, &[&part, &route("plugins = [\"misbehaving\"]"), other]);
+    let gateway = Launch::new(BINARY).unwrap().start(&two_workers(&text)).unwrap();
+    let address = gateway.address("web").unwrap();
+    let (began, mut failed) = (Instant::now(), 0);
+    while began.elapsed() < LOAD {
+        // A connection each, so both workers have their part.
+        for path in ["/", "/other/one"] {
+            let response = get(address, path, &[("x-misbehave", "loop")]);
+            failed += u32::from(response.status == 503 && !is_left_alone(&response));
+            get(address, path, &[]);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let counted = metric(&gateway, "plugway_failed_cpu_seconds_total", &["plugin=\"misbehaving\""]);
+    assert!(counted <= 2.0 * SHARE.as_secs_f64(), "{counted} s of two workers for {failed} loops");
+    assert!(f64::from(failed) * 0.010 <= 2.0 * SHARE.as_secs_f64(), "{failed} loops");
+    assert!(by_failed_cpu(&gateway) >= 2, "{failed} loops, {counted} s; {:#}", status(&gateway)["plugins"]);
+}
+
+#[test]
+fn loops_that_come_all_at_once_are_found_out_one_by_one() {
+    /// Calls of them overlap, so every one of these begins before the first has failed.
+    const AT_ONCE: u32 = 200;
+    let upstream = Upstream::plain("up").unwrap();
+    let part = guest("misbehaving", "mode = \"by-header\", hook = \"request-filter\"", "budget = { cpu = \"11ms\" }");
+    let gateway = start(&config(&upstream, &[&part, &route("plugins = [\"misbehaving\"]")]));
+    let worker = Thread::named(gateway.pid(), "plugway-0");
+    let mut clients: Vec<_> = (0..AT_ONCE).map(|_| Raw::connect(gateway.address("web").unwrap()).unwrap()).collect();
+    // Connections are made, and code is warm.
+    for raw in &mut clients {
+        report(&send(raw, "/", &[]));
+    }
+    let before = worker.settled();
+    for raw in &mut clients {
+        raw.send("GET / HTTP/1.1\r\nhost: example.com\r\nx-misbehave: loop\r\n\r\n").unwrap();
+    }
+    let answers: Vec<_> = clients.iter_mut().map(|raw| raw.response().unwrap()).collect();
+    let spent = (worker.settled().ran - before.ran).saturating_sub(REST * AT_ONCE);
+    let left_alone = answers.iter().filter(|answer| is_left_alone(answer)).count();
+    assert!(answers.iter().all(|answer| answer.status == 503), "{:?}", answers.iter().map(|answer| answer.status).collect::<Vec<_>>());
+    assert!(spent <= SHARE, "{spent:?} for {AT_ONCE} loops, of which {left_alone} were left alone");
+    assert!(left_alone > 150, "{left_alone} of {AT_ONCE}");
+    // What was in line is gone, and others that compute have their turn.
+    until("it serves again", || send(&mut clients[0], "/", &[("x-misbehave", "spin-ms:5")]).status == 200);
+    assert_eq!(metric(&gateway, "plugway_requests_in_flight", &[]), 0.0);
+}
