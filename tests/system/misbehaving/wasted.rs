@@ -174,6 +174,10 @@ fn it_serves_again_when_enough_of_it_is_forgotten() {
     let seconds: u64 = std::str::from_utf8(refused.header("retry-after").unwrap()).unwrap().parse().unwrap();
     assert!((9..=11).contains(&seconds), "{seconds} s");
     let opened = Instant::now();
+    let admin = gateway.admin().unwrap().to_string();
+    let listed = std::process::Command::new(BINARY).args(["plugin", "list", "--admin", &admin]).output().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert!(listed.contains("misbehaving: request-filter is left alone: 1 open breakers"), "{listed}");
     until("it serves again", || get(address, "/", &[]).status == 200);
     assert!(opened.elapsed() > Duration::from_secs(8), "after {:?}", opened.elapsed());
     assert_eq!(metric(&gateway, "plugway_breakers_open", &[]), 0.0);

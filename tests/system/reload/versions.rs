@@ -11,9 +11,14 @@ use crate::common::{BINARY, json, until};
 
 /// A gateway that keeps versions in that folder, with that one in its plugin's file.
 fn start(state: &Path, number: u32) -> Scene {
+    start_with(state, &version(number))
+}
+
+/// The same with these bytes in the file.
+fn start_with(state: &Path, file: &[u8]) -> Scene {
     let (launch, upstream) = (Launch::new(BINARY).unwrap(), Upstream::plain("up").unwrap());
     std::fs::create_dir(launch.directory().join("plugins.d")).unwrap();
-    std::fs::write(launch.directory().join("plugins.d/auth.wasm"), version(number)).unwrap();
+    std::fs::write(launch.directory().join("plugins.d/auth.wasm"), file).unwrap();
     let text = format!("state_directory = {state:?}\nkeep_versions = 3\n{}", Scene::config(&upstream, "mode = \"version\"", ""));
     let gateway = launch.start(&text).unwrap();
     Scene { gateway, upstream }
@@ -55,6 +60,9 @@ fn what_was_gone_back_to_stays_over_a_restart_until_the_file_changes() {
 
     let scene = start(directory.directory(), 2);
     assert_eq!(version_of(&scene.get()), 1);
+    // Why it is not the file's is said, or nobody would know.
+    let said = scene.gateway.log().wait(LOOKED, |line| line.message().contains("gone back to serves"));
+    assert_eq!(said.and_then(|line| line.field("plugin").map(str::to_owned)).as_deref(), Some("auth"));
     replace(&scene.file(), version(3));
     scene.serves(3);
     until("the file counts again", || scene.plugin()["file"] == "serving");
@@ -72,6 +80,22 @@ fn what_was_gone_back_to_stays_over_a_restart_until_the_file_changes() {
     assert_eq!(response.status, 200, "{}", response.text());
     scene.still_serves(2);
     assert_eq!(scene.plugin()["file"], "serving");
+}
+
+#[test]
+fn what_serves_can_be_kept_over_a_restart_in_the_place_of_a_bad_file() {
+    let directory = Launch::new(BINARY).unwrap();
+    let scene = start(directory.directory(), 1);
+    scene.serves(1);
+    let serving = scene.plugin()["digest"].as_str().unwrap().to_owned();
+    replace(&scene.file(), b"nothing");
+    until("it is rejected", || scene.plugin()["file"] == "rejected");
+    let output = command(&scene, &["auth", &serving]);
+    assert!(output.status.success(), "{output:?}");
+    scene.still_serves(1);
+    drop(scene);
+    let scene = start_with(directory.directory(), b"nothing");
+    assert_eq!((version_of(&scene.get()), scene.plugin()["file"].as_str()), (1, Some("rolled back")));
 }
 
 #[test]
@@ -187,6 +211,12 @@ fn the_list_says_what_serves_and_what_is_kept() {
     // A part of a digest as it is listed is enough to go back, which is listed too.
     assert!(command(&scene, &["auth", &first]).status.success());
     assert!(list(&[]).contains(&format!("{first}  rolled back")), "{}", list(&[]));
+    // What is not taken is said below, with the reason.
+    replace(&scene.file(), b"nothing");
+    until("it is rejected", || scene.plugin()["file"] == "rejected");
+    let table = list(&[]);
+    let note = table.lines().last().unwrap();
+    assert!(note.starts_with("auth: ") && note.contains("is not taken: not-a-component: "), "{table}");
 }
 
 #[test]

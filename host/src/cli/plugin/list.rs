@@ -30,7 +30,7 @@ impl List {
             let text = serde_json::to_string_pretty(&listed).map_err(|error| error.to_string())?;
             print(&format!("{text}\n"))?;
         } else {
-            print(&table(plugins))?;
+            print(&(table(plugins) + &notes(plugins)))?;
         }
         Ok(true)
     }
@@ -51,6 +51,8 @@ fn listed(plugin: &Value) -> Value {
         "calls": at(plugin, "calls"),
         "failures": at(plugin, "failures"),
         "versions": at(plugin, "versions"),
+        "rejected": at(plugin, "rejected"),
+        "breakers": at(plugin, "breakers"),
         "canary": at(plugin, "canary"),
         "last_canary": at(plugin, "last_canary"),
     })
@@ -78,6 +80,26 @@ fn table(plugins: &[Value]) -> String {
         out.push('\n');
     }
     out
+}
+
+/// What is not as it should be, a line for each.
+fn notes(plugins: &[Value]) -> String {
+    let mut notes = String::new();
+    for plugin in plugins {
+        let (name, rejected) = (text(at(plugin, "name")), at(plugin, "rejected"));
+        if rejected.is_object() {
+            let [file, why, reason] = ["file", "why", "reason"].map(|key| text(at(rejected, key)));
+            let (digest, reason) = (short(at(rejected, "digest")), reason.lines().next().unwrap_or_default());
+            notes.push_str(&format!("{name}: {file} ({digest}) is not taken: {why}: {reason}\n"));
+        }
+        for breaker in at(plugin, "breakers").as_array().into_iter().flatten() {
+            if let open @ 1.. = at(breaker, "open").as_u64().unwrap_or_default() {
+                let (hook, opened) = (text(at(breaker, "hook")), text(at(breaker, "opened")));
+                notes.push_str(&format!("{name}: {hook} is left alone: {open} open breakers, opened {opened} times\n"));
+            }
+        }
+    }
+    notes
 }
 
 /// A canary, as its plugin is shown: in the place of the file stands whom it serves.

@@ -54,6 +54,16 @@ impl Catalogue {
     fn found(&self, config: &Config, plugin: &Plugin, bytes: Bytes, serving: Option<Arc<LoadedComponent>>) -> Item {
         let serves = |digest: &str| serving.clone().filter(|serving| serving.digest == digest).map(Supplied::Serving);
         if let Some(Rollback { digest, instead_of, .. }) = self.rolled_back(plugin, &bytes.digest) {
+            if serving.is_none() {
+                // Nothing else would say at a start why it is not the file that serves.
+                let file = instead_of.as_str();
+                tracing::info!(
+                    plugin = plugin.name,
+                    digest,
+                    file,
+                    "A version that was gone back to serves until the plugin's file changes"
+                );
+            }
             let newest = serves(&digest).unwrap_or_else(|| self.kept(config, plugin, &digest));
             return Item { serving, digest: Some(digest), instead_of: Some(instead_of), ..Item::of(plugin, newest) };
         }

@@ -134,7 +134,8 @@ impl Slot {
             scope = opened.scope.as_str(),
             reason = opened.scope.reason(),
             route,
-            pause = ?opened.pause,
+            // More digits say nothing.
+            pause = ?Duration::from_millis(u64::try_from(opened.pause.as_millis()).unwrap_or(u64::MAX)),
             error = %failure,
             "A plugin is left alone for a while: its breaker is open"
         );
