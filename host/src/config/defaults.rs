@@ -45,6 +45,8 @@ pub const PLUGIN_MEMORY: usize = 32 << 20;
 pub const MOST_PLUGIN_MEMORY: usize = 512 << 20;
 /// Compiling one component in a process of its own, wall time: a hundred times what the largest known one takes. Not a key.
 pub const PLUGIN_COMPILE: Duration = Duration::from_secs(300);
+/// Bytes of compiled plugins kept in `cache_directory`: a thousand in Rust, twenty in Python. Not a key.
+pub const MOST_CACHED: u64 = 1 << 30;
 /// `[plugins.NAME.budget] max_headers`: headers added to one message.
 pub const PLUGIN_MAX_HEADERS: usize = 64;
 /// `[plugins.NAME.budget] max_header_bytes`: bytes of those headers.

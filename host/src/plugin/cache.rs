@@ -17,6 +17,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use ring::hmac;
 use ring::rand::SecureRandom;
@@ -25,6 +26,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::compiler::Artefact;
+use crate::config::defaults;
 
 /// A folder of compiled components.
 #[derive(Debug)]
@@ -58,6 +60,8 @@ impl CompileCache {
             tracing::warn!(path = %path.display(), "A compiled plugin in the cache was changed from outside; compiling it anew");
             return None;
         }
+        // What is used stays longest. That it could not be said is no reason to compile anew.
+        drop(fs::File::options().append(true).open(&path).and_then(|file| file.set_modified(SystemTime::now())));
         // The tag proves that whoever wrote the bytes holds the key, which only this user can read: `put` of this program did.
         deserialise(engine, compiled).ok()
     }
@@ -68,6 +72,36 @@ impl CompileCache {
         if let Err(error) = self.write(&path, compiled.code()) {
             tracing::warn!(path = %path.display(), %error, "A compiled plugin could not be kept in the cache");
         }
+        if let Err(error) = self.make_room(defaults::MOST_CACHED) {
+            tracing::warn!(path = %self.directory.display(), %error, "The cache of compiled plugins could not be kept small");
+        }
+    }
+
+    /// Deletes what was not used for longest, past so many bytes: every version that is ever tried leaves an entry.
+    fn make_room(&self, most: u64) -> io::Result<()> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(&self.directory)? {
+            let path = entry?.path();
+            // Those that broke off while they were written, too.
+            let is_entry = path.extension().is_some_and(|extension| extension == "cwasm" || extension == "partial");
+            // Another gateway of this user may have deleted it meanwhile.
+            if let (true, Ok(metadata)) = (is_entry, fs::metadata(&path)) {
+                entries.push((metadata.modified()?, metadata.len(), path));
+            }
+        }
+        entries.sort_by(|one, other| other.cmp(one));
+        let mut bytes = 0;
+        for (number, (_, length, path)) in entries.into_iter().enumerate() {
+            bytes += length;
+            // The newest is what was just compiled.
+            if bytes > most && number > 0 {
+                match fs::remove_file(path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
     }
 
     fn write(&self, path: &Path, compiled: &[u8]) -> io::Result<()> {
@@ -156,4 +190,43 @@ pub fn guard(path: &Path) -> io::Result<()> {
         return Err(io::Error::other(format!("{} can be written by others; run `chmod go-w` on it", path.display())));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_was_not_used_for_longest_makes_room_and_nothing_else_does() {
+        let directory = std::env::temp_dir().join(format!("plugway-cache-{}", std::process::id()));
+        let cache = CompileCache::open(&directory).unwrap();
+        let now = SystemTime::now();
+        let entry = |name: &str, seconds: u64, bytes: usize| {
+            fs::write(directory.join(name), vec![0; bytes]).unwrap();
+            let file = fs::File::options().append(true).open(directory.join(name)).unwrap();
+            file.set_modified(now - Duration::from_secs(seconds)).unwrap();
+        };
+        let left = || {
+            let mut names: Vec<_> =
+                fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        };
+        for (name, seconds) in [("a.cwasm", 30), ("b.cwasm", 10), ("c.cwasm", 20), ("d.7.partial", 40)] {
+            entry(name, seconds, 100);
+        }
+        entry("notes.txt", 50, 1000);
+        cache.make_room(400).unwrap();
+        assert_eq!(left(), ["a.cwasm", "b.cwasm", "c.cwasm", "d.7.partial", "key", "notes.txt"]);
+        cache.make_room(399).unwrap();
+        assert_eq!(left(), ["a.cwasm", "b.cwasm", "c.cwasm", "key", "notes.txt"]);
+        cache.make_room(200).unwrap();
+        assert_eq!(left(), ["b.cwasm", "c.cwasm", "key", "notes.txt"]);
+        // What was just compiled stays, however large it is.
+        cache.make_room(1).unwrap();
+        assert_eq!(left(), ["b.cwasm", "key", "notes.txt"]);
+        fs::remove_dir_all(&directory).unwrap();
+    }
 }
