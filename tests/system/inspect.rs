@@ -91,7 +91,9 @@ fn a_difference_in_rights_ends_with_1_and_is_said() {
 
     let (code, shown, _) = inspect(&["builtin:oauth2", "--against", "builtin:metrics"]);
     assert_eq!(code, 1, "{shown}");
-    for line in ["capabilities  now also wants crypto", "hooks         no longer has observer", "to load it    grants = { crypto = {} }"] {
+    for line in
+        ["capabilities  now also wants crypto", "hooks         no longer has batch-observer", "to load it    grants = { crypto = {} }"]
+    {
         assert!(shown.contains(line), "`{line}` is not in {shown}");
     }
 }

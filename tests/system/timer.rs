@@ -123,6 +123,7 @@ fn a_tick_that_does_not_end_is_ended_and_the_gateway_goes_on() {
     let upstream = Upstream::plain("up").unwrap();
     let gateway = start(&text(&upstream, "period_ms = 100, each = \"loop\"", "budget = { setup_cpu = \"100ms\" }"));
     until("a tick to be ended", || failures(&gateway, "cpu") >= 2.0);
+    assert!(metric(&gateway, "plugway_budget_hits_total", &["plugin=\"ticking\"", "budget=\"setup_cpu\""]) >= 2.0);
     // The admin listener is served by the same thread, which timers have half of at most.
     let asked = Instant::now();
     assert_eq!(status(&gateway)["draining"], false);

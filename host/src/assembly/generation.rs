@@ -86,7 +86,9 @@ impl Workshop {
     /// Tells every plugin every configuration it is to have, and reports each it does not take.
     pub fn try_out(&self, config: &Config, plugins: &[AssembledPlugin], problems: &mut Problems) {
         for plugin in plugins {
-            for error in plugin.recipe.refusals(&self.surroundings(plugin, CONTROL)) {
+            let surroundings = self.surroundings(plugin, CONTROL);
+            for error in plugin.recipe.refusals(&surroundings) {
+                error.failure.budget.into_iter().for_each(|key| surroundings.hits.count(key, 1));
                 problems.push(setup_problem(config, plugin, &error));
             }
         }

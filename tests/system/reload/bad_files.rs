@@ -99,7 +99,10 @@ fn what_fails_while_it_is_made_ready() {
         (990_003, "memory", "wanted more than its 33554432 bytes of memory"),
         (990_004, "refused-configuration", "this version takes no configuration"),
     ] {
-        is_rejected(&Scene::new(budget), &version(number), why, says);
+        let scene = Scene::new(budget);
+        let hits = |key: &str| metric(&scene.gateway, "plugway_budget_hits_total", &[&format!("budget=\"{key}\"")]);
+        is_rejected(&scene, &version(number), why, says);
+        assert_eq!((hits("setup_cpu") > 0.0, hits("memory") > 0.0), (why == "cpu", why == "memory"), "{why}");
     }
 }
 

@@ -44,13 +44,14 @@ fn a_stream_keeps_no_version_alive() {
         }
     });
     let scene = Scene::new("");
+    // Of one generation: later on an earlier one may not have given back its own yet.
+    let instances = scene.plugin()["instances"].clone();
     let text = std::fs::read_to_string(scene.config_file()).unwrap();
     let routed = text.replace("[[routes]]", &format!("[upstreams.events]\nendpoints = [\"{}\"]\n[[routes]]", upstream.url()));
     let events =
         "[[routes]]\nname = \"events\"\nmatch = { path = \"/events\" }\npublic = true\nplugins = [\"auth\"]\nupstream = \"events\"\n";
     replace(&scene.config_file(), format!("{routed}\n{events}"));
     until("the route is there", || status(&scene.gateway)["routes"].as_array().unwrap().len() == 2);
-    let instances = scene.plugin()["instances"].clone();
 
     let mut stream = Raw::connect(scene.gateway.address("web").unwrap()).unwrap();
     stream.send(b"GET /events HTTP/1.1\r\nhost: example.com\r\n\r\n").unwrap();
