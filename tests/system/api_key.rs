@@ -1,5 +1,7 @@
 //! The shipped `api-key`, beside a token on one route, over real sockets.
 
+mod in_kv;
+
 use plugway_harness::gateway::Gateway;
 use plugway_harness::upstream::Upstream;
 
@@ -11,10 +13,14 @@ const KEY: &str = "sk-2f8d1c";
 /// `printf %s sk-2f8d1c | sha256sum`, and another.
 const CONSUMERS: &str = r#"[{ name = "shop", keys = ["sha256:DIGEST", "sha256:0000000000000000000000000000000000000000000000000000000000000000"], scopes = ["orders:read"] }]"#;
 
+/// As a configuration has it.
+fn digest(key: &str) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, key.as_bytes());
+    format!("sha256:{}", digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+}
+
 fn plugin(more: &str) -> String {
-    let digest: String =
-        ring::digest::digest(&ring::digest::SHA256, KEY.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    let consumers = CONSUMERS.replace("DIGEST", &digest);
+    let consumers = CONSUMERS.replace("sha256:DIGEST", &digest(KEY));
     format!(
         "[plugins.keys]\nsource = \"builtin:api-key\"\ngrants = {{ crypto = {{}} }}\n[plugins.keys.config]\nconsumers = {consumers}\n{more}\n"
     )

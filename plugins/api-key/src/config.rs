@@ -1,12 +1,13 @@
 //! The configuration as written, and its check.
 
 use plugway_sdk::metrics::Counter;
-use plugway_sdk::{HeaderName, header};
+use plugway_sdk::{HeaderName, granted, header};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::ApiKey;
 use crate::consumers::{Consumer, Consumers};
+use crate::manage::{Manage, ManageConfig, PARAMETERS};
 use crate::place::Place;
 
 const DEFAULT_HEADER: &str = "x-api-key";
@@ -27,6 +28,9 @@ pub(crate) struct Config {
     #[serde(default)]
     forward_key: bool,
     consumer_header: Option<String>,
+    #[serde(default)]
+    kv: bool,
+    manage: Option<ManageConfig>,
 }
 
 impl Config {
@@ -46,11 +50,29 @@ impl Config {
         if realm.is_empty() || !realm.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
             return Err("`realm`: a realm is printable ASCII".to_owned());
         }
+        if self.kv && !granted::kv() {
+            return Err("`kv`: all workers have keys through it: add `kv = {}` to the plugin's grants".to_owned());
+        }
+        if self.manage.is_some() && !self.kv {
+            return Err(
+                "`manage` makes keys in `kv`: write `kv = true` beside `consumers`, so that they count wherever the plugin is".to_owned()
+            );
+        }
+        if let (Some(_), Place::Query(parameter)) = (&self.manage, &place)
+            && PARAMETERS.contains(&parameter.as_str())
+        {
+            return Err(format!("`query`: {parameter:?} is a parameter of `manage`; choose another name"));
+        }
         let checks = Counter::declare("key_checks_total", "API keys checked.", "1", ["result"])
             .map_err(|error| format!("the counter of checked keys: {error}"))?;
         Ok(ApiKey {
             place,
-            consumers: consumers(self.consumers).and_then(Consumers::new).map_err(|why| format!("`consumers`: {why}"))?,
+            // One without a configured key may get its keys later.
+            consumers: consumers(self.consumers)
+                .and_then(|list| Consumers::new(list, usize::from(!self.kv)))
+                .map_err(|why| format!("`consumers`: {why}"))?,
+            kv: self.kv,
+            manage: self.manage.map(Manage::new).transpose().map_err(|why| format!("`manage`: {why}"))?,
             optional: self.optional,
             forward_key: self.forward_key,
             challenge: format!("ApiKey realm=\"{}\"", realm.replace('\\', "\\\\").replace('"', "\\\"")),

@@ -1,18 +1,16 @@
-//! Who has which key. A key is found by its digest: what a request brings is never compared with a key, and from what is
-//! configured no key can be worked out.
+//! Who may have keys, and the keys that are configured. A key is found by its digest: what a request brings is never compared with a
+//! key, and from what is configured no key can be worked out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use plugway_sdk::CryptoError;
-use plugway_sdk::crypto::{self, DigestAlgorithm};
 use serde::Deserialize;
 
+use crate::digest::{Digest, PREFIX};
+
 /// Keys of one consumer: one, and a second while one replaces the other.
-const MOST_KEYS: usize = 2;
+pub(crate) const MOST_KEYS: usize = 2;
 /// Keys of one place.
 const MOST_CONSUMERS: usize = 10_000;
-/// How a digest is written.
-const PREFIX: &str = "sha256:";
 /// Longest name, bytes: it may become a header and the label of a metric.
 const LONGEST_NAME: usize = 128;
 
@@ -21,6 +19,7 @@ const LONGEST_NAME: usize = 128;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Consumer {
     pub(crate) name: String,
+    #[serde(default)]
     keys: Vec<String>,
     #[serde(default)]
     pub(crate) scopes: Vec<String>,
@@ -31,6 +30,7 @@ pub(crate) struct Consumer {
 /// All of one place.
 #[derive(Debug)]
 pub(crate) struct Consumers {
+    /// Sorted by name.
     list: Vec<Consumer>,
     /// Sorted by digest.
     keys: Vec<Key>,
@@ -38,9 +38,9 @@ pub(crate) struct Consumers {
 
 #[derive(Debug)]
 struct Key {
-    digest: [u8; 32],
+    digest: Digest,
     consumer: usize,
-    number: i64,
+    number: usize,
 }
 
 /// Whose key it was.
@@ -48,12 +48,19 @@ struct Key {
 pub(crate) struct Found<'a> {
     pub(crate) consumer: &'a Consumer,
     /// 1 or 2: which of the consumer's keys.
-    pub(crate) number: i64,
+    pub(crate) number: usize,
+}
+
+impl Consumer {
+    /// How many of its keys are configured. These have the first numbers; what is in `kv` has those that are left.
+    pub(crate) fn configured(&self) -> usize {
+        self.keys.len()
+    }
 }
 
 impl Consumers {
-    /// Checks them. The error is for the operator.
-    pub(crate) fn new(list: Vec<Consumer>) -> Result<Self, String> {
+    /// Checks them; `least` is how many keys of each have to be configured. The error is for the operator.
+    pub(crate) fn new(mut list: Vec<Consumer>, least: usize) -> Result<Self, String> {
         if list.is_empty() {
             return Err(
                 "there is none: write `consumers = [{ name = \"shop\", keys = [\"sha256:…\"] }]`, or `{ file = \"consumers.json\" }`"
@@ -63,21 +70,21 @@ impl Consumers {
         if list.len() > MOST_CONSUMERS {
             return Err(format!("{} are more than {MOST_CONSUMERS}", list.len()));
         }
-        let mut names = BTreeSet::new();
+        list.sort_by(|one, other| one.name.cmp(&other.name));
+        if let Some((one, _)) = list.iter().zip(list.iter().skip(1)).find(|(one, next)| one.name == next.name) {
+            return Err(format!("{:?} is there twice; a consumer has up to {MOST_KEYS} keys", one.name));
+        }
         let mut keys = Vec::with_capacity(list.len());
         for (index, consumer) in list.iter().enumerate() {
             let name = &consumer.name;
             if name.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
                 return Err(format!("{name:?} is no name: 1 to {LONGEST_NAME} letters, digits and signs, without spaces"));
             }
-            if !names.insert(name) {
-                return Err(format!("{name:?} is there twice; a consumer has up to {MOST_KEYS} keys"));
-            }
-            if !(1..=MOST_KEYS).contains(&consumer.keys.len()) {
+            if !(least..=MOST_KEYS).contains(&consumer.keys.len()) {
                 return Err(format!("{name:?} has {} keys: one, or two while one replaces the other", consumer.keys.len()));
             }
             for (number, written) in (1..).zip(&consumer.keys) {
-                let digest = read_digest(written).ok_or_else(|| {
+                let digest = Digest::read(written).ok_or_else(|| {
                     // Not what was written: somebody may have written the key itself.
                     format!(
                         "{name:?}, key {number}: write \"{PREFIX}\" and the 64 digits of `printf %s \"$KEY\" | sha256sum`, never the key"
@@ -94,27 +101,28 @@ impl Consumers {
         Ok(Self { list, keys })
     }
 
-    /// Whose key this is. Where a digest stands in the list depends on bits nobody can choose; the rest of it is compared in a time
-    /// that does not depend on where it differs.
-    pub(crate) fn find(&self, key: &[u8]) -> Result<Option<Found<'_>>, CryptoError> {
-        let digest = crypto::digest(DigestAlgorithm::Sha256, key)?;
-        let beginning = |digest: &[u8]| digest.first_chunk::<8>().copied();
-        let from = self.keys.partition_point(|known| beginning(&known.digest) < beginning(&digest));
-        let alike = self.keys.iter().skip(from).take_while(|known| beginning(&known.digest) == beginning(&digest));
-        let known = alike.filter(|known| is_same(&known.digest, &digest)).last();
-        Ok(known.and_then(|known| Some(Found { consumer: self.list.get(known.consumer)?, number: known.number })))
+    /// Whose key this is, among those that are configured. Where a digest stands in the list depends on bits nobody can choose; the rest of
+    /// it is compared in a time that does not depend on where it differs.
+    pub(crate) fn find(&self, digest: &Digest) -> Option<Found<'_>> {
+        let from = self.keys.partition_point(|known| known.digest.beginning() < digest.beginning());
+        let alike = self.keys.iter().skip(from).take_while(|known| known.digest.beginning() == digest.beginning());
+        let known = alike.filter(|known| known.digest.is(digest)).last()?;
+        Some(Found { consumer: self.list.get(known.consumer)?, number: known.number })
     }
-}
 
-fn is_same(known: &[u8; 32], digest: &[u8]) -> bool {
-    known.len() == digest.len() && known.iter().zip(digest).fold(0, |differ, (known, given)| differ | (known ^ given)) == 0
-}
-
-fn read_digest(text: &str) -> Option<[u8; 32]> {
-    let digits = text.strip_prefix(PREFIX).filter(|digits| digits.len() == 64 && digits.is_ascii())?;
-    let mut digest = [0; 32];
-    for (byte, pair) in digest.iter_mut().zip(digits.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok().filter(|pair| !pair.contains('+'))?, 16).ok()?;
+    /// The one of that name.
+    pub(crate) fn named(&self, name: &str) -> Option<&Consumer> {
+        let place = self.list.binary_search_by(|consumer| consumer.name.as_str().cmp(name)).ok()?;
+        self.list.get(place)
     }
-    Some(digest)
+
+    /// Those whose names come after this one, in their order.
+    pub(crate) fn after<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a Consumer> + use<'a> {
+        self.list.iter().skip(self.list.partition_point(|consumer| consumer.name.as_str() <= name))
+    }
+
+    /// Digests of the keys of one that are configured, with their numbers.
+    pub(crate) fn keys_of(&self, consumer: &Consumer) -> impl Iterator<Item = (usize, Digest)> {
+        (1..).zip(consumer.keys.iter().filter_map(|written| Digest::read(written)))
+    }
 }

@@ -1,20 +1,26 @@
 //! `api-key`: lets requests pass that carry a key of a known consumer. Only digests of keys are configured; a key itself is known
-//! to its consumer alone.
+//! to its consumer alone. Keys that come and go while the gateway runs are in `kv`.
 //!
 //! Two hooks: the authorizer decides, and the request filter behind it takes the key away from every request that goes on,
 //! whoever let it pass, so that no upstream ever sees one.
 
 mod config;
 mod consumers;
+mod digest;
+mod issued;
+mod manage;
 mod place;
 
 use plugway_sdk::metrics::Counter;
 use plugway_sdk::{
-    AuthError, Authorizer, Decision, Error, Flow, HeaderName, Identity, LocalResponse, Plugin, Request, RequestFilter, Status, header,
+    AuthError, Authorizer, Decision, Error, Flow, HeaderName, Identity, LocalResponse, Plugin, Request, RequestFilter, Status, clock,
+    header,
 };
 
 use config::Config;
 use consumers::{Consumers, Found};
+use digest::Digest;
+use manage::Manage;
 use place::{Place, Read};
 
 /// Vouches for the identities made here. It is no URL, so no issuer of tokens has it.
@@ -25,6 +31,9 @@ const ISSUER: &str = "urn:plugway:api-key";
 struct ApiKey {
     place: Place,
     consumers: Consumers,
+    /// Whether keys in `kv` count too.
+    kv: bool,
+    manage: Option<Manage>,
     optional: bool,
     forward_key: bool,
     challenge: String,
@@ -56,7 +65,7 @@ impl Authorizer for ApiKey {
             Read::Several => return Ok(self.deny(Denial::SeveralKeys)),
             Read::Key(key) => key,
         };
-        let found = self.consumers.find(&key)?;
+        let found = self.find(&key)?;
         self.checks.add(1.0, [if found.is_some() { "passed" } else { "refused" }]);
         Ok(match found {
             Some(found) => Decision::Allow(identity(&found)?),
@@ -77,11 +86,22 @@ impl RequestFilter for ApiKey {
                 None => request.remove_header(name.clone())?,
             }
         }
-        Ok(Flow::Next)
+        // Here and not in the authorizer: who may is whoever has the scope, by whichever authorizer of the chain.
+        let answer = self.manage.as_ref().map(|manage| manage.answer(request, &self.consumers)).transpose()?.flatten();
+        Ok(answer.map_or(Flow::Next, Flow::from))
     }
 }
 
 impl ApiKey {
+    /// What is configured first: it costs no call, and nothing in `kv` can stand in its stead.
+    fn find(&self, key: &[u8]) -> Result<Option<Found<'_>>, AuthError> {
+        let digest = Digest::of(key)?;
+        match self.consumers.find(&digest) {
+            None if self.kv => issued::find(&self.consumers, &digest, clock::now()),
+            found => Ok(found),
+        }
+    }
+
     fn deny(&self, denial: Denial) -> Decision {
         let (status, title, detail) = match denial {
             Denial::NoKey => (Status::UNAUTHORIZED, "An API key is needed.", "This needs an API key."),
@@ -99,7 +119,7 @@ fn identity(found: &Found<'_>) -> Result<Identity, AuthError> {
     identity.set_issuer(ISSUER);
     identity.set_scopes(&found.consumer.scopes.iter().map(String::as_str).collect::<Vec<_>>());
     // Which of the two it was, so that an operator sees when the old one is out of use.
-    identity.set_claim("key", found.number).map_err(|error| AuthError::Failed(error.to_string()))?;
+    identity.set_claim("key", i64::try_from(found.number).unwrap_or_default()).map_err(|error| AuthError::Failed(error.to_string()))?;
     for (name, value) in &found.consumer.claims {
         identity.set_claim(name, value.as_str()).map_err(|error| AuthError::Failed(format!("the claim {name:?}: {error}")))?;
     }

@@ -1,5 +1,6 @@
 //! Where in a request the key is: in a header or in a parameter of the query.
 
+use percent_encoding::percent_decode_str;
 use plugway_sdk::{ChangeError, HeaderName, Request};
 
 /// Where to look.
@@ -66,20 +67,5 @@ fn parameters(query: &str) -> impl Iterator<Item = &str> {
 /// Whether a parameter has that name, which is made of characters that mean themselves, however a client wrote it.
 fn is(parameter: &str, name: &str) -> bool {
     let written = parameter.split_once('=').map_or(parameter, |(written, _)| written);
-    written == name || written.contains('%') && decoded(written).as_deref() == Some(name.as_bytes())
-}
-
-fn decoded(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = text.bytes();
-    let mut decoded = Vec::with_capacity(text.len());
-    while let Some(byte) = bytes.next() {
-        decoded.push(match byte {
-            b'%' => {
-                let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
-                u8::try_from(digit(bytes.next())? * 16 + digit(bytes.next())?).ok()?
-            }
-            other => other,
-        });
-    }
-    Some(decoded)
+    percent_decode_str(written).eq(name.bytes())
 }

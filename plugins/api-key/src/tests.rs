@@ -1,5 +1,7 @@
 //! The plugin against the double.
 
+mod issued;
+
 use plugway_sdk::{Decision, Flow, Request, Value, header, testing};
 use serde_json::Value as Json;
 use testing::json;
