@@ -89,7 +89,7 @@ pub(crate) struct Burn {
     days: u32,
     /// Seconds, where it is about latency.
     under: Option<f64>,
-    minutes: VecDeque<Counted>,
+    minutes: VecDeque<Narrow>,
     /// By window.
     sums: [Counted; LENGTHS.len()],
     /// By hour of the period.
@@ -102,6 +102,26 @@ pub(crate) struct Burn {
 struct Counted {
     all: u64,
     bad: u64,
+}
+
+/// A minute: three days of them are kept for each promise. Nobody answers four thousand million requests in one.
+#[derive(Debug, Default, Clone, Copy)]
+struct Narrow {
+    all: u32,
+    bad: u32,
+}
+
+impl From<Counted> for Narrow {
+    fn from(Counted { all, bad }: Counted) -> Self {
+        let narrow = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+        Self { all: narrow(all), bad: narrow(bad) }
+    }
+}
+
+impl From<Narrow> for Counted {
+    fn from(Narrow { all, bad }: Narrow) -> Self {
+        Self { all: all.into(), bad: bad.into() }
+    }
 }
 
 impl Burn {
@@ -154,13 +174,18 @@ impl Burn {
     }
 
     fn slide(&mut self, counted: Counted) {
-        self.minutes.push_front(counted);
+        let narrow = Narrow::from(counted);
+        // What is added is what will leave again.
+        let counted = Counted::from(narrow);
+        // Before it is added, so that there is room for no more than are kept.
+        let oldest = if self.minutes.len() == KEPT { self.minutes.pop_back() } else { None };
+        self.minutes.push_front(narrow);
         for (sum, length) in self.sums.iter_mut().zip(LENGTHS) {
-            let leaves = usize::try_from(length).ok().and_then(|length| self.minutes.get(length)).copied().unwrap_or_default();
+            let leaves = usize::try_from(length).ok().and_then(|length| self.minutes.get(length).copied().or(oldest.filter(|_| length == KEPT)));
+            let leaves = leaves.map(Counted::from).unwrap_or_default();
             sum.all = sum.all + counted.all - leaves.all;
             sum.bad = sum.bad + counted.bad - leaves.bad;
         }
-        self.minutes.truncate(KEPT);
     }
 
     fn add(&mut self, hour: u64, counted: Counted) {
@@ -213,8 +238,8 @@ impl Burn {
     fn start(&self, at: Minute, alert: &Alert) -> Minute {
         let long = usize::try_from(alert.long).unwrap_or(KEPT);
         let minutes: Vec<_> = self.minutes.iter().take(long).collect();
-        let burns = |chunk: &[&Counted]| {
-            let (all, bad) = chunk.iter().fold((0, 0), |(all, bad), minute| (all + minute.all, bad + minute.bad));
+        let burns = |chunk: &[&Narrow]| {
+            let (all, bad) = chunk.iter().fold((0, 0), |(all, bad), minute| (all + u64::from(minute.all), bad + u64::from(minute.bad)));
             bad as f64 >= (1.0 - self.target) * all as f64 && bad > 0
         };
         let ago = minutes.chunks(15).take_while(|chunk| burns(chunk)).map(<[_]>::len).sum::<usize>();

@@ -48,7 +48,8 @@ impl<S: Sketch> History<S> {
         Self {
             minutes: VecDeque::new(),
             blocks: VecDeque::new(),
-            hours: VecDeque::new(),
+            // As many as there will be, and no more.
+            hours: VecDeque::with_capacity(hours_kept + 1),
             hours_kept,
             hour: None,
             season: Season::default(),
@@ -151,9 +152,7 @@ impl<S: Sketch> History<S> {
         } else {
             return None;
         };
-        let mut sum = Traffic::default();
-        spans.iter().filter(|span| span.start.0 >= from).for_each(|span| sum.merge(&span.traffic));
-        Some(sum)
+        Some(Traffic::sum(spans.iter().filter(|span| span.start.0 >= from).map(|span| &span.traffic)))
     }
 
     /// Whether a part of the last `minutes` belongs to an incident.
@@ -190,11 +189,7 @@ impl<S: Sketch> History<S> {
         }
         let usual: Vec<_> = usual.collect();
         let group = usize::try_from(minutes / BLOCK).unwrap_or(1);
-        let merged = usual.chunks_exact(group).take(12).map(|blocks| {
-            let mut sum = Traffic::default();
-            blocks.iter().for_each(|block| sum.merge(&block.traffic));
-            Reading::of(&sum)
-        });
+        let merged = usual.chunks_exact(group).take(12).map(|blocks| Reading::of(&Traffic::sum(blocks.iter().map(|block| &block.traffic))));
         merged.filter(|reading| reading.server.all > 0).collect()
     }
 

@@ -138,6 +138,19 @@ impl<S: Sketch> Traffic<S> {
         self.latency.above(seconds).min(self.requests)
     }
 
+    /// All of them together.
+    pub(crate) fn sum<'a>(all: impl Iterator<Item = &'a Self> + Clone) -> Self
+    where
+        S: 'a,
+    {
+        let mut sum = Self { latency: S::sum(all.clone().map(|each| &each.latency)), ..Self::default() };
+        for each in all {
+            sum.requests += each.requests;
+            sum.errors.add(&each.errors);
+        }
+        sum
+    }
+
     /// Adds another one.
     pub fn merge(&mut self, other: &Self) {
         self.requests += other.requests;

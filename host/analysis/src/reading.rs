@@ -64,7 +64,7 @@ impl Reading {
 
     pub(crate) fn of<S: Sketch>(traffic: &Traffic<S>) -> Self {
         let share = |bad: u64| Share { bad: bad.min(traffic.requests), all: traffic.requests };
-        let logarithm = |share| traffic.latency.quantile(share).map_or(f64::NAN, |seconds| seconds.max(1e-9).ln());
+        let logarithm = |share| traffic.latency.log_quantile(share);
         Self { server: share(traffic.errors.server()), client: share(traffic.errors.client), median: logarithm(0.5), p95: logarithm(0.95) }
     }
 }

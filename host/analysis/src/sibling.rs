@@ -29,6 +29,8 @@ pub(crate) struct Endpoint<S> {
     pub(crate) name: Arc<str>,
     pub(crate) history: History<S>,
     raised: u32,
+    /// How it usually differs from so many siblings, as of an hour: it changes as hours end, not as minutes do.
+    usual: Option<(u64, usize, Option<Robust>)>,
     /// What it differed by when it opened: errors, latency.
     level: Option<(Difference, f64)>,
 }
@@ -62,12 +64,12 @@ pub(crate) struct Found {
 
 impl<S: Sketch> Endpoint<S> {
     pub(crate) fn new(name: Arc<str>) -> Self {
-        Self { name, history: History::new(HOURS), raised: 0, level: None }
+        Self { name, history: History::new(HOURS), raised: 0, usual: None, level: None }
     }
 
     /// Forgets that it was worse.
     pub(crate) fn release(&mut self) {
-        (self.raised, self.level) = (0, None);
+        (self.raised, self.usual, self.level) = (0, None, None);
     }
 }
 
@@ -75,6 +77,10 @@ impl<S: Sketch> Endpoint<S> {
 /// the end of each quarter of an hour that quarter too: with little traffic it takes longer to tell.
 pub(crate) fn look<S: Sketch>(endpoints: &mut [Endpoint<S>], threshold: f64) -> Vec<Option<Found>> {
     let usual: Vec<_> = (0..endpoints.len()).map(|index| usual(endpoints, index)).collect();
+    let count = endpoints.len();
+    for (endpoint, usual) in endpoints.iter_mut().zip(&usual) {
+        endpoint.usual = Some((endpoint.history.latest().hour(), count, *usual));
+    }
     let mut all: Vec<Option<Found>> = endpoints.iter().map(|_| None).collect();
     for minutes in [5, 15] {
         let windows: Vec<_> = endpoints.iter().map(|endpoint| window(&endpoint.history, minutes)).collect();
@@ -98,6 +104,11 @@ fn window<S: Sketch>(history: &History<S>, minutes: u64) -> Option<Reading> {
 /// How an endpoint's median latency usually differs from its siblings', hour by hour.
 fn usual<S: Sketch>(endpoints: &[Endpoint<S>], index: usize) -> Option<Robust> {
     let own = endpoints.get(index)?;
+    if let Some((hour, siblings, usual)) = own.usual
+        && (hour, siblings) == (own.history.latest().hour(), endpoints.len())
+    {
+        return usual;
+    }
     let differences = own.history.hours().take(24).filter_map(|hour| {
         let others = endpoints.iter().enumerate().filter(|(other, _)| *other != index);
         let hours = others.filter_map(|(_, other)| other.history.hours().find(|other| other.hour == hour.hour));

@@ -1,5 +1,7 @@
 //! Distributions of durations that can be merged.
 
+use std::sync::LazyLock;
+
 /// What analysis asks of a distribution of seconds.
 pub trait Sketch: Clone + Default {
     /// Adds another one.
@@ -10,6 +12,21 @@ pub trait Sketch: Clone + Default {
     fn quantile(&self, share: f64) -> Option<f64>;
     /// How many values are above that many seconds.
     fn above(&self, seconds: f64) -> u64;
+
+    /// The natural logarithm of a quantile; NaN where there is none.
+    fn log_quantile(&self, share: f64) -> f64 {
+        self.quantile(share).map_or(f64::NAN, |seconds| seconds.max(1e-9).ln())
+    }
+
+    /// All of them together.
+    fn sum<'a>(all: impl Iterator<Item = &'a Self> + Clone) -> Self
+    where
+        Self: 'a,
+    {
+        let mut sum = Self::default();
+        all.for_each(|each| sum.merge(each));
+        sum
+    }
 }
 
 /// Upper bound of the first bucket, seconds: what a cached answer takes at best.
@@ -17,6 +34,9 @@ const SMALLEST: f64 = 1e-6;
 /// Each bucket is that much wider than the one before: a quantile is off by 2 % at most. These are the bins of a DDSketch of that
 /// accuracy, so what was counted in one falls into the same buckets here.
 const GROWTH: f64 = 1.02 / 0.98;
+/// Their logarithms.
+static SMALLEST_LOG: LazyLock<f64> = LazyLock::new(|| SMALLEST.ln());
+static GROWTH_LOG: LazyLock<f64> = LazyLock::new(|| GROWTH.ln());
 /// Up to about two minutes.
 const BUCKETS: usize = 466;
 
@@ -42,23 +62,21 @@ impl LogHistogram {
         self.add(Self::bucket(seconds), times);
     }
 
-    /// Adds so many values of a bin of a DDSketch with an accuracy of 2 %, of microseconds.
-    pub fn record_bin(&mut self, bin: i32, times: u64) {
+    /// Adds bins of a DDSketch with an accuracy of 2 %, of microseconds, from the lowest to the highest, and how many values each has.
+    pub fn record_bins(&mut self, bins: &[(i32, u64)]) {
         // A bin is named by its lower bound, a bucket by its upper one.
-        let bucket = usize::try_from(bin.saturating_add(1)).unwrap_or(0);
-        self.add(bucket.min(BUCKETS - 1), times);
+        let bucket = |bin: i32| usize::try_from(bin.saturating_add(1)).unwrap_or(0).min(BUCKETS - 1);
+        if let (Some((first, _)), Some((last, _))) = (bins.first(), bins.last()) {
+            self.make_room(bucket(*first), bucket(*last));
+        }
+        bins.iter().for_each(|(bin, times)| self.add(bucket(*bin), *times));
     }
 
     /// The bucket a duration falls into.
     fn bucket(seconds: f64) -> usize {
-        let steps = (seconds.max(SMALLEST) / SMALLEST).ln() / GROWTH.ln();
+        let steps = (seconds.max(SMALLEST) / SMALLEST).ln() / *GROWTH_LOG;
         // Never negative, and bounded just below.
         (steps.ceil() as usize).min(BUCKETS - 1)
-    }
-
-    /// Upper bound of a bucket, seconds.
-    fn bound(bucket: usize) -> f64 {
-        SMALLEST * GROWTH.powf(bucket as f64)
     }
 
     fn add(&mut self, bucket: usize, times: u64) {
@@ -81,6 +99,20 @@ impl LogHistogram {
             self.counts.grow(begins - from, to - from);
             self.first = u16::try_from(from).unwrap_or_default();
         }
+    }
+
+    /// Where a quantile lies on the scale of the buckets: between the bounds of one as the rank is between their ranks.
+    fn steps(&self, share: f64) -> Option<f64> {
+        let rank = share.clamp(0.0, 1.0) * self.count as f64;
+        let mut below = 0;
+        for (bucket, count) in self.buckets().filter(|(_, count)| *count > 0) {
+            if (below + count) as f64 >= rank {
+                let within = (rank - below as f64) / count as f64;
+                return Some(bucket as f64 + within.clamp(0.0, 1.0) - 1.0);
+            }
+            below += count;
+        }
+        None
     }
 
     fn buckets(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
@@ -128,6 +160,21 @@ impl Counts {
         }
     }
 
+    /// Adds others from an index on, where all are bytes and stay so; `false` where they do not, and nothing was added.
+    fn add_narrow(&mut self, from: usize, others: &Self) -> bool {
+        let (Self::Narrow(counts), Self::Narrow(others)) = (self, others) else { return false };
+        let Some(counts) = counts.get_mut(from..from + others.len()) else { return false };
+        let mut beyond = false;
+        for (count, other) in counts.iter_mut().zip(others) {
+            *count = count.wrapping_add(*other);
+            beyond |= *count < *other;
+        }
+        if beyond {
+            counts.iter_mut().zip(others).for_each(|(count, other)| *count = count.wrapping_sub(*other));
+        }
+        !beyond
+    }
+
     /// So many more before, and so many in all.
     fn grow(&mut self, before: usize, length: usize) {
         fn grown<T: Copy + Default>(counts: &[T], before: usize, length: usize) -> Vec<T> {
@@ -150,13 +197,19 @@ impl Sketch for LogHistogram {
         if length == 0 {
             return;
         }
-        if self.count == 0 {
+        if self.counts.len() == 0 {
             self.clone_from(other);
             return;
         }
         let first = usize::from(other.first);
         self.make_room(first, first + length - 1);
-        other.buckets().for_each(|(bucket, count)| self.add(bucket, count));
+        let before = first - usize::from(self.first);
+        if !self.counts.add_narrow(before, &other.counts) {
+            for (index, count) in other.counts.iter().enumerate().filter(|(_, count)| *count > 0) {
+                self.counts.add(before + index, count);
+            }
+        }
+        self.count += other.count;
     }
 
     fn count(&self) -> u64 {
@@ -164,17 +217,22 @@ impl Sketch for LogHistogram {
     }
 
     fn quantile(&self, share: f64) -> Option<f64> {
-        let rank = share.clamp(0.0, 1.0) * self.count as f64;
-        let mut below = 0.0;
-        for (bucket, count) in self.buckets().filter(|(_, count)| *count > 0) {
-            let within = (rank - below) / count as f64;
-            below += count as f64;
-            if below >= rank {
-                // Between the bounds as the rank is between their ranks, on the same scale as the buckets.
-                return Some(Self::bound(bucket) * GROWTH.powf(within.clamp(0.0, 1.0) - 1.0));
-            }
+        self.steps(share).map(|steps| SMALLEST * GROWTH.powf(steps))
+    }
+
+    fn log_quantile(&self, share: f64) -> f64 {
+        self.steps(share).map_or(f64::NAN, |steps| *SMALLEST_LOG + steps * *GROWTH_LOG)
+    }
+
+    fn sum<'a>(all: impl Iterator<Item = &'a Self> + Clone) -> Self {
+        let mut sum = Self::default();
+        // Room for all of them at once.
+        let ranges = all.clone().filter(|each| each.count > 0).map(|each| (each.first.into(), usize::from(each.first) + each.counts.len() - 1));
+        if let Some((first, last)) = ranges.reduce(|(from, to), (first, last): (usize, usize)| (from.min(first), to.max(last))) {
+            sum.make_room(first, last);
         }
-        None
+        all.for_each(|each| sum.merge(each));
+        sum
     }
 
     fn above(&self, seconds: f64) -> u64 {
@@ -213,7 +271,7 @@ mod tests {
         for bin in -3..470 {
             let microseconds = GROWTH.powi(bin) * 2.0 * GROWTH / (1.0 + GROWTH);
             let (mut by_bin, mut by_value) = (LogHistogram::default(), LogHistogram::default());
-            by_bin.record_bin(bin, 3);
+            by_bin.record_bins(&[(bin, 3)]);
             by_value.record(microseconds / 1e6, 3);
             assert_eq!(by_bin, by_value, "{bin}");
         }

@@ -145,6 +145,9 @@ fn latency(row: &Row<'_>, index: usize, sum: &mut LogHistogram) -> Result<()> {
         ValueRef::Blob(bytes) => bytes,
         _ => &[],
     };
-    each_bin(bytes, |bin, count| sum.record_bin(bin, count))
-        .map_err(|error| Error::FromSqlConversionFailure(index, rusqlite::types::Type::Blob, error.into()))
+    let mut bins = Vec::with_capacity(bytes.len());
+    each_bin(bytes, |bin, count| bins.push((bin, count)))
+        .map_err(|error| Error::FromSqlConversionFailure(index, rusqlite::types::Type::Blob, error.into()))?;
+    sum.record_bins(&bins);
+    Ok(())
 }

@@ -17,6 +17,8 @@ use crate::telemetry::{PluginTallies, Tally, Telemetry};
 
 /// How often what was handed over is committed. Workers hand over twice a second, so nobody who is killed loses more than a second.
 const COMMIT: Duration = Duration::from_millis(500);
+/// The shortest pause between two parts of what is done in parts.
+const BREATH: Duration = Duration::from_millis(50);
 /// How often it is said that the gateway is there while it has nothing to do.
 const HEARTBEAT: i64 = 5;
 /// The longest pause between two tries to write.
@@ -113,9 +115,12 @@ impl Keeper {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            if Instant::now() >= next {
+            let began = Instant::now();
+            if began >= next {
                 self.commit(false);
-                next = Instant::now() + COMMIT;
+                // Analysis that is behind goes on soon: it may use two thirds of a core until it is current.
+                let pause = if self.behind { (began.elapsed() / 2).clamp(BREATH, COMMIT) } else { COMMIT };
+                next = Instant::now() + pause;
             }
         }
         self.commit(true);
