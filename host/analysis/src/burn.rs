@@ -181,7 +181,8 @@ impl Burn {
         let oldest = if self.minutes.len() == KEPT { self.minutes.pop_back() } else { None };
         self.minutes.push_front(narrow);
         for (sum, length) in self.sums.iter_mut().zip(LENGTHS) {
-            let leaves = usize::try_from(length).ok().and_then(|length| self.minutes.get(length).copied().or(oldest.filter(|_| length == KEPT)));
+            let leaves =
+                usize::try_from(length).ok().and_then(|length| self.minutes.get(length).copied().or(oldest.filter(|_| length == KEPT)));
             let leaves = leaves.map(Counted::from).unwrap_or_default();
             sum.all = sum.all + counted.all - leaves.all;
             sum.bad = sum.bad + counted.bad - leaves.bad;

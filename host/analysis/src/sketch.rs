@@ -227,7 +227,8 @@ impl Sketch for LogHistogram {
     fn sum<'a>(all: impl Iterator<Item = &'a Self> + Clone) -> Self {
         let mut sum = Self::default();
         // Room for all of them at once.
-        let ranges = all.clone().filter(|each| each.count > 0).map(|each| (each.first.into(), usize::from(each.first) + each.counts.len() - 1));
+        let ranges =
+            all.clone().filter(|each| each.count > 0).map(|each| (each.first.into(), usize::from(each.first) + each.counts.len() - 1));
         if let Some((first, last)) = ranges.reduce(|(from, to), (first, last): (usize, usize)| (from.min(first), to.max(last))) {
             sum.make_room(first, last);
         }

@@ -54,6 +54,8 @@ pub struct RecordSink {
 
 /// Records that are handed over without waiting for the next flush.
 const BATCH: usize = 256;
+/// The same of rows, which are small: what is the same for a batch (waking the control thread, calling the observer) is paid less often.
+const ROWS: usize = 1_024;
 /// Text that most records have less of, bytes.
 const TEXT: usize = 256;
 
@@ -85,7 +87,7 @@ impl Batch {
         let texts = Arc::new(std::mem::take(&mut self.texts));
         let mut batches = BTreeMap::new();
         for AddressedRow { observer, config, row, .. } in self.rows.drain(..) {
-            let batch = || EndedBatch { rows: Vec::with_capacity(BATCH), texts: Arc::clone(&texts) };
+            let batch = || EndedBatch { rows: Vec::with_capacity(ROWS), texts: Arc::clone(&texts) };
             batches.entry((observer, config)).or_insert_with(batch).rows.push(row);
         }
         batches
@@ -137,7 +139,7 @@ impl RecordSink {
     ) {
         self.gather(snapshot, |Batch { rows, texts, .. }| {
             if rows.capacity() == 0 {
-                rows.reserve(BATCH);
+                rows.reserve(ROWS);
             }
             let (before, named) = rows.last().map(|last| (last.row, last.plugin)).unwrap_or_default();
             let plugin = texts.keep_unless(named, plugin);
@@ -155,7 +157,7 @@ impl RecordSink {
         }
         gathered.snapshot = snapshot;
         add(&mut gathered);
-        if gathered.len() >= BATCH {
+        if gathered.records.len() >= BATCH || gathered.rows.len() >= ROWS {
             drop(gathered);
             self.flush();
         }
