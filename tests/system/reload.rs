@@ -155,6 +155,7 @@ fn a_replaced_file_serves_and_everything_says_so() {
     let shown = status(&scene.gateway);
     assert_eq!(shown["last_reload"]["cause"], "files");
     assert_eq!(shown["last_reload"]["outcome"]["result"], "swapped");
+    assert!(shown["last_reload"]["took_ms"].as_u64() > Some(0), "{shown:#}");
     let line = scene.gateway.log().wait(LOOKED, |line| line.message() == "Reloaded").unwrap();
     assert!(line.field("changes").unwrap().starts_with("plugin auth: sha256:"), "{line:?}");
     // What was said to be new is not said again.

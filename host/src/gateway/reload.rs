@@ -194,7 +194,7 @@ impl Reloader {
             }
             Err(problems) => self.fall_back(&read, &stock, problems, cause, began),
         };
-        self.conclude(cause, &outcome, &read, &stock);
+        self.conclude((cause, began), &outcome, &read, &stock);
         outcome
     }
 
@@ -310,14 +310,15 @@ impl Reloader {
     }
 
     /// Counts a reload and shows what came of it.
-    fn conclude(&mut self, cause: Cause, outcome: &Outcome, read: &Read, stock: &Stock) {
+    fn conclude(&mut self, (cause, began): (Cause, Instant), outcome: &Outcome, read: &Read, stock: &Stock) {
         if !matches!(outcome, Outcome::Rejected { .. }) && !self.catalogue.is_rejected(&read.digest) {
             self.config_digest.clone_from(&read.digest);
         }
         self.catalogue.keep_signatures(&self.config, stock);
         let is_news = cause != Cause::Files || !matches!(outcome, Outcome::Unchanged { .. });
         if is_news {
-            self.last_reload = json!({ "cause": cause.as_str(), "at": unix(SystemTime::now()), "outcome": outcome.shown() });
+            let (at, took_ms) = (unix(SystemTime::now()), u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
+            self.last_reload = json!({ "cause": cause.as_str(), "at": at, "took_ms": took_ms, "outcome": outcome.shown() });
         }
         self.show_rejections();
         self.show(stock);

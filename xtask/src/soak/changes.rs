@@ -27,6 +27,8 @@ pub(super) struct Made {
     pub(super) reloads: u32,
     /// From a file in place to every worker serving by it, the longest.
     pub(super) longest: Duration,
+    /// What the gateway itself says it took for that one.
+    pub(super) longest_reload: Duration,
     /// From the first one's turn to the last one serving.
     pub(super) took: Duration,
 }
@@ -49,8 +51,10 @@ impl<'w> Changes<'w> {
             let due = began + PACE * step;
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
             interrupt::check()?;
-            let took = self.make(after + step)?;
-            made.longest = made.longest.max(took);
+            let (took, reload) = self.make(after + step)?;
+            if took > made.longest {
+                (made.longest, made.longest_reload) = (took, reload);
+            }
             made.took = began.elapsed();
             if is_reload(after + step) {
                 made.reloads += 1;
@@ -62,8 +66,8 @@ impl<'w> Changes<'w> {
         Ok(made)
     }
 
-    /// The change of that number, until every worker serves by it.
-    pub(super) fn make(&mut self, number: u32) -> Result<Duration> {
+    /// The change of that number, until every worker serves by it: how long that took, and the gateway's part of it.
+    pub(super) fn make(&mut self, number: u32) -> Result<(Duration, Duration)> {
         let began = Instant::now();
         let is_reload = is_reload(number);
         let (file, content) = if is_reload {
@@ -79,21 +83,23 @@ impl<'w> Changes<'w> {
             _ => {}
         }
         let digest = format!("sha256:{}", digest(&content));
-        loop {
+        let reload = loop {
             let status = self.world.status()?;
             if serving(&status, is_reload) == Some(&digest) {
-                break;
+                // An earlier gateway does not say.
+                let took_ms = status.get("last_reload").and_then(|reload| reload.get("took_ms")).and_then(Value::as_u64);
+                break Duration::from_millis(took_ms.unwrap_or_default());
             }
             if began.elapsed() > PATIENCE {
                 let last = status.get("last_reload").map(Value::to_string).unwrap_or_default();
                 return Err(Error::new(format!("change {number} does not serve after {PATIENCE:?}; the last reload: {last}")));
             }
             std::thread::sleep(ASK);
-        }
+        };
         if !is_reload {
             self.floor.serves(number);
         }
-        Ok(began.elapsed())
+        Ok((began.elapsed(), reload))
     }
 }
 

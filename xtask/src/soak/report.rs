@@ -16,7 +16,9 @@ pub(super) fn print(figures: &Figures, broken: &[String]) {
     println!("\n{:.0} s of {RATE} requests a second over HTTP/1.1, two workers", figures.seconds);
     row("requests", format!("{} by h2load, {} by clients that check", load.requests, checked.answers));
     row("failures", format!("{} and {}", load.failures, checked.failures));
-    row("swaps, reloads", format!("{}, {}; the longest took {:.2} s", made.swaps, made.reloads, made.longest.as_secs_f64()));
+    row("swaps, reloads", format!("{}, {}", made.swaps, made.reloads));
+    let (longest, reload) = (made.longest.as_secs_f64(), made.longest_reload.as_secs_f64());
+    row("  the longest", format!("{longest:.2} s, {reload:.2} s of it at work or waiting for a core, which everything else has first"));
     row("in flight during a swap", format!("{} checked requests", checked.outlived));
     row("latency", format!("p50 {:.2} ms, p99 {:.2} ms, longest {:.2} ms", load.p50_us / 1e3, load.p99_us / 1e3, load.longest_us / 1e3));
     for (index, ((lag, stalls), late)) in after.workers.iter().zip(figures.stalls()).zip(figures.late()).enumerate() {
@@ -73,6 +75,7 @@ fn shown(figures: &Figures, broken: &[String]) -> Value {
         "swaps": made.swaps,
         "reloads": made.reloads,
         "longest_change_ms": made.longest.as_millis() as u64,
+        "longest_change_reload_ms": made.longest_reload.as_millis() as u64,
         "workers": workers,
         "rss_bytes": { "before": before.rss, "after": after.rss, "limit": figures.memory_limit() },
         "generations_live": after.live_generations,
