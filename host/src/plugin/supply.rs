@@ -31,6 +31,8 @@ pub(super) struct Supply {
     surroundings: Surroundings,
     /// Ordered, oldest first; none for a plugin that is cheap to set up.
     spares: VecDeque<Coming>,
+    /// CPU time of the nursery for those that were taken, since it was last asked for.
+    elsewhere: Duration,
 }
 
 impl Supply {
@@ -43,7 +45,7 @@ impl Supply {
         let began = thread_cpu_time();
         let first = recipe.instantiate(&surroundings, SetupTime::PerCall, None)?;
         let is_dear = thread_cpu_time().saturating_sub(began) > here(&recipe);
-        let mut supply = Self { recipe, surroundings, spares: VecDeque::new() };
+        let mut supply = Self { recipe, surroundings, spares: VecDeque::new(), elsewhere: Duration::ZERO };
         if is_dear {
             supply.order();
         }
@@ -70,6 +72,7 @@ impl Supply {
         match self.spares.front_mut()?.try_recv() {
             Ok(made) => {
                 self.spares.pop_front();
+                self.elsewhere += made.took;
                 // On a busy machine a cheap one can look dear for once.
                 if made.took > here(&self.recipe) {
                     self.order();
@@ -83,6 +86,11 @@ impl Supply {
                 Some(self.here(only))
             }
         }
+    }
+
+    /// CPU time that instances took which were made elsewhere and taken since this was asked last.
+    pub(super) fn take_elsewhere(&mut self) -> Duration {
+        std::mem::take(&mut self.elsewhere)
     }
 
     /// One more beside those there are, made here where that is cheap.

@@ -104,7 +104,8 @@ fn a_hog_is_left_alone_and_its_worker_has_its_time_for_others() {
         let tries = of_hook("plugway_breakers_opened_total", &[]) - 1.0;
         assert!(tries >= 0.0 && calls - tries <= FAULTS, "{mode}: {calls} calls, {tries} of them tries after it was left alone");
         assert_eq!(of_hook("plugway_hook_failures_total", &[&format!("kind=\"{kind}\"")]), calls, "{mode}");
-        assert_eq!(of_hook("plugway_breakers_open", &[]), 1.0, "{mode}");
+        // One for faults in a row; the dear ones waste too much as well.
+        assert!((1.0..=2.0).contains(&of_hook("plugway_breakers_open", &[])), "{mode}");
         let good = metric(&gateway, "plugway_requests_total", &["route=\"good\"", "status=\"200\""]);
         assert_eq!(good, f64::from(PAIRS), "{mode}");
     }

@@ -104,6 +104,9 @@ fn what_fails_now_and_then_takes_no_more_of_its_worker_either() {
         let Borne { gateway, wasted, failed, left_alone } = borne;
         assert!(wasted <= SHARE, "{mode}, every {nth}th: {wasted:?} of {LOAD:?} for {failed} that failed, {left_alone} left alone");
         assert!(failed > 0, "{mode}, every {nth}th");
+        // What makes its instances where that is dear: 300 ms each, of which a quarter counts.
+        let nursery = Thread::named(gateway.pid(), "plugway-nursery").read().ran;
+        assert!(nursery <= Duration::from_millis(2_400), "{mode}, every {nth}th: {nursery:?} for {failed} that failed");
         let counted = metric(&gateway, "plugway_failed_cpu_seconds_total", &["plugin=\"misbehaving\""]);
         assert!(counted > 0.0 && counted <= SHARE.as_secs_f64(), "{mode}, every {nth}th: {counted} s");
         if opens {

@@ -22,6 +22,9 @@ pub(in crate::plugin) enum After {
     End,
 }
 
+/// Of CPU time that replacing instances takes off the worker such a part counts.
+const ELSEWHERE: u32 = 4;
+
 impl Slot {
     pub(in crate::plugin) fn answered(&mut self, hook: Hook, config: u32) {
         if !self.breakers.is_clear() {
@@ -46,7 +49,9 @@ impl Slot {
                 }
             }
         }
-        self.wasted((hook, config), failure, exchange, spent + self.spent_since(began));
+        // The nursery is no worker, but its core may be one's: a part of what it spends counts, and not so much that one trap is enough.
+        let elsewhere = if self.keeps() { self.supply.take_elsewhere() / ELSEWHERE } else { Duration::ZERO };
+        self.wasted((hook, config), failure, exchange, spent + self.spent_since(began) + elsewhere);
     }
 
     /// The thread's clock, if what calls use is to be measured: after a failure. Before it that is not worth a look at the clock for
