@@ -3,7 +3,7 @@
 use std::fmt;
 
 pub use crate::bindings::imports::plugway::gateway::crypto::DigestAlgorithm;
-use crate::error::CryptoError;
+use crate::error::{CryptoError, JwsError};
 use crate::sys;
 
 /// A digest of at most 1 MiB of data.
@@ -42,6 +42,12 @@ impl PublicKey {
 }
 
 impl PublicKey {
+    /// Checks a JSON Web Signature in compact form (RFC 7515, section 7.1), and gives its payload, decoded. `algorithm` is as in
+    /// [`verify`](Self::verify), and never what the header says: read that first, and decide.
+    pub fn verify_jws(&self, algorithm: &str, jws: &str) -> Result<Vec<u8>, JwsError> {
+        Ok(self.raw.verify_jws(algorithm, jws)?)
+    }
+
     /// Its JWK thumbprint with SHA-256, 32 bytes (RFC 7638): of the key alone, whatever else the JSON said.
     pub fn thumbprint(&self) -> Vec<u8> {
         self.raw.thumbprint()

@@ -1,6 +1,10 @@
 //! Why something was refused. Each mirrors one error of the contract and reads as a sentence.
 
+mod crypto;
+
 use std::fmt;
+
+pub use crypto::{CryptoError, JwsError};
 
 use crate::bindings::imports::plugway::gateway as raw;
 
@@ -42,19 +46,6 @@ pub enum MetricError {
     TooMany,
     /// Not called from `configure`.
     TooLate,
-}
-
-/// Why something could not be computed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CryptoError {
-    /// The key is not what the algorithm needs; why.
-    InvalidKey(String),
-    /// The algorithm is not supported.
-    Unsupported,
-    /// The signature does not match.
-    Mismatch,
-    /// More than 1 MiB of input.
-    TooLarge,
 }
 
 /// Why something was not done with an entry. It is as it was.
@@ -172,17 +163,6 @@ impl fmt::Display for MetricError {
     }
 }
 
-impl fmt::Display for CryptoError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::InvalidKey(why) => write!(f, "the key cannot be used: {why}"),
-            Self::Unsupported => f.write_str("the algorithm is not supported"),
-            Self::Mismatch => f.write_str("the signature does not match"),
-            Self::TooLarge => f.write_str("more than 1 MiB of input"),
-        }
-    }
-}
-
 impl fmt::Display for KvError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -250,7 +230,6 @@ impl fmt::Display for HttpError {
 impl std::error::Error for ChangeError {}
 impl std::error::Error for PlanError {}
 impl std::error::Error for MetricError {}
-impl std::error::Error for CryptoError {}
 impl std::error::Error for KvError {}
 impl std::error::Error for RateLimitError {}
 impl std::error::Error for KeyError {}
@@ -285,17 +264,6 @@ impl From<raw::metrics::MetricError> for MetricError {
             raw::metrics::MetricError::Conflict => Self::Conflict,
             raw::metrics::MetricError::TooMany => Self::TooMany,
             raw::metrics::MetricError::TooLate => Self::TooLate,
-        }
-    }
-}
-
-impl From<raw::crypto::CryptoError> for CryptoError {
-    fn from(error: raw::crypto::CryptoError) -> Self {
-        match error {
-            raw::crypto::CryptoError::InvalidKey(why) => Self::InvalidKey(why),
-            raw::crypto::CryptoError::Unsupported => Self::Unsupported,
-            raw::crypto::CryptoError::Mismatch => Self::Mismatch,
-            raw::crypto::CryptoError::TooLarge => Self::TooLarge,
         }
     }
 }

@@ -31,6 +31,12 @@ impl Identity {
         Self::from_raw(sys::types::Identity::new(subject))
     }
 
+    /// A whole one in one call, for who makes many. Of two claims with one name the last counts. Fails with `TooLarge` past the plugin's
+    /// `max_attribute_bytes`.
+    pub fn of(subject: &str, issuer: Option<&str>, scopes: &[&str], claims: &[(&str, &Value)]) -> Result<Self, ChangeError> {
+        Ok(Self::from_raw(sys::types::Identity::of(subject, issuer, scopes, claims)?))
+    }
+
     /// The subject.
     pub fn subject(&self) -> String {
         self.raw.subject()

@@ -112,7 +112,9 @@ pub mod testing;
 pub use answer::{LocalResponse, Problem};
 pub use batch::{Batch, Texts};
 pub use config::one_or_many;
-pub use error::{ChangeError, CryptoError, Error, HttpError, KeyError, KvError, MetricError, PlanError, RateLimitError, SecretError};
+pub use error::{
+    ChangeError, CryptoError, Error, HttpError, JwsError, KeyError, KvError, MetricError, PlanError, RateLimitError, SecretError,
+};
 pub use forwarding::{Plan, Protocol};
 pub use header::{HeaderLine, HeaderName};
 pub use identity::Identity;

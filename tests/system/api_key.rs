@@ -3,6 +3,7 @@
 mod in_kv;
 
 use plugway_harness::gateway::Gateway;
+use plugway_harness::raw::Raw;
 use plugway_harness::upstream::Upstream;
 
 use crate::common::{metric, start};
@@ -96,4 +97,33 @@ fn a_key_in_the_configuration_is_refused_and_not_shown() {
     let part = "[plugins.keys]\nsource = \"builtin:api-key\"\ngrants = { crypto = {} }\nconfig = { consumers = [{ name = \"a\", keys = [\"sk-secret\"] }] }\n";
     let (output, text) = check(&config(&upstream, &[part, &route("plugins = [\"keys\"]")]));
     assert!(!output.status.success() && text.contains("never the key") && !text.contains("sk-secret"), "{text}");
+}
+
+#[test]
+fn a_key_is_one_header_line_and_all_of_its_value() {
+    let upstream = Upstream::plain("up").unwrap();
+    let gateway = gateway(&upstream, "");
+    let huge = format!("x-api-key: {KEY}{}", "x".repeat(12 << 10));
+    for (lines, statuses) in [
+        // White space around a value is not part of it (RFC 9110, section 5.5).
+        (format!("X-Api-KEY: \t {KEY} \t"), &[200][..]),
+        (format!("x-api-key: {KEY}\r\nX-API-KEY: {KEY}"), &[400]),
+        (format!("x-api-key: {KEY}\r\nX-API-KEY: "), &[400]),
+        (format!("x-api-key: {KEY}, {KEY}"), &[401]),
+        (format!("x-api-key: \"{KEY}\""), &[401]),
+        (format!("x-api-key: {KEY}\u{a0}"), &[401]),
+        (format!("x_api_key: {KEY}"), &[401]),
+        (format!("x-api-key: wrong\r\nauthorization: ApiKey {KEY}\r\ncookie: x-api-key={KEY}"), &[401]),
+        // Framing that two readers could read differently ends before any plugin.
+        (format!("x-api-key : {KEY}"), &[400]),
+        (format!("x-api-key: {KEY}\r\n x-other: a"), &[400]),
+        (format!("x-api-key: {KEY}\0"), &[400]),
+        (huge, &[401, 431]),
+    ] {
+        let mut raw = Raw::connect(gateway.address("web").unwrap()).unwrap();
+        raw.send(format!("GET /?x-api-key={KEY} HTTP/1.1\r\nhost: example.com\r\n{lines}\r\n\r\n").as_bytes()).unwrap();
+        let answer = raw.response().unwrap();
+        assert!(statuses.contains(&answer.status), "{}: {}", lines.escape_debug().take(80).collect::<String>(), answer.text());
+    }
+    assert_eq!(upstream.requests(), 1);
 }

@@ -21,6 +21,14 @@ impl Identity {
         self.claims.iter().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 
+    /// Sets one claim, in the place of the one of that name.
+    pub fn set_claim(&mut self, name: String, value: Value) {
+        match self.claims.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, old)) => *old = value,
+            None => self.claims.push((name, value)),
+        }
+    }
+
     /// Bytes it holds, for the plugin's `max_attribute_bytes`.
     pub fn size(&self) -> usize {
         self.subject.len()

@@ -77,21 +77,21 @@ impl Issuers {
             Err(Denial::Malformed) => return self.ask_about(text, rules, now, take),
             Err(denial) => return Err(denial.into()),
         };
-        let issuer = match self.0.as_slice() {
-            [only] => only,
-            several => {
-                let payload = token.payload()?;
-                let claims = json::members(&payload).ok_or(Denial::Malformed)?;
+        let early = if self.only().is_none() { token.payload()? } else { Vec::new() };
+        let (issuer, read) = match self.only() {
+            Some(only) => (only, None),
+            None => {
+                let claims = json::members(&early).ok_or(Denial::Malformed)?;
                 let Some(Json::Text(name)) = claims.get("iss") else { return Err(Denial::Issuer.into()) };
-                several.iter().find(|issuer| issuer.name == *name).ok_or(Denial::Issuer)?
+                (self.0.iter().find(|issuer| issuer.name == *name).ok_or(Denial::Issuer)?, Some(claims))
             }
         };
         issuer.check_kind(token.header.kind.as_deref())?;
         let algorithm = Algorithm::named(&token.header.algorithm).filter(|algorithm| issuer.algorithms.contains(algorithm));
         let algorithm = algorithm.ok_or(Denial::Algorithm)?;
-        issuer.keys.verify(algorithm, &token)?;
-        let payload = token.payload()?;
-        let claims = json::members(&payload).ok_or(Denial::Malformed)?;
+        let payload = issuer.keys.verify(algorithm, &token)?;
+        // What was read before is what was signed: the same text.
+        let claims = read.or_else(|| json::members(&payload)).ok_or(Denial::Malformed)?;
         let mut verified = claims::judge(&claims, issuer, rules, now)?;
         if let Some(introspection) = issuer.introspection.as_ref().filter(|introspection| introspection.asks_about_jwt) {
             verified.counts_until = Some(introspection.ask(text, &issuer.name, now)?.until);
@@ -116,11 +116,11 @@ impl Issuers {
 }
 
 impl Keys {
-    pub(crate) fn verify(&self, algorithm: Algorithm, token: &Token<'_>) -> Result<(), Refusal> {
-        let (key_id, signed, signature) = (token.header.key_id.as_deref(), token.signed, token.signature.as_slice());
+    /// The payload, if the token was signed with one of them.
+    pub(crate) fn verify(&self, algorithm: Algorithm, token: &Token<'_>) -> Result<Vec<u8>, Refusal> {
         match self {
-            Self::Written(keys) => Ok(keys.verify(algorithm, key_id, signed, signature)?),
-            Self::Published(keys) => keys.verify(algorithm, key_id, signed, signature),
+            Self::Written(keys) => Ok(keys.verify(algorithm, token)?),
+            Self::Published(keys) => keys.verify(algorithm, token),
         }
     }
 }

@@ -1,12 +1,14 @@
 //! The key set (RFC 7517). What a key may be used for is settled when the configuration is read: a token picks one of these
 //! keys by `kid`, never what is done with it.
 
+use plugway_sdk::JwsError;
 use plugway_sdk::crypto::PublicKey;
 use serde_json::{Map, Value};
 
 use crate::algorithm::Algorithm;
 use crate::denial::Denial;
 use crate::json;
+use crate::token::Token;
 
 /// Keys that can be used, each with the algorithms it is for.
 #[derive(Debug)]
@@ -70,12 +72,16 @@ impl KeySet {
     }
 
     /// Checks a signature with the key the token names and the algorithm that key is for. A token without `kid` is checked
-    /// where exactly one key fits, so no token costs more than one check.
-    pub(crate) fn verify(&self, algorithm: Algorithm, key_id: Option<&str>, signed: &[u8], signature: &[u8]) -> Result<(), Denial> {
+    /// where exactly one key fits, so no token costs more than one check. Gives the payload.
+    pub(crate) fn verify(&self, algorithm: Algorithm, token: &Token<'_>) -> Result<Vec<u8>, Denial> {
+        let key_id = token.header.key_id.as_deref();
         let mut fitting =
             self.keys.iter().filter(|key| (key_id.is_none() || key.id.as_deref() == key_id) && key.algorithms.contains(&algorithm));
         let (Some(key), None) = (fitting.next(), fitting.next()) else { return Err(Denial::UnknownKey) };
-        key.public.verify(algorithm.name(), signed, signature).map_err(|_| Denial::Signature)
+        key.public.verify_jws(algorithm.name(), token.text).map_err(|error| match error {
+            JwsError::Malformed => Denial::Malformed,
+            _ => Denial::Signature,
+        })
     }
 }
 

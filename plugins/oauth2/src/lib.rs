@@ -35,10 +35,12 @@ mod token;
 mod upstream_token;
 mod url;
 
+use std::time::Duration;
+
 use plugway_sdk::metrics::Counter;
 use plugway_sdk::{
-    AuthError, Authorizer, ChangeError, Decision, Error, Flow, Identity, LocalResponse, Plugin, Request, RequestFilter, Status, clock,
-    header,
+    AuthError, Authorizer, ChangeError, Decision, Error, Flow, Identity, LocalResponse, Plugin, Request, RequestFilter, Status, Value,
+    clock, header,
 };
 
 use anonymous::Anonymous;
@@ -239,10 +241,11 @@ impl OAuth2 {
 impl OAuth2 {
     fn decide(&self, request: &mut Request, scheme: Scheme, token: &[u8]) -> Result<Decision, Refusal> {
         let again = self.remembered.look_up(token, |pass| {
-            if pass.has_to_be_asked_about(clock::now()) {
+            let now = clock::now();
+            if pass.has_to_be_asked_about(now) {
                 return None;
             }
-            Some(self.admit_again(request, scheme, token, pass))
+            Some(self.admit_again(request, scheme, token, pass, now))
         });
         match again.flatten() {
             None => self.decide_anew(request, scheme, token),
@@ -265,8 +268,8 @@ impl OAuth2 {
         Ok(decision)
     }
 
-    fn admit_again(&self, request: &mut Request, scheme: Scheme, token: &[u8], pass: &Pass) -> Result<Decision, Refusal> {
-        pass.lifetime.judge(self.rules.leeway, clock::now())?;
+    fn admit_again(&self, request: &mut Request, scheme: Scheme, token: &[u8], pass: &Pass, now: Duration) -> Result<Decision, Refusal> {
+        pass.lifetime.judge(self.rules.leeway, now)?;
         self.check_holder(request, scheme, token, &pass.binding)?;
         self.admit(request, pass)
     }
@@ -310,14 +313,13 @@ impl OAuth2 {
 
     fn pass(&self, verified: &Verified<'_>) -> Result<Pass, AuthError> {
         let headers = self.headers.values(verified.claims)?;
-        let mut identity = Identity::new(verified.subject);
-        identity.set_issuer(verified.issuer);
-        identity.set_scopes(&verified.scopes);
-        passed_on::keep(&mut identity, &self.claims, verified.claims)?;
-        if let Some(client) = verified.client {
-            // Under one name, whichever of the two claims it came from.
-            identity.set_claim("client_id", client)?;
-        }
+        let kept = passed_on::values(&self.claims, verified.claims);
+        let client = verified.client.map(Value::from);
+        let mut claims: Vec<(&str, &Value)> = kept.iter().map(|(name, value)| (*name, value)).collect();
+        // Under one name, whichever of the two claims it came from.
+        claims.extend(client.as_ref().map(|client| ("client_id", client)));
+        let identity = Identity::of(verified.subject, Some(verified.issuer), &verified.scopes, &claims);
+        let identity = identity.map_err(|error| AuthError::Failed(format!("`claims`: {}: {error}", self.claims.join(" "))))?;
         Ok(Pass { lifetime: verified.lifetime, counts_until: verified.counts_until, binding: verified.binding, headers, identity })
     }
 

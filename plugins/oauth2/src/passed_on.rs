@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use plugway_sdk::{AuthError, HeaderName, Identity, Request, Value, header};
+use plugway_sdk::{AuthError, HeaderName, Request, Value, header};
 
 use crate::json::{Json, Members};
 
@@ -109,8 +109,9 @@ fn remove(request: &mut Request<'_>, header: &ClaimHeader) -> Result<(), String>
     request.remove_header(header.name.clone()).map_err(|error| described("`claims_as_headers`", header.name(), error))
 }
 
-/// Puts the wanted claims into the identity: single values as they are, lists and objects as JSON text.
-pub(crate) fn keep(identity: &mut Identity, wanted: &[String], claims: &Members<'_>) -> Result<(), AuthError> {
+/// The wanted claims for the identity: single values as they are, lists and objects as JSON text.
+pub(crate) fn values<'a>(wanted: &'a [String], claims: &Members<'_>) -> Vec<(&'a str, Value)> {
+    let mut values = Vec::with_capacity(wanted.len() + 1);
     for name in wanted {
         let value = match claims.get(name) {
             None | Some(Json::Null) => continue,
@@ -122,9 +123,9 @@ pub(crate) fn keep(identity: &mut Identity, wanted: &[String], claims: &Members<
             },
             Some(other) => Value::Text(other.to_string()),
         };
-        identity.set_claim(name, value).map_err(|error| failed("`claims`", name, error))?;
+        values.push((name.as_str(), value));
     }
-    Ok(())
+    values
 }
 
 /// Takes the token away from the upstream, which has no use for what it could be made to replay.

@@ -15,6 +15,7 @@ use crate::document::{Document, Trouble};
 use crate::held::Held;
 use crate::keys::KeySet;
 use crate::server::{KEYS, Server, shared};
+use crate::token::Token;
 
 /// How long a set counts that does not say so.
 const FRESHNESS: Duration = Duration::from_secs(300);
@@ -72,13 +73,13 @@ impl Published {
     }
 
     /// Checks a signature, as [`KeySet::verify`].
-    pub(crate) fn verify(&self, algorithm: Algorithm, key_id: Option<&str>, signed: &[u8], signature: &[u8]) -> Result<(), Refusal> {
+    pub(crate) fn verify(&self, algorithm: Algorithm, token: &Token<'_>) -> Result<Vec<u8>, Refusal> {
         let now = clock::now();
         if self.keys.borrow().is_due(now) {
             // What there is counts meanwhile.
             let _ = self.fetch(now, None);
         }
-        let verify = |keys: Rc<KeySet>| keys.verify(algorithm, key_id, signed, signature);
+        let verify = |keys: Rc<KeySet>| keys.verify(algorithm, token);
         let known = self.current(now).ok_or_else(|| self.unavailable(now)).map(verify)?;
         if known != Err(Denial::UnknownKey) {
             return Ok(known?);

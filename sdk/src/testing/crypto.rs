@@ -6,7 +6,7 @@ use ring::signature::{self, RsaParameters, RsaPublicKeyComponents, UnparsedPubli
 use ring::{digest as ring_digest, hmac as ring_hmac};
 use serde_json::Value as Json;
 
-use crate::bindings::imports::plugway::gateway::crypto::{CryptoError, DigestAlgorithm};
+use crate::bindings::imports::plugway::gateway::crypto::{CryptoError, DigestAlgorithm, JwsError};
 
 /// The gateway's limit on input, bytes.
 const MAX_INPUT: usize = 1 << 20;
@@ -109,6 +109,24 @@ impl PublicKey {
             _ => return Err(invalid("the algorithm belongs to another kind of key")),
         };
         verified.map_err(|_| CryptoError::Mismatch)
+    }
+}
+
+impl PublicKey {
+    pub(crate) fn verify_jws(&self, algorithm: &str, jws: &str) -> Result<Vec<u8>, JwsError> {
+        let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|_| JwsError::Malformed);
+        let (signed, signature) = jws.rsplit_once('.').ok_or(JwsError::Malformed)?;
+        let (header, payload) = signed.split_once('.').ok_or(JwsError::Malformed)?;
+        if header.is_empty() {
+            return Err(JwsError::Malformed);
+        }
+        self.verify(algorithm, signed.as_bytes(), &decode(signature)?).map_err(|error| match error {
+            CryptoError::InvalidKey(why) => JwsError::InvalidKey(why),
+            CryptoError::Unsupported => JwsError::Unsupported,
+            CryptoError::Mismatch => JwsError::Mismatch,
+            CryptoError::TooLarge => JwsError::TooLarge,
+        })?;
+        decode(payload)
     }
 }
 

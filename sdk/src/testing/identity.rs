@@ -42,6 +42,17 @@ impl FakeIdentity {
         Self::from_facts(IdentityFacts { subject: subject.to_owned(), ..IdentityFacts::default() })
     }
 
+    pub(crate) fn of(subject: &str, issuer: Option<&str>, scopes: &[&str], claims: &[(&str, &Value)]) -> Result<Self, ChangeError> {
+        let made = Self::new(subject);
+        if let Some(issuer) = issuer {
+            made.set_issuer(issuer);
+        }
+        made.set_scopes(scopes);
+        claims.iter().try_for_each(|(name, value)| made.set_claim(name, value))?;
+        let size = made.facts.borrow().size();
+        if size > MAX_ATTRIBUTE_BYTES { Err(ChangeError::TooLarge) } else { Ok(made) }
+    }
+
     pub(crate) fn subject(&self) -> String {
         self.facts.borrow().subject.clone()
     }

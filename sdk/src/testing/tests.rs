@@ -169,6 +169,20 @@ fn copies_an_identity_that_then_goes_its_own_way() {
 }
 
 #[test]
+fn an_identity_that_is_made_by_one_call_is_as_one_that_grew() {
+    let (first, last) = (Value::from("a"), Value::from("b"));
+    let whole = Identity::of("ann", Some("https://id.example"), &["read"], &[("tenant", &first), ("tenant", &last)]).unwrap();
+    assert_eq!(
+        (whole.subject(), whole.issuer().as_deref(), whole.scopes()),
+        ("ann".to_owned(), Some("https://id.example"), vec!["read".to_owned()])
+    );
+    assert_eq!((whole.claim("tenant"), whole.claim("plan")), (Some(last), None));
+    let large = Value::from("x".repeat(1 << 20));
+    assert_eq!(Identity::of("ann", None, &[], &[("large", &large)]).unwrap_err(), ChangeError::TooLarge);
+    assert_eq!(Identity::of(&"x".repeat(1 << 20), None, &[], &[]).unwrap_err(), ChangeError::TooLarge);
+}
+
+#[test]
 fn leaves_the_response_as_it_was_when_a_filter_fails() {
     let plugin = testing::configure::<Told>(json!({})).unwrap();
     let request = testing::Request::get("/").build();

@@ -1,6 +1,6 @@
 //! Lets everyone pass as `guest`, unless told otherwise.
 
-use plugway_sdk::{AuthError, Authorizer, Decision, Identity, Request, header};
+use plugway_sdk::{AuthError, Authorizer, Decision, Identity, Request, Value, header};
 
 use crate::mode::Mode;
 use crate::{Guest, Hook, behaviour};
@@ -28,8 +28,21 @@ impl Authorizer for Guest {
         if identity.scopes() != ["read", "write"] || guest.claim("tenant").is_some() || guest.issuer() != identity.issuer() {
             return Err(AuthError::Failed("a copied identity is not one of its own".to_owned()));
         }
+        let (first, last) = (Value::from("first"), identity.claim("tenant").unwrap_or(Value::Boolean(false)));
+        let issuer = identity.issuer();
+        let whole = Identity::of("guest", issuer.as_deref(), &["read", "write"], &[("tenant", &first), ("tenant", &last)])?;
+        if (whole.subject(), whole.issuer(), whole.scopes(), whole.claim("tenant"))
+            != (identity.subject(), issuer, identity.scopes(), Some(last))
+        {
+            return Err(AuthError::Failed("an identity made by one call is not the same".to_owned()));
+        }
         if let Mode::IdentityBytes(bytes) = mode {
-            identity.set_scopes(&["s".repeat(bytes).as_str()]);
+            let scope = "s".repeat(bytes);
+            match Identity::of("guest", None, &[&scope], &[]) {
+                Ok(within) => identity = within,
+                // One that is given away all the same is a failure.
+                Err(_) => identity.set_scopes(&[&scope]),
+            }
         }
         Ok(Decision::Allow(identity))
     }

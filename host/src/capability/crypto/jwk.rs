@@ -70,7 +70,7 @@ fn exactly(bytes: Vec<u8>, name: &str, length: usize) -> Result<Vec<u8>, CryptoE
 }
 
 /// base64url without padding (RFC 7515, section 2).
-fn decode(text: &str) -> Option<Vec<u8>> {
+pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
     use base64::Engine;
     base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).ok()
 }

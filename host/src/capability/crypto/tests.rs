@@ -101,3 +101,34 @@ fn thumbprints_are_those_of_the_rfcs_whatever_else_a_key_says() {
     let reordered = r#"{ "y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0", "use":"sig", "crv":"P-256", "x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "kid":"a", "kty":"EC"}"#;
     assert_eq!(thumbprint(reordered), thumbprint(P256));
 }
+
+#[test]
+fn a_jws_gives_its_payload_if_its_signature_is_good_and_it_is_well_formed() {
+    for ((algorithm, key, message, _), signature) in cases().into_iter().zip([ED25519_SIGNATURE, P256_SIGNATURE, RSA_SIGNATURE]) {
+        let message = std::str::from_utf8(message).unwrap();
+        let payload = decode(message.split_once('.').unwrap().1);
+        assert_eq!(key.verify_jws(algorithm, &format!("{message}.{signature}")), Ok(payload), "{algorithm}");
+        let mismatch = Err(JwsError::Signature(CryptoError::Mismatch));
+        assert_eq!(key.verify_jws(algorithm, &format!("{message}A.{signature}")), mismatch, "{algorithm}");
+        assert_eq!(key.verify_jws(algorithm, &format!("{message}.AAAA")), mismatch, "{algorithm}");
+        assert_eq!(key.verify_jws("none", &format!("{message}.{signature}")), Err(JwsError::Signature(CryptoError::Unsupported)));
+        for text in [
+            "",
+            ".",
+            "..",
+            message,
+            &format!("{message}.{signature}="),
+            &format!("{message}.{signature} "),
+            &format!("{message}.+{signature}"),
+            &format!(" {message}.{signature}"),
+            &format!(".{message}.{signature}"),
+            &format!("a=.{message}.{signature}"),
+        ] {
+            assert_eq!(key.verify_jws(algorithm, text), Err(JwsError::Malformed), "{algorithm} {text}");
+        }
+        // What is more than three parts has another message, and a signature over it does not make it one.
+        assert_eq!(key.verify_jws(algorithm, &format!("{message}.{signature}.{signature}")), mismatch, "{algorithm}");
+        let long = "A".repeat(MAX_INPUT + 1);
+        assert_eq!(key.verify_jws(algorithm, &long), Err(JwsError::Signature(CryptoError::TooLarge)), "{algorithm}");
+    }
+}

@@ -4,7 +4,7 @@ use wasmtime::Result;
 use wasmtime::component::Resource;
 
 use crate::capability::crypto::{self, PublicKey};
-use crate::plugin::bindings::plugway::gateway::crypto::{CryptoError, DigestAlgorithm, Host, HostPublicKey};
+use crate::plugin::bindings::plugway::gateway::crypto::{CryptoError, DigestAlgorithm, Host, HostPublicKey, JwsError};
 use crate::plugin::guest::{Guest, PublicKeyHandle};
 
 type Handle = Resource<PublicKeyHandle>;
@@ -17,6 +17,18 @@ impl From<crypto::CryptoError> for CryptoError {
             crypto::CryptoError::Unsupported => Self::Unsupported,
             crypto::CryptoError::Mismatch => Self::Mismatch,
             crypto::CryptoError::TooLarge => Self::TooLarge,
+        }
+    }
+}
+
+impl From<crypto::JwsError> for JwsError {
+    fn from(error: crypto::JwsError) -> Self {
+        match error {
+            crypto::JwsError::Malformed => Self::Malformed,
+            crypto::JwsError::Signature(crypto::CryptoError::InvalidKey(why)) => Self::InvalidKey(why),
+            crypto::JwsError::Signature(crypto::CryptoError::Unsupported) => Self::Unsupported,
+            crypto::JwsError::Signature(crypto::CryptoError::Mismatch) => Self::Mismatch,
+            crypto::JwsError::Signature(crypto::CryptoError::TooLarge) => Self::TooLarge,
         }
     }
 }
@@ -56,6 +68,10 @@ impl HostPublicKey for Guest {
     fn verify(&mut self, key: Handle, algorithm: String, message: Vec<u8>, signature: Vec<u8>) -> Computed<()> {
         let key = &self.wasi.table.get(&key)?.0;
         Ok(key.verify(&algorithm, &message, &signature).map_err(Into::into))
+    }
+
+    fn verify_jws(&mut self, key: Handle, algorithm: String, jws: String) -> Result<std::result::Result<Vec<u8>, JwsError>> {
+        Ok(self.wasi.table.get(&key)?.0.verify_jws(&algorithm, &jws).map_err(Into::into))
     }
 
     fn thumbprint(&mut self, key: Handle) -> Result<Vec<u8>> {

@@ -49,6 +49,24 @@ impl HostIdentity for Guest {
         Ok(self.wasi.table.push(IdentityHandle::within(self.limits.attribute_bytes, identity))?)
     }
 
+    fn of(
+        &mut self,
+        subject: String,
+        issuer: Option<String>,
+        scopes: Vec<String>,
+        claims: Vec<(String, Value)>,
+    ) -> Result<std::result::Result<Handle, ChangeError>> {
+        let mut identity = Identity { subject, issuer, scopes, claims: Vec::with_capacity(claims.len()) };
+        for (name, value) in claims {
+            identity.set_claim(name, value.into());
+        }
+        if identity.size() > self.limits.attribute_bytes {
+            self.hits.count(BudgetKey::MaxAttributeBytes, 1);
+            return Ok(Err(ChangeError::TooLarge));
+        }
+        Ok(Ok(self.wasi.table.push(IdentityHandle { identity: Arc::new(identity), too_large: None })?))
+    }
+
     fn subject(&mut self, handle: Handle) -> Result<String> {
         Ok(self.said(&handle)?.subject.clone())
     }
@@ -83,10 +101,7 @@ impl HostIdentity for Guest {
             self.hits.count(BudgetKey::MaxAttributeBytes, 1);
             return Ok(Err(ChangeError::TooLarge));
         }
-        self.change(&handle, |identity| match identity.claims.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, old)) => *old = value,
-            None => identity.claims.push((name, value)),
-        })?;
+        self.change(&handle, |identity| identity.set_claim(name, value))?;
         Ok(Ok(()))
     }
 

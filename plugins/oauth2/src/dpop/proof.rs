@@ -19,6 +19,7 @@ const PRIVATE_MEMBERS: [&str; 3] = ["d", "p", "k"];
 #[derive(Debug)]
 pub(super) struct Proof<'a> {
     token: Token<'a>,
+    signature: Vec<u8>,
     key: String,
     /// `jti`
     pub(super) id: String,
@@ -50,6 +51,7 @@ impl<'a> Proof<'a> {
         let hash = text_claim(&claims, "ath")?.ok_or(Denial::ProofToken)?;
         let required = |name| text_claim(&claims, name)?.filter(|text| !text.is_empty()).ok_or(Denial::MalformedProof);
         Ok(Self {
+            signature: token.signature().map_err(|_| Denial::MalformedProof)?,
             key,
             id: required("jti")?,
             method: required("htm")?,
@@ -75,7 +77,7 @@ impl<'a> Proof<'a> {
     }
 
     pub(super) fn signature(&self) -> &[u8] {
-        &self.token.signature
+        &self.signature
     }
 }
 

@@ -20,13 +20,20 @@ fn set(keys: &[Value]) -> Result<KeySet, String> {
     KeySet::read(&json!({ "keys": keys }), &DEFAULT)
 }
 
-/// RFC 8037, appendix A.4.
-const SIGNED: &[u8] = b"eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc";
-
-fn signature() -> Vec<u8> {
+/// A token with this key's signature over its header and no claims.
+fn signed(header: Value) -> String {
     use base64::Engine;
-    let text = "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
-    base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).unwrap()
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let key = with(json!({ "d": "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A" }));
+    plugway_sdk::testing::set_key("own", key.to_string());
+    let text = format!("{}.e30", URL_SAFE_NO_PAD.encode(header.to_string()));
+    let signature = plugway_sdk::keys::sign("own", "EdDSA", text.as_bytes()).unwrap();
+    format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+fn verify(keys: &KeySet, algorithm: Algorithm, id: Option<&str>) -> Result<Vec<u8>, Denial> {
+    let text = signed(id.map_or(json!({ "alg": "EdDSA" }), |id| json!({ "alg": "EdDSA", "kid": id })));
+    keys.verify(algorithm, &Token::parse(&text).unwrap())
 }
 
 #[test]
@@ -35,19 +42,22 @@ fn picks_a_key_by_its_id() {
         set(&[with(json!({ "kid": "a" })), with(json!({ "kid": "b", "use": "sig", "key_ops": ["sign", "verify"], "alg": "EdDSA" }))])
             .unwrap();
     for id in ["a", "b"] {
-        assert_eq!(keys.verify(Algorithm::EdDSA, Some(id), SIGNED, &signature()), Ok(()), "{id}");
+        assert_eq!(verify(&keys, Algorithm::EdDSA, Some(id)).as_deref(), Ok(&b"{}"[..]), "{id}");
     }
-    assert_eq!(keys.verify(Algorithm::EdDSA, Some("a"), b"other", &signature()), Err(Denial::Signature));
-    assert_eq!(keys.verify(Algorithm::EdDSA, Some("c"), SIGNED, &signature()), Err(Denial::UnknownKey));
-    assert_eq!(keys.verify(Algorithm::RS256, Some("a"), SIGNED, &signature()), Err(Denial::UnknownKey));
-    assert_eq!(keys.verify(Algorithm::EdDSA, None, SIGNED, &signature()), Err(Denial::UnknownKey), "it could be either");
+    let text = signed(json!({ "alg": "EdDSA", "kid": "a" })).replace(".e30.", ".e31.");
+    assert_eq!(keys.verify(Algorithm::EdDSA, &Token::parse(&text).unwrap()), Err(Denial::Signature));
+    let text = format!("{}=", signed(json!({ "alg": "EdDSA", "kid": "a" })));
+    assert_eq!(keys.verify(Algorithm::EdDSA, &Token::parse(&text).unwrap()), Err(Denial::Malformed));
+    assert_eq!(verify(&keys, Algorithm::EdDSA, Some("c")), Err(Denial::UnknownKey));
+    assert_eq!(verify(&keys, Algorithm::RS256, Some("a")), Err(Denial::UnknownKey));
+    assert_eq!(verify(&keys, Algorithm::EdDSA, None), Err(Denial::UnknownKey), "it could be either");
 }
 
 #[test]
 fn needs_no_id_where_one_key_fits() {
     let keys = set(&[ed25519()]).unwrap();
-    assert_eq!(keys.verify(Algorithm::EdDSA, None, SIGNED, &signature()), Ok(()));
-    assert_eq!(keys.verify(Algorithm::EdDSA, Some("a"), SIGNED, &signature()), Err(Denial::UnknownKey));
+    assert_eq!(verify(&keys, Algorithm::EdDSA, None).as_deref(), Ok(&b"{}"[..]));
+    assert_eq!(verify(&keys, Algorithm::EdDSA, Some("a")), Err(Denial::UnknownKey));
 }
 
 #[test]
