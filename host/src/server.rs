@@ -4,6 +4,7 @@ mod accept;
 pub mod admin;
 mod connection;
 pub mod framing;
+mod http1;
 mod listener;
 mod pace;
 mod stream;

@@ -2,10 +2,13 @@
 //! build changes: heap, stacks and instances, files left out.
 
 use plugway_harness::process;
+use plugway_harness::raw::Raw;
 use plugway_harness::upstream::Upstream;
 
-use crate::common::{start, two_workers, web};
+use crate::common::{one_route, start, two_workers, until, web, wire};
 use crate::guest::{config, filters, plugin, report, route, send};
+
+const GET: &str = "GET / HTTP/1.1\nhost: example.com\n\n";
 
 /// 12 MB were measured; one huge page for each place of the heap that is touched made it 53.
 const MOST: u64 = 24 << 20;
@@ -25,4 +28,41 @@ fn five_plugins_on_two_workers_fit_into_a_small_heap() {
     }
     let own = process::own_bytes(gateway.pid()).unwrap();
     assert!(own <= MOST, "{} KiB of its own, at most {} KiB", own >> 10, MOST >> 10);
+}
+
+const CONNECTIONS: u64 = 500;
+
+/// Of each idle connection, bytes. Without a rest it is 22 KiB.
+const MOST_IDLE: u64 = 12 << 10;
+
+#[test]
+fn connections_that_rest_give_up_their_buffers_and_come_back() {
+    let upstream = Upstream::plain("up").unwrap();
+    let gateway = start(&one_route(&upstream, ""));
+    let ask = |raw: &mut Raw| {
+        raw.send(wire(GET)).unwrap();
+        assert_eq!(raw.response().unwrap().status, 200);
+    };
+    // What the first one makes is not its own.
+    ask(&mut web(&gateway));
+    let own = || process::own_bytes(gateway.pid()).unwrap();
+    let before = own();
+    let mut connections: Vec<_> = (0..CONNECTIONS).map(|_| web(&gateway)).collect();
+    connections.iter_mut().for_each(ask);
+    for _ in 0..2 {
+        until(&format!("at most {MOST_IDLE} bytes for each idle connection"), || own().saturating_sub(before) / CONNECTIONS <= MOST_IDLE);
+        connections.iter_mut().for_each(ask);
+    }
+}
+
+#[test]
+fn a_connection_that_rests_is_closed_when_it_is_idle_for_too_long_and_when_the_gateway_drains() {
+    let upstream = Upstream::plain("up").unwrap();
+    let gateway = start(&one_route(&upstream, "[timeouts]\nidle = \"2s\""));
+    let mut clients = [web(&gateway), web(&gateway)];
+    for client in &mut clients {
+        client.send(wire(GET)).unwrap();
+        assert_eq!(client.response().unwrap().status, 200);
+    }
+    assert!(clients.iter_mut().all(|client| client.closes().unwrap()));
 }

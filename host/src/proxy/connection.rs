@@ -105,6 +105,11 @@ impl Connection {
         }
     }
 
+    /// Whether it does nothing.
+    pub fn is_idle(&self) -> bool {
+        self.activity.busy.get() == 0 && !self.activity.in_head.get()
+    }
+
     /// Requests so far.
     pub fn requests(&self) -> u64 {
         self.activity.requests.get()

@@ -3,27 +3,24 @@
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::framing::{Limits, Scanner};
+use super::http1::http1;
 use super::stream::{ClientStream, Seen};
-use super::sweep::{End, Sweep, Watched};
+use super::sweep::{Ask, Sweep, Watched};
 use super::tls::ServerTls;
 use crate::config::model;
 use crate::exchange::{ConnectionFacts, TlsFacts};
@@ -41,13 +38,6 @@ pub(super) struct Context {
     pub(super) tls: RefCell<Option<Arc<ServerTls>>>,
     pub(super) sweep: Rc<Sweep>,
 }
-
-/// How long a client that is still sending may take to notice that it was answered. Closing at once would reset the
-/// connection under the answer (RFC 9112, section 9.6).
-const LINGER: Duration = Duration::from_secs(5);
-
-/// Headers hyper parses on the stack by default; any other limit costs an allocation per head.
-const HYPER_HEADERS: usize = 100;
 
 /// Bytes of one HTTP/2 request body a client may send before the upstream took any.
 const STREAM_WINDOW: u32 = 256 << 10;
@@ -69,7 +59,7 @@ pub(super) async fn serve(context: Rc<Context>, stream: TcpStream, peer: SocketA
     match tls {
         None => {
             let facts = ConnectionFacts { peer, listener: context.listener.clone(), tls: None };
-            http1(&context, stream, Rc::new(Connection::new(facts, None))).await;
+            http1(&context, stream, Rc::new(Connection::new(facts, None)), Some(TcpStream::poll_read_ready)).await;
         }
         Some(tls) => Box::pin(over_tls(&context, &tls, stream, peer)).await,
     }
@@ -117,47 +107,8 @@ async fn encrypted(context: &Context, tls: &Arc<ServerTls>, stream: TlsStream<Tc
     if http2_agreed {
         Box::pin(http2(context, stream, connection)).await;
     } else {
-        http1(context, stream, connection).await;
-    }
-}
-
-async fn http1<S: AsyncRead + AsyncWrite + Unpin + 'static>(context: &Context, stream: S, connection: Rc<Connection>) {
-    let (limits, stall) = bounds(context);
-    let scanner = Scanner::new(Limits { head_bytes: limits.max_head_bytes, headers: limits.max_headers });
-    let stream = ClientStream::new(stream, Rc::clone(&connection), Some(scanner), stall);
-    let seen = stream.seen();
-    let watched = context.sweep.watch(Rc::clone(&connection));
-
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        // The sweep closes what is idle or slow, without a timer for every request.
-        .header_read_timeout(None)
-        .max_buf_size(limits.max_head_bytes.max(8192));
-    if limits.max_headers != HYPER_HEADERS {
-        builder.max_headers(limits.max_headers);
-    }
-    let served = Served::new(context, &connection, &limits, &watched);
-    let mut hyper = builder.serve_connection(TokioIo::new(stream), service_fn(|request| served.call(request)));
-
-    let mut asked = None;
-    let ended = poll_fn(|task| {
-        while let Poll::Ready(how) = watched.poll_asked_to_end(task) {
-            if how == End::Now {
-                return Poll::Ready(None);
-            }
-            asked = Some(how);
-            Pin::new(&mut hyper).graceful_shutdown();
-        }
-        Pin::new(&mut hyper).poll(task).map(Some)
-    })
-    .await;
-    let Some(ended) = ended else { return };
-    refusal(context, &seen, ended.as_ref().err());
-    if !seen.end.get() && !seen.stalled.get() {
-        let unread = asked.is_none() || ended.is_err();
-        let stream = hyper.into_parts().io.into_inner().into_inner();
-        drop(Box::pin(tokio::time::timeout(LINGER, close(stream, unread))).await);
+        // Beside a TLS session, what it would give up was measured to come to nothing.
+        http1(context, stream, connection, None).await;
     }
 }
 
@@ -179,9 +130,11 @@ async fn http2(context: &Context, stream: TlsStream<TcpStream>, connection: Rc<C
     let ended = loop {
         tokio::select! {
             ended = hyper.as_mut() => break ended,
-            how = poll_fn(|task| watched.poll_asked_to_end(task)) => match how {
-                End::Now => return,
-                End::WhenIdle => hyper.as_mut().graceful_shutdown(),
+            how = poll_fn(|task| watched.poll_asked(task)) => match how {
+                Ask::EndNow => return,
+                Ask::EndWhenIdle => hyper.as_mut().graceful_shutdown(),
+                // Its streams share what it would give up.
+                Ask::Rest => {}
             },
         }
     };
@@ -190,14 +143,14 @@ async fn http2(context: &Context, stream: TlsStream<TcpStream>, connection: Rc<C
 
 /// What a connection may use, and how long it may stall: as it stood when the connection began. A copy, since a connection may
 /// stay longer than whatever served its first request.
-fn bounds(context: &Context) -> (model::Limits, Duration) {
+pub(super) fn bounds(context: &Context) -> (model::Limits, Duration) {
     let generation = context.worker.generation();
     (generation.snapshot.limits.clone(), generation.snapshot.timeouts.stream)
 }
 
 /// What hyper calls for every request.
 #[derive(Debug, Clone)]
-struct Served {
+pub(super) struct Served {
     worker: Rc<Worker>,
     connection: Rc<Connection>,
     watched: Watched,
@@ -205,7 +158,7 @@ struct Served {
 }
 
 impl Served {
-    fn new(context: &Context, connection: &Rc<Connection>, limits: &model::Limits, watched: &Watched) -> Self {
+    pub(super) fn new(context: &Context, connection: &Rc<Connection>, limits: &model::Limits, watched: &Watched) -> Self {
         Self {
             worker: Rc::clone(&context.worker),
             connection: Rc::clone(connection),
@@ -214,17 +167,22 @@ impl Served {
         }
     }
 
-    fn call(&self, request: Request<Incoming>) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + use<> {
+    /// Whether none of its requests is being answered, and none begins.
+    pub(super) fn is_idle(&self) -> bool {
+        self.connection.is_idle()
+    }
+
+    pub(super) fn call(&self, request: Request<Incoming>) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + use<> {
         if self.max_requests.is_some_and(|limit| self.connection.requests() + 1 >= limit) {
             self.connection.set_last();
-            self.watched.end(End::WhenIdle);
+            self.watched.ask(Ask::EndWhenIdle);
         }
         handle(Rc::clone(&self.worker), Rc::clone(&self.connection), request)
     }
 }
 
 /// Counts what never became a request.
-fn refusal(context: &Context, seen: &Seen, error: Option<&hyper::Error>) {
+pub(super) fn refusal(context: &Context, seen: &Seen, error: Option<&hyper::Error>) {
     let fault = match (seen.fault.get(), error) {
         (Some(fault), _) => fault.fault(),
         (None, Some(error)) => {
@@ -240,16 +198,6 @@ fn refusal(context: &Context, seen: &Seen, error: Option<&hyper::Error>) {
     let generation = context.worker.generation();
     generation.unrouted.refused(fault);
     context.worker.tallies.refused(&generation.unrouted, fault);
-}
-
-/// Ends our side, and lets a client that is still sending read its answer first.
-async fn close<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, unread: bool) -> io::Result<()> {
-    stream.shutdown().await?;
-    if unread {
-        let mut waste = vec![0; 16 << 10];
-        while stream.read(&mut waste).await? > 0 {}
-    }
-    Ok(())
 }
 
 /// Runs the tasks of an HTTP/2 connection where the connection is.

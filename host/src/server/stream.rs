@@ -26,6 +26,10 @@ pub(super) struct Seen {
     pub(super) end: Cell<bool>,
     /// Whether the client stopped reading.
     pub(super) stalled: Cell<bool>,
+    /// Whether part of a request has been read and the rest of it has not.
+    amid: Cell<bool>,
+    /// Whether something waits for the client to read.
+    unsent: Cell<bool>,
 }
 
 /// A client's stream under hyper.
@@ -71,6 +75,13 @@ impl Refused {
     }
 }
 
+impl Seen {
+    /// Whether all that came was read as whole requests, and all that was written has gone.
+    pub(super) fn is_quiet(&self) -> bool {
+        !self.amid.get() && !self.unsent.get() && self.fault.get().is_none()
+    }
+}
+
 impl<S> ClientStream<S> {
     /// A stream whose bytes `scanner` sees first; HTTP/2 has its own framing and needs none.
     pub(super) fn new(inner: S, connection: Rc<Connection>, scanner: Option<Scanner>, stall: Duration) -> Self {
@@ -80,6 +91,11 @@ impl<S> ClientStream<S> {
     /// What it has seen, also after hyper took it.
     pub(super) fn seen(&self) -> Rc<Seen> {
         Rc::clone(&self.seen)
+    }
+
+    /// The client's stream.
+    pub(super) fn get_ref(&self) -> &S {
+        &self.inner
     }
 
     /// The client's stream, scanned no longer.
@@ -106,6 +122,7 @@ impl<S> ClientStream<S> {
     }
 
     fn stalled<T>(&mut self, written: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
+        self.seen.unsent.set(written.is_pending());
         if written.is_ready() {
             self.stalling = None;
             return written;
@@ -149,6 +166,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for ClientStream<S> {
             buffer.set_filled(good);
             return Poll::Ready(this.refuse(buffer));
         }
+        this.seen.amid.set(!scanner.is_between_requests());
         Poll::Ready(Ok(()))
     }
 }

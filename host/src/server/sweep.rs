@@ -12,6 +12,12 @@ use crate::proxy::{Connection, Doing};
 /// How often. Timeouts are kept to within this.
 pub(super) const INTERVAL: Duration = Duration::from_millis(100);
 
+/// How long a connection may be idle until it is asked to rest. Those of a busy client never come to it.
+const REST: Duration = Duration::from_secs(1);
+
+/// How many are asked to rest at one look: giving up its buffers takes each a few microseconds, and requests wait meanwhile.
+const MOST_TO_REST: usize = 64;
+
 /// How long a client that was asked to leave for being idle may take: HTTP/2 ends when both sides agree.
 const PARTING: Duration = Duration::from_secs(5);
 
@@ -26,19 +32,21 @@ pub(super) struct Sweep {
 struct Entry {
     connection: Rc<Connection>,
     opened: Instant,
-    asked: Cell<Option<End>>,
+    asked: Cell<Option<Ask>>,
     /// Whether `asked` has changed since the connection's task looked.
     news: Cell<bool>,
     task: RefCell<Option<Waker>>,
 }
 
-/// How a connection is asked to end.
+/// What a connection is asked to do; what comes later is asked more firmly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum End {
-    /// When the requests it answers are done.
-    WhenIdle,
-    /// At once: a head that takes too long has no request to finish.
-    Now,
+pub(super) enum Ask {
+    /// To give up its buffers until the next request, if it still has none.
+    Rest,
+    /// To end when the requests it answers are done.
+    EndWhenIdle,
+    /// To end at once: a head that takes too long has no request to finish.
+    EndNow,
 }
 
 /// One connection's place in the sweep.
@@ -53,35 +61,41 @@ impl Sweep {
         self.connections.borrow_mut().push(Rc::downgrade(&entry));
         let watched = Watched(entry);
         if self.draining.get() {
-            watched.end(End::WhenIdle);
+            watched.ask(Ask::EndWhenIdle);
         }
         watched
     }
 
-    /// Asks every connection to end that has been idle, sending a head, or open for too long.
+    /// Asks every connection to end that has been idle, sending a head, or open for too long, and those to rest that are idle.
     pub(super) fn sweep(&self, now: Instant, timeouts: &Timeouts, limits: &Limits) {
+        let mut to_rest = MOST_TO_REST;
         self.connections.borrow_mut().retain(|entry| {
             let Some(entry) = entry.upgrade() else { return false };
             let old = limits.max_connection_age.is_some_and(|age| now.saturating_duration_since(entry.opened) >= age);
             let how = match entry.connection.doing(now) {
-                Doing::Head(since) if now.saturating_duration_since(since) >= timeouts.head => Some(End::Now),
-                Doing::Idle(since) if now.saturating_duration_since(since) >= timeouts.idle.saturating_add(PARTING) => Some(End::Now),
-                Doing::Idle(since) if now.saturating_duration_since(since) >= timeouts.idle => Some(End::WhenIdle),
-                Doing::Unread(since) if now.saturating_duration_since(since) >= timeouts.stream => Some(End::Now),
-                _ => old.then_some(End::WhenIdle),
+                Doing::Head(since) if now.saturating_duration_since(since) >= timeouts.head => Some(Ask::EndNow),
+                Doing::Idle(since) if now.saturating_duration_since(since) >= timeouts.idle.saturating_add(PARTING) => Some(Ask::EndNow),
+                Doing::Idle(since) if now.saturating_duration_since(since) >= timeouts.idle => Some(Ask::EndWhenIdle),
+                Doing::Unread(since) if now.saturating_duration_since(since) >= timeouts.stream => Some(Ask::EndNow),
+                _ if old => Some(Ask::EndWhenIdle),
+                Doing::Idle(since) if to_rest > 0 && now.saturating_duration_since(since) >= REST => Some(Ask::Rest),
+                _ => None,
             };
-            if let Some(how) = how {
-                Watched(entry).end(how);
+            if let Some(how) = how
+                && Watched(entry).ask(how)
+                && how == Ask::Rest
+            {
+                to_rest -= 1;
             }
             true
         });
     }
 
-    /// Asks every connection to end, those that come later too.
-    pub(super) fn drain(&self, how: End) {
+    /// Asks every connection to end when it is idle, those that come later too.
+    pub(super) fn drain(&self) {
         self.draining.set(true);
         for entry in self.connections.borrow().iter().filter_map(Weak::upgrade) {
-            Watched(entry).end(how);
+            Watched(entry).ask(Ask::EndWhenIdle);
         }
     }
 
@@ -92,21 +106,32 @@ impl Sweep {
 }
 
 impl Watched {
-    /// Asks the connection to end.
-    pub(super) fn end(&self, how: End) {
-        if self.0.asked.get() < Some(how) {
-            self.0.asked.set(Some(how));
+    /// Asks the connection for something; whether that was news to it.
+    pub(super) fn ask(&self, what: Ask) -> bool {
+        let news = self.0.asked.get() < Some(what);
+        if news {
+            self.0.asked.set(Some(what));
             self.0.news.set(true);
             if let Some(task) = self.0.task.take() {
                 task.wake();
             }
         }
+        news
+    }
+
+    /// It does not rest, or no longer: it may be asked to again.
+    pub(super) fn awake(&self) {
+        if self.0.asked.get() == Some(Ask::Rest) {
+            self.0.asked.set(None);
+        }
     }
 
     /// Ready each time it is asked more firmly. Looked at with every poll of the connection, so it costs next to nothing.
-    pub(super) fn poll_asked_to_end(&self, context: &mut Context<'_>) -> Poll<End> {
-        if self.0.news.take() {
-            return Poll::Ready(self.0.asked.get().unwrap_or(End::WhenIdle));
+    pub(super) fn poll_asked(&self, context: &mut Context<'_>) -> Poll<Ask> {
+        if self.0.news.take()
+            && let Some(asked) = self.0.asked.get()
+        {
+            return Poll::Ready(asked);
         }
         let mut task = self.0.task.borrow_mut();
         if !task.as_ref().is_some_and(|task| task.will_wake(context.waker())) {

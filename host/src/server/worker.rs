@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::accept::accept;
 use super::connection::Context;
 use super::pace;
-use super::sweep::{self, End, Sweep};
+use super::sweep::{self, Sweep};
 use super::tls::ServerTls;
 use crate::plugin::Turns;
 use crate::proxy::{Batch, Generation, RecordSink, Shared, Sinks, Worker};
@@ -179,7 +179,7 @@ async fn run(start: Start, turns: Option<&Turns>, mut commands: mpsc::Receiver<C
             Command::Drain => {
                 worker.draining.set(true);
                 let _ = stop.send(true);
-                sweep.drain(End::WhenIdle);
+                sweep.drain();
                 break;
             }
             Command::Stop => return,

@@ -64,7 +64,7 @@ pub(in crate::config) struct Limits {
     pub(in crate::config) max_requests_in_flight: Option<u64>,
     /// Instances of plugins at once, those that are made ready beside those that serve. Each has 4 GiB of address space set aside,
     /// which is no memory, from the start. Default: 4096.
-    #[schemars(range(min = 16, max = 16_384))]
+    #[schemars(range(min = 1, max = 16_384))]
     pub(in crate::config) max_plugin_instances: Option<u32>,
 }
 

@@ -1,0 +1,155 @@
+//! One HTTP/1.1 connection. One that is idle for a while rests: it leaves hyper, whose buffers are most of what it takes (16 KiB), and comes
+//! back when its client says something.
+
+use std::future::poll_fn;
+use std::io;
+use std::mem::take;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context as Task, Poll};
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use super::connection::{Context, Served, bounds, refusal};
+use super::framing::{Limits, Scanner};
+use super::stream::ClientStream;
+use super::sweep::{Ask, Watched};
+use crate::proxy::Connection;
+
+/// How long a client that is still sending may take to notice that it was answered. Closing at once would reset the
+/// connection under the answer (RFC 9112, section 9.6).
+const LINGER: Duration = Duration::from_secs(5);
+
+/// Headers hyper parses on the stack by default; any other limit costs an allocation per head.
+const HYPER_HEADERS: usize = 100;
+
+/// A client's stream.
+pub(super) trait Socket: AsyncRead + AsyncWrite + Unpin + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Socket for S {}
+
+/// Ready when there is something to read, or to be told. It takes no buffer to wait for that.
+pub(super) type PollReadable<S> = fn(&S, &mut Task<'_>) -> Poll<io::Result<()>>;
+
+/// How hyper was left.
+enum Left<S> {
+    /// The connection is idle, and was asked to rest.
+    Rests(PollReadable<S>),
+    /// It was asked to end at once.
+    Now,
+    /// By hyper itself.
+    Ended(hyper::Result<()>),
+}
+
+/// Serves an HTTP/1.1 connection to its end. It rests where its socket can be waited for by `readable`.
+pub(super) async fn http1<S: Socket>(context: &Context, stream: S, connection: Rc<Connection>, readable: Option<PollReadable<S>>) {
+    let (limits, stall) = bounds(context);
+    let scanner = Scanner::new(Limits { head_bytes: limits.max_head_bytes, headers: limits.max_headers });
+    let mut stream = ClientStream::new(stream, Rc::clone(&connection), Some(scanner), stall);
+    let watched = context.sweep.watch(Rc::clone(&connection));
+
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        // The sweep closes what is idle or slow, without a timer for every request.
+        .header_read_timeout(None)
+        .max_buf_size(limits.max_head_bytes.max(8192));
+    if limits.max_headers != HYPER_HEADERS {
+        builder.max_headers(limits.max_headers);
+    }
+    let served = Served::new(context, &connection, &limits, &watched);
+    while let Some((resting, readable)) = stay(context, &builder, &served, &watched, stream, readable).await {
+        match rest(&watched, resting.get_ref(), readable).await {
+            None => {
+                watched.awake();
+                stream = resting;
+            }
+            Some(Ask::EndNow) => return,
+            Some(Ask::Rest | Ask::EndWhenIdle) => return end(resting.into_inner(), false).await,
+        }
+    }
+}
+
+/// Lets hyper serve a stream until it has ended, or rests: then the stream comes back.
+async fn stay<S: Socket>(
+    context: &Context,
+    builder: &http1::Builder,
+    served: &Served,
+    watched: &Watched,
+    stream: ClientStream<S>,
+    readable: Option<PollReadable<S>>,
+) -> Option<(ClientStream<S>, PollReadable<S>)> {
+    let seen = stream.seen();
+    let mut hyper = builder.serve_connection(TokioIo::new(stream), service_fn(|request| served.call(request)));
+    let (mut rests, mut leaves) = (false, false);
+    let left = poll_fn(|task| {
+        while let Poll::Ready(asked) = watched.poll_asked(task) {
+            match asked {
+                Ask::EndNow => return Poll::Ready(Left::Now),
+                Ask::EndWhenIdle => {
+                    leaves = true;
+                    Pin::new(&mut hyper).graceful_shutdown();
+                }
+                Ask::Rest => rests = true,
+            }
+        }
+        let ended = Pin::new(&mut hyper).poll(task).map(Left::Ended);
+        if take(&mut rests) {
+            if let Some(readable) = readable
+                && ended.is_pending()
+                && !leaves
+                && served.is_idle()
+                && seen.is_quiet()
+            {
+                return Poll::Ready(Left::Rests(readable));
+            }
+            // What was asked of an idle connection met one at work, which may be asked again.
+            watched.awake();
+        }
+        ended
+    })
+    .await;
+    let ended = match left {
+        Left::Rests(readable) => return Some((hyper.into_parts().io.into_inner(), readable)),
+        Left::Now => return None,
+        Left::Ended(ended) => ended,
+    };
+    refusal(context, &seen, ended.as_ref().err());
+    if !seen.end.get() && !seen.stalled.get() {
+        let unread = !leaves || ended.is_err();
+        end(hyper.into_parts().io.into_inner().into_inner(), unread).await;
+    }
+    None
+}
+
+/// Waits for the client's next word, or until the connection is asked to end.
+async fn rest<S>(watched: &Watched, stream: &S, readable: PollReadable<S>) -> Option<Ask> {
+    poll_fn(|task| {
+        while let Poll::Ready(asked) = watched.poll_asked(task) {
+            if asked != Ask::Rest {
+                return Poll::Ready(Some(asked));
+            }
+        }
+        // An error is hyper's to meet.
+        readable(stream, task).map(|_| None)
+    })
+    .await
+}
+
+/// Ends our side, and lets a client that is still sending read its answer first.
+async fn end<S: Socket>(stream: S, unread: bool) {
+    drop(Box::pin(tokio::time::timeout(LINGER, close(stream, unread))).await);
+}
+
+async fn close<S: Socket>(mut stream: S, unread: bool) -> io::Result<()> {
+    stream.shutdown().await?;
+    if unread {
+        let mut waste = vec![0; 16 << 10];
+        while stream.read(&mut waste).await? > 0 {}
+    }
+    Ok(())
+}
