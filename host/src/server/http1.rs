@@ -62,7 +62,8 @@ pub(super) async fn http1<S: Socket>(context: &Context, stream: S, connection: R
         builder.max_headers(limits.max_headers);
     }
     let served = Served::new(context, &connection, &limits, &watched);
-    while let Some((resting, readable)) = stay(context, &builder, &served, &watched, stream, readable).await {
+    // Boxed: there is no room for hyper where a connection rests.
+    while let Some((resting, readable)) = Box::pin(stay(context, &builder, &served, &watched, stream, readable)).await {
         match rest(&watched, resting.get_ref(), readable).await {
             None => {
                 watched.awake();
