@@ -95,7 +95,8 @@ async fn stay<S: Socket>(
                     leaves = true;
                     Pin::new(&mut hyper).graceful_shutdown();
                 }
-                Ask::Rest => rests = true,
+                // Who cannot rest is not asked again.
+                Ask::Rest => rests = readable.is_some(),
             }
         }
         let ended = Pin::new(&mut hyper).poll(task).map(Left::Ended);
