@@ -2,6 +2,7 @@
 //! Those who find none free queue up, first come, first served, for as long as their deadline lets them.
 
 use std::collections::VecDeque;
+use std::mem::take;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -11,7 +12,7 @@ use super::budget::{OVERRUN, thread_cpu_time};
 use super::instance::{Failure, FailureKind, Instance};
 use super::nursery::{Coming, Made};
 use super::rights::Hook;
-use super::slot::{After, NotNow, Slot};
+use super::slot::{After, ELSEWHERE, NotNow, Slot};
 use super::supply::Another;
 use crate::exchange::Exchange;
 use crate::telemetry::BudgetKey;
@@ -34,6 +35,10 @@ pub(super) struct Pool {
     /// Fewest that were idle at a time since then.
     least_idle: usize,
     since: Option<Instant>,
+    /// Instances that ended with a failed call and have not been replaced yet.
+    owed: usize,
+    /// CPU time that replacing others took since a call failed last.
+    replacing: Duration,
 }
 
 /// A call that waits for an instance.
@@ -145,6 +150,12 @@ impl Slot {
     /// An instance that was ordered has come. What is still to come for those who queue.
     #[must_use = "somebody has to wait for it"]
     pub(super) fn arrived(&mut self, made: Option<Made>) -> Option<Coming> {
+        if let (Some(made), Some(pool)) = (&made, &mut self.pool)
+            && pool.owed > 0
+        {
+            pool.owed -= 1;
+            pool.replacing += made.took / ELSEWHERE;
+        }
         match made.map(|made| made.instance) {
             Some(Ok(instance)) => {
                 self.started_one();
@@ -225,8 +236,14 @@ impl Slot {
 
     fn one_more(&mut self, only: Option<u32>) -> Another {
         let only = only.filter(|_| !self.keeps());
+        let began = self.pool.as_ref().filter(|pool| pool.owed > 0).map(|_| thread_cpu_time());
         let another = self.supply_one_more(only);
+        let spent = began.map(|began| self.spent_since(began));
         if let Some(pool) = &mut self.pool {
+            if let (Some(spent), Another::Made(_)) = (spent, &another) {
+                pool.owed -= 1;
+                pool.replacing += spent;
+            }
             pool.live += usize::from(!matches!(&another, Another::Made(made) if made.is_err()));
         }
         if matches!(&another, Another::Made(made) if made.is_ok()) {
@@ -260,13 +277,22 @@ impl Slot {
         };
         let began = thread_cpu_time();
         let after = self.judge(hook, config, failure, exchange);
+        let owed = usize::from(after != After::Keep && self.keeps());
+        let replaced = self.pool.as_mut().map_or(Duration::ZERO, |pool| {
+            pool.owed += owed;
+            take(&mut pool.replacing)
+        });
         let coming = match (after, instance) {
             (After::Keep, Some(instance)) => self.give_back(instance),
             (_, instance) => self.end_lent(instance),
         };
+        if let Some(pool) = &mut self.pool {
+            // What was made just now is part of the time since then.
+            pool.replacing = Duration::ZERO;
+        }
         // A clock that leapt is none of its doing.
         let call = call.min(self.recipe().budget.cpu + OVERRUN);
-        self.wasted(key, failure, exchange, call + self.spent_since(began));
+        self.wasted(key, failure, exchange, call + replaced + self.spent_since(began));
         coming
     }
 

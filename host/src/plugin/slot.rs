@@ -26,7 +26,7 @@ use crate::fault::Fault;
 use crate::telemetry::PluginCells;
 use failing::spent;
 
-pub(super) use failing::After;
+pub(super) use failing::{After, ELSEWHERE};
 
 /// One plugin on one worker.
 #[derive(Debug)]

@@ -167,6 +167,11 @@ impl Served {
         }
     }
 
+    /// Requests so far.
+    pub(super) fn requests(&self) -> u64 {
+        self.connection.requests()
+    }
+
     /// Whether none of its requests is being answered, and none begins.
     pub(super) fn is_idle(&self) -> bool {
         self.connection.is_idle()

@@ -99,11 +99,14 @@ async fn stay<S: Socket>(
                 Ask::Rest => rests = readable.is_some(),
             }
         }
+        let requests = served.requests();
         let ended = Pin::new(&mut hyper).poll(task).map(Left::Ended);
         if take(&mut rests) {
             if let Some(readable) = readable
                 && ended.is_pending()
                 && !leaves
+                // Where requests came just now, hyper may hold more of them.
+                && served.requests() == requests
                 && served.is_idle()
                 && seen.is_quiet()
             {

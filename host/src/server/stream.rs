@@ -157,6 +157,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for ClientStream<S> {
                 this.seen.fault.set(Some(fault));
             }
             this.refused = Refused::by(fault);
+            this.seen.amid.set(true);
             let mut good = fresh.get(..good).unwrap_or_default();
             if this.refused == Refused::TooLong {
                 // Half a line end could not go on.

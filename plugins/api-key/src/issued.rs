@@ -67,7 +67,6 @@ pub(crate) fn list(consumer: &Consumer, now: Duration) -> Result<Vec<(Issued, bo
 
 /// Adds a key, or says which it is where the consumer has it already.
 pub(crate) fn add(consumer: &Consumer, digest: Digest, lifetime: Option<Duration>, now: Duration) -> Result<(Issued, bool), Refused> {
-    let ends = lifetime.map(|lifetime| (now + lifetime).as_secs());
     for _ in 0..ATTEMPTS {
         let before = kv::get(&consumer_entry(consumer))?;
         // What is not let pass any more makes room.
@@ -77,19 +76,21 @@ pub(crate) fn add(consumer: &Consumer, digest: Digest, lifetime: Option<Duration
                 keys.push(key);
             }
         }
-        let known = keys.iter().position(|key| key.digest == digest);
-        let number = match known.and_then(|place| keys.get(place)) {
+        let known = keys.iter().find(|key| key.digest == digest).cloned();
+        let number = match &known {
             Some(key) => key.number,
             None => {
                 (consumer.configured() + 1..=MOST_KEYS).find(|number| keys.iter().all(|key| key.number != *number)).ok_or(Refused::Full)?
             }
         };
-        let made = known.and_then(|place| keys.get(place)).map_or(now.as_secs(), |key| key.made);
+        let made = known.as_ref().map_or(now.as_secs(), |key| key.made);
+        // One that is told of again without an end keeps the end that it has.
+        let ends = lifetime.map(|lifetime| (now + lifetime).as_secs()).or(known.as_ref().and_then(|key| key.ends));
         let issued = Issued { number, digest, made, ends };
         keys.retain(|key| key.digest != digest);
         keys.push(issued.clone());
         // First: a key that the consumer has and that nobody finds is refused, and not the other way round.
-        match claim(consumer, &digest, lifetime, now) {
+        match claim(consumer, &digest, ends.map(|ends| Duration::from_secs(ends).saturating_sub(now)), now) {
             Err(Refused::Busy) => continue,
             claimed => claimed?,
         }

@@ -169,10 +169,12 @@ fn revoke(request: &Request<'_>, consumers: &Consumers, caller: &Identity, now: 
     let gone = match (request.query_parameter("digest"), request.query_parameter("number")) {
         (Some(text), None) => {
             let digest = read_digest(&text)?;
-            if consumers.find(&digest).is_some_and(|known| known.consumer.name == consumer.name) {
-                return Err(Wrong::Configured);
+            // One that is configured may have a copy in `kv`, which would be good again when the configuration has it no more.
+            let is_configured = || consumers.find(&digest).is_some_and(|known| known.consumer.name == consumer.name);
+            match issued::revoke(consumer, |key| key.digest == digest, now) {
+                Err(Refused::NoSuchKey) if is_configured() => return Err(Wrong::Configured),
+                revoked => revoked?,
             }
-            issued::revoke(consumer, |key| key.digest == digest, now)?
         }
         (None, Some(text)) => {
             let number = text.parse().map_err(|_| Wrong::Parameter("`number` is 1 or 2.".to_owned()))?;

@@ -32,14 +32,17 @@ struct Borne {
     left_alone: u32,
 }
 
-fn gateway(upstream: &Upstream, more: &str) -> Gateway {
-    let part = guest("misbehaving", "mode = \"by-header\", hook = \"request-filter\"", "");
+/// With such a budget the plugin's calls overlap.
+const OVERLAPPING: &str = "budget = { cpu = \"11ms\" }";
+
+fn gateway(upstream: &Upstream, budget: &str, more: &str) -> Gateway {
+    let part = guest("misbehaving", "mode = \"by-header\", hook = \"request-filter\"", budget);
     start(&config(upstream, &[&part, &route("plugins = [\"misbehaving\"]"), more]))
 }
 
 /// Ten seconds of a steady load, each `nth` request of which has the plugin misbehave.
-fn bear(upstream: &Upstream, mode: &str, nth: u32) -> Borne {
-    let gateway = gateway(upstream, if mode == EXPENSIVE { dear_route() } else { "" });
+fn bear(upstream: &Upstream, (mode, budget): (&str, &str), nth: u32) -> Borne {
+    let gateway = gateway(upstream, budget, if mode == EXPENSIVE { dear_route() } else { "" });
     let (worker, ticker) = (Thread::named(gateway.pid(), "plugway-0"), Thread::named(gateway.pid(), "plugway-ticker"));
     let mut raw = Raw::connect(gateway.address("web").unwrap()).unwrap();
     let mut borne = Borne { gateway, wasted: Duration::ZERO, failed: 0, left_alone: 0 };
@@ -77,45 +80,49 @@ fn by_failed_cpu(gateway: &Gateway) -> u64 {
 #[test]
 fn what_fails_now_and_then_takes_no_more_of_its_worker_either() {
     let upstream = Upstream::plain("up").unwrap();
-    // The mode, how seldom it comes, and whether that must open a breaker.
+    // The mode, the budget, how seldom it comes, and whether that must open a breaker.
     let bad = [
-        ("loop", 2, true),
-        ("loop", 10, true),
-        ("loop", 50, false),
-        ("memory:67108864", 2, false),
-        (FLOOD, 2, true),
-        ("trap", 2, false),
-        (EXPENSIVE, 2, false),
+        (("loop", ""), 2, true),
+        (("loop", ""), 10, true),
+        (("loop", ""), 50, false),
+        (("memory:67108864", ""), 2, false),
+        ((FLOOD, ""), 2, true),
+        (("trap", ""), 2, false),
+        ((EXPENSIVE, ""), 2, false),
+        ((EXPENSIVE, OVERLAPPING), 2, true),
     ];
     // Beside each other: what is compared is CPU time, which neighbours do not take.
     let borne = std::thread::scope(|scope| {
         let all: Vec<_> = bad
             .into_iter()
-            .map(|(mode, nth, _)| {
+            .map(|(what, nth, _)| {
                 scope.spawn({
                     let upstream = &upstream;
-                    move || bear(upstream, mode, nth)
+                    move || bear(upstream, what, nth)
                 })
             })
             .collect();
         all.into_iter().map(|borne| borne.join().unwrap()).collect::<Vec<_>>()
     });
-    for ((mode, nth, opens), borne) in bad.into_iter().zip(borne) {
+    for (((mode, budget), nth, opens), borne) in bad.into_iter().zip(borne) {
         let Borne { gateway, wasted, failed, left_alone } = borne;
-        assert!(wasted <= SHARE, "{mode}, every {nth}th: {wasted:?} of {LOAD:?} for {failed} that failed, {left_alone} left alone");
-        assert!(failed > 0, "{mode}, every {nth}th");
+        assert!(
+            wasted <= SHARE,
+            "{mode} {budget}, every {nth}th: {wasted:?} of {LOAD:?} for {failed} that failed, {left_alone} left alone"
+        );
+        assert!(failed > 0, "{mode} {budget}, every {nth}th");
         // What makes its instances where that is dear: 300 ms each, of which a quarter counts.
         let nursery = Thread::named(gateway.pid(), "plugway-nursery").read().ran;
-        assert!(nursery <= Duration::from_millis(2_400), "{mode}, every {nth}th: {nursery:?} for {failed} that failed");
+        assert!(nursery <= Duration::from_millis(2_400), "{mode} {budget}, every {nth}th: {nursery:?} for {failed} that failed");
         let counted = metric(&gateway, "plugway_failed_cpu_seconds_total", &["plugin=\"misbehaving\""]);
-        assert!(counted > 0.0 && counted <= SHARE.as_secs_f64(), "{mode}, every {nth}th: {counted} s");
+        assert!(counted > 0.0 && counted <= SHARE.as_secs_f64(), "{mode} {budget}, every {nth}th: {counted} s");
         if opens {
             assert!(
                 by_failed_cpu(&gateway) >= 1 && left_alone > 0,
-                "{mode}, every {nth}th: {failed} failed, {left_alone} were left alone; {:#}",
+                "{mode} {budget}, every {nth}th: {failed} failed, {left_alone} were left alone; {:#}",
                 status(&gateway)["plugins"]
             );
-            assert!(metric(&gateway, "plugway_budget_hits_total", &["budget=\"failed_cpu\""]) >= 1.0, "{mode}, every {nth}th");
+            assert!(metric(&gateway, "plugway_budget_hits_total", &["budget=\"failed_cpu\""]) >= 1.0, "{mode} {budget}, every {nth}th");
             let logged =
                 gateway.log().wait(Duration::from_secs(5), |line| line.field("reason").is_some_and(|why| why.contains("failed_cpu")));
             let line = logged.unwrap_or_else(|| panic!("{}", gateway.log().text()));
@@ -135,7 +142,7 @@ fn what_fails_seldom_or_is_only_slow_is_not_left_alone() {
             .map(|(mode, nth)| {
                 scope.spawn({
                     let upstream = &upstream;
-                    move || bear(upstream, mode, nth)
+                    move || bear(upstream, (mode, ""), nth)
                 })
             })
             .collect();
@@ -216,7 +223,7 @@ fn loops_that_come_all_at_once_are_found_out_one_by_one() {
     /// Calls of them overlap, so every one of these begins before the first has failed.
     const AT_ONCE: u32 = 200;
     let upstream = Upstream::plain("up").unwrap();
-    let part = guest("misbehaving", "mode = \"by-header\", hook = \"request-filter\"", "budget = { cpu = \"11ms\" }");
+    let part = guest("misbehaving", "mode = \"by-header\", hook = \"request-filter\"", OVERLAPPING);
     let gateway = start(&config(&upstream, &[&part, &route("plugins = [\"misbehaving\"]")]));
     let worker = Thread::named(gateway.pid(), "plugway-0");
     let mut clients: Vec<_> = (0..AT_ONCE).map(|_| Raw::connect(gateway.address("web").unwrap()).unwrap()).collect();

@@ -56,14 +56,15 @@ impl HostIdentity for Guest {
         scopes: Vec<String>,
         claims: Vec<(String, Value)>,
     ) -> Result<std::result::Result<Handle, ChangeError>> {
-        let mut identity = Identity { subject, issuer, scopes, claims: Vec::with_capacity(claims.len()) };
-        for (name, value) in claims {
-            identity.set_claim(name, value.into());
-        }
+        let claims: Vec<_> = claims.into_iter().map(|(name, value)| (name, value.into())).collect();
+        let mut identity = Identity { subject, issuer, scopes, claims };
+        // Before anything else is done with so much.
         if identity.size() > self.limits.attribute_bytes {
             self.hits.count(BudgetKey::MaxAttributeBytes, 1);
             return Ok(Err(ChangeError::TooLarge));
         }
+        let claims = std::mem::take(&mut identity.claims);
+        identity.set_claims(claims);
         Ok(Ok(self.wasi.table.push(IdentityHandle { identity: Arc::new(identity), too_large: None })?))
     }
 

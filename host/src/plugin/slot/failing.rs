@@ -23,7 +23,7 @@ pub(in crate::plugin) enum After {
 }
 
 /// Of CPU time that replacing instances takes off the worker such a part counts.
-const ELSEWHERE: u32 = 4;
+pub(in crate::plugin) const ELSEWHERE: u32 = 4;
 
 impl Slot {
     pub(in crate::plugin) fn answered(&mut self, hook: Hook, config: u32) {

@@ -135,6 +135,27 @@ fn a_key_ends_when_it_was_to() {
 }
 
 #[test]
+fn a_key_that_moved_into_the_configuration_can_be_revoked_in_kv_too() {
+    let (key, _) = make("kiosk");
+    let mut moved = managed();
+    moved["consumers"][1]["keys"] = json!([digest(&key)]);
+    let order = |order: &str| order_as(moved.clone(), ADMIN, "DELETE", order).status().0;
+    let by_digest = format!("consumer=kiosk&digest={}", digest(&key));
+    assert_eq!(order(&by_digest), 204);
+    assert_eq!(order(&by_digest), 409, "what is left is configured");
+    assert_eq!(fares(&key), 401, "taken out of the configuration");
+}
+
+#[test]
+fn a_key_that_is_told_of_again_keeps_its_end() {
+    let (_, body) = order("POST", "consumer=kiosk&lifetime=90d");
+    let digest = body["digest"].as_str().unwrap();
+    let (status, again) = order("POST", &format!("consumer=kiosk&digest={digest}"));
+    assert_eq!((status, &again["ends"]), (200, &body["ends"]));
+    assert!(again["ends"].is_u64());
+}
+
+#[test]
 fn a_key_belongs_to_one() {
     let one = digest("sk-1");
     assert_eq!(order("POST", &format!("consumer=kiosk&digest={one}")).0, 201);
