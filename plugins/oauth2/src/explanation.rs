@@ -37,6 +37,7 @@ fn why(denial: Denial) -> String {
 /// What the token says of itself, which may be a lie. Its signature is not among it.
 fn said(token: Option<&[u8]>) -> String {
     let token = token.and_then(|bytes| std::str::from_utf8(bytes).ok()).and_then(|text| Token::parse(text).ok());
+    let token = token.filter(Token::is_well_formed);
     let Some(token) = token else { return String::new() };
     let header = &token.header;
     let mut said = format!("; the token says alg={}", shown(&header.algorithm));

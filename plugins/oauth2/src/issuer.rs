@@ -77,19 +77,16 @@ impl Issuers {
             Err(Denial::Malformed) => return self.ask_about(text, rules, now, take),
             Err(denial) => return Err(denial.into()),
         };
-        let early = if self.only().is_none() { token.payload()? } else { Vec::new() };
-        let (issuer, read) = match self.only() {
-            Some(only) => (only, None),
-            None => {
-                let claims = json::members(&early).ok_or(Denial::Malformed)?;
-                let Some(Json::Text(name)) = claims.get("iss") else { return Err(Denial::Issuer.into()) };
-                (self.0.iter().find(|issuer| issuer.name == *name).ok_or(Denial::Issuer)?, Some(claims))
-            }
+        let early = match self.only().map_or_else(|| token.payload(), |_| Ok(Vec::new())) {
+            Ok(early) => early,
+            Err(_) => return self.ask_about(text, rules, now, take),
         };
-        issuer.check_kind(token.header.kind.as_deref())?;
-        let algorithm = Algorithm::named(&token.header.algorithm).filter(|algorithm| issuer.algorithms.contains(algorithm));
-        let algorithm = algorithm.ok_or(Denial::Algorithm)?;
-        let payload = issuer.keys.verify(algorithm, &token)?;
+        let (issuer, read, payload) = match self.verify(&token, &early) {
+            Ok(verified) => verified,
+            // An opaque token may look much like a JWT. This is only asked of those that do not pass: the others pay nothing for it.
+            Err(_) if !token.is_well_formed() => return self.ask_about(text, rules, now, take),
+            Err(refusal) => return Err(refusal),
+        };
         // What was read before is what was signed: the same text.
         let claims = read.or_else(|| json::members(&payload)).ok_or(Denial::Malformed)?;
         let mut verified = claims::judge(&claims, issuer, rules, now)?;
@@ -98,6 +95,22 @@ impl Issuers {
         }
         token.keep_header();
         Ok(take(&verified))
+    }
+
+    /// Picks the issuer and checks its signature: gives the issuer, the claims where they were read for that, and the payload.
+    fn verify<'a>(&self, token: &Token<'_>, early: &'a [u8]) -> Result<(&Issuer, Option<Members<'a>>, Vec<u8>), Refusal> {
+        let (issuer, read) = match self.only() {
+            Some(only) => (only, None),
+            None => {
+                let claims = json::members(early).ok_or(Denial::Malformed)?;
+                let Some(Json::Text(name)) = claims.get("iss") else { return Err(Denial::Issuer.into()) };
+                (self.0.iter().find(|issuer| issuer.name == *name).ok_or(Denial::Issuer)?, Some(claims))
+            }
+        };
+        issuer.check_kind(token.header.kind.as_deref())?;
+        let algorithm = Algorithm::named(&token.header.algorithm).filter(|algorithm| issuer.algorithms.contains(algorithm));
+        let payload = issuer.keys.verify(algorithm.ok_or(Denial::Algorithm)?, token)?;
+        Ok((issuer, read, payload))
     }
 
     /// What is no JWT only the server that issued it can read. At most one of the issuers is asked: another would learn a token that is

@@ -69,6 +69,11 @@ impl<'a> Token<'a> {
         decode(self.payload)
     }
 
+    /// Whether payload and signature are base64url: what is not is no JWS, whatever its first part says.
+    pub(crate) fn is_well_formed(&self) -> bool {
+        self.payload().is_ok() && self.signature().is_ok()
+    }
+
     /// Keeps the header as it was read, for the next token with the same one. To be called for tokens that passed: nobody else's drive
     /// out these.
     pub(crate) fn keep_header(&self) {

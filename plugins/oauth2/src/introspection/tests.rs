@@ -20,6 +20,7 @@ const TOKEN: &str = "2YotnFZFEjr1zCsicMWpAA~+/";
 /// RFC 8037, appendix A.
 const KEY: &str =
     r#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+const PUBLIC: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
 
 /// What the endpoint answers.
 #[derive(Clone)]
@@ -39,6 +40,9 @@ impl Server {
                     "mtls_endpoint_aliases": { "introspection_endpoint": "https://mtls.example.com/introspect" },
                 }),
             )),
+            "https://id.example.com/keys" => {
+                Ok(HttpAnswer::json(200, &json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "x": PUBLIC }] })))
+            }
             ENDPOINT | "https://mtls.example.com/introspect" => shared.0.borrow().clone(),
             other => panic!("asked for {other}"),
         });
@@ -99,6 +103,36 @@ fn an_opaque_token_is_what_its_server_says() {
     assert_eq!(sent[0].header_str("authorization"), Some(format!("Basic {pair}").as_str()));
     assert_eq!(sent[0].header_str("content-type"), Some("application/x-www-form-urlencoded"));
     assert!(sent[0].shared && sent[0].max_redirects == Some(0), "one question for all who ask, and to nobody else");
+}
+
+#[test]
+fn an_opaque_token_may_look_much_like_a_jwt() {
+    let _server = Server::start();
+    let client = json!({ "id": "gateway", "secret": "gateway" });
+    let several = json!({ "audience": "orders", "scopes": ["orders:read"], "issuers": [
+        { "issuer": ISSUER, "client": client, "introspection": {} },
+        { "issuer": "https://b.example.com", "jwks": { "keys": [{ "kty": "OKP", "crv": "Ed25519", "x": PUBLIC }] } },
+    ] });
+    let header = |header: Value| URL_SAFE_NO_PAD.encode(header.to_string());
+    let (plain, foreign) = (header(json!({ "alg": "EdDSA" })), header(json!({ "alg": "HS256", "typ": "secret" })));
+    let claims = URL_SAFE_NO_PAD.encode(active(json!({})).to_string());
+    let signature = URL_SAFE_NO_PAD.encode([0; 64]);
+    let of_the_payload = ["A", "AB", "A~"].map(|payload| format!("{plain}.{payload}.{signature}"));
+    let of_the_signature = ["A", "AB", "A~", "AA=="].map(|signature| format!("{plain}.{claims}.{signature}"));
+    let of_all = ["a.b.c".to_owned(), format!("{foreign}.{claims}.A+")];
+    for plugin in [configured(json!({})), testing::configure::<OAuth2>(several).unwrap()] {
+        for token in of_the_payload.iter().chain(&of_the_signature).chain(&of_all) {
+            assert_eq!(decide(&plugin, token).as_deref(), Ok("ann"), "{token}");
+        }
+        asked();
+        // What is a JWS by its form is judged as one: nobody is asked whether a forged one is good.
+        for token in
+            [format!("{plain}.{claims}.{signature}"), format!("{foreign}.{claims}.{signature}"), format!("{plain}.e30.{signature}")]
+        {
+            assert!(decide(&plugin, &token).unwrap().contains("invalid_token"), "{token}");
+        }
+        assert_eq!(asked().len(), 0);
+    }
 }
 
 #[test]

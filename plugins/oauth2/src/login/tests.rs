@@ -229,6 +229,29 @@ fn a_session_in_kv_stays_at_the_gateway_and_ends_wherever_its_cookie_is() {
 }
 
 #[test]
+fn a_login_begins_a_session_of_its_own_whatever_cookie_was_there() {
+    let server = Server::start();
+    for place in ["cookie", "kv"] {
+        let plugin = testing::configure::<OAuth2>(config(json!({ "sessions": place }))).unwrap();
+        let mut attacker = Browser::default();
+        attacker.log_in(&plugin, &server, "/");
+        let planted = attacker.0.clone();
+        // Somebody is on their way to the server when the attacker's session gets into their browser.
+        let mut browser = Browser::default();
+        let query = sent_to(&browser.go(&plugin, "/").unwrap());
+        browser.0.extend(planted.clone());
+        testing::advance(Duration::from_secs(1));
+        server.gives(&query["nonce"], 600, json!({}));
+        assert_eq!(browser.go(&plugin, &format!("/callback?code=abc&state={}", query["state"])).unwrap().status(), 302, "{place}");
+        assert!(planted.iter().all(|(name, value)| browser.0.get(name) != Some(value)), "{place}: {:?}", browser.0);
+        assert_eq!(attacker.0, planted);
+        // What the attacker has is not theirs: it ends alone.
+        assert_eq!(attacker.go(&plugin, "/logout").unwrap().status(), 303);
+        assert_eq!(browser.go(&plugin, "/").unwrap_err(), "ann", "{place}");
+    }
+}
+
+#[test]
 fn a_cookie_that_was_made_or_changed_elsewhere_is_none() {
     let server = Server::start();
     let plugin = configured();
