@@ -27,7 +27,7 @@ use crate::config::{Problem, Problems};
 use crate::exchange::RouteFacts;
 use crate::http_client::{HttpClient, HttpService};
 use crate::pipeline::Plugins;
-use crate::plugin::{CompileCache, Compiler, LoadedComponent, Nursery, Recipe, Ticker, Turns, build_engine};
+use crate::plugin::{CompileCache, Compiler, LoadedComponent, Nursery, Recipe, Ticker, build_engine};
 use crate::proxy::Snapshot;
 use crate::route::Table;
 use crate::telemetry::{PluginVersion, Telemetry};
@@ -57,7 +57,8 @@ pub struct Workshop {
     nursery: Nursery,
     retired: mpsc::Sender<Plugins>,
     vouched: Vouched,
-    ticker: Ticker,
+    /// Held: guests are interrupted as long as it is there.
+    _ticker: Ticker,
     /// Started by the first plugin that may make requests.
     http: Option<HttpService>,
 }
@@ -131,7 +132,7 @@ impl Workshop {
         };
         let engine = build_engine(config.limits.max_plugin_instances)?;
         Ok(Self {
-            ticker: Ticker::start(&engine)?,
+            _ticker: Ticker::start(&engine)?,
             http: None,
             engine,
             cache,
@@ -144,11 +145,6 @@ impl Workshop {
             retired: retirement::start()?,
             vouched: Vouched::default(),
         })
-    }
-
-    /// What a worker is to show its turns by.
-    pub fn turns(&self) -> Option<Turns> {
-        self.ticker.turns()
     }
 
     /// Counters.
@@ -202,9 +198,6 @@ impl Workshop {
 
     /// Everything but instances.
     fn draft(&mut self, config: &Config, supplies: Supplies, known: &Problems, problems: &mut Problems) -> Draft {
-        if !config.plugins.is_empty() {
-            self.ticker.tick();
-        }
         let upstreams = self.upstreams(config, known, problems);
         let mut components = self.components(config, supplies, known, problems);
         let warnings = std::mem::take(&mut components.warnings);

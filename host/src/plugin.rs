@@ -54,5 +54,5 @@ pub use rights::{Hook, Rights, RightsError};
 pub use signature::{KeyError, SignatureFile, SignatureFileError, Signer, SigningKey, TrustedKeys, Untrusted, VerifyingKey};
 pub use slot::{Called, Slot};
 pub use texts::{Text, Texts};
-pub use ticker::{TICK, Ticker, Turns};
+pub use ticker::{TICK, Ticker};
 pub use waiting::Holder;

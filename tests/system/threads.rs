@@ -3,8 +3,8 @@
 //! The program says nothing about its own threads here; the kernel does. It counts for each thread how often it was put on
 //! a core. Between two readings one request is made on a connection of its own: it is accepted, goes through hooks, out on
 //! an upstream socket and back. A thread that does any of it has to run for that, so its count grows; one whose count stays
-//! had no part in it, whatever the code looks like. Two threads run for reasons of their own, and both have a rate: the
-//! ticker at most once in a millisecond, and each worker's housekeeping ten times a second.
+//! had no part in it, whatever the code looks like. One kind of thread runs for a reason of its own, and that has a rate: each worker's
+//! housekeeping ten times a second.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,18 +19,12 @@ use crate::guest::{config, every_hook, filters, plugin, report, route, seen};
 use crate::thread_time::{Thread, Times};
 
 const WORKERS: [&str; 2] = ["plugway-0", "plugway-1"];
-const TICKER: &str = "plugway-ticker";
 const REQUESTS: u64 = 400;
 /// How often a worker looks at all its connections.
 const HOUSEKEEPING: Duration = Duration::from_millis(100);
-/// The shortest pause of the ticker once a guest holds its worker up.
-const TICK: Duration = Duration::from_millis(1);
-
-/// How often each thread ran, read when nobody but the ticker is running.
+/// How often each thread ran, read when nobody is running.
 fn runs(threads: &BTreeMap<String, Thread>) -> BTreeMap<&str, Times> {
-    let mut runs = Thread::all_settled(threads.iter().filter(|(name, _)| *name != TICKER));
-    runs.extend(threads.get_key_value(TICKER).map(|(name, thread)| (name.as_str(), thread.read())));
-    runs
+    Thread::all_settled(threads.iter())
 }
 
 #[test]
@@ -57,10 +51,10 @@ fn accept_hooks_upstream_and_response_of_a_request_run_on_one_thread() {
     std::thread::sleep(Duration::from_millis(500));
     let before_all = upstream.requests();
     let threads = Thread::all(gateway.pid());
-    assert!(WORKERS.iter().chain([&TICKER]).all(|name| threads.contains_key(*name)), "{:?}", threads.keys());
+    assert!(WORKERS.iter().all(|name| threads.contains_key(*name)), "{:?}", threads.keys());
 
     let mut handled: BTreeMap<&str, u64> = BTreeMap::new();
-    let (mut others, mut ticks, mut elapsed) = (0, 0, Duration::ZERO);
+    let (mut others, mut elapsed) = (0, Duration::ZERO);
     for _ in 0..REQUESTS {
         let began = Instant::now();
         let before = runs(&threads);
@@ -77,14 +71,13 @@ fn accept_hooks_upstream_and_response_of_a_request_run_on_one_thread() {
         assert_eq!((response.header("x-plugin"), seen(&response, "x-plugin").as_deref()), (Some(&b"on"[..]), Some("on")));
         let ran = |name: &str| after[name].runs - before[name].runs;
         let time = |name: &str| after[name].ran - before[name].ran;
-        for name in threads.keys().filter(|name| *name != TICKER && !WORKERS.contains(&name.as_str())) {
+        for name in threads.keys().filter(|name| !WORKERS.contains(&name.as_str())) {
             assert_eq!(ran(name), 0, "{name} had a part in a request");
         }
         let [one, other] = if time(WORKERS[0]) > time(WORKERS[1]) { WORKERS } else { [WORKERS[1], WORKERS[0]] };
         assert!(ran(one) > 0, "a request was answered and no worker ran");
         *handled.entry(one).or_default() += 1;
         others += ran(other);
-        ticks += ran(TICKER);
     }
     assert_eq!(Thread::all(gateway.pid()).len(), threads.len(), "no thread was started for requests");
     assert_eq!(upstream.requests() - before_all, REQUESTS);
@@ -98,8 +91,6 @@ fn accept_hooks_upstream_and_response_of_a_request_run_on_one_thread() {
         others <= allowed,
         "the other worker ran {others} times in {REQUESTS} requests and {elapsed:?}, for housekeeping {allowed} at most"
     );
-    // The ticker had no time for anything but its ticks.
-    assert!(ticks <= rounds(TICK), "the ticker ran {ticks} times in {elapsed:?}");
     // And both were workers.
     assert!(WORKERS.iter().all(|name| handled.get(name).copied().unwrap_or_default() > REQUESTS / 10), "{handled:?}");
 }

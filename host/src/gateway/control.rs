@@ -119,7 +119,6 @@ impl Running {
                 access: access.clone(),
                 stories: exports.stories.clone(),
                 tallies: tallies.clone(),
-                turns: workshop.turns(),
             };
             workers.push(start(worker).map_err(|error| StartError::System(error.to_string()))?);
         }

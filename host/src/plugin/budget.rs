@@ -9,7 +9,7 @@ use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{ResourceLimiter, StoreContextMut, UpdateDeadline};
 
 use super::guest::Guest;
-use super::ticker::TICK;
+use super::ticker::{self, TICK};
 
 /// CPU time used by the call that is running.
 ///
@@ -177,6 +177,7 @@ impl<F: Future + Unpin> Future for InTurns<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let _watched = ticker::watch();
         TURN.set(Turn { before: self.used, since: self.resumed.then(thread_cpu_time) });
         let polled = Pin::new(&mut self.call).poll(context);
         if polled.is_pending() {

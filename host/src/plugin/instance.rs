@@ -17,6 +17,7 @@ use super::names::Names;
 use super::nursery::Nursery;
 use super::recipe::runs_in_turns;
 use super::reserve::Reserve;
+use super::ticker::{self, Watched};
 use super::wasi::Wasi;
 use crate::capability::granted::Granted;
 use crate::capability::log::PluginLog;
@@ -139,7 +140,7 @@ impl Instance {
         let mut store = Store::new(linked.pre.engine(), guest);
         store.limiter(|guest| &mut guest.memory);
         store.epoch_deadline_callback(budget::on_tick);
-        begin(&mut store, Phase::Setup, limit);
+        let _watched = begin(&mut store, Phase::Setup, limit);
         // What imports something that waits can only be started, and called, as if it might.
         let instance = if linked.waits { now(linked.pre.instantiate_async(&mut store)) } else { linked.pre.instantiate(&mut store) };
         let made = instance.and_then(|instance| linked.indices.load(&mut store, &instance, in_turns));
@@ -156,7 +157,7 @@ impl Instance {
         limit: Duration,
         call: impl FnOnce(&Hooks, &mut Store<Guest>) -> wasmtime::Result<R>,
     ) -> Result<R, Failure> {
-        begin(&mut self.store, phase, limit);
+        let _watched = begin(&mut self.store, phase, limit);
         let called = call(&self.hooks, &mut self.store);
         self.count_survived(called.is_ok());
         called.map_err(|error| Failure::of(&error, self.store.data()))
@@ -175,7 +176,7 @@ impl Instance {
         call: impl FnOnce(&Hooks, &mut Store<Guest>) -> wasmtime::Result<R>,
     ) -> (Option<Box<Exchange>>, Result<R, Failure>) {
         let limit = self.store.data().budget.cpu;
-        begin(&mut self.store, phase, limit);
+        let _watched = begin(&mut self.store, phase, limit);
         self.store.data_mut().exchange = Some(exchange);
         let called = call(&self.hooks, &mut self.store);
         self.end_with(called)
@@ -189,7 +190,7 @@ impl Instance {
         call: impl AsyncFnOnce(&Hooks, &mut Store<Guest>) -> wasmtime::Result<A>,
         check: impl FnOnce(A, &mut Store<Guest>) -> Result<R, Failure>,
     ) -> (Self, Option<Box<Exchange>>, Result<R, Failure>) {
-        begin(&mut self.store, phase, limit);
+        prepare(&mut self.store, phase, limit);
         let guest = self.store.data_mut();
         guest.cpu.begin_in_turns(limit);
         guest.exchange = exchange;
@@ -256,7 +257,14 @@ impl Instance {
     }
 }
 
-fn begin(store: &mut Store<Guest>, phase: Phase, cpu: Duration) {
+/// A call begins that is made in one go.
+fn begin(store: &mut Store<Guest>, phase: Phase, cpu: Duration) -> Watched {
+    prepare(store, phase, cpu);
+    ticker::watch()
+}
+
+/// A call will be made.
+fn prepare(store: &mut Store<Guest>, phase: Phase, cpu: Duration) {
     let guest = store.data_mut();
     guest.phase = phase;
     guest.cpu.begin(cpu);

@@ -1,21 +1,29 @@
-//! The ticker that lets budgets be checked: it advances the engine's epoch, which interrupts whatever guest is running.
+//! What lets budgets be checked: the engine's epoch advances, which interrupts whatever guest is running.
 //!
 //! Epochs only wake the budget check; what it compares is thread CPU time (see `budget`), because an epoch alone is wall
 //! time and would end healthy plugins on a busy machine.
 //!
-//! A wake-up costs 10 to 25 us of CPU time, so there are only as many as are needed. Workers show when their event loop
-//! takes a turn and when it waits ([`Turns`]). Where turns come and go, one look in each [`TICK`] will do; where the same
-//! turn is still going on since the last look, a guest may be holding it up, and looks come four times as often; where all of
-//! them wait, there is nobody to interrupt, and the ticker sleeps until one begins a turn. A worker that has no guest at all
-//! counts as one that waits.
+//! Each thread that runs guests has an alarm (POSIX, `timer_create`) that sends it a signal, whose handler advances the epoch. The first call
+//! after an alarm sets the next one; where an alarm finds a guest running it comes again, soon, until none is. So nobody has to wake up
+//! for it: a thread that calls no guest is left alone, a signal for one that has no core waits until it has, and one that works is interrupted
+//! where it is, for a few microseconds (docs/adr/0024).
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::{JoinHandle, Thread};
+#![expect(unsafe_code, reason = "what a signal's handler does is for its author to vouch for")]
+
+use std::cell::RefCell;
+use std::io;
+use std::marker::PhantomData;
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, compiler_fence};
 use std::time::Duration;
 
-use wasmtime::{Engine, EngineWeak};
+use nix::sys::signal::{SigEvent, SigevNotify, Signal};
+use nix::sys::time::TimeSpec;
+use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
+use nix::time::ClockId;
+use nix::unistd::gettid;
+use signal_hook_registry::SigId;
+use wasmtime::Engine;
 
 /// How long a guest runs at most before it is looked at first. A call is ended when it has had its CPU budget and, at most,
 /// one and a half of these.
@@ -23,279 +31,247 @@ pub const TICK: Duration = Duration::from_millis(4);
 /// How often it is looked at after that.
 const HELD_TICK: Duration = Duration::from_millis(1);
 
-/// How often it looks while every worker waits: guests of other threads (setup, observers) have their budgets too.
-const ASLEEP: Duration = Duration::from_millis(100);
-/// Looks in a row that find every worker waiting before it goes to sleep: short pauses are not worth the worker's system call
-/// that wakes it.
-const QUIET_LOOKS: u32 = 3;
+/// Go's choice for the same purpose, and for the same reasons: ignored by who does not ask for it, passed on by debuggers, and otherwise for
+/// out-of-band data, which nobody has.
+const SIGNAL: Signal = Signal::SIGURG;
 
-/// Advances the engine's epoch, from when it is first asked to until it is dropped.
+/// Advances an engine's epoch at every alarm, until it is dropped.
 #[derive(Debug)]
 pub struct Ticker {
-    shared: Arc<Shared>,
-    watch: Sender<Arc<AtomicU32>>,
-    thread: Option<JoinHandle<()>>,
+    registered: SigId,
 }
 
-/// The turns of one worker's event loop, for the ticker to see. When dropped, the ticker takes it that the worker has ended.
+/// A guest may run on this thread, and is looked at, as long as this is there.
 #[derive(Debug)]
-pub struct Turns {
-    /// Odd during a turn.
-    turn: Arc<AtomicU32>,
-    /// Whether the worker has ever had a guest.
-    guests: AtomicBool,
-    shared: Arc<Shared>,
-    ticker: Thread,
-}
+#[must_use]
+pub(super) struct Watched(PhantomData<*const ()>);
 
-#[derive(Debug, Default)]
+/// What a thread and the handler that interrupts it share. Atomic for that: they are never at work at once.
 struct Shared {
-    ticks: AtomicBool,
-    stop: AtomicBool,
-    asleep: AtomicBool,
+    /// Guests that may run.
+    running: AtomicU32,
+    /// Whether an alarm will come.
+    is_set: AtomicBool,
+    /// Whether one came while it was being set.
+    came_early: AtomicBool,
 }
 
-// === impl Ticker ===
+thread_local! {
+    static SHARED: Shared =
+        const { Shared { running: AtomicU32::new(0), is_set: AtomicBool::new(false), came_early: AtomicBool::new(false) } };
+    /// Deleted with the thread.
+    static ALARM: RefCell<Option<Timer>> = const { RefCell::new(None) };
+}
 
 impl Ticker {
-    /// A ticker that does not tick yet: where there is no plugin there is nothing to interrupt.
-    ///
     /// # Errors
-    /// When the thread cannot be started.
-    pub fn start(engine: &Engine) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared::default());
-        let (watch, watched) = channel();
-        let ticking = Ticking { engine: engine.weak(), shared: Arc::clone(&shared), coming: watched, watched: Vec::new() };
-        let thread = std::thread::Builder::new().name("plugway-ticker".into()).spawn(move || ticking.run())?;
-        Ok(Self { shared, watch, thread: Some(thread) })
-    }
-
-    /// Ticks from now on.
-    pub fn tick(&self) {
-        self.shared.ticks.store(true, Ordering::Relaxed);
-        if let Some(thread) = &self.thread {
-            thread.thread().unpark();
-        }
-    }
-
-    /// What a worker is to show its turns by; it is taken to wait until it has guests. Without any worker, the ticker
-    /// never sleeps.
-    pub fn turns(&self) -> Option<Turns> {
-        let turn = Arc::new(AtomicU32::new(0));
-        self.watch.send(Arc::clone(&turn)).ok()?;
-        Some(Turns {
-            turn,
-            guests: AtomicBool::new(false),
-            shared: Arc::clone(&self.shared),
-            ticker: self.thread.as_ref()?.thread().clone(),
-        })
+    /// When the signal cannot be handled.
+    pub fn start(engine: &Engine) -> io::Result<Self> {
+        let engine = engine.clone();
+        let tick = move || {
+            engine.increment_epoch();
+            SHARED.with(Shared::alarm);
+        };
+        // SAFETY: what runs in the handler is atomic additions and stores to what has its place since the thread began, and `timer_settime`,
+        // which signal-safety(7) has. The engine is dropped where the handler is taken back, never in it.
+        let registered = unsafe { signal_hook_registry::register(SIGNAL as i32, tick) }?;
+        Ok(Self { registered })
     }
 }
 
 impl Drop for Ticker {
     fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.thread().unpark();
-            drop(thread.join());
-        }
+        signal_hook_registry::unregister(self.registered);
     }
 }
 
-// === impl Turns ===
+/// Guests that this thread runs from now on are looked at.
+///
+/// To be called when the guest's deadline is set: an alarm that came before would be for nothing.
+pub(super) fn watch() -> Watched {
+    SHARED.with(Shared::begin);
+    Watched(PhantomData)
+}
 
-impl Turns {
-    /// There are guests from now on, in this turn too. For the worker's own thread alone.
-    pub fn guests(&self) {
-        self.guests.store(true, Ordering::Relaxed);
-        self.begin();
+impl Drop for Watched {
+    fn drop(&mut self) {
+        SHARED.with(Shared::end);
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn begin(&self) {
+        self.running.store(self.running.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        // Either the handler sees that a guest runs, or this sees that the handler was there.
+        compiler_fence(Ordering::SeqCst);
+        if !self.is_set.load(Ordering::Relaxed) {
+            self.set(TICK);
+        }
     }
 
-    /// A turn begins: guests may run. For the worker's own thread alone.
-    pub fn begin(&self) {
-        if !self.guests.load(Ordering::Relaxed) {
+    fn end(&self) {
+        self.running.store(self.running.load(Ordering::Relaxed).saturating_sub(1), Ordering::Relaxed);
+    }
+
+    #[cold]
+    fn set(&self, mut after: Duration) {
+        loop {
+            self.is_set.store(true, Ordering::Relaxed);
+            self.came_early.store(false, Ordering::Relaxed);
+            compiler_fence(Ordering::SeqCst);
+            if let Err(error) = ALARM.with_borrow_mut(|alarm| set_alarm(alarm, after)) {
+                return tick_anyway(error);
+            }
+            compiler_fence(Ordering::SeqCst);
+            if !self.came_early.load(Ordering::Relaxed) {
+                return;
+            }
+            after = HELD_TICK;
+        }
+    }
+
+    /// The alarm came; runs in the handler.
+    fn alarm(&self) {
+        if self.running.load(Ordering::Relaxed) == 0 {
+            self.is_set.store(false, Ordering::Relaxed);
             return;
         }
-        let turn = self.turn.load(Ordering::Relaxed) | 1;
-        // In one order with the ticker's going to sleep: either it sees this turn, or this sees that it sleeps.
-        self.turn.store(turn, Ordering::SeqCst);
-        if self.shared.asleep.load(Ordering::SeqCst) {
-            self.ticker.unpark();
+        let again = ALARM.try_with(|alarm| match alarm.try_borrow_mut().as_deref_mut() {
+            Ok(Some(alarm)) => alarm.set(once(HELD_TICK), TimerSetTimeFlags::empty()).is_ok(),
+            // Of a system that has none.
+            Ok(None) => true,
+            Err(_) => false,
+        });
+        if again != Ok(true) {
+            self.came_early.store(true, Ordering::Relaxed);
         }
-    }
-
-    /// The turn is over: no guest runs before the next. For the worker's own thread alone.
-    pub fn end(&self) {
-        let turn = self.turn.load(Ordering::Relaxed);
-        self.turn.store(turn.wrapping_add(turn & 1), Ordering::Relaxed);
     }
 }
 
-// === impl Ticking ===
-
-/// The thread's side.
-struct Ticking {
-    engine: EngineWeak,
-    shared: Arc<Shared>,
-    coming: Receiver<Arc<AtomicU32>>,
-    /// Each worker, and the turn that was seen last.
-    watched: Vec<(Arc<AtomicU32>, u32)>,
+fn set_alarm(alarm: &mut Option<Timer>, after: Duration) -> nix::Result<()> {
+    if alarm.is_none() {
+        let event = SigevNotify::SigevThreadId { signal: SIGNAL, thread_id: gettid().as_raw(), si_value: 0 };
+        *alarm = Some(Timer::new(ClockId::CLOCK_MONOTONIC, SigEvent::new(event))?);
+    }
+    alarm.as_mut().map_or(Ok(()), |alarm| alarm.set(once(after), TimerSetTimeFlags::empty()))
 }
 
-/// What the workers are doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Seen {
-    /// All of them wait.
-    Waiting,
-    /// Turns come and go.
-    Turning,
-    /// A turn of the last look is still going on.
-    Held,
+fn once(after: Duration) -> Expiration {
+    Expiration::OneShot(TimeSpec::from_duration(after))
 }
 
-impl Ticking {
-    fn run(mut self) {
-        let mut quiet = 0;
-        while !self.shared.stop.load(Ordering::Relaxed) {
-            if !self.shared.ticks.load(Ordering::Relaxed) {
-                std::thread::park();
-                continue;
+/// A system that has no such timers, or no more of them, has budgets all the same, at the price of a thread that wakes up.
+fn tick_anyway(error: nix::Error) {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        tracing::warn!(%error, "A thread has no timer of its own for the CPU time of plugins; another thread sees to it");
+        let ticking = || {
+            loop {
+                std::thread::sleep(HELD_TICK);
+                // The process is always there, and may always signal itself.
+                let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::URG);
             }
-            let seen = self.look();
-            quiet = if seen == Seen::Waiting { quiet + 1 } else { 0 };
-            match seen {
-                Seen::Held => std::thread::park_timeout(HELD_TICK),
-                Seen::Waiting if quiet > QUIET_LOOKS => self.sleep(),
-                Seen::Waiting | Seen::Turning => std::thread::park_timeout(TICK),
-            }
-            match self.engine.upgrade() {
-                Some(engine) => engine.increment_epoch(),
-                None => return,
-            }
+        };
+        if let Err(error) = std::thread::Builder::new().name("plugway-ticker".into()).spawn(ticking) {
+            tracing::error!(%error, "The CPU time of plugins is not bounded: the thread that sees to it does not start");
         }
-    }
-
-    fn sleep(&mut self) {
-        self.shared.asleep.store(true, Ordering::SeqCst);
-        // Whoever began a turn before the line above is seen here, and whoever begins one after it wakes this thread.
-        if self.look() == Seen::Waiting {
-            std::thread::park_timeout(ASLEEP);
-        }
-        self.shared.asleep.store(false, Ordering::Relaxed);
-    }
-
-    fn look(&mut self) -> Seen {
-        self.watched.extend(self.coming.try_iter().map(|turn| (turn, 0)));
-        // What only this thread still holds has no worker any more.
-        self.watched.retain(|(turn, _)| Arc::strong_count(turn) > 1);
-        let mut seen = if self.watched.is_empty() { Seen::Turning } else { Seen::Waiting };
-        for (turn, last) in &mut self.watched {
-            let now = turn.load(Ordering::SeqCst);
-            let held = now % 2 == 1 && now == *last;
-            if held {
-                seen = Seen::Held;
-            } else if now != *last && seen == Seen::Waiting {
-                seen = Seen::Turning;
-            }
-            *last = now;
-        }
-        seen
-    }
+    });
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::plugin::thread_cpu_time;
 
-    fn turns(shared: &Arc<Shared>) -> Turns {
-        let guests = AtomicBool::new(true);
-        Turns { turn: Arc::new(AtomicU32::new(1)), guests, shared: Arc::clone(shared), ticker: std::thread::current() }
+    /// Counts the alarms of this thread.
+    struct Alarms {
+        count: Arc<AtomicU32>,
+        registered: SigId,
+        _ticker: Ticker,
     }
 
-    fn ticking() -> (Ticking, Turns, Sender<Arc<AtomicU32>>) {
-        let shared = Arc::new(Shared::default());
-        let (watch, coming) = channel();
-        let turns = turns(&shared);
-        let engine = super::super::engine::build(16).unwrap().weak();
-        (Ticking { engine, shared, coming, watched: Vec::new() }, turns, watch)
+    impl Alarms {
+        fn new() -> Self {
+            let ticker = Ticker::start(&super::super::engine::build(16).unwrap()).unwrap();
+            let (count, thread) = (Arc::new(AtomicU32::new(0)), gettid());
+            let counted = Arc::clone(&count);
+            let tick = move || {
+                if gettid() == thread {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                }
+            };
+            // SAFETY: a system call without effects and an atomic addition.
+            let registered = unsafe { signal_hook_registry::register(SIGNAL as i32, tick) }.unwrap();
+            Self { count, registered, _ticker: ticker }
+        }
+
+        fn so_far(&self) -> u32 {
+            self.count.load(Ordering::Relaxed)
+        }
+    }
+
+    impl Drop for Alarms {
+        fn drop(&mut self) {
+            signal_hook_registry::unregister(self.registered);
+        }
+    }
+
+    fn work(duration: Duration) {
+        let began = thread_cpu_time();
+        while thread_cpu_time() - began < duration {
+            std::hint::spin_loop();
+        }
     }
 
     #[test]
-    fn with_nobody_to_watch_it_never_sleeps() {
-        let (mut ticking, ..) = ticking();
-        assert_eq!(ticking.look(), Seen::Turning);
-        assert_eq!(ticking.look(), Seen::Turning);
+    fn alarms_come_while_a_guest_runs_and_one_at_most_after_it() {
+        let alarms = Alarms::new();
+        work(Duration::from_millis(20));
+        assert_eq!(alarms.so_far(), 0, "no guest has run here");
+        let watched = watch();
+        work(Duration::from_millis(50));
+        let running = alarms.so_far();
+        assert!(running >= 10, "{running} alarms in 50 ms of a guest's CPU time");
+        drop(watched);
+        work(Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(20));
+        assert!(alarms.so_far() <= running + 1, "{} alarms and no guest", alarms.so_far() - running);
     }
 
     #[test]
-    fn it_tells_waiting_from_turning_from_a_turn_that_is_held_up() {
-        let (mut ticking, turns, watch) = ticking();
-        watch.send(Arc::clone(&turns.turn)).unwrap();
-        assert_eq!(ticking.look(), Seen::Turning, "a worker is at work from the first");
-        assert_eq!(ticking.look(), Seen::Held);
-        turns.end();
-        assert_eq!(ticking.look(), Seen::Turning, "it was at work since the last look");
-        assert_eq!(ticking.look(), Seen::Waiting);
-        turns.begin();
-        turns.end();
-        assert_eq!(ticking.look(), Seen::Turning);
-        turns.begin();
-        assert_eq!(ticking.look(), Seen::Turning);
-        assert_eq!(ticking.look(), Seen::Held);
-        turns.end();
-        turns.begin();
-        assert_eq!(ticking.look(), Seen::Turning, "another turn than before");
+    fn calls_that_come_and_go_have_an_alarm_in_a_tick() {
+        let alarms = Alarms::new();
+        let began = std::time::Instant::now();
+        while began.elapsed() < 20 * TICK {
+            drop(watch());
+        }
+        let most = u32::try_from(began.elapsed().as_millis() / TICK.as_millis()).unwrap();
+        // One that finds a guest running comes again in a millisecond, which is by chance.
+        assert!((1..=4 * most).contains(&alarms.so_far()), "{} alarms in {most} ticks", alarms.so_far());
     }
 
     #[test]
-    fn a_worker_without_guests_waits_whatever_it_does() {
+    fn a_loop_is_interrupted_on_whatever_thread_it_runs() {
+        // (module (func (export "f") (loop br 0)))
+        const LOOP: &[u8] =
+            b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x05\x01\x01f\0\0\x0a\x09\x01\x07\0\x03\x40\x0c\0\x0b\x0b";
         let engine = super::super::engine::build(16).unwrap();
-        let ticker = Ticker::start(&engine).unwrap();
-        let turns = ticker.turns().unwrap();
-        ticker.tick();
-        let asleep = || ticker.shared.asleep.load(Ordering::SeqCst);
-        while !asleep() {
-            turns.begin();
-            std::thread::yield_now();
-            turns.end();
-        }
-        turns.guests();
-        while asleep() {
-            std::thread::yield_now();
-        }
-    }
-
-    #[test]
-    fn one_worker_held_up_counts_though_others_turn() {
-        let (mut ticking, held, watch) = ticking();
-        let turning = turns(&held.shared);
-        watch.send(Arc::clone(&held.turn)).unwrap();
-        watch.send(Arc::clone(&turning.turn)).unwrap();
-        ticking.look();
-        turning.end();
-        assert_eq!(ticking.look(), Seen::Held);
-        drop(held);
-        assert_eq!(ticking.look(), Seen::Waiting, "a worker that has ended holds up nobody");
-    }
-
-    #[test]
-    fn a_turn_wakes_it() {
-        let engine = super::super::engine::build(16).unwrap();
-        let ticker = Ticker::start(&engine).unwrap();
-        let turns = ticker.turns().unwrap();
-        turns.guests();
-        ticker.tick();
-        turns.end();
-        let asleep = || ticker.shared.asleep.load(Ordering::SeqCst);
-        for _ in 0..3 {
-            while !asleep() {
-                std::thread::yield_now();
-            }
-            turns.begin();
-            while asleep() {
-                std::thread::yield_now();
-            }
-            turns.end();
-        }
+        let _ticker = Ticker::start(&engine).unwrap();
+        let module = wasmtime::Module::new(&engine, LOOP).unwrap();
+        let run = || {
+            let mut store = wasmtime::Store::new(&engine, ());
+            let instance = wasmtime::Instance::new(&mut store, &module, &[]).unwrap();
+            let f = instance.get_typed_func::<(), ()>(&mut store, "f").unwrap();
+            store.set_epoch_deadline(2);
+            let _watched = watch();
+            let error = f.call(&mut store, ()).unwrap_err();
+            assert_eq!(error.downcast_ref(), Some(&wasmtime::Trap::Interrupt));
+        };
+        run();
+        std::thread::scope(|scope| scope.spawn(run).join()).unwrap();
     }
 }

@@ -16,7 +16,6 @@ use super::connection::Context;
 use super::pace;
 use super::sweep::{self, Sweep};
 use super::tls::ServerTls;
-use crate::plugin::Turns;
 use crate::proxy::{Batch, Generation, RecordSink, Shared, Sinks, Worker};
 use crate::telemetry::{AccessSender, Tallies, Tally, WorkerCells};
 use crate::trace::Story;
@@ -43,8 +42,6 @@ pub struct Start {
     pub stories: Option<mpsc::Sender<Arc<Story>>>,
     /// Where its tallies go; `None` where nothing is stored.
     pub tallies: Option<SyncSender<Tally>>,
-    /// What it shows its turns by; `None` where no plugin is configured.
-    pub turns: Option<Turns>,
 }
 
 /// One listening socket of a worker.
@@ -99,34 +96,22 @@ const TALLIES: u32 = 5;
 ///
 /// # Errors
 /// When the thread or its runtime cannot be made.
-pub fn start(mut start: Start) -> std::io::Result<WorkerHandle> {
+pub fn start(start: Start) -> std::io::Result<WorkerHandle> {
     let (commands, receiver) = mpsc::channel(16);
     let name = format!("plugway-{}", start.index);
     let thread = std::thread::Builder::new().name(name).spawn(move || {
         let mut builder = Builder::new_current_thread();
         // I/O is polled for often enough that one busy task does not starve the sockets.
-        builder.enable_all().event_interval(31);
-        let turns = start.turns.take().map(Arc::new);
-        match turns.clone() {
-            Some(turns) => {
-                let waking = Arc::clone(&turns);
-                builder.on_thread_park(move || turns.end()).on_thread_unpark(move || {
-                    waking.begin();
-                    pace::begin();
-                });
-            }
-            None => drop(builder.on_thread_unpark(pace::begin)),
-        }
+        builder.enable_all().event_interval(31).on_thread_unpark(pace::begin);
         match builder.build_local(LocalOptions::default()) {
-            Ok(runtime) => runtime.block_on(run(start, turns.as_deref(), receiver)),
+            Ok(runtime) => runtime.block_on(run(start, receiver)),
             Err(error) => tracing::error!(%error, "A worker's runtime could not be made"),
         }
     })?;
     Ok(WorkerHandle { commands, thread })
 }
 
-async fn run(start: Start, turns: Option<&Turns>, mut commands: mpsc::Receiver<Command>) {
-    show_guests(turns, &start.generation);
+async fn run(start: Start, mut commands: mpsc::Receiver<Command>) {
     let records = RecordSink::new(start.records, Arc::clone(&start.cells));
     let access = start.access.queue(Arc::clone(&start.cells));
     let worker = Worker::new(
@@ -162,7 +147,6 @@ async fn run(start: Start, turns: Option<&Turns>, mut commands: mpsc::Receiver<C
         match command {
             Command::Serve(next, done) => {
                 let Next { generation, tls } = *next;
-                show_guests(turns, &generation);
                 let replaced = worker.replace(generation);
                 for (context, tls) in contexts.iter().zip(tls).filter_map(|(context, tls)| Some((context.as_ref()?, tls))) {
                     context.tls.replace(tls);
@@ -199,13 +183,6 @@ async fn run(start: Start, turns: Option<&Turns>, mut commands: mpsc::Receiver<C
     }
     worker.records.flush();
     worker.access.flush();
-}
-
-/// Guests are interrupted on this thread from the first generation on that has any.
-fn show_guests(turns: Option<&Turns>, generation: &Generation) {
-    if let Some(turns) = turns.filter(|_| !generation.plugins.is_empty()) {
-        turns.guests();
-    }
 }
 
 /// What is done a few times a second, off every request's path.

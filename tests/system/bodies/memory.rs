@@ -271,7 +271,7 @@ fn a_quarter_gibibyte_up_from_http2_to_a_slow_upstream() {
                 answer = answer.as_mut() => break answer.unwrap(),
                 _ = ticks.tick() => memory.look(),
             }
-            // The gateway takes no more when it has next to nothing to do for a while; its housekeeping and ticker go on.
+            // The gateway takes no more when it has next to nothing to do for a while; its housekeeping goes on.
             let now = gateway.cpu_time().unwrap();
             settled = if now - busy < Duration::from_millis(1) { settled + 1 } else { 0 };
             busy = now;

@@ -115,19 +115,18 @@ fn a_hog_is_left_alone_and_its_worker_has_its_time_for_others() {
 fn a_flood_of_lines_stalls_nobody_for_longer_than_a_loop() {
     let upstream = Upstream::plain("up").unwrap();
     let gateway = gateway(&upstream, "by-header", false);
-    let (worker, ticker) = (Thread::named(gateway.pid(), "plugway-0"), Thread::named(gateway.pid(), "plugway-ticker"));
+    let worker = Thread::named(gateway.pid(), "plugway-0");
     let mut raw = Raw::connect(gateway.address("web").unwrap()).unwrap();
     let mut rest = Duration::ZERO;
     for _ in 0..10 {
-        let (trap, response) = measure(&mut raw, &worker, &ticker, "trap");
+        let (trap, response) = measure(&mut raw, &worker, "trap");
         assert_problem(&response, 500, "plugin-failed");
         rest = rest.max(trap.cpu);
     }
-    let bound = BUDGET + OVER + rest + Duration::from_micros(50) * 12;
+    let bound = BUDGET + OVER + rest;
     for round in 0..10 {
-        let (flood, response) = measure(&mut raw, &worker, &ticker, FLOOD);
+        let (flood, response) = measure(&mut raw, &worker, FLOOD);
         assert_problem(&response, 503, "plugin-cpu-exceeded");
-        let bound = bound + flood.ticker_late;
         assert!(flood.cpu >= BUDGET && flood.cpu <= bound, "round {round}: {:?} of CPU time, {bound:?} at most", flood.cpu);
         assert!(flood.stall <= bound + 3 * TICK, "round {round}: stalled for {:?}, {bound:?} of CPU time at most", flood.stall);
     }
@@ -137,17 +136,17 @@ fn a_flood_of_lines_stalls_nobody_for_longer_than_a_loop() {
 fn instances_that_take_long_to_make_stall_nobody() {
     let upstream = Upstream::plain("up").unwrap();
     let gateway = gateway(&upstream, "by-header", true);
-    let (worker, ticker) = (Thread::named(gateway.pid(), "plugway-0"), Thread::named(gateway.pid(), "plugway-ticker"));
+    let worker = Thread::named(gateway.pid(), "plugway-0");
     let mut raw = Raw::connect(gateway.address("web").unwrap()).unwrap();
     let bound = BUDGET + OVER;
     for round in 0..10 {
         until("an instance", || send(&mut raw, "/", &[]).status == 200);
-        let (trap, response) = measure(&mut raw, &worker, &ticker, EXPENSIVE);
+        let (trap, response) = measure(&mut raw, &worker, EXPENSIVE);
         assert_problem(&response, 500, "plugin-failed");
         // Who comes next waits for no instance, whether for another route or for this one.
-        let (beside, good) = cost(&mut raw, &worker, &ticker, "/good", &[]);
+        let (beside, good) = cost(&mut raw, &worker, "/good", &[]);
         report(&good);
-        let (after, _) = cost(&mut raw, &worker, &ticker, "/", &[]);
+        let (after, _) = cost(&mut raw, &worker, "/", &[]);
         for (what, measured) in [("the trap", trap), ("a request beside it", beside), ("the next one", after)] {
             assert!(measured.cpu <= bound, "round {round}, {what}: {:?} of CPU time, {bound:?} at most", measured.cpu);
             assert!(measured.stall <= bound + 3 * TICK, "round {round}, {what}: stalled for {:?}", measured.stall);

@@ -17,7 +17,7 @@ use super::{Effort, LOAD_LIMIT};
 /// At most this much CPU of nginx's per request without plugins.
 const GOAL_RATIO: f64 = 1.2;
 /// At most this much CPU per request for each plugin of a chain, microseconds. Of a single plugin it says less: what having
-/// plugins at all costs, such as the ticker of their budgets, is in it once.
+/// plugins at all costs, such as the alarm of their budgets, is in it once.
 const GOAL_PLUGIN_US: f64 = 0.8;
 /// At most this for metrics, traces of one request of a hundred and the access log together, microseconds of CPU per request.
 const GOAL_MONITORED_US: f64 = 2.0;
