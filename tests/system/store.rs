@@ -3,6 +3,7 @@
 mod disk;
 mod exact;
 mod page;
+mod prometheus;
 mod sketch;
 
 use std::collections::BTreeMap;

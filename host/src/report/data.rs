@@ -5,6 +5,9 @@ use serde::Serialize;
 use super::format;
 use crate::store::{Gap, Incident, Slo};
 
+/// What requests are counted under that matched no route.
+const NO_ROUTE: &str = "none";
+
 /// One report. Moments are seconds since 1970, latencies microseconds.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
@@ -234,9 +237,14 @@ impl Report {
         if let (Some(p50), Some(p99)) = (totals.latency.p50_us, totals.latency.p99_us) {
             text.push_str(&format!(" Half took less than {}, 99 of 100 less than {}.", format::latency(p50), format::latency(p99)));
         }
-        if let Some(route) = self.routes.first().filter(|_| self.routes.len() > 1) {
-            let share = format::share(route.totals.requests, totals.requests);
-            text.push_str(&format!(" The busiest of {} routes is {} with {share} of the requests.", self.routes.len(), route.route));
+        let (unrouted, routes): (Vec<_>, Vec<_>) = self.routes.iter().partition(|route| route.route == NO_ROUTE);
+        if let [busiest, _, ..] = routes.as_slice() {
+            let share = format::share(busiest.totals.requests, totals.requests);
+            text.push_str(&format!(" The busiest of {} routes is {} with {share} of the requests.", routes.len(), busiest.route));
+        }
+        let unrouted: u64 = unrouted.iter().map(|route| route.totals.requests).sum();
+        if unrouted > 0 && self.scope == "gateway" {
+            text.push_str(&format!(" {} matched no route.", format::share(unrouted, totals.requests)));
         }
         match self.incidents.len() {
             0 => {}

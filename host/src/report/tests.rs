@@ -90,3 +90,29 @@ fn a_page_needs_nothing_from_anywhere() {
         assert!(!page.contains(outside), "{outside}");
     }
 }
+
+#[test]
+fn what_matched_no_route_is_no_route_in_short() {
+    let route = |name: &str, requests| {
+        let totals = Totals { requests, ..Totals::default() };
+        data::Route { route: name.into(), api: String::new(), version: String::new(), totals }
+    };
+    let of = |routes: Vec<data::Route>| {
+        let requests = routes.iter().map(|route| route.totals.requests).sum();
+        Report { totals: Totals { requests, ..Totals::default() }, routes, ..empty() }.in_short()
+    };
+    let three = of(vec![route("none", 60), route("orders", 30), route("items", 10)]);
+    assert!(three.contains("The busiest of 2 routes is orders with 30 %") && three.contains(" 60 % matched no route."), "{three}");
+    let routed = of(vec![route("orders", 30), route("items", 10)]);
+    assert!(routed.contains("The busiest of 2 routes is orders with 75 %") && !routed.contains("matched no route"), "{routed}");
+}
+
+#[test]
+fn a_timeline_says_what_its_bands_are_and_names_none_that_it_has_not() {
+    let totals = Totals { requests: 1, ..Totals::default() };
+    let timeline = vec![data::Point { at: 1_795_662_000, totals }];
+    let gap = crate::store::Gap { kind: crate::store::GapKind::Stopped, since: 1_795_662_060, until: 1_795_662_120, lost: None };
+    let page = Report { totals, timeline, gaps: vec![gap], ..empty() }.write(Format::Html);
+    assert_eq!(page.matches("<span class=\"key stopped\">gateway stopped</span>").count(), 2, "{page}");
+    assert!(!page.contains("class=\"key gap\"") && !page.contains("class=\"key page\""), "{page}");
+}

@@ -26,6 +26,18 @@ fn figure(legend: &[(&str, &str)], caption: &str, svg: &str) -> String {
     out
 }
 
+/// What the bands of a report's timelines are, as far as it has any.
+const BANDS: [(&str, &str); 4] =
+    [("page", "incident to page for"), ("ticket", "incident"), ("gap", "counts lost"), ("stopped", "gateway stopped")];
+
+/// A timeline says in its legend what its bands are, too.
+fn figure_over_time(report: &Report, lines: &[(&str, &str)], caption: &str, svg: &str) -> String {
+    let bands = bands(report);
+    let shown = BANDS.iter().filter(|(class, _)| bands.iter().any(|band| band.class == *class));
+    let legend: Vec<_> = lines.iter().chain(shown).copied().collect();
+    figure(&legend, caption, svg)
+}
+
 /// Gaps and incidents stand behind every timeline.
 fn bands(report: &Report) -> Vec<Band> {
     let gap = |gap: &crate::store::Gap| Band {
@@ -79,7 +91,7 @@ pub(super) fn traffic(report: &Report) -> Option<String> {
     };
     let svg = timeline(report, "traffic-chart", "Requests a second over time", format::short, said, |chart| chart.stacked(&layers));
     let legend = [("ok", "answered"), ("client", "4xx"), ("server", "5xx")];
-    (report.totals.requests > 0).then(|| figure(&legend, "Requests a second", &svg))
+    (report.totals.requests > 0).then(|| figure_over_time(report, &legend, "Requests a second", &svg))
 }
 
 pub(super) fn errors(report: &Report) -> Option<String> {
@@ -94,7 +106,8 @@ pub(super) fn errors(report: &Report) -> Option<String> {
     };
     let text = |value: f64| format!("{} %", format::short(value));
     let svg = timeline(report, "errors-chart", "Share of requests that failed, over time", text, said, |chart| chart.lines(&lines, false));
-    (report.totals.requests > 0).then(|| figure(&[("client", "4xx"), ("server", "5xx")], "Share of requests", &svg))
+    let legend = [("client", "4xx"), ("server", "5xx")];
+    (report.totals.requests > 0).then(|| figure_over_time(report, &legend, "Share of requests", &svg))
 }
 
 pub(super) fn latency(report: &Report) -> Option<String> {
@@ -109,7 +122,7 @@ pub(super) fn latency(report: &Report) -> Option<String> {
     };
     let svg = timeline(report, "latency-chart", "Latency percentiles over time", format::latency, said, |chart| chart.lines(&lines, true));
     let legend = [("p50", "p50: half took less"), ("p95", "p95"), ("p99", "p99: 99 of 100 took less")];
-    report.totals.latency.p50_us.map(|_| figure(&legend, "Head to last byte", &svg))
+    report.totals.latency.p50_us.map(|_| figure_over_time(report, &legend, "Head to last byte", &svg))
 }
 
 fn route_name(route: &super::super::data::Route) -> String {
