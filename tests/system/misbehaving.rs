@@ -115,7 +115,7 @@ fn a_thousand_good_requests_do_not_notice_the_bad_ones() {
         let good = scope.spawn(|| {
             run(async {
                 // A thousand that wait for the upstream all the time, and thousands that come and go meanwhile.
-                let waiting = scene.client.all(Good { count: GOOD, path: "/slow/6000" });
+                let waiting = scene.client.all(Good { count: GOOD, path: "/slow/12000" });
                 let passing = async {
                     for _ in 0..3 {
                         scene.client.all(Good { count: GOOD, path: "/" }).await;

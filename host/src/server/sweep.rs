@@ -25,7 +25,18 @@ const PARTING: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub(super) struct Sweep {
     connections: RefCell<Vec<Weak<Entry>>>,
+    /// Where the next look begins to ask for rest.
+    rest_from: Cell<usize>,
     draining: Cell<bool>,
+}
+
+/// Who is asked to rest at one look: [`MOST_TO_REST`], in turn. Some never can, such as those that wait for a slow reader to take
+/// their answer, and would be asked again at every look while the others wait behind them.
+#[derive(Debug)]
+struct Turn {
+    from: usize,
+    left: usize,
+    last: usize,
 }
 
 #[derive(Debug)]
@@ -68,8 +79,10 @@ impl Sweep {
 
     /// Asks every connection to end that has been idle, sending a head, or open for too long, and those to rest that are idle.
     pub(super) fn sweep(&self, now: Instant, timeouts: &Timeouts, limits: &Limits) {
-        let mut to_rest = MOST_TO_REST;
+        let mut turn = Turn::from(self.rest_from.get());
+        let mut place = 0;
         self.connections.borrow_mut().retain(|entry| {
+            place += 1;
             let Some(entry) = entry.upgrade() else { return false };
             let old = limits.max_connection_age.is_some_and(|age| now.saturating_duration_since(entry.opened) >= age);
             let how = match entry.connection.doing(now) {
@@ -78,17 +91,18 @@ impl Sweep {
                 Doing::Idle(since) if now.saturating_duration_since(since) >= timeouts.idle => Some(Ask::EndWhenIdle),
                 Doing::Unread(since) if now.saturating_duration_since(since) >= timeouts.stream => Some(Ask::EndNow),
                 _ if old => Some(Ask::EndWhenIdle),
-                Doing::Idle(since) if to_rest > 0 && now.saturating_duration_since(since) >= REST => Some(Ask::Rest),
+                Doing::Idle(since) if turn.has(place) && now.saturating_duration_since(since) >= REST => Some(Ask::Rest),
                 _ => None,
             };
             if let Some(how) = how
                 && Watched(entry).ask(how)
                 && how == Ask::Rest
             {
-                to_rest -= 1;
+                turn.take(place);
             }
             true
         });
+        self.rest_from.set(turn.next());
     }
 
     /// Asks every connection to end when it is idle, those that come later too.
@@ -138,5 +152,53 @@ impl Watched {
             *task = Some(context.waker().clone());
         }
         Poll::Pending
+    }
+}
+
+// === impl Turn ===
+
+impl Turn {
+    fn from(from: usize) -> Self {
+        Self { from, left: MOST_TO_REST, last: 0 }
+    }
+
+    /// Whether the connection in that place may be asked.
+    fn has(&self, place: usize) -> bool {
+        self.left > 0 && place > self.from
+    }
+
+    fn take(&mut self, place: usize) {
+        self.left -= 1;
+        self.last = place;
+    }
+
+    /// Where the next look begins: behind the last one that was asked, or at the front again when there were fewer than could be.
+    fn next(&self) -> usize {
+        if self.left == 0 { self.last } else { 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_that_never_rest_do_not_keep_others_from_it() {
+        // The first hundred are asked at every look that comes to them, the others rest once they are.
+        let (never, all) = (100, 1_000);
+        let mut resting = vec![false; all];
+        let mut from = 0;
+        let looks = all.div_ceil(MOST_TO_REST) + 1;
+        for _ in 0..looks {
+            let mut turn = Turn::from(from);
+            for place in 1..=all {
+                if turn.has(place) && !resting[place - 1] {
+                    turn.take(place);
+                    resting[place - 1] = place > never;
+                }
+            }
+            from = turn.next();
+        }
+        assert!(resting.iter().skip(never).all(|rests| *rests), "{:?}", resting.iter().filter(|rests| **rests).count());
     }
 }
