@@ -26,13 +26,20 @@ struct Form {
     least_rate: f64,
     /// What a public route may take more than before, at the median and for 99 of 100.
     slower: [Duration; 2],
+    /// How many of those that wait may be told that the server takes too long: it is one process, and answers all of them.
+    put_off: usize,
 }
 
 /// On a machine that does other things too.
-const SHORT: Form =
-    Form { time: Duration::from_millis(1_500), least_rate: 0.1, slower: [Duration::from_millis(50), Duration::from_millis(700)] };
+const SHORT: Form = Form {
+    time: Duration::from_millis(1_500),
+    least_rate: 0.1,
+    slower: [Duration::from_millis(50), Duration::from_millis(700)],
+    put_off: 250,
+};
 /// On one that does nothing else.
-const LONG: Form = Form { time: Duration::from_secs(10), least_rate: 0.95, slower: [Duration::from_millis(1), Duration::from_millis(25)] };
+const LONG: Form =
+    Form { time: Duration::from_secs(10), least_rate: 0.95, slower: [Duration::from_millis(1), Duration::from_millis(25)], put_off: 0 };
 
 fn server() -> Server {
     Server::start(&[machine("shop"), machine_with("gateway", json!({ "token_endpoint_auth_method": "client_secret_basic" }))])
@@ -171,7 +178,9 @@ fn waiting(form: &Form) {
         }
         let statuses: Vec<_> = waiting.iter_mut().map(|raw| (raw.response().unwrap(), Instant::now())).collect();
         // The server says of each that it is none. All of them found room to wait, by defaults.
-        for (answer, _) in &statuses {
+        let put_off = statuses.iter().filter(|(answer, _)| answer.status == 503).count();
+        assert!(put_off <= form.put_off, "{put_off} were put off");
+        for (answer, _) in statuses.iter().filter(|(answer, _)| answer.status != 503) {
             assert_eq!(answer.status, 401, "{}", answer.text());
         }
         assert_eq!(server.provider.received(ASKED) - asked, WAITING);
