@@ -17,6 +17,7 @@ use rusqlite::Connection;
 
 use crate::common::{BINARY, HEAD, until};
 use crate::guest::get;
+use crate::reload::version;
 
 /// Three routes to one upstream, and one to an upstream that is not there.
 const ROUTES: &str = r#"
@@ -74,6 +75,18 @@ impl Scene {
 
     fn start(&self) -> Gateway {
         Launch::new(BINARY).unwrap().start(&self.config("")).unwrap()
+    }
+
+    /// With a plugin on a route `swapped`, which says its version; and its file.
+    fn start_with_plugin(&self) -> (Gateway, PathBuf) {
+        const MORE: &str = "[plugins.auth]\nsource = \"auth.wasm\"\nconfig = { mode = \"version\" }\n\
+            [[routes]]\nname = \"swapped\"\nmatch = { path = \"/swapped\" }\npublic = true\nupstream = \"up\"\nplugins = [\"auth\"]\n";
+        let launch = Launch::new(BINARY).unwrap();
+        let plugins = launch.directory().join("plugins.d");
+        std::fs::create_dir(&plugins).unwrap();
+        let file = plugins.join("auth.wasm");
+        std::fs::write(&file, version(1)).unwrap();
+        (launch.start(&self.config(MORE)).unwrap(), file)
     }
 
     /// What a gateway was asked for is written.

@@ -22,6 +22,7 @@ const WORKERS: [&str; 2] = ["plugway-0", "plugway-1"];
 const REQUESTS: u64 = 400;
 /// How often a worker looks at all its connections.
 const HOUSEKEEPING: Duration = Duration::from_millis(100);
+
 /// How often each thread ran, read when nobody is running.
 fn runs(threads: &BTreeMap<String, Thread>) -> BTreeMap<&str, Times> {
     Thread::all_settled(threads.iter())

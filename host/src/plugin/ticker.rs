@@ -6,7 +6,7 @@
 //! Each thread that runs guests has an alarm (POSIX, `timer_create`) that sends it a signal, whose handler advances the epoch. The first call
 //! after an alarm sets the next one; where an alarm finds a guest running it comes again, soon, until none is. So nobody has to wake up
 //! for it: a thread that calls no guest is left alone, a signal for one that has no core waits until it has, and one that works is interrupted
-//! where it is, for a few microseconds (docs/adr/0024).
+//! where it is (docs/adr/0024).
 
 #![expect(unsafe_code, reason = "what a signal's handler does is for its author to vouch for")]
 

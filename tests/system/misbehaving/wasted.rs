@@ -118,8 +118,8 @@ fn what_fails_now_and_then_takes_no_more_of_its_worker_either() {
         assert!(nursery <= Duration::from_millis(2_400), "{mode} {budget}, every {nth}th: {nursery:?} for {failed} that failed");
         let counted = metric(&gateway, "plugway_failed_cpu_seconds_total", &["plugin=\"misbehaving\""]);
         assert!(counted > 0.0 && counted <= SHARE.as_secs_f64(), "{mode} {budget}, every {nth}th: {counted} s");
-        // A machine that is slow, or busy with other tests, makes too few instances in that time for so much to be wasted.
-        let too_few = counted < LIMIT.as_secs_f64() && failed < REQUESTS / nth / 4;
+        // A machine that is slow, or busy with other tests, makes too few instances in that time for so much to be wasted, by the kernel's count.
+        let too_few = mode == EXPENSIVE && wasted + nursery / 4 < LIMIT;
         if opens && !too_few {
             assert!(
                 by_failed_cpu(&gateway) >= 1 && left_alone > 0,

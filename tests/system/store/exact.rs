@@ -44,16 +44,10 @@ fn agree(scene: &Scene, counts: &Counts) {
 fn counts_agree_across_a_swap_and_a_graceful_restart() {
     let scene = Scene::new();
     let mut counts = Counts::new();
-    let launch = Launch::new(BINARY).unwrap();
-    let plugins = launch.directory().join("plugins.d");
-    std::fs::create_dir(&plugins).unwrap();
-    std::fs::write(plugins.join("auth.wasm"), version(1)).unwrap();
-    let more = "[plugins.auth]\nsource = \"auth.wasm\"\nconfig = { mode = \"version\" }\n\
-                [[routes]]\nname = \"swapped\"\nmatch = { path = \"/swapped\" }\npublic = true\nupstream = \"up\"\nplugins = [\"auth\"]\n";
-    let mut gateway = launch.start(&scene.config(more)).unwrap();
+    let (mut gateway, plugin) = scene.start_with_plugin();
     traffic(&gateway, &mut counts);
     ask(&gateway, &mut counts, ("swapped", "/swapped", 200), 5);
-    replace(&plugins.join("auth.wasm"), version(2));
+    replace(&plugin, version(2));
     let mut first = 5;
     until("version 2 serves", || {
         ask(&gateway, &mut counts, ("swapped", "/swapped", 200), 1);

@@ -55,13 +55,7 @@ fn load(gateway: &Gateway, counts: &mut Counts) {
 fn prometheus_store_and_report_agree_under_load_across_a_swap_and_a_graceful_restart() {
     let scene = Scene::new();
     let mut counts = Counts::new();
-    let launch = Launch::new(BINARY).unwrap();
-    let plugins = launch.directory().join("plugins.d");
-    std::fs::create_dir(&plugins).unwrap();
-    std::fs::write(plugins.join("auth.wasm"), version(1)).unwrap();
-    let more = "[plugins.auth]\nsource = \"auth.wasm\"\nconfig = { mode = \"version\" }\n\
-                [[routes]]\nname = \"swapped\"\nmatch = { path = \"/swapped\" }\npublic = true\nupstream = \"up\"\nplugins = [\"auth\"]\n";
-    let gateway = launch.start(&scene.config(more)).unwrap();
+    let (gateway, plugin) = scene.start_with_plugin();
     let admin = gateway.admin().unwrap();
     let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/monitoring/alerts.yml").canonicalize().unwrap();
     let prometheus = Prometheus::start(admin, &rules).unwrap();
@@ -69,7 +63,7 @@ fn prometheus_store_and_report_agree_under_load_across_a_swap_and_a_graceful_res
 
     traffic(&gateway, &mut counts);
     load(&gateway, &mut counts);
-    replace(&plugins.join("auth.wasm"), version(2));
+    replace(&plugin, version(2));
     until("version 2 serves", || {
         *counts.entry(("swapped".to_owned(), 200)).or_default() += 1;
         version_of(&get(gateway.address("web").unwrap(), "/swapped", &[])) == 2
