@@ -12,7 +12,9 @@ const TARGET: &str = "wasm32-wasip2";
 const PLUGINS: [&str; 6] = ["api-key", "hash-router", "tls-forward", "oauth2", "rate-limit", "metrics"];
 
 fn main() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default();
+    // Where the tree is now: it may have been moved, with what was built of it.
+    let host = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default();
+    let root = host.parent().map(Path::to_path_buf).unwrap_or_default();
     for input in ["plugins", "sdk/src", "sdk/Cargo.toml", "wit", "Cargo.lock"] {
         println!("cargo::rerun-if-changed={}", root.join(input).display());
     }

@@ -3,17 +3,18 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
 use plugway_harness::error::Context;
-use plugway_harness::{Error, Result};
+use plugway_harness::{Error, Result, guests};
 
 /// What guests are built for.
 pub(crate) const GUEST_TARGET: &str = "wasm32-wasip2";
 
 /// The repository's root.
 pub(crate) fn root() -> &'static Path {
-    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
-    xtask.parent().unwrap_or(xtask)
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(guests::root);
+    &ROOT
 }
 
 /// Where cargo builds for this machine.

@@ -9,10 +9,10 @@ use crate::error::{Context, Error, Result};
 /// One build at a time: two would wait for each other's lock and say so in the middle of a test's output.
 static BUILDING: Mutex<()> = Mutex::new(());
 
-/// The top of this checkout.
+/// The top of this checkout: as cargo says that runs this, since it may have been moved with what was built of it.
 pub fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors().nth(2).unwrap_or(here).to_path_buf()
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    here.ancestors().find(|directory| directory.join("Cargo.lock").is_file()).unwrap_or(&here).to_path_buf()
 }
 
 /// Builds the misbehaving guest of `tests/guest` and gives its component.
