@@ -135,6 +135,17 @@ fn status_tells_what_serves_and_how_it_is_doing() {
         workers.iter().all(|worker| worker["event_loop_busy_max_us"].as_u64() <= worker["event_loop_lag_max_us"].as_u64()),
         "{status:#}"
     );
+    // Ten times a second somebody looks.
+    until("each worker has a longest stall", || {
+        let status = crate::common::status(&gateway);
+        status["workers"].as_array().unwrap().iter().all(|worker| {
+            let stall = &worker["longest_stall"];
+            stall["busy_us"] == worker["event_loop_busy_max_us"]
+                && stall["busy_us"].as_u64() <= stall["lag_us"].as_u64()
+                && stall["at"].as_f64().is_some_and(|at| at > 1e9)
+                && matches!(stall["during"].as_str(), Some("requests" | "housekeeping"))
+        })
+    });
 }
 
 fn access(gateway: &Gateway, path: &str) -> Line {

@@ -1,5 +1,6 @@
 //! `cargo xtask soak`: a gateway under steady load while its plugin is swapped and its configuration reloaded, over and over, and
-//! a verdict. h2load makes the load; beside it a few clients look at every answer; changes come at fixed moments.
+//! a verdict. h2load makes the load, for as long as changes come; beside it a few clients look at every answer; changes come at
+//! fixed moments, or as soon as the one before serves.
 //!
 //! Everything but the gateway and its compiling process runs at low priority, and what a worker waits for a core is none of its
 //! stalls: on a machine with few cores, or one whose hypervisor takes them away for milliseconds, that would be what is judged.
@@ -14,17 +15,16 @@ mod watch;
 mod world;
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use plugway_harness::error::Context;
 use plugway_harness::peers::H2LOAD;
-use plugway_harness::temp::TempDir;
 use plugway_harness::{Error, Result};
 
 use crate::{interrupt, plugins, setup, workspace};
 use changes::Changes;
 use clients::{Clients, Floor};
-use load::Load;
+use load::{Load, ROUND};
 use verdict::Figures;
 use watch::Watch;
 use world::World;
@@ -35,8 +35,8 @@ const WARM_UP: u32 = 15;
 const RELOAD_EVERY: u32 = 5;
 /// From one change to the next.
 const PACE: Duration = Duration::from_millis(500);
-/// Between the last change and the end of the load: a change that comes late is under load all the same.
-const REST: Duration = Duration::from_secs(3);
+/// So many times as long as they should take all changes may take: where a change serves late the next one comes late.
+const SLOWER: u32 = 3;
 /// Nice value of all but the gateway.
 const NICE: i32 = 10;
 
@@ -75,9 +75,9 @@ impl Plan {
         Ok(Self { changes, json, gateway })
     }
 
-    /// Of load, with everything on time.
-    fn duration(&self) -> Duration {
-        PACE * self.changes + REST
+    /// The longest that the changes may take.
+    fn at_most(&self) -> Duration {
+        PACE * self.changes * SLOWER
     }
 }
 
@@ -111,8 +111,7 @@ fn soak(plan: &Plan, world: &World) -> Result<Figures> {
     let mut watch = Watch::new(world);
 
     // The same work as later, so that memory has the same reasons to be used.
-    let directory = TempDir::new()?;
-    let warm = Load::start(world, PACE * WARM_UP, directory.path())?;
+    let warm = Load::start(world.gateway.address("web")?, ROUND)?;
     let clients = Clients::start(world, &floor)?;
     for number in 1..=WARM_UP {
         changes.make(number)?;
@@ -125,16 +124,31 @@ fn soak(plan: &Plan, world: &World) -> Result<Figures> {
     }
     let before = watch.settled()?;
 
-    let load = Load::start(world, plan.duration(), directory.path())?;
+    let load = Load::start(world.gateway.address("web")?, ROUND)?;
     let clients = Clients::start(world, &floor)?;
-    let began = Instant::now();
-    let made = changes.steadily(plan.changes, WARM_UP, began, |done| watch.progress(plan.changes, done, began, &clients));
-    let load = load.finish()?;
-    let checked = clients.stop();
+    let (began, since) = (Instant::now(), SystemTime::now());
+    let made = changes.steadily(plan.changes, WARM_UP, began, |done| {
+        if !load.goes_on() {
+            return Err(Error::new("the load ended before the changes"));
+        }
+        if began.elapsed() > plan.at_most() {
+            let made = done.swaps + done.reloads;
+            let reason = "changes serve too late, on a machine that is too busy or by a gateway that is too slow";
+            return Err(Error::new(format!("after {:?} {made} of {} changes were made: {reason}", plan.at_most(), plan.changes)));
+        }
+        watch.progress(plan.changes, done, began, &clients)
+    });
     println!();
-    let made = made?;
+    let made = match made {
+        // Where the load ended by itself it says why.
+        Err(error) if load.goes_on() => return Err(error),
+        made => made,
+    };
+    let load = load.finish()?;
+    let seconds = began.elapsed().as_secs_f64();
+    let (made, checked) = (made?, clients.stop());
     let after = watch.settled()?;
-    Ok(Figures { load, checked, made, before, after, seconds: began.elapsed().as_secs_f64() })
+    Ok(Figures { load, checked, made, before, after, since, seconds })
 }
 
 #[cfg(test)]
@@ -147,7 +161,7 @@ mod tests {
         assert_eq!(changes(&["--quick"]), Some(250));
         assert_eq!(changes(&[]), Some(2400));
         assert_eq!(changes(&["--minutes", "3"]), Some(360));
-        assert!(Plan::parse(&["--quick"]).unwrap().duration() < Duration::from_secs(130));
+        assert_eq!(Plan::parse(&["--quick"]).unwrap().at_most(), Duration::from_secs(375));
         assert_eq!(Plan::parse(&["--json", "out"]).unwrap().json, Some(PathBuf::from("out")));
     }
 

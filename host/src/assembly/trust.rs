@@ -90,7 +90,12 @@ impl Vouched {
             let key = format!("plugins.{}.source", plugin.name);
             let what = if plugin.require_signature { "was not loaded" } else { "needs no signature, and has one that does not count" };
             let message = format!("plugin `{}` ({}) {what}: {why}", plugin.name, path.display());
-            config.problem(key, message).of_plugin(&plugin.name, why.as_str()).with_suggestion(why.remedy())
+            let mut remedy = why.remedy().to_string();
+            if let Some(folder) = kept.and_then(Path::parent) {
+                let folder = folder.display();
+                remedy.push_str(&format!("; to have the plugin's own file serve and not a version that is kept, delete {folder}"));
+            }
+            config.problem(key, message).of_plugin(&plugin.name, why.as_str()).with_suggestion(remedy)
         };
         match keys.signer(path, digest) {
             Ok((name, key)) => {

@@ -10,6 +10,7 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use crate::plugin::thread_cpu_time;
+use crate::telemetry::{During, Late};
 
 /// Readings closer together are not worth their system call. So much work from before it was due may be counted as after.
 const FRESH: Duration = Duration::from_millis(1);
@@ -32,6 +33,10 @@ struct Reading {
     worked: Duration,
 }
 
+/// Work of this thread that nothing comes between, however much is due.
+#[derive(Debug)]
+pub(super) struct Stretch(Reading);
+
 /// A turn of this thread's event loop begins.
 pub(super) fn begin() {
     let mut pace = PACE.get();
@@ -51,6 +56,22 @@ pub(super) fn next(due: Instant) {
 /// little.
 pub(super) fn busy(lag: Duration) -> Duration {
     PACE.get().busy(lag, thread_cpu_time())
+}
+
+// === impl Stretch ===
+
+impl Stretch {
+    /// It begins.
+    pub(super) fn begin() -> Self {
+        Self(Reading { at: Instant::now(), worked: thread_cpu_time() })
+    }
+
+    /// It ends: whatever became due when it began ran so late, for that.
+    pub(super) fn end(self, during: During) -> Late {
+        let Self(began) = self;
+        let by = began.at.elapsed();
+        Late { by, busy: thread_cpu_time().saturating_sub(began.worked).min(by), during }
+    }
 }
 
 // === impl Pace ===
@@ -116,5 +137,17 @@ mod tests {
         std::thread::sleep(MS * 20);
         begin();
         assert!(busy(MS * 20) < MS * 20);
+    }
+
+    #[test]
+    fn a_stretch_of_work_is_as_long_as_it_took_and_sleep_is_no_work() {
+        let stretch = Stretch::begin();
+        let before = thread_cpu_time();
+        while thread_cpu_time() < before + MS * 5 {
+            std::hint::spin_loop();
+        }
+        std::thread::sleep(MS * 20);
+        let late = stretch.end(During::Swap);
+        assert!(late.by >= MS * 25 && late.busy >= MS * 5 && late.by - late.busy >= MS * 19, "{late:?}");
     }
 }

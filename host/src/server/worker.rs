@@ -1,6 +1,6 @@
 //! One worker thread: its runtime, its listeners, and what the control side tells it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,11 +13,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::accept::accept;
 use super::connection::Context;
-use super::pace;
+use super::pace::{self, Stretch};
 use super::sweep::{self, Sweep};
 use super::tls::ServerTls;
 use crate::proxy::{Batch, Generation, RecordSink, Shared, Sinks, Worker};
-use crate::telemetry::{AccessSender, Tallies, Tally, WorkerCells};
+use crate::telemetry::{AccessSender, During, Late, Tallies, Tally, WorkerCells};
 use crate::trace::Story;
 use crate::upstream::Pool;
 
@@ -140,19 +140,25 @@ async fn run(start: Start, mut commands: mpsc::Receiver<Command>) {
         contexts.push(Some(Rc::clone(&context)));
         tokio::task::spawn_local(accept(socket, context, stopped.clone()));
     }
-    tokio::task::spawn_local(housekeeping(Rc::clone(&worker), Rc::clone(&sweep)));
+    let swapped = Rc::new(Cell::new(None));
+    tokio::task::spawn_local(housekeeping(Rc::clone(&worker), Rc::clone(&sweep), Rc::clone(&swapped)));
     tokio::task::spawn_local(outcomes(Rc::clone(&worker)));
 
     while let Some(command) = commands.recv().await {
         match command {
             Command::Serve(next, done) => {
+                let stretch = Stretch::begin();
                 let Next { generation, tls } = *next;
                 let replaced = worker.replace(generation);
                 for (context, tls) in contexts.iter().zip(tls).filter_map(|(context, tls)| Some((context.as_ref()?, tls))) {
                     context.tls.replace(tls);
                 }
+                swapped.set(Some(Instant::now()));
+                worker.cells.event_loop_lag(stretch.end(During::Swap));
                 worker.tell_last_outcomes(&replaced).await;
+                let stretch = Stretch::begin();
                 drop(replaced);
+                worker.cells.event_loop_lag(stretch.end(During::Swap));
                 // The control side may have stopped waiting.
                 let _ = done.send(());
             }
@@ -186,7 +192,7 @@ async fn run(start: Start, mut commands: mpsc::Receiver<Command>) {
 }
 
 /// What is done a few times a second, off every request's path.
-async fn housekeeping(worker: Rc<Worker>, sweep: Rc<Sweep>) {
+async fn housekeeping(worker: Rc<Worker>, sweep: Rc<Sweep>, swapped: Rc<Cell<Option<Instant>>>) {
     let period = sweep::INTERVAL.min(FLUSH);
     for tick in (0..TALLIES).cycle() {
         let due = Instant::now() + period;
@@ -194,8 +200,10 @@ async fn housekeeping(worker: Rc<Worker>, sweep: Rc<Sweep>) {
         tokio::time::sleep_until(due.into()).await;
         // How long a task that was due had to wait is how long every connection had to.
         let now = Instant::now();
-        let lag = now.saturating_duration_since(due);
-        worker.cells.event_loop_lag(lag, pace::busy(lag));
+        let by = now.saturating_duration_since(due);
+        let during = if swapped.get().is_some_and(|swapped| swapped >= due) { During::Swap } else { During::Requests };
+        let waited = Late { by, busy: pace::busy(by), during };
+        let stretch = Stretch::begin();
         let generation = worker.generation();
         sweep.sweep(now, &generation.snapshot.timeouts, &generation.snapshot.limits);
         generation.plugins.tidy(now);
@@ -207,6 +215,9 @@ async fn housekeeping(worker: Rc<Worker>, sweep: Rc<Sweep>) {
             worker.tallies.hand_over();
         }
         worker.cells.open_connections(sweep.open());
+        // Connections waited for this as well, and no timer saw it.
+        let kept_waiting = stretch.end(During::Housekeeping);
+        worker.cells.event_loop_lag(if kept_waiting.busy > waited.busy { kept_waiting } else { waited });
         worker.tell_outcomes().await;
     }
 }

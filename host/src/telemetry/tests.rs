@@ -57,7 +57,7 @@ fn faults_attempts_connections_and_hooks_are_shown() {
     worker.fault(Fault::NoRoute);
     worker.upstream("orders").attempt(None);
     worker.upstream("orders").attempt(Some(Fault::UpstreamTimeout));
-    worker.event_loop_lag(Duration::from_micros(1500), Duration::from_micros(400));
+    worker.event_loop_lag(Late { by: Duration::from_micros(1500), busy: Duration::from_micros(400), during: During::Requests });
     let listener = worker.listener("web");
     let open = listener.opened();
     let plugin = telemetry.plugin(&"auth".into(), &"".into(), None, 0, &["authorizer"], &["trap", "cpu"]);

@@ -3,17 +3,14 @@
 #![allow(clippy::disallowed_types, reason = "the lists of cells are locked when a configuration is assembled and when metrics are read")]
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::cell::{Count, lock};
-use super::histogram::{Histogram, Reading};
+use super::histogram::Reading;
+use super::lateness::{Late, Lateness};
 use super::route::RouteCells;
 use crate::fault::Fault;
-
-/// Upper bounds of the event-loop lag, seconds: from a tick to what a client would call an outage.
-const LAG: [f64; 10] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0];
 
 /// One worker's counters.
 #[derive(Debug)]
@@ -23,21 +20,13 @@ pub struct WorkerCells {
     listeners: Mutex<Vec<Arc<ListenerCells>>>,
     upstreams: Mutex<Vec<Arc<UpstreamCells>>>,
     faults: [Count; Fault::ALL.len()],
-    lag: Lateness,
-    busy: Lateness,
+    lateness: Lateness,
     pub(super) open_connections: Count,
     pub(super) accept_pauses: Count,
     pub(super) records_lost: Count,
     pub(super) access_lines_lost: Count,
     pub(super) spans_lost: Count,
     pub(super) stale_endpoints: Count,
-}
-
-/// How late something ran, and the worst of it.
-#[derive(Debug)]
-struct Lateness {
-    all: Histogram,
-    highest_us: Count,
 }
 
 /// Connections of one listener.
@@ -76,8 +65,7 @@ impl WorkerCells {
             listeners: Mutex::default(),
             upstreams: Mutex::default(),
             faults: std::array::from_fn(|_| Count::default()),
-            lag: Lateness::new(),
-            busy: Lateness::new(),
+            lateness: Lateness::new(),
             open_connections: Count::default(),
             accept_pauses: Count::default(),
             records_lost: Count::default(),
@@ -135,10 +123,9 @@ impl WorkerCells {
         self.stale_endpoints.add(1);
     }
 
-    /// How late a task ran that was due, and how much of that the worker itself was at work.
-    pub fn event_loop_lag(&self, lag: Duration, busy: Duration) {
-        self.lag.record(lag);
-        self.busy.record(busy);
+    /// How late something ran that was due.
+    pub fn event_loop_lag(&self, late: Late) {
+        self.lateness.record(late);
     }
 
     /// Client connections open now.
@@ -156,17 +143,18 @@ impl WorkerCells {
             "connections": lock(&self.listeners).iter().map(|listener| listener.connections.get()).sum::<u64>(),
             "requests": requests,
             "requests_in_flight": routes.iter().map(|route| route.in_flight()).sum::<u64>(),
-            "event_loop_lag_max_us": self.lag.highest_us.get(),
-            "event_loop_busy_max_us": self.busy.highest_us.get(),
+            "event_loop_lag_max_us": self.lateness.highest_lag_us(),
+            "event_loop_busy_max_us": self.lateness.highest_busy_us(),
+            "longest_stall": self.lateness.longest(),
         })
     }
 
     pub(super) fn lag(&self) -> Reading {
-        self.lag.all.read()
+        self.lateness.lag()
     }
 
     pub(super) fn busy(&self) -> Reading {
-        self.busy.all.read()
+        self.lateness.busy()
     }
 
     pub(super) fn faults(&self) -> impl Iterator<Item = (Fault, u64)> + '_ {
@@ -183,20 +171,6 @@ impl WorkerCells {
 
     pub(super) fn each_upstream(&self, mut each: impl FnMut(&UpstreamCells)) {
         lock(&self.upstreams).iter().for_each(|cells| each(cells));
-    }
-}
-
-impl Lateness {
-    fn new() -> Self {
-        Self { all: Histogram::new(&LAG), highest_us: Count::default() }
-    }
-
-    fn record(&self, late: Duration) {
-        self.all.record(late.as_secs_f64());
-        let us = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
-        if us > self.highest_us.get() {
-            self.highest_us.set(us);
-        }
     }
 }
 

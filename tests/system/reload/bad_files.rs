@@ -25,14 +25,15 @@ fn is_rejected(scene: &Scene, content: &[u8], why: &str, says: &str) {
     assert_eq!((plugin["file"].as_str(), &plugin["digest"]), (Some("rejected"), &serving), "{plugin:#}");
     shown(&plugin["rejected"]);
     shown(&status(&scene.gateway)["last_reload"]["outcome"]["rejected"][0]);
-    let labels = [format!("digest=\"{digest}\""), format!("why=\"{why}\"")];
-    assert_eq!(metric(&scene.gateway, "plugway_rejected_file", &[&labels[0], &labels[1]]), 1.0, "{labels:?}");
+    let labels = [format!("file=\"{file}\""), format!("digest=\"{digest}\""), format!("why=\"{why}\"")];
+    assert_eq!(metric(&scene.gateway, "plugway_rejected_file", &labels.each_ref().map(String::as_str)), 1.0, "{labels:?}");
     let line = scene
         .gateway
         .log()
         .wait(LOOKED, |line| line.message().contains("A reload was rejected") && line.field("digest") == Some(&digest))
         .unwrap_or_else(|| panic!("{}", scene.gateway.log().text()));
     assert_eq!((line.field("level"), line.field("plugin"), line.field("why")), (Some("WARN"), Some("auth"), Some(why)));
+    assert_eq!(line.field("file"), Some(file.as_str()));
     assert!(line.field("error").unwrap().contains(says), "{line:?}");
 
     replace(&scene.file(), version(1));
@@ -139,8 +140,13 @@ fn what_is_only_the_beginning_of_a_file_is_waited_for() {
 #[test]
 fn a_file_that_is_gone_takes_nothing_from_a_route() {
     let scene = Scene::new("");
+    replace(&scene.file(), b"nothing");
+    until("it is rejected", || scene.plugin()["file"] == "rejected");
     std::fs::remove_file(scene.file()).unwrap();
     until("it is seen", || scene.plugin()["file"] == "file gone");
+    // What it held is no matter any more.
+    assert!(scene.plugin()["rejected"].is_null(), "{:#}", scene.plugin());
+    until("it is counted no more", || metric(&scene.gateway, "plugway_rejected_file", &[]) == 0.0);
     scene.still_serves(1);
     // Whatever else is reloaded meanwhile.
     let text = std::fs::read_to_string(scene.config_file()).unwrap();

@@ -103,7 +103,9 @@ fn a_share_of_the_clients_meets_it_and_each_client_one_version() {
     assert_eq!(metric(&scene.gateway, "plugway_canary_share", &["plugin=\"auth\"", &label]), 0.25);
     let (code, table) = command(&scene, &["list"]);
     let lines: Vec<_> = table.lines().filter(|line| line.starts_with("auth ")).collect();
-    assert!(code == Some(0) && lines.len() == 2 && lines[1].contains(&format!("{short}  canary 25%")), "{table}");
+    let serving = &plugin["digest"].as_str().unwrap()["sha256:".len()..][..12];
+    assert!(code == Some(0) && lines.len() == 2 && lines[0].contains(&format!("{serving}  serving ")), "{table}");
+    assert!(lines[1].contains(&format!("{short}  canary 25%")), "{table}");
     let calls = scene.plugin()["calls"].as_u64().unwrap();
 
     // It serves on as it is over a restart of the gateway, and each client meets what it met.
@@ -291,6 +293,9 @@ fn a_shadow_is_compared_and_answers_nobody() {
     assert_eq!((compared("request-filter", "differ"), compared("response-filter", "differ")), (30.0, 30.0));
     let calls = scene.plugin()["calls"].as_u64().unwrap();
     assert_eq!(scene.plugin()["canary"]["calls"].as_u64(), Some(60));
+    let (_, table) = command(&scene, &["list"]);
+    let short = scene.plugin()["canary"]["digest"].as_str().unwrap()["sha256:".len()..][..12].to_owned();
+    assert!(table.contains(&format!("{short}  shadow ")), "{table}");
     // The same decisions, and other changes.
     put(state, version(2));
     until("another one runs", || compared("request-filter", "changes") > 0.0 || version_of(&scene.get()) != 1);
@@ -348,6 +353,9 @@ fn a_shadow_writes_and_takes_nothing_of_the_version_that_serves() {
     let admitted = (0..30).filter(|_| scene.get().status == 200).count();
     assert_eq!(admitted, 10);
     assert_eq!(metric(&scene.gateway, "plugway_shadow_comparisons_total", &["result=\"differ\""]), 0.0);
+    assert_eq!(metric(&scene.gateway, "plugway_shadow_comparisons_total", &["hook=\"request-filter\"", "result=\"agree\""]), 30.0);
+    // Both refused twenty, and those of one were refused.
+    assert_eq!(metric(&scene.gateway, "plugway_plugin_rate_limited_total", &["plugin=\"auth\""]), 20.0);
 }
 
 #[test]

@@ -1,8 +1,12 @@
 //! What serves, what still has requests in flight, and what is over.
 
-use plugway_harness::raw::Raw;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+
+use plugway_harness::raw::Raw;
 
 use super::{Scene, json, post_reload, replace, status, until, version, version_of};
 use crate::common::{Scripted, read_head};
@@ -28,21 +32,29 @@ fn a_request_in_flight_ends_on_the_version_it_began_with() {
     until("one generation is left", || live(&scene) == 1);
 }
 
-#[test]
-fn a_stream_keeps_no_version_alive() {
-    // An answer that has no end.
-    let upstream = Scripted::start(|_, stream| {
+/// Events without end, fifty a second, each with its number; how many there were is told.
+fn events() -> (Scripted, Arc<AtomicU32>) {
+    let sent = Arc::new(AtomicU32::new(0));
+    let told = Arc::clone(&sent);
+    let upstream = Scripted::start(move |_, stream| {
         if read_head(stream).is_none() {
             return;
         }
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n").unwrap();
-        for _ in 0..2_000 {
-            if stream.write_all(b"7\r\ndata:\n\n\r\n").is_err() {
+        for number in 1.. {
+            told.store(number, Ordering::SeqCst);
+            if stream.write_all(format!("e\r\ndata: {number:06}\n\n\r\n").as_bytes()).is_err() {
                 return;
             }
             std::thread::sleep(Duration::from_millis(20));
         }
     });
+    (upstream, sent)
+}
+
+#[test]
+fn a_stream_keeps_no_version_alive() {
+    let (upstream, sent) = events();
     let scene = Scene::new("");
     // Of one generation: later on an earlier one may not have given back its own yet.
     let instances = scene.plugin()["instances"].clone();
@@ -50,19 +62,42 @@ fn a_stream_keeps_no_version_alive() {
     let routed = text.replace("[[routes]]", &format!("[upstreams.events]\nendpoints = [\"{}\"]\n[[routes]]", upstream.url()));
     let events =
         "[[routes]]\nname = \"events\"\nmatch = { path = \"/events\" }\npublic = true\nplugins = [\"auth\"]\nupstream = \"events\"\n";
-    replace(&scene.config_file(), format!("{routed}\n{events}"));
+    let routed = format!("{routed}\n{events}");
+    replace(&scene.config_file(), &routed);
     until("the route is there", || status(&scene.gateway)["routes"].as_array().unwrap().len() == 2);
 
-    let mut stream = Raw::connect(scene.gateway.address("web").unwrap()).unwrap();
-    stream.send(b"GET /events HTTP/1.1\r\nhost: example.com\r\n\r\n").unwrap();
-    until("the stream has begun", || super::metric(&scene.gateway, "plugway_requests_in_flight", &[]) >= 1.0);
-    replace(&scene.file(), version(2));
-    scene.serves(2);
-    until("one generation is left", || live(&scene) == 1);
-    until("its instances alone are left", || scene.plugin()["instances"] == instances);
-    // It flows on.
-    let in_flight = super::metric(&scene.gateway, "plugway_requests_in_flight", &[]);
-    assert_eq!(in_flight, 1.0);
+    let stream = TcpStream::connect(scene.gateway.address("web").unwrap()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    (&stream).write_all(b"GET /events HTTP/1.1\r\nhost: example.com\r\n\r\n").unwrap();
+    let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
+    let head: Vec<String> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
+    assert!(head.iter().any(|line| line == "x-version: version-000001"), "{head:?}");
+    // What the upstream sends from now on comes here.
+    let mut flows_on = || {
+        let now = sent.load(Ordering::SeqCst);
+        let event = lines.find(|line| line.strip_prefix("data: ").is_some_and(|number| number.parse::<u32>().unwrap() > now));
+        assert!(event.is_some(), "the stream ended after {now} events");
+    };
+    flows_on();
+    let nothing_else_is_left = || {
+        until("one generation is left", || live(&scene) == 1);
+        until("its instances alone are left", || scene.plugin()["instances"] == instances);
+    };
+    for number in 2..=5 {
+        replace(&scene.file(), version(number));
+        scene.serves(number);
+        nothing_else_is_left();
+        flows_on();
+    }
+    // Nor do its route and its upstream.
+    let swapped = scene.reloads("swapped");
+    replace(&scene.config_file(), &text);
+    until("the route is gone", || scene.reloads("swapped") > swapped);
+    nothing_else_is_left();
+    flows_on();
+    assert_eq!(super::metric(&scene.gateway, "plugway_requests_in_flight", &["route=\"events\""]), 1.0);
+    drop(lines);
+    until("it has ended", || super::metric(&scene.gateway, "plugway_requests_in_flight", &[]) == 0.0);
 }
 
 #[test]

@@ -170,6 +170,39 @@ fn a_signature_that_comes_later_is_kept_beside_its_version() {
 }
 
 #[test]
+fn where_signatures_are_required_what_was_gone_back_to_needs_one_as_well() {
+    let directory = Launch::new(BINARY).unwrap();
+    let scene = start(directory.directory(), 1);
+    replace(&scene.file(), version(2));
+    scene.serves(2);
+    until("both are kept", || scene.plugin()["versions"].as_array().is_some_and(|versions| versions.len() == 2));
+    assert_eq!(roll_back(&scene, "auth", "").status, 200);
+    drop(scene);
+    let (launch, upstream) = (Launch::new(BINARY).unwrap(), Upstream::plain("up").unwrap());
+    std::fs::create_dir(launch.directory().join("plugins.d")).unwrap();
+    std::fs::write(launch.directory().join("plugins.d/auth.wasm"), version(2)).unwrap();
+    for arguments in [&["keygen", "release"][..], &["sign", "plugins.d/auth.wasm", "--key", "release.key"]] {
+        let output = std::process::Command::new(BINARY).arg("plugin").args(arguments).current_dir(launch.directory()).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+    let trust = "[trust]\nrequire_signature = true\nkeys = { release = \"release.pub\" }\n";
+    let state = directory.directory();
+    let text = format!("state_directory = {state:?}\n{}", Scene::config(&upstream, "mode = \"version\"", trust));
+    // The file is signed, and it is not the file that would serve.
+    let output = launch.run("run", &text).unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("it is not signed: there is no"), "{said}");
+    let folder = state.join("versions/auth");
+    assert!(
+        said.contains(&format!("to have the plugin's own file serve and not a version that is kept, delete {}", folder.display())),
+        "{said}"
+    );
+    std::fs::remove_dir_all(folder).unwrap();
+    let scene = Scene { gateway: launch.start(&text).unwrap(), upstream };
+    scene.still_serves(2);
+}
+
+#[test]
 fn a_state_directory_that_others_can_write_is_not_used() {
     let launch = Launch::new(BINARY).unwrap();
     let state = launch.directory().join("state");
@@ -216,7 +249,7 @@ fn the_list_says_what_serves_and_what_is_kept() {
     until("it is rejected", || scene.plugin()["file"] == "rejected");
     let table = list(&[]);
     let note = table.lines().last().unwrap();
-    assert!(note.starts_with("auth: ") && note.contains("is not taken: not-a-component: "), "{table}");
+    assert!(note.starts_with("auth: ") && note.contains("is not taken: not-a-component: it is not a WebAssembly component"), "{table}");
 }
 
 #[test]

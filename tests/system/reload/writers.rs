@@ -35,12 +35,39 @@ fn a_writer_that_closes_the_file_between_the_pieces() {
     let bytes = version(2);
     let pieces: Vec<_> = bytes.chunks(bytes.len() / 4 + 1).collect();
     fs::write(scene.file(), pieces[0]).unwrap();
-    for piece in &pieces[1..] {
-        meanwhile(Duration::from_millis(700), || scene.still_serves(1));
+    for (piece, pause) in pieces[1..].iter().zip([PAUSE, LOOKED, LOOKED]) {
+        meanwhile(pause, || scene.still_serves(1));
         File::options().append(true).open(scene.file()).unwrap().write_all(piece).unwrap();
     }
     scene.serves(2);
     scene.has_swapped(1.0);
+}
+
+#[test]
+fn what_is_no_plugin_is_rejected_once_however_it_was_written() {
+    let scene = Scene::new("");
+    let rejected = |times: f64| {
+        until("it is rejected", || scene.reloads("rejected") >= times);
+        meanwhile(LOOKED, || scene.still_serves(1));
+        assert_eq!((scene.reloads("swapped"), scene.reloads("rejected")), (0.0, times));
+    };
+    let mut broken = version(2);
+    let middle = broken.len() / 2;
+    broken[middle..middle + 64].fill(0xFF);
+    // In two pieces, with a pause.
+    let mut file = File::create(scene.file()).unwrap();
+    file.write_all(&broken[..middle]).unwrap();
+    meanwhile(PAUSE, || scene.still_serves(1));
+    assert_eq!(scene.reloads("rejected"), 0.0);
+    file.write_all(&broken[middle..]).unwrap();
+    drop(file);
+    rejected(1.0);
+    // By a link that is flipped.
+    let other = scene.file().with_file_name("..other");
+    fs::write(&other, b"nothing").unwrap();
+    symlink(&other, scene.file().with_extension("link")).unwrap();
+    fs::rename(scene.file().with_extension("link"), scene.file()).unwrap();
+    rejected(2.0);
 }
 
 #[test]
@@ -104,6 +131,14 @@ fn twenty_files_at_once_are_one_swap() {
     assert!(digests().iter().zip(&before).all(|(after, before)| after != before));
     meanwhile(LOOKED, || {});
     assert_eq!(swapped(), 1.0);
+    // Twenty that are none are one rejection, which names them all.
+    let serving = digests();
+    names.iter().for_each(|name| fs::write(folder.join(format!("{name}.wasm")), format!("nothing of {name}")).unwrap());
+    let rejected = || metric(&gateway, "plugway_reloads_total", &["result=\"rejected\""]);
+    until("they are rejected", || rejected() >= 1.0);
+    meanwhile(LOOKED, || {});
+    assert_eq!((swapped(), rejected(), metric(&gateway, "plugway_rejected_file", &[])), (1.0, 1.0, 20.0));
+    assert_eq!(digests(), serving);
     // The last filter on the way in is the last in the chain, the last on the way out the first.
     let answer = get(gateway.address("web").unwrap(), "/", &[]);
     assert_eq!(crate::guest::seen(&answer, "x-version").as_deref(), Some("version-000219"));

@@ -29,8 +29,6 @@ pub(super) struct Made {
     pub(super) longest: Duration,
     /// What the gateway itself says it took for that one.
     pub(super) longest_reload: Duration,
-    /// From the first one's turn to the last one serving.
-    pub(super) took: Duration,
 }
 
 /// Makes changes.
@@ -55,7 +53,6 @@ impl<'w> Changes<'w> {
             if took > made.longest {
                 (made.longest, made.longest_reload) = (took, reload);
             }
-            made.took = began.elapsed();
             if is_reload(after + step) {
                 made.reloads += 1;
             } else {

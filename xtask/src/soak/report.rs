@@ -24,6 +24,9 @@ pub(super) fn print(figures: &Figures, broken: &[String]) {
     for (index, ((lag, stalls), late)) in after.workers.iter().zip(figures.stalls()).zip(figures.late()).enumerate() {
         let (highest, busy) = (lag.highest_us as f64 / 1e3, lag.highest_busy_us as f64 / 1e3);
         row(&format!("stalls, worker {index}"), format!("{busy:.2} ms the longest, {stalls} above {STALL:?}"));
+        if let Some(longest) = &lag.longest {
+            row("  the longest of all", figures.told(longest));
+        }
         row("  with waits for a core", format!("{highest:.2} ms the longest, {late} above {STALL:?}"));
     }
     row("memory", format!("{:.1} MB before, {:.1} MB after, at most {:.1} MB", mb(before.rss), mb(after.rss), mb(figures.memory_limit())));
@@ -51,7 +54,7 @@ pub(super) fn write(figures: &Figures, broken: &[String], file: &Path) -> Result
 }
 
 fn shown(figures: &Figures, broken: &[String]) -> Value {
-    let Figures { load, checked, made, before, after, seconds } = figures;
+    let Figures { load, checked, made, before, after, seconds, .. } = figures;
     let workers: Vec<Value> = after
         .workers
         .iter()
@@ -64,6 +67,7 @@ fn shown(figures: &Figures, broken: &[String]) -> Value {
                 "late": late,
                 "stalls": stalls,
                 "measured": lag.measured,
+                "longest": lag.longest.as_ref().map(|longest| json!({ "at": longest.at, "during": longest.during })),
             })
         })
         .collect();

@@ -34,7 +34,7 @@ pub(super) struct State {
 }
 
 /// How late a worker ran what was due, since its start.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Lag {
     pub(super) highest_us: u64,
     /// How much of a lag it was itself at work, the highest. For the rest it had no core, or slept.
@@ -44,6 +44,17 @@ pub(super) struct Lag {
     pub(super) stalls: u64,
     /// Late above [`STALL`], for whatever reason.
     pub(super) late: u64,
+    /// What the gateway says of the highest; an earlier one says nothing.
+    pub(super) longest: Option<Longest>,
+}
+
+/// A worker's longest stall.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Longest {
+    /// Seconds since 1970.
+    pub(super) at: f64,
+    /// What the worker was at.
+    pub(super) during: String,
 }
 
 pub(super) struct Watch<'w> {
@@ -139,9 +150,15 @@ fn lags(status: &Value, text: &str) -> Result<Vec<Lag>> {
             measured,
             stalls: above("busy"),
             late: above("lag"),
+            longest: longest(worker),
         })
     };
     workers.iter().enumerate().map(lag).collect()
+}
+
+fn longest(worker: &Value) -> Option<Longest> {
+    let stall = worker.get("longest_stall")?;
+    Some(Longest { at: stall.get("at")?.as_f64()?, during: stall.get("during")?.as_str()?.to_owned() })
 }
 
 #[cfg(test)]
@@ -151,7 +168,8 @@ mod tests {
     #[test]
     fn lags_are_read_for_each_worker() {
         let worker = |lag: u32, busy: u32| serde_json::json!({ "event_loop_lag_max_us": lag, "event_loop_busy_max_us": busy });
-        let status = serde_json::json!({ "workers": [worker(9000, 900), worker(8000, 7000)] });
+        let mut status = serde_json::json!({ "workers": [worker(9000, 900), worker(8000, 7000)] });
+        status["workers"][1]["longest_stall"] = serde_json::json!({ "at": 1.5, "lag_us": 8000, "busy_us": 7000, "during": "swap" });
         let series = |name: &str, worker: u32, within: u32| {
             format!(
                 "plugway_worker_event_loop_{name}_seconds_bucket{{worker=\"{worker}\",le=\"0.005\"}} {within}\n\
@@ -160,8 +178,10 @@ mod tests {
         };
         let text = series("busy", 0, 50) + &series("lag", 0, 48) + &series("busy", 1, 47) + &series("lag", 1, 46);
         let lags = lags(&status, &text).unwrap();
-        let lag = |highest_us, late, highest_busy_us, stalls| Lag { highest_us, highest_busy_us, measured: 50, stalls, late };
-        assert_eq!(lags, [lag(9000, 2, 900, 0), lag(8000, 4, 7000, 3)]);
+        let lag =
+            |highest_us, late, highest_busy_us, stalls| Lag { highest_us, highest_busy_us, measured: 50, stalls, late, longest: None };
+        let longest = Some(Longest { at: 1.5, during: "swap".to_owned() });
+        assert_eq!(lags, [lag(9000, 2, 900, 0), Lag { longest, ..lag(8000, 4, 7000, 3) }]);
         assert!(super::lags(&status, "").is_err());
     }
 }

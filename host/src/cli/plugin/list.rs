@@ -63,10 +63,12 @@ const HEADINGS: [&str; 11] = ["NAME", "DIGEST", "FILE", "SDK", "HOOKS", "RIGHTS"
 fn table(plugins: &[Value]) -> String {
     let mut rows = vec![HEADINGS.map(str::to_owned)];
     for plugin in plugins {
-        rows.push(row(plugin));
         let canary = at(plugin, "canary");
         if canary.is_object() {
+            rows.push(row(&beside(plugin)));
             rows.push(row(&tried(plugin, canary)));
+        } else {
+            rows.push(row(plugin));
         }
     }
     let mut out = String::new();
@@ -90,6 +92,8 @@ fn notes(plugins: &[Value]) -> String {
         if rejected.is_object() {
             let [file, why, reason] = ["file", "why", "reason"].map(|key| text(at(rejected, key)));
             let (digest, reason) = (short(at(rejected, "digest")), reason.lines().next().unwrap_or_default());
+            // Plugin and file stand before it.
+            let reason = reason.strip_prefix(&format!("plugin `{name}` ({file}) was not loaded: ")).unwrap_or(reason);
             notes.push_str(&format!("{name}: {file} ({digest}) is not taken: {why}: {reason}\n"));
         }
         for breaker in at(plugin, "breakers").as_array().into_iter().flatten() {
@@ -102,11 +106,22 @@ fn notes(plugins: &[Value]) -> String {
     notes
 }
 
+/// The version that serves while the file's is tried, which has a line of its own.
+fn beside(plugin: &Value) -> Value {
+    let mut beside = plugin.clone();
+    if let Some(file) = beside.get_mut("file").filter(|file| *file == "canary") {
+        *file = "serving".into();
+    }
+    beside
+}
+
 /// A canary, as its plugin is shown: in the place of the file stands whom it serves.
 fn tried(plugin: &Value, canary: &Value) -> Value {
     let mut tried = canary.clone();
     if let Some(tried) = tried.as_object_mut() {
-        tried.insert("file".to_owned(), format!("canary {}", text(at(canary, "share"))).into());
+        let share = text(at(canary, "share"));
+        let whom = if share == "shadow" { share } else { format!("canary {share}") };
+        tried.insert("file".to_owned(), whom.into());
         tried.insert("routes".to_owned(), at(plugin, "routes").clone());
     }
     tried

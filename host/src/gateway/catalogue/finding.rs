@@ -34,6 +34,8 @@ impl Catalogue {
             }
             Err(unread) => match serving {
                 Some(serving) => {
+                    // What was wrong with what it held is wrong with nothing any more.
+                    self.rejected.remove(&plugin.name);
                     if self.absent.insert(plugin.name.clone(), unread.state).is_none() {
                         tracing::warn!(
                             plugin = plugin.name,
