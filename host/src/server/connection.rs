@@ -59,7 +59,7 @@ pub(super) async fn serve(context: Rc<Context>, stream: TcpStream, peer: SocketA
     match tls {
         None => {
             let facts = ConnectionFacts { peer, listener: context.listener.clone(), tls: None };
-            http1(&context, stream, Rc::new(Connection::new(facts, None)), Some(TcpStream::poll_read_ready)).await;
+            http1(&context, stream, Rc::new(Connection::new(facts, None))).await;
         }
         Some(tls) => Box::pin(over_tls(&context, &tls, stream, peer)).await,
     }
@@ -70,7 +70,7 @@ async fn over_tls(context: &Context, tls: &Arc<ServerTls>, stream: TcpStream, pe
     match Box::pin(tokio::time::timeout(timeout, TlsAcceptor::from(tls.config()).accept(stream))).await {
         Ok(Ok(stream)) => {
             context.cells.handshake(true);
-            encrypted(context, tls, stream, peer).await;
+            encrypted(context, tls, Box::new(stream), peer).await;
         }
         Ok(Err(error)) => {
             context.cells.handshake(false);
@@ -83,7 +83,7 @@ async fn over_tls(context: &Context, tls: &Arc<ServerTls>, stream: TcpStream, pe
     }
 }
 
-async fn encrypted(context: &Context, tls: &Arc<ServerTls>, stream: TlsStream<TcpStream>, peer: SocketAddr) {
+async fn encrypted(context: &Context, tls: &Arc<ServerTls>, stream: Box<TlsStream<TcpStream>>, peer: SocketAddr) {
     let (_, session) = stream.get_ref();
     let facts = TlsFacts {
         version: match session.protocol_version() {
@@ -107,12 +107,11 @@ async fn encrypted(context: &Context, tls: &Arc<ServerTls>, stream: TlsStream<Tc
     if http2_agreed {
         Box::pin(http2(context, stream, connection)).await;
     } else {
-        // Beside a TLS session, what it would give up was measured to come to nothing.
-        http1(context, stream, connection, None).await;
+        http1(context, stream, connection).await;
     }
 }
 
-async fn http2(context: &Context, stream: TlsStream<TcpStream>, connection: Rc<Connection>) {
+async fn http2(context: &Context, stream: Box<TlsStream<TcpStream>>, connection: Rc<Connection>) {
     let (limits, stall) = bounds(context);
     let stream = ClientStream::new(stream, Rc::clone(&connection), None, stall);
     let seen = stream.seen();

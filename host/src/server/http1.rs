@@ -13,6 +13,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
 use super::connection::{Context, Served, bounds, refusal};
 use super::framing::{Limits, Scanner};
@@ -27,26 +29,39 @@ const LINGER: Duration = Duration::from_secs(5);
 /// Headers hyper parses on the stack by default; any other limit costs an allocation per head.
 const HYPER_HEADERS: usize = 100;
 
-/// A client's stream.
-pub(super) trait Socket: AsyncRead + AsyncWrite + Unpin + 'static {}
+/// A client's stream, which can be waited for without a buffer.
+pub(super) trait Socket: AsyncRead + AsyncWrite + Unpin + 'static {
+    /// Ready when there is something to read, or to be told.
+    fn poll_readable(&self, task: &mut Task<'_>) -> Poll<io::Result<()>>;
+}
 
-impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Socket for S {}
+impl Socket for TcpStream {
+    fn poll_readable(&self, task: &mut Task<'_>) -> Poll<io::Result<()>> {
+        self.poll_read_ready(task)
+    }
+}
 
-/// Ready when there is something to read, or to be told. It takes no buffer to wait for that.
-pub(super) type PollReadable<S> = fn(&S, &mut Task<'_>) -> Poll<io::Result<()>>;
+/// Boxed: it is handed on more than once, and every future it passes through has room for it.
+impl Socket for Box<TlsStream<TcpStream>> {
+    fn poll_readable(&self, task: &mut Task<'_>) -> Poll<io::Result<()>> {
+        let (socket, session) = self.get_ref();
+        // A session that wants nothing has something that nobody read, or was told that no more comes.
+        if session.wants_read() { socket.poll_read_ready(task) } else { Poll::Ready(Ok(())) }
+    }
+}
 
 /// How hyper was left.
-enum Left<S> {
+enum Left {
     /// The connection is idle, and was asked to rest.
-    Rests(PollReadable<S>),
+    Rests,
     /// It was asked to end at once.
     Now,
     /// By hyper itself.
     Ended(hyper::Result<()>),
 }
 
-/// Serves an HTTP/1.1 connection to its end. It rests where its socket can be waited for by `readable`.
-pub(super) async fn http1<S: Socket>(context: &Context, stream: S, connection: Rc<Connection>, readable: Option<PollReadable<S>>) {
+/// Serves an HTTP/1.1 connection to its end.
+pub(super) async fn http1<S: Socket>(context: &Context, stream: S, connection: Rc<Connection>) {
     let (limits, stall) = bounds(context);
     let scanner = Scanner::new(Limits { head_bytes: limits.max_head_bytes, headers: limits.max_headers });
     let mut stream = ClientStream::new(stream, Rc::clone(&connection), Some(scanner), stall);
@@ -63,8 +78,8 @@ pub(super) async fn http1<S: Socket>(context: &Context, stream: S, connection: R
     }
     let served = Served::new(context, &connection, &limits, &watched);
     // Boxed: there is no room for hyper where a connection rests.
-    while let Some((resting, readable)) = Box::pin(stay(context, &builder, &served, &watched, stream, readable)).await {
-        match rest(&watched, resting.get_ref(), readable).await {
+    while let Some(resting) = Box::pin(stay(context, &builder, &served, &watched, stream)).await {
+        match rest(&watched, resting.get_ref()).await {
             None => {
                 watched.awake();
                 stream = resting;
@@ -82,8 +97,7 @@ async fn stay<S: Socket>(
     served: &Served,
     watched: &Watched,
     stream: ClientStream<S>,
-    readable: Option<PollReadable<S>>,
-) -> Option<(ClientStream<S>, PollReadable<S>)> {
+) -> Option<ClientStream<S>> {
     let seen = stream.seen();
     let mut hyper = builder.serve_connection(TokioIo::new(stream), service_fn(|request| served.call(request)));
     let (mut rests, mut leaves) = (false, false);
@@ -95,22 +109,16 @@ async fn stay<S: Socket>(
                     leaves = true;
                     Pin::new(&mut hyper).graceful_shutdown();
                 }
-                // Who cannot rest is not asked again.
-                Ask::Rest => rests = readable.is_some(),
+                Ask::Rest => rests = true,
             }
         }
         let requests = served.requests();
         let ended = Pin::new(&mut hyper).poll(task).map(Left::Ended);
         if take(&mut rests) {
-            if let Some(readable) = readable
-                && ended.is_pending()
-                && !leaves
-                // Where requests came just now, hyper may hold more of them.
-                && served.requests() == requests
-                && served.is_idle()
-                && seen.is_quiet()
-            {
-                return Poll::Ready(Left::Rests(readable));
+            // Where requests came just now, hyper may hold more of them.
+            let idle = served.requests() == requests && served.is_idle() && seen.is_quiet();
+            if ended.is_pending() && !leaves && idle {
+                return Poll::Ready(Left::Rests);
             }
             // What was asked of an idle connection met one at work, which may be asked again.
             watched.awake();
@@ -119,7 +127,7 @@ async fn stay<S: Socket>(
     })
     .await;
     let ended = match left {
-        Left::Rests(readable) => return Some((hyper.into_parts().io.into_inner(), readable)),
+        Left::Rests => return Some(hyper.into_parts().io.into_inner()),
         Left::Now => return None,
         Left::Ended(ended) => ended,
     };
@@ -132,7 +140,7 @@ async fn stay<S: Socket>(
 }
 
 /// Waits for the client's next word, or until the connection is asked to end.
-async fn rest<S>(watched: &Watched, stream: &S, readable: PollReadable<S>) -> Option<Ask> {
+async fn rest(watched: &Watched, stream: &impl Socket) -> Option<Ask> {
     poll_fn(|task| {
         while let Poll::Ready(asked) = watched.poll_asked(task) {
             if asked != Ask::Rest {
@@ -140,7 +148,7 @@ async fn rest<S>(watched: &Watched, stream: &S, readable: PollReadable<S>) -> Op
             }
         }
         // An error is hyper's to meet.
-        readable(stream, task).map(|_| None)
+        stream.poll_readable(task).map(|_| None)
     })
     .await
 }
