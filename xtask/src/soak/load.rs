@@ -25,7 +25,7 @@ const CONNECTIONS: u32 = 8;
 /// Requests a second, both halves together.
 pub(super) const RATE: u32 = 1_600;
 /// How long a round is.
-pub(super) const ROUND: Duration = Duration::from_secs(10);
+pub(super) const ROUND: Duration = Duration::from_secs(6);
 /// For the end of a round, when it should have ended.
 const END: Duration = Duration::from_secs(15);
 /// How often is looked whether it has.
