@@ -105,7 +105,7 @@ let callback;
 function serve() {
   const provider = new Provider(issuer, configuration());
   provider.registerGrantType(EXCHANGE, exchange(provider), ['subject_token', 'subject_token_type', 'requested_token_type', 'audience', 'scope']);
-  for (const event of ['access_token.issued', 'access_token.saved', 'client_credentials.issued', 'client_credentials.saved', 'grant.success', 'authorization.success', 'introspection.error', 'grant.error', 'server_error', 'refresh_token.consumed', 'end_session.success']) {
+  for (const event of ['access_token.issued', 'access_token.saved', 'client_credentials.issued', 'client_credentials.saved', 'grant.success', 'authorization.success', 'authorization.error', 'introspection.error', 'revocation.error', 'grant.error', 'jwks.error', 'discovery.error', 'end_session.error', 'server_error', 'refresh_token.consumed', 'end_session.success']) {
     provider.on(event, (...details) => {
       const error = details.find((detail) => detail instanceof Error);
       say({ event, error: error && `${error.error ?? error.name}: ${error.error_description ?? error.message}` });

@@ -1,12 +1,14 @@
 //! The shipped `oauth2` beyond bearer tokens: bound to a certificate, bound to a key and proved, over real TLS and two workers.
 
 mod browser;
+mod callback;
 mod fetched;
 mod introspected;
 mod issued;
 mod load;
 mod login;
 mod paced;
+mod recipes;
 mod server;
 mod upstream_token;
 
@@ -171,4 +173,64 @@ fn a_nonce_of_the_gateway_is_asked_for_and_known_on_both_workers() {
     assert_eq!(free.status, 401);
     let nothing = get(address, "/", &[]);
     assert!(nothing.header("www-authenticate").unwrap().starts_with(b"DPoP realm=\"orders\", algs="));
+}
+
+#[test]
+fn a_claim_that_cannot_be_passed_on_is_refused_and_writes_no_more_lines_than_the_plugin_may() {
+    const LINES: usize = 5;
+    let (issuer, upstream) = (Issuer::new(), Upstream::plain("up").unwrap());
+    let more = format!(
+        "claims = [\"bio\"]\nclaims_as_headers = {{ \"x-name\" = \"name\" }}\n[plugins.auth.budget]\n\
+         log_lines_per_second = {LINES}\nmax_header_bytes = 4096\nmax_attribute_bytes = 4096"
+    );
+    let gateway = Gateway::start(BINARY, &config(&upstream, &[&auth(&issuer, "", &more), &route("plugins = [\"auth\"]")])).unwrap();
+    let address = gateway.address("web").unwrap();
+    let began = std::time::Instant::now();
+    let claims = [
+        json!({ "name": "ann\r\nx-admin: true" }),
+        json!({ "name": "ann\u{0}" }),
+        json!({ "name": " root" }),
+        // Larger than what the plugin may set.
+        json!({ "name": "a".repeat(4_200) }),
+        json!({ "bio": "b".repeat(4_200) }),
+    ];
+    for (number, claims) in claims.iter().cycle().take(100).enumerate() {
+        let mut claims = claims.clone();
+        claims["jti"] = json!(number);
+        let answer = get(address, "/", &[("authorization", &format!("Bearer {}", issuer.token_with(claims.clone())))]);
+        assert_eq!(answer.status, 403, "{claims}: {}", answer.text());
+        let challenge = String::from_utf8_lossy(answer.header("www-authenticate").unwrap()).into_owned();
+        assert!(challenge.contains("a claim that cannot be passed on"), "{claims}: {challenge}");
+    }
+    let seconds = usize::try_from(began.elapsed().as_secs()).unwrap() + 2;
+    assert_eq!(upstream.requests(), 0);
+    assert_eq!(metric(&gateway, "plugway_hook_failures_total", &[]), 0.0, "it is no failure of the plugin");
+    let lines = gateway.stop().unwrap();
+    let said = lines.iter().filter(|line| line.text.contains("passed-on") || line.text.contains("claims_as_headers")).count();
+    // Two lines each would be 200; of a second without room there is one more, which says so.
+    assert!((1..=seconds * LINES).contains(&said), "{said} lines in {seconds} s");
+    assert!(!lines.iter().any(|line| line.text.contains("A plugin failed") || line.text.contains("x-admin")), "{lines:?}");
+}
+
+#[test]
+fn a_client_that_knows_nothing_finds_from_the_challenge_whose_tokens_it_needs() {
+    let (issuer, upstream) = (Issuer::new(), Upstream::plain("up").unwrap());
+    let more = "scopes = [\"orders:read\"]\nresource = { url = \"https://api.example.com/orders\", name = \"Orders\" }";
+    let gateway = Gateway::start(BINARY, &config(&upstream, &[&auth(&issuer, "", more), &route("plugins = [\"auth\"]")])).unwrap();
+    let address = gateway.address("web").unwrap();
+    let refused = get(address, "/orders/1", &[]);
+    let challenge = String::from_utf8_lossy(refused.header("www-authenticate").unwrap()).into_owned();
+    // RFC 9728, section 5.1, leads to section 3.2.
+    let url = challenge.split("resource_metadata=\"").nth(1).unwrap().split('"').next().unwrap();
+    assert_eq!((refused.status, url), (401, "https://api.example.com/.well-known/oauth-protected-resource/orders"), "{challenge}");
+    let path = url.strip_prefix("https://api.example.com").unwrap();
+    let answer = get(address, path, &[]);
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some(&b"application/json"[..])), "{}", answer.text());
+    let metadata: Value = serde_json::from_str(&answer.text()).unwrap();
+    assert_eq!(metadata["resource"], "https://api.example.com/orders", "{metadata}");
+    assert_eq!(metadata["authorization_servers"], json!(["https://id.example.com"]), "{metadata}");
+    assert_eq!(metadata["bearer_methods_supported"], json!(["header"]), "{metadata}");
+    // Nothing else is told to who has no token.
+    assert_eq!(get(address, "/.well-known/oauth-protected-resource", &[]).status, 401);
+    assert_eq!(upstream.requests(), 0);
 }

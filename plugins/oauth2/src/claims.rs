@@ -17,7 +17,12 @@ pub(crate) struct Rules {
     pub(crate) required: Vec<Requirement>,
     /// How far the issuer's clock may be from ours.
     pub(crate) leeway: Duration,
+    /// For how long a token may still be good.
+    pub(crate) max_lifetime: Option<Duration>,
 }
+
+/// The last second of the year 9999. A time after that is a mistake, and more than dates and clocks hold.
+const LAST: f64 = 253_402_300_799.0;
 
 /// From when until when a token is good, seconds since the Unix epoch.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +55,9 @@ pub(crate) fn judge<'a>(claims: &'a Members<'a>, issuer: &'a Issuer, rules: &Rul
     }
     let lifetime = lifetime(claims)?;
     lifetime.judge(rules.leeway, now)?;
+    if rules.max_lifetime.is_some_and(|most| lifetime.expires > (now + most + rules.leeway).as_secs_f64()) {
+        return Err(Denial::TooLongLived);
+    }
     let binding = Binding::read(claims)?;
     let subject = text(claims, "sub")?.filter(|subject| !subject.is_empty()).ok_or(Denial::NoSubject)?;
     let client = text(claims, "client_id")?.or(text(claims, "azp")?);
@@ -105,7 +113,7 @@ fn granted<'a>(claims: &'a Members<'_>) -> Result<Vec<&'a str>, Denial> {
 fn time(claims: &Members<'_>, name: &str) -> Result<Option<f64>, Denial> {
     match claims.get(name) {
         None => Ok(None),
-        Some(Json::Number(number)) => number.as_f64().filter(|seconds| seconds.is_finite()).map(Some).ok_or(Denial::Malformed),
+        Some(Json::Number(number)) => number.as_f64().filter(|seconds| seconds.abs() <= LAST).map(Some).ok_or(Denial::Malformed),
         Some(_) => Err(Denial::Malformed),
     }
 }

@@ -37,6 +37,8 @@ const MOST_TOKEN_BYTES: usize = 64 * 1024;
 const DEFAULT_LEEWAY: Duration = Duration::from_secs(30);
 /// A clock that is off by more is broken, and every second of it is a second more for a revoked token.
 const MOST_LEEWAY: Duration = Duration::from_secs(300);
+/// The most `max_lifetime` can be: a year, and a day.
+const MOST_LIFETIME: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 /// Issuers of one place.
 const MOST_ISSUERS: usize = 32;
 
@@ -54,6 +56,7 @@ pub(crate) struct Config {
     require: Vec<RequirementConfig>,
     algorithms: Option<Vec<Algorithm>>,
     leeway: Option<String>,
+    max_lifetime: Option<String>,
     realm: Option<String>,
     optional: bool,
     anonymous: Option<AnonymousConfig>,
@@ -109,6 +112,10 @@ impl Config {
             return Err(format!("`max_token_bytes` is {max_token_bytes}: write 1 to {MOST_TOKEN_BYTES}"));
         }
         let leeway = self.leeway.as_deref().map_or(Ok(DEFAULT_LEEWAY), |text| span("leeway", text, MOST_LEEWAY))?;
+        let max_lifetime = self.max_lifetime.as_deref().map(|text| span("max_lifetime", text, MOST_LIFETIME)).transpose()?;
+        if max_lifetime == Some(Duration::ZERO) {
+            return Err("`max_lifetime` is 0: no token would ever pass".to_owned());
+        }
         let required = self.requirements()?;
         let anonymous = self.anonymous(&required)?;
         let dpop =
@@ -120,7 +127,7 @@ impl Config {
             .map_err(|error| format!("the counter of checked tokens: {error}"))?;
         Ok(OAuth2 {
             issuers,
-            rules: Rules { scopes: self.scopes, required, leeway },
+            rules: Rules { scopes: self.scopes, required, leeway, max_lifetime },
             challenge,
             optional: self.optional,
             anonymous,
@@ -307,14 +314,15 @@ fn keys(issuer: &str, jwks: &Value, accepted: &[Algorithm]) -> Result<Keys, Stri
     Ok(Keys::Published(Published::new(issuer, location, accepted)))
 }
 
-/// Whole seconds or minutes: `"0s"`, `"30s"`, `"5m"`.
+/// Whole seconds, minutes or hours: `"0s"`, `"30s"`, `"5m"`, `"8h"`.
 pub(crate) fn span(key: &str, text: &str, most: Duration) -> Result<Duration, String> {
-    let refused = || format!("`{key}` = {text:?}: write \"0s\" to \"{}s\", or minutes such as \"2m\"", most.as_secs());
+    let refused = || format!("`{key}` = {text:?}: write \"0s\" to \"{}s\", or minutes or hours such as \"2m\" and \"8h\"", most.as_secs());
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits).ok_or_else(refused)?;
     let seconds = match unit {
         "s" => 1,
         "m" => 60,
+        "h" => 60 * 60,
         _ => return Err(refused()),
     };
     let total = number.parse::<u64>().ok().and_then(|number| number.checked_mul(seconds)).map(Duration::from_secs);

@@ -29,6 +29,8 @@ pub(crate) enum Denial {
     Audience,
     /// Its time is over.
     Expired,
+    /// Good for longer than is accepted.
+    TooLongLived,
     /// Its time has not come.
     NotYetValid,
     /// The server that issued it says that it is not active: it never was one, has ended, or was revoked.
@@ -51,6 +53,8 @@ pub(crate) enum Denial {
     InsufficientScope,
     /// A claim is not what this needs.
     RequirementNotMet,
+    /// A claim that the upstream or other plugins are to be told cannot be: it has control characters or spaces at its ends, or is too long.
+    ClaimNotPassedOn,
     /// The authorization server makes no token for the upstream of it.
     NotExchanged,
     /// Without a DPoP proof.
@@ -95,7 +99,9 @@ impl Denial {
         match self {
             Self::NoCredentials => None,
             Self::SeveralCredentials | Self::MalformedCredentials => Some(Code::InvalidRequest),
-            Self::InsufficientScope | Self::RequirementNotMet | Self::NotExchanged => Some(Code::InsufficientScope),
+            Self::InsufficientScope | Self::RequirementNotMet | Self::ClaimNotPassedOn | Self::NotExchanged => {
+                Some(Code::InsufficientScope)
+            }
             Self::ProofNonce => Some(Code::UseNonce),
             Self::NoProof
             | Self::SeveralProofs
@@ -128,6 +134,7 @@ impl Denial {
             Self::Issuer => "The token is from another issuer.",
             Self::Audience => "The token is for another audience.",
             Self::Expired => "The token has expired.",
+            Self::TooLongLived => "The token is good for longer than is accepted here.",
             Self::NotYetValid => "The token is not valid yet.",
             Self::Inactive => "The token is not active.",
             Self::Nonce => "The login is not the one that was begun.",
@@ -139,6 +146,7 @@ impl Denial {
             Self::NotBoundToKey => "The token has to be bound to a key.",
             Self::InsufficientScope => "The token lacks a scope that is needed here.",
             Self::RequirementNotMet => "The token does not allow this.",
+            Self::ClaimNotPassedOn => "The token has a claim that cannot be passed on.",
             Self::NotExchanged => "The token cannot be exchanged for one that is needed here.",
             Self::NoProof => "The request has no DPoP proof.",
             Self::SeveralProofs => "The request has more than one DPoP proof.",

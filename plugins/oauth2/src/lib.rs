@@ -279,8 +279,8 @@ impl OAuth2 {
         let token = std::str::from_utf8(bytes).map_err(|_| Denial::MalformedCredentials)?;
         let judged = self.judge(token, |verified| self.pass(verified));
         let result = match &judged {
-            Ok(_) => "passed",
-            Err(Refusal::Denied(_)) => "refused",
+            Ok(Ok(_)) => "passed",
+            Ok(Err(_)) | Err(Refusal::Denied(_)) => "refused",
             Err(Refusal::Failed(_)) => "unavailable",
         };
         self.checks.add(1.0, [result]);
@@ -311,7 +311,7 @@ impl OAuth2 {
         }
     }
 
-    fn pass(&self, verified: &Verified<'_>) -> Result<Pass, AuthError> {
+    fn pass(&self, verified: &Verified<'_>) -> Result<Pass, Denial> {
         let headers = self.headers.values(verified.claims)?;
         let kept = passed_on::values(&self.claims, verified.claims);
         let client = verified.client.map(Value::from);
@@ -319,7 +319,7 @@ impl OAuth2 {
         // Under one name, whichever of the two claims it came from.
         claims.extend(client.as_ref().map(|client| ("client_id", client)));
         let identity = Identity::of(verified.subject, Some(verified.issuer), &verified.scopes, &claims);
-        let identity = identity.map_err(|error| AuthError::Failed(format!("`claims`: {}: {error}", self.claims.join(" "))))?;
+        let identity = identity.map_err(|error| passed_on::not_passed_on("`claims`", &self.claims.join(" "), error))?;
         Ok(Pass { lifetime: verified.lifetime, counts_until: verified.counts_until, binding: verified.binding, headers, identity })
     }
 

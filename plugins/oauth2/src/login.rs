@@ -3,6 +3,7 @@
 
 mod config;
 mod id_token;
+mod response;
 mod session;
 mod sessions;
 
@@ -11,7 +12,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use plugway_sdk::crypto::{self, DigestAlgorithm};
-use plugway_sdk::{AuthError, LocalResponse, Request, Status, header, kv, log, random};
+use plugway_sdk::{AuthError, KvError, LocalResponse, Request, Status, header, kv, log, random};
 use serde_json::{Map, Value};
 
 use crate::Refusal;
@@ -22,6 +23,7 @@ use crate::form::{Form, encoded};
 use crate::issuer::Issuer;
 use crate::json;
 use crate::server::{AUTHORIZATION, END_SESSION, Server, TOKEN};
+use response::{Malformed, Outcome, Response};
 use session::{Begun, Cookie, Session};
 use sessions::{Found, Sessions};
 
@@ -136,26 +138,46 @@ impl Login {
     /// The browser comes back from the server. Only one that began here has the cookie with this `state`: nobody can be made to log in as
     /// somebody else (RFC 6749, section 10.12).
     fn come_back(&self, request: &Request<'_>, issuer: &Issuer, leeway: Duration, now: Duration) -> Result<Visit, Refusal> {
+        let Ok(response) = Response::read(&request.query().unwrap_or_default()) else { return Ok(malformed(&[])) };
         let begun = self.begun.read::<Begun>(request).filter(|begun| now.as_secs() < begun.ends);
-        let state = request.query_parameter("state").unwrap_or_default();
-        let Some(begun) = begun.filter(|begun| crypto::equal(begun.state.as_bytes(), state.as_bytes())) else {
+        let Some(begun) = begun.filter(|begun| crypto::equal(begun.state.as_bytes(), response.state.as_bytes())) else {
             log::info!("a login was refused: it was not begun by this browser, or too long ago");
             return Ok(refused(Status::BAD_REQUEST, "The login was not begun here, or too long ago. Please begin again.", &[]));
         };
         // Another server's answer must not be taken for this one's (RFC 9207).
-        if request.query_parameter("iss").is_some_and(|from| from != self.issuer) {
+        if response.issuer.as_ref().is_some_and(|from| *from != self.issuer) {
             log::info!("a login was refused: the answer is from another issuer");
             return Ok(refused(Status::BAD_REQUEST, "The login was answered by another server.", &[]));
         }
-        let Some(code) = request.query_parameter("code") else {
-            return Ok(refused(Status::FORBIDDEN, "The login was refused.", &self.begun.clear()));
+        let code = match response.outcome() {
+            Ok(Outcome::Code(code)) => code,
+            Ok(Outcome::Error(error)) => {
+                log::info!("a login was refused by the server: {error}");
+                return Ok(refused(Status::FORBIDDEN, "The login was refused.", &self.begun.clear()));
+            }
+            Err(Malformed) => return Ok(malformed(&self.begun.clear())),
         };
+        // The browser is told to forget its cookie, but somebody may have kept a copy.
+        let used = format!("login:{}", begun.state);
+        match kv::compare_and_swap(&used, None, Some(b"1"), Some(PATIENCE)) {
+            Ok(()) => {}
+            Err(KvError::Mismatch) => {
+                log::info!("a login was refused: its state was used before");
+                return Ok(refused(Status::BAD_REQUEST, "The login was finished before. Please begin again.", &self.begun.clear()));
+            }
+            Err(KvError::Unavailable) => return Err(AuthError::Unavailable(Some(RETRY_AFTER)).into()),
+            Err(error) => return Err(failed(error).into()),
+        }
         let mut form = Form::default();
         form.add("grant_type", "authorization_code");
         form.add("code", &code);
         form.add("redirect_uri", &self.redirect);
         form.add("code_verifier", &begun.verifier);
-        let Some(given) = self.ask(form, now)? else {
+        let given = self.ask(form, now).inspect_err(|_| {
+            // It may be tried again when the server is back.
+            let _ = kv::delete(&used);
+        })?;
+        let Some(given) = given else {
             return Ok(refused(Status::FORBIDDEN, "The login could not be finished.", &self.begun.clear()));
         };
         let id_token = given.id_token.as_deref().unwrap_or_default();
@@ -237,7 +259,12 @@ impl Login {
     }
 
     fn made(&self, given: Given, ends: u64, now: Duration) -> Session {
-        Session { access_token: given.access_token, refresh_token: given.refresh_token, expires: (now + given.life).as_secs(), ends }
+        Session {
+            access_token: given.access_token,
+            refresh_token: given.refresh_token,
+            expires: now.saturating_add(given.life).as_secs(),
+            ends,
+        }
     }
 
     fn unavailable(&self, trouble: &Trouble) -> AuthError {
@@ -308,6 +335,11 @@ fn with_cookies(answer: LocalResponse, lines: &[String]) -> LocalResponse {
 
 fn refused(status: Status, detail: &str, lines: &[String]) -> Visit {
     Visit::Answer(with_cookies(LocalResponse::problem(status, "Nobody was logged in.").with_detail(detail).into(), lines))
+}
+
+fn malformed(lines: &[String]) -> Visit {
+    log::info!("a login was refused: what came back is no answer of a server");
+    refused(Status::BAD_REQUEST, "What came back of the login cannot be read. Please begin again.", lines)
 }
 
 fn failed(error: impl std::fmt::Display) -> AuthError {

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use plugway_sdk::{AuthError, HeaderName, Request, Value, header};
+use plugway_sdk::{AuthError, ChangeError, HeaderName, Request, Value, header, log};
 
+use crate::Refusal;
+use crate::denial::Denial;
 use crate::json::{Json, Members};
 
 /// The attribute that says which of these headers were set here.
@@ -54,7 +56,7 @@ impl ClaimHeaders {
     }
 
     /// What the headers will say: nothing where a claim is absent or no single value.
-    pub(crate) fn values(&self, claims: &Members<'_>) -> Result<Vec<Option<String>>, AuthError> {
+    pub(crate) fn values(&self, claims: &Members<'_>) -> Result<Vec<Option<String>>, Denial> {
         let value = |header: &ClaimHeader| {
             let text = match claims.get(&header.claim) {
                 Some(Json::Text(text)) => text.clone().into_owned(),
@@ -63,7 +65,7 @@ impl ClaimHeaders {
             };
             // Recipients strip spaces at the ends, and " root" must not become "root" on the way.
             if text.trim().len() != text.len() || text.chars().any(char::is_control) {
-                return Err(failed("`claims_as_headers`", header.name(), "the claim cannot be sent as a header"));
+                return Err(not_passed_on("`claims_as_headers`", header.name(), "the claim cannot be sent as a header"));
             }
             Ok(Some(text))
         };
@@ -71,13 +73,18 @@ impl ClaimHeaders {
     }
 
     /// Sets the headers, in the stead of what a client may have sent, and takes away those that say nothing.
-    pub(crate) fn set(&self, request: &mut Request<'_>, values: &[Option<String>]) -> Result<(), AuthError> {
+    pub(crate) fn set(&self, request: &mut Request<'_>, values: &[Option<String>]) -> Result<(), Refusal> {
         for (header, value) in self.list.iter().zip(values) {
             match value {
                 None => remove(request, header).map_err(AuthError::Failed)?,
                 Some(text) => {
-                    let set = request.set_header(header.name.clone(), text);
-                    set.map_err(|error| failed("`claims_as_headers`", header.name(), error))?;
+                    request.set_header(header.name.clone(), text).map_err(|error| match error {
+                        // What whoever is named in the token may have chosen.
+                        ChangeError::Invalid(_) | ChangeError::TooLarge => {
+                            not_passed_on("`claims_as_headers`", header.name(), error).into()
+                        }
+                        error => Refusal::from(failed("`claims_as_headers`", header.name(), error)),
+                    })?;
                 }
             }
         }
@@ -135,6 +142,13 @@ pub(crate) fn drop_token(request: &mut Request<'_>, with_proof: bool) -> Result<
         request.remove_header(header::DPOP).map_err(|error| failed("`forward_token`", "dpop", error))?;
     }
     Ok(())
+}
+
+/// For what is wrong with a token, and not with the gateway: whoever chose the claim gets an answer, and the operator a line among those of
+/// other refusals, which are bounded.
+pub(crate) fn not_passed_on(key: &str, name: &str, why: impl std::fmt::Display) -> Denial {
+    log::info!("{}", described(key, name, why));
+    Denial::ClaimNotPassedOn
 }
 
 /// Names only, never values: the text goes to the log.

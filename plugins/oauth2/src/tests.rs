@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use plugway_sdk::{AuthError, Decision, LocalResponse, Request, Value, header, testing};
+use plugway_sdk::{Decision, HeaderName, LocalResponse, Request, Value, header, testing};
 use serde_json::Value as Json;
 use testing::json;
 
@@ -331,9 +331,14 @@ fn sends_no_claim_that_would_change_on_the_way() {
     for name in ["header_in_claim", "space_around_claim"] {
         let plugin = configured(json!({ "claims_as_headers": { "x-tenant-id": "tenant" } }));
         let mut request = bearing(&token(name));
-        let error = plugin.authorize(&mut request).unwrap_err();
-        assert_eq!(error, AuthError::Failed("`claims_as_headers`: x-tenant-id: the claim cannot be sent as a header".to_owned()), "{name}");
-        assert!(request.identity().is_none());
+        // Whoever may choose the claim is told, and fails nothing of the gateway.
+        let answer = denied(plugin.authorize(&mut request).unwrap());
+        assert_eq!(answer.status(), 403, "{name}");
+        assert!(answer.header_str(header::WWW_AUTHENTICATE).unwrap().contains("a claim that cannot be passed on"), "{name}");
+        assert_eq!((request.identity().is_none(), request.header(HeaderName::from("x-tenant-id"))), (true, None), "{name}");
+        let lines: Vec<String> = testing::take_logs().into_iter().map(|(_, line)| line).collect();
+        assert_eq!(lines[0], "`claims_as_headers`: x-tenant-id: the claim cannot be sent as a header", "{name}");
+        assert!(lines[1].starts_with("refused, why=claim-not-passed-on; ") && lines.len() == 2, "{lines:?}");
     }
 }
 
@@ -366,6 +371,8 @@ fn refuses_a_configuration_that_cannot_work() {
         (json!({ "leeway": "30" }), "`leeway` = \"30\""),
         (json!({ "leeway": "301s" }), "`leeway` = \"301s\""),
         (json!({ "leeway": "99999999999999999999m" }), "`leeway`"),
+        (json!({ "max_lifetime": "0s" }), "`max_lifetime` is 0"),
+        (json!({ "max_lifetime": "9000h" }), "`max_lifetime` = \"9000h\""),
         (json!({ "max_token_bytes": 0 }), "`max_token_bytes` is 0"),
         (json!({ "max_token_bytes": 65_537 }), "`max_token_bytes` is 65537"),
         (json!({ "realm": "a\nb" }), "`realm`: a realm is printable ASCII"),

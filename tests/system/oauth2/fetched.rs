@@ -58,6 +58,8 @@ fn keys_are_found_and_fetched_once_for_all_workers() {
     let (fetched, seconds) = (server.provider.answered("GET /jwks"), began.elapsed().as_secs());
     assert!(fetched as u64 <= 1 + 1 + seconds, "{fetched} in {seconds} s");
     assert_eq!(ask(&gateway, &tokens[0]).status, 200);
+    server.assert_issued(tokens.len(), 0);
+    server.assert_content();
 }
 
 #[test]
@@ -87,6 +89,9 @@ fn a_server_that_talks_rubbish_breaks_hangs_or_dies_lets_nobody_in_and_those_it_
         });
         assert_eq!((ask(&gateway, &known).status, ask(&gateway, &again).status), (200, 200), "{how}");
     }
+    // Two that passed, and one for each trouble.
+    server.assert_issued(5, 0);
+    server.assert_content();
     server.provider.kill();
     assert_eq!((ask(&gateway, &known).status, ask(&gateway, &again).status), (200, 200));
     until_logged(&gateway, "the keys of ");

@@ -80,7 +80,8 @@ fn an_opaque_token_passes_with_what_its_server_says_of_it_and_is_asked_about_onc
     // Taken back, it is good for as long as the answer counts.
     server.revoke("shop", &token);
     crate::common::until("it is refused", || ask(&gateway, &token).status == 401);
-    assert_eq!(server.provider.events("introspection.error"), 0, "{}", server.provider.said());
+    server.assert_issued(0, 3);
+    server.assert_content();
     until_logged(&gateway, "why=inactive");
     let log = gateway.log().text();
     assert!(!log.contains(&token) && !log.contains(SECRET), "{log}");
@@ -93,6 +94,8 @@ fn the_gateway_is_known_by_a_secret_a_signature_or_a_certificate() {
     let gateway_of =
         gateway(&post, &upstream, "id = \"gateway\", secret = \"gateway\", method = \"client_secret_post\"", "introspection = {}");
     assert_eq!(ask(&gateway_of, &post.token("shop", OPAQUE)).status, 200, "{}", post.provider.said());
+    post.assert_issued(0, 1);
+    post.assert_content();
 
     let key = Issuer::new();
     let signs = json!({ "jwks": { "keys": [key.jwk()] }, "token_endpoint_auth_signing_alg": "EdDSA", "client_secret": null });
@@ -104,10 +107,13 @@ fn the_gateway_is_known_by_a_secret_a_signature_or_a_certificate() {
     for _ in 0..2 {
         assert_eq!(ask(&gateway_of, &signed.token("shop", OPAQUE)).status, 200, "{}\n{}", signed.provider.said(), gateway_of.log().text());
     }
+    signed.assert_issued(0, 2);
+    signed.assert_content();
     // Another key is another client.
     let stranger = gateway(&signed, &upstream, "id = \"gateway\", key = \"signing\"", "introspection = {}");
     assert_eq!(ask(&stranger, &signed.token("shop", OPAQUE)).status, 503);
     until_logged(&stranger, "it answers with 401");
+    assert_eq!(signed.provider.events("introspection.error"), 1, "{}", signed.provider.said());
 
     let by_certificate = json!({ "tls_client_auth_subject_dn": "CN=gateway", "client_secret": null });
     let mutual = Server::over_tls(&[machine("shop"), asking("tls_client_auth", by_certificate)]);
@@ -118,6 +124,8 @@ fn the_gateway_is_known_by_a_secret_a_signature_or_a_certificate() {
     mutual.authority().client("gateway").unwrap().write(launch.directory(), "gateway").unwrap();
     let gateway_of = start(launch, &mutual, &upstream, "id = \"gateway\", method = \"tls_client_auth\"", "introspection = {}");
     assert_eq!(ask(&gateway_of, &mutual.token("shop", OPAQUE)).status, 200, "{}\n{}", mutual.provider.said(), gateway_of.log().text());
+    mutual.assert_issued(0, 1);
+    mutual.assert_content();
 }
 
 #[test]
@@ -134,6 +142,8 @@ fn an_opaque_token_bound_to_a_key_needs_its_proof() {
     assert_eq!(sent("DPoP", &holder.proof(&token, "1", json!({}))), 200);
     assert_eq!(sent("DPoP", &holder.proof(&token, "1", json!({}))), 401);
     assert_eq!(sent("Bearer", &holder.proof(&token, "2", json!({}))), 401);
+    server.assert_issued(0, 1);
+    server.assert_content();
 }
 
 #[test]
@@ -176,6 +186,8 @@ fn a_slow_or_dead_server_holds_up_nobody_else_and_lets_nobody_in() {
         assert_eq!((refused.status, refused.header("retry-after").is_some()), (503, true), "{how}: {}", refused.text());
         assert_eq!(ask(&gateway, &known).status, 200);
     }
+    server.assert_issued(0, 1);
+    server.assert_content();
     server.provider.kill();
     assert_eq!((ask(&gateway, "unknown").status, ask(&gateway, &known).status), (503, 200));
 }

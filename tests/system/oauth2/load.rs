@@ -129,6 +129,8 @@ fn rotation(form: &Form) {
         std::thread::sleep(form.time);
         server.provider.answered("GET /jwks") - before
     });
+    server.assert_issued(17, 0);
+    server.assert_content();
     assert!((1..=2).contains(&fetched), "{fetched} fetches:\n{}", server.provider.said());
     for worker in ["worker=\"0\"", "worker=\"1\""] {
         assert!(metric(&gateway, "plugway_worker_requests_total", &[worker]) > 0.0, "{worker} served nothing");
@@ -186,6 +188,9 @@ fn waiting(form: &Form) {
         assert_eq!(server.provider.received(ASKED) - asked, WAITING);
         (began, burst, statuses[0].1)
     });
+    // The server said of each that it is none, and had nothing against being asked.
+    server.assert_issued(0, 1);
+    server.assert_content();
     let [before, during] = [(began, burst), (burst, first)].map(|(from, to)| [0.5, 0.99].map(|share| took.quantile(share, from, to)));
     println!("a public route: {before:?} before, {during:?} beside {WAITING} that wait");
     for ((before, during), more) in before.iter().zip(during).zip(form.slower) {
@@ -244,6 +249,8 @@ fn trouble(form: &Form) {
             server.provider.behave("/jwks", how, Duration::from_secs(10)).unwrap();
             both_go_on(how);
         }
+        server.assert_issued(4, 4);
+        server.assert_content();
         server.provider.kill();
         both_go_on("it is dead");
     });

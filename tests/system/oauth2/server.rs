@@ -117,6 +117,28 @@ impl Server {
         token.unwrap_or_else(|| panic!("no token: {}\n{}", answer.text(), self.provider.said())).to_owned()
     }
 
+    /// Whether the provider itself found nothing to complain of in what it was asked, by its event log.
+    pub(super) fn assert_content(&self) {
+        const TROUBLES: [&str; 8] = [
+            "authorization.error",
+            "discovery.error",
+            "end_session.error",
+            "grant.error",
+            "introspection.error",
+            "jwks.error",
+            "revocation.error",
+            "server_error",
+        ];
+        let count = TROUBLES.map(|event| self.provider.events(event));
+        assert_eq!(count, [0; TROUBLES.len()], "{TROUBLES:?}:\n{}", self.provider.said());
+    }
+
+    /// Asserts that so many JWTs and so many opaque tokens were issued to machines, by the provider's event log.
+    pub(super) fn assert_issued(&self, jwt: usize, opaque: usize) {
+        let issued = ["issued", "saved"].map(|how| self.provider.events(&format!("client_credentials.{how}")));
+        assert_eq!(issued, [jwt, opaque], "{}", self.provider.said());
+    }
+
     /// Takes a token back, as the client it was given to.
     pub(super) fn revoke(&self, id: &str, token: &str) {
         let form = format!("client_id={id}&client_secret={}&token={token}", SECRET.replace(' ', "+").replace(',', "%2C"));

@@ -44,6 +44,9 @@ fn the_gateways_own_token_goes_to_the_upstream_got_once_for_all_workers() {
         }
     });
     assert_eq!(server.provider.answered("POST /token") - before, 1, "{}", server.provider.said());
+    // The client's and the gateway's.
+    server.assert_issued(2, 0);
+    server.assert_content();
     // Kept, it outlives its server.
     server.provider.kill();
     assert_eq!(got(&gateway, &token)["sub"], "gateway");
@@ -67,10 +70,19 @@ fn the_clients_token_is_exchanged_for_one_of_the_same_subject_and_never_goes_on(
     }
     assert_eq!(server.provider.answered("POST /token") - before, 1);
     assert_eq!(server.provider.events("access_token.issued"), 1, "{}", server.provider.said());
+    server.assert_issued(1, 0);
+    server.assert_content();
     // What is not exchanged does not go on.
     let closed = gateway(&server, &upstream, &exchange("urn:closed"));
     let refused = get(closed.address("web").unwrap(), "/", &[("authorization", &format!("Bearer {token}"))]);
     assert_eq!(refused.status, 403, "{}", refused.text());
     until_logged(&closed, "why=not-exchanged");
     assert_eq!(upstream.requests(), 4);
+    // The server has the refusal in its log as well.
+    assert_eq!(
+        (server.provider.events("grant.error"), server.provider.events("access_token.issued")),
+        (1, 1),
+        "{}",
+        server.provider.said()
+    );
 }

@@ -7,6 +7,10 @@ use super::*;
 const NOW: u64 = 1_000_000;
 
 fn judged<R>(changes: Value, show: impl FnOnce(&Verified<'_>) -> R) -> Result<R, Denial> {
+    judged_within(None, changes, show)
+}
+
+fn judged_within<R>(max_lifetime: Option<Duration>, changes: Value, show: impl FnOnce(&Verified<'_>) -> R) -> Result<R, Denial> {
     let mut claims = json!({ "iss": "i", "aud": "a", "sub": "s", "exp": NOW + 10 });
     for (name, value) in changes.as_object().unwrap() {
         match value {
@@ -14,7 +18,7 @@ fn judged<R>(changes: Value, show: impl FnOnce(&Verified<'_>) -> R) -> Result<R,
             value => claims.as_object_mut().unwrap().insert(name.clone(), value.clone()),
         };
     }
-    let rules = Rules { scopes: vec!["read".to_owned()], required: Vec::new(), leeway: Duration::from_secs(5) };
+    let rules = Rules { scopes: vec!["read".to_owned()], required: Vec::new(), leeway: Duration::from_secs(5), max_lifetime };
     let keys = json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" }] });
     let issuer = Issuer {
         name: "i".to_owned(),
@@ -56,14 +60,26 @@ fn compares_issuer_and_audience_exactly() {
 fn times_have_a_leeway_and_an_end() {
     assert_eq!(denial(json!({ "exp": NOW - 4 })), None);
     assert_eq!(denial(json!({ "exp": NOW - 5 })), Some(Denial::Expired));
-    assert_eq!(denial(json!({ "exp": -1e300 })), Some(Denial::Expired));
-    assert_eq!(denial(json!({ "exp": 1e300 })), None);
+    assert_eq!(denial(json!({ "exp": -LAST })), Some(Denial::Expired));
+    assert_eq!(denial(json!({ "exp": LAST })), None);
     assert_eq!(denial(json!({ "nbf": NOW + 5 })), None);
     assert_eq!(denial(json!({ "nbf": NOW + 6 })), Some(Denial::NotYetValid));
     assert_eq!(denial(json!({ "exp": null })), Some(Denial::Malformed));
     for name in ["exp", "nbf", "iat"] {
-        assert_eq!(denial(json!({ name: "1000010" })), Some(Denial::Malformed), "{name}");
+        for value in [json!("1000010"), json!(LAST + 1.0), json!(-LAST - 1.0), json!(1e308), json!(-1e308), json!(u64::MAX), json!([])] {
+            assert_eq!(denial(json!({ name: value })), Some(Denial::Malformed), "{name} {value}");
+        }
     }
+}
+
+#[test]
+fn a_token_can_be_good_for_too_long() {
+    let denial = |most: u64, end: u64| judged_within(Some(Duration::from_secs(most)), json!({ "exp": end }), |_| ()).err();
+    // With the leeway: the issuer's clock may be ahead.
+    assert_eq!(denial(60, NOW + 65), None);
+    assert_eq!(denial(60, NOW + 66), Some(Denial::TooLongLived));
+    assert_eq!(denial(60, NOW - 6), Some(Denial::Expired));
+    assert_eq!(denial(31_622_400, 253_402_300_799), Some(Denial::TooLongLived));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A login at a server of the double, walked as a browser would, and what somebody else's browser could be made to do.
 
+mod answers;
 mod scene;
 
 use std::collections::BTreeMap;

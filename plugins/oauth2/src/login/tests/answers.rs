@@ -1,0 +1,159 @@
+//! What a browser may be made to bring back: every wrong answer is told so, makes no session, and nothing of it reaches the server.
+
+use plugway_sdk::testing::{self, HttpAnswer, json};
+use plugway_sdk::{AuthError, LocalResponse, header};
+
+use super::scene::{Browser, ISSUER, Server, configured, sent_to};
+use crate::OAuth2;
+
+type Plugin = testing::Configured<OAuth2>;
+
+/// A browser in the middle of a login, and its `state`.
+fn begun(plugin: &Plugin, server: &Server) -> (Browser, String) {
+    let mut browser = Browser::default();
+    let query = sent_to(&browser.go(plugin, "/orders").unwrap());
+    server.gives(&query["nonce"], 600, json!({}));
+    testing::take_http_requests();
+    (browser, query["state"].clone())
+}
+
+/// What a copy of the browser is told, which must be no session and nothing that was asked of the server.
+fn told(plugin: &Plugin, browser: &Browser, query: &str) -> (u16, String) {
+    let mut copy = browser.clone();
+    let answer = copy.go(plugin, &format!("/callback{query}")).unwrap_or_else(|subject| panic!("{query}: let in as {subject}"));
+    assert_eq!(testing::take_http_requests(), [], "{query}");
+    assert!(!copy.0.contains_key("__Host-plugway"), "{query}: a session");
+    assert_eq!(answer.header(header::LOCATION), None, "{query}");
+    assert_eq!(answer.header_str(header::CACHE_CONTROL), Some("no-store"), "{query}");
+    let text = String::from_utf8(answer.body().to_vec()).unwrap();
+    assert!(text.len() < 400 && text.contains("Nobody was logged in."), "{query}: {text}");
+    (answer.status().0, text)
+}
+
+fn finish(plugin: &Plugin, browser: &mut Browser, state: &str) -> LocalResponse {
+    browser.go(plugin, &format!("/callback?code=abc&state={state}")).unwrap()
+}
+
+#[test]
+fn a_state_that_is_not_this_logins_is_refused_before_anything_is_asked() {
+    let server = Server::start();
+    let plugin = configured();
+    let (_, other) = begun(&plugin, &server);
+    let (mut browser, state) = begun(&plugin, &server);
+    let (head, last) = state.split_at(state.len() - 1);
+    let tampered = format!("{head}{}", if last == "A" { "B" } else { "A" });
+    let not_begun = "The login was not begun here, or too long ago.";
+    let unreadable = "What came back of the login cannot be read.";
+    for (query, why) in [
+        (String::new(), not_begun),
+        ("?".to_owned(), not_begun),
+        ("?code=abc".to_owned(), not_begun),
+        ("?code=abc&state".to_owned(), not_begun),
+        ("?code=abc&state=".to_owned(), not_begun),
+        (format!("?code=abc&STATE={state}"), not_begun),
+        (format!("?code=abc#state={state}"), not_begun),
+        (format!("?code=abc&state={other}"), not_begun),
+        (format!("?code=abc&state={tampered}"), not_begun),
+        (format!("?code=abc&state={head}"), not_begun),
+        (format!("?code=abc&state={state}A"), not_begun),
+        (format!("?code=abc&state={state}%00"), not_begun),
+        (format!("?code=abc&state=%20{state}"), not_begun),
+        (format!("?code=abc&state={state}+"), not_begun),
+        (format!("?code=abc&state={state}%0d%0aset-cookie:%20a=b"), not_begun),
+        (format!("?code=abc&state={}", state.to_ascii_lowercase()), not_begun),
+        (format!("?code=abc&state={}", "A".repeat(60_000)), not_begun),
+        (format!("?code=abc&state={state}{}", "A".repeat(60_000)), not_begun),
+        ("?code=abc&state=%ff%fe".to_owned(), not_begun),
+        ("?code=abc&state=%".to_owned(), not_begun),
+        ("?error=access_denied".to_owned(), not_begun),
+        ("?error=access_denied&error_description=%3Cscript%3E&state=guessed".to_owned(), not_begun),
+        (format!("?code=abc&state={state}&state={state}"), unreadable),
+        (format!("?code=abc&state={state}&state=x"), unreadable),
+        (format!("?code=abc&state=x&state={state}"), unreadable),
+        (format!("?code=abc&state={state}&st%61te=x"), unreadable),
+    ] {
+        let (status, text) = told(&plugin, &browser, &query);
+        assert!(status == 400 && text.contains(why) && !text.contains("script"), "{query}: {status} {text}");
+    }
+    // Nobody else can end the login with such a link: it goes on.
+    assert_eq!(finish(&plugin, &mut browser, &state).status(), 302);
+    assert_eq!(browser.go(&plugin, "/").unwrap_err(), "ann");
+}
+
+#[test]
+fn a_code_that_is_none_is_refused_before_anything_is_asked() {
+    let server = Server::start();
+    let plugin = configured();
+    for (query, status, why) in [
+        ("".to_owned(), 400, "cannot be read"),
+        ("&code".to_owned(), 400, "cannot be read"),
+        ("&code=".to_owned(), 400, "cannot be read"),
+        ("&code=a&code=b".to_owned(), 400, "cannot be read"),
+        ("&code=a&c%6fde=a".to_owned(), 400, "cannot be read"),
+        ("&code=a&error=access_denied".to_owned(), 400, "cannot be read"),
+        ("&error=a&error=b".to_owned(), 400, "cannot be read"),
+        ("&code=a%00b".to_owned(), 400, "cannot be read"),
+        ("&code=a%0d%0aHost:%20evil".to_owned(), 400, "cannot be read"),
+        ("&code=%c3%bc".to_owned(), 400, "cannot be read"),
+        ("&code=%ff".to_owned(), 400, "cannot be read"),
+        (format!("&code={}", "c".repeat(4_097)), 400, "cannot be read"),
+        (format!("&code={}", "c".repeat(60_000)), 400, "cannot be read"),
+        (format!("&code=a&iss={ISSUER}&iss={ISSUER}"), 400, "cannot be read"),
+        ("&code=a&iss=https://evil.example.com".to_owned(), 400, "answered by another server"),
+        (format!("&code=a&iss={ISSUER}/"), 400, "answered by another server"),
+        ("&code=a&iss=".to_owned(), 400, "answered by another server"),
+        ("&error=access_denied".to_owned(), 403, "The login was refused."),
+        ("&error=".to_owned(), 403, "The login was refused."),
+        (
+            "&error=a%0aWARN+gateway:+you+were+hacked&error_description=%3Cscript%3E&error_uri=https://evil".to_owned(),
+            403,
+            "The login was refused.",
+        ),
+    ] {
+        let (browser, state) = begun(&plugin, &server);
+        let (came, text) = told(&plugin, &browser, &format!("?state={state}{query}"));
+        assert!(came == status && text.contains(why), "{query}: {came} {text}");
+        assert!(!text.contains("evil") && !text.contains("script") && !text.contains("hacked"), "{query}: {text}");
+    }
+    let lines = testing::take_logs();
+    assert!(lines.len() >= 20 && lines.iter().all(|(_, line)| !line.contains('\n')), "{lines:?}");
+}
+
+#[test]
+fn a_state_is_good_once_whoever_kept_its_cookie() {
+    let server = Server::start();
+    let plugin = configured();
+    let (mut browser, state) = begun(&plugin, &server);
+    let kept = browser.clone();
+    assert_eq!(finish(&plugin, &mut browser, &state).status(), 302);
+    testing::take_http_requests();
+    // The browser has forgotten it; whoever has a copy of the cookie is no better off, here and on another worker.
+    for (browser, why) in [(&browser.clone(), "not begun here"), (&kept, "was finished before")] {
+        for plugin in [&plugin, &configured()] {
+            let mut copy = browser.clone();
+            copy.0.remove("__Host-plugway");
+            let (status, text) = told(plugin, &copy, &format!("?code=abc&state={state}"));
+            assert!(status == 400 && text.contains(why), "{text}");
+        }
+    }
+    // A code that the server takes for none has used the state too.
+    let (mut browser, state) = begun(&plugin, &server);
+    let kept = browser.clone();
+    server.answers(HttpAnswer::json(400, &json!({ "error": "invalid_grant" })));
+    assert_eq!(finish(&plugin, &mut browser, &state).status(), 403);
+    testing::take_http_requests();
+    assert_eq!(told(&plugin, &kept, &format!("?code=abc&state={state}")).0, 400);
+}
+
+#[test]
+fn a_login_that_met_a_server_in_trouble_can_be_finished_when_it_is_back() {
+    let server = Server::start();
+    let plugin = configured();
+    let mut browser = Browser::default();
+    let query = sent_to(&browser.go(&plugin, "/orders").unwrap());
+    server.answers(HttpAnswer::new(502));
+    let mut request = browser.request(&format!("/callback?code=abc&state={}", query["state"]));
+    assert_eq!(plugin.authorize(&mut request).unwrap_err(), AuthError::Unavailable(Some(5)));
+    server.gives(&query["nonce"], 600, json!({}));
+    assert_eq!(finish(&plugin, &mut browser, &query["state"]).status(), 302);
+}
