@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::clients::Floor;
 use super::world::World;
-use super::{PACE, RELOAD_EVERY};
+use super::{PACE, Plan, RELOAD_EVERY};
 use crate::interrupt;
 
 /// A change that does not serve by then is lost. Compiling steps back for everything else: half a second of it took 22 s beside eight
@@ -43,10 +43,10 @@ impl<'w> Changes<'w> {
         Self { world, floor: Arc::clone(floor) }
     }
 
-    /// So many, each at its time or as soon as the one before it serves; `done` hears of each.
-    pub(super) fn steadily(&mut self, count: u32, after: u32, began: Instant, mut done: impl FnMut(&Made) -> Result<()>) -> Result<Made> {
+    /// As many as are planned and there is time for, each at its time or as soon as the one before it serves; `done` hears of each.
+    pub(super) fn steadily(&mut self, plan: &Plan, after: u32, began: Instant, mut done: impl FnMut(&Made) -> Result<()>) -> Result<Made> {
         let mut made = Made::default();
-        for step in 1..=count {
+        for step in (1..=plan.changes).take_while(|_| began.elapsed() < plan.at_most()) {
             let due = began + PACE * step;
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
             interrupt::check()?;
@@ -92,6 +92,7 @@ impl<'w> Changes<'w> {
                 let last = status.get("last_reload").map(Value::to_string).unwrap_or_default();
                 return Err(Error::new(format!("change {number} does not serve after {PATIENCE:?}; the last reload: {last}")));
             }
+            interrupt::check()?;
             std::thread::sleep(ASK);
         };
         if !is_reload {

@@ -24,6 +24,8 @@ pub(super) struct Figures {
     pub(super) load: Loaded,
     pub(super) checked: Checked,
     pub(super) made: Made,
+    /// Changes that were to be made.
+    pub(super) planned: u32,
     pub(super) before: State,
     pub(super) after: State,
     /// When it began to be measured, by the wall clock.
@@ -59,7 +61,7 @@ impl Figures {
 
     /// Limits that do not hold, in words.
     pub(super) fn broken(&self) -> Vec<String> {
-        let Self { load, checked, made, before, after, .. } = self;
+        let Self { load, checked, made, planned, before, after, seconds, .. } = self;
         let mut broken = Vec::new();
         let mut limit = |holds: bool, what: String| {
             if !holds {
@@ -73,6 +75,12 @@ impl Figures {
         let (changes, wanted) = (made.swaps + made.reloads, u64::from(made.swaps + made.reloads) * CHECKED);
         limit(checked.answers >= wanted, format!("{} answers were checked in {changes} changes, not {wanted}", checked.answers));
         limit(checked.outlived > 0, "no request was in flight during a swap, so nothing was shown of those".to_owned());
+        limit(
+            changes == *planned,
+            format!(
+                "{changes} of {planned} changes were made in {seconds:.0} s: they serve too late, for want of a core or by the gateway's fault"
+            ),
+        );
         let swapped = after.swapped.saturating_sub(before.swapped);
         limit(swapped == u64::from(changes), format!("{changes} changes were made and the gateway counts {swapped}"));
         let rejected = after.rejected.saturating_sub(before.rejected);
@@ -114,6 +122,7 @@ pub(super) mod tests {
             load: Loaded { requests: 1000, failures: 0, kept_up: 1.0, p50_us: 1.0, p99_us: 2.0, longest_us: 3.0 },
             checked: Checked { answers: 5_000, failures: 0, wrong: Vec::new(), outlived: 1 },
             made: Made { swaps: 200, reloads: 50, longest: Duration::from_millis(700), longest_reload: Duration::from_millis(300) },
+            planned: 250,
             after: State { rss: 45_000_000, swapped: 265, ..before.clone() },
             before,
             since: SystemTime::UNIX_EPOCH + Duration::from_secs(1_000),
@@ -132,12 +141,13 @@ pub(super) mod tests {
     #[test]
     fn each_limit_holds_and_can_be_broken() {
         assert_eq!(good().broken(), Vec::<String>::new());
-        let spoil: [(fn(&mut Figures), &str); 12] = [
+        let spoil: [(fn(&mut Figures), &str); 13] = [
             (|figures| figures.load.failures = 1, "of the load failed"),
             (|figures| figures.load.kept_up = 0.89, "of the load was answered"),
             (|figures| figures.checked.failures = 1, "were wrong"),
             (|figures| figures.checked.answers = 4_999, "were checked"),
             (|figures| figures.checked.outlived = 0, "in flight"),
+            (|figures| figures.planned = 251, "250 of 251 changes"),
             (|figures| figures.after.swapped -= 1, "the gateway counts 249"),
             (|figures| figures.after.swapped += 1, "the gateway counts 251"),
             (|figures| figures.after.rejected = 1, "rejected"),
