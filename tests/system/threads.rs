@@ -78,19 +78,19 @@ fn accept_hooks_upstream_and_response_of_a_request_run_on_one_thread() {
         let [one, other] = if time(WORKERS[0]) > time(WORKERS[1]) { WORKERS } else { [WORKERS[1], WORKERS[0]] };
         assert!(ran(one) > 0, "a request was answered and no worker ran");
         *handled.entry(one).or_default() += 1;
-        others += ran(other);
+        others += u64::from(ran(other) > 0);
     }
     assert_eq!(Thread::all(gateway.pid()).len(), threads.len(), "no thread was started for requests");
     assert_eq!(upstream.requests() - before_all, REQUESTS);
 
-    // Had the other worker a part in every request, or in every second one, it would have run for it.
+    // Had the other worker a part in every request, or in every second one, it would have run in so many. Housekeeping is at
+    // another time in each, and the machine may interrupt it, but not in more requests than it has rounds by far.
     let rounds = |every: Duration| u64::try_from(elapsed.as_nanos() / every.as_nanos()).unwrap();
-    // A round of housekeeping may be interrupted by the machine, and then counts twice.
-    let allowed = 2 * rounds(HOUSEKEEPING) + 20;
+    let allowed = 2 * rounds(HOUSEKEEPING) + 40;
     assert!(allowed < REQUESTS / 2, "this machine is too slow for the test to prove anything: {elapsed:?} for {REQUESTS} requests");
     assert!(
         others <= allowed,
-        "the other worker ran {others} times in {REQUESTS} requests and {elapsed:?}, for housekeeping {allowed} at most"
+        "the other worker ran in {others} of {REQUESTS} requests and {elapsed:?}, for housekeeping in {allowed} at most"
     );
     // And both were workers.
     assert!(WORKERS.iter().all(|name| handled.get(name).copied().unwrap_or_default() > REQUESTS / 10), "{handled:?}");
