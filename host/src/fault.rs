@@ -1,7 +1,11 @@
 //! Every way a request can fail, in one table: the status a client gets, whose fault it was, a stable code, and whether
 //! another attempt may help. The code stands in the answer, the log, the record and the metrics.
 
+mod cause;
+
 use http::StatusCode;
+
+pub use cause::ErrorCause;
 
 /// Whose fault it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -36,7 +36,7 @@ mod wasi;
 
 pub use batch::{EndedBatch, EndedRow};
 pub use bindings::plugway::gateway::types::Value as RecordValue;
-pub use budget::thread_cpu_time;
+pub use budget::{InstanceMemory, thread_cpu_time};
 pub use cache::{CompileCache, guard};
 pub use calls::{Decision, EndpointOutcome, Flow, Forwarded, Routed, authorize, on_request, on_response, on_tick};
 pub use compiler::{COMPILE_COMMAND, Compiler, serve_compiler};

@@ -4,7 +4,6 @@
 mod access;
 mod budget;
 mod canaries;
-mod cause;
 mod cell;
 mod export;
 mod families;
@@ -19,6 +18,7 @@ pub mod logs;
 mod names;
 mod plugin;
 mod plugin_tally;
+mod pools;
 mod reloads;
 mod route;
 mod sample;
@@ -29,9 +29,9 @@ mod worker;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 #[allow(clippy::disallowed_types, reason = "taken where threads are set up and where metrics are read, never for a request")]
 use std::sync::Mutex;
+use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
 use opentelemetry_sdk::metrics::SdkMeterProvider;
@@ -41,7 +41,6 @@ use prometheus::{Registry, TextEncoder};
 pub use access::{AccessLine, AccessPlan, AccessQueue, AccessSender, AccessWriter, Kept, Protocol, Redaction};
 pub use budget::{BudgetHits, BudgetKey};
 pub use canaries::{Canaries, CanaryEnd, Running};
-pub use cause::ErrorCause;
 pub use held::{Held, Holder};
 pub use http_client::HttpClientCells;
 pub use incidents::IncidentCells;
@@ -49,6 +48,7 @@ pub use instruments::{DeclareError, Declared, InstrumentKind, Instruments, Plugi
 pub use lateness::{During, Late};
 pub use plugin::{BreakerReading, Comparison, PluginCells, PluginVersion};
 pub use plugin_tally::{PluginTallies, PluginTally};
+pub use pools::{PoolReading, Pools};
 pub use reloads::{RejectedFile, ReloadResult, Reloads};
 pub use route::RouteCells;
 pub use sample::{Detail, Sample, Why};
@@ -89,6 +89,7 @@ struct Cells {
     http_clients: Mutex<Vec<Arc<HttpClientCells>>>,
     instruments: Arc<Instruments>,
     holders: Mutex<held::Holders>,
+    pools: Mutex<Option<Weak<dyn Pools>>>,
     lost_on_control: cell::Count,
     /// Lines that could not be written out.
     access_lines_lost: Arc<cell::SharedCount>,
@@ -211,9 +212,14 @@ impl Telemetry {
         &self.cells.instruments
     }
 
-    /// Measures what a capability holds under that name, for as long as somebody has it.
-    pub fn measure(&self, name: &str, holder: &Arc<dyn Holder>) {
-        cell::lock(&self.cells.holders).add(name, holder);
+    /// Measures what is held under that name, of a version of it where it has any, for as long as somebody has it.
+    pub fn measure(&self, name: &str, version: &str, holder: &Arc<dyn Holder>) {
+        cell::lock(&self.cells.holders).add(name, version, holder);
+    }
+
+    /// Who knows of upstreams from now on.
+    pub fn watch_upstreams(&self, pools: Weak<dyn Pools>) {
+        *cell::lock(&self.cells.pools) = Some(pools);
     }
 
     /// What is counted of the monitoring store.

@@ -156,7 +156,11 @@ fn cell(route: &str, endpoint: &str, consumer: &str, took: u64, outcomes: &[(u16
         route: route.into(),
         endpoint: endpoint.into(),
         consumer: consumer.into(),
-        outcomes: outcomes.iter().copied().filter(|(.., count)| *count > 0).collect(),
+        outcomes: outcomes
+            .iter()
+            .filter(|(.., count)| *count > 0)
+            .map(|(status, fault, count)| (*status, fault.map(Into::into), *count))
+            .collect(),
         bins,
         duration: Duration::from_millis(took * requests),
         longest: Duration::from_micros(1_000 * took + 100),
@@ -342,7 +346,7 @@ fn what_goes_wrong_with_what_a_reload_promised_is_found_at_the_end_of_the_minute
     let burn = of(&burn, "slo-burn");
     assert_eq!((&burn["route"], &burn["subject"], &burn["api"]), (&"status".into(), &"availability".into(), &"".into()));
     // All of them, unless a minute ended among them.
-    let bad: u64 = burn["evidence"]["bad requests in it"].as_str().unwrap().parse().unwrap();
+    let bad: u64 = burn["evidence"]["bad requests in the long window"].as_str().unwrap().parse().unwrap();
     assert!((1..=600).contains(&bad), "{burn:#}");
     // What nobody promises any more is no incident.
     reload("");

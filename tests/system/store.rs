@@ -2,6 +2,7 @@
 
 mod disk;
 mod exact;
+mod killed;
 mod page;
 mod prometheus;
 mod sketch;

@@ -91,6 +91,10 @@ fn joins_client_and_upstream(protocol: &str) {
     let attempt = of_kind(&spans, SpanKind::Client)[0];
     assert_eq!(attempt.parent_span_id, server.span_id);
     assert_eq!(sent_parent(&answer), format!("00-{TRACE}-{}-01", hex(&attempt.span_id)), "the upstream hangs its spans on the attempt");
+    let sent = json(&answer);
+    for (name, value) in [("tracestate", "rojo=1"), ("baggage", "tenant=acme%20co,other=1")] {
+        assert_eq!(plugway_harness::client::reported(&sent, name), [value], "{name} goes with the trace");
+    }
     assert_eq!(text(&attempt.attributes, "server.address"), Some("127.0.0.1"));
     assert_eq!(text(&attempt.attributes, "url.full"), Some(&*format!("{}/a/b?x=1&token=[redacted]", upstream.url())));
     assert_eq!(integer(&attempt.attributes, "http.response.status_code"), Some(200));
@@ -290,7 +294,11 @@ fn what_was_sampled_last_is_sent_before_the_gateway_has_ended() {
     ask(&gateway, "GET / HTTP/1.1\nhost: a\n\n");
     gateway.stop().unwrap();
     assert_eq!(receiver.spans().len(), 2);
-    assert!(!receiver.metrics().is_empty(), "metrics are pushed once more");
+    // Metrics are pushed once more, long before they are due: the request that was the last one is in them.
+    let requests = receiver.metrics().into_iter().find(|metric| metric.name == "plugway.requests").expect("the last push");
+    let Some(Data::Sum(sum)) = requests.data else { panic!("requests are a sum") };
+    let counts: Vec<_> = sum.data_points.iter().map(|point| format!("{:?}", point.value)).collect();
+    assert_eq!(counts, ["Some(AsDouble(1.0))"]);
 }
 
 #[test]

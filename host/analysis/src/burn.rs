@@ -228,14 +228,14 @@ impl Burn {
             Evidence::new("burn rate of the long window", self.rate(alert.long), Unit::Times),
             Evidence::new("burn rate of the short window", self.rate(alert.short), Unit::Times),
             Evidence::new("long window", (alert.long * 60) as f64, Unit::Seconds),
-            Evidence::new("bad requests in it", self.sum(alert.long).bad as f64, Unit::Count),
+            Evidence::new("bad requests in the long window", self.sum(alert.long).bad as f64, Unit::Count),
             Evidence::new("left of the budget", budget.left, Unit::Share),
         ];
         let finding = Finding { start, severity: alert.severity, weight: self.rate(alert.long), evidence, cause: None };
         (Verdict::Raised, Some(finding))
     }
 
-    /// Where the burning began: the first minute of the last run in which no quarter of an hour was below the promise.
+    /// Where the burning began: the first minute that was below the promise in the last run in which every quarter of an hour was.
     fn start(&self, at: Minute, alert: &Alert) -> Minute {
         let long = usize::try_from(alert.long).unwrap_or(KEPT);
         let minutes: Vec<_> = self.minutes.iter().take(long).collect();
@@ -244,6 +244,7 @@ impl Burn {
             bad as f64 >= (1.0 - self.target) * all as f64 && bad > 0
         };
         let ago = minutes.chunks(15).take_while(|chunk| burns(chunk)).map(<[_]>::len).sum::<usize>();
+        let ago = ago - minutes.iter().take(ago).rev().take_while(|minute| !burns(&[*minute])).count();
         at.before((ago as u64).saturating_sub(1))
     }
 
@@ -301,6 +302,10 @@ mod tests {
             let (at, found) = push(&mut slow, 4_320, 4_320, bad).unwrap();
             assert!(at < 4_320 + minutes && found == severity, "{bad}: {at}, {found:?}");
         }
+        let mut sudden = burn(0.999);
+        assert_eq!(push(&mut sudden, 0, 1_000, 0), None);
+        push(&mut sudden, 1_000, 8, 500).unwrap();
+        assert_eq!(sudden.look(Minute(1_007)).1.unwrap().start, Minute(1_000), "not the quarter of an hour it was in");
         let mut broken = burn(0.999);
         assert!(push(&mut broken, 0, 10_000, 2).is_some(), "twice what is allowed");
         let mut better = burn(0.99);

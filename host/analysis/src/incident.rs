@@ -230,7 +230,8 @@ impl Evidence {
         let value = self.value;
         match self.unit {
             Unit::Share => format!("{:.2} %", value * 100.0),
-            Unit::Seconds if value >= 86_400.0 => format!("{:.1} days", value / 86_400.0),
+            Unit::Seconds if value >= 86_400.0 => whole(value / 86_400.0, "days"),
+            Unit::Seconds if value >= 3_600.0 => whole(value / 3_600.0, "h"),
             Unit::Seconds if value >= 1.0 => format!("{value:.2} s"),
             Unit::Seconds if value >= 1e-3 => format!("{:.1} ms", value * 1e3),
             Unit::Seconds => format!("{:.1} µs", value * 1e6),
@@ -239,6 +240,11 @@ impl Evidence {
             Unit::Times => format!("{value:.1} times"),
         }
     }
+}
+
+/// With one digit behind the point where there is something.
+fn whole(value: f64, unit: &str) -> String {
+    format!("{} {unit}", format!("{value:.1}").trim_end_matches(".0"))
 }
 
 impl fmt::Display for Evidence {

@@ -11,9 +11,9 @@ use crate::capability::metrics::PluginMetrics;
 use crate::config::model::Config;
 use crate::config::{Problem, Problems};
 use crate::pipeline::Plugins;
-use crate::plugin::{Computing, FailureKind, Hook, Reserve, SetupError, Slot, Surroundings};
+use crate::plugin::{Computing, FailureKind, Hook, InstanceMemory, Reserve, SetupError, Slot, Surroundings};
 use crate::proxy::{Generation, Tracing};
-use crate::telemetry::{AccessPlan, BudgetHits};
+use crate::telemetry::{AccessPlan, BudgetHits, Holder};
 use crate::trace::Sampler;
 use crate::upstream::RoundRobin;
 
@@ -111,6 +111,9 @@ impl Workshop {
         let nobody = Arc::default();
         let instruments = if is_shadow { &nobody } else { self.telemetry.instruments() };
         let called = if is_shadow { Arc::from(format!("{} (shadow)", recipe.name)) } else { Arc::clone(&recipe.name) };
+        let memory = Arc::new(InstanceMemory::default());
+        let held: Arc<dyn Holder> = Arc::clone(&memory) as _;
+        self.telemetry.measure(&recipe.name, recipe.component.short_digest(), &held);
         Surroundings {
             name: Arc::clone(&recipe.name),
             budget: Arc::clone(&recipe.budget),
@@ -129,6 +132,7 @@ impl Workshop {
             computing: Computing::nobody(),
             endpoints: Arc::clone(&recipe.endpoints),
             nursery: self.nursery.clone(),
+            memory,
         }
     }
 }

@@ -85,7 +85,7 @@ fn find<G: Clone + Eq + Hash, T: Holder + 'static>(
     kept.get(&key).and_then(Weak::upgrade).unwrap_or_else(|| {
         let made = Arc::new(make());
         let holder: Arc<dyn Holder> = made.clone();
-        telemetry.measure(name, &holder);
+        telemetry.measure(name, "", &holder);
         kept.insert(key, Arc::downgrade(&made));
         made
     })

@@ -5,6 +5,8 @@ use http::{Method, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
+use plugway::report::{format, time as moment};
+
 use super::print;
 use super::running::Running;
 
@@ -53,6 +55,7 @@ fn told(story: &Value) -> String {
             out.push_str(&format!("  {name:<9} {value}\n"));
         }
     };
+    line("ended", Some(ended(story)));
     line("request", or_none(at(story, "id")));
     line("trace", or_none(at(story, "trace_id")));
     line("client", or_none(at(story, "client")));
@@ -106,12 +109,12 @@ fn notes(step: &Value) -> Vec<[String; 6]> {
 }
 
 fn list(stories: &[Value]) -> String {
-    let mut rows = vec![["REQUEST", "METHOD", "PATH", "STATUS", "FAULT", "ROUTE", "TOOK", "SAMPLED"].map(str::to_owned)];
+    let mut rows = vec![["ENDED", "REQUEST", "METHOD", "PATH", "STATUS", "FAULT", "BLAME", "ROUTE", "TOOK", "SAMPLED"].map(str::to_owned)];
     for story in stories {
-        let fields = ["id", "method", "path", "status", "fault", "route"].map(|field| filled(text(at(story, field))));
-        let [id, method, path, status, fault, route] = fields;
+        let fields = ["id", "method", "path", "status", "fault", "blame", "route"].map(|field| filled(text(at(story, field))));
+        let [id, method, path, status, fault, blame, route] = fields;
         let sampled = if at(story, "sampled").as_bool().unwrap_or_default() { "yes" } else { "no" };
-        rows.push([id, method, path, status, fault, route, time(at(story, "duration_us")), sampled.to_owned()]);
+        rows.push([ended(story), id, method, path, status, fault, blame, route, time(at(story, "duration_us")), sampled.to_owned()]);
     }
     table(&rows)
 }
@@ -136,12 +139,13 @@ fn filled(cell: String) -> String {
 
 /// Microseconds as people read them.
 fn time(micros: &Value) -> String {
-    match micros.as_u64() {
-        None => String::new(),
-        Some(micros @ 0..1_000) => format!("{micros}us"),
-        Some(micros @ 1_000..1_000_000) => format!("{}.{}ms", micros / 1_000, micros % 1_000 / 100),
-        Some(micros) => format!("{}.{}s", micros / 1_000_000, micros % 1_000_000 / 100_000),
-    }
+    micros.as_f64().map(format::latency).unwrap_or_default()
+}
+
+/// When a request was over.
+fn ended(story: &Value) -> String {
+    let number = |key: &str| at(story, key).as_i64().unwrap_or_default();
+    moment::second((number("received_ms") + number("duration_us") / 1_000) / 1_000)
 }
 
 /// Text without what a terminal would obey: some of it comes from clients.

@@ -100,6 +100,7 @@ impl Running {
         // Nothing can fail any more but the machine itself: from here on it serves.
         let (watched, news) = std::sync::mpsc::channel();
         let shown = Arc::new(Shown::default());
+        telemetry.watch_upstreams(Arc::downgrade(&shown) as _);
         let watch = Watch::new(Watched::of(&config), news, shown.incidents.clone(), Arc::clone(&telemetry));
         let (tallies, store) = match config.store.enabled {
             true => store::start(config.store.clone(), Arc::clone(&telemetry), Some(Box::new(watch)))

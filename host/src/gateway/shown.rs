@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use serde_json::Value;
 
@@ -13,6 +13,8 @@ use super::canary::OnTrial;
 use crate::config::model::Canary;
 use crate::incidents;
 use crate::proxy::Snapshot;
+use crate::telemetry::{PoolReading, Pools};
+use crate::upstream::Upstream;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -72,6 +74,31 @@ impl Shown {
         let serving = live.last().map(|(live, _)| live.number);
         live.retain(|(live, snapshot)| Some(live.number) == serving || Arc::strong_count(snapshot) > 1);
         live.iter().map(|(live, _)| *live).collect()
+    }
+}
+
+impl Pools for Shown {
+    /// Upstreams that routes use; endpoints are shared by generations, so those that serve last have all of them.
+    fn read(&self) -> Vec<PoolReading> {
+        let live = lock(&self.live);
+        let mut pools = BTreeMap::new();
+        for route in live.last().into_iter().flat_map(|(_, snapshot)| &snapshot.routes) {
+            pools.entry(&route.upstream.name).or_insert_with(|| reading(&route.upstream));
+        }
+        pools.into_values().collect()
+    }
+}
+
+fn reading(upstream: &Upstream) -> PoolReading {
+    let (now, endpoints) = (Instant::now(), &upstream.endpoints);
+    let sum = |of: fn(&crate::upstream::EndpointState) -> usize| endpoints.iter().map(|endpoint| of(&endpoint.state) as u64).sum();
+    PoolReading {
+        upstream: upstream.name.to_string(),
+        endpoints: endpoints.len() as u64,
+        available: endpoints.iter().filter(|endpoint| endpoint.is_available(now)).count() as u64,
+        connections: sum(crate::upstream::EndpointState::connections),
+        idle: sum(crate::upstream::EndpointState::idle_connections),
+        in_flight: upstream.state.in_flight() as u64,
     }
 }
 

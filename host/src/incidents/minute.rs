@@ -50,7 +50,7 @@ pub(super) fn routes(store: &Connection, tier: Tier, from: i64, until: i64) -> R
         let Some(counted) = all.get_mut(&(row.get(0)?, text(row, 1)?)) else { continue };
         let (status, count): (i64, u64) = (row.get(2)?, number(row, 4)?);
         let errors = &mut counted.errors;
-        // Without a fault it is what whoever answered says: an error's status of an upstream is passed on as it is.
+        // Stores of before have errors without a fault: what an upstream answered.
         *match row.get_ref(3)?.as_str()? {
             "gateway" => &mut errors.gateway,
             "plugin" => &mut errors.plugin,

@@ -56,7 +56,6 @@ pub(super) fn json(number: i64, incident: &Incident) -> Value {
     let mut json = json!(incident);
     if let Some(members) = json.as_object_mut() {
         members.insert("number".to_owned(), number.into());
-        members.insert("evidence".to_owned(), serde_json::from_str(&incident.evidence).unwrap_or_default());
     }
     json
 }

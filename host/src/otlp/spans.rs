@@ -13,7 +13,7 @@ use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 
 use super::resource::{attribute, integer, nanos, nanos_after, scope, text};
-use crate::fault::Fault;
+use crate::fault::{ErrorCause, Fault};
 use crate::trace::{Asked, NoteValue, Notes, StepResult, Story, StorySpan, StoryStep, StoryTime, StoryTrace, What};
 
 /// Version of the conventions the names below are of.
@@ -101,15 +101,15 @@ fn server(story: &Story, trace: &StoryTrace) -> Span {
         ("plugway.api.version", story.version.as_deref()),
         ("plugway.consumer", story.consumer.as_deref()),
         ("user_agent.original", trace.user_agent.as_deref()),
-        ("plugway.fault", story.fault.map(Fault::code)),
-        ("plugway.blame", story.fault.map(|fault| fault.blame().as_str())),
+        ("plugway.fault", story.fault.map(ErrorCause::code)),
+        ("plugway.blame", story.fault.map(|fault| fault.blame(story.status).as_str())),
     ];
     attributes.extend(optional.into_iter().filter_map(|(key, value)| Some(text(key, value?))));
     attributes.extend(trace.baggage.iter().map(|(key, value)| text(key, value)));
     // A server is at fault by 500 and above, or where it broke off; what a client did wrong is no error of the server's span.
     let status = story.status.to_string();
     let error = match story.fault {
-        Some(fault) if story.status >= 500 || story.status < 400 => Some((fault.code(), fault.title())),
+        Some(ErrorCause::Fault(fault)) if story.status >= 500 || story.status < 400 => Some((fault.code(), fault.title())),
         _ if story.status >= 500 => Some((status.as_str(), "")),
         _ => None,
     };

@@ -2,6 +2,9 @@
 
 use std::cell::Cell;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -10,6 +13,7 @@ use wasmtime::{ResourceLimiter, StoreContextMut, UpdateDeadline};
 
 use super::guest::Guest;
 use super::ticker::{self, TICK};
+use crate::telemetry::{Held, Holder};
 
 /// CPU time used by the call that is running.
 ///
@@ -74,9 +78,21 @@ const TABLE_ENTRY: usize = size_of::<usize>();
 #[derive(Debug)]
 pub(super) struct MemoryLimiter {
     limit: usize,
+    /// Of all instances like it.
+    shared: Arc<InstanceMemory>,
     /// Bytes in use now.
     pub(super) used: usize,
     pub(super) exceeded: bool,
+}
+
+/// Bytes that all instances of one version of a plugin use together.
+#[derive(Debug, Default)]
+pub struct InstanceMemory(AtomicU64);
+
+impl Holder for InstanceMemory {
+    fn held(&self) -> Vec<(Held, u64)> {
+        vec![(Held::InstanceMemory, self.0.load(Relaxed))]
+    }
 }
 
 /// Why a guest was ended from outside.
@@ -207,8 +223,8 @@ impl std::error::Error for CpuExceeded {}
 // === impl MemoryLimiter ===
 
 impl MemoryLimiter {
-    pub(super) fn new(limit: usize) -> Self {
-        Self { limit, used: 0, exceeded: false }
+    pub(super) fn new(limit: usize, shared: Arc<InstanceMemory>) -> Self {
+        Self { limit, shared, used: 0, exceeded: false }
     }
 
     /// Whether one of them may grow from so many bytes to so many.
@@ -216,9 +232,17 @@ impl MemoryLimiter {
         let used = (self.used - current.min(self.used)).saturating_add(desired);
         self.exceeded |= used > self.limit;
         if used <= self.limit {
+            // Wraps where it is less, which a table's or memory's growing never is.
+            self.shared.0.fetch_add((used as u64).wrapping_sub(self.used as u64), Relaxed);
             self.used = used;
         }
         used <= self.limit
+    }
+}
+
+impl Drop for MemoryLimiter {
+    fn drop(&mut self) {
+        self.shared.0.fetch_sub(self.used as u64, Relaxed);
     }
 }
 
@@ -292,7 +316,7 @@ mod tests {
 
     #[test]
     fn memory_may_grow_to_the_limit_and_not_past_it() {
-        let mut limiter = MemoryLimiter::new(128 << 10);
+        let mut limiter = MemoryLimiter::new(128 << 10, Arc::default());
         assert!(limiter.memory_growing(0, 64 << 10, None).unwrap());
         assert!(limiter.memory_growing(64 << 10, 128 << 10, None).unwrap());
         assert!(!limiter.exceeded);
@@ -302,15 +326,33 @@ mod tests {
     }
 
     #[test]
+    fn what_all_instances_use_is_known_until_they_end() {
+        let shared = Arc::<InstanceMemory>::default();
+        let bytes = || shared.held()[0].1;
+        let mut limiters = [64, 128].map(|limit| MemoryLimiter::new(limit << 10, Arc::clone(&shared)));
+        for limiter in &mut limiters {
+            assert!(limiter.memory_growing(0, 64 << 10, None).unwrap());
+        }
+        assert!(limiters[1].memory_growing(64 << 10, 128 << 10, None).unwrap());
+        assert!(!limiters[0].memory_growing(64 << 10, 128 << 10, None).unwrap());
+        assert_eq!(bytes(), 192 << 10);
+        let [small, large] = limiters;
+        drop(large);
+        assert_eq!(bytes(), 64 << 10);
+        drop(small);
+        assert_eq!(bytes(), 0);
+    }
+
+    #[test]
     fn tables_are_memory_too() {
-        let mut limiter = MemoryLimiter::new(128 << 10);
+        let mut limiter = MemoryLimiter::new(128 << 10, Arc::default());
         assert!(limiter.memory_growing(0, 64 << 10, None).unwrap());
         assert!(limiter.table_growing(0, 8 << 10, None).unwrap());
         assert_eq!(limiter.used, 128 << 10);
         assert!(!limiter.table_growing(8 << 10, (8 << 10) + 1, None).unwrap());
         assert!(limiter.exceeded);
         // A guest's own maximum is no budget.
-        let mut limiter = MemoryLimiter::new(128 << 10);
+        let mut limiter = MemoryLimiter::new(128 << 10, Arc::default());
         assert!(!limiter.table_growing(0, 10, Some(9)).unwrap());
         assert!(!limiter.exceeded);
     }

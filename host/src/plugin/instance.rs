@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use wasmtime::{PoolConcurrencyLimitError, Store};
 
-use super::budget::{self, CpuExceeded, CpuMeter, MemoryLimiter};
+use super::budget::{self, CpuExceeded, CpuMeter, InstanceMemory, MemoryLimiter};
 use super::component::LoadedComponent;
 use super::computing::{Computing, Place, State};
 use super::guest::Guest;
@@ -63,6 +63,8 @@ pub struct Surroundings {
     pub endpoints: Arc<Directory>,
     /// Where others like it are made.
     pub nursery: Nursery,
+    /// What all of them use together.
+    pub memory: Arc<InstanceMemory>,
 }
 
 /// Why a call did not end normally, or was not made.
@@ -120,7 +122,7 @@ impl Instance {
             batch: None,
             cpu: CpuMeter::new(),
             place: Place::new(&surroundings.computing),
-            memory: MemoryLimiter::new(budget.memory),
+            memory: MemoryLimiter::new(budget.memory, Arc::clone(&surroundings.memory)),
             wasi: Wasi::new(&surroundings.log),
             log: surroundings.log.clone(),
             metrics: surroundings.metrics.clone(),

@@ -15,9 +15,9 @@ use super::request_body::{Progress, RequestBody};
 use super::sampling::Tracing;
 use super::snapshot::{Generation, RoutePlan, Worker};
 use crate::exchange::{Exchange, Origin, ResponseHead};
-use crate::fault::Fault;
+use crate::fault::{ErrorCause, Fault};
 use crate::plugin::{EndedRow, Texts};
-use crate::telemetry::{AccessLine, AccessPlan, Detail, ErrorCause, Finished, Kept, Protocol, RouteCells};
+use crate::telemetry::{AccessLine, AccessPlan, Detail, Finished, Kept, Protocol, RouteCells};
 use crate::upstream::Endpoint;
 
 /// What is needed to conclude an exchange.
@@ -232,8 +232,9 @@ impl Ending {
         self.status
     }
 
-    pub(super) fn fault(&self) -> Option<Fault> {
-        self.fault
+    /// What went wrong, or whose answer is an error.
+    pub(super) fn cause(&self) -> Option<ErrorCause> {
+        self.fault.map(ErrorCause::Fault).or(self.cause)
     }
 
     pub(super) fn response_bytes(&self) -> u64 {
@@ -257,7 +258,7 @@ impl Ending {
         let line = AccessLine {
             received: took.received,
             duration: took.duration,
-            request_id: self.id.to_str().unwrap_or_default(),
+            request_id: std::str::from_utf8(self.id.as_bytes()).unwrap_or_default(),
             trace_id: exchange.and_then(Exchange::trace_id).unwrap_or_default(),
             method: self.method.as_str(),
             status: self.status,
@@ -265,7 +266,7 @@ impl Ending {
             endpoint: self.tried().map(|endpoint| endpoint.url.as_str()),
             request_bytes: self.request_bytes(),
             response_bytes: self.sent,
-            fault: self.fault,
+            fault: self.cause(),
             exchange,
             protocol: self.protocol(),
             request_headers: &self.request_headers,
@@ -284,7 +285,7 @@ impl Ending {
             endpoint: self.tried().map_or("", |endpoint| &endpoint.url),
             consumer: identity.map_or("", |identity| &identity.subject),
             status: self.status,
-            fault: self.fault,
+            fault: self.cause(),
             duration: Some(duration),
             request_bytes: self.request_bytes(),
             response_bytes: self.sent,
@@ -314,8 +315,7 @@ impl Ending {
         self.state = State::Told;
         let duration = self.started.elapsed();
         let took = Took { received: self.worker.clock.at(self.started, self.started + duration), duration };
-        let cause = self.fault.map(ErrorCause::Fault).or(self.cause);
-        self.cells.finished(&self.method, self.status, cause, duration);
+        self.cells.finished(&self.method, self.status, self.cause(), duration);
         self.tally(exchange, duration);
         if let Some(fault) = self.fault {
             self.worker.cells.fault(fault);

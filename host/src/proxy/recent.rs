@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::fault::{Blame, Fault};
+use crate::fault::{Blame, ErrorCause};
 use crate::trace::Story;
 
 /// Requests a worker remembers that failed by their client's fault. Of their own, so that somebody who asks for what is not there a
@@ -24,7 +24,7 @@ pub(super) struct Recent {
 impl Recent {
     /// Remembers a request, and forgets the oldest of its kind where there are too many.
     pub(super) fn keep(&self, story: Arc<Story>) {
-        let by_client = story.fault.map(Fault::blame) == Some(Blame::Client) && story.trace.is_none();
+        let by_client = matches!(story.fault, Some(ErrorCause::Fault(fault)) if fault.blame() == Blame::Client) && story.trace.is_none();
         let (kept, most) = if by_client { (&self.refused, REFUSED) } else { (&self.others, OTHERS) };
         let mut kept = kept.borrow_mut();
         if kept.len() >= most {

@@ -28,7 +28,7 @@ impl Ending {
             query: target.and_then(|target| target.query()).map(|query| self.tracing().redaction.query(query).into_owned()),
             protocol: self.protocol().version(),
             status: self.status(),
-            fault: self.fault(),
+            fault: self.cause(),
             route: route.map(|route| Arc::clone(&route.name)),
             api: route.and_then(|route| route.api.clone()),
             version: route.and_then(|route| route.version.clone()),

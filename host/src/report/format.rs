@@ -43,7 +43,9 @@ fn trimmed(value: f64) -> String {
     let text = match value {
         v if v >= 100.0 => format!("{v:.0}"),
         v if v >= 10.0 => format!("{v:.1}"),
-        v => format!("{v:.2}"),
+        v if v >= 0.1 => format!("{v:.2}"),
+        // A gateway that is asked once a minute has marks at thousandths beside its axis.
+        v => format!("{v:.3}"),
     };
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }

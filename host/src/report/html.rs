@@ -22,7 +22,7 @@ pub(super) fn page(report: &Report) -> String {
     head(&mut out, report);
     tiles(&mut out, report);
     section(&mut out, "traffic", "Traffic", &[charts::traffic(report)], &[report.timeline_table()]);
-    section(&mut out, "errors", "Errors", &[charts::errors(report)], &[report.statuses_table(), report.faults_table()]);
+    errors(&mut out, report);
     section(&mut out, "latency", "Latency", &[charts::latency(report)], &[]);
     incidents(&mut out, report);
     objectives(&mut out, report);
@@ -94,6 +94,31 @@ fn tiles(out: &mut String, report: &Report) {
     out.push_str("</dl>\n");
 }
 
+/// What went wrong and whose fault it was is what a report is read for: its table stands open.
+fn errors(out: &mut String, report: &Report) {
+    begin(out, "errors", "Errors");
+    if let Some(chart) = charts::errors(report) {
+        out.push_str(&chart);
+    }
+    let (faults, statuses) = (report.faults_table(), report.statuses_table());
+    match (faults.rows.is_empty(), statuses.rows.is_empty()) {
+        (true, true) => out.push_str("<p class=\"none\">Nothing was counted in this time.</p>\n"),
+        (true, false) => out.push_str("<p class=\"none\">No request failed.</p>\n"),
+        (false, _) => table(out, &faults),
+    }
+    folded(out, &statuses);
+    out.push_str("</section>\n");
+}
+
+/// A table that is there for whoever opens it.
+fn folded(out: &mut String, table: &Table) {
+    if !table.rows.is_empty() {
+        let _ = writeln!(out, "<details><summary>{} as a table</summary>", table.title);
+        self::table(out, table);
+        out.push_str("</details>\n");
+    }
+}
+
 fn begin(out: &mut String, id: &str, title: &str) {
     let _ = writeln!(out, "<section aria-labelledby=\"{id}\">\n<h2 id=\"{id}\">{}</h2>", escape(title));
 }
@@ -107,9 +132,7 @@ fn section(out: &mut String, id: &str, title: &str, charts: &[Option<String>], t
         shown += 1;
     }
     for table in tables.iter().filter(|table| !table.rows.is_empty()) {
-        let _ = writeln!(out, "<details><summary>{} as a table</summary>", table.title);
-        self::table(out, table);
-        out.push_str("</details>\n");
+        folded(out, table);
         shown += 1;
     }
     if shown == 0 {

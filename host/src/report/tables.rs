@@ -21,6 +21,8 @@ pub(super) enum Cell {
     Count(u64),
     /// Part of a whole.
     Share(u64, u64),
+    /// A share that is asked for, such as 0.999.
+    Promise(f64),
     /// What is left of a whole, less than nothing where it is overspent.
     Left(Option<f64>),
     /// Microseconds.
@@ -41,6 +43,7 @@ impl Cell {
             Self::Digest(digest) => digest.chars().take(12).collect(),
             Self::Count(count) => format::whole(*count),
             Self::Share(part, all) => format::share(*part, *all),
+            Self::Promise(share) => format!("{} %", share * 100.0),
             Self::Left(left) => left.map_or_else(|| "–".to_owned(), |left| format!("{:.0} %", left * 100.0)),
             Self::Latency(us) => format::latency_or_none(*us),
             Self::Bytes(bytes) => format::bytes(*bytes),
@@ -58,7 +61,7 @@ impl Cell {
             Self::Share(_, 0) => String::new(),
             Self::Share(part, all) => (*part as f64 / *all as f64).to_string(),
             Self::Left(value) | Self::Latency(value) => value.map(|value| value.to_string()).unwrap_or_default(),
-            Self::Number(number) => number.to_string(),
+            Self::Number(number) | Self::Promise(number) => number.to_string(),
             Self::Moment(at) => time::rfc3339(*at),
             Self::Span(seconds) => seconds.to_string(),
         }
@@ -131,7 +134,7 @@ impl Report {
             let from = self.from - (self.until - self.from);
             rows.push(row(vec![text("before"), Cell::Moment(from), Cell::Moment(self.from)], totals(before)));
         }
-        Table { id: "totals", title: "In all", columns: with(&["", "from", "until"], &TOTALS), rows }
+        Table { id: "totals", title: "In all", columns: with(&["which", "from", "until"], &TOTALS), rows }
     }
 
     pub(super) fn timeline_table(&self) -> Table {
@@ -210,7 +213,7 @@ impl Report {
                 text(&incident.subject),
                 text(&incident.title),
                 text(&incident.cause),
-                text(&incident.evidence),
+                Cell::Text(evidence(&incident.evidence)),
             ]
         };
         let columns = vec!["from", "until", "severity", "kind", "route", "about", "what", "likely cause", "evidence"];
@@ -223,7 +226,7 @@ impl Report {
             vec![
                 text(&slo.name),
                 text(&slo.route),
-                Cell::Text(format!("{} %", slo.objective * 100.0)),
+                Cell::Promise(slo.objective),
                 Cell::Span(slo.window_seconds),
                 Cell::Share(good, total),
                 Cell::Count(total),
@@ -243,6 +246,15 @@ impl Report {
         let columns = vec!["from", "until", "how long", "why", "requests lost"];
         Table { id: "gaps", title: "Gaps", columns, rows: self.gaps.iter().map(of).collect() }
     }
+}
+
+/// Figures as text: `errors now 12.00 %, errors in the hour before 0.10 %`.
+fn evidence(evidence: &str) -> String {
+    let Ok(serde_json::Value::Object(figures)) = serde_json::from_str(evidence) else { return evidence.to_owned() };
+    let figure = |(name, figure): (&String, &serde_json::Value)| {
+        format!("{name} {}", figure.as_str().map_or_else(|| figure.to_string(), str::to_owned))
+    };
+    figures.iter().map(figure).collect::<Vec<_>>().join(", ")
 }
 
 pub(super) fn samples(id: &'static str, title: &'static str, samples: &[Sample]) -> Table {

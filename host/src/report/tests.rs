@@ -116,3 +116,40 @@ fn a_timeline_says_what_its_bands_are_and_names_none_that_it_has_not() {
     assert_eq!(page.matches("<span class=\"key stopped\">gateway stopped</span>").count(), 2, "{page}");
     assert!(!page.contains("class=\"key gap\"") && !page.contains("class=\"key page\""), "{page}");
 }
+
+#[test]
+fn incidents_at_one_time_are_one_band_that_names_them_all() {
+    let incident = |severity: &str, started: i64, title: &str| Incident {
+        kind: "error-rate".into(),
+        subject: String::new(),
+        api: String::new(),
+        route: "orders".into(),
+        severity: severity.into(),
+        started: 1_795_662_000 + started,
+        ended: Some(1_795_662_060 + started),
+        title: title.into(),
+        cause: String::new(),
+        evidence: r#"{"errors now":"12.00 %","requests looked at":100}"#.into(),
+        outcome: String::new(),
+    };
+    let totals = Totals { requests: 1, ..Totals::default() };
+    let incidents = vec![incident("page", 30, "second"), incident("page", 0, "first"), incident("ticket", 10, "third")];
+    let report = Report {
+        from: 1_795_662_000,
+        until: 1_795_662_600,
+        totals,
+        timeline: vec![data::Point { at: 1_795_662_000, totals }],
+        incidents,
+        ..empty()
+    };
+    let page = report.write(Format::Html);
+    // One on each of two timelines: of latency nothing is known.
+    assert_eq!(page.matches("class=\"band page\"").count(), 2, "{page}");
+    assert!(page.contains("<title>first; second</title>") && page.contains("<title>third</title>"), "{page}");
+    assert!(page.find("class=\"band ticket\"") < page.find("class=\"band page\""), "what pages stands on top");
+    for format in [Format::Csv, Format::Markdown] {
+        assert!(report.write(format).contains("errors now 12.00 %, requests looked at 100"), "figures are no JSON there");
+    }
+    let json: serde_json::Value = serde_json::from_str(&report.write(Format::Json)).unwrap();
+    assert_eq!(json["incidents"][0]["evidence"]["errors now"], "12.00 %", "and an object where there is JSON");
+}

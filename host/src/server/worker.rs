@@ -89,8 +89,9 @@ pub struct WorkerHandle {
 /// How often records are handed over, and routers told what has not made a batch by then.
 const FLUSH: Duration = Duration::from_millis(100);
 
-/// Flushes until tallies are handed over: half a second. The store commits as often, so a process that is killed loses a second.
-const TALLIES: u32 = 5;
+/// Flushes until tallies are handed over: 0.3 s. The store commits twice a second, so a process that is killed loses 0.8 s, and has the rest
+/// of the second it promises for being late.
+const TALLIES: u32 = 3;
 
 /// Starts a worker thread.
 ///

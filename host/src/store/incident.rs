@@ -1,7 +1,7 @@
 //! What analysis finds, as reports show it. The store keeps the tables; whoever analyses fills them, on the store's own thread.
 
 use rusqlite::{Connection, Params, Result, params};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// Something that went wrong, from when to when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -25,10 +25,16 @@ pub struct Incident {
     /// The likely cause, one sentence; empty where none is known.
     pub cause: String,
     /// Figures it was found by, a JSON object of numbers and texts.
+    #[serde(serialize_with = "object")]
     pub evidence: String,
     /// How it ended, one stable word: `recovered`, `new-level` (it is what is usual now), `silent` (nothing was heard of it any more),
     /// `gone` (it is configured no more); empty while it lasts.
     pub outcome: String,
+}
+
+/// What is JSON already stays an object and does not become a text of it.
+fn object<S: Serializer>(evidence: &str, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serde_json::from_str::<serde_json::Value>(evidence).unwrap_or_default().serialize(serializer)
 }
 
 /// Its columns after its number, in the order they are read.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Params, Result, params};
 
 use super::pending::RouteKey;
-use crate::fault::Fault;
+use crate::fault::{Blame, ErrorCause};
 use crate::telemetry::OTHER;
 
 /// Consumers the store knows at once; those past it are counted together. Names without rows are forgotten.
@@ -19,7 +19,7 @@ pub(super) struct Names {
     endpoints: HashMap<Arc<str>, i64>,
     consumers: HashMap<Arc<str>, i64>,
     plugins: HashMap<(Arc<str>, Arc<str>), i64>,
-    faults: HashMap<Fault, i64>,
+    faults: HashMap<(ErrorCause, Blame), i64>,
 }
 
 impl Names {
@@ -68,13 +68,15 @@ impl Names {
         Ok(id)
     }
 
-    pub(super) fn fault(&mut self, connection: &Connection, fault: Option<Fault>) -> Result<i64> {
+    /// What an answer with that status had wrong: the code says what, the status whose answer's it was.
+    pub(super) fn fault(&mut self, connection: &Connection, fault: Option<ErrorCause>, status: u16) -> Result<i64> {
         let Some(fault) = fault else { return Ok(0) };
-        if let Some(id) = self.faults.get(&fault) {
+        let key = (fault, fault.blame(status));
+        if let Some(id) = self.faults.get(&key) {
             return Ok(*id);
         }
-        let id = id(connection, "faults (fault, blame) VALUES (?1, ?2)", params![fault.code(), fault.blame().as_str()])?;
-        self.faults.insert(fault, id);
+        let id = id(connection, "faults (fault, blame) VALUES (?1, ?2)", params![fault.code(), key.1.as_str()])?;
+        self.faults.insert(key, id);
         Ok(id)
     }
 
@@ -91,6 +93,7 @@ fn id(connection: &Connection, into: &str, params: impl Params) -> Result<i64> {
     let key = match column {
         "route" => "route, api, version",
         "plugin" => "plugin, digest",
+        "fault" => "fault, blame",
         other => other,
     };
     let sql = format!("INSERT INTO {into} ON CONFLICT ({key}) DO UPDATE SET {column} = excluded.{column} RETURNING id");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::sketch::Sketch;
 use super::{int, us};
-use crate::fault::Fault;
+use crate::fault::ErrorCause;
 use crate::telemetry::{OTHER, PluginTally, Sample, Tally, TallyCell, Why};
 
 /// Rows kept while nothing can be written; past it the oldest minute goes. About 100 MB at worst.
@@ -61,7 +61,7 @@ pub(super) struct PluginCounts {
 #[derive(Debug, Default)]
 pub(super) struct Minute {
     pub(super) routes: HashMap<RouteKey, Counts>,
-    pub(super) outcomes: HashMap<(RouteKey, u16, Option<Fault>), u64>,
+    pub(super) outcomes: HashMap<(RouteKey, u16, Option<ErrorCause>), u64>,
     pub(super) endpoints: HashMap<(RouteKey, Arc<str>), Counts>,
     pub(super) consumers: HashMap<(RouteKey, Arc<str>), Counts>,
     pub(super) plugins: HashMap<(Arc<str>, Arc<str>, &'static str), PluginCounts>,

@@ -44,6 +44,9 @@ impl GapKind {
 
 /// Two runs so close together are one: a restart takes no time that anybody could see.
 const NO_GAP: i64 = 1;
+/// A run that was killed may have counted something this long before it was last seen that was still on its way to the store: what a
+/// worker had not handed over, and the rest of a second.
+const ON_THE_WAY: i64 = 1;
 /// How long a gateway may say nothing while it serves.
 const SILENT: i64 = 15;
 
@@ -60,6 +63,7 @@ impl Reader {
         let mut covered: Option<(i64, GapKind)> = None;
         let mut gap = |covered: Option<(i64, GapKind)>, until: i64, least: i64| {
             if let Some((since, kind)) = covered.filter(|(since, kind)| until - since > least || *kind == GapKind::Killed) {
+                let since = if kind == GapKind::Killed { since - ON_THE_WAY } else { since };
                 gaps.push(Gap { since, until: until.max(since), kind, lost: None });
             }
         };
@@ -91,8 +95,10 @@ impl Reader {
     /// # Errors
     /// When the store cannot be read.
     pub fn begins(&self) -> Result<Option<i64>> {
-        // Runs are forgotten last, but what was generated or copied may have none.
-        let sql = "SELECT min(at) FROM (SELECT min(started) AS at FROM runs UNION ALL SELECT min(at) FROM route_day)";
+        // Runs are forgotten last, but what was generated or copied may have none, or none of its first days. The day a run
+        // began in began before it.
+        let sql = "SELECT CASE WHEN day IS NULL OR started < day + 86400 THEN started ELSE day END \
+                   FROM (SELECT (SELECT min(started) FROM runs) AS started, (SELECT min(at) FROM route_day) AS day)";
         self.connection.query_row(sql, [], |row| row.get(0))
     }
 

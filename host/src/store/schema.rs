@@ -8,7 +8,7 @@ use rusqlite::{Connection, Result, Transaction};
 /// Whose file it is: "plwy".
 pub(super) const APPLICATION: i32 = 0x706c_7779;
 /// What this program writes.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
 /// How finely time is divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,6 +160,14 @@ INSERT INTO analysed VALUES (0);
 ALTER TABLE incidents ADD COLUMN outcome TEXT NOT NULL DEFAULT '';
 ";
 
+/// A code may be of different people's fault: what an upstream answers by 404 is the client's, by 503 its own.
+const BLAMED: &str = "
+CREATE TABLE blamed (id INTEGER PRIMARY KEY, fault TEXT NOT NULL, blame TEXT NOT NULL, UNIQUE (fault, blame)) STRICT;
+INSERT INTO blamed SELECT id, fault, blame FROM faults;
+DROP TABLE faults;
+ALTER TABLE blamed RENAME TO faults;
+";
+
 /// Makes a file what this program writes.
 pub(super) fn migrate(transaction: &Transaction<'_>, from: i64) -> Result<()> {
     // One step for each version there was; a file that is new takes all of them.
@@ -174,10 +182,36 @@ pub(super) fn migrate(transaction: &Transaction<'_>, from: i64) -> Result<()> {
     if from < 2 {
         transaction.execute_batch(ANALYSED)?;
     }
+    if from < 3 {
+        transaction.execute_batch(BLAMED)?;
+    }
     transaction.pragma_update(None, "user_version", VERSION)
 }
 
 /// The version a file has; 0 where it is new.
 pub(super) fn version(connection: &Connection) -> Result<i64> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_of_an_older_file_keep_their_numbers_and_a_code_may_be_of_two_peoples_fault() {
+        let mut store = Connection::open_in_memory().unwrap();
+        store.execute_batch(REST).unwrap();
+        store.execute_batch("INSERT INTO faults VALUES (7, 'no-route', 'client')").unwrap();
+        store.pragma_update(None, "user_version", 2).unwrap();
+        let transaction = store.transaction().unwrap();
+        migrate(&transaction, 2).unwrap();
+        transaction.commit().unwrap();
+        assert_eq!(version(&store).unwrap(), VERSION);
+        let number = |sql: &str| store.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!((number("SELECT id FROM faults WHERE fault = 'no-route'"), number("SELECT id FROM faults WHERE fault = ''")), (7, 0));
+        store
+            .execute_batch("INSERT INTO faults (fault, blame) VALUES ('upstream-status', 'client'), ('upstream-status', 'upstream')")
+            .unwrap();
+        assert!(store.execute_batch("INSERT INTO faults (fault, blame) VALUES ('no-route', 'client')").is_err());
+    }
 }

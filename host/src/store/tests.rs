@@ -58,7 +58,7 @@ fn cell(route: &str, consumer: &str, outcomes: &[(u16, Option<Fault>, u64)], ms:
         route: route.into(),
         endpoint: "http://10.0.0.1:80".into(),
         consumer: consumer.into(),
-        outcomes: outcomes.to_vec(),
+        outcomes: outcomes.iter().map(|(status, fault, count)| (*status, fault.map(Into::into), *count)).collect(),
         bins,
         duration: Duration::from_millis(ms) * u32::try_from(count).unwrap(),
         longest: Duration::from_millis(ms),
@@ -261,7 +261,7 @@ fn sample(at: i64) -> Sample {
         method: "GET".into(),
         path: "/orders/1".into(),
         status: 503,
-        fault: Some(Fault::NoEndpoint),
+        fault: Some(Fault::NoEndpoint.into()),
         duration: Duration::from_millis(3),
         upstream: None,
         attempts: 0,
@@ -292,11 +292,25 @@ fn runs_that_did_not_end_leave_a_gap_and_those_that_overlap_leave_none() {
         let gaps = reader.gaps(HOUR, HOUR + until).unwrap();
         gaps.iter().map(|gap| (gap.since - HOUR, gap.until - HOUR, gap.kind)).collect()
     };
-    let known = [(400, 430, GapKind::Killed), (500, 4_100, GapKind::Stopped)];
+    let known = [(399, 430, GapKind::Killed), (500, 4_100, GapKind::Stopped)];
     assert_eq!(gaps(4_205), known, "it may be running");
-    assert_eq!(gaps(4_260), [known[0], known[1], (4_200, 4_260, GapKind::Killed)]);
+    assert_eq!(gaps(4_260), [known[0], known[1], (4_199, 4_260, GapKind::Killed)]);
     folder.writer(HOUR + 4_300).paused(HOUR + 4_310, HOUR + 4_320, 7, "disk full").unwrap();
     assert_eq!(gaps(4_400).last(), Some(&(4_310, 4_320, GapKind::Unwritable)));
+}
+
+#[test]
+fn a_store_begins_with_its_first_run_and_not_with_the_day_it_was_in() {
+    let folder = Folder::new("begins");
+    let mut writer = folder.writer(HOUR + 600);
+    writer.write(&mut pending(HOUR + 600, vec![cell("orders", "", &[(200, None, 1)], 1)]), HOUR + 660).unwrap();
+    writer.roll_up(HOUR + 660).unwrap();
+    let reader = Reader::open(&folder.file()).unwrap();
+    assert!(reader.oldest(Tier::Day).unwrap().unwrap() < HOUR + 600, "the day began before it");
+    assert_eq!(reader.begins().unwrap(), Some(HOUR + 600));
+    // Runs of the first days may be forgotten; what was counted then is not.
+    writer.connection().execute_batch("UPDATE runs SET started = started + 200000").unwrap();
+    assert_eq!(reader.begins().unwrap(), reader.oldest(Tier::Day).unwrap());
 }
 
 #[test]

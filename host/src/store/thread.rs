@@ -15,7 +15,7 @@ use super::write::{Writer, minute};
 use crate::config::model::Store;
 use crate::telemetry::{PluginTallies, Tally, Telemetry};
 
-/// How often what was handed over is committed. Workers hand over twice a second, so nobody who is killed loses more than a second.
+/// How often what was handed over is committed. Workers hand over three times a second, so nobody who is killed loses more than a second.
 const COMMIT: Duration = Duration::from_millis(500);
 /// The shortest pause between two parts of what is done in parts.
 const BREATH: Duration = Duration::from_millis(50);

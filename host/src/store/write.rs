@@ -137,7 +137,7 @@ fn write_minute(transaction: &Transaction<'_>, names: &mut Names, at: i64, minut
         put(route, row(&[names.route(transaction, key)?], counts.values(true)))?;
     }
     for ((key, status, fault), count) in &minute.outcomes {
-        let key = [names.route(transaction, key)?, i64::from(*status), names.fault(transaction, *fault)?];
+        let key = [names.route(transaction, key)?, i64::from(*status), names.fault(transaction, *fault, *status)?];
         put(outcome, row(&key, vec![int(*count).into()]))?;
     }
     for ((key, name), counts) in &minute.endpoints {
@@ -162,7 +162,7 @@ fn write_sample(transaction: &Transaction<'_>, names: &mut Names, sample: &Sampl
     let name = |name: &Option<std::sync::Arc<str>>| name.clone().unwrap_or_default();
     let key =
         super::pending::RouteKey { api: name(&sample.api), version: name(&sample.version), route: std::sync::Arc::clone(&sample.route) };
-    let (route, fault) = (names.route(transaction, &key)?, names.fault(transaction, sample.fault)?);
+    let (route, fault) = (names.route(transaction, &key)?, names.fault(transaction, sample.fault, sample.status)?);
     let since = sample.at.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap_or_default();
     let sql = "INSERT INTO samples (at_us, why, request_id, route, endpoint, consumer, method, path, status, fault, duration_us, upstream_us, \
                attempts) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";

@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::config::model::{AccessField, AccessFormat, AccessLog, Share};
 use crate::exchange::{Attributes, Exchange, RouteFacts};
-use crate::fault::Fault;
+use crate::fault::{ErrorCause, Fault};
 
 pub use queue::AccessQueue;
 pub use redact::Redaction;
@@ -75,8 +75,8 @@ pub struct AccessLine<'a> {
     pub request_bytes: u64,
     /// Body bytes sent.
     pub response_bytes: u64,
-    /// What went wrong.
-    pub fault: Option<Fault>,
+    /// What went wrong; every 4xx and 5xx has something.
+    pub fault: Option<ErrorCause>,
     /// Everything else, unless a plugin still has it.
     pub exchange: Option<&'a Exchange>,
     /// The client's protocol.

@@ -1,6 +1,8 @@
 //! From cells to `/metrics`: counters and gauges that are observable instruments of the OpenTelemetry SDK, read when Prometheus
 //! asks. What has no observable form there, or more series than it should keep, is in `families`.
 
+mod plugins;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -12,16 +14,16 @@ use prometheus::Registry;
 use super::Cells;
 use super::cell::{Count, lock};
 use super::families::{Families, Labels};
-use super::held::Held;
 use super::names;
-use super::plugin::BreakerReading;
 use super::worker::WorkerCells;
+
+pub(super) use plugins::breakers;
 
 /// Series the SDK keeps of an instrument that grows with the configuration, before it folds the rest. It takes the memory for
 /// all of them at once, so the others have its default.
 const MAX_SERIES: usize = 10_000;
 /// Instruments with a series for every route, upstream or label set of a plugin.
-const GROWING: [&str; 4] = ["plugway_requests_in_flight", "plugway_upstream_attempts", "plugway_plugin_", "plugway_slo_"];
+const GROWING: [&str; 4] = ["plugway_requests_in_flight", "plugway_upstream_", "plugway_plugin_", "plugway_slo_"];
 
 /// Registers everything.
 pub(super) fn register(registry: &Registry, cells: &Arc<Cells>) -> Result<SdkMeterProvider, String> {
@@ -43,9 +45,10 @@ pub(super) fn register(registry: &Registry, cells: &Arc<Cells>) -> Result<SdkMet
     super::slo::register(&meter, cells);
     connections(&meter, cells);
     upstreams(&meter, cells);
-    plugins(&meter, cells);
+    plugins::register(&meter, cells);
     canaries(&meter, cells);
     reloads(&meter, cells);
+    super::pools::register(&meter, cells);
     super::stored::register(&meter, cells);
     super::incidents::register(&meter, cells);
     cells.instruments.connect(meter);
@@ -271,122 +274,4 @@ fn canaries(meter: &Meter, cells: &Arc<Cells>) {
         "Calls of a canary beside the serving version's, by what came of it.",
         by_version("result", |plugin, each| plugin.comparisons().for_each(|(hook, result, count)| each(hook, result, count))),
     );
-}
-
-/// Breakers of every plugin and hook that ever had one open, over all threads.
-pub(super) fn breakers(cells: &Cells) -> BTreeMap<(Arc<str>, &'static str), BreakerReading> {
-    let mut sums = BTreeMap::<_, BreakerReading>::new();
-    for plugin in lock(&cells.plugins).iter().filter(|plugin| plugin.serves()) {
-        for (hook, reading) in plugin.breakers() {
-            let sum = sums.entry((Arc::clone(plugin.name()), hook)).or_default();
-            sum.open += reading.open;
-            sum.opened += reading.opened;
-            sum.by_failed_cpu += reading.by_failed_cpu;
-        }
-    }
-    sums
-}
-
-fn plugins(meter: &Meter, cells: &Arc<Cells>) {
-    counter(meter, cells, names::HOOK_CALLS, "Calls of plugins' hooks.", |cells, observer| {
-        let mut sums = BTreeMap::<_, u64>::new();
-        for plugin in lock(&cells.plugins).iter().filter(|plugin| plugin.serves()) {
-            plugin.calls().for_each(|(hook, count)| *sums.entry((plugin.name().to_string(), hook)).or_default() += count);
-        }
-        for ((plugin, hook), count) in sums {
-            observer.observe(count, &[KeyValue::new("plugin", plugin), KeyValue::new("hook", hook)]);
-        }
-    });
-    counter(meter, cells, names::HOOK_FAILURES, "Calls that failed or were not made, by kind.", |cells, observer| {
-        let mut sums = BTreeMap::<_, u64>::new();
-        for plugin in lock(&cells.plugins).iter().filter(|plugin| plugin.serves()) {
-            plugin.failures().for_each(|(hook, kind, count)| *sums.entry((plugin.name().to_string(), hook, kind)).or_default() += count);
-        }
-        for ((plugin, hook, kind), count) in sums {
-            observer.observe(count, &[KeyValue::new("plugin", plugin), KeyValue::new("hook", hook), KeyValue::new("kind", kind)]);
-        }
-    });
-    let by_hook = |read: fn(BreakerReading) -> u64| {
-        move |cells: &Cells, observer: Observer<'_>| {
-            for ((plugin, hook), reading) in breakers(cells) {
-                observer.observe(read(reading), &[KeyValue::new("plugin", plugin.to_string()), KeyValue::new("hook", hook)]);
-            }
-        }
-    };
-    gauge(meter, cells, names::BREAKERS_OPEN, "Breakers open now, over all workers.", by_hook(|reading| reading.open));
-    counter(meter, cells, names::BREAKERS_OPENED, "Times a breaker opened, or stayed open after a try.", by_hook(|reading| reading.opened));
-    let by_plugin = |read: fn(&super::PluginCells) -> u64| {
-        move |cells: &Cells, observer: Observer<'_>| {
-            let mut sums = BTreeMap::<_, u64>::new();
-            for plugin in lock(&cells.plugins).iter() {
-                *sums.entry(plugin.name().to_string()).or_default() += read(plugin);
-            }
-            sums.into_iter().for_each(|(plugin, count)| observer.observe(count, &[KeyValue::new("plugin", plugin)]));
-        }
-    };
-    gauge(meter, cells, names::INSTANCES, "Plugin instances alive.", by_plugin(super::PluginCells::instances));
-    counter(meter, cells, names::INSTANCES_STARTED, "Plugin instances made.", by_plugin(super::PluginCells::started));
-    counter(
-        meter,
-        cells,
-        names::HOOK_CALLS_OUTLIVED,
-        "Calls that waited and went on to their end after their client had left.",
-        by_plugin(super::PluginCells::outlived_calls),
-    );
-    let (help, plugins) = ("CPU time of calls that failed, and of what replaced their instances.", Arc::clone(cells));
-    let failed_cpu = move |observer: &dyn AsyncInstrument<f64>| {
-        let mut sums = BTreeMap::<_, f64>::new();
-        for plugin in lock(&plugins.plugins).iter() {
-            *sums.entry(plugin.name().to_string()).or_default() += plugin.failed_cpu().as_secs_f64();
-        }
-        sums.into_iter().for_each(|(plugin, spent)| observer.observe(spent, &[KeyValue::new("plugin", plugin)]));
-    };
-    meter.f64_observable_counter(names::FAILED_CPU.trim_end_matches("_total")).with_description(help).with_callback(failed_cpu).build();
-    counter(meter, cells, names::HTTP_CLIENT_REQUESTS, "Requests of plugins' own, by how they ended.", |cells, observer| {
-        for client in lock(&cells.http_clients).iter() {
-            let labels = |outcome| [KeyValue::new("plugin", client.plugin().to_string()), KeyValue::new("outcome", outcome)];
-            client.counted().for_each(|(outcome, count)| observer.observe(count, &labels(outcome)));
-        }
-    });
-    gauge(meter, cells, names::HTTP_CLIENT_IN_FLIGHT, "Requests of plugins' own on their way now.", |cells, observer| {
-        for client in lock(&cells.http_clients).iter() {
-            observer.observe(client.flying(), &[KeyValue::new("plugin", client.plugin().to_string())]);
-        }
-    });
-    counter(meter, cells, names::OUTCOMES_LOST, "Outcomes of attempts that a router was not told.", by_plugin(super::PluginCells::lost));
-    counter(meter, cells, names::BUDGET_HITS, "Times a plugin met a budget, by its key in [plugins.NAME.budget].", |cells, observer| {
-        let labels = |plugin: &Arc<str>, key| [KeyValue::new("plugin", plugin.to_string()), KeyValue::new("budget", key)];
-        for hits in lock(&cells.budgets).iter() {
-            hits.counted().for_each(|(key, count)| observer.observe(count, &labels(hits.plugin(), key)));
-        }
-        for (plugin, _, folded) in cells.instruments.uses().into_iter().filter(|(.., folded)| *folded > 0) {
-            observer.observe(folded, &labels(&plugin, "max_series"));
-        }
-    });
-    counter(meter, cells, names::PLUGIN_RECORDS_IGNORED, "Metric records of plugins that were ignored.", |cells, observer| {
-        for (plugin, ignored, _) in cells.instruments.uses() {
-            observer.observe(ignored, &[KeyValue::new("plugin", plugin.to_string())]);
-        }
-    });
-    counter(meter, cells, names::PLUGIN_RECORDS_FOLDED, "Metric records of plugins past max_series.", |cells, observer| {
-        for (plugin, _, folded) in cells.instruments.uses() {
-            observer.observe(folded, &[KeyValue::new("plugin", plugin.to_string())]);
-        }
-    });
-    let held = |measure: Held, label: &'static str| {
-        move |cells: &Cells, observer: Observer<'_>| {
-            lock(&cells.holders).each(measure, |name, amount| observer.observe(amount, &[KeyValue::new(label, name.to_owned())]));
-        }
-    };
-    gauge(meter, cells, names::RATE_LIMIT_KEYS, "Buckets of rate limits that are kept.", held(Held::RateLimitKeys, "plugin"));
-    counter(
-        meter,
-        cells,
-        names::RATE_LIMIT_SHARED,
-        "Takes from a bucket that keys shared for want of room.",
-        held(Held::RateLimitShared, "plugin"),
-    );
-    gauge(meter, cells, names::KV_ENTRIES, "Entries of key-value stores.", held(Held::KvEntries, "plugin"));
-    gauge(meter, cells, names::KV_BYTES, "Bytes that entries of key-value stores take.", held(Held::KvBytes, "plugin"));
-    counter(meter, cells, names::KV_EVICTED, "Entries that had to go for others.", held(Held::KvEvicted, "plugin"));
 }

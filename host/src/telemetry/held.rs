@@ -1,4 +1,4 @@
-//! What capabilities hold for plugins: read where it is kept when somebody asks for metrics, and counted nowhere else.
+//! What is held for plugins, by capabilities and by their instances: read where it is kept when somebody asks for metrics, and counted nowhere else.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,6 +17,8 @@ pub enum Held {
     KvBytes,
     /// Entries that had to go for others.
     KvEvicted,
+    /// Bytes of instances: linear memory and tables.
+    InstanceMemory,
 }
 
 /// What can be asked how much it holds.
@@ -28,24 +30,25 @@ pub trait Holder: fmt::Debug + Send + Sync {
 /// Everyone who holds something, and whose it is.
 #[derive(Debug, Default)]
 pub(super) struct Holders {
-    known: Vec<(String, Weak<dyn Holder>)>,
+    /// By name, and by the version of the plugin where that makes a difference.
+    known: Vec<((String, String), Weak<dyn Holder>)>,
 }
 
 impl Holders {
-    pub(super) fn add(&mut self, name: &str, holder: &Arc<dyn Holder>) {
+    pub(super) fn add(&mut self, name: &str, version: &str, holder: &Arc<dyn Holder>) {
         self.known.retain(|(_, holder)| holder.strong_count() > 0);
-        self.known.push((name.to_owned(), Arc::downgrade(holder)));
+        self.known.push(((name.to_owned(), version.to_owned()), Arc::downgrade(holder)));
     }
 
-    /// The sum of one measure for each name: while a generation drains, two may go by the same one.
-    pub(super) fn each(&self, measure: Held, mut each: impl FnMut(&str, u64)) {
-        let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
-        for (name, holder) in &self.known {
+    /// The sum of one measure for each name and version: while a generation drains, two may go by the same one.
+    pub(super) fn each(&self, measure: Held, mut each: impl FnMut(&str, &str, u64)) {
+        let mut sums: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+        for ((name, version), holder) in &self.known {
             let held = holder.upgrade().map(|holder| holder.held()).unwrap_or_default();
             for (_, amount) in held.iter().filter(|(known, _)| *known == measure) {
-                *sums.entry(name).or_default() += amount;
+                *sums.entry((name, version)).or_default() += amount;
             }
         }
-        sums.into_iter().for_each(|(name, sum)| each(name, sum));
+        sums.into_iter().for_each(|((name, version), sum)| each(name, version, sum));
     }
 }

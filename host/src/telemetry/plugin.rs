@@ -149,6 +149,17 @@ impl PluginCells {
         &self.name
     }
 
+    /// As much of its component's digest as people are shown.
+    pub(super) fn short_digest(&self) -> &str {
+        self.digest.get(..12).unwrap_or(&self.digest)
+    }
+
+    /// Hook, calls whose time was taken, nanoseconds.
+    pub(super) fn timed(&self) -> impl Iterator<Item = (&'static str, u64, u64)> + '_ {
+        let timed = self.hooks.iter().zip(&self.timed).map(|(hook, (calls, ns))| (*hook, calls.get(), ns.get()));
+        timed.filter(|(_, calls, _)| *calls > 0)
+    }
+
     pub(super) fn version(&self) -> Option<&PluginVersion> {
         self.version.as_ref()
     }
@@ -170,6 +181,10 @@ impl PluginCells {
     pub(super) fn absorb(&self, others: &Self) {
         let pairs = [(&self.calls, &others.calls), (&self.failed, &others.failed)];
         pairs.into_iter().flat_map(|(own, theirs)| own.iter().zip(theirs)).for_each(|(own, theirs)| own.add(theirs.get()));
+        for (own, theirs) in self.timed.iter().zip(&others.timed) {
+            own.0.add(theirs.0.get());
+            own.1.add(theirs.1.get());
+        }
         self.started.add(others.started.get());
         self.ended.add(others.ended.get());
         self.outcomes_lost.add(others.outcomes_lost.get());

@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use http::Method;
 
-use super::cause::ErrorCause;
 use super::cell::Count;
 use super::histogram::{Histogram, Reading, SECONDS};
 use super::slo::SloCells;
 use crate::config::model::Slo;
-use crate::fault::{Blame, Fault};
+use crate::fault::{Blame, ErrorCause, Fault};
 
 /// Methods with a series of their own (RFC 9110, section 9.3; RFC 5789). A client may invent others without end, so they
 /// share one.
@@ -36,7 +35,7 @@ struct Code {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Answers {
     pub(super) method: &'static str,
-    pub(super) status: usize,
+    pub(super) status: u16,
     /// `None` where nothing was wrong.
     pub(super) cause: Option<ErrorCause>,
     pub(super) count: u64,
@@ -131,7 +130,7 @@ impl RouteCells {
         methods.zip(self.requests.iter()).flat_map(|(method, classes)| {
             classes.iter().enumerate().flat_map(move |(class, codes)| {
                 let codes = codes.get().into_iter().flat_map(|codes| codes.iter().enumerate());
-                codes.flat_map(move |(code, cell)| cell.answers(method, (class + 1) * 100 + code))
+                codes.flat_map(move |(code, cell)| cell.answers(method, u16::try_from((class + 1) * 100 + code).unwrap_or_default()))
             })
         })
     }
@@ -148,7 +147,7 @@ impl Code {
     }
 
     /// By cause, and what has none; nothing of what never came.
-    fn answers(&self, method: &'static str, status: usize) -> impl Iterator<Item = Answers> + '_ {
+    fn answers(&self, method: &'static str, status: u16) -> impl Iterator<Item = Answers> + '_ {
         let answers = move |cause, count| (count > 0).then_some(Answers { method, status, cause, count });
         // Causes are read first: who counts adds to the sum before, so what has no cause is never fewer than none.
         let caused: Vec<_> = self.causes.get().into_iter().flat_map(|causes| causes.iter().map(Count::get)).collect();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::tally::Finished;
-use crate::fault::{Blame, Fault};
+use crate::fault::{Blame, ErrorCause};
 
 /// Failed requests kept for each worker and interval.
 const FAILED: usize = 16;
@@ -40,7 +40,7 @@ pub struct Sample {
     /// What the client got.
     pub status: u16,
     /// What went wrong.
-    pub fault: Option<Fault>,
+    pub fault: Option<ErrorCause>,
     /// From head to last byte.
     pub duration: Duration,
     /// What of it the answering endpoint took.
@@ -93,7 +93,7 @@ pub(super) struct Samples {
 impl Samples {
     /// Keeps a request if it is worth it.
     pub(super) fn offer<'d>(&mut self, finished: &Finished<'_>, detail: impl FnOnce() -> Detail<'d>) {
-        let failed = finished.status >= 500 || finished.fault.is_some_and(|fault| fault.blame() != Blame::Client);
+        let failed = finished.status >= 500 || finished.fault.is_some_and(|fault| fault.blame(finished.status) != Blame::Client);
         if failed {
             if self.failed.len() < FAILED {
                 self.failed.push(sample(finished, Why::Failed, detail()));

@@ -14,7 +14,7 @@ use hashbrown::HashTable;
 use super::latency::Bins;
 use super::route::RouteCells;
 use super::sample::{Detail, Sample, Samples};
-use crate::fault::Fault;
+use crate::fault::{ErrorCause, Fault};
 
 /// Keys one worker tells apart; past it consumers of a route are counted together, then its endpoints too.
 const MAX_KEYS: usize = 4096;
@@ -34,8 +34,8 @@ pub struct Finished<'a> {
     pub consumer: &'a str,
     /// What the client got.
     pub status: u16,
-    /// What went wrong.
-    pub fault: Option<Fault>,
+    /// What went wrong; every 4xx and 5xx has something.
+    pub fault: Option<ErrorCause>,
     /// From head to last byte; `None` for what never became a request.
     pub duration: Option<Duration>,
     /// Body bytes received.
@@ -58,7 +58,7 @@ pub struct TallyCell {
     /// The consumer; empty without.
     pub consumer: Arc<str>,
     /// Requests by status and fault.
-    pub outcomes: Vec<(u16, Option<Fault>, u64)>,
+    pub outcomes: Vec<(u16, Option<ErrorCause>, u64)>,
     /// Distribution of durations.
     pub bins: Bins,
     /// Sum of durations.
@@ -139,7 +139,7 @@ impl Tallies {
                 endpoint: "",
                 consumer: "",
                 status,
-                fault: Some(fault),
+                fault: Some(fault.into()),
                 duration: None,
                 request_bytes: 0,
                 response_bytes: 0,
@@ -148,7 +148,7 @@ impl Tallies {
         }
     }
 
-    /// Hands over what was counted, about once a second. What the reader has no room for stays here.
+    /// Hands over what was counted, about three times a second. What the reader has no room for stays here.
     pub fn hand_over(&self) {
         let Some(reader) = &self.reader else { return };
         let mut state = self.state.borrow_mut();
@@ -338,13 +338,13 @@ mod tests {
         for _ in 0..3 {
             tallies.add(&finished(&route, "http://a", "mia"), detail);
         }
-        tallies.add(&Finished { status: 502, fault: Some(Fault::UpstreamReset), ..finished(&route, "http://a", "mia") }, detail);
+        tallies.add(&Finished { status: 502, fault: Some(Fault::UpstreamReset.into()), ..finished(&route, "http://a", "mia") }, detail);
         tallies.hand_over();
         tallies.hand_over();
         let tally = reader.try_recv().unwrap();
         let [cell] = tally.cells.as_slice() else { panic!("{tally:?}") };
         assert_eq!((&*cell.route, &*cell.endpoint, &*cell.consumer), ("orders", "http://a", "mia"));
-        assert_eq!(cell.outcomes, [(200, None, 3), (502, Some(Fault::UpstreamReset), 1)]);
+        assert_eq!(cell.outcomes, [(200, None, 3), (502, Some(Fault::UpstreamReset.into()), 1)]);
         assert_eq!((cell.duration, cell.longest), (Duration::from_millis(8), Duration::from_millis(2)));
         assert_eq!((cell.request_bytes, cell.response_bytes), (4, 40));
         let [(middle, 4)] = cell.bins.iter().collect::<Vec<_>>()[..] else { panic!("{cell:?}") };

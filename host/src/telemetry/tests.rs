@@ -3,7 +3,7 @@ use std::time::Duration;
 use http::Method;
 
 use super::*;
-use crate::fault::Fault;
+use crate::fault::{ErrorCause, Fault};
 
 fn lines(telemetry: &Telemetry, of: &str) -> Vec<String> {
     let text = String::from_utf8(telemetry.render()).unwrap();
@@ -60,11 +60,13 @@ fn faults_attempts_connections_and_hooks_are_shown() {
     worker.event_loop_lag(Late { by: Duration::from_micros(1500), busy: Duration::from_micros(400), during: During::Requests });
     let listener = worker.listener("web");
     let open = listener.opened();
-    let plugin = telemetry.plugin(&"auth".into(), &"".into(), None, 0, &["authorizer"], &["trap", "cpu"]);
+    let plugin = telemetry.plugin(&"auth".into(), &"0123456789abcdef".into(), None, 0, &["authorizer"], &["trap", "cpu"]);
     plugin.instance_started();
     plugin.called(0);
+    assert!(plugin.begins(0).is_some(), "the first call is one whose time is taken");
+    plugin.took(0, Duration::from_millis(250));
     plugin.failed(0, 1);
-    let elsewhere = telemetry.plugin(&"auth".into(), &"".into(), None, 1, &["authorizer"], &["trap", "cpu"]);
+    let elsewhere = telemetry.plugin(&"auth".into(), &"0123456789abcdef".into(), None, 1, &["authorizer"], &["trap", "cpu"]);
     for cells in [&plugin, &elsewhere] {
         cells.breaker_opened(0, false, false);
         cells.breaker_opened(0, true, true);
@@ -77,7 +79,9 @@ fn faults_attempts_connections_and_hooks_are_shown() {
         "plugway_connections_open{listener=\"web\",worker=\"0\"} 1",
         "plugway_hook_calls_total{hook=\"authorizer\",plugin=\"auth\"} 1",
         "plugway_hook_failures_total{hook=\"authorizer\",kind=\"cpu\",plugin=\"auth\"} 1",
-        "plugway_instances{plugin=\"auth\"} 1",
+        "plugway_instances{plugin=\"auth\",version=\"0123456789ab\"} 1",
+        "plugway_hook_timed_calls_total{hook=\"authorizer\",plugin=\"auth\"} 1",
+        "plugway_hook_timed_seconds_total{hook=\"authorizer\",plugin=\"auth\"} 0.25",
         "plugway_breakers_open{hook=\"authorizer\",plugin=\"auth\"} 1",
         "plugway_breakers_opened_total{hook=\"authorizer\",plugin=\"auth\"} 4",
         "plugway_worker_event_loop_lag_seconds_bucket{worker=\"0\",le=\"0.001\"} 0",
@@ -92,6 +96,11 @@ fn faults_attempts_connections_and_hooks_are_shown() {
     assert_eq!(lines(&telemetry, "plugway_connections_open{"), ["plugway_connections_open{listener=\"web\",worker=\"0\"} 0"]);
     let status = telemetry.worker(0).status();
     assert_eq!((&status["event_loop_lag_max_us"], &status["event_loop_busy_max_us"]), (&1500.into(), &400.into()));
+    // A version that has ended leaves what it counted to its plugin, and no instances.
+    drop((plugin, elsewhere));
+    telemetry.plugin_tallies(&mut PluginTallies::default());
+    assert!(lines(&telemetry, "plugway_hook_timed_seconds_total{")[0].ends_with(" 0.25"));
+    assert_eq!(lines(&telemetry, "plugway_instances{"), [""; 0]);
 }
 
 #[test]

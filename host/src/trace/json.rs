@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde_json::{Map, Value, json};
 
 use super::{Asked, NoteValue, Notes, Story, StoryStep, What};
-use crate::fault::Fault;
+use crate::fault::ErrorCause;
 
 impl Story {
     /// Its head alone: what a list shows.
@@ -19,8 +19,8 @@ impl Story {
             "host": &*self.authority,
             "path": self.path,
             "status": self.status,
-            "fault": self.fault.map(Fault::code),
-            "blame": self.fault.map(|fault| fault.blame().as_str()),
+            "fault": self.fault.map(ErrorCause::code),
+            "blame": self.fault.map(|fault| fault.blame(self.status).as_str()),
             "route": self.route.as_deref(),
             "trace_id": self.trace_id,
             "sampled": self.trace.is_some(),

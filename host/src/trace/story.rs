@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use http::HeaderValue;
 
 use super::{Notes, StepResult};
-use crate::fault::Fault;
+use crate::fault::ErrorCause;
 
 /// One request.
 #[derive(Debug)]
@@ -35,8 +35,8 @@ pub struct Story {
     pub protocol: &'static str,
     /// What the client got; 499 where it left before.
     pub status: u16,
-    /// What went wrong.
-    pub fault: Option<Fault>,
+    /// What went wrong; every 4xx and 5xx has something.
+    pub fault: Option<ErrorCause>,
     /// The route that took it.
     pub route: Option<Arc<str>>,
     /// The API it belongs to.

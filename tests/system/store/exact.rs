@@ -116,37 +116,6 @@ fn what_is_cut_off_and_what_never_was_a_request_is_counted_too() {
 }
 
 #[test]
-fn a_kill_loses_at_most_what_was_not_written_and_leaves_a_gap() {
-    let scene = Scene::new();
-    let mut counts = Counts::new();
-    let mut gateway = scene.start();
-    traffic(&gateway, &mut counts);
-    scene.written(sum(&counts));
-    // What comes in the second before it is killed may be lost, or some of it; what was before is there.
-    let mut last = Counts::new();
-    ask(&gateway, &mut last, ("orders", "/orders/17", 200), 10);
-    gateway.signal(Signal::KILL).unwrap();
-    gateway.wait(PATIENCE).unwrap();
-    let stored = sum(&scene.stored("day"));
-    assert!((sum(&counts)..=sum(&counts) + 10).contains(&stored), "{stored}");
-    assert_eq!(scene.connection().query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0)).unwrap(), "ok");
-
-    let gateway = scene.start();
-    ask(&gateway, &mut last, ("orders", "/orders/17", 200), 5);
-    gateway.stop().unwrap();
-    assert_eq!(sum(&scene.stored("day")), stored + 5, "what was there is there, what came is added");
-    let report = json_report(&scene.file(), &[]);
-    let gaps = report["gaps"].as_array().unwrap();
-    assert!(gaps.iter().any(|gap| gap["kind"] == "killed"), "{gaps:?}");
-    let page = super::report(&scene.file(), &[]);
-    assert!(page.contains("the gateway ended without warning"));
-    assert!(page.contains("class=\"band gap\""));
-    // No more than the second before: everything older was written.
-    let gap = gaps.iter().find(|gap| gap["kind"] == "killed").unwrap();
-    assert!(gap["until"].as_i64() >= gap["since"].as_i64(), "{gap}");
-}
-
-#[test]
 fn one_api_is_reported_by_itself() {
     let scene = Scene::new();
     let (gateway, mut counts) = (scene.start(), Counts::new());

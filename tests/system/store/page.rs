@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use plugway::config::model::Keep;
-use plugway::fault::Fault;
+use plugway::fault::{ErrorCause, Fault};
 use plugway::store::{Incident, Pending, Slo, Writer, seconds};
 use plugway::telemetry::latency::Bins as Counted;
 use plugway::telemetry::{PluginTally, Sample, Tally, TallyCell, Why};
@@ -52,9 +52,10 @@ fn tally(random: &mut fastrand::Rng, at: i64) -> Tally {
                 continue;
             }
             let (mut bins, mut sum, mut longest) = (Counted::default(), Duration::ZERO, Duration::ZERO);
-            let outcomes = [(200, None), (404, None), (502, Some(Fault::UpstreamReset)), (503, Some(Fault::NoEndpoint))];
-            let outcomes: Vec<_> =
-                outcomes.iter().map(|(status, fault)| (*status, *fault, random.u64(..8))).filter(|(.., count)| *count > 0).collect();
+            let [upstream, plugin] = [ErrorCause::Upstream, ErrorCause::Plugin].map(Some);
+            let outcomes = [(200, None), (404, upstream), (429, plugin), (500, upstream), (502, Some(Fault::UpstreamReset.into()))];
+            let outcomes = outcomes.map(|(status, fault)| (status, fault, random.u64(..8)));
+            let outcomes: Vec<_> = outcomes.into_iter().filter(|(.., count)| *count > 0).collect();
             for _ in 0..outcomes.iter().map(|(.., count)| count).sum() {
                 let took = Duration::from_micros(300 + random.u64(..2_000) * (1 + random.u64(..30)));
                 bins.add(took);
@@ -97,7 +98,7 @@ fn sample(random: &mut fastrand::Rng, at: i64, why: Why) -> Sample {
         method: "GET".into(),
         path: "/orders/17".into(),
         status: if why == Why::Failed { 502 } else { 200 },
-        fault: (why == Why::Failed).then_some(Fault::UpstreamReset),
+        fault: (why == Why::Failed).then_some(Fault::UpstreamReset.into()),
         duration: Duration::from_micros(random.u64(1_000..2_000_000)),
         upstream: random.bool().then(|| Duration::from_micros(random.u64(..1_000))),
         attempts: random.u32(1..3),
@@ -307,10 +308,12 @@ fn all(page: &str, store: &Connection, of: &str) {
     let faults = texts(
         store,
         &format!(
-            "SELECT fault, blame, n, n / {total:?} FROM (SELECT f.fault, f.blame, sum(requests) AS n {outcomes} AND f.fault <> '' GROUP BY 1, 2) ORDER BY n DESC, fault"
+            "SELECT fault, blame, n, n / {total:?} FROM (SELECT f.fault, f.blame, sum(requests) AS n {outcomes} AND f.fault <> '' GROUP BY 1, 2) ORDER BY n DESC, fault, blame"
         ),
     );
     equal(&table(page, "Faults"), &faults, "Faults");
+    let errors = texts(store, &format!("SELECT sum(requests) {outcomes} AND status >= 400"));
+    assert_eq!(faults.iter().map(|row| number(&row[2])).sum::<f64>(), number(&errors[0][0]), "each error has its fault");
     plugins_are_right(page, store);
     let samples = |why: &str, order: &str| {
         let sql = format!(
@@ -324,15 +327,15 @@ fn all(page: &str, store: &Connection, of: &str) {
     equal(&table(page, "Latest failed requests"), &samples("failed", "at_us DESC, s.id DESC"), "failed");
     let slos = texts(
         store,
-        "SELECT name, route, (objective * 100) || ' %', window_seconds, 1.0 * good / total, total, \
+        "SELECT name, route, objective, window_seconds, 1.0 * good / total, total, \
          1 - (total - good) / ((1 - objective) * total) FROM slos ORDER BY route, name",
     );
     equal(&table(page, "Objectives"), &slos, "Objectives");
     let gaps = table(page, "Gaps");
     let killed = texts(
         store,
-        "SELECT strftime('%Y-%m-%dT%H:%M:%SZ', last_seen, 'unixepoch'), strftime('%Y-%m-%dT%H:%M:%SZ', (SELECT max(started) FROM runs), 'unixepoch'), \
-         (SELECT max(started) FROM runs) - last_seen FROM runs ORDER BY started LIMIT 1",
+        "SELECT strftime('%Y-%m-%dT%H:%M:%SZ', last_seen - 1, 'unixepoch'), strftime('%Y-%m-%dT%H:%M:%SZ', (SELECT max(started) FROM runs), 'unixepoch'), \
+         (SELECT max(started) FROM runs) - last_seen + 1 FROM runs ORDER BY started LIMIT 1",
     );
     assert_eq!(gaps.len(), 1);
     assert_eq!(gaps[0][..3], killed[0][..]);

@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use super::names::{
-    CONNECTIONS_OPEN, EVENT_LOOP_LAG, GENERATIONS_LIVE, HOOK_CALLS, HOOK_FAILURES, INCIDENTS_OPEN, INSTANCES, REQUEST_DURATION, REQUESTS,
-    REQUESTS_IN_FLIGHT, SLO_OBJECTIVE, STORE_SIZE, UPSTREAM_ATTEMPTS,
+    CONNECTIONS_OPEN, EVENT_LOOP_LAG, GENERATIONS_LIVE, HOOK_CALLS, HOOK_FAILURES, HOOK_TIME, HOOK_TIMED, INCIDENTS_OPEN, INSTANCE_MEMORY,
+    INSTANCES, REQUEST_DURATION, REQUESTS, REQUESTS_IN_FLIGHT, SLO_OBJECTIVE, STORE_SIZE, UPSTREAM_ATTEMPTS, UPSTREAM_AVAILABLE,
+    UPSTREAM_CONNECTIONS, UPSTREAM_ENDPOINTS, UPSTREAM_IDLE,
 };
 
 /// One picture.
@@ -54,13 +55,36 @@ fn panels() -> Vec<Panel> {
         panel("Requests in flight", "short", vec![(format!("sum by (route) ({REQUESTS_IN_FLIGHT})"), "{{route}}")]),
         panel("Connections open", "short", vec![(format!("sum by (listener) ({CONNECTIONS_OPEN})"), "{{listener}}")]),
         panel("Attempts at upstreams, by fault", "reqps", vec![(rate(UPSTREAM_ATTEMPTS, "upstream, fault"), "{{upstream}} {{fault}}")]),
+        panel(
+            "Connections to upstreams, open and unused",
+            "short",
+            vec![
+                (format!("sum by (upstream) ({UPSTREAM_CONNECTIONS})"), "{{upstream}} open"),
+                (format!("sum by (upstream) ({UPSTREAM_IDLE})"), "{{upstream}} unused"),
+            ],
+        ),
+        panel(
+            "Endpoints that may be sent to",
+            "percentunit",
+            vec![(format!("min by (upstream) ({UPSTREAM_AVAILABLE} / {UPSTREAM_ENDPOINTS})"), "{{upstream}}")],
+        ),
         panel("Calls of plugins", "ops", vec![(rate(HOOK_CALLS, "plugin, hook"), "{{plugin}} {{hook}}")]),
         panel(
             "Calls of plugins that failed",
             "ops",
             vec![(format!("{} or 0 * {}", rate(HOOK_FAILURES, "plugin, hook"), rate(HOOK_CALLS, "plugin, hook")), "{{plugin}} {{hook}}")],
         ),
-        panel("Plugin instances", "short", vec![(format!("sum by (plugin) ({INSTANCES})"), "{{plugin}}")]),
+        panel(
+            "Time of a call, of those whose time is taken",
+            "s",
+            vec![(format!("{} / {}", rate(HOOK_TIME, "plugin, hook"), rate(HOOK_TIMED, "plugin, hook")), "{{plugin}} {{hook}}")],
+        ),
+        panel("Plugin instances", "short", vec![(format!("sum by (plugin, version) ({INSTANCES})"), "{{plugin}} {{version}}")]),
+        panel(
+            "Memory of plugin instances",
+            "bytes",
+            vec![(format!("sum by (plugin, version) ({INSTANCE_MEMORY})"), "{{plugin}} {{version}}")],
+        ),
         panel(
             "Workers late, 99th percentile",
             "s",

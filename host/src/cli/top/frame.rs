@@ -17,6 +17,8 @@ pub(super) struct Size {
 const FIGURES: usize = 54;
 /// Lines that are there whatever happens.
 const FIXED: usize = 10;
+/// Incidents that are shown, the latest of those that last.
+const INCIDENTS: usize = 3;
 
 pub(super) fn frame(before: &Reading, after: &Reading, address: &str, size: Size) -> String {
     let seconds = after.at.saturating_duration_since(before.at).as_secs_f64().max(0.001);
@@ -25,7 +27,7 @@ pub(super) fn frame(before: &Reading, after: &Reading, address: &str, size: Size
     let mut routes: Vec<_> = after.routes.iter().map(|(name, reading)| (name, reading.since(before.routes.get(name)))).collect();
     head(&mut lines, before, after, &routes.iter().map(|(_, since)| since).collect::<Vec<_>>(), address, (seconds, columns));
     routes.sort_by(|a, b| b.1.requests.total_cmp(&a.1.requests));
-    let room = size.lines.saturating_sub(FIXED);
+    let room = size.lines.saturating_sub(FIXED + list(&after.status, "incidents").len().min(INCIDENTS + 1));
     let (endpoints, plugins) = (endpoints(&after.status), list(&after.status, "plugins"));
     // Routes have half of the room, the others what is left.
     let of_routes = routes.len().min((room / 2).max(3));
@@ -140,7 +142,18 @@ fn head(
     // Sixty-four workers do not fit into a line.
     let each = if each.len() > 6 { format!("{} workers", each.len()) } else { format!("workers {}", each.join(" + ")) };
     lines.push(format!("{each}   longest lag {}   {store}", format::latency(lag)));
+    let incidents = list(status, "incidents");
+    lines.extend(incidents.iter().take(INCIDENTS).map(|incident| incident_row(incident, after.now, columns)));
+    rest(lines, incidents.len().saturating_sub(INCIDENTS));
     lines.push(String::new());
+}
+
+/// `! page for 12 min: More requests of route orders fail: 12.00 %, 0.10 % in the hour before`
+fn incident_row(incident: &Value, now: i64, columns: usize) -> String {
+    let lasts = now - incident.get("started").and_then(Value::as_i64).unwrap_or(now);
+    let said = format!("! {} for {}: {}", text(incident, "severity"), format::span(lasts.max(0)), text(incident, "title"));
+    let clean = said.chars().map(|character| if character.is_control() { '?' } else { character });
+    if said.chars().count() <= columns { clean.collect() } else { clean.take(columns - 1).chain(std::iter::once('…')).collect() }
 }
 
 fn plugin_row(plugin: &Value, before: &Value, seconds: f64, columns: usize) -> String {
@@ -231,6 +244,7 @@ mod tests {
         let status = json!({
             "version": "0.1.0", "uptime_seconds": 3_700, "draining": false, "store": { "writable": true, "size_bytes": 2048 },
             "workers": [{ "requests": requests, "open_connections": 4, "event_loop_lag_max_us": 900 }],
+            "incidents": [{ "severity": "page", "started": 1_795_665_600, "title": "More requests of route orders fail\u{1b}: 12.00 %, 0.10 % in the hour before" }],
             "plugins": [{ "name": "auth\u{7}", "digest": "sha256:0123456789abcdef", "calls": requests, "failures": 0, "instances": 2, "breakers": [] }],
             "upstreams": [{ "name": "up", "endpoints": [
                 { "url": "http://127.0.0.1:9000", "in_flight": 1, "connections": 2, "latency_us": 800, "available": false }] }],
@@ -252,6 +266,7 @@ mod tests {
             "auth?",
             "0123456789ab",
             "store 2 KiB",
+            "! page for 5 min 6 s: More requests of route orders fail?: 12.00 %,",
             "900 µs",
         ] {
             assert!(all.contains(wanted), "{wanted} in\n{all}");

@@ -9,7 +9,7 @@ const WIDTH: f64 = 960.0;
 /// Where names end.
 const NAMES: f64 = 250.0;
 /// Where figures begin.
-const FIGURES: f64 = 850.0;
+const FIGURES: f64 = 806.0;
 const ROW: f64 = 26.0;
 const AXIS: f64 = 26.0;
 /// Letters of a name that there is room for.

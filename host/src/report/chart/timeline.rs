@@ -9,7 +9,7 @@ const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 230.0;
 const LEFT: f64 = 64.0;
 const RIGHT: f64 = 16.0;
-const TOP: f64 = 12.0;
+const TOP: f64 = 16.0;
 const BOTTOM: f64 = 30.0;
 
 /// One line, or one layer.
@@ -101,7 +101,7 @@ impl Timeline<'_> {
             let _ = write!(svg, "<path class=\"line {}\" d=\"{path}\"/>", line.class);
         }
         if scale.is_logarithmic() {
-            let _ = write!(svg, "<text class=\"note\" x=\"{:.0}\" y=\"{:.0}\">logarithmic</text>", WIDTH - RIGHT, TOP + 10.0);
+            let _ = write!(svg, "<text class=\"note\" x=\"{:.0}\" y=\"{:.0}\">logarithmic</text>", WIDTH - RIGHT, TOP - 4.0);
         }
         self.close(svg)
     }

@@ -94,7 +94,7 @@ impl Asked<'_> {
                 met.push(Fault { fault: row.get(1)?, blame: row.get(2)?, requests });
             }
         }
-        met.sort_by(|a, b| (Reverse(a.requests), &a.fault).cmp(&(Reverse(b.requests), &b.fault)));
+        met.sort_by(|a, b| (Reverse(a.requests), &a.fault, &a.blame).cmp(&(Reverse(b.requests), &b.fault, &b.blame)));
         Ok((statuses.collect(), met))
     }
 

@@ -15,7 +15,11 @@ const ENDPOINTS: usize = 40;
 const FEW: u64 = 20;
 
 fn figure(legend: &[(&str, &str)], caption: &str, svg: &str) -> String {
-    let mut out = String::from("<figure>\n<figcaption>");
+    figure_of("", legend, caption, svg)
+}
+
+fn figure_of(class: &str, legend: &[(&str, &str)], caption: &str, svg: &str) -> String {
+    let mut out = format!("<figure{class}>\n<figcaption>");
     let _ = write!(out, "<span>{}</span>", escape(caption));
     for (class, text) in legend {
         let _ = write!(out, "<span class=\"key {class}\">{}</span>", escape(text));
@@ -35,7 +39,7 @@ fn figure_over_time(report: &Report, lines: &[(&str, &str)], caption: &str, svg:
     let bands = bands(report);
     let shown = BANDS.iter().filter(|(class, _)| bands.iter().any(|band| band.class == *class));
     let legend: Vec<_> = lines.iter().chain(shown).copied().collect();
-    figure(&legend, caption, svg)
+    figure_of(" class=\"over-time\"", &legend, caption, svg)
 }
 
 /// Gaps and incidents stand behind every timeline.
@@ -52,7 +56,24 @@ fn bands(report: &Report) -> Vec<Band> {
         until: incident.ended.unwrap_or(report.until),
         title: incident.title.clone(),
     };
-    report.incidents.iter().map(incident).chain(report.gaps.iter().map(gap)).collect()
+    merged(report.incidents.iter().map(incident).chain(report.gaps.iter().map(gap)).collect())
+}
+
+/// Bands of one kind that overlap become one: on top of each other they would hide what they stand behind.
+fn merged(mut bands: Vec<Band>) -> Vec<Band> {
+    // Those that tell most are drawn last.
+    let rank = |band: &Band| std::cmp::Reverse(BANDS.iter().position(|(class, _)| *class == band.class));
+    bands.sort_by_key(|band| (rank(band), band.since));
+    bands.into_iter().fold(Vec::new(), |mut all: Vec<Band>, band| {
+        match all.last_mut().filter(|last| last.class == band.class && band.since <= last.until) {
+            Some(last) => {
+                last.until = last.until.max(band.until);
+                last.title = format!("{}; {}", last.title, band.title);
+            }
+            None => all.push(band),
+        }
+        all
+    })
 }
 
 fn timeline(
@@ -141,7 +162,7 @@ pub(super) fn busiest(report: &Report) -> Option<String> {
         Bar {
             name: route_name(route),
             parts: parts(totals.requests, totals.client_errors, totals.server_errors),
-            figure: all.clone(),
+            figure: format!("{all} · {}", format::share(totals.requests, report.totals.requests)),
             title: format!("{}: {all} requests, {} 4xx, {} 5xx", route.route, totals.client_errors, totals.server_errors),
         }
     };
@@ -190,7 +211,7 @@ pub(super) fn endpoints(report: &Report) -> Option<String> {
         let failed = format::share(endpoint.server_errors, endpoint.requests);
         spread.title = format!("{}, {} requests, {failed} 5xx", spread.title, format::whole(endpoint.requests));
         if endpoint.server_errors > 0 {
-            spread.figure = format!("{failed} 5xx");
+            spread.figure = format!("{} · {failed} 5xx", spread.figure);
         }
         shown.push(spread);
     }
@@ -203,7 +224,7 @@ pub(super) fn consumers(report: &Report) -> Option<String> {
     let bar = |consumer: &super::super::data::Consumer| Bar {
         name: consumer.consumer.clone(),
         parts: parts(consumer.requests, consumer.client_errors, consumer.server_errors),
-        figure: format!("{} · {}", format::short(consumer.requests as f64), format::share(consumer.requests, report.totals.requests)),
+        figure: format!("{} · {}", format::whole(consumer.requests), format::share(consumer.requests, report.totals.requests)),
         title: format!(
             "{}: {} requests, {} 4xx, {} 5xx",
             consumer.consumer,
@@ -226,7 +247,7 @@ pub(super) fn plugins(report: &Report) -> Option<String> {
         Bar {
             name: format!("{} {version}", plugin.plugin),
             parts: vec![("plugin", seconds)],
-            figure: format!("{mean} a call"),
+            figure: format!("{} · {mean} a call", format::latency(seconds * 1e6)),
             title: format!(
                 "{} {}: {} calls, {} in all, {} failures",
                 plugin.plugin,

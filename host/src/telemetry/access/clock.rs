@@ -29,12 +29,8 @@ impl Clock {
         let micros = self.set(moment);
         out.extend_from_slice(self.iso.as_bytes());
         out.push(b'.');
-        let mut unit = 100_000;
-        while unit > 0 {
-            out.push(b'0' + u8::try_from(micros / unit % 10).unwrap_or_default());
-            unit /= 10;
-        }
-        out.push(b'Z');
+        let digit = |unit: u32| b'0' + u8::try_from(micros / unit % 10).unwrap_or_default();
+        out.extend_from_slice(&[digit(100_000), digit(10_000), digit(1_000), digit(100), digit(10), digit(1), b'Z']);
     }
 
     /// As `%t` of Apache, without its brackets.

@@ -12,7 +12,7 @@ use super::clock::Clock;
 use super::{AccessLine, AccessPlan, What};
 use crate::config::model::{AccessField, AccessFormat};
 use crate::exchange::Value;
-use crate::fault::Fault;
+use crate::fault::ErrorCause;
 
 /// What the combined format has of a request's headers, in its order.
 pub(super) const COMBINED_HEADERS: [HeaderName; 2] = [REFERER, USER_AGENT];
@@ -70,8 +70,8 @@ impl AccessPlan {
             AccessField::Consumer => text(out, &exchange?.identity.as_ref()?.subject),
             AccessField::RequestBytes => json(out, &line.request_bytes),
             AccessField::ResponseBytes => json(out, &line.response_bytes),
-            AccessField::Fault => text(out, line.fault.map(Fault::code)?),
-            AccessField::Blame => text(out, line.fault.map(|fault| fault.blame().as_str())?),
+            AccessField::Fault => text(out, line.fault.map(ErrorCause::code)?),
+            AccessField::Blame => text(out, line.fault.map(|fault| fault.blame(line.status).as_str())?),
             AccessField::Protocol => text(out, line.protocol.alpn()),
             AccessField::TlsVersion => text(out, tls?.version),
             AccessField::RequestId => text(out, line.request_id),
@@ -144,7 +144,9 @@ fn json<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
 
 /// Text as JSON. Nearly all of it has nothing to escape.
 fn text(out: &mut Vec<u8>, value: &str) {
-    if value.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+    // All of it is looked at, whatever is found: that takes vector instructions, a fifth of the time of a loop that may end early.
+    let escaped = value.bytes().fold(false, |found, byte| found | (byte < b' ') | (byte == b'"') | (byte == b'\\'));
+    if escaped {
         return json(out, value);
     }
     out.reserve(value.len() + 2);

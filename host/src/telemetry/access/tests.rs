@@ -110,6 +110,14 @@ fn a_consumer_is_one_field_whatever_its_name() {
     exchange.identity = Some(Arc::new(crate::exchange::Identity { subject, ..Default::default() }));
     let line = write(&AccessPlan::new(&log(AccessFormat::Common, &[])), &exchange, &HeaderMap::new());
     assert!(line.starts_with("192.0.2.7 - Ann\\x20\\\"\\x0a\\x20Other ["), "{line}");
+    // Wherever in a long text it stands.
+    for (byte, at) in (0..0x20_u8).chain(*b"\"\\").flat_map(|byte| [0, 7, 33, 63].map(|at| (byte, at))) {
+        let mut subject = "n".repeat(64);
+        subject.insert(at, char::from(byte));
+        exchange.identity = Some(Arc::new(crate::exchange::Identity { subject: subject.clone(), ..Default::default() }));
+        let line = write(&AccessPlan::new(&log(AccessFormat::Json, &["consumer"])), &exchange, &HeaderMap::new());
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&line).unwrap()["consumer"], subject, "{line:?}");
+    }
 }
 
 #[test]

@@ -1,9 +1,9 @@
-//! Why an answer is an error, or broke off: what the labels `fault` and `blame` of a request say.
+//! Why an answer is an error, or broke off: what `fault` and `blame` of a request say, wherever they stand.
 
-use crate::fault::{Blame, Fault};
+use super::{Blame, Fault};
 
 /// See the module.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorCause {
     /// A fault that the gateway found.
     Fault(Fault),
@@ -15,10 +15,10 @@ pub enum ErrorCause {
 
 impl ErrorCause {
     /// How many there are.
-    pub(super) const COUNT: usize = Fault::ALL.len() + 2;
+    pub const COUNT: usize = Fault::ALL.len() + 2;
 
     /// Its place among them.
-    pub(super) fn index(self) -> usize {
+    pub fn index(self) -> usize {
         match self {
             Self::Fault(fault) => fault as usize,
             Self::Upstream => Fault::ALL.len(),
@@ -27,7 +27,7 @@ impl ErrorCause {
     }
 
     /// Every one, in the order of their places.
-    pub(super) fn all() -> impl Iterator<Item = Self> {
+    pub fn all() -> impl Iterator<Item = Self> {
         Fault::ALL.iter().copied().map(Self::Fault).chain([Self::Upstream, Self::Plugin])
     }
 
@@ -41,12 +41,18 @@ impl ErrorCause {
     }
 
     /// Whose fault it was. Who answers 4xx says that it was the client's.
-    pub fn blame(self, status: usize) -> Blame {
+    pub fn blame(self, status: u16) -> Blame {
         match self {
             Self::Fault(fault) => fault.blame(),
             Self::Upstream | Self::Plugin if status < 500 => Blame::Client,
             Self::Upstream => Blame::Upstream,
             Self::Plugin => Blame::Plugin,
         }
+    }
+}
+
+impl From<Fault> for ErrorCause {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
     }
 }

@@ -1,0 +1,55 @@
+//! How upstreams fare now: read where it is known when somebody asks for metrics. Sums of an upstream's endpoints: there may be
+//! thousands of them, and `/status` has each.
+
+use std::fmt;
+use std::sync::Arc;
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::Meter;
+
+use super::cell::lock;
+use super::export::gauge;
+use super::{Cells, names};
+
+/// One upstream at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PoolReading {
+    /// Its configured name.
+    pub upstream: String,
+    /// Endpoints it has.
+    pub endpoints: u64,
+    /// Those that may be sent to.
+    pub available: u64,
+    /// Connections open to them, used or not.
+    pub connections: u64,
+    /// Those of HTTP/1.1 that no request uses.
+    pub idle: u64,
+    /// Requests whose response has not ended.
+    pub in_flight: u64,
+}
+
+/// Who knows.
+pub trait Pools: fmt::Debug + Send + Sync {
+    /// Every upstream that is configured now.
+    fn read(&self) -> Vec<PoolReading>;
+}
+
+/// Registers them.
+pub(super) fn register(meter: &Meter, cells: &Arc<Cells>) {
+    type Read = fn(&PoolReading) -> u64;
+    let gauges: [(&str, &str, Read); 5] = [
+        (names::UPSTREAM_CONNECTIONS, "Connections open to an upstream's endpoints.", |pool| pool.connections),
+        (names::UPSTREAM_IDLE, "Those of HTTP/1.1 that no request uses.", |pool| pool.idle),
+        (names::UPSTREAM_IN_FLIGHT, "Requests to an upstream whose response has not ended.", |pool| pool.in_flight),
+        (names::UPSTREAM_ENDPOINTS, "Endpoints of an upstream.", |pool| pool.endpoints),
+        (names::UPSTREAM_AVAILABLE, "Endpoints of an upstream that may be sent to.", |pool| pool.available),
+    ];
+    for (name, help, read) in gauges {
+        gauge(meter, cells, name, help, move |cells, observer| {
+            let pools = lock(&cells.pools).as_ref().and_then(std::sync::Weak::upgrade);
+            for pool in pools.map(|pools| pools.read()).unwrap_or_default() {
+                observer.observe(read(&pool), &[KeyValue::new("upstream", pool.upstream.clone())]);
+            }
+        });
+    }
+}
