@@ -6,6 +6,7 @@
 //! CPU time is taken at one rate for all (`h2load`).
 
 mod document;
+mod exercise;
 mod figure;
 mod footprint;
 mod h2load;
@@ -33,6 +34,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::{interrupt, plugins, setup, workspace};
 pub(crate) use document::run as run_report;
+pub(crate) use exercise::exercise;
 pub(crate) use footprint::run as run_footprint;
 pub(crate) use hooks::run as run_hooks;
 pub(crate) use load::quantile;

@@ -7,6 +7,7 @@ mod interrupt;
 mod metrics;
 mod monitoring;
 mod plugins;
+mod release;
 mod setup;
 mod soak;
 mod test;
@@ -51,6 +52,7 @@ cargo xtask COMMAND
                    generate a year of 200 routes with 10 endpoints and 20 consumers each: at most 2 GB, and its report within 10 s
   monitoring       write alert rules, their tests and the dashboard to examples/monitoring, and the runbook to docs/monitoring.md
   plugins          build the shipped plugins to target/plugins/NAME.wasm
+  release          build the gateway by a profile of itself at work, to target/dist/plugway: twice a release build, and a minute
   help             this text
 ";
 
@@ -85,6 +87,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["conformance", "store-year"] => conformance::store_year(),
         ["monitoring"] => monitoring::run(),
         ["plugins"] => plugins::run(),
+        ["release"] => release::run(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             Ok(())

@@ -28,6 +28,7 @@ pub(super) use super::subject::Entry;
 use super::subject::{Built, Subject};
 use super::{SHARE, allow_descriptors, load, most, two_cores};
 use crate::{interrupt, plugins, workspace};
+pub(super) use install::run as install;
 use lineup::Version;
 use options::Options;
 use row::{Beside, Round, Row};

@@ -235,6 +235,17 @@ impl Subject {
         signal_tree(self.pid(), Signal::CONT)
     }
 
+    /// Ends it as its operator would; one that is dropped is killed.
+    ///
+    /// # Errors
+    /// When a gateway does not end in time, or not successfully.
+    pub(super) fn stop(self) -> Result<()> {
+        match self.program {
+            Program::Peer(_) => Ok(()),
+            Program::Plugway(gateway) => gateway.stop().map(drop),
+        }
+    }
+
     /// What watches it has seen every request.
     ///
     /// # Errors

@@ -24,7 +24,7 @@ const FILTERS: [(Proxy, &str, &str); 2] = [
 const FILTER_TARGET: &str = "wasm32-wasip1";
 
 /// Installs what is missing for these rows.
-pub(super) fn run(entries: &[Entry]) -> Result<()> {
+pub(in crate::bench) fn run(entries: &[Entry]) -> Result<()> {
     setup::run()?;
     let measured = |proxy: Proxy| entries.iter().any(|entry| entry.proxy == proxy);
     let mut packages = Vec::new();

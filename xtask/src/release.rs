@@ -1,0 +1,78 @@
+//! `cargo xtask release`: the gateway as it is meant to be shipped. It is built, given some minutes of work while it counts which way its branches
+//! go, and built again by what was counted (profile-guided optimisation, <https://doc.rust-lang.org/rustc/profile-guided-optimization.html>).
+//!
+//! A request's way through a gateway is long and flat: no part of it is hot enough to be worth much by itself, and all of it together does not fit the
+//! first-level cache for instructions. What the profile gives is mostly that the way a request usually takes lies in one piece.
+
+use std::path::{Path, PathBuf};
+
+use plugway_harness::error::Context;
+use plugway_harness::{Error, Result};
+
+use crate::workspace::{self, cargo, command};
+use crate::{bench, setup};
+
+/// Builds it and says where it is.
+///
+/// # Errors
+/// When it does not build, or does not do its work while it is watched.
+pub(crate) fn run() -> Result<()> {
+    let file = build()?;
+    println!("{}", file.strip_prefix(workspace::root()).unwrap_or(&file).display());
+    Ok(())
+}
+
+/// The gateway, built by a profile.
+fn build() -> Result<PathBuf> {
+    setup::run()?;
+    let host = host()?;
+    let merger = merger(&host)?;
+    let directory = workspace::target_directory().join("profiled");
+    let counts = directory.join("counts");
+    // Counts of another build would be taken for this one's.
+    if counts.exists() {
+        std::fs::remove_dir_all(&counts).context(counts.display())?;
+    }
+    std::fs::create_dir_all(&counts).context(counts.display())?;
+
+    let counting = compile(&host, &directory.join("counting"), &format!("-Cprofile-generate={}", counts.display()))?;
+    bench::exercise(&counting)?;
+    let profile = directory.join("profile");
+    workspace::run(command(&merger, ["merge", "--output"]).arg(&profile).arg(&counts))?;
+    let built = compile(&host, &directory.join("built"), &format!("-Cprofile-use={}", profile.display()))?;
+
+    let shipped = workspace::target_directory().join("dist").join("plugway");
+    std::fs::create_dir_all(shipped.parent().unwrap_or(&shipped)).context(shipped.display())?;
+    std::fs::copy(&built, &shipped).context(built.display())?;
+    Ok(shipped)
+}
+
+/// Builds the gateway into a directory of its own. With `--target` the flags are not for build scripts and macros, which are programs of this machine too.
+fn compile(host: &str, directory: &Path, flag: &str) -> Result<PathBuf> {
+    let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
+    let mut cargo = cargo(["build", "--release", "--locked", "--package", "plugway", "--target", host, "--target-dir"]);
+    workspace::run(cargo.arg(directory).env("RUSTFLAGS", format!("{flags} {flag}").trim()))?;
+    Ok(directory.join(host).join("release").join("plugway"))
+}
+
+/// What this machine is to the compiler.
+fn host() -> Result<String> {
+    let said = said("rustc", &["--version", "--verbose"])?;
+    said.lines().find_map(|line| line.strip_prefix("host: ")).map(str::to_owned).context("rustc does not say what it is for")
+}
+
+/// `llvm-profdata` of the compiler's own version: another one may not read what this one counted.
+fn merger(host: &str) -> Result<PathBuf> {
+    let root = PathBuf::from(said("rustc", &["--print", "sysroot"])?.trim());
+    let program = root.join("lib").join("rustlib").join(host).join("bin").join("llvm-profdata");
+    if !program.is_file() {
+        let added = workspace::run(&mut command("rustup", ["component", "add", "llvm-tools"]));
+        added.map_err(|error| Error::new(format!("{error}; the profile is read by LLVM's tools: `rustup component add llvm-tools`")))?;
+    }
+    program.is_file().then_some(program).context("rustup's llvm-tools have no llvm-profdata")
+}
+
+fn said(program: &str, words: &[&str]) -> Result<String> {
+    let output = command(program, words).output().context(program)?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
