@@ -25,7 +25,6 @@ mod template;
 mod wrk;
 
 use std::future::Future;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use plugway_harness::error::Context;
@@ -65,42 +64,37 @@ const PAIRS: [Entry; 5] = [
 
 /// How much to measure.
 #[derive(Debug)]
-pub(crate) struct Effort {
+struct Effort {
     rounds: usize,
     seconds: u64,
 }
 
-/// What a number that is written down anywhere should come from.
-pub(crate) const FULL: Effort = Effort { rounds: 15, seconds: 3 };
-/// A first look.
-pub(crate) const QUICK: Effort = Effort { rounds: 3, seconds: 2 };
+/// What a number that is written down anywhere should come from, and a first look.
+const EFFORTS: [Effort; 2] = [Effort { rounds: 15, seconds: 3 }, Effort { rounds: 3, seconds: 2 }];
+/// What is looked for in parts of monitoring is a tenth of what a request costs, and a shared machine wanders by more within seconds: many short
+/// turns, one after another, see through that where few long ones do not.
+const TURNS: [Effort; 2] = [Effort { rounds: 41, seconds: 1 }, Effort { rounds: 11, seconds: 1 }];
 
-/// Measures plugway and its plugins, prints, writes JSON.
-pub(crate) fn run(effort: &Effort) -> Result<()> {
-    compare(effort, &PAIRS, "latest.json", None)
+/// Measures plugway and its plugins, prints, writes JSON. `--quick` takes a first look, `--gateway FILE` takes one that is built already.
+pub(crate) fn run(words: &[&str]) -> Result<()> {
+    compare(words, &EFFORTS, &PAIRS, "latest.json")
 }
 
-/// What is looked for is a tenth of what a request costs, and a shared machine wanders by more within seconds: many short turns, one
-/// after another, see through that where few long ones do not.
-const TURNS: Effort = Effort { rounds: 41, seconds: 1 };
-/// A first look.
-const FEW_TURNS: Effort = Effort { rounds: 11, seconds: 1 };
-
-/// Measures what parts of monitoring cost, prints, writes JSON. `--quick` takes a first look, `--gateway FILE` takes one that is built already.
+/// The same of what parts of monitoring cost.
 pub(crate) fn run_monitoring(words: &[&str]) -> Result<()> {
-    let (mut effort, mut gateway, mut words) = (&TURNS, None, words.iter());
-    while let Some(word) = words.next() {
-        match *word {
-            "--quick" => effort = &FEW_TURNS,
-            "--gateway" => gateway = Some(std::path::absolute(words.next().context("--gateway needs a file")?).context("--gateway")?),
-            _ => return Err(Error::new(format!("`cargo xtask bench monitoring` does not understand {word}"))),
-        }
-    }
-    compare(effort, &monitored::PARTS, "monitoring.json", gateway)
+    compare(words, &TURNS, &monitored::PARTS, "monitoring.json")
 }
 
 /// The first entry is nginx, the second what others are compared with.
-fn compare(effort: &Effort, entries: &[Entry], file: &str, gateway: Option<PathBuf>) -> Result<()> {
+fn compare(words: &[&str], [full, quick]: &[Effort; 2], entries: &[Entry], file: &str) -> Result<()> {
+    let (mut effort, mut gateway, mut words) = (full, None, words.iter());
+    while let Some(word) = words.next() {
+        match *word {
+            "--quick" => effort = quick,
+            "--gateway" => gateway = Some(std::path::absolute(words.next().context("--gateway needs a file")?).context("--gateway")?),
+            _ => return Err(Error::new(format!("`cargo xtask bench` has no option {word}; it has --quick and --gateway FILE"))),
+        }
+    }
     two_cores()?;
     setup::run()?;
     interrupt::watch()?;

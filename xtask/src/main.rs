@@ -27,7 +27,8 @@ cargo xtask COMMAND
   demo             run the gateway with every shipped plugin in front of four upstreams, until Ctrl-C
   demo --once      send it some hundred requests, print what happened, exit 0 when all of it was right; target/demo/report.html is the
                    report of that traffic
-  bench            measure CPU time per request beside nginx (15 pairs of 3 s); JSON goes to target/bench/latest.json
+  bench            measure CPU time per request beside nginx (15 pairs of 3 s); JSON goes to target/bench/latest.json. --gateway FILE: not the
+                   one of this checkout, such as what `release` built
   bench --quick    the same with 3 pairs of 2 s
   bench monitoring what metrics, traces of 1 % and the access log cost, each and together; target/bench/monitoring.json
                    --quick, --gateway FILE: as for the others
@@ -74,13 +75,12 @@ fn run(words: &[&str]) -> Result<()> {
         ["test"] => test::run(),
         ["demo"] => demo::run(),
         ["demo", "--once"] => demo::once(),
-        ["bench"] => bench::run(&bench::FULL),
-        ["bench", "--quick"] => bench::run(&bench::QUICK),
         ["bench", "monitoring", options @ ..] => bench::run_monitoring(options),
         ["bench", "peers", options @ ..] => bench::run_peers(options),
         ["bench", "footprint", options @ ..] => bench::run_footprint(options),
         ["bench", "hooks"] => bench::run_hooks(),
         ["bench", "report", options @ ..] => bench::run_report(options),
+        ["bench", options @ ..] => bench::run(options),
         ["soak", options @ ..] => soak::run(options),
         ["conformance", "analysis"] => conformance::analysis(),
         ["conformance", "oauth2"] => conformance::oauth2(),
