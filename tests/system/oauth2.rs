@@ -1,5 +1,6 @@
 //! The shipped `oauth2` beyond bearer tokens: bound to a certificate, bound to a key and proved, over real TLS and two workers.
 
+mod algorithms;
 mod browser;
 mod callback;
 mod fetched;

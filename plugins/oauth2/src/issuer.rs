@@ -142,12 +142,13 @@ impl Issuer {
     /// `typ`, with or without `application/` (RFC 7515, section 4.1.9; RFC 9068, section 4). A token of another kind, from
     /// the same issuer and key, must not pass for an access token (RFC 8725, section 3.11).
     fn check_kind(&self, kind: Option<&str>) -> Result<(), Denial> {
-        let kind = kind.map(str::to_ascii_lowercase);
-        let is_access_token = match kind.as_deref().map(|kind| kind.strip_prefix("application/").unwrap_or(kind)) {
-            Some("at+jwt") => true,
-            Some("jwt") | None => !self.require_at_jwt,
-            Some(_) => false,
+        const PREFIX: &str = "application/";
+        let kind = kind.unwrap_or("jwt");
+        let short = match kind.split_at_checked(PREFIX.len()) {
+            Some((prefix, rest)) if prefix.eq_ignore_ascii_case(PREFIX) => rest,
+            _ => kind,
         };
+        let is_access_token = short.eq_ignore_ascii_case("at+jwt") || (short.eq_ignore_ascii_case("jwt") && !self.require_at_jwt);
         if is_access_token { Ok(()) } else { Err(Denial::WrongType) }
     }
 }

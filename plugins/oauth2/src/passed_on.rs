@@ -1,6 +1,7 @@
 //! What later plugins and the upstream learn of a token: claims of the identity, and claims as request headers.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use plugway_sdk::{AuthError, ChangeError, HeaderName, Request, Value, header, log};
 
@@ -15,8 +16,9 @@ const SET: &str = "claims_as_headers";
 #[derive(Debug)]
 pub(crate) struct ClaimHeaders {
     list: Vec<ClaimHeader>,
-    /// Their names, to compare at once.
-    names: String,
+    /// Stands for their names, to compare them at once: a number crosses to the gateway and back for less than a text. It is the same in all
+    /// instances of one component, and its hash is of what the operator wrote.
+    mark: i64,
 }
 
 /// One of them.
@@ -37,8 +39,9 @@ impl ClaimHeaders {
             }
             list.push(header);
         }
-        let names = list.iter().map(ClaimHeader::name).collect::<Vec<_>>().join(" ");
-        Ok(Self { list, names })
+        let mut hasher = DefaultHasher::new();
+        list.iter().for_each(|header| header.name().hash(&mut hasher));
+        Ok(Self { list, mark: hasher.finish().cast_signed() })
     }
 
     /// Takes away what a client may have sent under these names, so that an upstream can believe them. Done for every request
@@ -49,7 +52,7 @@ impl ClaimHeaders {
 
     /// The same, unless [`set`](Self::set) was there before.
     pub(crate) fn clear_unless_set(&self, request: &mut Request<'_>) -> Result<(), String> {
-        if self.list.is_empty() || request.own_attribute(SET).as_ref().and_then(Value::as_text) == Some(&self.names) {
+        if self.list.is_empty() || request.own_attribute(SET) == Some(Value::Integer(self.mark)) {
             return Ok(());
         }
         self.list.iter().try_for_each(|header| remove(request, header))
@@ -89,7 +92,7 @@ impl ClaimHeaders {
             }
         }
         if !self.list.is_empty() {
-            request.set_attribute(SET, self.names.as_str()).map_err(|error| failed("`claims_as_headers`", &self.names, error))?;
+            request.set_attribute(SET, self.mark).map_err(|error| failed("`claims_as_headers`", SET, error))?;
         }
         Ok(())
     }

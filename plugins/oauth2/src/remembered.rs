@@ -3,8 +3,9 @@
 //!
 //! All places of an instance share one memory and its bounds: places can be many, an instance's budget is one.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use plugway_sdk::random;
 
@@ -25,11 +26,13 @@ thread_local! {
 #[derive(Debug)]
 pub(crate) struct Remembered {
     place: u64,
+    /// Whether it ever kept one.
+    has_kept: Cell<bool>,
 }
 
 /// Those of all places.
 struct Memory {
-    entries: BTreeMap<Key, Entry>,
+    entries: HashMap<Key, Entry, BuildHasherDefault<Mixed>>,
     /// The next to go first.
     queue: VecDeque<Key>,
     bytes: usize,
@@ -41,6 +44,25 @@ struct Memory {
 
 /// Place and fingerprint.
 type Key = (u64, u64);
+
+/// Keys are as good as random, and nobody can choose them: they need no more than to be mixed into one number.
+#[derive(Default)]
+struct Mixed(u64);
+
+impl Hasher for Mixed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64((*byte).into()));
+    }
+
+    /// An odd factor keeps places apart: it maps no two numbers to one.
+    fn write_u64(&mut self, number: u64) {
+        self.0 = self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ number;
+    }
+}
 
 struct Entry {
     token: Box<[u8]>,
@@ -56,7 +78,7 @@ impl Remembered {
         MEMORY.with_borrow_mut(|memory| {
             memory.secret.get_or_insert_with(|| [random::number(), random::number()]);
             memory.places += 1;
-            Self { place: memory.places }
+            Self { place: memory.places, has_kept: Cell::new(false) }
         })
     }
 
@@ -79,6 +101,7 @@ impl Remembered {
         if bytes > MOST_BYTES_OF_ONE {
             return;
         }
+        self.has_kept.set(true);
         MEMORY.with_borrow_mut(|memory| {
             let Some(key) = memory.key(self.place, token) else { return };
             memory.remove(key);
@@ -103,6 +126,10 @@ impl Remembered {
 
 impl Drop for Remembered {
     fn drop(&mut self) {
+        // Thousands of places may go at once, and each looks through what is kept of all.
+        if !self.has_kept.get() {
+            return;
+        }
         // A native test's thread may have dropped the memory first.
         let _ = MEMORY.try_with(|memory| memory.borrow_mut().remove_place(self.place));
     }
@@ -110,7 +137,7 @@ impl Drop for Remembered {
 
 impl Memory {
     const fn new() -> Self {
-        Self { entries: BTreeMap::new(), queue: VecDeque::new(), bytes: 0, places: 0, secret: None }
+        Self { entries: HashMap::with_hasher(BuildHasherDefault::new()), queue: VecDeque::new(), bytes: 0, places: 0, secret: None }
     }
 
     /// Where a token would be. Of its end only, which is the signature: as good as random, and nobody has the signatures of
@@ -150,13 +177,14 @@ impl Memory {
         }
     }
 
-    /// Cheap where nothing is kept: thousands of places may go at once.
     fn remove_place(&mut self, place: u64) {
-        let keys: Vec<Key> = self.entries.range((place, 0)..=(place, u64::MAX)).map(|(key, _)| *key).collect();
-        if !keys.is_empty() {
-            keys.into_iter().for_each(|key| self.remove_entry(key));
-            self.queue.retain(|queued| queued.0 != place);
-        }
+        let bytes = &mut self.bytes;
+        self.entries.retain(|key, entry| {
+            let stays = key.0 != place;
+            *bytes -= if stays { 0 } else { entry.bytes };
+            stays
+        });
+        self.queue.retain(|queued| queued.0 != place);
     }
 }
 

@@ -1,0 +1,86 @@
+//! Every algorithm, with keys and signatures that Node's OpenSSL made: what the gateway checks with ring is checked against somebody else's code.
+
+use std::process::Command;
+
+use plugway_harness::gateway::Gateway;
+use plugway_harness::peers;
+use plugway_harness::upstream::Upstream;
+use serde_json::{Value, json};
+
+use crate::common::BINARY;
+use crate::guest::{config, get, route};
+use crate::issuer::now;
+
+const ALGORITHMS: [&str; 9] = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"];
+
+/// Prints `{ jwks, good, mislabelled }`: a token by each algorithm, and each once more with the name of another that its key might be for.
+const SIGN: &str = r#"
+const crypto = require('node:crypto');
+const claims = process.argv[1];
+const keys = {
+  rsa: crypto.generateKeyPairSync('rsa', { modulusLength: 2048 }),
+  p256: crypto.generateKeyPairSync('ec', { namedCurve: 'P-256' }),
+  p384: crypto.generateKeyPairSync('ec', { namedCurve: 'P-384' }),
+  ed: crypto.generateKeyPairSync('ed25519'),
+};
+const pss = { padding: crypto.constants.RSA_PKCS1_PSS_PADDING, saltLength: crypto.constants.RSA_PSS_SALTLEN_DIGEST };
+const raw = { dsaEncoding: 'ieee-p1363' };
+const algorithms = {
+  RS256: ['rsa', 'sha256', {}], RS384: ['rsa', 'sha384', {}], RS512: ['rsa', 'sha512', {}],
+  PS256: ['rsa', 'sha256', pss], PS384: ['rsa', 'sha384', pss], PS512: ['rsa', 'sha512', pss],
+  ES256: ['p256', 'sha256', raw], ES384: ['p384', 'sha384', raw], EdDSA: ['ed', null, {}],
+};
+const token = (label, [kid, digest, options]) => {
+  const part = (text) => Buffer.from(text).toString('base64url');
+  const signed = `${part(JSON.stringify({ alg: label, kid, typ: 'at+jwt' }))}.${part(claims)}`;
+  const signature = crypto.sign(digest, Buffer.from(signed), { key: keys[kid].privateKey, ...options });
+  return `${signed}.${signature.toString('base64url')}`;
+};
+const names = Object.keys(algorithms);
+console.log(JSON.stringify({
+  jwks: { keys: Object.entries(keys).map(([kid, { publicKey }]) => ({ kid, use: 'sig', ...publicKey.export({ format: 'jwk' }) })) },
+  good: Object.fromEntries(names.map((name) => [name, token(name, algorithms[name])])),
+  mislabelled: names.flatMap((label) => names.filter((name) => name !== label).map((name) => [label, name, token(label, algorithms[name])])),
+}));
+"#;
+
+fn signed() -> Value {
+    let claims = json!({ "iss": "https://id.example.com", "aud": "orders", "sub": "ann", "exp": now() + 600 });
+    let made = Command::new(peers::NODE.find().unwrap()).args(["-e", SIGN, &claims.to_string()]).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    serde_json::from_slice(&made.stdout).unwrap()
+}
+
+fn gateway(upstream: &Upstream, signed: &Value, algorithms: &[&str]) -> Gateway {
+    let auth = format!(
+        "[plugins.auth]\nsource = \"builtin:oauth2\"\ngrants = {{ crypto = {{}} }}\n[plugins.auth.config]\nissuer = \"https://id.example.com\"\n\
+         audience = \"orders\"\njwks = '{}'\nalgorithms = {algorithms:?}\n",
+        signed["jwks"]
+    );
+    Gateway::start(BINARY, &config(upstream, &[&auth, &route("plugins = [\"auth\"]")])).unwrap()
+}
+
+#[test]
+fn tokens_that_others_signed_pass_by_every_algorithm_that_is_accepted_and_by_no_other_name() {
+    let (signed, upstream) = (signed(), Upstream::plain("up").unwrap());
+    let ask = |gateway: &Gateway, token: &Value| {
+        get(gateway.address("web").unwrap(), "/", &[("authorization", &format!("Bearer {}", token.as_str().unwrap()))])
+    };
+    let all = gateway(&upstream, &signed, &ALGORITHMS);
+    for algorithm in ALGORITHMS {
+        let answer = ask(&all, &signed["good"][algorithm]);
+        assert_eq!(answer.status, 200, "{algorithm}: {}", answer.text());
+    }
+    let mislabelled = signed["mislabelled"].as_array().unwrap();
+    assert_eq!(mislabelled.len(), ALGORITHMS.len() * (ALGORITHMS.len() - 1));
+    for wrong in mislabelled {
+        assert_eq!(ask(&all, &wrong[2]).status, 401, "signed by {} and called {}", wrong[1], wrong[0]);
+    }
+    // What is accepted where nothing is said.
+    let few = gateway(&upstream, &signed, &["RS256", "ES256", "EdDSA"]);
+    for algorithm in ALGORITHMS {
+        let expected = if ["RS256", "ES256", "EdDSA"].contains(&algorithm) { 200 } else { 401 };
+        assert_eq!(ask(&few, &signed["good"][algorithm]).status, expected, "{algorithm}");
+    }
+    assert_eq!(upstream.requests(), 9 + 3);
+}
