@@ -11,6 +11,8 @@ use rustix::process::Signal;
 use crate::common::{BINARY, ask, metric, one_route, start, status, until, web, wire};
 use crate::guest::{config, guest, route, tell};
 
+/// For what must come, on a machine with neighbours too.
+const PATIENCE: Duration = Duration::from_secs(40);
 /// It does in its request filter what a request's header says.
 const GUEST: &str = "mode = \"by-header\", hook = \"request-filter\"";
 
@@ -107,7 +109,7 @@ fn a_file_that_is_rotated_is_followed_and_no_line_is_lost() {
     }
     drop(client);
     gateway.signal(Signal::TERM).unwrap();
-    gateway.wait(Duration::from_secs(40)).unwrap();
+    gateway.wait(PATIENCE).unwrap();
     assert_eq!(read(&file).len(), 51);
 }
 
@@ -147,7 +149,7 @@ fn lines_that_nobody_takes_are_dropped_and_counted_and_requests_do_not_wait() {
     }
     until("the lines are counted", || metric(&gateway, "plugway_access_lines_lost_total", &[]) == 10.0);
     let said = |line: &Line| line.message().starts_with("The access log cannot be written");
-    assert!(gateway.log().wait(Duration::from_secs(5), said).is_some());
+    assert!(gateway.log().wait(PATIENCE, said).is_some());
     assert_eq!(gateway.stop().unwrap().iter().filter(|line| said(line)).count(), 1, "it is said once");
 }
 

@@ -23,8 +23,8 @@ use crate::guest::get;
 
 /// Days until the certificate ends.
 const DAYS: u64 = 9;
-/// For what comes at the end of a minute, and perhaps of the next one.
-const TWO_MINUTES: Duration = Duration::from_secs(120);
+/// For what comes at the end of a minute, and perhaps of the next one, on a machine with neighbours.
+const MINUTES: Duration = Duration::from_secs(240);
 
 struct Scene {
     folder: TempDir,
@@ -316,7 +316,7 @@ fn answers_that_grow_slower_while_a_gateway_serves_are_found_at_the_end_of_the_m
             scope.spawn(|| (0..100).for_each(|_| assert_eq!(get(web, "/orders/1", &[("x-behave", "/slow/20")]).status, 200)));
         }
     });
-    until_within(TWO_MINUTES, "the minute has ended, and it is found", || status(&gateway)["incidents"] != serde_json::json!([]));
+    until_within(MINUTES, "the minute has ended, and it is found", || status(&gateway)["incidents"] != serde_json::json!([]));
     let open = status(&gateway)["incidents"].as_array().unwrap().clone();
     let latency = of(&open, "latency");
     assert_eq!((&latency["route"], &latency["api"]), (&"orders".into(), &"shop".into()), "{latency:#}");
@@ -337,7 +337,7 @@ fn what_goes_wrong_with_what_a_reload_promised_is_found_at_the_end_of_the_minute
     for _ in 0..600 {
         assert_eq!(get(web, "/status/503", &[]).status, 503);
     }
-    until_within(TWO_MINUTES, "the minute has ended, and it is found", || {
+    until_within(MINUTES, "the minute has ended, and it is found", || {
         let open = status(&gateway)["incidents"].clone();
         open.as_array().unwrap().iter().any(|incident| incident["kind"] == "slo-burn" && incident["severity"] == "page")
     });
@@ -350,7 +350,7 @@ fn what_goes_wrong_with_what_a_reload_promised_is_found_at_the_end_of_the_minute
     assert!((1..=600).contains(&bad), "{burn:#}");
     // What nobody promises any more is no incident.
     reload("");
-    until_within(TWO_MINUTES, "it has ended", || status(&gateway)["incidents"] == serde_json::json!([]));
+    until_within(MINUTES, "it has ended", || status(&gateway)["incidents"] == serde_json::json!([]));
     let ended = scene.listed(&["--since", "24h"]);
     assert_eq!(of(&ended, "slo-burn")["outcome"], "gone", "{ended:#?}");
 }

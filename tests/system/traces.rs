@@ -269,7 +269,7 @@ fn a_receiver_that_is_gone_costs_requests_nothing_and_what_is_lost_is_counted() 
     until("it was tried again", || metric(&gateway, "plugway_otlp_failures_total", &[]) >= 2.0);
     let began = Instant::now();
     let lines = gateway.stop().unwrap();
-    assert!(began.elapsed() < Duration::from_secs(10), "a receiver that is gone does not keep the gateway");
+    assert!(began.elapsed() < Duration::from_secs(20), "a receiver that is gone does not keep the gateway");
     assert!(lines.iter().any(|line| line.message() == "Spans could not be sent by OTLP" && line.field("why").is_some()));
 }
 
