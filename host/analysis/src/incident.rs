@@ -229,6 +229,8 @@ impl Evidence {
     pub fn figure(&self) -> String {
         let value = self.value;
         match self.unit {
+            // A budget that is overspent many times is no matter of hundredths.
+            Unit::Share if value.abs() >= 10.0 => format!("{:.0} %", value * 100.0),
             Unit::Share => format!("{:.2} %", value * 100.0),
             Unit::Seconds if value >= 86_400.0 => whole(value / 86_400.0, "days"),
             Unit::Seconds if value >= 3_600.0 => whole(value / 3_600.0, "h"),

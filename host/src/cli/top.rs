@@ -18,6 +18,8 @@ use super::{admin, block_on, load};
 /// Another screen, which leaves what stood on this one; and back.
 const ENTER: &str = "\u{1b}[?1049h\u{1b}[?25l";
 const LEAVE: &str = "\u{1b}[?25h\u{1b}[?1049l";
+/// Columns where there is no terminal: what an incident is fits into them.
+const WIDE: usize = 120;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -54,7 +56,7 @@ async fn once(address: SocketAddr, interval: Duration) -> Result<(), String> {
     let before = look(address).await?;
     tokio::time::sleep(interval).await;
     let after = look(address).await?;
-    show(&frame(&before, &after, &address.to_string(), Size { columns: 80, lines: usize::MAX, colours: false }))
+    show(&frame(&before, &after, &address.to_string(), Size { lines: usize::MAX, colours: false, ..size(WIDE) }))
 }
 
 async fn live(address: SocketAddr, interval: Duration) -> Result<(), String> {
@@ -72,7 +74,7 @@ async fn live(address: SocketAddr, interval: Duration) -> Result<(), String> {
         pause = interval;
         match look(address).await {
             Ok(after) => {
-                let lines = frame(&before, &after, &address.to_string(), size());
+                let lines = frame(&before, &after, &address.to_string(), size(80));
                 // Each line is written over what was there, and the rest cleared.
                 show(&format!("\u{1b}[H{}\u{1b}[J", lines.replace('\n', "\u{1b}[K\r\n")))?;
                 before = after;
@@ -89,10 +91,11 @@ async fn look(address: SocketAddr) -> Result<Reading, String> {
     Ok(Reading::new(&metrics, status, Instant::now(), plugway::store::seconds(SystemTime::now())))
 }
 
-fn size() -> Size {
+/// What standard output is as large as; so many columns where it is no terminal.
+fn size(otherwise: usize) -> Size {
     let window = rustix::termios::tcgetwinsize(std::io::stdout()).ok();
     let of = |size: Option<u16>, default| size.filter(|size| *size > 0).map_or(default, usize::from);
-    Size { columns: of(window.map(|window| window.ws_col), 80), lines: of(window.map(|window| window.ws_row), 24), colours: true }
+    Size { columns: of(window.map(|window| window.ws_col), otherwise), lines: of(window.map(|window| window.ws_row), 24), colours: true }
 }
 
 fn show(text: &str) -> Result<(), String> {

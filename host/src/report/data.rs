@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::format;
-use crate::store::{Gap, Incident, Slo};
+use crate::store::{Gap, GapKind, Incident, Slo};
 
 /// What requests are counted under that matched no route.
 const NO_ROUTE: &str = "none";
@@ -246,12 +246,25 @@ impl Report {
         if unrouted > 0 && self.scope == "gateway" {
             text.push_str(&format!(" {} matched no route.", format::share(unrouted, totals.requests)));
         }
-        match self.incidents.len() {
+        match self.slos.iter().filter(|slo| slo.budget_left().is_some_and(|left| left < 0.0)).count() {
             0 => {}
-            1 => text.push_str(" One incident was found."),
-            many => text.push_str(&format!(" {many} incidents were found.")),
+            overspent => text.push_str(&format!(" Of {} objectives {overspent} have overspent their budget.", self.slos.len())),
+        }
+        let pages = self.incidents.iter().filter(|incident| incident.severity == "page").count();
+        match (self.incidents.len(), pages) {
+            (0, _) => {}
+            (1, _) => text.push_str(" One incident was found."),
+            (many, 0) => text.push_str(&format!(" {many} incidents were found.")),
+            (many, pages) => text.push_str(&format!(" {many} incidents were found, {pages} of them to page for.")),
         }
         text
+    }
+
+    /// Until when an incident lasts that has not ended, and that in words: no longer than there is a gateway to see it.
+    pub(super) fn lasts(&self, incident: &Incident) -> (i64, &'static str) {
+        let over = |gap: &&Gap| gap.kind != GapKind::Unwritable && gap.until >= self.until;
+        let over = self.gaps.iter().rfind(over).filter(|gap| gap.since >= incident.started);
+        over.map_or((self.until, "lasts"), |gap| (gap.since, "lasted when the gateway ended"))
     }
 }
 

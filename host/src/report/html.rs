@@ -147,11 +147,15 @@ fn incidents(out: &mut String, report: &Report) {
         out.push_str("<p class=\"none\">None was found.</p>\n");
     }
     for incident in &report.incidents {
-        let until = incident.ended.map_or_else(|| "lasts".to_owned(), |ended| format!("until {}", time::second(ended)));
-        let length = incident.ended.unwrap_or(report.until) - incident.started;
+        let lasts = || {
+            let (until, said) = report.lasts(incident);
+            (until, said.to_owned())
+        };
+        let (until, said) = incident.ended.map_or_else(lasts, |ended| (ended, format!("until {}", time::second(ended))));
+        let length = until - incident.started;
         let _ = write!(
             out,
-            "<article class=\"incident {}\">\n<h3>{}</h3>\n<p class=\"when\">{} · since {}, {until} ({})</p>\n",
+            "<article class=\"incident {}\">\n<h3>{}</h3>\n<p class=\"when\">{} · since {}, {said} ({})</p>\n",
             if incident.severity == "page" { "page" } else { "ticket" },
             escape(&incident.title),
             escape(&incident.severity),
@@ -174,6 +178,7 @@ fn evidence(out: &mut String, evidence: &str) {
             out.push_str("<dl class=\"evidence\">");
             for (name, figure) in figures {
                 let figure = figure.as_str().map_or_else(|| figure.to_string(), str::to_owned);
+                let figure = figure.parse().map_or(figure, format::whole);
                 let _ = write!(out, "<div><dt>{}</dt><dd>{}</dd></div>", escape(&name.replace('_', " ")), escape(&figure));
             }
             out.push_str("</dl>\n");

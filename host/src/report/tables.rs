@@ -206,7 +206,7 @@ impl Report {
         let of = |incident: &crate::store::Incident| {
             vec![
                 Cell::Moment(incident.started),
-                incident.ended.map_or_else(|| text("lasts"), Cell::Moment),
+                incident.ended.map_or_else(|| text(self.lasts(incident).1), Cell::Moment),
                 text(&incident.severity),
                 text(&incident.kind),
                 text(&incident.route),

@@ -118,6 +118,36 @@ fn a_timeline_says_what_its_bands_are_and_names_none_that_it_has_not() {
 }
 
 #[test]
+fn an_incident_lasts_no_longer_than_there_is_a_gateway_to_see_it() {
+    let gap = |since: i64| crate::store::Gap {
+        kind: crate::store::GapKind::Stopped,
+        since: 1_795_662_000 + since,
+        until: 1_795_665_600,
+        lost: None,
+    };
+    let incident = Incident {
+        kind: "latency".into(),
+        subject: String::new(),
+        api: String::new(),
+        route: "orders".into(),
+        severity: "ticket".into(),
+        started: 1_795_662_060,
+        ended: None,
+        title: "slow".into(),
+        cause: String::new(),
+        evidence: "{}".into(),
+        outcome: String::new(),
+    };
+    let of = |gaps| Report { from: 1_795_662_000, until: 1_795_665_600, gaps, incidents: vec![incident.clone()], ..empty() };
+    let stopped = of(vec![gap(660)]);
+    assert!(stopped.write(Format::Html).contains("lasted when the gateway ended (10 min)"));
+    assert!(stopped.write(Format::Markdown).contains("| lasted when the gateway ended |"));
+    let serving = of(vec![crate::store::Gap { until: 1_795_662_720, ..gap(660) }]);
+    assert!(serving.write(Format::Html).contains("lasts (59 min)"));
+    assert!(of(vec![gap(0)]).write(Format::Html).contains("lasts (59 min)"), "somebody saw it");
+}
+
+#[test]
 fn incidents_at_one_time_are_one_band_that_names_them_all() {
     let incident = |severity: &str, started: i64, title: &str| Incident {
         kind: "error-rate".into(),
@@ -146,7 +176,8 @@ fn incidents_at_one_time_are_one_band_that_names_them_all() {
     // One on each of two timelines: of latency nothing is known.
     assert_eq!(page.matches("class=\"band page\"").count(), 2, "{page}");
     assert!(page.contains("<title>first; second</title>") && page.contains("<title>third</title>"), "{page}");
-    assert!(page.find("class=\"band ticket\"") < page.find("class=\"band page\""), "what pages stands on top");
+    assert!(page.contains("class=\"band page\" x=\"64.0\" y=\"16\"") && page.contains("y=\"23\""), "each kind has a strip: {page}");
+    assert!(page.contains("3 incidents were found, 2 of them to page for."), "{page}");
     for format in [Format::Csv, Format::Markdown] {
         assert!(report.write(format).contains("errors now 12.00 %, requests looked at 100"), "figures are no JSON there");
     }

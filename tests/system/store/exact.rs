@@ -159,7 +159,7 @@ fn a_running_gateway_reports_and_is_watched() {
     for wanted in ["plugway ", "orders (v1)", "gone", "ENDPOINT", "store "] {
         assert!(top.contains(wanted), "{wanted} in\n{top}");
     }
-    assert!(top.lines().all(|line| line.chars().count() <= 80), "{top}");
+    assert!(top.lines().all(|line| line.chars().count() <= 120), "{top}");
     let store = &crate::common::status(&gateway)["store"];
     assert_eq!((&store["writable"], &store["requests_lost"]), (&true.into(), &0.into()), "{store:#}");
     assert_eq!(store["file"], scene.file().to_str().unwrap());

@@ -1,4 +1,5 @@
-//! Values over time: areas on top of each other, or lines. Gaps and incidents are bands behind them.
+//! Values over time: areas on top of each other, or lines. Gaps are bands behind them; incidents, which may last for most of the time,
+//! are strips above them, where they hide nothing.
 
 use std::fmt::Write;
 
@@ -6,11 +7,13 @@ use super::scale::{Scale, moments};
 use super::{escape, open};
 
 const WIDTH: f64 = 960.0;
-const HEIGHT: f64 = 230.0;
+const HEIGHT: f64 = 244.0;
 const LEFT: f64 = 64.0;
 const RIGHT: f64 = 16.0;
-const TOP: f64 = 16.0;
+const TOP: f64 = 30.0;
 const BOTTOM: f64 = 30.0;
+/// How high a strip is, and how far from the next one.
+const STRIP: (f64, f64) = (5.0, 2.0);
 
 /// One line, or one layer.
 pub(in crate::report) struct Line {
@@ -23,6 +26,8 @@ pub(in crate::report) struct Line {
 /// A time that is marked.
 pub(in crate::report) struct Band {
     pub(in crate::report) class: &'static str,
+    /// Which strip above the plot it is in, the lowest one first; `None` where it stands behind all of it.
+    pub(in crate::report) strip: Option<u8>,
     pub(in crate::report) since: i64,
     pub(in crate::report) until: i64,
     /// What is said when pointed at.
@@ -101,7 +106,7 @@ impl Timeline<'_> {
             let _ = write!(svg, "<path class=\"line {}\" d=\"{path}\"/>", line.class);
         }
         if scale.is_logarithmic() {
-            let _ = write!(svg, "<text class=\"note\" x=\"{:.0}\" y=\"{:.0}\">logarithmic</text>", WIDTH - RIGHT, TOP - 4.0);
+            let _ = write!(svg, "<text class=\"note\" x=\"{:.0}\" y=\"{:.0}\">logarithmic</text>", WIDTH - RIGHT, 11.0);
         }
         self.close(svg)
     }
@@ -111,13 +116,14 @@ impl Timeline<'_> {
         let (right, floor) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
         for band in self.bands {
             let (left, end) = (self.x(band.since), self.x(band.until));
+            let strip = |number: u8| (TOP - f64::from(number + 1) * (STRIP.0 + STRIP.1), STRIP.0);
+            let (top, height) = band.strip.map_or((TOP, floor - TOP), strip);
             let _ = write!(
                 svg,
-                "<rect class=\"band {}\" x=\"{:.1}\" y=\"{TOP}\" width=\"{:.1}\" height=\"{:.1}\"><title>{}</title></rect>",
+                "<rect class=\"band {}\" x=\"{:.1}\" y=\"{top}\" width=\"{:.1}\" height=\"{height:.1}\"><title>{}</title></rect>",
                 band.class,
                 left.min(right - 2.0),
                 (end - left).max(2.0),
-                floor - TOP,
                 escape(&band.title)
             );
         }
@@ -125,6 +131,9 @@ impl Timeline<'_> {
             let at = y(scale, *tick);
             let _ = write!(svg, "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>");
             let _ = write!(svg, "<text class=\"tick y\" x=\"{:.0}\" y=\"{:.1}\">{}</text>", LEFT - 8.0, at + 4.0, (self.text)(*tick));
+            // Once more where the axis is out of sight, on a phone.
+            let _ =
+                write!(svg, "<text class=\"tick y inside\" x=\"{:.0}\" y=\"{:.1}\">{}</text>", right - 4.0, at - 3.0, (self.text)(*tick));
         }
         for (at, text) in moments(self.from, self.until) {
             let x = self.x(at);

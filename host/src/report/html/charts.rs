@@ -42,18 +42,20 @@ fn figure_over_time(report: &Report, lines: &[(&str, &str)], caption: &str, svg:
     figure_of(" class=\"over-time\"", &legend, caption, svg)
 }
 
-/// Gaps and incidents stand behind every timeline.
+/// Gaps stand behind every timeline, incidents above it.
 fn bands(report: &Report) -> Vec<Band> {
     let gap = |gap: &crate::store::Gap| Band {
         class: if gap.kind == GapKind::Stopped { "stopped" } else { "gap" },
+        strip: None,
         since: gap.since,
         until: gap.until,
         title: format!("{} to {}: {}", time::second(gap.since), time::second(gap.until), gap.kind.title()),
     };
     let incident = |incident: &crate::store::Incident| Band {
         class: if incident.severity == "page" { "page" } else { "ticket" },
+        strip: Some(u8::from(incident.severity == "page")),
         since: incident.started,
-        until: incident.ended.unwrap_or(report.until),
+        until: incident.ended.unwrap_or_else(|| report.lasts(incident).0),
         title: incident.title.clone(),
     };
     merged(report.incidents.iter().map(incident).chain(report.gaps.iter().map(gap)).collect())
