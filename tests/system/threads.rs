@@ -84,10 +84,9 @@ fn accept_hooks_upstream_and_response_of_a_request_run_on_one_thread() {
     assert_eq!(upstream.requests() - before_all, REQUESTS);
 
     // Had the other worker a part in every request, or in every second one, it would have run in so many. Housekeeping is at
-    // another time in each, and the machine may interrupt it, but not in more requests than it has rounds by far.
-    let rounds = |every: Duration| u64::try_from(elapsed.as_nanos() / every.as_nanos()).unwrap();
-    let allowed = 2 * rounds(HOUSEKEEPING) + 40;
-    assert!(allowed < REQUESTS / 2, "this machine is too slow for the test to prove anything: {elapsed:?} for {REQUESTS} requests");
+    // another time in each, and the machine may interrupt it; a slow one has many rounds of it.
+    let rounds = u64::try_from(elapsed.as_nanos() / HOUSEKEEPING.as_nanos()).unwrap();
+    let allowed = (2 * rounds + 40).min(REQUESTS / 2 - 1);
     assert!(
         others <= allowed,
         "the other worker ran in {others} of {REQUESTS} requests and {elapsed:?}, for housekeeping in {allowed} at most"
