@@ -6,7 +6,7 @@ use plugway_harness::gateway::{Gateway, Launch, Line};
 use plugway_harness::raw::RawResponse;
 use plugway_harness::upstream::Upstream;
 
-use crate::common::{BINARY, metric, start, status, two_workers, until};
+use crate::common::{BINARY, LOGGED, metric, start, status, two_workers, until};
 use crate::guest::{assert_problem, config, filters, get, guest, plugin, report, route, tell, with_guest};
 
 /// Faults in a row after which a place is left alone (`plugway::plugin::breaker`).
@@ -38,7 +38,7 @@ fn assert_left_alone(response: &RawResponse) {
 }
 
 fn logged(gateway: &Gateway, text: &str) -> Line {
-    let line = gateway.log().wait(Duration::from_secs(5), |line| line.message().contains(text));
+    let line = gateway.log().wait(LOGGED, |line| line.message().contains(text));
     line.unwrap_or_else(|| panic!("`{text}` is not in the log: {}", gateway.log().text()))
 }
 

@@ -1,6 +1,7 @@
 //! What most of these tests start with.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use plugway_harness::gateway::{Gateway, Launch};
 use plugway_harness::upstream::Upstream;
@@ -65,9 +66,21 @@ pub(crate) fn metric(gateway: &Gateway, name: &str, labels: &[&str]) -> f64 {
     text.lines().filter(of).map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
 }
 
-/// Waits until a text is in the gateway's log, which is written when there is time.
+/// Sets a flag when it is dropped, also where a test fails: threads that go on until then are waited for.
+pub(crate) struct Ends<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Longest wait for a line of the gateway's log, which is written when there is time.
+pub(crate) const LOGGED: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// Waits until a text is in the gateway's log.
 pub(crate) fn until_logged(gateway: &Gateway, text: &str) {
-    let found = gateway.log().wait(std::time::Duration::from_secs(20), |line| line.text.contains(text));
+    let found = gateway.log().wait(LOGGED, |line| line.text.contains(text));
     assert!(found.is_some(), "{text:?} is not in the log:\n{}", gateway.log().text());
 }
 

@@ -11,6 +11,7 @@ use plugway_harness::upstream::{Settings, Upstream};
 
 use crate::common::{BINARY, assert_problem, metric, run, start, two_workers, until};
 use crate::guest::{asking, config, get, plugin, route};
+use crate::thread_time::Thread;
 
 /// A server, and a gateway whose plugin may ask it.
 struct World {
@@ -20,6 +21,8 @@ struct World {
 }
 
 const LOOPBACK: &str = "addresses = [\"127.0.0.0/8\"]";
+/// The same for requests that take long.
+const PATIENT: &str = "addresses = [\"127.0.0.0/8\"]\ntimeout = \"60s\"";
 
 impl World {
     /// `grant` is more of the grant, `more` of the plugin's table.
@@ -42,6 +45,11 @@ impl World {
         let response = get(self.gateway.address("web").unwrap(), "/", &[("x-ask", told)]);
         assert_eq!(response.status, 200, "{told}: {}", response.text());
         response.text()
+    }
+
+    /// Requests of the plugin's own that are on their way.
+    fn in_flight(&self) -> f64 {
+        metric(&self.gateway, "plugway_http_client_in_flight", &[])
     }
 
     fn hits(&self, budget: &str) -> f64 {
@@ -192,10 +200,10 @@ fn an_unknown_authority_is_a_tls_error() {
 
 #[test]
 fn five_hundred_that_are_the_same_are_one() {
-    let world = World::with(two_workers, LOOPBACK, "budget = { instances = 512 }");
-    let told = format!("GET {} timeout=3000", world.url("/slow/1000"));
+    let world = World::with(two_workers, PATIENT, "budget = { instances = 512, deadline = \"60s\" }");
+    let told = format!("GET {}", world.url("/held"));
     let address = world.gateway.address("web").unwrap();
-    run(async {
+    let ask_all = async || {
         let mut clients = tokio::task::JoinSet::new();
         for _ in 0..500 {
             let told = told.clone();
@@ -210,6 +218,16 @@ fn five_hundred_that_are_the_same_are_one() {
         while let Some(done) = clients.join_next().await {
             done.unwrap();
         }
+    };
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(|| run(ask_all()));
+        // Answered when all of them wait, however long they took to come: what they asked for has arrived where it is sent from, or one of
+        // these threads had something to do.
+        let in_flight = || metric(&world.gateway, "plugway_requests_in_flight", &["route=\"all\""]);
+        let threads = ["plugway-0", "plugway-1", "plugway-http"].map(|name| Thread::named(world.gateway.pid(), name));
+        until("all of them wait", || asked.is_finished() || in_flight() == 500.0 && threads.iter().all(Thread::sleeps));
+        world.server.release();
+        asked.join().unwrap();
     });
     assert_eq!(world.server.requests(), 1);
 }

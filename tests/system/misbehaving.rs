@@ -4,15 +4,15 @@ mod hogs;
 mod load;
 mod wasted;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use plugway_harness::gateway::Gateway;
 use plugway_harness::raw::{Raw, RawResponse};
 use plugway_harness::upstream::{Settings, Upstream};
 
-use crate::common::{metric, run, until};
+use crate::common::{LOGGED, metric, run, until};
 use crate::guest::{assert_problem, get, guest, route, send};
-use crate::thread_time::Thread;
+use crate::thread_time::{Stopwatch, Thread};
 use load::{Client, Good};
 
 /// `budget.cpu` of the guest.
@@ -87,6 +87,11 @@ impl Scene {
             + metric(&self.gateway, "plugway_requests_total", &["route=\"all\"", "status=\"503\""])
     }
 
+    /// What is asked for `/held` is answered when this is dropped, also where a test fails: who waits for it is waited for.
+    fn hold(&self) -> Held<'_> {
+        Held(&self.upstreams)
+    }
+
     /// One of each, in turn. After each a good one, so that no breaker opens: bad ones in a row are `breaker`'s matter.
     fn every_bad(&self) {
         let address = self.gateway.address("web").unwrap();
@@ -96,6 +101,14 @@ impl Scene {
             assert_problem(&response, status, code);
             crate::guest::report(&get(address, "/", &[]));
         }
+    }
+}
+
+struct Held<'s>(&'s [Upstream]);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.iter().for_each(Upstream::release);
     }
 }
 
@@ -115,7 +128,7 @@ fn a_thousand_good_requests_do_not_notice_the_bad_ones() {
         let good = scope.spawn(|| {
             run(async {
                 // A thousand that wait for the upstream all the time, and thousands that come and go meanwhile.
-                let waiting = scene.client.all(Good { count: GOOD, path: "/slow/12000" });
+                let waiting = scene.client.all(Good { count: GOOD, path: "/held" });
                 let passing = async {
                     for _ in 0..3 {
                         scene.client.all(Good { count: GOOD, path: "/" }).await;
@@ -124,11 +137,13 @@ fn a_thousand_good_requests_do_not_notice_the_bad_ones() {
                 tokio::join!(waiting, passing)
             })
         });
+        let held = scene.hold();
         until("a thousand in flight", || scene.in_flight() >= GOOD as f64);
         for _ in 0..ROUNDS {
             scene.every_bad();
         }
-        assert!(scene.in_flight() >= GOOD as f64, "the good ones were answered before the bad ones had come");
+        assert!(scene.in_flight() >= GOOD as f64, "not all of the good ones are still there");
+        drop(held);
         good.join().unwrap();
     });
 
@@ -158,27 +173,21 @@ struct Measured {
 
 /// Sends one request while nothing else runs on the worker, and reads from the kernel what it cost.
 ///
-/// A stall in wall time says little on a machine that others use. The kernel keeps for each thread the time it ran and
-/// the time it was ready and did not get a core (`/proc/PID/task/TID/schedstat`), to the nanosecond and exact while the
-/// thread sleeps. What a request took, less what the machine kept the two threads involved waiting, is what the gateway
-/// made of it: running and sleeping count, and the neighbours do not.
-///
 /// A good request before it keeps the breaker closed.
 fn measure(raw: &mut Raw, worker: &Thread, mode: &str) -> (Measured, RawResponse) {
     crate::guest::report(&send(raw, "/", &[]));
-    cost(raw, worker, "/", &[("x-misbehave", mode)])
+    cost(raw, worker, None, ("/", &[("x-misbehave", mode)]))
 }
 
-/// The same without the good one.
-fn cost(raw: &mut Raw, worker: &Thread, path: &str, headers: &[(&str, &str)]) -> (Measured, RawResponse) {
-    let this = Thread::current();
-    let (worker_before, this_before) = (worker.settled(), this.read());
-    let sent = Instant::now();
+/// The same without the good one; the upstream's part in it is taken off where there may be one.
+fn cost(raw: &mut Raw, worker: &Thread, upstream: Option<&Upstream>, (path, headers): (&str, &[(&str, &str)])) -> (Measured, RawResponse) {
+    let (this, upstream) = (Thread::current(), upstream.map(|upstream| Thread::of(upstream.task())));
+    let before = worker.settled();
+    let threads: Vec<_> = [worker, &this].into_iter().chain(&upstream).collect();
+    let watch = Stopwatch::start(&threads);
     let response = send(raw, path, headers);
-    let took = sent.elapsed();
-    let (this_after, worker_after) = (this.read(), worker.settled());
-    let waited = (worker_after.waited - worker_before.waited) + (this_after.waited - this_before.waited);
-    (Measured { cpu: worker_after.ran - worker_before.ran, stall: took.saturating_sub(waited) }, response)
+    let stall = watch.stop();
+    (Measured { cpu: worker.settled().ran - before.ran, stall }, response)
 }
 
 #[test]
@@ -187,7 +196,8 @@ fn no_stall_is_longer_than_the_cpu_budget_and_two_ticks() {
     let pid = scene.gateway.pid();
     let worker = Thread::named(pid, "plugway-0");
     std::thread::scope(|scope| {
-        let good = scope.spawn(|| run(scene.client.all(Good { count: GOOD, path: "/slow/9000" })));
+        let good = scope.spawn(|| run(scene.client.all(Good { count: GOOD, path: "/held" })));
+        let held = scene.hold();
         until("a thousand in flight", || scene.in_flight() >= GOOD as f64);
         let mut raw = Raw::connect(scene.gateway.address("web").unwrap()).unwrap();
         for _ in 0..3 {
@@ -215,7 +225,8 @@ fn no_stall_is_longer_than_the_cpu_budget_and_two_ticks() {
             assert!(response.status >= 500);
             assert!(measured.stall <= bound + 3 * TICK, "{mode}: stalled for {:?}, {bound:?} at most", measured.stall);
         }
-        assert!(scene.in_flight() >= GOOD as f64, "the good ones were answered before the bad ones had come");
+        assert!(scene.in_flight() >= GOOD as f64, "not all of the good ones are still there");
+        drop(held);
         good.join().unwrap();
     });
     assert_eq!(scene.failures("cpu"), 25.0);
@@ -225,10 +236,10 @@ fn no_stall_is_longer_than_the_cpu_budget_and_two_ticks() {
 fn the_operating_systems_doors_are_shut_and_nobody_waits_at_them() {
     let scene = Scene::new();
     let mut raw = Raw::connect(scene.gateway.address("web").unwrap()).unwrap();
+    let worker = Thread::named(scene.gateway.pid(), "plugway-0");
     let mut found = |mode: &str| {
-        let began = Instant::now();
-        let response = send(&mut raw, "/", &[("x-misbehave", mode)]);
-        assert!(began.elapsed() < Duration::from_secs(2), "{mode} waited");
+        let (measured, response) = cost(&mut raw, &worker, None, ("/", &[("x-misbehave", mode)]));
+        assert!(measured.stall < Duration::from_secs(2), "{mode} waited for {:?}", measured.stall);
         crate::guest::seen(&response, "x-result")
     };
     for mode in ["read-file", "open-socket"] {
@@ -237,12 +248,8 @@ fn the_operating_systems_doors_are_shut_and_nobody_waits_at_them() {
     }
     assert_eq!(found("environment").as_deref(), Some("0 variables"));
     assert_eq!(found("print"), None);
-    let logged = |text: &str| {
-        scene
-            .gateway
-            .log()
-            .wait(Duration::from_secs(5), |line| line.message().contains(text) && line.field("plugin") == Some("misbehaving"))
-    };
+    let logged =
+        |text: &str| scene.gateway.log().wait(LOGGED, |line| line.message().contains(text) && line.field("plugin") == Some("misbehaving"));
     for (text, level) in [("a line on stdout", "INFO"), ("a line on stderr", "WARN")] {
         let line = logged(text).unwrap_or_else(|| panic!("{text} is not in the log: {}", scene.gateway.log().text()));
         assert_eq!(line.field("level"), Some(level), "{}", line.text);
@@ -257,7 +264,7 @@ fn the_operating_systems_doors_are_shut_and_nobody_waits_at_them() {
     let failed = scene
         .gateway
         .log()
-        .wait(Duration::from_secs(5), |line| line.field("error").is_some_and(|error| error.contains("cannot sleep or wait on a worker")));
+        .wait(LOGGED, |line| line.field("error").is_some_and(|error| error.contains("cannot sleep or wait on a worker")));
     let failed = failed.unwrap_or_else(|| panic!("{}", scene.gateway.log().text()));
     assert_eq!((failed.field("hook"), failed.field("kind")), (Some("request-filter"), Some("trap")), "{}", failed.text);
     assert!(failed.field("request_id").is_some_and(|id| !id.is_empty()));
@@ -313,8 +320,9 @@ fn a_plugin_that_is_dear_to_configure_is_replaced_off_the_worker() {
     let address = gateway.address("web").unwrap();
     let started = || metric(&gateway, "plugway_instances_started_total", &["plugin=\"misbehaving\""]);
     let at_first = started();
-    // The spare is made while the first instance already serves.
-    std::thread::sleep(Duration::from_millis(1500));
+    // The spare is made while the first instance already serves, by a thread that does nothing else and sleeps when it is done.
+    let nursery = Thread::named(gateway.pid(), "plugway-nursery");
+    until("a spare", || nursery.read().ran >= Duration::from_millis(5) && nursery.sleeps());
 
     let before = worker.settled();
     assert_problem(&get(address, "/", &[("x-misbehave", "trap")]), 500, "plugin-failed");

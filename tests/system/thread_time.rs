@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// What is read when it no longer changes.
 fn settled<T: PartialEq>(read: impl Fn() -> T) -> T {
@@ -58,6 +58,11 @@ impl Thread {
         threads
     }
 
+    /// The thread of this folder in `/proc`.
+    pub(crate) fn of(task: &Path) -> Self {
+        Self(task.join("schedstat"))
+    }
+
     pub(crate) fn current() -> Self {
         Self("/proc/thread-self/schedstat".into())
     }
@@ -68,6 +73,13 @@ impl Thread {
         Times { ran: Duration::from_nanos(numbers[0]), waited: Duration::from_nanos(numbers[1]), runs: numbers[2] }
     }
 
+    /// Whether it waits for something other than a core.
+    pub(crate) fn sleeps(&self) -> bool {
+        let stat = fs::read_to_string(self.0.with_file_name("stat")).unwrap();
+        // The state is behind the name, which may hold anything (proc_pid_stat(5)).
+        stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('S'))
+    }
+
     /// As [`Thread::read`], once the thread sleeps: the kernel brings a running thread's times up to date only now and then.
     pub(crate) fn settled(&self) -> Times {
         settled(|| self.read())
@@ -76,5 +88,31 @@ impl Thread {
     /// As [`Thread::settled`], of several at once.
     pub(crate) fn all_settled<'t>(threads: impl Iterator<Item = (&'t String, &'t Self)> + Clone) -> BTreeMap<&'t str, Times> {
         settled(|| threads.clone().map(|(name, thread)| (name.as_str(), thread.read())).collect())
+    }
+}
+
+/// A clock that stands still while one of these threads waits for a core.
+///
+/// A stall in wall time says little on a machine that others use. The kernel keeps for each thread the time it ran and
+/// the time it was ready and did not get a core, to the nanosecond. What a request took, less what the machine kept the threads
+/// waiting that take turns at it, is what the gateway made of it: running and sleeping count, and the neighbours do not.
+pub(crate) struct Stopwatch<'t> {
+    threads: &'t [&'t Thread],
+    waited: Duration,
+    began: Instant,
+}
+
+impl<'t> Stopwatch<'t> {
+    pub(crate) fn start(threads: &'t [&'t Thread]) -> Self {
+        Self { threads, waited: Self::waited(threads), began: Instant::now() }
+    }
+
+    pub(crate) fn stop(self) -> Duration {
+        let took = self.began.elapsed();
+        took.saturating_sub(Self::waited(self.threads) - self.waited)
+    }
+
+    fn waited(threads: &[&Thread]) -> Duration {
+        threads.iter().map(|thread| thread.read().waited).sum()
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use plugway_harness::gateway::{Gateway, Launch};
 use plugway_harness::upstream::Upstream;
 
-use crate::common::{BINARY, metric};
+use crate::common::{BINARY, LOGGED, metric};
 use crate::guest::{assert_problem, config, get, plugin, refused, report, route, seen};
 
 /// An interpreter needs more of everything than a guest in Rust; the defaults are made for those.
@@ -36,9 +36,8 @@ fn a_plugin_in_python_filters_requests_and_responses() {
     assert_eq!(response.header("x-python"), Some(&b"GET 403"[..]));
 
     // A refused change is an exception it catches; a line it prints is a line in the log; a door is shut.
-    let logged = |text: &str| {
-        gateway.log().wait(Duration::from_secs(5), |line| line.message().contains(text) && line.field("plugin") == Some("snake")).is_some()
-    };
+    let logged =
+        |text: &str| gateway.log().wait(LOGGED, |line| line.message().contains(text) && line.field("plugin") == Some("snake")).is_some();
     assert!(logged("content-length is not mine"));
     report(&ask("print"));
     assert!(logged("a line of Python"), "{}", gateway.log().text());
@@ -58,12 +57,11 @@ fn a_plugin_in_python_filters_requests_and_responses() {
     let started = || metric(&gateway, "plugway_instances_started_total", &["plugin=\"snake\""]);
     let before = started();
     assert_problem(&ask("fail"), 500, "plugin-failed");
-    let told = gateway.log().wait(Duration::from_secs(5), |line| line.field("error").is_some_and(|error| error.contains("failed as told")));
+    let told = gateway.log().wait(LOGGED, |line| line.field("error").is_some_and(|error| error.contains("failed as told")));
     assert!(told.is_some(), "{}", gateway.log().text());
     assert_eq!((failures("refused"), started()), (1.0, before));
     assert_problem(&ask("hoard"), 500, "plugin-failed");
-    let told =
-        gateway.log().wait(Duration::from_secs(5), |line| line.field("error").is_some_and(|error| error.contains("more than 8 answers")));
+    let told = gateway.log().wait(LOGGED, |line| line.field("error").is_some_and(|error| error.contains("more than 8 answers")));
     assert!(told.is_some(), "{}", gateway.log().text());
     assert_eq!(failures("trap"), 2.0);
 

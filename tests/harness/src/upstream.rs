@@ -16,12 +16,14 @@
 //! | `/fresh/S` | the report, fresh for so many seconds |
 //! | `/close` | no answer, the connection closes |
 //! | `/cut` | a head that announces 1,000 bytes, ten of them, then the connection closes |
+//! | `/held` | the report, once [`Upstream::release`] has been called |
 //! | `/hang` | nothing, ever |
 
 pub mod behaviour;
 mod wire;
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -30,7 +32,7 @@ use std::time::Duration;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
@@ -72,8 +74,20 @@ pub struct Upstream {
     address: SocketAddr,
     tls: bool,
     counts: Arc<Counts>,
+    gate: Arc<Gate>,
+    task: PathBuf,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What `/held` waits at; open when it is closed.
+#[derive(Debug)]
+struct Gate(Semaphore);
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self(Semaphore::new(0))
+    }
 }
 
 /// What reached an upstream so far.
@@ -113,12 +127,20 @@ impl Upstream {
         let listener = std::net::TcpListener::bind(settings.address).context(settings.address)?;
         listener.set_nonblocking(true).context("listener")?;
         let address = listener.local_addr().context("listener")?;
-        let counts = Arc::new(Counts::default());
+        let (counts, gate) = (Arc::new(Counts::default()), Arc::new(Gate::default()));
         let (stop, stopped) = oneshot::channel();
-        let server = Server { name: Arc::from(settings.name), tls: config, http2: settings.http2, counts: Arc::clone(&counts) };
+        let server = Server {
+            name: Arc::from(settings.name),
+            tls: config,
+            http2: settings.http2,
+            counts: Arc::clone(&counts),
+            gate: Arc::clone(&gate),
+        };
         let tls = server.tls.is_some();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("runtime")?;
+        let (tell, told) = std::sync::mpsc::sync_channel(1);
         let run = move || {
+            drop(tell.send(std::fs::read_link("/proc/thread-self")));
             runtime.block_on(async move {
                 tokio::select! {
                     () = server.accept(listener) => {}
@@ -127,7 +149,8 @@ impl Upstream {
             });
         };
         let thread = std::thread::Builder::new().name(format!("upstream {}", settings.name)).spawn(run).context("thread")?;
-        Ok(Self { name: settings.name.to_owned(), address, tls, counts, stop: Some(stop), thread: Some(thread) })
+        let task = Path::new("/proc").join(told.recv().context("thread")?.context("/proc/thread-self")?);
+        Ok(Self { name: settings.name.to_owned(), address, tls, counts, gate, task, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Its name.
@@ -144,6 +167,16 @@ impl Upstream {
     pub fn url(&self) -> String {
         let scheme = if self.tls { "https" } else { "http" };
         format!("{scheme}://{}", self.address)
+    }
+
+    /// Its thread in `/proc`, where the kernel says how long it ran and waited.
+    pub fn task(&self) -> &Path {
+        &self.task
+    }
+
+    /// Answers whatever waits at `/held`, and whatever comes there from now on.
+    pub fn release(&self) {
+        self.gate.0.close();
     }
 
     /// Requests whose head arrived whole.
@@ -187,6 +220,7 @@ struct Server {
     tls: Option<Arc<ServerConfig>>,
     http2: bool,
     counts: Arc<Counts>,
+    gate: Arc<Gate>,
 }
 
 impl Server {
@@ -207,7 +241,7 @@ impl Server {
 
     async fn connection(self: Arc<Self>, socket: TcpStream) {
         drop(socket.set_nodelay(true));
-        let mut peer = Peer { upstream: Arc::clone(&self.name), ..Peer::default() };
+        let mut peer = Peer { upstream: Arc::clone(&self.name), gate: Arc::clone(&self.gate), ..Peer::default() };
         let transport = match &self.tls {
             None => Transport::Plain(socket),
             Some(config) => {

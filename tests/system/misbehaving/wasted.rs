@@ -9,7 +9,7 @@ use plugway_harness::upstream::Upstream;
 
 use super::cost;
 use super::hogs::{EXPENSIVE, FLOOD, dear_route};
-use crate::common::{BINARY, metric, start, status, two_workers, until};
+use crate::common::{BINARY, LOGGED, metric, start, status, two_workers, until};
 use crate::guest::{assert_problem, config, get, guest, report, route, send};
 use crate::thread_time::Thread;
 
@@ -20,14 +20,14 @@ const REQUESTS: u32 = 1000;
 const SHARE: Duration = Duration::from_millis(500);
 /// The default of `failed_cpu`.
 const LIMIT: Duration = Duration::from_millis(400);
-/// What a request takes that only meets a closed door, or a trap: being read, answered and logged, in a build without optimisation.
-const REST: Duration = Duration::from_millis(2);
 
 /// What came of a load.
 struct Borne {
     gateway: Gateway,
     /// CPU time of the worker for all that ended with a failure, as the kernel knows it.
     wasted: Duration,
+    /// Requests that had the plugin misbehave.
+    bad: u32,
     /// Calls that failed.
     failed: u32,
     /// Requests that were not let near the plugin.
@@ -47,7 +47,8 @@ fn bear(upstream: &Upstream, (mode, budget): (&str, &str), nth: u32) -> Borne {
     let gateway = gateway(upstream, budget, if mode == EXPENSIVE { dear_route() } else { "" });
     let worker = Thread::named(gateway.pid(), "plugway-0");
     let mut raw = Raw::connect(gateway.address("web").unwrap()).unwrap();
-    let mut borne = Borne { gateway, wasted: Duration::ZERO, failed: 0, left_alone: 0 };
+    let rest = rest(&mut raw, &worker);
+    let mut borne = Borne { gateway, wasted: Duration::ZERO, bad: 0, failed: 0, left_alone: 0 };
     let began = Instant::now();
     for request in 0..REQUESTS {
         std::thread::sleep((began + LOAD * request / REQUESTS).saturating_duration_since(Instant::now()));
@@ -55,9 +56,10 @@ fn bear(upstream: &Upstream, (mode, budget): (&str, &str), nth: u32) -> Borne {
             break;
         }
         let response = if request % nth == nth - 1 {
-            let (measured, response) = cost(&mut raw, &worker, "/", &[("x-misbehave", mode)]);
+            let (measured, response) = cost(&mut raw, &worker, None, ("/", &[("x-misbehave", mode)]));
+            borne.bad += 1;
             if response.status >= 500 && !is_left_alone(&response) {
-                borne.wasted += measured.cpu.saturating_sub(REST);
+                borne.wasted += measured.cpu.saturating_sub(rest);
                 borne.failed += 1;
             }
             response
@@ -67,6 +69,14 @@ fn bear(upstream: &Upstream, (mode, budget): (&str, &str), nth: u32) -> Borne {
         borne.left_alone += u32::from(is_left_alone(&response));
     }
     borne
+}
+
+/// What a request takes that fails and wastes nothing: being read, answered and logged. Twice what one takes that the plugin answers itself,
+/// since a failure says more in the log.
+fn rest(raw: &mut Raw, worker: &Thread) -> Duration {
+    let mut costs: Vec<_> = (0..21).map(|_| cost(raw, worker, None, ("/", &[("x-misbehave", "respond:100")])).0.cpu).collect();
+    costs.sort_unstable();
+    costs[10] * 2
 }
 
 fn is_left_alone(response: &RawResponse) -> bool {
@@ -107,7 +117,7 @@ fn what_fails_now_and_then_takes_no_more_of_its_worker_either() {
         all.into_iter().map(|borne| borne.join().unwrap()).collect::<Vec<_>>()
     });
     for (((mode, budget), nth, opens), borne) in bad.into_iter().zip(borne) {
-        let Borne { gateway, wasted, failed, left_alone } = borne;
+        let Borne { gateway, wasted, bad, failed, left_alone } = borne;
         assert!(
             wasted <= SHARE,
             "{mode} {budget}, every {nth}th: {wasted:?} of {LOAD:?} for {failed} that failed, {left_alone} left alone"
@@ -118,8 +128,9 @@ fn what_fails_now_and_then_takes_no_more_of_its_worker_either() {
         assert!(nursery <= Duration::from_millis(2_400), "{mode} {budget}, every {nth}th: {nursery:?} for {failed} that failed");
         let counted = metric(&gateway, "plugway_failed_cpu_seconds_total", &["plugin=\"misbehaving\""]);
         assert!(counted > 0.0 && counted <= SHARE.as_secs_f64(), "{mode} {budget}, every {nth}th: {counted} s");
-        // A machine that is slow, or busy with other tests, makes too few instances in that time for so much to be wasted, by the kernel's count.
-        let too_few = mode == EXPENSIVE && wasted + nursery / 4 < LIMIT;
+        // A machine that is slow, or busy with other tests, comes to too few in that time for so much to be wasted: to too few requests, each of
+        // which would use up its budget of 10 ms and more if nothing kept it from the plugin, or to too few instances, by the kernel's count.
+        let too_few = bad < 60 || mode == EXPENSIVE && wasted + nursery / 4 < LIMIT;
         if opens && !too_few {
             assert!(
                 by_failed_cpu(&gateway) >= 1 && left_alone > 0,
@@ -127,8 +138,7 @@ fn what_fails_now_and_then_takes_no_more_of_its_worker_either() {
                 status(&gateway)["plugins"]
             );
             assert!(metric(&gateway, "plugway_budget_hits_total", &["budget=\"failed_cpu\""]) >= 1.0, "{mode} {budget}, every {nth}th");
-            let logged =
-                gateway.log().wait(Duration::from_secs(5), |line| line.field("reason").is_some_and(|why| why.contains("failed_cpu")));
+            let logged = gateway.log().wait(LOGGED, |line| line.field("reason").is_some_and(|why| why.contains("failed_cpu")));
             let line = logged.unwrap_or_else(|| panic!("{}", gateway.log().text()));
             assert_eq!((line.field("level"), line.field("scope")), (Some("WARN"), Some("place")), "{}", line.text);
         }
@@ -195,7 +205,7 @@ fn it_serves_again_when_enough_of_it_is_forgotten() {
     until("it serves again", || get(address, "/", &[]).status == 200);
     assert!(opened.elapsed() > Duration::from_secs(8), "after {:?}", opened.elapsed());
     assert_eq!(metric(&gateway, "plugway_breakers_open", &[]), 0.0);
-    assert!(gateway.log().wait(Duration::from_secs(5), |line| line.message().contains("its breaker is closed")).is_some());
+    assert!(gateway.log().wait(LOGGED, |line| line.message().contains("its breaker is closed")).is_some());
 }
 
 #[test]
@@ -206,11 +216,12 @@ fn each_of_two_workers_bounds_it_and_no_more_comes_of_two_places() {
     let text = config(&upstream, &[&part, &route("plugins = [\"misbehaving\"]"), other]);
     let gateway = Launch::new(BINARY).unwrap().start(&two_workers(&text)).unwrap();
     let address = gateway.address("web").unwrap();
-    let (began, mut failed) = (Instant::now(), 0);
+    let (began, mut asked, mut failed) = (Instant::now(), 0, 0);
     while began.elapsed() < LOAD {
         // A connection each, so both workers have their part.
         for path in ["/", "/other/one"] {
             let response = get(address, path, &[("x-misbehave", "loop")]);
+            asked += 1;
             failed += u32::from(response.status == 503 && !is_left_alone(&response));
             get(address, path, &[]);
         }
@@ -219,7 +230,10 @@ fn each_of_two_workers_bounds_it_and_no_more_comes_of_two_places() {
     let counted = metric(&gateway, "plugway_failed_cpu_seconds_total", &["plugin=\"misbehaving\""]);
     assert!(counted <= 2.0 * SHARE.as_secs_f64(), "{counted} s of two workers for {failed} loops");
     assert!(f64::from(failed) * 0.010 <= 2.0 * SHARE.as_secs_f64(), "{failed} loops");
-    assert!(by_failed_cpu(&gateway) >= 2, "{failed} loops, {counted} s; {:#}", status(&gateway)["plugins"]);
+    // Thirty at one place of one worker are enough. A machine that is slow, or busy with other tests, may not come to that in the time.
+    if asked >= 300 {
+        assert!(by_failed_cpu(&gateway) >= 2, "{failed} loops, {counted} s; {:#}", status(&gateway)["plugins"]);
+    }
 }
 
 #[test]
@@ -231,16 +245,18 @@ fn loops_that_come_all_at_once_are_found_out_one_by_one() {
     let gateway = start(&config(&upstream, &[&part, &route("plugins = [\"misbehaving\"]")]));
     let worker = Thread::named(gateway.pid(), "plugway-0");
     let mut clients: Vec<_> = (0..AT_ONCE).map(|_| Raw::connect(gateway.address("web").unwrap()).unwrap()).collect();
-    // Connections are made, and code is warm.
+    // Connections are made, and code is warm. What good requests take is more than what a closed door does.
+    let at_first = worker.settled();
     for raw in &mut clients {
         report(&send(raw, "/", &[]));
     }
     let before = worker.settled();
+    let rest = before.ran - at_first.ran;
     for raw in &mut clients {
         raw.send("GET / HTTP/1.1\r\nhost: example.com\r\nx-misbehave: loop\r\n\r\n").unwrap();
     }
     let answers: Vec<_> = clients.iter_mut().map(|raw| raw.response().unwrap()).collect();
-    let spent = (worker.settled().ran - before.ran).saturating_sub(REST * AT_ONCE);
+    let spent = (worker.settled().ran - before.ran).saturating_sub(rest);
     let left_alone = answers.iter().filter(|answer| is_left_alone(answer)).count();
     assert!(answers.iter().all(|answer| answer.status == 503), "{:?}", answers.iter().map(|answer| answer.status).collect::<Vec<_>>());
     assert!(spent <= SHARE, "{spent:?} for {AT_ONCE} loops, of which {left_alone} were left alone");

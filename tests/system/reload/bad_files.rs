@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{LOOKED, Scene, meanwhile, metric, replace, status, until, version};
+use crate::common::LOGGED;
 use crate::guest::shipped;
 
 /// Puts this in the plugin's place, and finds it rejected for that reason; nobody notices, and a good file mends it.
@@ -30,7 +31,7 @@ fn is_rejected(scene: &Scene, content: &[u8], why: &str, says: &str) {
     let line = scene
         .gateway
         .log()
-        .wait(LOOKED, |line| line.message().contains("A reload was rejected") && line.field("digest") == Some(&digest))
+        .wait(LOGGED, |line| line.message().contains("A reload was rejected") && line.field("digest") == Some(&digest))
         .unwrap_or_else(|| panic!("{}", scene.gateway.log().text()));
     assert_eq!((line.field("level"), line.field("plugin"), line.field("why")), (Some("WARN"), Some("auth"), Some(why)));
     assert_eq!(line.field("file"), Some(file.as_str()));
@@ -133,8 +134,11 @@ fn what_is_only_the_beginning_of_a_file_is_waited_for() {
     assert_eq!((scene.reloads("swapped"), scene.reloads("rejected")), (0.0, 0.0));
     // But not for ever.
     until("it is rejected", || scene.reloads("rejected") > 0.0);
-    assert_eq!(scene.plugin()["rejected"]["why"], "not-a-component");
     scene.still_serves(1);
+    // And then it is said as of any other.
+    replace(&scene.file(), version(1));
+    until("a good file mends it", || scene.plugin()["file"] == "serving");
+    is_rejected(&scene, &whole[..whole.len() / 3], "not-a-component", "auth");
 }
 
 #[test]

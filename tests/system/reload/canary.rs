@@ -9,7 +9,7 @@ use plugway_harness::upstream::Upstream;
 use serde_json::Value;
 
 use super::{LOOKED, Scene, meanwhile, metric, replace, status, until, version, version_of};
-use crate::common::{BINARY, admin};
+use crate::common::{BINARY, LOGGED, admin};
 use crate::guest::{config, get, keeper, route, shipped};
 
 /// A gateway that keeps versions in that folder, with that one in its plugin's file; others are tried so.
@@ -143,19 +143,21 @@ fn a_canary_that_fails_is_taken_back_and_stays_back() {
     until("it is taken back", || {
         let answer = as_client(&scene, client);
         client += 1;
-        failed += usize::from(answer.status != 200);
+        failed += u32::from(answer.status != 200);
         // A look is a quarter of a second away at most.
         std::thread::sleep(Duration::from_millis(if failed < 4 { 0 } else { 20 }));
         ended(&scene).0 == "returned"
     });
-    assert!((4..60).contains(&failed), "{failed} requests failed");
     assert_eq!(versions(&scene, 60), [1; 60]);
     let (end, reason) = ended(&scene);
     assert!(end == "returned" && reason.as_str().unwrap().contains("calls failed (100.00%)"), "{reason}");
+    // When it was judged, that is: taking it back is a reload, which steps back for whatever else runs. Each request meets two of its hooks.
+    let failures: u32 = reason.as_str().unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!((4..200).contains(&failures) && failures <= 2 * failed, "{failed} requests failed; {reason}");
     assert_eq!(scene.plugin()["file"], "rolled back");
     assert_eq!(metric(&scene.gateway, "plugway_canaries_ended_total", &["end=\"returned\""]), 1.0);
     let log = scene.gateway.log();
-    assert!(log.wait(LOOKED, |line| line.message().contains("A canary was taken back")).is_some(), "{}", log.text());
+    assert!(log.wait(LOGGED, |line| line.message().contains("A canary was taken back")).is_some(), "{}", log.text());
 
     drop(scene);
     let scene = start(state, 900_000, "share = \"50%\"\nmin_failures = 4");
@@ -301,7 +303,9 @@ fn a_shadow_is_compared_and_answers_nobody() {
     until("another one runs", || compared("request-filter", "changes") > 0.0 || version_of(&scene.get()) != 1);
     assert_eq!(versions(&scene, 10), [1; 10]);
     assert!(compared("response-filter", "changes") >= 10.0 && compared("response-filter", "failed") == 0.0);
-    assert!(scene.plugin()["canary"]["compared"].as_array().unwrap().len() >= 2, "{:#}", scene.plugin());
+    // It is called a moment before it is shown.
+    let shows = |compared: &Value| compared.as_array().is_some_and(|all| all.iter().any(|one| one["result"] == "changes"));
+    until("it is shown", || shows(&scene.plugin()["canary"]["compared"]));
     assert!(scene.plugin()["calls"].as_u64() >= Some(calls + 20), "{:#}", scene.plugin());
     // What fails costs nobody anything, and is taken back.
     put(state, version(900_000));

@@ -6,8 +6,8 @@ use std::time::Instant;
 use plugway_harness::gateway::{Gateway, Launch};
 use plugway_harness::upstream::Upstream;
 
-use super::{post_reload, replace};
-use crate::common::{BINARY, json, metric, until};
+use super::{post_reload, replace, until};
+use crate::common::{BINARY, json, metric};
 use crate::guest::{confidant, config, get, keeper, route, ticking};
 
 /// A gateway with one plugin in `plugins.d`.

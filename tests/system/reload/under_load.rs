@@ -2,15 +2,24 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use plugway_harness::process;
 use plugway_harness::raw::Raw;
 
 use super::{Scene, replace, status, until, version, version_of};
+use crate::common::Ends;
 use crate::guest::send;
 
 /// Swaps of the plugin, each of which is seen to serve.
 const SWAPS: u32 = 20;
 /// Reloads of the configuration among them.
 const RELOADS: u32 = 5;
+/// The version by which caches and allocators have the size they will keep.
+const WARM: u32 = 8;
+/// Memory of its own that may be more than it was then, bytes: pages that the allocator has not given back.
+const MEMORY: u64 = 8 << 20;
+/// The longest that the worker may be at work while something is due, in CPU time, microseconds. 5 ms is what `cargo xtask soak` allows a
+/// release build; this is one without optimisation, which works off what came while others had the core. Compiling takes ten times as long.
+const STALL: u64 = 50_000;
 /// Connections, each kept and always busy.
 const CLIENTS: usize = 4;
 
@@ -20,8 +29,9 @@ fn no_request_is_lost_and_none_meets_two_versions() {
     let address = scene.gateway.address("web").unwrap();
     let text = std::fs::read_to_string(scene.config_file()).unwrap();
     let instances = scene.plugin()["instances"].clone();
+    let own = || process::own_bytes(scene.gateway.pid()).unwrap();
     let (done, answered) = (AtomicBool::new(false), AtomicU64::new(0));
-    std::thread::scope(|scope| {
+    let warmed = std::thread::scope(|scope| {
         let client = || {
             let mut raw = Raw::connect(address).unwrap();
             let mut last = 0;
@@ -34,9 +44,13 @@ fn no_request_is_lost_and_none_meets_two_versions() {
                 answered.fetch_add(1, Ordering::Relaxed);
             }
         };
+        let ends = Ends(&done);
         let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(client)).collect();
-        let mut swapped = 0.0;
+        let (mut swapped, mut warmed) = (0.0, 0);
         for number in 2..=SWAPS + 1 {
+            if number == WARM {
+                warmed = own();
+            }
             replace(&scene.file(), version(number));
             scene.serves(number);
             // It answers a moment before it is counted.
@@ -49,8 +63,9 @@ fn no_request_is_lost_and_none_meets_two_versions() {
                 until("the configuration is reloaded", || scene.reloads("swapped") >= swapped);
             }
         }
-        done.store(true, Ordering::Relaxed);
+        drop(ends);
         clients.into_iter().for_each(|client| client.join().unwrap());
+        warmed
     });
     assert_eq!(scene.reloads("swapped"), f64::from(SWAPS + RELOADS));
     assert_eq!(scene.reloads("rejected"), 0.0);
@@ -58,4 +73,8 @@ fn no_request_is_lost_and_none_meets_two_versions() {
     // Nothing is left of what served before.
     until("one generation is left", || status(&scene.gateway)["generations"]["live"].as_array().unwrap().len() == 1);
     until("its instances alone are left", || scene.plugin()["instances"] == instances);
+    let now = own();
+    assert!(now <= warmed + MEMORY, "{} KiB of its own, {} KiB when it was warm", now >> 10, warmed >> 10);
+    let stall = status(&scene.gateway)["workers"][0]["longest_stall"].clone();
+    assert!(stall["busy_us"].as_u64().unwrap() <= STALL, "{stall}");
 }

@@ -6,8 +6,8 @@ use plugway_harness::gateway::Launch;
 use plugway_harness::raw::{Raw, RawResponse};
 use plugway_harness::upstream::Upstream;
 
-use super::{LOOKED, Scene, meanwhile, replace, version, version_of};
-use crate::common::{BINARY, json, until};
+use super::{LOOKED, Scene, meanwhile, replace, until, version, version_of};
+use crate::common::{BINARY, LOGGED, json};
 
 /// A gateway that keeps versions in that folder, with that one in its plugin's file.
 fn start(state: &Path, number: u32) -> Scene {
@@ -61,7 +61,7 @@ fn what_was_gone_back_to_stays_over_a_restart_until_the_file_changes() {
     let scene = start(directory.directory(), 2);
     assert_eq!(version_of(&scene.get()), 1);
     // Why it is not the file's is said, or nobody would know.
-    let said = scene.gateway.log().wait(LOOKED, |line| line.message().contains("gone back to serves"));
+    let said = scene.gateway.log().wait(LOGGED, |line| line.message().contains("gone back to serves"));
     assert_eq!(said.and_then(|line| line.field("plugin").map(str::to_owned)).as_deref(), Some("auth"));
     replace(&scene.file(), version(3));
     scene.serves(3);

@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use ring::digest::{Context as Digest, SHA256};
 use serde_json::{Value, json};
 
+use super::Gate;
 use crate::body::{self, Body};
 use crate::ca::hex;
 use crate::error::{Context, Error, Result};
@@ -24,6 +25,7 @@ use crate::error::{Context, Error, Result};
 #[derive(Debug, Default)]
 pub(super) struct Peer {
     pub(super) upstream: Arc<str>,
+    pub(super) gate: Arc<Gate>,
     pub(super) tls: bool,
     pub(super) http2: bool,
     pub(super) server_name: Option<String>,
@@ -77,6 +79,11 @@ pub(super) async fn answer(peer: Arc<Peer>, request: Request<Incoming>) -> Resul
         }
         ["close"] => return Err(Error::new("closed as asked")),
         ["cut"] => cut(),
+        ["held"] => {
+            // It has no permits and never will have: the wait ends when it is closed.
+            drop(peer.gate.0.acquire().await);
+            report(&peer, request).await?
+        }
         ["hang"] => std::future::pending().await,
         _ => report(&peer, request).await?,
     };
