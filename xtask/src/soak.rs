@@ -1,5 +1,5 @@
 //! `cargo xtask soak`: a gateway under steady load while its plugin is swapped and its configuration reloaded, over and over, and
-//! a verdict. h2load makes the load, for as long as changes come; beside it a few clients look at every answer; changes come at
+//! a verdict. h2load makes the load, for as long as changes come; beside it a few clients look at every answer, and streams stay open over all of it; changes come at
 //! fixed moments, or as soon as the one before serves.
 //!
 //! Everything but the gateway and its compiling process runs at low priority, and what a worker waits for a core is none of its
@@ -10,6 +10,7 @@ mod changes;
 mod clients;
 mod load;
 mod report;
+mod streams;
 mod verdict;
 mod watch;
 mod world;
@@ -25,6 +26,7 @@ use crate::{interrupt, plugins, setup, workspace};
 use changes::Changes;
 use clients::{Clients, Floor};
 use load::{Load, ROUND};
+use streams::Streams;
 use verdict::Figures;
 use watch::Watch;
 use world::World;
@@ -111,6 +113,8 @@ fn soak(plan: &Plan, world: &World) -> Result<Figures> {
     let mut changes = Changes::new(world, &floor);
     let mut watch = Watch::new(world);
 
+    // Before the first change, to the very end.
+    let streams = Streams::open(world.gateway.address("web")?)?;
     // The same work as later, so that memory has the same reasons to be used.
     let warm = Load::start(world.gateway.address("web")?, ROUND)?;
     let clients = Clients::start(world, &floor)?;
@@ -144,7 +148,8 @@ fn soak(plan: &Plan, world: &World) -> Result<Figures> {
     let seconds = began.elapsed().as_secs_f64();
     let (made, checked) = (made?, clients.stop());
     let after = watch.settled()?;
-    Ok(Figures { load, checked, made, planned: plan.changes, before, after, since, seconds })
+    let flowed = streams.end();
+    Ok(Figures { load, checked, flowed, made, planned: plan.changes, before, after, since, seconds })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::verdict::{Figures, STALL, mb};
 
 /// The table, and what broke.
 pub(super) fn print(figures: &Figures, broken: &[String]) {
-    let Figures { load, checked, made, before, after, .. } = figures;
+    let Figures { load, checked, flowed, made, before, after, .. } = figures;
     let row = |name: &str, value: String| println!("  {name:<26} {value}");
     println!("\n{:.0} s of {RATE} requests a second over HTTP/1.1, two workers", figures.seconds);
     row("requests", format!("{} by h2load, {} by clients that check", load.requests, checked.answers));
@@ -20,6 +20,7 @@ pub(super) fn print(figures: &Figures, broken: &[String]) {
     let (longest, reload) = (made.longest.as_secs_f64(), made.longest_reload.as_secs_f64());
     row("  the longest", format!("{longest:.2} s, {reload:.2} s of it at work or waiting for a core, which everything else has first"));
     row("in flight during a swap", format!("{} checked requests", checked.outlived));
+    row("streams", format!("{} open for {} s, over all changes; {} ended", flowed.streams, flowed.open_for.as_secs(), flowed.ended.len()));
     row("latency", format!("p50 {:.2} ms, p99 {:.2} ms, longest {:.2} ms", load.p50_us / 1e3, load.p99_us / 1e3, load.longest_us / 1e3));
     for (index, ((lag, stalls), late)) in after.workers.iter().zip(figures.stalls()).zip(figures.late()).enumerate() {
         let (highest, busy) = (lag.highest_us as f64 / 1e3, lag.highest_busy_us as f64 / 1e3);
@@ -54,7 +55,7 @@ pub(super) fn write(figures: &Figures, broken: &[String], file: &Path) -> Result
 }
 
 fn shown(figures: &Figures, broken: &[String]) -> Value {
-    let Figures { load, checked, made, before, after, seconds, .. } = figures;
+    let Figures { load, checked, flowed, made, before, after, seconds, .. } = figures;
     let workers: Vec<Value> = after
         .workers
         .iter()
@@ -76,6 +77,7 @@ fn shown(figures: &Figures, broken: &[String]) -> Value {
         "requests_per_second": RATE,
         "load": { "requests": load.requests, "failures": load.failures, "p50_us": load.p50_us, "p99_us": load.p99_us, "longest_us": load.longest_us },
         "checked": { "answers": checked.answers, "failures": checked.failures, "outlived_a_swap": checked.outlived, "wrong": checked.wrong },
+        "streams": { "streams": flowed.streams, "open_for_seconds": flowed.open_for.as_secs_f64(), "bytes": flowed.bytes, "ended": flowed.ended },
         "swaps": made.swaps,
         "reloads": made.reloads,
         "longest_change_ms": made.longest.as_millis() as u64,

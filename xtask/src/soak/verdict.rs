@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use super::changes::Made;
 use super::clients::Checked;
 use super::load::Loaded;
+use super::streams::Flowed;
 use super::watch::{Longest, State};
 
 /// An event loop that a worker holds up for longer than this stalls.
@@ -23,6 +24,7 @@ const CHECKED: u64 = 20;
 pub(super) struct Figures {
     pub(super) load: Loaded,
     pub(super) checked: Checked,
+    pub(super) flowed: Flowed,
     pub(super) made: Made,
     /// Changes that were to be made.
     pub(super) planned: u32,
@@ -61,7 +63,7 @@ impl Figures {
 
     /// Limits that do not hold, in words.
     pub(super) fn broken(&self) -> Vec<String> {
-        let Self { load, checked, made, planned, before, after, seconds, .. } = self;
+        let Self { load, checked, flowed, made, planned, before, after, seconds, .. } = self;
         let mut broken = Vec::new();
         let mut limit = |holds: bool, what: String| {
             if !holds {
@@ -72,6 +74,11 @@ impl Figures {
         limit(load.kept_up >= KEPT_UP, format!("{:.0} % of the load was answered, not {:.0} %", load.kept_up * 100.0, KEPT_UP * 100.0));
         let first = checked.wrong.first().map(String::as_str).unwrap_or_default();
         limit(checked.failures == 0, format!("{} checked answers were wrong, the first: {first}", checked.failures));
+        let first = flowed.ended.first().map(String::as_str).unwrap_or_default();
+        limit(
+            flowed.ended.is_empty(),
+            format!("{} of {} streams did not flow to the end, the first: {first}", flowed.ended.len(), flowed.streams),
+        );
         let (changes, wanted) = (made.swaps + made.reloads, u64::from(made.swaps + made.reloads) * CHECKED);
         limit(checked.answers >= wanted, format!("{} answers were checked in {changes} changes, not {wanted}", checked.answers));
         limit(checked.outlived > 0, "no request was in flight during a swap, so nothing was shown of those".to_owned());
@@ -120,6 +127,7 @@ pub(super) mod tests {
             State { rss: 40_000_000, live_generations: 1, plugin_instances: 2, swapped: 15, rejected: 0, workers: vec![lag.clone(), lag] };
         Figures {
             load: Loaded { requests: 1000, failures: 0, kept_up: 1.0, p50_us: 1.0, p99_us: 2.0, longest_us: 3.0 },
+            flowed: Flowed { streams: 16, open_for: Duration::from_secs(160), bytes: 80_000, ended: Vec::new() },
             checked: Checked { answers: 5_000, failures: 0, wrong: Vec::new(), outlived: 1 },
             made: Made { swaps: 200, reloads: 50, longest: Duration::from_millis(700), longest_reload: Duration::from_millis(300) },
             planned: 250,
@@ -141,10 +149,11 @@ pub(super) mod tests {
     #[test]
     fn each_limit_holds_and_can_be_broken() {
         assert_eq!(good().broken(), Vec::<String>::new());
-        let spoil: [(fn(&mut Figures), &str); 13] = [
+        let spoil: [(fn(&mut Figures), &str); 14] = [
             (|figures| figures.load.failures = 1, "of the load failed"),
             (|figures| figures.load.kept_up = 0.89, "of the load was answered"),
             (|figures| figures.checked.failures = 1, "were wrong"),
+            (|figures| figures.flowed.ended.push("a stream ended".to_owned()), "1 of 16 streams"),
             (|figures| figures.checked.answers = 4_999, "were checked"),
             (|figures| figures.checked.outlived = 0, "in flight"),
             (|figures| figures.planned = 251, "250 of 251 changes"),
