@@ -111,24 +111,42 @@ impl Catalogue {
             (Err(_), Some(canary)) => canary.component.digest.clone(),
             (Err(unread), None) => return Err(unread.problem.message),
         };
-        let serving = self.serving(plugin).map(|serving| serving.digest.clone());
-        let kept = self.versions.of(name);
-        // A canary is what there is to go back from. Otherwise the one before the version that serves: going back twice does not lead
-        // forward again.
-        let own = serving.iter().filter(|_| canary.is_some());
-        let from = kept.iter().position(|kept| Some(kept) == serving.as_ref()).map_or(0, |serving| serving + 1);
-        let mut fitting: Box<dyn Iterator<Item = &String>> = match digest {
-            Some(digest) => Box::new(kept.iter().filter(move |kept| kept.starts_with(digest))),
-            None => Box::new(own.chain(kept.iter().skip(from))),
+        let serving = self.serving(plugin).map(|serving| serving.digest.as_str());
+        let digest = match (digest, serving) {
+            (Some(digest), _) => {
+                let mut fitting = self.versions.of(name).into_iter().filter(|kept| kept.starts_with(digest));
+                let chosen = fitting.next().ok_or_else(|| format!("no version of `{name}` is kept whose digest begins with {digest}"))?;
+                if fitting.next().is_some() {
+                    return Err(format!("more than one version of `{name}` has a digest that begins so"));
+                }
+                chosen
+            }
+            // A canary is what there is to go back from.
+            (None, Some(serving)) if canary.is_some() => serving.to_owned(),
+            // Going back twice does not lead forward again.
+            (None, serving) => {
+                let before = self.versions.before(name, serving).into_iter().next();
+                before.ok_or_else(|| format!("no earlier version of `{name}` is kept"))?
+            }
         };
-        let chosen = fitting.next().ok_or_else(|| match digest {
-            Some(digest) => format!("no version of `{name}` is kept whose digest begins with {digest}"),
-            None => format!("no earlier version of `{name}` is kept"),
-        })?;
-        if digest.is_some() && fitting.next().is_some() {
-            return Err(format!("more than one version of `{name}` has a digest that begins so"));
+        Ok(Rollback { digest, instead_of, reason: None })
+    }
+
+    /// The version that serves was another one until now, which is newer: somebody went back, and not to come to it again.
+    pub(super) fn has_gone_back(&self, name: &str, from: &str) {
+        let kept = self.versions.of(name);
+        let place = |digest: &str| kept.iter().position(|kept| kept == digest);
+        let now = self.serving.get(name).and_then(|serving| place(&serving.component.digest));
+        if place(from).is_some_and(|from| now.is_some_and(|now| from < now))
+            && let Err(error) = self.versions.leave(name, from)
+        {
+            tracing::warn!(plugin = name, digest = from, %error, "It could not be remembered that a version was gone back from");
         }
-        Ok(Rollback { digest: chosen.clone(), instead_of, reason: None })
+    }
+
+    /// Which version serves a plugin of that name.
+    pub(super) fn serving_digest(&self, name: &str) -> Option<String> {
+        Some(self.serving.get(name)?.component.digest.clone())
     }
 
     /// A version that was not taken when it was gone back to is no fault of the plugin's file.
@@ -156,6 +174,10 @@ impl Catalogue {
             {
                 self.versions.keep(name, file, bytes)?;
             }
+        }
+        // To be gone back to once it has served everybody.
+        if !tried.is_empty() {
+            self.versions.leave(name, tried)?;
         }
         self.versions.set_served(name, file, serving)?;
         if self.versions.rollback(name).is_some_and(|rollback| rollback.digest != serving) {

@@ -1,7 +1,7 @@
 //! Versions that served, by digest, in the state directory: what there is to go back to, and what an operator went back to.
 //!
-//! A folder for each plugin, with `DIGEST.wasm` for each version, its signature file beside it, `serves` with the version that
-//! serves and where its file is, and `rolled-back` while that is not the one in the plugin's file for good. Of the versions nothing
+//! A folder for each plugin, with `DIGEST.wasm` for each version, its signature file beside it, `DIGEST.left` where it is not to be gone
+//! back to, `serves` with the version that serves and where its file is, and `rolled-back` while that is not the one in the plugin's file for good. Of the versions nothing
 //! is believed: one is taken only when its bytes have the digest it is named by, and where signatures are required, its own counts
 //! as the file's would. The two records are the operator's decisions, so a folder that others can write is not used at all.
 
@@ -66,6 +66,24 @@ impl Versions {
         versions.into_iter().rev().map(|(_, digest)| digest).collect()
     }
 
+    /// Those to go back to from the version that serves, the nearest first. What was left is passed over: nobody who goes back
+    /// wants what somebody went back from, or a canary that was taken back.
+    pub(super) fn before(&self, plugin: &str, serving: Option<&str>) -> Vec<String> {
+        let mut kept = self.of(plugin);
+        let from = kept.iter().position(|kept| Some(kept.as_str()) == serving).map_or(0, |serving| serving + 1);
+        kept.drain(..from);
+        kept.retain(|digest| !self.left(plugin, digest).exists());
+        kept
+    }
+
+    /// Remembers that a version is not to be gone back to: it was gone back from, or is only tried.
+    ///
+    /// # Errors
+    /// As the system reports it.
+    pub(super) fn leave(&self, plugin: &str, digest: &str) -> io::Result<()> {
+        if self.path(plugin, digest).exists() { write(&self.left(plugin, digest), &[]) } else { Ok(()) }
+    }
+
     /// Keeps a version that begins to serve, or to be tried. `file` is where it came from. One that was gone back to is as old as
     /// it was: going back once more leads to what was before it.
     ///
@@ -93,9 +111,10 @@ impl Versions {
     /// As the system reports it.
     pub(super) fn forget(&self, plugin: &str, at_most: usize, in_use: &[&str]) -> io::Result<()> {
         for old in self.of(plugin).iter().skip(at_most.max(1)).filter(|old| !in_use.contains(&old.as_str())) {
-            let old = self.path(plugin, old);
+            let (left, old) = (self.left(plugin, old), self.path(plugin, old));
             fs::remove_file(&old)?;
             remove(&SignatureFile::beside(&old))?;
+            remove(&left)?;
         }
         Ok(())
     }
@@ -159,11 +178,12 @@ impl Versions {
         (is_digest(digest) && of == file.display().to_string()).then(|| digest.to_owned())
     }
 
-    /// Remembers which version serves.
+    /// Remembers which version serves. Whatever it was before, it can be gone back to.
     ///
     /// # Errors
     /// As the system reports it.
     pub(super) fn set_served(&self, plugin: &str, file: &Path, digest: &str) -> io::Result<()> {
+        remove(&self.left(plugin, digest))?;
         if self.served(plugin, file).as_deref() == Some(digest) {
             return Ok(());
         }
@@ -173,6 +193,10 @@ impl Versions {
     /// Where what was gone back to is written.
     pub(super) fn rolled_back(&self, plugin: &str) -> PathBuf {
         self.0.join(plugin).join("rolled-back")
+    }
+
+    fn left(&self, plugin: &str, digest: &str) -> PathBuf {
+        self.path(plugin, digest).with_extension("left")
     }
 
     fn path(&self, plugin: &str, digest: &str) -> PathBuf {
@@ -236,6 +260,29 @@ mod tests {
         assert_eq!(versions.of("auth"), [bytes("two").digest, bytes("three").digest]);
         fs::write(versions.path("auth", &bytes("three").digest), "four").unwrap();
         assert!(versions.read("auth", &bytes("three").digest).unwrap_err().to_string().ends_with("was changed"));
+        fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn what_was_left_is_passed_over_until_it_serves_again() {
+        let directory = folder("left");
+        let (versions, file) = (Versions::open(&directory).unwrap(), directory.join("auth.wasm"));
+        let [one, two, three] = ["one", "two", "three"].map(bytes);
+        for version in [&one, &two, &three] {
+            versions.keep("auth", &file, version).unwrap();
+        }
+        let before = |serving: &Bytes| versions.before("auth", Some(&serving.digest));
+        assert_eq!(before(&three), [two.digest.clone(), one.digest.clone()]);
+        versions.leave("auth", &two.digest).unwrap();
+        assert_eq!(before(&three), std::slice::from_ref(&one.digest));
+        assert_eq!(versions.of("auth").len(), 3);
+        versions.set_served("auth", &file, &two.digest).unwrap();
+        assert_eq!(before(&three), [two.digest.clone(), one.digest.clone()]);
+        // Nothing stays of what is forgotten, or never was.
+        versions.leave("auth", &one.digest).unwrap();
+        versions.leave("auth", &bytes("four").digest).unwrap();
+        versions.forget("auth", 1, &[]).unwrap();
+        assert_eq!(fs::read_dir(directory.join("versions/auth")).unwrap().count(), 2, "the version and what serves");
         fs::remove_dir_all(&directory).unwrap();
     }
 

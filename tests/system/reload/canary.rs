@@ -168,6 +168,11 @@ fn a_canary_that_fails_is_taken_back_and_stays_back() {
     canary_runs(&scene);
     let met = versions(&scene, 60);
     assert!(met.contains(&1) && met.contains(&3), "{met:?}");
+    // And when it serves everybody, it is what served everybody before that is gone back to.
+    assert_eq!(post(&scene, "auth/promote").status, 200);
+    assert_eq!(versions(&scene, 20), [3; 20]);
+    assert_eq!(post(&scene, "auth/rollback").status, 200);
+    assert_eq!(versions(&scene, 20), [1; 20]);
 }
 
 #[test]

@@ -152,6 +152,29 @@ fn going_back_twice_goes_two_versions_back_and_never_forward() {
 }
 
 #[test]
+fn what_was_gone_back_from_is_not_gone_back_to() {
+    let directory = Launch::new(BINARY).unwrap();
+    let scene = start(directory.directory(), 1);
+    let kept = |count: usize| until("it is kept", || scene.plugin()["versions"].as_array().is_some_and(|versions| versions.len() == count));
+    replace(&scene.file(), version(2));
+    scene.serves(2);
+    kept(2);
+    let second = scene.plugin()["digest"].as_str().unwrap().to_owned();
+    assert_eq!(roll_back(&scene, "auth", "").status, 200);
+    replace(&scene.file(), version(3));
+    scene.serves(3);
+    kept(3);
+    // To what served before it, and not to what nobody wanted.
+    assert_eq!(roll_back(&scene, "auth", "").status, 200);
+    scene.still_serves(1);
+    // By its digest all the same; and what is older than that is not left by it.
+    assert_eq!(roll_back(&scene, "auth", &format!("?digest={second}")).status, 200);
+    scene.still_serves(2);
+    assert_eq!(roll_back(&scene, "auth", "").status, 200);
+    scene.still_serves(1);
+}
+
+#[test]
 fn a_signature_that_comes_later_is_kept_beside_its_version() {
     let directory = Launch::new(BINARY).unwrap();
     let scene = start(directory.directory(), 1);

@@ -58,11 +58,11 @@ impl Catalogue {
         if let Some(Rollback { digest, instead_of, .. }) = self.rolled_back(plugin, &bytes.digest) {
             if serving.is_none() {
                 // Nothing else would say at a start why it is not the file that serves.
-                let file = instead_of.as_str();
+                let file_digest = instead_of.as_str();
                 tracing::info!(
                     plugin = plugin.name,
                     digest,
-                    file,
+                    file_digest,
                     "A version that was gone back to serves until the plugin's file changes"
                 );
             }

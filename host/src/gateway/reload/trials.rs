@@ -20,7 +20,7 @@ impl Reloader {
     }
 
     fn go_back(&mut self, plugin: &str, rollback: &Rollback, cause: Cause) -> Outcome {
-        let before = self.catalogue.versions.rollback(plugin);
+        let (before, from) = (self.catalogue.versions.rollback(plugin), self.catalogue.serving_digest(plugin));
         // What the file holds serves as long as the file holds it.
         let next = Some(rollback).filter(|rollback| rollback.digest != rollback.instead_of);
         if let Err(error) = self.catalogue.versions.set_rollback(plugin, next) {
@@ -30,6 +30,9 @@ impl Reloader {
         self.catalogue.promote(next.is_none().then_some((plugin, &rollback.digest)));
         let outcome = self.reload(cause, true);
         self.catalogue.promote(None);
+        if let Some(from) = from {
+            self.catalogue.has_gone_back(plugin, &from);
+        }
         if matches!(outcome, Outcome::Rejected { .. } | Outcome::Full) {
             if let Err(error) = self.catalogue.versions.set_rollback(plugin, before.as_ref()) {
                 tracing::error!(plugin, %error, "A rollback that was rejected could not be taken back; it is tried again at the next start");
