@@ -63,6 +63,7 @@ fn names(store: &Connection) {
     for consumer in 0..CONSUMERS {
         store.execute("INSERT INTO consumers VALUES (?1, ?2)", params![consumer, format!("consumer-{consumer:02}")]).unwrap();
     }
+    store.execute_batch("INSERT INTO faults VALUES (1, 'upstream-status', 'client'), (2, 'upstream-reset', 'upstream')").unwrap();
     store.execute("INSERT INTO plugins VALUES (1, 'auth', 'aaaa', 0)", []).unwrap();
     store.execute("UPDATE rolled SET until = unixepoch()", []).unwrap();
     store.execute_batch("COMMIT").unwrap();
@@ -94,7 +95,7 @@ fn fill(store: &Connection, tier: Tier, from: i64, until: i64) -> u64 {
     let mut rows = 0;
     let insert = |table: &str, marks: &str| store.prepare(&format!("INSERT INTO {table}_{name} VALUES ({marks})")).unwrap();
     let mut routes = insert("route", "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10");
-    let mut outcomes = insert("outcome", "?1, ?2, ?3, 0, ?4");
+    let mut outcomes = insert("outcome", "?1, ?2, ?3, ?4, ?5");
     let mut parts = [
         (insert("endpoint", "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9"), ENDPOINTS, &endpoint),
         (insert("consumer", "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9"), CONSUMERS, &consumer),
@@ -114,8 +115,8 @@ fn fill(store: &Connection, tier: Tier, from: i64, until: i64) -> u64 {
             routes
                 .execute(params![at, route, requests, client, server, bytes / 4, bytes, requests * 9_000, 250_000, sketch(latencies)])
                 .unwrap();
-            for (status, count) in [(200, requests - client - server), (404, client), (502, server)] {
-                outcomes.execute(params![at, route, status, count]).unwrap();
+            for (status, fault, count) in [(200, 0, requests - client - server), (404, 1, client), (502, 2, server)] {
+                outcomes.execute(params![at, route, status, fault, count]).unwrap();
             }
             rows += 4;
             for (insert, count, (requests, latencies)) in &mut parts {

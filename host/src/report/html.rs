@@ -101,7 +101,9 @@ fn errors(out: &mut String, report: &Report) {
         out.push_str(&chart);
     }
     let (faults, statuses) = (report.faults_table(), report.statuses_table());
+    let failed = report.totals.client_errors + report.totals.server_errors > 0;
     match (faults.rows.is_empty(), statuses.rows.is_empty()) {
+        (true, false) if failed => out.push_str("<p class=\"none\">What was at fault was not yet counted.</p>\n"),
         (true, true) => out.push_str("<p class=\"none\">Nothing was counted in this time.</p>\n"),
         (true, false) => out.push_str("<p class=\"none\">No request failed.</p>\n"),
         (false, _) => table(out, &faults),

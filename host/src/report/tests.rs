@@ -84,6 +84,17 @@ fn names_are_text_wherever_they_stand() {
 }
 
 #[test]
+fn no_request_failed_only_where_none_did() {
+    let of = |status, client_errors| {
+        let totals = Totals { requests: 5, client_errors, ..Totals::default() };
+        Report { totals, statuses: vec![data::Status { status, requests: 5 }], ..empty() }.write(Format::Html)
+    };
+    let said = ["No request failed.", "What was at fault was not yet counted."];
+    assert_eq!(said.map(|text| of(200, 0).contains(text)), [true, false]);
+    assert_eq!(said.map(|text| of(404, 5).contains(text)), [false, true], "what was counted before errors of upstreams had a code");
+}
+
+#[test]
 fn a_page_needs_nothing_from_anywhere() {
     let page = empty().write(Format::Html);
     for outside in ["http://", "https://", "src=", "@import", "url(", "<link", "<script"] {

@@ -54,7 +54,8 @@ pub(in crate::report) fn bars(id: &str, title: &str, bars: &[Bar]) -> String {
             let _ = write!(svg, "<rect class=\"area {class}\" x=\"{left:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"18\"/>");
             left += width;
         }
-        let _ = write!(svg, "<text class=\"figure\" x=\"{FIGURES}\" y=\"{:.1}\">{}</text></g>", top + 13.5, escape(&bar.figure));
+        figure(&mut svg, &bar.figure, top);
+        svg.push_str("</g>");
     }
     svg.push_str("</svg>");
     svg
@@ -85,13 +86,21 @@ pub(in crate::report) fn spreads(id: &str, title: &str, spreads: &[Spread], text
         for (class, at, radius) in [("p99", p99, 3.5), ("p95", p95, 4.0), ("p50", p50, 5.0)] {
             let _ = write!(svg, "<circle class=\"dot {class}\" cx=\"{at:.1}\" cy=\"{middle:.1}\" r=\"{radius}\"/>");
         }
-        let _ = write!(svg, "<text class=\"figure\" x=\"{FIGURES}\" y=\"{:.1}\">{}</text></g>", top + 13.5, escape(&spread.figure));
+        figure(&mut svg, &spread.figure, top);
+        svg.push_str("</g>");
     }
     if scale.is_logarithmic() {
         let _ = write!(svg, "<text class=\"note\" x=\"{WIDTH}\" y=\"{:.1}\">logarithmic</text>", bottom + 16.0);
     }
     svg.push_str("</svg>");
     svg
+}
+
+/// At the end of the row, and where a phone shows only its beginning, there too.
+fn figure(svg: &mut String, figure: &str, top: f64) {
+    for (class, x) in [("figure", FIGURES), ("figure inside", NAMES + 4.0)] {
+        let _ = write!(svg, "<text class=\"{class}\" x=\"{x}\" y=\"{:.1}\">{}</text>", top + 13.5, escape(figure));
+    }
 }
 
 fn name(svg: &mut String, name: &str, top: f64) {
