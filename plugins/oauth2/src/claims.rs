@@ -50,7 +50,12 @@ pub(crate) fn judge<'a>(claims: &'a Members<'a>, issuer: &'a Issuer, rules: &Rul
     if text(claims, "iss")? != Some(&issuer.name) {
         return Err(Denial::Issuer);
     }
-    if !list(claims, "aud")?.iter().any(|audience| issuer.audiences.iter().any(|own| own == audience)) {
+    let is_ours = |audience: &str| issuer.audiences.iter().any(|own| own == audience);
+    let is_for_us = match claims.get("aud") {
+        Some(Json::Text(audience)) => is_ours(audience),
+        _ => list(claims, "aud")?.into_iter().any(is_ours),
+    };
+    if !is_for_us {
         return Err(Denial::Audience);
     }
     let lifetime = lifetime(claims)?;
@@ -103,10 +108,17 @@ fn granted<'a>(claims: &'a Members<'_>) -> Result<Vec<&'a str>, Denial> {
     let name = if claims.contains("scope") { "scope" } else { "scp" };
     match claims.get(name) {
         None => Ok(Vec::new()),
-        Some(Json::Text(scopes)) => Ok(scopes.split(' ').filter(|scope| !scope.is_empty()).collect()),
+        Some(Json::Text(scopes)) => Ok(words(scopes)),
         Some(Json::List(_)) => list(claims, name),
         Some(_) => Err(Denial::Malformed),
     }
+}
+
+/// What spaces separate. By characters: they are few, and a search for one takes longer to begin than to find the next.
+fn words(text: &str) -> Vec<&str> {
+    let mut words = Vec::with_capacity(4);
+    words.extend(text.split([' ']).filter(|word| !word.is_empty()));
+    words
 }
 
 /// Seconds since the epoch, with or without a fraction (RFC 7519, section 2, `NumericDate`).

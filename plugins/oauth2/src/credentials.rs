@@ -30,15 +30,16 @@ pub(crate) fn read<V: AsRef<[u8]>>(values: &[V]) -> Credentials<'_> {
         [only] => only.as_ref().trim_ascii(),
         _ => return Credentials::Several,
     };
-    let scheme_length = value.iter().take_while(|byte| is_token_byte(**byte)).count();
-    let Some((scheme, rest)) = value.split_at_checked(scheme_length) else { return Credentials::Malformed };
-    let scheme = if scheme.eq_ignore_ascii_case(b"bearer") {
-        Scheme::Bearer
-    } else if scheme.eq_ignore_ascii_case(b"dpop") {
-        Scheme::Dpop
-    } else {
-        return Credentials::NoToken;
+    let of = |name: &[u8]| value.split_at_checked(name.len()).filter(|(scheme, _)| scheme.eq_ignore_ascii_case(name));
+    let (scheme, rest) = match (of(b"bearer"), of(b"dpop")) {
+        (Some((_, rest)), _) => (Scheme::Bearer, rest),
+        (None, Some((_, rest))) => (Scheme::Dpop, rest),
+        (None, None) => return Credentials::NoToken,
     };
+    // The beginning of another scheme's name.
+    if rest.first().copied().is_some_and(is_token_byte) {
+        return Credentials::NoToken;
+    }
     match rest.strip_prefix(b" ").map(<[u8]>::trim_ascii_start) {
         Some(token) if !token.is_empty() => Credentials::Token(scheme, token),
         _ => Credentials::Malformed,

@@ -25,7 +25,15 @@ pub(crate) enum Json<'a> {
 
 /// The members of an object, each with a name of its own, as they were written.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Members<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
+pub(crate) struct Members<'a>(Vec<(Name<'a>, Json<'a>)>);
+
+/// The name of a member. Names are compared far more often than they are read, and a Wasm `memcmp` is a call and a loop over bytes.
+#[derive(Debug, Clone, PartialEq)]
+struct Name<'a> {
+    /// Its first bytes, which tell most names apart.
+    start: u64,
+    text: Cow<'a, str>,
+}
 
 /// Reads one JSON text. It may nest 127 deep, the limit of `serde_json`; numbers past what a double holds are refused.
 pub(crate) fn read(text: &[u8]) -> Result<Value, serde_json::Error> {
@@ -52,7 +60,8 @@ pub(crate) fn members(text: &[u8]) -> Option<Members<'_>> {
 impl<'a> Members<'a> {
     /// The one of that name.
     pub(crate) fn get(&self, name: &str) -> Option<&Json<'a>> {
-        self.0.iter().find(|(own, _)| own == name).map(|(_, value)| value)
+        let start = start(name);
+        self.0.iter().find(|(own, _)| own.is(start, name)).map(|(_, value)| value)
     }
 
     pub(crate) fn contains(&self, name: &str) -> bool {
@@ -64,12 +73,13 @@ impl<'a> Members<'a> {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Json<'a>)> {
-        self.0.iter().map(|(name, value)| (name.as_ref(), value))
+        self.0.iter().map(|(name, value)| (name.text.as_ref(), value))
     }
 
     fn has_one_twice(&self) -> bool {
         if self.0.len() <= FEW {
-            return self.0.iter().enumerate().any(|(place, (name, _))| self.0.iter().take(place).any(|(earlier, _)| earlier == name));
+            let is_earlier = |place, name: &Name<'_>| self.0.iter().take(place).any(|(earlier, _)| earlier.is(name.start, &name.text));
+            return self.0.iter().enumerate().any(|(place, (name, _))| is_earlier(place, name));
         }
         let mut names: Vec<&str> = self.iter().map(|(name, _)| name).collect();
         names.sort_unstable();
@@ -77,9 +87,25 @@ impl<'a> Members<'a> {
     }
 }
 
+impl<'a> Name<'a> {
+    fn new(text: Cow<'a, str>) -> Self {
+        Self { start: start(&text), text }
+    }
+
+    /// Whether it is this one, of which `start` is known.
+    fn is(&self, start: u64, text: &str) -> bool {
+        self.start == start && self.text.len() == text.len() && (text.len() <= 8 || self.text == text)
+    }
+}
+
+/// The first eight bytes of a text: of two that are no longer and of one length, whether they are the same.
+fn start(text: &str) -> u64 {
+    text.bytes().take(8).fold(0, |start, byte| start << 8 | u64::from(byte))
+}
+
 impl<'a> From<&'a Map<String, Value>> for Members<'a> {
     fn from(members: &'a Map<String, Value>) -> Self {
-        Self(members.iter().map(|(name, value)| (Cow::Borrowed(name.as_str()), Json::from(value))).collect())
+        Self(members.iter().map(|(name, value)| (Name::new(Cow::Borrowed(name)), Json::from(value))).collect())
     }
 }
 
@@ -105,7 +131,7 @@ impl From<Json<'_>> for Value {
             Json::Text(text) => Self::String(text.into_owned()),
             Json::List(items) => Self::Array(items.into_iter().map(Self::from).collect()),
             Json::Object(Members(members)) => {
-                Self::Object(members.into_iter().map(|(name, value)| (name.into_owned(), value.into())).collect())
+                Self::Object(members.into_iter().map(|(name, value)| (name.text.into_owned(), value.into())).collect())
             }
         }
     }
@@ -172,7 +198,7 @@ impl<'de> Visitor<'de> for Reader {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Json<'de>, A::Error> {
         // What most tokens have, in one allocation.
         let mut members = Vec::with_capacity(FEW);
-        while let Some(Name(name)) = access.next_key()? {
+        while let Some(name) = access.next_key()? {
             members.push((name, access.next_value()?));
         }
         let members = Members(members);
@@ -183,13 +209,10 @@ impl<'de> Visitor<'de> for Reader {
     }
 }
 
-/// The name of a member.
-struct Name<'a>(Cow<'a, str>);
-
 impl<'de> Deserialize<'de> for Name<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match deserializer.deserialize_str(Reader)? {
-            Json::Text(name) => Ok(Self(name)),
+            Json::Text(name) => Ok(Self::new(name)),
             _ => Err(D::Error::custom("a name is text")),
         }
     }

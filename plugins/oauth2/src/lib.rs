@@ -8,6 +8,7 @@
 mod algorithm;
 mod anonymous;
 mod binding;
+mod bytes;
 mod challenge;
 mod claims;
 mod client;
@@ -315,9 +316,10 @@ impl OAuth2 {
         let headers = self.headers.values(verified.claims)?;
         let kept = passed_on::values(&self.claims, verified.claims);
         let client = verified.client.map(Value::from);
-        let mut claims: Vec<(&str, &Value)> = kept.iter().map(|(name, value)| (*name, value)).collect();
         // Under one name, whichever of the two claims it came from.
-        claims.extend(client.as_ref().map(|client| ("client_id", client)));
+        let client = client.as_ref().map(|client| ("client_id", client));
+        let mut claims: Vec<(&str, &Value)> = Vec::with_capacity(kept.len() + 1);
+        claims.extend(kept.iter().map(|(name, value)| (*name, value)).chain(client));
         let identity = Identity::of(verified.subject, Some(verified.issuer), &verified.scopes, &claims);
         let identity = identity.map_err(|error| passed_on::not_passed_on("`claims`", &self.claims.join(" "), error))?;
         Ok(Pass { lifetime: verified.lifetime, counts_until: verified.counts_until, binding: verified.binding, headers, identity })

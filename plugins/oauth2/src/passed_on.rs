@@ -67,7 +67,8 @@ impl ClaimHeaders {
                 _ => return Ok(None),
             };
             // Recipients strip spaces at the ends, and " root" must not become "root" on the way.
-            if text.trim().len() != text.len() || text.chars().any(char::is_control) {
+            let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic());
+            if !is_plain && (text.trim().len() != text.len() || text.chars().any(char::is_control)) {
                 return Err(not_passed_on("`claims_as_headers`", header.name(), "the claim cannot be sent as a header"));
             }
             Ok(Some(text))

@@ -9,6 +9,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use plugway_sdk::random;
 
+use crate::bytes::is_same;
 use crate::pass::Pass;
 
 /// Most tokens one instance keeps. Each has an identity in the gateway's table of handles, which is finite.
@@ -191,18 +192,6 @@ impl Memory {
 #[allow(clippy::cast_possible_truncation, reason = "the low half is what is meant")]
 fn halves(number: u128) -> [u64; 2] {
     [number as u64, (number >> 64) as u64]
-}
-
-/// Whether two texts are the same, in a time that depends on nothing but their length. By eight bytes at a time: a Wasm
-/// `memcmp` takes one.
-fn is_same(kept: &[u8], given: &[u8]) -> bool {
-    if kept.len() != given.len() {
-        return false;
-    }
-    let ((kept, kept_end), (given, given_end)) = (kept.as_chunks::<8>(), given.as_chunks::<8>());
-    let words = kept.iter().zip(given).fold(0, |differ, (kept, given)| differ | (u64::from_le_bytes(*kept) ^ u64::from_le_bytes(*given)));
-    let bytes = kept_end.iter().zip(given_end).fold(0, |differ, (kept, given)| differ | (kept ^ given));
-    words == 0 && bytes == 0
 }
 
 /// How much is kept, for the tests of the whole plugin.

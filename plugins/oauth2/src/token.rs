@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
+use crate::bytes;
 use crate::denial::Denial;
 use crate::json;
 
@@ -20,17 +21,17 @@ thread_local! {
     static HEADERS: RefCell<VecDeque<(Box<str>, Rc<Header>)>> = const { RefCell::new(VecDeque::new()) };
 }
 
-/// The parts of a token. Only its form is known to be right; `payload` says nothing until the signature was checked.
+/// The parts of a token. Of these only the header was read; nothing counts until the signature was checked.
 #[derive(Debug)]
 pub(crate) struct Token<'a> {
     pub(crate) header: Rc<Header>,
+    /// Whether the header is kept already.
+    is_known: bool,
     /// All of it.
     pub(crate) text: &'a str,
     header_text: &'a str,
-    /// What was signed: header and payload as they arrived.
-    pub(crate) signed: &'a [u8],
-    payload: &'a str,
-    signature: &'a str,
+    /// What follows the header and its dot.
+    rest: &'a str,
 }
 
 /// What is read of the JOSE header. Keys it may carry (`jku`, `x5c`, `x5u`) are never looked at: a token cannot bring its own key (RFC 8725,
@@ -44,43 +45,45 @@ pub(crate) struct Header {
 }
 
 impl<'a> Token<'a> {
-    /// Reads everything but payload and signature, which the gateway decodes where it checks them.
+    /// Reads the header. The gateway takes the rest apart where it checks the signature, natively.
     pub(crate) fn parse(text: &'a str) -> Result<Self, Denial> {
-        let (signed, signature) = text.rsplit_once('.').ok_or(Denial::Malformed)?;
-        let (header, payload) = signed.split_once('.').ok_or(Denial::Malformed)?;
-        if header.is_empty() || payload.is_empty() || signature.is_empty() {
-            return Err(Denial::Malformed);
-        }
-        // A fourth part leaves its dot in the payload, which is no base64url and fails here rather than after the signature.
-        if payload.contains('.') {
-            return Err(Denial::Malformed);
-        }
-        let (header, header_text) = (Header::read(header)?, header);
-        Ok(Self { header, text, header_text, signed: signed.as_bytes(), payload, signature })
+        let (header_text, rest) = text.split_once('.').ok_or(Denial::Malformed)?;
+        let (header, is_known) = match Header::kept(header_text) {
+            Some(known) => (known, true),
+            None => (Rc::new(Header::parse(&decode(header_text)?)?), false),
+        };
+        Ok(Self { header, is_known, text, header_text, rest })
     }
 
-    /// The signature, for who checks it apart from the rest.
-    pub(crate) fn signature(&self) -> Result<Vec<u8>, Denial> {
-        decode(self.signature)
+    /// Header and payload as they arrived, which are what was signed, and the signature: for who checks it apart from the rest.
+    pub(crate) fn signed(&self) -> Result<(&'a [u8], Vec<u8>), Denial> {
+        let (_, signature) = self.payload_and_signature()?;
+        let (signed, _) = self.text.rsplit_once('.').ok_or(Denial::Malformed)?;
+        Ok((signed.as_bytes(), decode(signature)?))
     }
 
     /// The JSON of the claims. Who checks the signature is given it: this is for those who have to look before, and believe nothing of it.
     pub(crate) fn payload(&self) -> Result<Vec<u8>, Denial> {
-        decode(self.payload)
+        decode(self.payload_and_signature()?.0)
+    }
+
+    /// Of a fourth part the dot is in the payload, which then is no base64url.
+    fn payload_and_signature(&self) -> Result<(&'a str, &'a str), Denial> {
+        self.rest.rsplit_once('.').filter(|(payload, signature)| !payload.is_empty() && !signature.is_empty()).ok_or(Denial::Malformed)
     }
 
     /// Whether payload and signature are base64url: what is not is no JWS, whatever its first part says.
     pub(crate) fn is_well_formed(&self) -> bool {
-        self.payload().is_ok() && self.signature().is_ok()
+        self.payload().is_ok() && self.signed().is_ok()
     }
 
     /// Keeps the header as it was read, for the next token with the same one. To be called for tokens that passed: nobody else's drive
     /// out these.
     pub(crate) fn keep_header(&self) {
+        if self.is_known || self.header_text.len() > LONGEST_HEADER || Header::kept(self.header_text).is_some() {
+            return;
+        }
         HEADERS.with_borrow_mut(|headers| {
-            if self.header_text.len() > LONGEST_HEADER || headers.iter().any(|(known, _)| **known == *self.header_text) {
-                return;
-            }
             if headers.len() == MOST_HEADERS {
                 headers.pop_front();
             }
@@ -90,14 +93,9 @@ impl<'a> Token<'a> {
 }
 
 impl Header {
-    fn read(text: &str) -> Result<Rc<Self>, Denial> {
-        let find = |headers: &VecDeque<(Box<str>, Rc<Self>)>| {
-            headers.iter().find(|(known, _)| **known == *text).map(|(_, header)| Rc::clone(header))
-        };
-        match HEADERS.with_borrow(find) {
-            Some(known) => Ok(known),
-            None => Self::parse(&decode(text)?).map(Rc::new),
-        }
+    fn kept(text: &str) -> Option<Rc<Self>> {
+        let is_same = |known: &str| bytes::is_same(known.as_bytes(), text.as_bytes());
+        HEADERS.with_borrow(|headers| headers.iter().find(|(known, _)| is_same(known)).map(|(_, header)| Rc::clone(header)))
     }
 
     fn parse(text: &[u8]) -> Result<Self, Denial> {
@@ -144,8 +142,8 @@ mod tests {
             (token.header.algorithm.as_str(), token.header.key_id.as_deref(), token.header.kind.as_deref()),
             ("RS256", Some("1"), None)
         );
-        assert_eq!((token.text, token.signed), (text.as_str(), format!("{HEADER}.e30").as_bytes()));
-        assert_eq!(token.signature().as_deref(), Ok(&[0][..]));
+        assert_eq!(token.text, text);
+        assert_eq!(token.signed(), Ok((format!("{HEADER}.e30").as_bytes(), vec![0])));
         assert_eq!(token.payload().as_deref(), Ok(&b"{}"[..]));
     }
 
@@ -170,7 +168,9 @@ mod tests {
             &format!("{HEADER}=.e30.AA"),
             &format!(" {HEADER}.e30.AA"),
         ] {
-            assert_eq!(Token::parse(text).err(), Some(Denial::Malformed), "{text}");
+            let token = Token::parse(text);
+            assert!(!token.as_ref().is_ok_and(Token::is_well_formed), "{text}");
+            assert_eq!(token.and_then(|token| Ok((token.payload()?, token.signed()?.1))), Err(Denial::Malformed), "{text}");
         }
     }
 
@@ -182,7 +182,7 @@ mod tests {
         }
         for signature in ["AA==", "A", "AB", "A+", "A/", "\u{e9}"] {
             let text = format!("{HEADER}.e30.{signature}");
-            assert_eq!(Token::parse(&text).unwrap().signature(), Err(Denial::Malformed), "{signature}");
+            assert_eq!(Token::parse(&text).unwrap().signed(), Err(Denial::Malformed), "{signature}");
         }
     }
 

@@ -19,6 +19,7 @@ const PRIVATE_MEMBERS: [&str; 3] = ["d", "p", "k"];
 #[derive(Debug)]
 pub(super) struct Proof<'a> {
     token: Token<'a>,
+    signed: &'a [u8],
     signature: Vec<u8>,
     key: String,
     /// `jti`
@@ -50,8 +51,10 @@ impl<'a> Proof<'a> {
         let claims = json::members(&payload).ok_or(Denial::MalformedProof)?;
         let hash = text_claim(&claims, "ath")?.ok_or(Denial::ProofToken)?;
         let required = |name| text_claim(&claims, name)?.filter(|text| !text.is_empty()).ok_or(Denial::MalformedProof);
+        let (signed, signature) = token.signed().map_err(|_| Denial::MalformedProof)?;
         Ok(Self {
-            signature: token.signature().map_err(|_| Denial::MalformedProof)?,
+            signed,
+            signature,
             key,
             id: required("jti")?,
             method: required("htm")?,
@@ -73,7 +76,7 @@ impl<'a> Proof<'a> {
     }
 
     pub(super) fn signed(&self) -> &[u8] {
-        self.token.signed
+        self.signed
     }
 
     pub(super) fn signature(&self) -> &[u8] {

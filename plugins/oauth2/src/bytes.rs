@@ -1,0 +1,31 @@
+//! Comparing bytes in Wasm.
+
+/// Whether two texts are the same, in a time that depends on nothing but their length. By eight bytes at a time: a Wasm
+/// `memcmp` takes one.
+pub(crate) fn is_same(kept: &[u8], given: &[u8]) -> bool {
+    if kept.len() != given.len() {
+        return false;
+    }
+    let ((kept, kept_end), (given, given_end)) = (kept.as_chunks::<8>(), given.as_chunks::<8>());
+    let words = kept.iter().zip(given).fold(0, |differ, (kept, given)| differ | (u64::from_le_bytes(*kept) ^ u64::from_le_bytes(*given)));
+    let bytes = kept_end.iter().zip(given_end).fold(0, |differ, (kept, given)| differ | (kept ^ given));
+    words == 0 && bytes == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_every_difference() {
+        for length in 0..40 {
+            let one = vec![b'a'; length];
+            assert!(is_same(&one, &one.clone()) && !is_same(&one, &[&one[..], b"a"].concat()));
+            for at in 0..length {
+                let mut other = one.clone();
+                other[at] ^= 0x80;
+                assert!(!is_same(&one, &other), "{at} of {length}");
+            }
+        }
+    }
+}
