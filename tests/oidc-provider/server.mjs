@@ -129,6 +129,8 @@ server.on('request', async (request, response) => {
       return;
     case 'delayed':
       await new Promise((resolve) => setTimeout(resolve, found.ms));
+      // Whoever gave up has taken the body along: the provider would complain of a request without one.
+      if (request.socket.destroyed) return;
   }
   callback(request, response);
 });

@@ -4,6 +4,7 @@ mod algorithms;
 mod browser;
 mod callback;
 mod fetched;
+mod identity;
 mod introspected;
 mod issued;
 mod load;

@@ -1,6 +1,6 @@
 //! Opaque tokens of a real server, which is asked about them by a client it knows, in each of the four ways.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use plugway_harness::gateway::{Gateway, Launch};
 use plugway_harness::upstream::Upstream;
@@ -154,7 +154,7 @@ fn a_slow_or_dead_server_holds_up_nobody_else_and_lets_nobody_in() {
     let address = gateway.address("web").unwrap();
     let known = server.token("shop", OPAQUE);
     assert_eq!(ask(&gateway, &known).status, 200);
-    server.provider.behave("/token/introspection", "delayed", Duration::from_secs(2)).unwrap();
+    server.provider.behave("/token/introspection", "delayed", Duration::from_millis(2_500)).unwrap();
     std::thread::scope(|scope| {
         let waiting: Vec<_> = (0..24)
             .map(|number| {
@@ -165,15 +165,13 @@ fn a_slow_or_dead_server_holds_up_nobody_else_and_lets_nobody_in() {
             })
             .collect();
         crate::common::until("one is being asked about", || server.provider.received(ASKED) > 1);
-        let began = Instant::now();
-        let mut slowest = Duration::ZERO;
-        while began.elapsed() < Duration::from_secs(1) {
-            let one = Instant::now();
+        let answered = server.provider.answered(ASKED);
+        for _ in 0..8 {
             assert_eq!(get(address, "/public/x", &[]).status, 200);
             assert_eq!(ask(&gateway, &known).status, 200);
-            slowest = slowest.max(one.elapsed());
         }
-        assert!(slowest < Duration::from_millis(1_000), "{slowest:?}");
+        // However slow the machine is: had one of them waited for the server, it would have said something.
+        assert_eq!(server.provider.answered(ASKED), answered, "somebody waited");
         for one in waiting {
             // Refused by the server, or not asked about in time.
             let status = one.join().unwrap();

@@ -34,8 +34,9 @@ struct Form {
 const SHORT: Form = Form {
     time: Duration::from_millis(1_500),
     least_rate: 0.1,
-    slower: [Duration::from_millis(50), Duration::from_millis(700)],
-    put_off: 250,
+    // Whoever waits for the server waits for two seconds.
+    slower: [Duration::from_millis(250), Duration::from_millis(1_200)],
+    put_off: 400,
 };
 /// On one that does nothing else.
 const LONG: Form =
