@@ -164,11 +164,12 @@ fn what_fails_seldom_or_is_only_slow_is_not_left_alone() {
             .collect();
         all.into_iter().map(|borne| borne.join().unwrap()).collect::<Vec<_>>()
     });
-    for ((mode, nth), Borne { gateway, failed, left_alone, .. }) in good.into_iter().zip(borne) {
+    for ((mode, nth), Borne { gateway, bad, failed, left_alone, .. }) in good.into_iter().zip(borne) {
         assert_eq!(left_alone, 0, "{mode}, every {nth}th: {failed} failed");
         assert_eq!(metric(&gateway, "plugway_breakers_opened_total", &[]), 0.0, "{mode}, every {nth}th");
         let healthy = mode.starts_with("spin");
-        assert_eq!(failed == 0, healthy, "{mode}, every {nth}th");
+        // On a slow machine the hundredth may not come in that time.
+        assert_eq!(failed == 0, healthy || bad == 0, "{mode}, every {nth}th: {bad} were to fail");
         if healthy {
             assert_eq!(metric(&gateway, "plugway_failed_cpu_seconds_total", &[]), 0.0, "{mode}");
         }
@@ -247,6 +248,8 @@ fn loops_that_come_all_at_once_are_found_out_one_by_one() {
     let gateway = start(&config(&upstream, &[&part, &route("plugins = [\"misbehaving\"]")]));
     let worker = Thread::named(gateway.pid(), "plugway-0");
     let mut clients: Vec<_> = (0..AT_ONCE).map(|_| Raw::connect(gateway.address("web").unwrap()).unwrap()).collect();
+    // All of them compute, one after another, before the last is answered.
+    clients.iter().for_each(|raw| raw.patience(Duration::from_secs(60)).unwrap());
     // Connections are made, and code is warm. What good requests take is more than what a closed door does.
     let at_first = worker.settled();
     for raw in &mut clients {
