@@ -1,15 +1,14 @@
-//! `cargo xtask release`: the gateway as it is meant to be shipped. It is built, given some minutes of work while it counts which way its branches
+//! `cargo xtask release`: the gateway as it is meant to be shipped. It is built, given a minute of work while it counts which way its branches
 //! go, and built again by what was counted (profile-guided optimisation, <https://doc.rust-lang.org/rustc/profile-guided-optimization.html>).
 //!
-//! A request's way through a gateway is long and flat: no part of it is hot enough to be worth much by itself, and all of it together does not fit the
-//! first-level cache for instructions. What the profile gives is mostly that the way a request usually takes lies in one piece.
+//! What that gives and what it costs: docs/adr/0025.
 
 use std::path::{Path, PathBuf};
 
 use plugway_harness::error::Context;
 use plugway_harness::{Error, Result};
 
-use crate::workspace::{self, cargo, command};
+use crate::workspace::{self, cargo, command, said};
 use crate::{bench, setup};
 
 /// Builds it and says where it is.
@@ -63,16 +62,11 @@ fn host() -> Result<String> {
 
 /// `llvm-profdata` of the compiler's own version: another one may not read what this one counted.
 fn merger(host: &str) -> Result<PathBuf> {
-    let root = PathBuf::from(said("rustc", &["--print", "sysroot"])?.trim());
+    let root = PathBuf::from(said("rustc", &["--print", "sysroot"])?);
     let program = root.join("lib").join("rustlib").join(host).join("bin").join("llvm-profdata");
     if !program.is_file() {
         let added = workspace::run(&mut command("rustup", ["component", "add", "llvm-tools"]));
         added.map_err(|error| Error::new(format!("{error}; the profile is read by LLVM's tools: `rustup component add llvm-tools`")))?;
     }
     program.is_file().then_some(program).context("rustup's llvm-tools have no llvm-profdata")
-}
-
-fn said(program: &str, words: &[&str]) -> Result<String> {
-    let output = command(program, words).output().context(program)?;
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -51,6 +51,15 @@ pub(crate) fn cargo<S: AsRef<OsStr>>(words: impl IntoIterator<Item = S>) -> Comm
     command
 }
 
+/// What a program says, without white space around it.
+///
+/// # Errors
+/// When it cannot be run.
+pub(crate) fn said(program: &str, words: &[&str]) -> Result<String> {
+    let output = command(program, words).output().context(program)?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
 /// Shows a command and runs it.
 ///
 /// # Errors

@@ -1,10 +1,9 @@
 //! When, where and with what something was measured.
 
 use plugway_harness::Result;
-use plugway_harness::error::Context;
 use serde::{Deserialize, Serialize};
 
-use crate::workspace::command;
+use crate::workspace::said;
 
 /// Where a figure comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,11 +26,6 @@ impl Origin {
         let commit = said("git", &["rev-parse", "--short=10", "HEAD"])? + if changed { "+" } else { "" };
         Ok(Self { measured_at: said("date", &["-u", "+%Y-%m-%dT%H:%MZ"])?, commit, processor: processor() })
     }
-}
-
-fn said(program: &str, words: &[&str]) -> Result<String> {
-    let output = command(program, words).output().context(program)?;
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// The processor's name.

@@ -235,7 +235,7 @@ impl Subject {
         signal_tree(self.pid(), Signal::CONT)
     }
 
-    /// Ends it as its operator would; one that is dropped is killed.
+    /// Ends a gateway as its operator would, where dropping it kills it; a peer has nothing to write down and is dropped.
     ///
     /// # Errors
     /// When a gateway does not end in time, or not successfully.
