@@ -42,6 +42,8 @@ modes! {
         Pass = "pass",
         /// Read `x-tenant-id` and set `x-plugin: on`.
         Mark = "mark",
+        /// Copy `x-tenant-id` to `x-copy`, and the response's `content-type`.
+        Copy = "copy",
         /// Set `x-version` to which build of this guest it is, on the way in and on the way out. Some builds are not made ready
         /// ([`made_ready`](crate::behaviour::made_ready)).
         Version = "version",

@@ -25,6 +25,10 @@ impl Guest {
                 std::hint::black_box(request.header(header::X_TENANT_ID));
                 return Ok(request.set_header("x-plugin", "on")?);
             }
+            Mode::Copy => {
+                let value = request.header(header::X_TENANT_ID).unwrap_or_default();
+                return Ok(request.set_header("x-copy", value)?);
+            }
             Mode::Version => return Ok(request.set_header("x-version", behaviour::version())?),
             Mode::Who => {
                 let who = request.identity().map_or_else(|| "nobody".to_owned(), |identity| identity.subject());

@@ -18,6 +18,11 @@ impl ResponseFilter for Guest {
                 response.set_header("x-plugin", "on")?;
                 return Ok(Flow::Next);
             }
+            Mode::Copy => {
+                let value = response.header(header::CONTENT_TYPE).unwrap_or_default();
+                response.set_header("x-copy", value)?;
+                return Ok(Flow::Next);
+            }
             Mode::Version => {
                 response.set_header("x-version", behaviour::version())?;
                 return Ok(Flow::Next);

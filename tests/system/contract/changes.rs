@@ -25,6 +25,21 @@ fn a_skipped_filter_leaves_the_request_and_the_response_as_they_were() {
     }
 }
 
+/// Up to 32 bytes come in place, more in memory that the plugin is asked for: nobody sees which.
+#[test]
+fn a_header_of_any_length_is_read_as_it_came() {
+    let upstream = Upstream::plain("up").unwrap();
+    let part = plugin("copies", filters(), "mode = \"copy\"", "");
+    let gateway = start(&config(&upstream, &[&part, &route("public = true\nplugins = [\"copies\"]")]));
+    let address = gateway.address("web").unwrap();
+    for length in (1..=40).chain([255, 256, 288, 4_000]) {
+        let value: String = ('!'..='~').cycle().take(length).collect();
+        let response = get(address, "/", &[("x-tenant-id", &value)]);
+        assert_eq!(seen(&response, "x-copy").as_deref(), Some(&*value), "{length}");
+        assert_eq!(response.header("x-copy"), response.header("content-type"), "{length}");
+    }
+}
+
 #[test]
 fn a_rejecting_filter_stops_the_request_and_the_upstream_never_hears_of_it() {
     let upstream = Upstream::plain("up").unwrap();
