@@ -37,6 +37,7 @@ cargo xtask COMMAND
                    --scenario NAME, --only ROW,ROW, --rounds N: a part of it; --gateway FILE: not the one of this checkout;
                    --fresh: forgets what was measured before
   bench hooks      nanoseconds of each hook and each capability call; target/bench/hooks.json
+                   --profiled: built as `release` builds, by the profile that it left
   bench footprint  memory, idle connections, starts, compilation; target/bench/footprint.json
   bench report     docs/performance.md and its plots, from what the others left; --committed: from what it kept then
   soak             swap a plugin 1,920 times and reload the configuration 480 times in 20 minutes of steady load, and judge: no request
@@ -78,7 +79,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["bench", "monitoring", options @ ..] => bench::run_monitoring(options),
         ["bench", "peers", options @ ..] => bench::run_peers(options),
         ["bench", "footprint", options @ ..] => bench::run_footprint(options),
-        ["bench", "hooks"] => bench::run_hooks(),
+        ["bench", "hooks", options @ ..] => bench::run_hooks(options),
         ["bench", "report", options @ ..] => bench::run_report(options),
         ["bench", options @ ..] => bench::run(options),
         ["soak", options @ ..] => soak::run(options),

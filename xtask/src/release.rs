@@ -4,6 +4,7 @@
 //! What that gives and what it costs: docs/adr/0025.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use plugway_harness::error::Context;
 use plugway_harness::{Error, Result};
@@ -26,7 +27,7 @@ fn build() -> Result<PathBuf> {
     setup::run()?;
     let host = host()?;
     let merger = merger(&host)?;
-    let directory = workspace::target_directory().join("profiled");
+    let directory = directory();
     let counts = directory.join("counts");
     // Counts of another build would be taken for this one's.
     if counts.exists() {
@@ -34,11 +35,12 @@ fn build() -> Result<PathBuf> {
     }
     std::fs::create_dir_all(&counts).context(counts.display())?;
 
-    let counting = compile(&host, &directory.join("counting"), &format!("-Cprofile-generate={}", counts.display()))?;
-    bench::exercise(&counting)?;
-    let profile = directory.join("profile");
-    workspace::run(command(&merger, ["merge", "--output"]).arg(&profile).arg(&counts))?;
-    let built = compile(&host, &directory.join("built"), &format!("-Cprofile-use={}", profile.display()))?;
+    let counting = directory.join("counting");
+    workspace::run(&mut flagged(&host, &counting, &format!("-Cprofile-generate={}", counts.display()), &BUILD))?;
+    bench::exercise(&program(&host, &counting))?;
+    workspace::run(command(&merger, ["merge", "--output"]).arg(profile()).arg(&counts))?;
+    workspace::run(&mut by_profile(&BUILD)?)?;
+    let built = program(&host, &directory.join("built"));
 
     let shipped = workspace::target_directory().join("dist").join("plugway");
     std::fs::create_dir_all(shipped.parent().unwrap_or(&shipped)).context(shipped.display())?;
@@ -46,12 +48,43 @@ fn build() -> Result<PathBuf> {
     Ok(shipped)
 }
 
-/// Builds the gateway into a directory of its own. With `--target` the flags are not for build scripts and macros, which are programs of this machine too.
-fn compile(host: &str, directory: &Path, flag: &str) -> Result<PathBuf> {
+/// Cargo with the profile that [`run`] left, for what is to be measured as it is shipped: in the release's own directory, so that what both need is
+/// compiled once.
+///
+/// # Errors
+/// When there is no profile.
+pub(crate) fn by_profile(words: &[&str]) -> Result<Command> {
+    let profile = profile();
+    if !profile.is_file() {
+        return Err(Error::new(format!("there is no {}: `cargo xtask release` makes it", profile.display())));
+    }
+    Ok(flagged(&host()?, &directory().join("built"), &format!("-Cprofile-use={}", profile.display()), words))
+}
+
+/// Everything but the gateway that comes of it.
+fn directory() -> PathBuf {
+    workspace::target_directory().join("profiled")
+}
+
+/// What was counted, merged.
+fn profile() -> PathBuf {
+    directory().join("profile")
+}
+
+/// Builds the gateway into a directory of its own.
+const BUILD: [&str; 5] = ["build", "--release", "--locked", "--package", "plugway"];
+
+/// Cargo with a flag of the compiler. With `--target` it is not for build scripts and macros, which are programs of this machine too.
+fn flagged(host: &str, directory: &Path, flag: &str, words: &[&str]) -> Command {
     let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
-    let mut cargo = cargo(["build", "--release", "--locked", "--package", "plugway", "--target", host, "--target-dir"]);
-    workspace::run(cargo.arg(directory).env("RUSTFLAGS", format!("{flags} {flag}").trim()))?;
-    Ok(directory.join(host).join("release").join("plugway"))
+    let mut cargo = cargo(words);
+    cargo.args(["--target", host, "--target-dir"]).arg(directory).env("RUSTFLAGS", format!("{flags} {flag}").trim());
+    cargo
+}
+
+/// The gateway that was built into that directory.
+fn program(host: &str, directory: &Path) -> PathBuf {
+    directory.join(host).join("release").join("plugway")
 }
 
 /// What this machine is to the compiler.

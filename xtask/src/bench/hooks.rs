@@ -3,15 +3,15 @@
 
 use std::path::Path;
 
-use plugway_harness::Result;
 use plugway_harness::error::Context;
+use plugway_harness::{Error, Result};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::figure::{self, Figure};
 use super::origin::Origin;
 use super::statistics::Estimate;
-use crate::{setup, workspace};
+use crate::{release, setup, workspace};
 
 /// Figures of the last run.
 pub(super) const FILE: &str = "hooks.json";
@@ -35,7 +35,13 @@ const UNKNOWN: &str = "oauth2: a token it does not know, RS256";
 const RING: &str = "ring: check of the same signature, RS256";
 
 /// Measures, prints, writes JSON.
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(options: &[&str]) -> Result<()> {
+    let words = ["bench", "--locked", "--package", "plugway", "--bench", "hooks"];
+    let mut cargo = match options {
+        [] => workspace::cargo(words),
+        ["--profiled"] => release::by_profile(&words)?,
+        _ => return Err(Error::new(format!("`cargo xtask bench hooks` has no option {}", options.join(" ")))),
+    };
     setup::run()?;
     let origin = Origin::now()?;
     let directory = workspace::bench_directory().join("criterion");
@@ -43,9 +49,8 @@ pub(crate) fn run() -> Result<()> {
     if directory.exists() {
         std::fs::remove_dir_all(&directory).context(directory.display())?;
     }
-    let words = ["bench", "--locked", "--package", "plugway", "--bench", "hooks", "--", "--noplot"];
     let lengths = ["--sample-size", SAMPLES, "--measurement-time", SECONDS, "--warm-up-time", WARM_UP];
-    workspace::run(workspace::cargo(words).args(lengths).env("CRITERION_HOME", &directory))?;
+    workspace::run(cargo.args(["--", "--noplot"]).args(lengths).env("CRITERION_HOME", &directory))?;
     let figures = figures(&directory, &origin)?;
     figure::print(&figures);
     figure::keep(FILE, &figures)
