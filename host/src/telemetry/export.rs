@@ -2,6 +2,7 @@
 //! asks. What has no observable form there, or more series than it should keep, is in `families`.
 
 mod plugins;
+mod versions;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,8 +23,8 @@ pub(super) use plugins::breakers;
 /// Series the SDK keeps of an instrument that grows with the configuration, before it folds the rest. It takes the memory for
 /// all of them at once, so the others have its default.
 const MAX_SERIES: usize = 10_000;
-/// Instruments with a series for every route, upstream or label set of a plugin.
-const GROWING: [&str; 4] = ["plugway_requests_in_flight", "plugway_upstream_", "plugway_plugin_", "plugway_slo_"];
+/// Instruments with a series for every route, upstream, label set of a plugin, or hook of a version.
+const GROWING: [&str; 5] = ["plugway_requests_in_flight", "plugway_upstream_", "plugway_plugin_", "plugway_version_", "plugway_slo_"];
 
 /// Registers everything.
 pub(super) fn register(registry: &Registry, cells: &Arc<Cells>) -> Result<SdkMeterProvider, String> {
@@ -46,9 +47,9 @@ pub(super) fn register(registry: &Registry, cells: &Arc<Cells>) -> Result<SdkMet
     connections(&meter, cells);
     upstreams(&meter, cells);
     plugins::register(&meter, cells);
+    versions::register(&meter, cells);
     canaries(&meter, cells);
     reloads(&meter, cells);
-    super::pools::register(&meter, cells);
     super::stored::register(&meter, cells);
     super::incidents::register(&meter, cells);
     cells.instruments.connect(meter);
@@ -235,43 +236,23 @@ fn canaries(meter: &Meter, cells: &Arc<Cells>) {
         }
     });
     type Labelled = BTreeMap<(String, String, &'static str, &'static str), u64>;
-    let by_version = |second: &'static str, add: fn(&super::PluginCells, &mut dyn FnMut(&'static str, &'static str, u64))| {
-        move |cells: &Cells, observer: Observer<'_>| {
-            let mut sums = Labelled::new();
-            for plugin in lock(&cells.plugins).iter().filter(|plugin| Arc::strong_count(plugin) > 1) {
-                let Some(version) = plugin.version() else { continue };
-                add(plugin, &mut |hook, what, count| {
-                    *sums.entry((plugin.name().to_string(), version.digest.to_string(), hook, what)).or_default() += count;
-                });
-            }
-            for ((plugin, version, hook, what), count) in sums {
-                let mut labels = vec![KeyValue::new("plugin", plugin), KeyValue::new("version", version), KeyValue::new("hook", hook)];
-                if !second.is_empty() {
-                    labels.push(KeyValue::new(second, what));
-                }
-                observer.observe(count, &labels);
-            }
-        }
-    };
-    counter(
-        meter,
-        cells,
-        names::VERSION_CALLS,
-        "Calls of hooks by version, while a canary of the plugin runs.",
-        by_version("", |plugin, each| plugin.calls().for_each(|(hook, count)| each(hook, "", count))),
-    );
-    counter(
-        meter,
-        cells,
-        names::VERSION_FAILURES,
-        "Calls that failed or were not made, by version and kind, while a canary of the plugin runs.",
-        by_version("kind", |plugin, each| plugin.failures().for_each(|(hook, kind, count)| each(hook, kind, count))),
-    );
     counter(
         meter,
         cells,
         names::SHADOW_COMPARISONS,
         "Calls of a canary beside the serving version's, by what came of it.",
-        by_version("result", |plugin, each| plugin.comparisons().for_each(|(hook, result, count)| each(hook, result, count))),
+        |cells, observer| {
+            let mut sums = Labelled::new();
+            for plugin in lock(&cells.plugins).iter().filter(|plugin| Arc::strong_count(plugin) > 1) {
+                let Some(version) = plugin.version() else { continue };
+                for (hook, result, count) in plugin.comparisons() {
+                    *sums.entry((plugin.name().to_string(), version.digest.to_string(), hook, result)).or_default() += count;
+                }
+            }
+            for ((plugin, version, hook, result), count) in sums {
+                let (plugin, version) = (KeyValue::new("plugin", plugin), KeyValue::new("version", version));
+                observer.observe(count, &[plugin, version, KeyValue::new("hook", hook), KeyValue::new("result", result)]);
+            }
+        },
     );
 }

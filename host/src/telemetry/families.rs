@@ -1,5 +1,5 @@
-//! Families that are given to Prometheus as they are: histograms, for which the SDK has no observable form, and the requests
-//! counter, whose series (routes times methods times status codes) must never be folded.
+//! Families that are given to Prometheus as they are: histograms, for which the SDK has no observable form, the requests
+//! counter, whose series (routes times methods times status codes) must never be folded, and gauges of upstreams, which are read together.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use prometheus::core::{Collector, Desc};
-use prometheus::proto::{Bucket, Counter, Histogram, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 
 use super::Cells;
 use super::cell::lock;
@@ -15,6 +15,7 @@ use super::export::each_worker;
 use super::histogram::Reading;
 use super::instruments::InstrumentKind;
 use super::names::{EVENT_LOOP_BUSY, EVENT_LOOP_LAG, HTTP_CLIENT_DURATION, REQUEST_DURATION, REQUESTS};
+use super::pools;
 use super::route::Answers;
 
 const REQUESTS_HELP: &str = "Requests answered; an error, or an answer that broke off, with its fault and whose it was.";
@@ -107,6 +108,20 @@ impl Families {
         family(HTTP_CLIENT_DURATION, HTTP_CLIENT_HELP, MetricType::HISTOGRAM, metrics)
     }
 
+    fn of_pools(&self) -> impl Iterator<Item = MetricFamily> {
+        let gauges = pools::gauges(&self.cells).into_iter().filter(|gauge| !gauge.series.is_empty());
+        gauges.map(|pools::Gauge { name, help, series }| {
+            let metrics = series.iter().map(|(upstream, value)| {
+                let mut metric = labelled([("upstream", &**upstream)]);
+                let mut gauge = Gauge::default();
+                gauge.set_value(*value as f64);
+                metric.set_gauge(gauge);
+                metric
+            });
+            family(name, help, MetricType::GAUGE, metrics.collect())
+        })
+    }
+
     fn of_plugins(&self, families: &mut Vec<MetricFamily>) {
         self.cells.instruments.each(|declared| {
             if declared.kind == InstrumentKind::Histogram {
@@ -133,6 +148,7 @@ impl Collector for Families {
         let clients = self.of_clients();
         // A family without a metric is none.
         families.extend((!clients.get_metric().is_empty()).then_some(clients));
+        families.extend(self.of_pools());
         self.of_plugins(&mut families);
         families
     }

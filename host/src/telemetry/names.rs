@@ -67,4 +67,6 @@ pub(super) const UPSTREAM_IDLE: &str = "plugway_upstream_connections_idle";
 pub(super) const UPSTREAM_IN_FLIGHT: &str = "plugway_upstream_requests_in_flight";
 pub(super) const VERSION_CALLS: &str = "plugway_version_calls_total";
 pub(super) const VERSION_FAILURES: &str = "plugway_version_failures_total";
+pub(super) const VERSION_TIME: &str = "plugway_version_timed_seconds_total";
+pub(super) const VERSION_TIMED: &str = "plugway_version_timed_calls_total";
 pub(super) const WORKER_REQUESTS: &str = "plugway_worker_requests_total";

@@ -149,6 +149,10 @@ impl PluginCells {
         &self.name
     }
 
+    pub(super) fn digest(&self) -> &Arc<str> {
+        &self.digest
+    }
+
     /// As much of its component's digest as people are shown.
     pub(super) fn short_digest(&self) -> &str {
         self.digest.get(..12).unwrap_or(&self.digest)

@@ -1,6 +1,6 @@
-//! What plugins did since somebody last asked, by version: the monitoring store compares versions, `/metrics` knows names alone.
+//! What plugins did since somebody last asked, by version: the monitoring store compares versions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Telemetry;
@@ -80,9 +80,13 @@ fn sums(plugins: &[Arc<PluginCells>]) -> HashMap<Key, PluginTally> {
     sums
 }
 
-/// Takes cells out that nobody counts in any more.
+/// Takes cells out that nobody counts in any more, once that is so of all cells of their version: until then `/metrics` adds them up, and a
+/// counter must not fall.
 pub(super) fn take_ended(plugins: &mut Vec<Arc<PluginCells>>) -> Vec<Arc<PluginCells>> {
-    plugins.extract_if(.., |cells| !cells.is_sum() && Arc::get_mut(cells).is_some()).collect()
+    let counting = plugins.iter().filter(|cells| Arc::strong_count(cells) > 1);
+    let alive: HashSet<_> = counting.map(|cells| (Arc::clone(cells.name()), Arc::clone(cells.digest()))).collect();
+    let is_alive = |cells: &PluginCells| alive.contains(&(Arc::clone(cells.name()), Arc::clone(cells.digest())));
+    plugins.extract_if(.., |cells| !cells.is_sum() && !is_alive(cells) && Arc::get_mut(cells).is_some()).collect()
 }
 
 /// Adds what they counted to what is counted of their plugins: versions come and go for as long as the gateway runs. What a version

@@ -82,6 +82,10 @@ fn faults_attempts_connections_and_hooks_are_shown() {
         "plugway_instances{plugin=\"auth\",version=\"0123456789ab\"} 1",
         "plugway_hook_timed_calls_total{hook=\"authorizer\",plugin=\"auth\"} 1",
         "plugway_hook_timed_seconds_total{hook=\"authorizer\",plugin=\"auth\"} 0.25",
+        "plugway_version_calls_total{hook=\"authorizer\",plugin=\"auth\",version=\"0123456789ab\"} 1",
+        "plugway_version_failures_total{hook=\"authorizer\",kind=\"cpu\",plugin=\"auth\",version=\"0123456789ab\"} 1",
+        "plugway_version_timed_calls_total{hook=\"authorizer\",plugin=\"auth\",version=\"0123456789ab\"} 1",
+        "plugway_version_timed_seconds_total{hook=\"authorizer\",plugin=\"auth\",version=\"0123456789ab\"} 0.25",
         "plugway_breakers_open{hook=\"authorizer\",plugin=\"auth\"} 1",
         "plugway_breakers_opened_total{hook=\"authorizer\",plugin=\"auth\"} 4",
         "plugway_worker_event_loop_lag_seconds_bucket{worker=\"0\",le=\"0.001\"} 0",
@@ -101,6 +105,59 @@ fn faults_attempts_connections_and_hooks_are_shown() {
     telemetry.plugin_tallies(&mut PluginTallies::default());
     assert!(lines(&telemetry, "plugway_hook_timed_seconds_total{")[0].ends_with(" 0.25"));
     assert_eq!(lines(&telemetry, "plugway_instances{"), [""; 0]);
+    assert_eq!(lines(&telemetry, "plugway_version_"), [""; 0], "series of versions do not add up for ever");
+}
+
+#[test]
+fn two_versions_are_told_apart_and_a_counter_of_one_that_serves_never_falls() {
+    let telemetry = Telemetry::new().unwrap();
+    let name: Arc<str> = "auth".into();
+    let cells = |digest: &str, trial: bool| {
+        let version = trial.then(|| PluginVersion { digest: digest.into(), is_shadow: false });
+        telemetry.plugin(&name, &digest.into(), version.as_ref(), 0, &["authorizer"], &["trap"])
+    };
+    let calls = || {
+        let all = lines(&telemetry, "plugway_version_calls_total{");
+        all.iter().filter_map(|line| line.split_once("version=\"")).map(|(_, rest)| rest.to_owned()).collect::<Vec<_>>()
+    };
+    // While both serve, on trial; then the new one alone.
+    let (old, new) = (cells("a", true), cells("b", true));
+    (0..3).for_each(|_| old.called(0));
+    (0..2).for_each(|_| new.called(0));
+    assert_eq!(calls(), ["a\"} 3", "b\"} 2"]);
+    let promoted = cells("b", false);
+    promoted.called(0);
+    drop((old, new));
+    telemetry.end_versions();
+    assert_eq!(calls(), ["b\"} 3"]);
+    assert_eq!(lines(&telemetry, "plugway_hook_calls_total{"), ["plugway_hook_calls_total{hook=\"authorizer\",plugin=\"auth\"} 6"]);
+}
+
+#[test]
+fn upstreams_are_read_once_for_all_that_is_told_of_them() {
+    #[derive(Debug, Default)]
+    struct Counting(std::sync::atomic::AtomicU64);
+    impl Pools for Counting {
+        fn read(&self) -> Vec<PoolReading> {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            vec![PoolReading { upstream: "orders".into(), endpoints: 5, available: 4, connections: 3, idle: 2, in_flight: 1 }]
+        }
+    }
+    let telemetry = Telemetry::new().unwrap();
+    assert_eq!(lines(&telemetry, "plugway_upstream_"), [""; 0]);
+    let pools = Arc::new(Counting::default());
+    telemetry.watch_upstreams(Arc::downgrade(&pools) as _);
+    assert_eq!(
+        lines(&telemetry, "plugway_upstream_"),
+        [
+            "plugway_upstream_connections_idle{upstream=\"orders\"} 2",
+            "plugway_upstream_connections_open{upstream=\"orders\"} 3",
+            "plugway_upstream_endpoints{upstream=\"orders\"} 5",
+            "plugway_upstream_endpoints_available{upstream=\"orders\"} 4",
+            "plugway_upstream_requests_in_flight{upstream=\"orders\"} 1",
+        ]
+    );
+    assert_eq!(pools.0.load(std::sync::atomic::Ordering::Relaxed), 1);
 }
 
 #[test]

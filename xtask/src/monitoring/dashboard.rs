@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::names::{
     CONNECTIONS_OPEN, EVENT_LOOP_LAG, GENERATIONS_LIVE, HOOK_CALLS, HOOK_FAILURES, HOOK_TIME, HOOK_TIMED, INCIDENTS_OPEN, INSTANCE_MEMORY,
     INSTANCES, REQUEST_DURATION, REQUESTS, REQUESTS_IN_FLIGHT, SLO_OBJECTIVE, STORE_SIZE, UPSTREAM_ATTEMPTS, UPSTREAM_AVAILABLE,
-    UPSTREAM_CONNECTIONS, UPSTREAM_ENDPOINTS, UPSTREAM_IDLE,
+    UPSTREAM_CONNECTIONS, UPSTREAM_ENDPOINTS, UPSTREAM_IDLE, VERSION_CALLS, VERSION_FAILURES, VERSION_TIME, VERSION_TIMED,
 };
 
 /// One picture.
@@ -78,6 +78,22 @@ fn panels() -> Vec<Panel> {
             "Time of a call, of those whose time is taken",
             "s",
             vec![(format!("{} / {}", rate(HOOK_TIME, "plugin, hook"), rate(HOOK_TIMED, "plugin, hook")), "{{plugin}} {{hook}}")],
+        ),
+        panel(
+            "Time of a call, by version",
+            "s",
+            vec![(
+                format!("{} / {}", rate(VERSION_TIME, "plugin, version, hook"), rate(VERSION_TIMED, "plugin, version, hook")),
+                "{{plugin}} {{version}} {{hook}}",
+            )],
+        ),
+        panel(
+            "Calls that failed, by version",
+            "ops",
+            vec![(
+                format!("{} or 0 * {}", rate(VERSION_FAILURES, "plugin, version"), rate(VERSION_CALLS, "plugin, version")),
+                "{{plugin}} {{version}}",
+            )],
         ),
         panel("Plugin instances", "short", vec![(format!("sum by (plugin, version) ({INSTANCES})"), "{{plugin}} {{version}}")]),
         panel(
