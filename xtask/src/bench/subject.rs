@@ -49,6 +49,8 @@ pub(super) enum Proxy {
     /// Its middlewares are Wasm.
     Traefik,
     Plugway,
+    /// Without plugins, asked as the one with the plugins that come with it is.
+    PlugwayWithToken,
     /// With the plugins that come with it: oauth2, hash-router, tls-forward, metrics.
     PlugwayShipped,
     /// With what watches it.
@@ -88,13 +90,18 @@ impl Proxy {
             Self::Haproxy => Some(&recipe::HAPROXY_PROXY),
             Self::Envoy | Self::EnvoyLua | Self::EnvoyNative => Some(&recipe::ENVOY_PROXY),
             Self::Traefik => Some(&recipe::TRAEFIK_PROXY),
-            Self::Plugway | Self::PlugwayShipped | Self::PlugwayMonitored(_) => None,
+            Self::Plugway | Self::PlugwayWithToken | Self::PlugwayShipped | Self::PlugwayMonitored(_) => None,
         }
     }
 
     /// Whether it is this project's.
     pub(super) fn is_own(self) -> bool {
-        matches!(self, Self::Plugway | Self::PlugwayShipped | Self::PlugwayMonitored(_))
+        self.recipe().is_none()
+    }
+
+    /// Whether requests to it carry a token.
+    pub(super) fn has_token(self) -> bool {
+        matches!(self, Self::PlugwayWithToken | Self::PlugwayShipped)
     }
 
     /// What it says of its version, the first line that has a number.
@@ -160,7 +167,7 @@ impl Subject {
             Program::Peer(running) => running.address(),
             Program::Plugway(gateway) => gateway.address("web")?,
         };
-        let header = (entry.proxy == Proxy::PlugwayShipped).then(|| format!("authorization: Bearer {}", stage.token()));
+        let header = entry.proxy.has_token().then(|| format!("authorization: Bearer {}", stage.token()));
         let subject = Self { entry, address, header, program, watching };
         subject.rest()?;
         Ok(subject)

@@ -8,7 +8,7 @@ use super::{Built, Entry, SMALL, Scenario};
 use crate::bench::subject::Proxy;
 
 /// Every row, in the order of the table. Ratios are to the first.
-pub(super) const LINEUP: [Entry; 23] = [
+pub(super) const LINEUP: [Entry; 24] = [
     Entry { name: "nginx", proxy: Proxy::Nginx, plugins: 0, workers: 1 },
     Entry { name: "nginx + Lua", proxy: Proxy::Nginx, plugins: 1, workers: 1 },
     Entry { name: "HAProxy", proxy: Proxy::Haproxy, plugins: 0, workers: 1 },
@@ -26,6 +26,8 @@ pub(super) const LINEUP: [Entry; 23] = [
     Entry { name: "plugway + 1 plugin", proxy: Proxy::Plugway, plugins: 1, workers: 1 },
     Entry { name: "plugway + 5 plugins", proxy: Proxy::Plugway, plugins: 5, workers: 1 },
     Entry { name: "plugway + 10 plugins", proxy: Proxy::Plugway, plugins: 10, workers: 1 },
+    // What the next row is compared with: the token is read and sent on, and nobody asks for it.
+    Entry { name: "plugway with a token", proxy: Proxy::PlugwayWithToken, plugins: 0, workers: 1 },
     // One of its plugins leaves a mark.
     Entry { name: "plugway + shipped chain", proxy: Proxy::PlugwayShipped, plugins: 1, workers: 1 },
     Entry { name: "nginx (2 workers)", proxy: Proxy::Nginx, plugins: 0, workers: 2 },
@@ -45,7 +47,7 @@ pub(super) type Version = (Proxy, String);
 pub(super) fn bare(entry: &Entry) -> Option<&'static Entry> {
     let proxy = match entry.proxy {
         Proxy::EnvoyLua | Proxy::EnvoyNative => Proxy::Envoy,
-        Proxy::PlugwayShipped => Proxy::Plugway,
+        Proxy::PlugwayShipped => Proxy::PlugwayWithToken,
         proxy => proxy,
     };
     let bare = LINEUP.iter().find(|other| other.proxy == proxy && other.plugins == 0 && other.workers == entry.workers);
@@ -65,15 +67,15 @@ pub(super) fn belongs(entry: &Entry, scenario: &Scenario, options: &Options) -> 
         // Go takes every core it may use, whatever a configuration says.
         Scenario { workers: true, .. } => entry.proxy != Proxy::Traefik,
         // The shipped chain has no settings by route in the bench, and asks for a token in each of them.
-        Scenario { by_route: true, .. } => entry.workers == 1 && entry.proxy != Proxy::PlugwayShipped,
+        Scenario { by_route: true, .. } => entry.workers == 1 && !entry.proxy.has_token(),
         // The backend expects these at every endpoint's address.
         Scenario { endpoints: 2.., .. } => entry.workers == 1 && entry.plugins <= 1 && entry.proxy != Proxy::EnvoyNative,
         _ => entry.workers == 1,
     };
     let five = entry.proxy == Proxy::Plugway && entry.plugins == 5;
     let usual = match scenario {
-        Scenario { endpoints: 2.., .. } => entry.plugins == 0 || entry.proxy == Proxy::PlugwayShipped,
-        _ => scenario.name == SMALL.name || entry.plugins == 0 || five,
+        Scenario { endpoints: 2.., .. } => entry.plugins == 0 || entry.proxy.has_token(),
+        _ => scenario.name == SMALL.name || (entry.plugins == 0 && !entry.proxy.has_token()) || five,
     };
     possible && (usual || options.chosen())
 }
@@ -96,7 +98,9 @@ pub(super) fn versions(entries: &[Entry], built: &Built) -> Result<Vec<Version>>
 pub(super) fn rates(most: &[(Entry, f64)], connections: u32, share: f64, own: f64) -> Vec<f64> {
     let connections = f64::from(connections);
     let whole = |rate: f64| (rate / connections).floor().max(1.0) * connections;
-    let close = |entry: &Entry| matches!(entry.proxy, Proxy::Nginx | Proxy::Haproxy | Proxy::Plugway | Proxy::PlugwayShipped);
+    let close = |entry: &Entry| {
+        matches!(entry.proxy, Proxy::Nginx | Proxy::Haproxy | Proxy::Plugway | Proxy::PlugwayWithToken | Proxy::PlugwayShipped)
+    };
     let best = most.iter().map(|(_, most)| *most).next().unwrap_or_default();
     let common = most.iter().filter(|(entry, _)| close(entry)).fold(best * share, |rate, (_, most)| rate.min(most * own));
     most.iter().map(|(_, most)| whole(common.min(most * own))).collect()

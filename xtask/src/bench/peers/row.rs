@@ -135,6 +135,16 @@ impl Row {
         }
     }
 
+    /// What each plugin adds, in hundredths of what nginx takes for the request, round by round.
+    pub(in crate::bench) fn per_plugin_of_nginx(&self) -> Option<Estimate> {
+        let share = |round: &Round| {
+            let (bare, nginx) = round.beside.bare.zip(round.beside.nginx)?;
+            Some(100.0 * (round.sample.cpu_us - bare) / self.entry.plugins as f64 / nginx)
+        };
+        let shares: Vec<f64> = self.rounds.iter().filter_map(share).collect();
+        (!shares.is_empty()).then(|| Estimate::of(shares))
+    }
+
     /// The busiest that load and backend kept their core while CPU time was taken, 0 to 1.
     pub(in crate::bench) fn load_core(&self) -> f64 {
         self.rounds.iter().map(|round| round.sample.load_core).fold(0.0, f64::max)

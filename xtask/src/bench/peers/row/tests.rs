@@ -57,6 +57,16 @@ fn the_json_is_a_list_of_rows_with_flat_numbers() {
 }
 
 #[test]
+fn what_a_plugin_adds_is_a_share_of_nginx() {
+    let entries = ["nginx", "plugway", "plugway + 5 plugins"].map(|name| LINEUP.into_iter().find(|entry| entry.name == name).unwrap());
+    let rounds = [10.0, 12.0, 14.5].map(|cpu| vec![round(cpu, 0.5); 3]).to_vec();
+    let row = |(entry, rounds): (&Entry, Vec<Round>)| Row::new(*entry, SMALL, "1.0", origin("then"), 100.0, rounds);
+    let rows: Vec<Row> = entries.iter().zip(beside(&entries, rounds)).map(row).collect();
+    let share = |row: &Row| row.per_plugin_of_nginx().map(|estimate| estimate.median);
+    assert_eq!(rows.iter().map(share).collect::<Vec<_>>(), [None, None, Some(5.0)]);
+}
+
+#[test]
 fn a_row_at_another_rate_does_not_count() {
     let mut slow = round(10.0, 0.5);
     slow.sample.paced = 80.0;
