@@ -8,6 +8,7 @@
 mod document;
 mod exercise;
 mod figure;
+mod flame;
 mod footprint;
 mod h2load;
 mod hooks;
@@ -34,6 +35,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::{interrupt, plugins, setup, workspace};
 pub(crate) use document::run as run_report;
 pub(crate) use exercise::exercise;
+pub(crate) use flame::run as run_flame;
 pub(crate) use footprint::run as run_footprint;
 pub(crate) use hooks::run as run_hooks;
 pub(crate) use load::quantile;

@@ -39,6 +39,7 @@ cargo xtask COMMAND
   bench hooks      nanoseconds of each hook and each capability call; target/bench/hooks.json
                    --profiled: built as `release` builds, by the profile that it left
   bench footprint  memory, idle connections, starts, compilation; target/bench/footprint.json
+  bench flame      where a request's time goes, by name, as `perf` sees it; target/bench/flame.svg, flame.json. --gateway FILE: as for the others
   bench report     docs/performance.md and its plots, from what the others left; --committed: from what it kept then
   soak             swap a plugin 1,920 times and reload the configuration 480 times in 20 minutes of steady load, and judge: no request
                    failed, no answer wrong, no stall above 5 ms, memory back to its level. --minutes N; --json FILE: the figures;
@@ -80,6 +81,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["bench", "peers", options @ ..] => bench::run_peers(options),
         ["bench", "footprint", options @ ..] => bench::run_footprint(options),
         ["bench", "hooks", options @ ..] => bench::run_hooks(options),
+        ["bench", "flame", options @ ..] => bench::run_flame(options),
         ["bench", "report", options @ ..] => bench::run_report(options),
         ["bench", options @ ..] => bench::run(options),
         ["soak", options @ ..] => soak::run(options),

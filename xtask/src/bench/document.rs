@@ -15,7 +15,7 @@ use super::peers::plot::{self, Bar};
 use super::peers::row::{self, Row};
 use super::scenario::{self, SMALL, Scenario};
 use super::template::{self, Values};
-use super::{footprint, hooks, peers};
+use super::{flame, footprint, hooks, peers};
 use crate::workspace;
 
 /// What the document says, with places for what was measured.
@@ -27,6 +27,9 @@ struct Material {
     rows: Vec<Row>,
     footprint: Vec<Figure>,
     hooks: Vec<Figure>,
+    flame: Vec<Figure>,
+    /// The flame graph, which was drawn when it was measured.
+    graph: Option<String>,
 }
 
 /// Takes what the benches left in `target/bench`, keeps it in `docs/performance`, and writes the document. `--committed` writes it again
@@ -70,18 +73,30 @@ impl Material {
             let file = directory.join(file);
             if file.is_file() { figure::read(&file) } else { Ok(Vec::new()) }
         };
-        Ok(Self { rows: row::parse(&text).context(rows.display())?, footprint: figures(footprint::FILE)?, hooks: figures(hooks::FILE)? })
+        Ok(Self {
+            rows: row::parse(&text).context(rows.display())?,
+            footprint: figures(footprint::FILE)?,
+            hooks: figures(hooks::FILE)?,
+            flame: figures(flame::FILE)?,
+            graph: std::fs::read_to_string(directory.join(flame::GRAPH)).ok(),
+        })
+    }
+
+    #[cfg(test)]
+    fn of_rows(rows: Vec<Row>) -> Self {
+        Self { rows, footprint: Vec::new(), hooks: Vec::new(), flame: Vec::new(), graph: None }
     }
 
     /// What is committed of it, by file.
     fn files(&self) -> Result<Vec<(&'static str, String)>> {
         let mut files = vec![(peers::FILE, row::compact(&self.rows)?)];
-        let others = [(footprint::FILE, &self.footprint), (hooks::FILE, &self.hooks)];
+        let others = [(footprint::FILE, &self.footprint), (hooks::FILE, &self.hooks), (flame::FILE, &self.flame)];
         for (file, figures) in others {
             if !figures.is_empty() {
                 files.push((file, figure::text(figures)?));
             }
         }
+        files.extend(self.graph.clone().map(|graph| (flame::GRAPH, graph)));
         Ok(files)
     }
 
@@ -94,7 +109,7 @@ impl Material {
         files.extend(growths.iter().map(|growth| (plot_file(growth.by), plot::file(&growth.svg))));
         let others = scenario::ALL.iter().filter(|scenario| scenario.name != SMALL.name && !self.of(scenario).is_empty());
         let values = Values::default()
-            .word("runs", tables::runs(&self.rows, [&self.footprint, &self.hooks]))
+            .word("runs", tables::runs(&self.rows, [&self.footprint, &self.hooks, &self.flame]))
             .word("processor", processor(&self.rows))
             .word("goals", tables::goals(&goals::all(self)))
             .word("small", tables::peers(&small))
@@ -102,6 +117,8 @@ impl Material {
             .word("versions", tables::versions(&self.rows))
             .word("footprint", tables::figures(&self.footprint))
             .word("hooks", tables::figures(&self.hooks))
+            .word("places", tables::places(&self.flame))
+            .flag("graph", self.graph.is_some())
             .list(
                 "growth",
                 growths.iter().map(|growth| {
@@ -169,8 +186,11 @@ mod tests {
     fn everything_that_was_measured_is_in_it() {
         let mut rows = rows();
         rows.extend([in_scenario("plugway", "routes-1", 10.0), in_scenario("plugway", "routes-100", 12.0)]);
-        let material =
-            Material { rows, footprint: vec![figure("start", 99.0, Some(100.0))], hooks: vec![figure("hook: router", 140.0, None)] };
+        let material = Material {
+            footprint: vec![figure("start", 99.0, Some(100.0))],
+            hooks: vec![figure("hook: router", 140.0, None)],
+            ..Material::of_rows(rows)
+        };
         let documents = material.documents().unwrap();
         let text = |name: &str| documents.iter().find(|(file, _)| file == name).map(|(_, text)| text.as_str()).unwrap();
         let page = text(DOCUMENT);

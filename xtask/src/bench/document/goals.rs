@@ -116,7 +116,8 @@ mod tests {
             in_scenario("plugway", "routes-1", 10.0),
             in_scenario("plugway", "routes-10000", 12.0),
         ];
-        let material = Material { rows, footprint: vec![figure("start", 99.0, Some(100.0)), figure("more", 1.0, None)], hooks: Vec::new() };
+        let material =
+            Material { footprint: vec![figure("start", 99.0, Some(100.0)), figure("more", 1.0, None)], ..Material::of_rows(rows) };
         let goals = all(&material);
         let met = |what: &str| goals.iter().find(|goal| goal.what.starts_with(what)).unwrap().met();
         assert_eq!((met("no plugin"), met("tls-in"), met("10,000 routes"), met("start")), (None, Some(false), Some(true), Some(true)));

@@ -135,6 +135,16 @@ pub(super) fn slopes(growth: &Growth) -> String {
     said.join(", ")
 }
 
+/// Where time goes, and which share of all of it.
+pub(super) fn places(figures: &[Figure]) -> String {
+    let all: f64 = figures.iter().map(|figure| figure.estimate.median).sum();
+    let line = |figure: &Figure| {
+        let own = figure.estimate.median;
+        [figure.name.clone(), format!("{} {}", short(own), figure.unit), format!("{:.0} %", 100.0 * own / all)]
+    };
+    table(["", "CPU", "share"], figures.iter().map(line))
+}
+
 /// Figures by themselves.
 pub(super) fn figures(figures: &[Figure]) -> String {
     let line = |figure: &Figure| {
