@@ -32,6 +32,10 @@ pub(super) struct Pool {
     /// Idle, lent, and on their way.
     live: usize,
     queue: VecDeque<Queued>,
+    /// Whether one was made in this turn of the event loop: the next ones are made in the turns that follow.
+    is_making: bool,
+    /// Those that are made elsewhere for the queue.
+    coming: usize,
     /// Fewest that were idle at a time since then.
     least_idle: usize,
     since: Option<Instant>,
@@ -44,7 +48,10 @@ pub(super) struct Pool {
 /// A call that waits for an instance.
 #[derive(Debug)]
 struct Queued {
+    hook: Hook,
     config: u32,
+    /// Whether it found no room for one more instance, and was counted for that.
+    met_limit: bool,
     give: oneshot::Sender<Box<Instance>>,
 }
 
@@ -52,6 +59,9 @@ struct Queued {
 pub(super) enum Lent {
     /// It may be made.
     Now(Box<Instance>),
+    /// The same, on an instance that was made for it. [`make_next`](Slot::make_next) is to be called in each turn of the event loop that
+    /// follows, until it says that this is enough.
+    Made(Box<Instance>),
     /// Every instance is busy, or the next is being made.
     Later(oneshot::Receiver<Box<Instance>>, Option<Coming>),
     /// It is not made.
@@ -76,17 +86,24 @@ impl Pool {
         taken
     }
 
-    /// A place in the queue; `None` where it is full.
-    fn enqueue(&mut self, config: u32) -> Option<oneshot::Receiver<Box<Instance>>> {
-        if self.queue.len() >= QUEUE {
+    /// A place in the queue; `None` where it is full. Those for whom an instance is still made take nobody's.
+    fn enqueue(&mut self, (hook, config): (Hook, u32), met_limit: bool, most: usize) -> Option<oneshot::Receiver<Box<Instance>>> {
+        let room = QUEUE + most.saturating_sub(self.live);
+        if self.queue.len() >= room {
             // Those whose callers have left make room.
             self.queue.retain(|queued| !queued.give.is_closed());
         }
-        (self.queue.len() < QUEUE).then(|| {
+        (self.queue.len() < room).then(|| {
             let (give, given) = oneshot::channel();
-            self.queue.push_back(Queued { config, give });
+            self.queue.push_back(Queued { hook, config, met_limit, give });
             given
         })
+    }
+
+    /// Who is first in the queue and has not left.
+    fn first(&mut self) -> Option<(Hook, u32)> {
+        while self.queue.pop_front_if(|queued| queued.give.is_closed()).is_some() {}
+        self.queue.front().map(|queued| (queued.hook, queued.config))
     }
 
     /// How many instances end with the pool.
@@ -106,13 +123,19 @@ impl Slot {
             self.cells().called(hook as usize);
             return Lent::Now(Box::new(instance));
         }
-        let most = self.recipe().budget.instances;
-        if self.pool.as_ref().is_some_and(|pool| pool.live < most) {
+        let (is_making, live) = (pool.is_making, pool.live);
+        if live < self.recipe().budget.instances {
+            if is_making {
+                return self.queue((hook, config), false, None);
+            }
             match self.one_more(Some(config)) {
                 Another::Made(made) => match *made {
                     Ok(instance) => {
                         self.cells().called(hook as usize);
-                        return Lent::Now(Box::new(instance));
+                        if let Some(pool) = &mut self.pool {
+                            pool.is_making = true;
+                        }
+                        return Lent::Made(Box::new(instance));
                     }
                     Err(error) => {
                         if !self.not_made(&error.failure) {
@@ -120,20 +143,22 @@ impl Slot {
                         }
                     }
                 },
-                Another::Coming(coming) => return self.queue(hook, config, Some(coming)),
+                Another::Coming(coming) => return self.queue((hook, config), false, Some(coming)),
             }
         }
         self.count_hit(BudgetKey::Instances);
-        self.queue(hook, config, None)
+        self.queue((hook, config), true, None)
     }
 
-    fn queue(&mut self, hook: Hook, config: u32, coming: Option<Coming>) -> Lent {
+    fn queue(&mut self, key @ (hook, _): (Hook, u32), met_limit: bool, coming: Option<Coming>) -> Lent {
+        let most = self.recipe().budget.instances;
         let Some(pool) = &mut self.pool else { return Lent::No(self.no_instance(hook)) };
-        match pool.enqueue(config) {
+        match pool.enqueue(key, met_limit, most) {
             Some(given) => Lent::Later(given, coming),
             None => {
                 if coming.is_some() {
                     // Nobody waits for it, so it ends as soon as it is made.
+                    pool.coming = pool.coming.saturating_sub(1);
                     self.ended_one();
                 }
                 Lent::No(self.no_instance(hook))
@@ -150,6 +175,9 @@ impl Slot {
     /// An instance that was ordered has come. What is still to come for those who queue.
     #[must_use = "somebody has to wait for it"]
     pub(super) fn arrived(&mut self, made: Option<Made>) -> Option<Coming> {
+        if let Some(pool) = &mut self.pool {
+            pool.coming = pool.coming.saturating_sub(1);
+        }
         if let (Some(made), Some(pool)) = (&made, &mut self.pool)
             && pool.owed > 0
         {
@@ -189,12 +217,49 @@ impl Slot {
         self.serve()
     }
 
-    /// Makes an instance for whoever is first in the queue.
+    /// A new turn of the event loop: makes an instance for whoever is first in the queue, if one may be made. What is still to come for
+    /// them; `None` when nobody needs another turn.
+    ///
+    /// A burst of calls that wait needs as many instances, and a worker that made them in one go would serve nobody else meanwhile.
+    pub(super) fn make_next(&mut self) -> Option<Option<Coming>> {
+        let most = self.recipe().budget.instances;
+        let pool = self.pool.as_mut()?;
+        let first = pool.first();
+        let Some((hook, config)) = first.filter(|_| pool.live < most && pool.queue.len() > pool.coming) else {
+            return self.made_enough();
+        };
+        if self.is_left_alone((hook, config)).is_none() {
+            match self.one_more(Some(config)) {
+                Another::Coming(coming) => return Some(Some(coming)),
+                Another::Made(made) => match *made {
+                    Ok(instance) => return Some(self.hand_on(instance)),
+                    // For want of room alone: who gives one back gives it to them.
+                    Err(error) if self.not_made(&error.failure) => return self.made_enough(),
+                    Err(_) => {}
+                },
+            }
+        }
+        // Who is given none is told so, as one that came now would be.
+        self.pool.as_mut()?.queue.pop_front();
+        Some(None)
+    }
+
+    /// Those who still queue found no room.
+    fn made_enough<R>(&mut self) -> Option<R> {
+        let pool = self.pool.as_mut()?;
+        pool.is_making = false;
+        let coming = pool.coming;
+        let met = pool.queue.iter_mut().skip(coming).map(|queued| !std::mem::replace(&mut queued.met_limit, true));
+        let met = met.filter(|met| *met).count();
+        (0..met).for_each(|_| self.count_hit(BudgetKey::Instances));
+        None
+    }
+
+    /// Makes an instance for whoever is first in the queue, unless that is done in turns.
     fn serve(&mut self) -> Option<Coming> {
         let most = self.recipe().budget.instances;
-        let pool = self.pool.as_mut().filter(|pool| pool.live < most)?;
-        pool.queue.retain(|queued| !queued.give.is_closed());
-        let config = pool.queue.front()?.config;
+        let pool = self.pool.as_mut().filter(|pool| pool.live < most && !pool.is_making)?;
+        let (_, config) = pool.first()?;
         match self.one_more(Some(config)) {
             Another::Made(made) => match *made {
                 Ok(instance) => self.hand_on(instance),
@@ -245,6 +310,7 @@ impl Slot {
                 pool.replacing += spent;
             }
             pool.live += usize::from(!matches!(&another, Another::Made(made) if made.is_err()));
+            pool.coming += usize::from(matches!(&another, Another::Coming(_)));
         }
         if matches!(&another, Another::Made(made) if made.is_ok()) {
             self.started_one();
@@ -322,10 +388,10 @@ mod tests {
     #[test]
     fn the_queue_has_an_end_and_who_leaves_makes_room() {
         let mut pool = Pool::default();
-        let mut waiting: Vec<_> = (0..QUEUE).map(|_| pool.enqueue(0).unwrap()).collect();
-        assert!(pool.enqueue(0).is_none());
+        let mut waiting: Vec<_> = (0..QUEUE).map(|_| pool.enqueue((Hook::Authorizer, 0), true, 0).unwrap()).collect();
+        assert!(pool.enqueue((Hook::Authorizer, 0), true, 0).is_none());
         waiting.truncate(QUEUE - 2);
-        waiting.extend((0..2).map(|_| pool.enqueue(0).unwrap()));
-        assert!(pool.enqueue(0).is_none());
+        waiting.extend((0..2).map(|_| pool.enqueue((Hook::Authorizer, 0), true, 0).unwrap()));
+        assert!(pool.enqueue((Hook::Authorizer, 0), true, 0).is_none());
     }
 }

@@ -155,6 +155,10 @@ fn conclude<H: Holder, R>(
 async fn lend<H: Holder>(holder: &H, (hook, config): (Hook, u32), deadline: Instant) -> Result<Box<Instance>, NotNow> {
     let (given, coming) = match holder.with(|slot| slot.lend(hook, config)) {
         Lent::Now(instance) => return Ok(instance),
+        Lent::Made(instance) => {
+            make_in_turns(holder);
+            return Ok(instance);
+        }
         Lent::No(not_now) => return Err(not_now),
         Lent::Later(given, coming) => (given, coming),
     };
@@ -167,6 +171,21 @@ async fn lend<H: Holder>(holder: &H, (hook, config): (Hook, u32), deadline: Inst
         }
         Ok(Err(_)) | Err(_) => Err(holder.with(|slot| slot.no_instance(hook))),
     }
+}
+
+/// Makes an instance in each turn of the event loop, until nobody waits for one: others get in between.
+fn make_in_turns<H: Holder>(holder: &H) {
+    let holder = holder.clone();
+    tokio::task::spawn_local(async move {
+        loop {
+            // After everybody who is ready, and a look at the sockets.
+            tokio::task::yield_now().await;
+            match holder.with(Slot::make_next) {
+                Some(coming) => await_instance(&holder, coming),
+                None => break,
+            }
+        }
+    });
 }
 
 /// A place in the queue. An instance that is given to whoever has just left goes back.

@@ -59,6 +59,45 @@ fn who_waits_keeps_nobody_waiting() {
 }
 
 #[test]
+fn a_burst_of_calls_that_wait_keeps_nobody_waiting_for_their_instances() {
+    const CALLS: usize = 100;
+    let world = World::new(PATIENT, "isolation = \"request\"\nbudget = { instances = 300, deadline = \"60s\" }");
+    let worker = Thread::named(world.gateway.pid(), "plugway-0");
+    let address = world.gateway.address("web").unwrap();
+    let connected = || {
+        let mut raw = Raw::connect(address).unwrap();
+        assert_eq!(send(&mut raw, "/free", &[]).status, 200);
+        raw
+    };
+    // What the worker had worked when somebody was answered who came with the last of them, of what it worked until all were on their way.
+    let share = |round: usize| {
+        let (mut calls, mut other) = (Vec::from_iter((0..CALLS).map(|_| connected())), connected());
+        let before = worker.settled().ran;
+        world.gateway.signal(Signal::STOP).unwrap();
+        for (number, raw) in calls.iter_mut().enumerate() {
+            let told = format!("GET {} timeout=60000 x-number={round}-{number}", world.url("/held"));
+            raw.send(format!("GET / HTTP/1.1\r\nhost: example.com\r\nx-ask: {told}\r\n\r\n").as_bytes()).unwrap();
+        }
+        // Refused as soon as it is read.
+        other.send(b"GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n").unwrap();
+        world.gateway.signal(Signal::CONT).unwrap();
+        assert_eq!(other.response().unwrap().status, 400);
+        let served = worker.read().ran - before;
+        until("all are on their way", || world.in_flight() == CALLS as f64);
+        let all = worker.settled().ran - before;
+        world.server.release();
+        for raw in &mut calls {
+            assert!(raw.response().unwrap().text().starts_with("200 Server "));
+        }
+        println!("{served:?} of {all:?}");
+        served.as_secs_f64() / all.as_secs_f64()
+    };
+    // Who looks may itself be late to look.
+    assert!((0..5).any(|round| share(round) < 0.5), "it waits until instances for all of them are made");
+    assert_eq!(world.hits("instances"), 0.0);
+}
+
+#[test]
 fn a_call_has_a_deadline_and_its_request_is_as_it_was() {
     let world = World::new(LOOPBACK, "on_failure = \"skip\"\nbudget = { deadline = \"2s\" }");
     assert!(world.ask(&format!("GET {}", world.url("/slow/50"))).starts_with("200 "));
