@@ -10,6 +10,7 @@
 //! | [`raw`] | bytes on a socket, for requests that no client library would send |
 //! | [`gateway`] | the `plugway` program, its addresses, log lines and use of the machine |
 //! | [`guests`] | components built from this checkout |
+//! | [`instructions`] | instructions of a request, counted by valgrind |
 //! | [`node`], [`oidc`] | peers that run in Node; a real authorization server |
 //! | [`otlp`] | a receiver of OpenTelemetry's protocol that decodes for real |
 //! | [`nginx`], [`peers`] | Debian's nginx and wrk, as the programs to compare with |
@@ -24,6 +25,7 @@ pub mod client;
 pub mod error;
 pub mod gateway;
 pub mod guests;
+pub mod instructions;
 pub mod nginx;
 pub mod node;
 pub mod oidc;

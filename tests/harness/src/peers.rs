@@ -34,8 +34,10 @@ pub const HAPROXY: Peer = Peer { program: "haproxy", package: "haproxy" };
 pub const PROMETHEUS: Peer = Peer { program: "prometheus", package: "prometheus" };
 /// Its tool, which checks metrics and rules.
 pub const PROMTOOL: Peer = Peer { program: "promtool", package: "prometheus" };
+/// Counts instructions ([`crate::instructions`]).
+pub const VALGRIND: Peer = Peer { program: "valgrind", package: "valgrind" };
 /// Everything that `cargo xtask setup` installs from Debian, Python aside.
-pub const ALL: [Peer; 8] = [NGINX, WRK, H2LOAD, CURL, NODE, NPM, PROMTOOL, CHROMIUM];
+pub const ALL: [Peer; 9] = [NGINX, WRK, H2LOAD, CURL, NODE, NPM, PROMTOOL, CHROMIUM, VALGRIND];
 
 impl Peer {
     /// Where it is: `PATH`, then the system's folders, which are not in every user's `PATH`.
