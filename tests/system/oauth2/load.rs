@@ -36,7 +36,7 @@ const SHORT: Form = Form {
     least_rate: 0.1,
     // Whoever waits for the server waits for two seconds.
     slower: [Duration::from_millis(250), Duration::from_millis(1_200)],
-    put_off: 400,
+    put_off: 480,
 };
 /// On one that does nothing else.
 const LONG: Form =

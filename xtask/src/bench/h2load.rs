@@ -98,7 +98,8 @@ fn parse(text: &str) -> Result<(f64, f64)> {
     };
     let answers = count(" succeeded")?;
     if count(" failed")? + count(" errored")? + count(" timeout")? > 0.0 || answers < 1.0 {
-        return Err(Error::new(format!("requests failed: {line}")));
+        let codes = text.lines().find(|line| line.starts_with("status codes: ")).unwrap_or_default();
+        return Err(Error::new(format!("requests failed: {line}; {codes}")));
     }
     let traffic = text.lines().find(|line| line.starts_with("traffic: ")).context("h2load shows no traffic")?;
     let data = traffic.strip_suffix(") data").and_then(|rest| rest.rsplit_once('(')).context(traffic)?;
