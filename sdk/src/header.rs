@@ -3,7 +3,6 @@
 use std::sync::{Mutex, PoisonError};
 
 pub use crate::bindings::imports::plugway::gateway::types::{HeaderLine, HeaderName};
-pub(crate) use crate::bindings::imports::plugway::gateway::types::{InPlaceValue, ShortValue};
 use crate::error::ChangeError;
 use crate::sys;
 
@@ -133,30 +132,6 @@ impl HeaderName<'static> {
     }
 }
 
-/// The bytes of a value.
-#[inline]
-pub(crate) fn bytes(value: InPlaceValue) -> Vec<u8> {
-    match value {
-        InPlaceValue::Short(ShortValue { length, first, second, third, fourth }) => {
-            let words = [first, second, third, fourth].map(u64::to_le_bytes);
-            words.as_flattened().get(..usize::from(length)).unwrap_or_default().to_vec()
-        }
-        InPlaceValue::Long(bytes) => bytes,
-    }
-}
-
-/// The form in which the gateway gives them.
-#[cfg(not(target_family = "wasm"))]
-pub(crate) fn in_place(value: Vec<u8>) -> InPlaceValue {
-    let mut words = [[0; 8]; 4];
-    let (Some(room), Ok(length)) = (words.as_flattened_mut().get_mut(..value.len()), u8::try_from(value.len())) else {
-        return InPlaceValue::Long(value);
-    };
-    room.copy_from_slice(&value);
-    let [first, second, third, fourth] = words.map(u64::from_le_bytes);
-    InPlaceValue::Short(ShortValue { length, first, second, third, fourth })
-}
-
 /// Texts of the numbers this plugin asked for.
 mod own {
     use super::{Mutex, PoisonError};
@@ -228,16 +203,6 @@ pub(crate) fn bearer_token(value: &[u8]) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_value_of_any_length_survives_its_form() {
-        for length in 0..=40 {
-            let value: Vec<u8> = (0..length).map(|index| 200 + index).collect();
-            let form = in_place(value.clone());
-            assert_eq!(matches!(form, InPlaceValue::Short(_)), length <= 32, "{length}");
-            assert_eq!(bytes(form), value);
-        }
-    }
 
     #[test]
     fn reads_a_bearer_token_and_nothing_else() {

@@ -80,7 +80,7 @@ impl Request<'_> {
     /// The first value of a header. HTTP does not promise UTF-8 (RFC 9110, section 5.5), so it is bytes.
     #[inline]
     pub fn header<'n>(&self, name: impl Into<HeaderName<'n>>) -> Option<Vec<u8>> {
-        ask!(self, request::header_in_place(name.into())).map(header::bytes)
+        ask!(self, request::header(name.into()))
     }
 
     /// The first value of a header as text; one that is not UTF-8 counts as absent.

@@ -4,7 +4,7 @@ use std::fmt;
 
 pub use crate::bindings::imports::plugway::gateway::types::ResponseOrigin;
 use crate::error::ChangeError;
-use crate::header::{self, HeaderLine, HeaderName};
+use crate::header::{HeaderLine, HeaderName};
 use crate::status::Status;
 use crate::sys::{self, ask};
 
@@ -49,7 +49,7 @@ impl Response<'_> {
     /// The first value of a header.
     #[inline]
     pub fn header<'n>(&self, name: impl Into<HeaderName<'n>>) -> Option<Vec<u8>> {
-        ask!(self, response::header_in_place(name.into())).map(header::bytes)
+        ask!(self, response::header(name.into()))
     }
 
     /// The first value of a header as text; one that is not UTF-8 counts as absent.

@@ -26,6 +26,7 @@ mod template;
 mod wrk;
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use plugway_harness::error::Context;
@@ -44,6 +45,15 @@ use report::Report;
 use sample::{Lengths, Sample};
 use stage::Stage;
 use subject::{Built, Entry, Proxy, Subject};
+
+/// The gateway of a bench that takes nothing but `--gateway FILE`: none without it.
+fn only_gateway(words: &[&str], bench: &str) -> Result<Option<PathBuf>> {
+    match words {
+        [] => Ok(None),
+        ["--gateway", file] => std::path::absolute(file).context("--gateway").map(Some),
+        _ => Err(Error::new(format!("`cargo xtask bench {bench}` does not understand {}", words.join(" ")))),
+    }
+}
 
 /// What of nginx's throughput every proxy is asked for while its CPU time is taken: load and backend stay below 90 % of their
 /// core, and every subject below its own.

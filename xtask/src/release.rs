@@ -71,7 +71,7 @@ fn profile() -> PathBuf {
     directory().join("profile")
 }
 
-/// Builds the gateway into a directory of its own.
+/// What builds the gateway.
 const BUILD: [&str; 5] = ["build", "--release", "--locked", "--package", "plugway"];
 
 /// Cargo with a flag of the compiler. With `--target` it is not for build scripts and macros, which are programs of this machine too.

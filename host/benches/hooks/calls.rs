@@ -11,10 +11,9 @@ use super::{Ready, exchange, kinds, now, ready};
 const TIMES: u32 = 50;
 
 /// How the guest calls them, and what they are.
-const CALLS: [(&str, &str); 15] = [
+const CALLS: [(&str, &str); 14] = [
     ("read-header", "request.header, by number"),
     ("read-header-by-text", "request.header, by text"),
-    ("read-long-header", "request.header, 101 bytes"),
     ("read-headers", "request.headers, 4 of them"),
     ("set-header", "request.set-header"),
     ("read-path", "request.path"),

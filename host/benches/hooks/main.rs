@@ -74,12 +74,9 @@ fn now<R>(call: impl Future<Output = R>) -> R {
     }
 }
 
-/// What a browser says of itself: longer than what comes in place.
-const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36";
-
 fn exchange(generation: &Generation) -> Box<Exchange> {
     let mut headers = HeaderMap::new();
-    for (name, value) in [("host", "example.com"), ("accept", "*/*"), ("user-agent", BROWSER), ("x-tenant-id", "acme")] {
+    for (name, value) in [("host", "example.com"), ("accept", "*/*"), ("user-agent", "bench"), ("x-tenant-id", "acme")] {
         headers.insert(name, HeaderValue::from_static(value));
     }
     let head = RequestHead { method: Method::GET, tls: false, authority: "example.com".into(), target: Target::default(), headers };

@@ -45,33 +45,12 @@ fn header_line(names: &mut Names, name: &types::HeaderName, value: Vec<u8>) -> R
     Ok((name, value.map_err(|_| types::ChangeError::Invalid("the value holds a control character".into()))?))
 }
 
-fn found<'h>(headers: &'h HeaderMap, names: &Names, name: &types::HeaderName) -> Option<&'h [u8]> {
+fn first(headers: &HeaderMap, names: &Names, name: &types::HeaderName) -> Option<Vec<u8>> {
     let value = match name {
         types::HeaderName::Known(number) => headers.get(names.numbered(*number)?),
         types::HeaderName::Text(text) => headers.get(text.as_str()),
     };
-    value.map(HeaderValue::as_bytes)
-}
-
-fn first(headers: &HeaderMap, names: &Names, name: &types::HeaderName) -> Option<Vec<u8>> {
-    found(headers, names, name).map(<[u8]>::to_vec)
-}
-
-/// The same without a copy on the heap where it is short.
-fn first_in_place(headers: &HeaderMap, names: &Names, name: &types::HeaderName) -> Option<types::InPlaceValue> {
-    found(headers, names, name)
-        .map(|value| short(value).map_or_else(|| types::InPlaceValue::Long(value.to_vec()), types::InPlaceValue::Short))
-}
-
-/// The bytes as numbers, if they are few enough.
-fn short(value: &[u8]) -> Option<types::ShortValue> {
-    let length = u8::try_from(value.len()).ok()?;
-    let mut bytes = [0; 32];
-    bytes.get_mut(..value.len())?.copy_from_slice(value);
-    let (words, _) = bytes.as_chunks();
-    let &[first, second, third, fourth] = words else { return None };
-    let [first, second, third, fourth] = [first, second, third, fourth].map(u64::from_le_bytes);
-    Some(types::ShortValue { length, first, second, third, fourth })
+    value.map(|value| value.as_bytes().to_vec())
 }
 
 fn every(headers: &HeaderMap, names: &Names, name: &types::HeaderName) -> Vec<Vec<u8>> {
@@ -115,22 +94,5 @@ impl From<&Value> for types::Value {
             Value::Boolean(boolean) => Self::Boolean(*boolean),
             Value::Bytes(bytes) => Self::Bytes(bytes.clone()),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn up_to_32_bytes_are_four_numbers_the_first_byte_lowest() {
-        let value: Vec<u8> = (1..=32).collect();
-        let whole = short(&value).unwrap();
-        assert_eq!((whole.length, whole.first, whole.fourth), (32, 0x0807_0605_0403_0201, 0x201f_1e1d_1c1b_1a19));
-        let part = short(&value[..9]).unwrap();
-        assert_eq!((part.length, part.first, part.second, part.third, part.fourth), (9, whole.first, 9, 0, 0));
-        let none = short(&[]).unwrap();
-        assert_eq!((none.length, none.first), (0, 0));
-        assert!(short(&[0; 33]).is_none() && short(&[0; 300]).is_none());
     }
 }

@@ -268,8 +268,8 @@ impl FakeRequest {
         self.facts.borrow().path_parameters.iter().find(|(known, _)| known == name).map(|(_, segment)| segment.clone())
     }
 
-    pub(crate) fn header_in_place(&self, name: HeaderName<'_>) -> Option<header::InPlaceValue> {
-        self.facts.borrow().headers.get(&name).map(header::in_place)
+    pub(crate) fn header(&self, name: HeaderName<'_>) -> Option<Vec<u8>> {
+        self.facts.borrow().headers.get(&name)
     }
 
     pub(crate) fn header_values(&self, name: HeaderName<'_>) -> Vec<Vec<u8>> {

@@ -87,8 +87,8 @@ impl FakeResponse {
         self.facts.borrow().origin.clone()
     }
 
-    pub(crate) fn header_in_place(&self, name: HeaderName<'_>) -> Option<header::InPlaceValue> {
-        self.facts.borrow().headers.get(&name).map(header::in_place)
+    pub(crate) fn header(&self, name: HeaderName<'_>) -> Option<Vec<u8>> {
+        self.facts.borrow().headers.get(&name)
     }
 
     pub(crate) fn header_values(&self, name: HeaderName<'_>) -> Vec<Vec<u8>> {

@@ -29,7 +29,6 @@ enum Call {
     Nothing,
     ReadHeader,
     ReadHeaderByText,
-    ReadLongHeader,
     ReadHeaders,
     SetHeader,
     ReadPath,
@@ -72,7 +71,6 @@ impl Guest {
             Call::Nothing => {}
             Call::ReadHeader => drop(black_box(request.header(header::X_TENANT_ID))),
             Call::ReadHeaderByText => drop(black_box(request.header("x-tenant-id"))),
-            Call::ReadLongHeader => drop(black_box(request.header(header::USER_AGENT))),
             Call::ReadHeaders => drop(black_box(request.headers())),
             Call::SetHeader => request.set_header(self.header.clone(), "on")?,
             Call::ReadPath => drop(black_box(request.path())),

@@ -3,7 +3,7 @@
 mod idle;
 mod start;
 
-use plugway_harness::{Error, Result};
+use plugway_harness::Result;
 
 use super::figure::{self, Figure};
 use super::origin::Origin;
@@ -15,8 +15,6 @@ use super::subject::{Built, Proxy, Subject};
 use super::{allow_descriptors, load, scenario, two_cores};
 use crate::interrupt;
 use crate::{plugins, setup, workspace};
-use plugway_harness::error::Context;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// Figures that no other bench has.
@@ -29,11 +27,7 @@ const GOAL_MEMORY_MB: f64 = 40.0;
 
 /// Measures, prints, writes JSON. `--gateway FILE` takes one that is built already.
 pub(crate) fn run(words: &[&str]) -> Result<()> {
-    let gateway: Option<PathBuf> = match words {
-        [] => None,
-        ["--gateway", file] => Some(std::path::absolute(file).context("--gateway")?),
-        _ => return Err(Error::new(format!("`cargo xtask bench footprint` does not understand {}", words.join(" ")))),
-    };
+    let gateway = super::only_gateway(words, "footprint")?;
     two_cores()?;
     setup::run()?;
     let built = Built {

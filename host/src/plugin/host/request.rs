@@ -5,9 +5,9 @@ use std::time::UNIX_EPOCH;
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
-use super::{all, every, first, first_in_place, header_line, header_name};
+use super::{all, every, first, header_line, header_name};
 use crate::exchange::TlsFacts;
-use crate::plugin::bindings::plugway::gateway::request::{ChangeError, HeaderLine, HeaderName, Host, InPlaceValue, Value};
+use crate::plugin::bindings::plugway::gateway::request::{ChangeError, HeaderLine, HeaderName, Host, Value};
 use crate::plugin::guest::{Guest, IdentityHandle};
 
 type Changed = Result<std::result::Result<(), ChangeError>>;
@@ -55,11 +55,6 @@ impl Host for Guest {
     fn header(&mut self, name: HeaderName) -> Result<Option<Vec<u8>>> {
         let (exchange, names) = self.exchange_and_names()?;
         Ok(first(&exchange.request.headers, names, &name))
-    }
-
-    fn header_in_place(&mut self, name: HeaderName) -> Result<Option<InPlaceValue>> {
-        let (exchange, names) = self.exchange_and_names()?;
-        Ok(first_in_place(&exchange.request.headers, names, &name))
     }
 
     fn header_values(&mut self, name: HeaderName) -> Result<Vec<Vec<u8>>> {

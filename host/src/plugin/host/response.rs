@@ -2,9 +2,9 @@
 
 use wasmtime::Result;
 
-use super::{all, every, first, first_in_place, header_line, header_name};
+use super::{all, every, first, header_line, header_name};
 use crate::exchange::{Origin, ResponseHead};
-use crate::plugin::bindings::plugway::gateway::response::{ChangeError, HeaderLine, HeaderName, Host, InPlaceValue, ResponseOrigin};
+use crate::plugin::bindings::plugway::gateway::response::{ChangeError, HeaderLine, HeaderName, Host, ResponseOrigin};
 use crate::plugin::guest::Guest;
 use crate::plugin::names::Names;
 
@@ -39,11 +39,6 @@ impl Host for Guest {
     fn header(&mut self, name: HeaderName) -> Result<Option<Vec<u8>>> {
         let (response, names) = self.response()?;
         Ok(first(&response.headers, names, &name))
-    }
-
-    fn header_in_place(&mut self, name: HeaderName) -> Result<Option<InPlaceValue>> {
-        let (response, names) = self.response()?;
-        Ok(first_in_place(&response.headers, names, &name))
     }
 
     fn header_values(&mut self, name: HeaderName) -> Result<Vec<Vec<u8>>> {
