@@ -31,17 +31,17 @@ pub(crate) fn read<V: AsRef<[u8]>>(values: &[V]) -> Credentials<'_> {
         _ => return Credentials::Several,
     };
     let of = |name: &[u8]| value.split_at_checked(name.len()).filter(|(scheme, _)| scheme.eq_ignore_ascii_case(name));
-    let (scheme, rest) = match (of(b"bearer"), of(b"dpop")) {
-        (Some((_, rest)), _) => (Scheme::Bearer, rest),
-        (None, Some((_, rest))) => (Scheme::Dpop, rest),
-        (None, None) => return Credentials::NoToken,
-    };
-    // The beginning of another scheme's name.
-    if rest.first().copied().is_some_and(is_token_byte) {
+    let (scheme, rest) = if let Some((_, rest)) = of(b"bearer") {
+        (Scheme::Bearer, rest)
+    } else if let Some((_, rest)) = of(b"dpop") {
+        (Scheme::Dpop, rest)
+    } else {
         return Credentials::NoToken;
-    }
+    };
     match rest.strip_prefix(b" ").map(<[u8]>::trim_ascii_start) {
         Some(token) if !token.is_empty() => Credentials::Token(scheme, token),
+        // The beginning of another scheme's name.
+        None if rest.first().copied().is_some_and(is_token_byte) => Credentials::NoToken,
         _ => Credentials::Malformed,
     }
 }
