@@ -3,171 +3,24 @@
 //! A store has minutes, and analysis wants some of them. So that no test waits for them, the past is written by the store's own writer,
 //! as a gateway would have; what comes then is a real gateway's.
 
-use std::path::PathBuf;
+mod scene;
+
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use plugway::config::model::Keep;
-use plugway::fault::Fault;
-use plugway::store::{Pending, Writer, seconds};
-use plugway::telemetry::latency::Bins;
-use plugway::telemetry::{PluginTally, Tally, TallyCell};
 use plugway_harness::ca::Authority;
-use plugway_harness::gateway::{Gateway, Launch};
-use plugway_harness::temp::TempDir;
-use plugway_harness::upstream::Upstream;
+use plugway_harness::gateway::Launch;
 use serde_json::Value;
 
-use crate::common::{BINARY, HEAD, admin, metric, status, until, until_logged, until_within};
+use crate::common::{BINARY, admin, metric, status, until, until_logged, until_within};
 use crate::guest::get;
+
+use self::scene::{EXPORTS, Minute, QUIET, Scene};
 
 /// Days until the certificate ends.
 const DAYS: u64 = 9;
 /// For what comes at the end of a minute, and perhaps of the next one, on a machine with neighbours.
 const MINUTES: Duration = Duration::from_secs(240);
-
-struct Scene {
-    folder: TempDir,
-    /// The two endpoints of one upstream.
-    endpoints: [Upstream; 2],
-}
-
-/// A minute of the past: what each endpoint answered wrongly, how many milliseconds its route's requests took, what calls of the plugin
-/// took and by which version, what the consumer sent.
-#[derive(Clone, Copy)]
-struct Minute {
-    failed: [u64; 2],
-    took: u64,
-    status_failed: u64,
-    plugin: (&'static str, u64),
-    consumer: u64,
-}
-
-const QUIET: Minute = Minute { failed: [0, 0], took: 1, status_failed: 0, plugin: ("aaaa", 20), consumer: 20 };
-
-impl Scene {
-    fn new() -> Self {
-        Self { folder: TempDir::new().unwrap(), endpoints: ["a", "b"].map(|name| Upstream::plain(name).unwrap()) }
-    }
-
-    fn file(&self) -> PathBuf {
-        self.folder.path().join("monitoring.db")
-    }
-
-    /// Writes minutes until this one began: the last of `minutes` is the one before it. Returns when this one began.
-    fn past(&self, minutes: &[Minute]) -> i64 {
-        let day = Duration::from_secs(86_400);
-        let keep = Keep { minutes: day, hours: 30 * day, days: 365 * day, samples: 7 * day };
-        let now = seconds(SystemTime::now());
-        let (until, count) = (now - now % 60, i64::try_from(minutes.len()).unwrap());
-        let mut writer = Writer::open(&self.file(), keep, 1 << 30, until - 60 * count).unwrap();
-        for (minute, at) in minutes.iter().zip((until - 60 * count..).step_by(60)) {
-            let mut pending = Pending::new();
-            pending.add(at, Tally { cells: self.cells(minute), ..Tally::default() });
-            let (version, us) = minute.plugin;
-            let timed = 200;
-            pending.add_plugins(
-                at,
-                &[PluginTally {
-                    plugin: "counts".into(),
-                    version: version.into(),
-                    hook: "observer",
-                    calls: 400,
-                    failures: Vec::new(),
-                    timed,
-                    timed_ns: timed * us * 1_000,
-                }],
-            );
-            writer.write(&mut pending, at).unwrap();
-        }
-        writer.roll_up(until).unwrap();
-        writer.end(until).unwrap();
-        until
-    }
-
-    fn cells(&self, minute: &Minute) -> Vec<TallyCell> {
-        let gone = Some(Fault::UpstreamReset);
-        let of_endpoint = |(endpoint, failed): (&Upstream, u64)| {
-            let outcomes = [(200, None, 200 - failed), (502, gone, failed)];
-            cell("orders", &endpoint.url(), "", minute.took, &outcomes)
-        };
-        let mut cells: Vec<_> = self.endpoints.iter().zip(minute.failed).map(of_endpoint).collect();
-        cells.push(cell("orders", &self.endpoints[0].url(), "mia", minute.took, &[(200, None, minute.consumer)]));
-        let outcomes = [(200, None, 100 - minute.status_failed), (500, Some(Fault::Internal), minute.status_failed)];
-        cells.push(cell("status", "", "", 1, &outcomes));
-        cells
-    }
-
-    fn config(&self, more: &str) -> String {
-        let urls = self.endpoints.each_ref().map(|endpoint| format!("{:?}", endpoint.url())).join(", ");
-        format!(
-            r#"{HEAD}
-[listen.tls]
-address = "127.0.0.1:0"
-tls = {{ certificate = {:?}, key = {:?} }}
-[store]
-file = {:?}
-[plugins.counts]
-source = "builtin:metrics"
-[upstreams.up]
-endpoints = [{urls}]
-[[routes]]
-name = "orders"
-api = "shop"
-match = {{ path = "/orders/*" }}
-public = true
-upstream = "up"
-plugins = ["counts"]
-slo = {{ availability = "99.9%" }}
-[[routes]]
-name = "status"
-match = {{ path = "/status/*" }}
-public = true
-upstream = "up"
-{more}"#,
-            self.folder.path().join("web.pem"),
-            self.folder.path().join("web.key"),
-            self.file()
-        )
-    }
-
-    /// A gateway whose certificate ends in so many days.
-    fn start(&self, days: u64, more: &str) -> Gateway {
-        let until = SystemTime::now() + Duration::from_secs(days * 86_400);
-        let issued = Authority::new("test").unwrap().server_until(until, &["localhost"]).unwrap();
-        issued.write(self.folder.path(), "web").unwrap();
-        Launch::new(BINARY).unwrap().start(&self.config(more)).unwrap()
-    }
-
-    /// `plugway incidents`, of the store.
-    fn listed(&self, more: &[&str]) -> Vec<Value> {
-        let file = self.file();
-        incidents(&[&["--store", file.to_str().unwrap(), "--format", "json"], more].concat())
-    }
-}
-
-fn cell(route: &str, endpoint: &str, consumer: &str, took: u64, outcomes: &[(u16, Option<Fault>, u64)]) -> TallyCell {
-    let requests: u64 = outcomes.iter().map(|(.., count)| count).sum();
-    let mut bins = Bins::default();
-    (0..requests).for_each(|number| bins.add(Duration::from_micros(1_000 * took - 100 + number % 200)));
-    TallyCell {
-        api: (route == "orders").then(|| "shop".into()),
-        version: None,
-        route: route.into(),
-        endpoint: endpoint.into(),
-        consumer: consumer.into(),
-        outcomes: outcomes
-            .iter()
-            .filter(|(.., count)| *count > 0)
-            .map(|(status, fault, count)| (*status, fault.map(Into::into), *count))
-            .collect(),
-        bins,
-        duration: Duration::from_millis(took * requests),
-        longest: Duration::from_micros(1_000 * took + 100),
-        request_bytes: 0,
-        response_bytes: 0,
-    }
-}
 
 fn incidents(words: &[&str]) -> Vec<Value> {
     let ran = Command::new(BINARY).arg("incidents").args(words).output().unwrap();
@@ -301,6 +154,30 @@ fn a_plugin_that_made_its_route_slower_is_named_for_it() {
 }
 
 #[test]
+fn an_endpoint_that_gets_more_of_a_slow_and_failing_route_is_not_worse_than_its_siblings() {
+    let scene = Scene::new();
+    let mut minutes = vec![Minute { exports: [10, 10], ..QUIET }; 180];
+    // A tenant comes, and a router sends it to the second endpoint.
+    minutes[140..].iter_mut().for_each(|minute| minute.exports = [10, 300]);
+    scene.past(&minutes);
+    let gateway = scene.start(300, EXPORTS);
+    until("the past is lived through", || scene.promises() == 1);
+    assert_eq!(scene.listed(&["--since", "24h"]), Vec::<Value>::new());
+    gateway.stop().unwrap();
+
+    // With it the endpoint begins to fail, of a route that both serve.
+    let scene = Scene::new();
+    minutes[140..].iter_mut().for_each(|minute| minute.failed = [0, 40]);
+    scene.past(&minutes);
+    let gateway = scene.start(300, EXPORTS);
+    until("the past is lived through", || scene.promises() == 1);
+    let open = status(&gateway)["incidents"].as_array().unwrap().clone();
+    let bad = format!("{} of up", scene.endpoints[1].url());
+    assert_eq!(of(&open, "endpoint")["subject"], bad.as_str(), "{open:#?}");
+    assert!(of(&open, "error-rate")["cause"].as_str().unwrap().contains(&scene.endpoints[1].url()), "{open:#?}");
+}
+
+#[test]
 fn answers_that_grow_slower_while_a_gateway_serves_are_found_at_the_end_of_the_minute() {
     let scene = Scene::new();
     let mut minutes = vec![QUIET; 120];
@@ -353,22 +230,4 @@ fn what_goes_wrong_with_what_a_reload_promised_is_found_at_the_end_of_the_minute
     until_within(MINUTES, "it has ended", || status(&gateway)["incidents"] == serde_json::json!([]));
     let ended = scene.listed(&["--since", "24h"]);
     assert_eq!(of(&ended, "slo-burn")["outcome"], "gone", "{ended:#?}");
-}
-
-impl Scene {
-    fn store(&self) -> rusqlite::Connection {
-        let store = rusqlite::Connection::open(self.file()).unwrap();
-        store.busy_timeout(Duration::from_secs(5)).unwrap();
-        store
-    }
-
-    /// Promises that the store knows: they are written when analysis has come to now.
-    fn promises(&self) -> i64 {
-        self.store().query_row("SELECT count(*) FROM slos", [], |row| row.get(0)).unwrap_or_default()
-    }
-
-    /// So that the next gateway's can be waited for.
-    fn forget_promises(&self) {
-        self.store().execute("DELETE FROM slos", []).unwrap();
-    }
 }

@@ -12,11 +12,11 @@ use crate::incident::{Change, Ended, Incident, Kind, Subject};
 use crate::ledger::{Ledger, Verdict};
 use crate::minute::{Minute, MinuteData, Traffic};
 use crate::reading::Hour;
-use crate::sibling::{self, Endpoint};
+use crate::sibling::{self, Room, Upstream};
 use crate::sketch::Sketch;
 use crate::statistics::upper_quantile;
 use crate::swaps::Swaps;
-use crate::watched::{Watched, judge, release};
+use crate::watched::{Watched, judge};
 
 /// False alarms of one detector that chance alone may bring about in a day, over all keys.
 const FALSE_ALARMS: f64 = 0.01;
@@ -24,6 +24,8 @@ const FALSE_ALARMS: f64 = 0.01;
 const ROUTES: usize = 2_000;
 const PLUGINS: usize = 500;
 const ENDPOINTS: usize = 4_000;
+/// Pairs of a route and an endpoint with traffic in a quarter of an hour; of what is beyond, routes are not told apart.
+const PAIRS: usize = 20_000;
 const CONSUMERS: usize = 4_000;
 /// Minutes without traffic after which a consumer is forgotten.
 const FORGOTTEN: u64 = 28 * 24 * 60;
@@ -56,7 +58,7 @@ pub struct Analyst<S> {
     topology: Topology,
     routes: HashMap<Arc<str>, Watched<S>>,
     plugins: HashMap<Arc<str>, Watched<S>>,
-    upstreams: HashMap<Arc<str>, Vec<Endpoint<S>>>,
+    upstreams: HashMap<Arc<str>, Upstream<S>>,
     consumers: HashMap<Arc<str>, (Consumer, Minute)>,
     burns: BTreeMap<Arc<str>, Vec<Burn>>,
     certificates: BTreeMap<Arc<str>, Minute>,
@@ -201,40 +203,39 @@ impl<S: Sketch> Analyst<S> {
     }
 
     fn endpoints(&mut self, data: &MinuteData<S>, changes: &mut Vec<Change>) {
-        let mut count = self.upstreams.values().map(Vec::len).sum::<usize>();
-        for (upstream, endpoint, _) in &data.endpoints {
-            let Some(members) = known(&mut self.upstreams, ENDPOINTS, upstream, Vec::new) else { continue };
-            if count < ENDPOINTS && !members.iter().any(|member| member.name == *endpoint) {
-                members.push(Endpoint::new(Arc::clone(endpoint)));
-                count += 1;
+        let mut rows = HashMap::<&Arc<str>, Vec<_>>::new();
+        for (route, endpoint, traffic) in &data.endpoints {
+            let Some(upstream) = self.topology.routes.get(route).and_then(|facts| facts.upstream.as_ref()) else { continue };
+            if known(&mut self.upstreams, ENDPOINTS, upstream, Upstream::new).is_some() {
+                rows.entry(upstream).or_default().push((route, endpoint, traffic));
             }
         }
-        let threshold = threshold(count * 2);
-        let measured: HashMap<_, _> = data.endpoints.iter().map(|(upstream, endpoint, traffic)| ((upstream, endpoint), traffic)).collect();
-        let nothing = Traffic::default();
-        for (upstream, members) in &mut self.upstreams {
-            for member in members.iter_mut() {
-                member.history.push(data.at, measured.get(&(upstream, &member.name)).copied().unwrap_or(&nothing));
-            }
-            let found = sibling::look(members, threshold);
-            for (member, found) in members.iter_mut().zip(found) {
-                let subject = Subject::Endpoint { upstream: Arc::clone(upstream), endpoint: Arc::clone(&member.name) };
+        let (endpoints, pairs) = self
+            .upstreams
+            .values()
+            .fold((0, 0), |(endpoints, pairs), upstream| (endpoints + upstream.endpoints.len(), pairs + upstream.pairs()));
+        let mut room = Room { endpoints: ENDPOINTS.saturating_sub(endpoints), pairs: PAIRS.saturating_sub(pairs) };
+        for (name, upstream) in &mut self.upstreams {
+            upstream.push(data.at, rows.get(name).map_or(&[], Vec::as_slice), &mut room);
+        }
+        let threshold = threshold(self.upstreams.values().map(|upstream| upstream.endpoints.len()).sum::<usize>() * 2);
+        for (name, upstream) in &mut self.upstreams {
+            let found = upstream.look(data.at, threshold);
+            for (endpoint, found) in upstream.endpoints.iter_mut().zip(found) {
+                let subject = Subject::Endpoint { upstream: Arc::clone(name), endpoint: Arc::clone(&endpoint.name) };
                 let change = match found {
                     Some(sibling::Found { finding: Some(finding), .. }) => {
-                        member.history.mark(finding.start);
+                        endpoint.mark(finding.start);
                         self.ledger.raise(data.at, Kind::Endpoint, &subject, finding)
                     }
                     Some(found) => self.ledger.settle(data.at, Kind::Endpoint, &subject, found.verdict),
                     None => self.ledger.settle(data.at, Kind::Endpoint, &subject, Verdict::Unknown),
                 };
                 if let Some(Change::Closed(incident)) = &change {
-                    member.release();
-                    release(&mut member.history, incident);
+                    endpoint.release(incident);
                 }
                 changes.extend(change);
             }
-            // Addresses come and go.
-            members.retain(|member| !member.history.is_silent());
         }
     }
 
@@ -264,14 +265,10 @@ impl<S: Sketch> Analyst<S> {
         for (route, watched) in &mut self.routes {
             watched.history.push(data.at, measured.get(route).copied().unwrap_or(&nothing));
             let facts = self.topology.routes.get(route).unwrap_or(&no_facts);
-            let members = facts.upstream.as_ref().and_then(|upstream| upstreams.get(upstream));
+            let upstream = facts.upstream.as_ref().and_then(|upstream| upstreams.get(upstream));
             let cause = |start, errors, ledger: &Ledger| {
-                let endpoints = members.into_iter().flatten().filter_map(|member| {
-                    let window = member.history.window(5)?;
-                    Some((Arc::clone(&member.name), window.errors.server(), window.requests))
-                });
-                let known =
-                    Known { start, plugins: &facts.plugins, upstream: facts.upstream.as_ref(), endpoints: endpoints.collect(), errors };
+                let endpoints = upstream.map(|upstream| upstream.of_route(route)).unwrap_or_default();
+                let known = Known { start, plugins: &facts.plugins, upstream: facts.upstream.as_ref(), endpoints, errors };
                 cause::find(&known, swaps, ledger)
             };
             judge(watched, &Subject::Route(Arc::clone(route)), limits, data.at, &mut self.ledger, cause, changes);

@@ -18,7 +18,7 @@ pub(crate) struct Known<'a> {
     /// Plugins of its chain.
     pub(crate) plugins: &'a [Arc<str>],
     pub(crate) upstream: Option<&'a Arc<str>>,
-    /// Errors and requests of each endpoint of that upstream in the last minutes.
+    /// What each endpoint did of this route in the last minutes: errors and requests.
     pub(crate) endpoints: Vec<(Arc<str>, u64, u64)>,
     /// The route's own; `None` where it is about latency.
     pub(crate) errors: Option<Errors>,

@@ -227,13 +227,9 @@ impl<S: Sketch> History<S> {
     }
 
     /// The last hours, newest first.
-    pub(crate) fn hours(&self) -> impl Iterator<Item = &Hour> + '_ {
+    #[cfg(test)]
+    fn hours(&self) -> impl Iterator<Item = &Hour> + '_ {
         self.hours.iter().rev()
-    }
-
-    /// Whether nothing has come for as long as blocks are kept.
-    pub(crate) fn is_silent(&self) -> bool {
-        self.blocks.len() >= BLOCKS && self.blocks.iter().all(|block| block.traffic.requests == 0)
     }
 
     /// When something was last heard of it.

@@ -20,26 +20,31 @@
 //! | `history`, `reading` | what a key did before: minutes, hours, four weeks |
 //! | `compare` | how a value stands to the hour before and to its season |
 //! | `statistics` | robust centre and spread, tests of shares, thresholds for many tests |
+//! | `strata`, `mixture`, `contrast`, `beside` | an endpoint beside its siblings, in its own mix of routes |
 //! | `step`, `sibling`, `consumer`, `burn`, `certificate` | one detector each |
 //! | `ledger` | opens, updates and closes incidents, with hysteresis |
 //! | `watched` | all that is known of one route or plugin |
 //! | [`analyst`](Analyst) | all of it, and the likely cause |
 
 mod analyst;
+mod beside;
 mod burn;
 mod cause;
 mod certificate;
 mod compare;
 mod consumer;
+mod contrast;
 mod history;
 mod incident;
 mod ledger;
 mod minute;
+mod mixture;
 mod reading;
 mod sibling;
 mod sketch;
 mod statistics;
 mod step;
+mod strata;
 mod swaps;
 mod watched;
 

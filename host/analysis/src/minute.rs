@@ -63,7 +63,7 @@ pub struct MinuteData<S> {
     pub at: Minute,
     /// By route.
     pub routes: Vec<(Arc<str>, Traffic<S>)>,
-    /// By upstream and endpoint.
+    /// By route and endpoint.
     pub endpoints: Vec<(Arc<str>, Arc<str>, Traffic<S>)>,
     /// Requests by consumer.
     pub consumers: Vec<(Arc<str>, u64)>,

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-/// What analysis asks of a distribution of seconds.
+/// What analysis asks of a distribution of seconds: counts in buckets on a logarithmic scale.
 pub trait Sketch: Clone + Default {
     /// Adds another one.
     fn merge(&mut self, other: &Self);
@@ -12,6 +12,14 @@ pub trait Sketch: Clone + Default {
     fn quantile(&self, share: f64) -> Option<f64>;
     /// How many values are above that many seconds.
     fn above(&self, seconds: f64) -> u64;
+    /// Numbers of buckets from the lowest to the highest, and how many values each has.
+    fn buckets(&self) -> impl Iterator<Item = (usize, u64)> + '_;
+    /// The natural logarithm of the seconds that the buckets below that number end at, and a part of the next one.
+    fn log_at(steps: f64) -> f64;
+    /// How many buckets lie between two values, by the logarithm of how many times as much one is.
+    fn steps_of(log: f64) -> i32;
+    /// Moves all values by so many buckets: all of them are so many times what they were. Values do not go below the first bucket.
+    fn shift(&mut self, steps: i32);
 
     /// The natural logarithm of a quantile; NaN where there is none.
     fn log_quantile(&self, share: f64) -> f64 {
@@ -105,7 +113,7 @@ impl LogHistogram {
     fn steps(&self, share: f64) -> Option<f64> {
         let rank = share.clamp(0.0, 1.0) * self.count as f64;
         let mut below = 0;
-        for (bucket, count) in self.buckets().filter(|(_, count)| *count > 0) {
+        for (bucket, count) in self.buckets() {
             if (below + count) as f64 >= rank {
                 let within = (rank - below as f64) / count as f64;
                 return Some(bucket as f64 + within.clamp(0.0, 1.0) - 1.0);
@@ -113,10 +121,6 @@ impl LogHistogram {
             below += count;
         }
         None
-    }
-
-    fn buckets(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
-        (usize::from(self.first)..).zip(self.counts.iter())
     }
 }
 
@@ -175,6 +179,19 @@ impl Counts {
         !beyond
     }
 
+    /// So many of the first are in the next one after them, or in the last.
+    fn fold(&mut self, first: usize) {
+        fn folded<T: Copy>(counts: &mut Vec<T>, first: usize) -> Vec<T> {
+            let first = first.min(counts.len().saturating_sub(1));
+            counts.drain(..first).collect()
+        }
+        let below: u64 = match self {
+            Self::Narrow(counts) => folded(counts, first).into_iter().map(u64::from).sum(),
+            Self::Wide(counts) => folded(counts, first).into_iter().map(u64::from).sum(),
+        };
+        self.add(0, below);
+    }
+
     /// So many more before, and so many in all.
     fn grow(&mut self, before: usize, length: usize) {
         fn grown<T: Copy + Default>(counts: &[T], before: usize, length: usize) -> Vec<T> {
@@ -221,7 +238,26 @@ impl Sketch for LogHistogram {
     }
 
     fn log_quantile(&self, share: f64) -> f64 {
-        self.steps(share).map_or(f64::NAN, |steps| *SMALLEST_LOG + steps * *GROWTH_LOG)
+        self.steps(share).map_or(f64::NAN, Self::log_at)
+    }
+
+    fn buckets(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
+        (usize::from(self.first)..).zip(self.counts.iter()).filter(|(_, count)| *count > 0)
+    }
+
+    fn log_at(steps: f64) -> f64 {
+        *SMALLEST_LOG + steps * *GROWTH_LOG
+    }
+
+    fn steps_of(log: f64) -> i32 {
+        (log / *GROWTH_LOG).round() as i32
+    }
+
+    fn shift(&mut self, steps: i32) {
+        let first = i32::from(self.first).saturating_add(steps);
+        // What would lie below the first bucket is in it.
+        self.counts.fold(usize::try_from(first.min(0).unsigned_abs()).unwrap_or_default());
+        self.first = u16::try_from(first.max(0)).unwrap_or(u16::MAX);
     }
 
     fn sum<'a>(all: impl Iterator<Item = &'a Self> + Clone) -> Self {
@@ -287,6 +323,26 @@ mod tests {
         (0..400).for_each(|_| many.merge(&few));
         many.record(0.001, 7);
         assert_eq!((many.count(), many.above(0.015), many.above(0.005)), (401 * 203 + 7, 401 * 3, 401 * 203));
+    }
+
+    #[test]
+    fn moved_by_buckets_all_values_are_so_many_times_what_they_were() {
+        let mut sketch = LogHistogram::default();
+        (1..=1_000_u32).for_each(|number| sketch.record(f64::from(number) / 1_000.0, 1));
+        let steps = LogHistogram::steps_of(10_f64.ln());
+        let mut moved = sketch.clone();
+        moved.shift(steps);
+        for share in [0.05, 0.5, 0.95] {
+            let times = moved.quantile(share).unwrap() / sketch.quantile(share).unwrap();
+            assert!((times / 10.0 - 1.0).abs() < 0.021, "{times}");
+        }
+        moved.shift(-steps);
+        assert_eq!(moved, sketch);
+        moved.shift(i32::MIN);
+        assert_eq!((moved.count(), moved.buckets().collect::<Vec<_>>()), (1_000, vec![(0, 1_000)]));
+        let mut nothing = LogHistogram::default();
+        nothing.shift(-7);
+        assert_eq!(nothing, LogHistogram::default());
     }
 
     #[test]

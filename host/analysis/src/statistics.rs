@@ -48,10 +48,34 @@ impl Share {
     }
 }
 
+/// A share of which each part counts as much as it is given weight: it says what a share of so many would say.
+#[derive(Debug, Default, Clone, Copy, PartialEq)]
+pub(crate) struct Weighed {
+    pub(crate) bad: f64,
+    pub(crate) all: f64,
+}
+
+impl From<Share> for Weighed {
+    fn from(share: Share) -> Self {
+        Self { bad: share.bad as f64, all: share.all as f64 }
+    }
+}
+
+impl Weighed {
+    pub(crate) fn value(self) -> f64 {
+        if self.all <= 0.0 { 0.0 } else { (self.bad / self.all).min(1.0) }
+    }
+
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self { bad: self.bad + other.bad, all: self.all + other.all }
+    }
+}
+
 /// How far the first share is above the second, in standard deviations: the signed root of the likelihood ratio of two binomials,
 /// which holds for small counts too, where the normal approximation of a share does not. `dispersion` is how much wider shares
 /// scatter than a binomial (1: not at all).
-pub(crate) fn above(now: Share, before: Share, dispersion: f64) -> f64 {
+pub(crate) fn above(now: impl Into<Weighed>, before: impl Into<Weighed>, dispersion: f64) -> f64 {
+    let (now, before) = (now.into(), before.into());
     let pooled = now.plus(before).value();
     let deviance = deviance(now, pooled) + deviance(before, pooled);
     let sign = if now.value() >= before.value() { 1.0 } else { -1.0 };
@@ -59,8 +83,8 @@ pub(crate) fn above(now: Share, before: Share, dispersion: f64) -> f64 {
 }
 
 /// Log likelihood of a share at its own value less that at `expected`.
-fn deviance(share: Share, expected: f64) -> f64 {
-    let term = |count: u64, own: f64, expected: f64| if count == 0 { 0.0 } else { count as f64 * (own / expected).ln() };
+fn deviance(share: Weighed, expected: f64) -> f64 {
+    let term = |count: f64, own: f64, expected: f64| if count <= 0.0 { 0.0 } else { count * (own / expected).ln() };
     let own = share.value();
     term(share.bad, own, expected) + term(share.all - share.bad, 1.0 - own, 1.0 - expected)
 }

@@ -62,6 +62,7 @@ pub(super) fn routes(store: &Connection, tier: Tier, from: i64, until: i64) -> R
     Ok(all)
 }
 
+/// By route and endpoint.
 fn endpoints(store: &Connection, watched: &Watched, at: i64) -> Result<Vec<(Arc<str>, Arc<str>, Counted)>> {
     let mut all = BTreeMap::<(Arc<str>, Arc<str>), Counted>::new();
     let sql = "SELECT r.route, e.endpoint, m.requests, m.client_errors, m.server_errors, m.latency FROM endpoint_minute m \
@@ -69,18 +70,18 @@ fn endpoints(store: &Connection, watched: &Watched, at: i64) -> Result<Vec<(Arc<
     let mut rows = store.prepare_cached(sql)?;
     let mut rows = rows.query([at])?;
     while let Some(row) = rows.next()? {
-        let upstream = watched.topology.routes.get(row.get_ref(0)?.as_str()?).and_then(|facts| facts.upstream.as_ref());
-        let (Some(upstream), endpoint) = (upstream, text(row, 1)?) else { continue };
-        if *endpoint == *OTHER {
+        // A configured route's name is there already.
+        let Some((route, _)) = watched.topology.routes.get_key_value(row.get_ref(0)?.as_str()?) else { continue };
+        if row.get_ref(1)?.as_str()? == OTHER {
             continue;
         }
-        let counted = all.entry((Arc::clone(upstream), endpoint)).or_default();
+        let counted = all.entry((Arc::clone(route), text(row, 1)?)).or_default();
         counted.requests += number(row, 2)?;
         counted.errors.client += number(row, 3)?;
         counted.errors.upstream += number(row, 4)?;
         latency(row, 5, &mut counted.latency)?;
     }
-    Ok(all.into_iter().map(|((upstream, endpoint), counted)| (upstream, endpoint, counted)).collect())
+    Ok(all.into_iter().map(|((route, endpoint), counted)| (route, endpoint, counted)).collect())
 }
 
 fn consumers(store: &Connection, at: i64) -> Result<Vec<(Arc<str>, u64)>> {

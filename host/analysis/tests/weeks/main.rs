@@ -7,6 +7,7 @@
 mod random;
 mod score;
 mod seeded;
+mod upstream;
 mod world;
 
 use plugway_analysis::{Analyst, Change, Incident, Kind, Minute};
@@ -18,8 +19,7 @@ use world::{MONDAY, WEEK, World};
 const TUNED: u64 = 3_000;
 
 /// One world: a week to learn from, then quiet and seeded weeks in turn.
-fn judge(seed: u64, pairs: u64) -> Score {
-    let mut world = World::new(seed);
+fn judge(mut world: World, seed: u64, pairs: u64) -> Score {
     let mut faults = fastrand::Rng::with_seed(seed ^ 0x5eed);
     for pair in 0..pairs {
         seeded::seed(&mut world, Minute(MONDAY + (2 + 2 * pair) * WEEK), &mut faults);
@@ -44,7 +44,7 @@ fn judge(seed: u64, pairs: u64) -> Score {
     score
 }
 
-fn run(seeds: std::ops::Range<u64>, pairs: u64) -> Score {
+fn run(make: fn(u64) -> World, seeds: std::ops::Range<u64>, pairs: u64) -> Score {
     let next = std::sync::atomic::AtomicU64::new(seeds.start);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut total = Score::default();
@@ -56,7 +56,7 @@ fn run(seeds: std::ops::Range<u64>, pairs: u64) -> Score {
                 if seed >= seeds.end {
                     return score;
                 }
-                score.add(judge(seed, pairs));
+                score.add(judge(make(seed), seed, pairs));
             }
         };
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
@@ -66,38 +66,53 @@ fn run(seeds: std::ops::Range<u64>, pairs: u64) -> Score {
     total
 }
 
+fn told(score: Score) -> Score {
+    score.remarks.iter().for_each(|remark| println!("{remark}"));
+    score
+}
+
 /// A few worlds, in seconds; `cargo xtask conformance analysis` has many.
 #[test]
 fn seeded_trouble_is_found_and_quiet_weeks_are_silent() {
-    let score = run(TUNED..TUNED + 3, 1);
-    for remark in &score.remarks {
-        println!("{remark}");
+    for (make, seeds) in [(World::apart as fn(u64) -> World, 3), (World::shared, 2)] {
+        let score = told(run(make, TUNED..TUNED + seeds, 1));
+        assert!(score.in_quiet_weeks <= 1, "{:#?}", score.remarks);
+        let found: f64 = Kind::ALL.iter().map(|kind| score.recall(*kind)).sum();
+        assert!(found / Kind::ALL.len() as f64 >= 0.85, "{:#?}", score.remarks);
     }
-    assert!(score.in_quiet_weeks <= 1, "{:#?}", score.remarks);
-    let found: f64 = Kind::ALL.iter().map(|kind| score.recall(*kind)).sum();
-    assert!(found / Kind::ALL.len() as f64 >= 0.85, "{:#?}", score.remarks);
+}
+
+fn holds(score: &Score) {
+    for kind in Kind::ALL {
+        assert!(score.recall(kind) >= 0.9 && score.precision(kind) >= 0.9, "{}", kind.as_str());
+    }
+    assert!(score.in_quiet_weeks <= score.quiet_weeks.div_ceil(50), "quiet weeks are not silent");
 }
 
 /// What `cargo xtask conformance analysis` runs: 100 quiet and 100 seeded weeks.
 #[test]
 #[ignore = "minutes of simulation: cargo xtask conformance analysis"]
 fn a_hundred_quiet_and_a_hundred_seeded_weeks() {
-    let score = run(TUNED + 1_000..TUNED + 1_050, 2);
-    for remark in &score.remarks {
-        println!("{remark}");
-    }
-    for kind in Kind::ALL {
-        assert!(score.recall(kind) >= 0.9 && score.precision(kind) >= 0.9, "{}", kind.as_str());
-    }
-    assert!(score.in_quiet_weeks <= score.quiet_weeks / 50, "quiet weeks are not silent");
+    holds(&told(run(World::apart, TUNED + 1_000..TUNED + 1_050, 2)));
+}
+
+/// The same of upstreams that routes of different speed and error rate share.
+#[test]
+#[ignore = "minutes of simulation: cargo xtask conformance analysis"]
+fn twenty_quiet_and_twenty_seeded_weeks_of_routes_that_share_an_upstream() {
+    holds(&told(run(World::shared, TUNED + 2_000..TUNED + 2_010, 2)));
 }
 
 /// For whoever tunes: other seeds than those that judge.
 #[test]
 #[ignore = "tuning"]
 fn tuning() {
-    let score = run(2_000..2_008, 1);
-    for remark in &score.remarks {
-        println!("{remark}");
-    }
+    told(run(World::apart, 2_000..2_008, 1));
+}
+
+/// The same of routes that share an upstream.
+#[test]
+#[ignore = "tuning"]
+fn tuning_of_routes_that_share_an_upstream() {
+    told(run(World::shared, 2_000..2_008, 1));
 }

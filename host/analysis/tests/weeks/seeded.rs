@@ -28,7 +28,7 @@ pub(crate) enum Harm {
     /// A route takes so many times as long.
     Slow { route: usize, times: f64 },
     /// An endpoint fails a share, and takes so many times as long.
-    Endpoint { route: usize, endpoint: usize, share: f64, times: f64 },
+    Endpoint { upstream: usize, endpoint: usize, share: f64, times: f64 },
     /// A plugin's new version takes so many times as long, or fails, and its routes are so much slower.
     Version { plugin: usize, own_time: f64, failures: f64, route_times: f64 },
     /// A consumer sends so many times as much.
@@ -55,13 +55,22 @@ pub(crate) fn seed(world: &mut World, week: Minute, rng: &mut Rng) {
             Kind::ErrorRate => (subject_route, lasting, Harm::Errors { route, share: between(rng, 0.03, 0.5) }, burns(&name)),
             Kind::Latency => (subject_route, lasting, Harm::Slow { route, times: between(rng, 1.7, 5.0) }, burns(&name)),
             Kind::Endpoint => {
-                let endpoint = rng.usize(0..world.routes[route].endpoints.len());
+                let upstream = world.routes[route].upstream;
+                let members = &world.upstreams[upstream];
+                let users: Vec<_> = world.routes.iter().filter(|route| route.upstream == upstream).collect();
+                // One that has ten requests a minute at least, by what the others serve too.
+                let gets = |endpoint: usize| users.iter().map(|route| route.rate * route.mix.usual(endpoint)).sum::<f64>();
+                let enough: Vec<_> = (0..members.endpoints.len()).filter(|endpoint| gets(*endpoint) >= 10.0).collect();
+                let endpoint = *rng.choice(&enough).unwrap_or(&0);
                 let (share, times) = if rng.bool() { (between(rng, 0.08, 0.6), 1.0) } else { (0.0, between(rng, 2.0, 5.0)) };
                 let subject =
-                    Subject::Endpoint { upstream: Arc::clone(&name), endpoint: Arc::clone(&world.routes[route].endpoints[endpoint].name) };
-                let mut more = burns(&name);
-                more.extend([(Kind::ErrorRate, subject_route.clone()), (Kind::Latency, subject_route)]);
-                (subject, lasting, Harm::Endpoint { route, endpoint, share, times }, more)
+                    Subject::Endpoint { upstream: Arc::clone(&members.name), endpoint: Arc::clone(&members.endpoints[endpoint].name) };
+                let of_user = |name: &Arc<str>| {
+                    let subject = Subject::Route(Arc::clone(name));
+                    burns(name).into_iter().chain([(Kind::ErrorRate, subject.clone()), (Kind::Latency, subject)])
+                };
+                let more = users.iter().flat_map(|route| of_user(&route.name)).collect();
+                (subject, lasting, Harm::Endpoint { upstream, endpoint, share, times }, more)
             }
             Kind::PluginVersion => {
                 let used: Vec<_> = (0..world.plugins.len())

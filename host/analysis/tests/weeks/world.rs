@@ -1,5 +1,5 @@
 //! A gateway's life, minute by minute: traffic with days and weeks in it, noise that is wider than chance, growth, deploys, nightly jobs,
-//! short bursts of errors, and what is seeded.
+//! short bursts of errors, and what is seeded. Each route has an upstream of its own, or all of them share one.
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use plugway_analysis::{
 
 use crate::random::{Wander, between, durations, gamma, normal, poisson};
 use crate::seeded::{Fault, Harm};
+use crate::upstream::{Mix, Upstream};
 
 /// Minutes of a week.
 pub(crate) const WEEK: u64 = 7 * 24 * 60;
@@ -22,6 +23,7 @@ const BURSTS: f64 = 3.0;
 
 pub(crate) struct World {
     rng: Rng,
+    pub(crate) upstreams: Vec<Upstream>,
     pub(crate) routes: Vec<Route>,
     pub(crate) plugins: Vec<Plugin>,
     pub(crate) consumers: Vec<Consumer>,
@@ -32,7 +34,9 @@ pub(crate) struct World {
 
 pub(crate) struct Route {
     pub(crate) name: Arc<str>,
-    pub(crate) endpoints: Vec<Endpoint>,
+    /// Where it goes, and how much of it to each endpoint.
+    pub(crate) upstream: usize,
+    pub(crate) mix: Mix,
     pub(crate) plugins: Vec<usize>,
     /// Requests a minute, over the week.
     pub(crate) rate: f64,
@@ -53,13 +57,6 @@ pub(crate) struct Route {
     client_wander: Wander,
     burst: (u64, f64),
     pub(crate) slo: Slo,
-}
-
-pub(crate) struct Endpoint {
-    pub(crate) name: Arc<str>,
-    share: f64,
-    factor: f64,
-    wander: Wander,
 }
 
 pub(crate) struct Plugin {
@@ -86,17 +83,42 @@ enum Habit {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// Four routes with an upstream each, whose endpoints get about the same of it.
+    pub(crate) fn apart(seed: u64) -> Self {
+        Self::new(seed, 4, (1e-4, 2e-3), |rng, upstreams, name| {
+            let (upstream, mix) = Upstream::even(rng, name);
+            upstreams.push(upstream);
+            (upstreams.len() - 1, mix)
+        })
+    }
+
+    /// Routes of different speed and error rate in one upstream, of which a plugin sends each endpoint what it will.
+    pub(crate) fn shared(seed: u64) -> Self {
+        Self::new(seed, 6, (1e-4, 1.4e-2), |rng, upstreams, _| {
+            if upstreams.is_empty() {
+                upstreams.push(Upstream::with_tenants(rng, "shared".into()));
+            }
+            (0, Mix::uneven(rng, upstreams[0].endpoints.len()))
+        })
+    }
+
+    fn new(seed: u64, routes: usize, errors: (f64, f64), place: impl Fn(&mut Rng, &mut Vec<Upstream>, &Arc<str>) -> (usize, Mix)) -> Self {
         let mut rng = Rng::with_seed(seed);
         let plugins = (0..3).map(|number| Plugin::new(&mut rng, number)).collect::<Vec<_>>();
-        let routes = (0..4).map(|number| Route::new(&mut rng, number, plugins.len())).collect();
+        let mut upstreams = Vec::new();
+        let route = |number| {
+            let name = format!("route-{number}").into();
+            let (upstream, mix) = place(&mut rng, &mut upstreams, &name);
+            Route::new(&mut rng, name, plugins.len(), upstream, mix, errors)
+        };
+        let routes = (0..routes).map(route).collect();
         let consumers = (0..6).map(|number| Consumer::new(&mut rng, number)).collect();
-        Self { rng, routes, plugins, consumers, faults: Vec::new(), certificate: Minute(MONDAY) }
+        Self { rng, upstreams, routes, plugins, consumers, faults: Vec::new(), certificate: Minute(MONDAY) }
     }
 
     pub(crate) fn topology(&self) -> Topology {
         let facts = |route: &Route| RouteFacts {
-            upstream: Some(Arc::clone(&route.name)),
+            upstream: Some(Arc::clone(&self.upstreams[route.upstream].name)),
             plugins: route.plugins.iter().map(|index| Arc::clone(&self.plugins[*index].name)).collect(),
             slo: Some(route.slo.clone()),
         };
@@ -105,7 +127,7 @@ impl World {
 
     /// What happens in a minute.
     pub(crate) fn minute(&mut self, at: Minute) -> MinuteData<LogHistogram> {
-        let Self { rng, routes, plugins, consumers, faults, certificate } = self;
+        let Self { rng, upstreams, routes, plugins, consumers, faults, certificate } = self;
         let active: Vec<&Fault> = faults.iter().filter(|fault| fault.start <= at && at < fault.end).collect();
         for (index, plugin) in plugins.iter_mut().enumerate() {
             let swap =
@@ -120,8 +142,9 @@ impl World {
         }
         let mut data = MinuteData::at(at);
         let mut calls = vec![0_u64; plugins.len()];
+        upstreams.iter_mut().for_each(|upstream| upstream.visits(rng, at, routes.len()));
         for (index, route) in routes.iter_mut().enumerate() {
-            let sum = route.minute(rng, at, index, &active, &mut data);
+            let sum = route.minute(rng, at, index, &mut upstreams[route.upstream], &active, &mut data);
             route.plugins.iter().for_each(|plugin| calls[*plugin] += sum.requests);
             data.routes.push((Arc::clone(&route.name), sum));
         }
@@ -160,25 +183,18 @@ impl World {
 }
 
 impl Route {
-    fn new(rng: &mut Rng, number: usize, plugins: usize) -> Self {
-        let name: Arc<str> = format!("route-{number}").into();
-        let members = 3 + rng.usize(0..2);
-        let endpoints = (0..members).map(|member| Endpoint {
-            name: format!("{name}-{member}").into(),
-            share: (0.1 * normal(rng)).exp() / members as f64,
-            factor: (0.06 * normal(rng)).exp(),
-            wander: Wander::new(0.03, 20.0),
-        });
-        let endpoints = endpoints.collect();
-        let errors = between(rng, 1e-4, 2e-3);
+    fn new(rng: &mut Rng, name: Arc<str>, plugins: usize, upstream: usize, mix: Mix, errors: (f64, f64)) -> Self {
+        let errors = between(rng, errors.0, errors.1);
         let median = between(rng, 0.003, 0.2);
         let sigma = 0.3 + 0.4 * rng.f64();
         // A promise that is kept with some room.
-        let availability = [0.9995, 0.999, 0.995, 0.99].into_iter().find(|target| errors < 0.3 * (1.0 - target)).unwrap_or(0.99);
+        let targets = [0.9995, 0.999, 0.995, 0.99, 0.95];
+        let availability = targets.into_iter().find(|target| errors < 0.3 * (1.0 - target)).unwrap_or(0.95);
         let latency = LatencyObjective { under: median * (3.6 * sigma).exp() * 1.6, share: 0.99 };
         Self {
             name,
-            endpoints,
+            upstream,
+            mix,
             plugins: (0..plugins).filter(|_| rng.bool()).collect(),
             rate: between(rng, 30.0, 3_000.0),
             day: 0.3 + 0.5 * rng.f64(),
@@ -210,6 +226,7 @@ impl Route {
         rng: &mut Rng,
         at: Minute,
         index: usize,
+        upstream: &mut Upstream,
         active: &[&Fault],
         data: &mut MinuteData<LogHistogram>,
     ) -> Traffic<LogHistogram> {
@@ -222,7 +239,8 @@ impl Route {
         if rng.f64() < BURSTS / WEEK as f64 {
             self.burst = (1 + rng.u64(0..2), between(rng, 0.005, 0.04));
         }
-        let mut errors = self.errors * gamma(rng, 2.0);
+        // The more fails always, the steadier it is.
+        let mut errors = self.errors * gamma(rng, (self.errors / 1e-3).max(2.0));
         if self.burst.0 > 0 {
             self.burst.0 -= 1;
             errors += self.burst.1;
@@ -238,15 +256,16 @@ impl Route {
                     median *= route_times;
                     of_plugins += failures;
                 }
-                Harm::Endpoint { route, endpoint, share, times } if route == index => worse = Some((endpoint, share, times)),
+                Harm::Endpoint { upstream, endpoint, share, times } if upstream == self.upstream => worse = Some((endpoint, share, times)),
                 _ => {}
             }
         }
         let mut sum = Traffic::default();
-        for (number, endpoint) in self.endpoints.iter_mut().enumerate() {
+        let shares = self.mix.minute(rng, upstream.visit(index));
+        for (number, (endpoint, of_endpoint)) in upstream.endpoints.iter_mut().zip(shares).enumerate() {
             let (share, times) = worse.filter(|(worse, ..)| *worse == number).map_or((0.0, 1.0), |(_, share, times)| (share, times));
-            let factor = endpoint.factor * endpoint.wander.step(rng).exp() * times;
-            let latency = durations(rng, expected * endpoint.share, median * factor, self.sigma);
+            let factor = endpoint.factor(rng, at) * times;
+            let latency = durations(rng, expected * of_endpoint, median * factor, self.sigma);
             let requests = latency.count();
             let mut few = |share: f64| poisson(rng, requests as f64 * share).min(requests / 2);
             let errors = Errors { client: few(client), gateway: 0, plugin: few(of_plugins), upstream: few(errors + share) };
