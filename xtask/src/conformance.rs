@@ -10,11 +10,11 @@ use crate::setup;
 use crate::workspace::{self, cargo};
 
 /// Weeks of simulated traffic through the analysis, with other seeds than its thresholds were chosen with. Prints a table, and fails where
-/// an incident of some kind is too often missed or invented.
+/// an incident of some kind is too often missed or invented, or where ten thousand routes take too long.
 pub(crate) fn analysis() -> Result<()> {
-    let test = ["test", "--locked", "-p", "plugway-analysis", "--test", "weeks"];
+    let test = ["test", "--locked", "-p", "plugway-analysis", "--test", "weeks", "--test", "cost"];
     // Both worlds: routes with an upstream each, and routes that share one.
-    let which = ["--", "--ignored", "--nocapture", "--test-threads=1", "seeded_weeks"];
+    let which = ["--", "--ignored", "--nocapture", "--test-threads=1", "seeded_weeks", "ten_thousand_routes"];
     workspace::run(&mut cargo(test.into_iter().chain(which)))
 }
 

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::contrast::Contrast;
-use crate::history::BLOCK;
-use crate::minute::Minute;
+use crate::minute::{BLOCK, Minute};
 use crate::statistics::{Robust, median};
 
 /// Minutes kept one by one.
@@ -57,7 +56,7 @@ impl Beside {
         while self.minutes.front().is_some_and(|stood| stood.start.0 + MINUTES <= at.0) {
             self.minutes.pop_front();
         }
-        let start = Minute(at.0 - at.0 % BLOCK);
+        let start = at.block();
         match self.blocks.back_mut().filter(|stood| stood.start == start) {
             Some(stood) => (stood.contrast, stood.marked) = (block, stood.marked || marked),
             None => self.blocks.push_back(Stood { start, contrast: block, marked }),

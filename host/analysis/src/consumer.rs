@@ -2,10 +2,9 @@
 
 use std::collections::VecDeque;
 
-use crate::history::BLOCK;
 use crate::incident::{Evidence, Severity, Unit};
 use crate::ledger::{Finding, Verdict};
-use crate::minute::Minute;
+use crate::minute::{BLOCK, Minute};
 use crate::statistics::median;
 
 /// Blocks of a day.
@@ -50,7 +49,7 @@ impl Consumer {
     pub(crate) fn minute(&mut self, at: Minute, requests: u64) -> Option<(Verdict, Option<Finding>)> {
         self.since.get_or_insert(at);
         self.block += requests as f64;
-        if !(at.0 + 1).is_multiple_of(BLOCK) {
+        if !at.ends_block() {
             return None;
         }
         let now = std::mem::take(&mut self.block);

@@ -2,12 +2,10 @@
 
 use std::collections::VecDeque;
 
-use crate::minute::{Minute, Traffic};
+use crate::minute::{BLOCK, Minute, Traffic};
 use crate::reading::{Hour, Reading, Season, Worst};
 use crate::sketch::Sketch;
 
-/// Minutes of a block.
-pub(crate) const BLOCK: u64 = 5;
 /// Minutes kept one by one: where a step began is looked up in them.
 const MINUTES: u64 = 15;
 /// Blocks kept: three hours to compare with, and the hour that is compared.
@@ -73,7 +71,7 @@ impl<S: Sketch> History<S> {
         while self.minutes.front().is_some_and(|span| span.start.0 + MINUTES <= at.0) {
             self.minutes.pop_front();
         }
-        let start = Minute(at.0 - at.0 % BLOCK);
+        let start = at.block();
         match self.blocks.back_mut() {
             Some(block) if block.start == start => {
                 block.traffic.merge(traffic);
@@ -147,7 +145,7 @@ impl<S: Sketch> History<S> {
         let from = (self.latest.0 + 1).saturating_sub(minutes);
         let spans = if minutes <= BLOCK {
             &self.minutes
-        } else if (self.latest.0 + 1).is_multiple_of(BLOCK) {
+        } else if self.latest.ends_block() {
             &self.blocks
         } else {
             return None;
@@ -226,12 +224,6 @@ impl<S: Sketch> History<S> {
         Season { near: if weeks.len() >= 3 { weeks } else { near(24, 7) }, repeated, repeated_before }
     }
 
-    /// The last hours, newest first.
-    #[cfg(test)]
-    fn hours(&self) -> impl Iterator<Item = &Hour> + '_ {
-        self.hours.iter().rev()
-    }
-
     /// When something was last heard of it.
     pub(crate) fn latest(&self) -> Minute {
         self.latest
@@ -279,7 +271,10 @@ mod tests {
         assert_eq!(history.before(5)[0].server.all, 50);
         history.unmark();
         (150..300).for_each(|at| history.push(Minute(at), &traffic(10)));
-        assert_eq!(history.hours().map(|hour| (hour.hour, hour.requests)).collect::<Vec<_>>(), [(3, 600), (2, 300), (1, 0), (0, 600)]);
+        assert_eq!(
+            history.hours.iter().rev().map(|hour| (hour.hour, hour.requests)).collect::<Vec<_>>(),
+            [(3, 600), (2, 300), (1, 0), (0, 600)]
+        );
     }
 
     #[test]

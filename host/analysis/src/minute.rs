@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use crate::sketch::Sketch;
 
+/// Minutes of a block.
+pub(crate) const BLOCK: u64 = 5;
+
 /// A minute, counted from 1970-01-01T00:00Z.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Minute(pub u64);
@@ -85,6 +88,16 @@ impl Minute {
     #[must_use]
     pub fn before(self, minutes: u64) -> Self {
         Self(self.0.saturating_sub(minutes))
+    }
+
+    /// The first of the block that it is in.
+    pub(crate) fn block(self) -> Self {
+        Self(self.0 - self.0 % BLOCK)
+    }
+
+    /// Whether it is the last of its block.
+    pub(crate) fn ends_block(self) -> bool {
+        (self.0 + 1).is_multiple_of(BLOCK)
     }
 
     /// Seconds since 1970.

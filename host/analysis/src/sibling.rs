@@ -8,10 +8,9 @@ use std::sync::Arc;
 
 use crate::beside::{Beside, Contrasts};
 use crate::contrast::{Contrast, usual_excess};
-use crate::history::BLOCK;
 use crate::incident::{Ended, Evidence, Incident, Severity, Unit};
 use crate::ledger::{Finding, Verdict};
-use crate::minute::{Minute, Traffic};
+use crate::minute::{BLOCK, Minute, Traffic};
 use crate::sketch::Sketch;
 use crate::statistics::{self, Robust};
 use crate::strata::{Span, Strata};
@@ -112,7 +111,7 @@ impl<S: Sketch> Upstream<S> {
         let of = |contrasts: &Contrasts, name: &str| contrasts.get(name).copied();
         for endpoint in &mut self.endpoints {
             // At the end of a block the last five minutes are the block.
-            let block = of(&self.now, &endpoint.name).filter(|_| ends_block(at));
+            let block = of(&self.now, &endpoint.name).filter(|_| at.ends_block());
             endpoint.beside.push(at, of(&minute, &endpoint.name), block);
         }
     }
@@ -122,7 +121,7 @@ impl<S: Sketch> Upstream<S> {
     pub(crate) fn look(&mut self, at: Minute, threshold: f64) -> Vec<Option<Found>> {
         let mut all: Vec<Option<Found>> = self.endpoints.iter().map(|_| None).collect();
         let now = std::mem::take(&mut self.now);
-        let quarter = ends_block(at).then(|| self.strata.contrasts(Span::Quarter));
+        let quarter = at.ends_block().then(|| self.strata.contrasts(Span::Quarter));
         for (minutes, contrasts) in std::iter::once((BLOCK, now)).chain(quarter.map(|quarter| (3 * BLOCK, quarter))) {
             for (endpoint, found) in self.endpoints.iter_mut().zip(&mut all) {
                 let now = contrasts.get(&endpoint.name).filter(|now| now.own.all >= ENOUGH && now.theirs.all >= ENOUGH as f64);
@@ -144,10 +143,6 @@ impl<S: Sketch> Upstream<S> {
     pub(crate) fn pairs(&self) -> usize {
         self.strata.pairs()
     }
-}
-
-fn ends_block(at: Minute) -> bool {
-    (at.0 + 1).is_multiple_of(BLOCK)
 }
 
 // === impl Endpoint ===
@@ -176,10 +171,10 @@ impl Endpoint {
         let [median, p95] = latency(now, self.beside.usual(), threshold);
         let worst = [(Difference::Errors, errors), (Difference::Median, median), (Difference::P95, p95)];
         let lasting = worst.iter().find(|(difference, (worse, _, level, _))| *worse && self.lasts(*difference, *level, minutes));
-        if minutes == 5 {
+        if minutes == BLOCK {
             self.raised = if lasting.is_some() { self.raised + 1 } else { 0 };
         }
-        let confirmed = minutes > 5 || self.raised >= CONFIRM;
+        let confirmed = minutes > BLOCK || self.raised >= CONFIRM;
         if let Some((difference, (_, weight, level, evidence))) = lasting.filter(|_| confirmed) {
             self.level.get_or_insert((*difference, *level));
             let start = self.start(*difference, *level);
@@ -200,7 +195,7 @@ impl Endpoint {
     fn lasts(&self, difference: Difference, level: f64, minutes: u64) -> bool {
         let from = (self.beside.latest().0 + 1).saturating_sub(minutes);
         let beyond = |(at, contrast): &(Minute, Contrast)| at.0 >= from && self.was(difference, contrast, level);
-        if minutes == 5 { self.beside.recent().filter(beyond).count() >= 4 } else { self.beside.blocks().filter(beyond).count() >= 2 }
+        if minutes == BLOCK { self.beside.recent().filter(beyond).count() >= 4 } else { self.beside.blocks().filter(beyond).count() >= 2 }
     }
 
     /// The first of the last minutes in a row that are so; one that is not may lie between.

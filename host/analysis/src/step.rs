@@ -1,10 +1,10 @@
 //! A step: what a key does now is not what it did in the hour before, and not what this hour of the week explains either.
 
 use crate::compare::{CLIENT, Comparison, ENOUGH, Frozen, Limits, SERVER, latency, share};
-use crate::history::{BLOCK, History};
+use crate::history::History;
 use crate::incident::{Evidence, Unit};
 use crate::ledger::Verdict;
-use crate::minute::{Minute, Traffic};
+use crate::minute::{BLOCK, Minute, Traffic};
 use crate::reading::Reading;
 use crate::sketch::Sketch;
 

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::contrast::{Contrast, Part, Standard, Whole};
-use crate::history::BLOCK;
-use crate::minute::{Minute, Traffic};
+use crate::minute::{BLOCK, Minute, Traffic};
 use crate::sketch::Sketch;
 
 /// Minutes kept, in blocks; the last five of them one by one.
@@ -182,7 +181,7 @@ impl<S: Sketch> Default for Recent<S> {
 impl<S: Sketch> Recent<S> {
     fn push(&mut self, at: Minute, part: &Part<S>) {
         merge(&mut self.minutes, at, part);
-        merge(&mut self.blocks, block_of(at), part);
+        merge(&mut self.blocks, at.block(), part);
     }
 
     /// Whether anything is left.
@@ -210,10 +209,6 @@ impl<S: Sketch> Recent<S> {
             ..sum
         })
     }
-}
-
-fn block_of(at: Minute) -> Minute {
-    Minute(at.0 - at.0 % BLOCK)
 }
 
 fn merge<S: Sketch>(parts: &mut VecDeque<(Minute, Part<S>)>, start: Minute, more: &Part<S>) {
