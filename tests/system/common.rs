@@ -6,8 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use plugway_harness::gateway::{Gateway, Launch};
 use plugway_harness::upstream::Upstream;
 
-/// The program under test.
-pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_plugway");
+/// The program under test: the one that cargo built with these tests, or another one, as `cargo xtask conformance release` says.
+pub(crate) const BINARY: &str = match option_env!("PLUGWAY_UNDER_TEST") {
+    Some(program) => program,
+    None => env!("CARGO_BIN_EXE_plugway"),
+};
 
 /// The beginning of every configuration: one worker, free ports.
 pub(crate) const HEAD: &str = r#"

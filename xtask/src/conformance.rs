@@ -4,10 +4,10 @@ mod store_year;
 
 pub(crate) use self::store_year::run as store_year;
 
-use plugway_harness::Result;
+use plugway_harness::{Error, Result};
 
-use crate::setup;
 use crate::workspace::{self, cargo};
+use crate::{release, setup};
 
 /// Weeks of simulated traffic through the analysis, with other seeds than its thresholds were chosen with. Prints a table, and fails where
 /// an incident of some kind is too often missed or invented, or where ten thousand routes take too long.
@@ -16,6 +16,18 @@ pub(crate) fn analysis() -> Result<()> {
     // Both worlds: routes with an upstream each, and routes that share one.
     let which = ["--", "--ignored", "--nocapture", "--test-threads=1", "seeded_weeks", "ten_thousand_routes"];
     workspace::run(&mut cargo(test.into_iter().chain(which)))
+}
+
+/// The whole-system tests on the gateway that is shipped, of which compilers and linkers are not all that had a hand in it.
+pub(crate) fn release() -> Result<()> {
+    setup::run()?;
+    let gateway = release::shipped();
+    if !gateway.is_file() {
+        return Err(Error::new(format!("there is no {}: `cargo xtask release` makes it", gateway.display())));
+    }
+    // Without a package, so that nothing is compiled again with fewer features; instructions were counted in a debug build.
+    let test = ["test", "--locked", "--test", "system", "--", "--skip", "instructions::"];
+    workspace::run(cargo(test).env("PLUGWAY_UNDER_TEST", gateway))
 }
 
 /// An authorization server in trouble while a gateway is at work, at a thousand requests a second and for as long as it takes: a machine that

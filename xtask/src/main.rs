@@ -51,11 +51,14 @@ cargo xtask COMMAND
   conformance oauth2
                    an authorization server that rotates its keys, is slow, talks rubbish and dies under 1,000 requests a second; two minutes
                    and a release build
+  conformance release
+                   the whole-system tests on what `release` built; a quarter of an hour
   conformance store-year
                    generate a year of 200 routes with 10 endpoints and 20 consumers each: at most 2 GB, and its report within 10 s
   monitoring       write alert rules, their tests and the dashboard to examples/monitoring, and the runbook to docs/monitoring.md
   plugins          build the shipped plugins to target/plugins/NAME.wasm
-  release          build the gateway by a profile of itself at work, to target/dist/plugway: twice a release build, and a minute
+  release          build the gateway by a profile of itself at work, to target/dist/plugway, and put it into the order of that
+                   work: twice a release build, and some minutes
   help             this text
 ";
 
@@ -87,6 +90,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["soak", options @ ..] => soak::run(options),
         ["conformance", "analysis"] => conformance::analysis(),
         ["conformance", "oauth2"] => conformance::oauth2(),
+        ["conformance", "release"] => conformance::release(),
         ["conformance", "store-year"] => conformance::store_year(),
         ["monitoring"] => monitoring::run(),
         ["plugins"] => plugins::run(),
