@@ -1,6 +1,7 @@
 //! What was wanted, and what was measured of it.
 
 use super::Material;
+use crate::bench::NGINX_US;
 use crate::bench::peers::row::Row;
 use crate::bench::scenario::SMALL;
 use crate::bench::statistics::Estimate;
@@ -15,8 +16,6 @@ const PLUGIN_US: f64 = 0.5;
 const FIVE: f64 = 1.23;
 /// At most this for all of the shipped chain, µs.
 const SHIPPED_US: f64 = 3.0;
-/// What nginx took for the same request on the machine on which goals in µs were set: on another one they are as many hundredths of nginx's.
-const NGINX_US: f64 = 10.5;
 /// At most this much of the better of nginx and `HAProxy`.
 const OTHERS: f64 = 1.1;
 /// At most this much of one route's CPU per request with ten thousand.
