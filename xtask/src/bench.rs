@@ -113,11 +113,7 @@ fn compare(words: &[&str], [full, quick]: &[Effort; 2], entries: &[Entry], file:
     two_cores()?;
     setup::run()?;
     interrupt::watch()?;
-    let built = Built {
-        gateway: gateway.map_or_else(workspace::release_gateway, Ok)?,
-        guest: plugins::build("plugway-bench-guest")?,
-        filters: Vec::new(),
-    };
+    let built = Built { gateway: under_test(gateway)?, guest: plugins::build("plugway-bench-guest")?, filters: Vec::new() };
 
     let stage = Stage::start(scenario::SMALL)?;
     let subjects = entries.iter().map(|entry| Subject::start(*entry, &stage, &built)).collect::<Result<Vec<_>>>()?;
@@ -129,6 +125,18 @@ fn compare(words: &[&str], [full, quick]: &[Effort; 2], entries: &[Entry], file:
     let report = Report::new(effort, rate, &subjects, &rounds)?;
     report.print();
     report.write(&workspace::bench_directory().join(file))
+}
+
+/// The gateway that was named, or one that is built now.
+///
+/// # Errors
+/// When it does not build.
+fn under_test(named: Option<PathBuf>) -> Result<PathBuf> {
+    if let Some(gateway) = named {
+        return Ok(gateway);
+    }
+    println!("note: a plain release build is measured; what is shipped is `cargo xtask release`'s, with --gateway target/dist/plugway");
+    workspace::release_gateway()
 }
 
 fn two_cores() -> Result<()> {

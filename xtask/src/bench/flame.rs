@@ -43,7 +43,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     if PERF.find().is_err() {
         setup::install(&[PERF.package])?;
     }
-    let gateway = gateway.map_or_else(workspace::release_gateway, Ok)?;
+    let gateway = super::under_test(gateway)?;
     let built = Built { gateway, guest: plugins::build("plugway-bench-guest")?, filters: Vec::new() };
     interrupt::watch()?;
     let origin = Origin::now()?;

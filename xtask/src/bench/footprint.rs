@@ -14,7 +14,7 @@ use super::statistics::Estimate;
 use super::subject::{Built, Proxy, Subject};
 use super::{allow_descriptors, load, scenario, two_cores};
 use crate::interrupt;
-use crate::{plugins, setup, workspace};
+use crate::{plugins, setup};
 use std::time::Duration;
 
 /// Figures that no other bench has.
@@ -30,11 +30,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     let gateway = super::only_gateway(words, "footprint")?;
     two_cores()?;
     setup::run()?;
-    let built = Built {
-        gateway: gateway.map_or_else(workspace::release_gateway, Ok)?,
-        guest: plugins::build("plugway-bench-guest")?,
-        filters: Vec::new(),
-    };
+    let built = Built { gateway: super::under_test(gateway)?, guest: plugins::build("plugway-bench-guest")?, filters: Vec::new() };
     interrupt::watch()?;
     let origin = Origin::now()?;
     let mut figures = start::all(&built)?;

@@ -26,7 +26,7 @@ use super::scenario::{SMALL, Scenario};
 use super::stage::Stage;
 pub(super) use super::subject::Entry;
 use super::subject::{Built, Subject};
-use super::{SHARE, allow_descriptors, load, most, two_cores};
+use super::{SHARE, allow_descriptors, load, most, two_cores, under_test};
 use crate::{interrupt, plugins, workspace};
 pub(super) use install::run as install;
 use lineup::Version;
@@ -48,7 +48,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     two_cores()?;
     install::run(&entries)?;
     let built = Built {
-        gateway: options.gateway.clone().map_or_else(workspace::release_gateway, Ok)?,
+        gateway: under_test(options.gateway.clone())?,
         guest: plugins::build("plugway-bench-guest")?,
         filters: install::filters(&entries)?,
     };
