@@ -52,7 +52,7 @@ cargo xtask COMMAND
                    an authorization server that rotates its keys, is slow, talks rubbish and dies under 1,000 requests a second; two minutes
                    and a release build
   conformance release
-                   the whole-system tests on what `release` built; a quarter of an hour
+                   the whole-system tests on what `release` built; a build of them, and eight minutes
   conformance store-year
                    generate a year of 200 routes with 10 endpoints and 20 consumers each: at most 2 GB, and its report within 10 s
   monitoring       write alert rules, their tests and the dashboard to examples/monitoring, and the runbook to docs/monitoring.md

@@ -39,13 +39,3 @@ pub(crate) fn shipped() -> PathBuf {
 fn directory() -> PathBuf {
     workspace::target_directory().join("profiled")
 }
-
-/// A folder without what an earlier run left in it: counts of another build would be taken for this one's.
-fn emptied(name: &str) -> Result<PathBuf> {
-    let folder = directory().join(name);
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder).context(folder.display())?;
-    }
-    std::fs::create_dir_all(&folder).context(folder.display())?;
-    Ok(folder)
-}

@@ -33,6 +33,18 @@ pub(crate) fn bench_directory() -> PathBuf {
     root().join("target").join("bench")
 }
 
+/// A folder without what an earlier run left in it, which would be taken for this one's.
+///
+/// # Errors
+/// When it cannot be emptied or made.
+pub(crate) fn emptied(folder: PathBuf) -> Result<PathBuf> {
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).context(folder.display())?;
+    }
+    std::fs::create_dir_all(&folder).context(folder.display())?;
+    Ok(folder)
+}
+
 /// A command that runs in the root.
 pub(crate) fn command<S: AsRef<OsStr>>(program: impl AsRef<OsStr>, words: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(program);

@@ -84,24 +84,20 @@ fn cost(routes: usize, endpoints: usize, upstreams: Upstreams, minutes: u64) -> 
     (each, more)
 }
 
+/// In one test, the largest last: memory is the whole process's.
 #[test]
-fn a_minute_of_200_routes_at_10_endpoints_takes_a_small_part_of_a_second() {
+fn a_minute_of_many_routes_at_10_endpoints_takes_a_small_part_of_it() {
     for upstreams in [Upstreams::Shared, Upstreams::Apart] {
         let (each, memory) = cost(200, 10, upstreams, 130);
         assert!(each < Duration::from_millis(250) && memory < 100.0, "{each:?} {memory}");
     }
+    // Beyond 20,000 pairs routes are not told apart, and there is no more to keep.
+    let (each, memory) = cost(10_000, 10, Upstreams::Shared, 16);
+    assert!(each < Duration::from_secs(2) && memory < 500.0, "{each:?} {memory}");
 }
 
 /// Latencies here are not as any test has them, and few: what 2,000 endpoints do in five hours by chance is no incident.
 #[test]
 fn two_thousand_endpoints_with_odd_latencies_are_silent_for_five_hours() {
     cost(200, 10, Upstreams::Apart, 300);
-}
-
-/// Beyond 20,000 pairs routes are not told apart, and there is no more to keep.
-#[test]
-#[ignore = "most of a minute: it makes 1.5 million distributions"]
-fn ten_thousand_routes_are_within_bounds() {
-    let (each, memory) = cost(10_000, 10, Upstreams::Shared, 16);
-    assert!(each < Duration::from_secs(2) && memory < 500.0, "{each:?} {memory}");
 }

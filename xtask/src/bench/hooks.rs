@@ -44,11 +44,7 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
     };
     setup::run()?;
     let origin = Origin::now()?;
-    let directory = workspace::bench_directory().join("criterion");
-    // What an earlier run left is no result of this one.
-    if directory.exists() {
-        std::fs::remove_dir_all(&directory).context(directory.display())?;
-    }
+    let directory = workspace::emptied(workspace::bench_directory().join("criterion"))?;
     let lengths = ["--sample-size", SAMPLES, "--measurement-time", SECONDS, "--warm-up-time", WARM_UP];
     workspace::run(cargo.args(["--", "--noplot"]).args(lengths).env("CRITERION_HOME", &directory))?;
     let figures = figures(&directory, &origin)?;

@@ -7,7 +7,7 @@ use plugway_harness::error::Context;
 use plugway_harness::peers::Peer;
 use plugway_harness::{Error, Result};
 
-use super::emptied;
+use super::directory;
 use crate::workspace::{self, command};
 use crate::{bench, setup};
 
@@ -36,7 +36,7 @@ pub(super) fn install() -> Result<()> {
 pub(super) fn arrange(compiled: &Path, shipped: &Path) -> Result<()> {
     // It looks for its parts beside the file that the name in PATH leads to.
     let bolt = BOLT.find()?.canonicalize().context(BOLT.program)?;
-    let folder = emptied("layout")?;
+    let folder = workspace::emptied(directory().join("layout"))?;
     let (counting, counts) = (folder.join("plugway"), folder.join("counts"));
 
     let count = ["-instrument", "-instrumentation-file-append-pid"];

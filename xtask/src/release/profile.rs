@@ -6,7 +6,7 @@ use std::process::Command;
 use plugway_harness::error::Context;
 use plugway_harness::{Error, Result};
 
-use super::{directory, emptied};
+use super::directory;
 use crate::bench;
 use crate::workspace::{self, cargo, command, said};
 
@@ -20,7 +20,7 @@ const RELOCATABLE: &str = "-Clink-arg=-Wl,--emit-relocs";
 pub(super) fn gateway() -> Result<PathBuf> {
     let host = host()?;
     let merger = merger(&host)?;
-    let counts = emptied("counts")?;
+    let counts = workspace::emptied(directory().join("counts"))?;
     let counting = directory().join("counting");
     workspace::run(&mut flagged(&host, &counting, &format!("-Cprofile-generate={}", counts.display()), &BUILD))?;
     bench::exercise(&program(&host, &counting))?;
