@@ -8,7 +8,7 @@ use plugway_harness::error::Context;
 use plugway_harness::{Error, Result};
 
 use crate::setup;
-use crate::workspace::{self, GUEST_TARGET, cargo, guest_directory, root, shown};
+use crate::workspace::{GUEST_TARGET, cargo, guest_directory, root, shown};
 
 /// The misbehaving guest: only ever built for wasm, by the tests that load it.
 const GUEST: &str = "plugway-test-guest";
@@ -16,7 +16,6 @@ const GUEST: &str = "plugway-test-guest";
 /// `cargo xtask test`
 pub(crate) fn run() -> Result<()> {
     setup::run()?;
-    workspace::run(&mut cargo(["build", "--locked"]))?;
     let mut tally = Tally::default();
     run_tests(&mut tally)?;
     tally.conclude()
