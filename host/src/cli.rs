@@ -2,6 +2,7 @@
 
 mod admin;
 mod incidents;
+mod open_files;
 mod plugin;
 mod report;
 mod running;
@@ -109,6 +110,7 @@ fn serve(file: &Path) -> Result<(), String> {
     for warning in &warnings {
         tracing::warn!(key = warning.key, line = warning.position.line, "{}", warning.message);
     }
+    open_files::allow(config.limits.max_connections);
     block_on(async {
         // Before anything says that it serves: a signal that nobody listens for kills, and a second one may follow at once.
         let mut signals = Signals::listen().map_err(|error| error.to_string())?;

@@ -19,6 +19,7 @@ mod names;
 mod plugin;
 mod plugin_tally;
 mod pools;
+mod process;
 mod reloads;
 mod route;
 mod sample;

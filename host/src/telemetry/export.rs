@@ -52,6 +52,7 @@ pub(super) fn register(registry: &Registry, cells: &Arc<Cells>) -> Result<SdkMet
     reloads(&meter, cells);
     super::stored::register(&meter, cells);
     super::incidents::register(&meter, cells);
+    super::process::register(&meter, cells);
     cells.instruments.connect(meter);
     let families = Families::new(Arc::clone(cells)).map_err(|error| error.to_string())?;
     registry.register(Box::new(families)).map_err(|error| error.to_string())?;

@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use super::names::{
     CONNECTIONS_OPEN, EVENT_LOOP_LAG, GENERATIONS_LIVE, HOOK_CALLS, HOOK_FAILURES, HOOK_TIME, HOOK_TIMED, INCIDENTS_OPEN, INSTANCE_MEMORY,
-    INSTANCES, REQUEST_DURATION, REQUESTS, REQUESTS_IN_FLIGHT, SLO_OBJECTIVE, STORE_SIZE, UPSTREAM_ATTEMPTS, UPSTREAM_AVAILABLE,
-    UPSTREAM_CONNECTIONS, UPSTREAM_ENDPOINTS, UPSTREAM_IDLE, VERSION_CALLS, VERSION_FAILURES, VERSION_TIME, VERSION_TIMED,
+    INSTANCES, PROCESS_CPU, PROCESS_MAX_FILES, PROCESS_MEMORY, PROCESS_OPEN_FILES, REQUEST_DURATION, REQUESTS, REQUESTS_IN_FLIGHT,
+    SLO_OBJECTIVE, STORE_SIZE, UPSTREAM_ATTEMPTS, UPSTREAM_AVAILABLE, UPSTREAM_CONNECTIONS, UPSTREAM_ENDPOINTS, UPSTREAM_IDLE,
+    VERSION_CALLS, VERSION_FAILURES, VERSION_TIME, VERSION_TIMED,
 };
 
 /// One picture.
@@ -25,6 +26,8 @@ fn panels() -> Vec<Panel> {
     let rate = |name: &str, by: &str| format!("sum by ({by}) (rate({name}[$__rate_interval]))");
     let quantile =
         |share: &str| format!("histogram_quantile({share}, sum by (route, le) (rate({REQUEST_DURATION}_bucket[$__rate_interval])))");
+    // Every program has these: gateways alone.
+    let own = |of_process: &str| format!("{of_process} and on (job, instance) {GENERATIONS_LIVE}");
     let panel = |title, unit, queries| Panel { title, unit, queries };
     vec![
         panel("Requests by route", "reqps", vec![(rate(REQUESTS, "route"), "{{route}}")]),
@@ -108,6 +111,13 @@ fn panels() -> Vec<Panel> {
                 format!("histogram_quantile(0.99, sum by (instance, worker, le) (rate({EVENT_LOOP_LAG}_bucket[$__rate_interval])))"),
                 "{{instance}} {{worker}}",
             )],
+        ),
+        panel("CPU of the process, cores", "short", vec![(own(&format!("rate({PROCESS_CPU}[$__rate_interval])")), "{{instance}}")]),
+        panel("Memory of the process", "bytes", vec![(own(PROCESS_MEMORY), "{{instance}}")]),
+        panel(
+            "Open files, of those it may have",
+            "percentunit",
+            vec![(own(&format!("{PROCESS_OPEN_FILES} / {PROCESS_MAX_FILES}")), "{{instance}}")],
         ),
         panel("Configurations alive", "short", vec![(GENERATIONS_LIVE.to_owned(), "{{instance}}")]),
         panel("Monitoring store", "bytes", vec![(STORE_SIZE.to_owned(), "{{instance}}")]),

@@ -2,8 +2,8 @@
 
 use super::names::{
     ACCEPT_PAUSES, ACCESS_LINES_LOST, BREAKERS_OPEN, BUDGET_HITS, CANARIES_ENDED, EVENT_LOOP_LAG, GENERATIONS_LIVE, HOOK_CALLS,
-    HOOK_FAILURES, INCIDENTS_OPEN, RECORDS_LOST, REJECTED_FILE, REQUESTS, SLO_BROKEN, SLO_OBJECTIVE, SLO_REQUESTS, SLO_WINDOW, SPANS_LOST,
-    STORE_WRITABLE, TLS_HANDSHAKES, TLS_HANDSHAKES_FAILED, UPSTREAM_ATTEMPTS,
+    HOOK_FAILURES, INCIDENTS_OPEN, PROCESS_MAX_FILES, PROCESS_OPEN_FILES, RECORDS_LOST, REJECTED_FILE, REQUESTS, SLO_BROKEN, SLO_OBJECTIVE,
+    SLO_REQUESTS, SLO_WINDOW, SPANS_LOST, STORE_WRITABLE, TLS_HANDSHAKES, TLS_HANDSHAKES_FAILED, UPSTREAM_ATTEMPTS,
 };
 
 /// A series that is kept under a name of its own.
@@ -191,6 +191,18 @@ pub(super) fn alerts() -> Vec<Alert> {
             labels: vec![("instance", "gw:9")],
             firing: world(&[(ACCEPT_PAUSES, "worker=\"0\"", "0+1x120")]),
             quiet: world(&[(ACCEPT_PAUSES, "worker=\"0\"", "7x120")]),
+        },
+        Alert {
+            name: "PlugwayFilesRunOut",
+            severity: Severity::Ticket,
+            // Every program has these: gateways alone.
+            expr: format!("{PROCESS_OPEN_FILES} / {PROCESS_MAX_FILES} > 0.85 and on (job, instance) {GENERATIONS_LIVE}"),
+            minutes: 5,
+            summary: "{{ $labels.instance }} has nearly as many files open, connections among them, as it may have",
+            runbook: "`plugway_connections_open` and `plugway_upstream_connections_open`: are they as many as should be; then the limit of open files (`ulimit -Hn`, systemd: `LimitNOFILE`)",
+            labels: vec![("instance", "gw:9")],
+            firing: world(&[(PROCESS_OPEN_FILES, "", "900x120"), (PROCESS_MAX_FILES, "", "1024x120"), (GENERATIONS_LIVE, "", "1x120")]),
+            quiet: world(&[(PROCESS_OPEN_FILES, "", "800x120"), (PROCESS_MAX_FILES, "", "1024x120"), (GENERATIONS_LIVE, "", "1x120")]),
         },
         Alert {
             name: "PlugwayWorkersLate",
