@@ -33,7 +33,7 @@ use plugway_harness::error::Context;
 use plugway_harness::{Error, Result};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::{interrupt, plugins, setup, workspace};
+use crate::{interrupt, plugins, release, setup, workspace};
 pub(crate) use document::run as run_report;
 pub(crate) use exercise::exercise;
 pub(crate) use flame::run as run_flame;
@@ -127,7 +127,7 @@ fn compare(words: &[&str], [full, quick]: &[Effort; 2], entries: &[Entry], file:
     report.write(&workspace::bench_directory().join(file))
 }
 
-/// The gateway that was named, or one that is built now.
+/// The gateway that was named, or the one that `release` left if it is of these sources, or else one that is built now.
 ///
 /// # Errors
 /// When it does not build.
@@ -135,7 +135,13 @@ fn under_test(named: Option<PathBuf>) -> Result<PathBuf> {
     if let Some(gateway) = named {
         return Ok(gateway);
     }
-    println!("note: a plain release build is measured; what is shipped is `cargo xtask release`'s, with --gateway target/dist/plugway");
+    if let Some(gateway) = release::of_these_sources()? {
+        println!("note: target/dist/plugway is measured, which `cargo xtask release` made of these sources");
+        return Ok(gateway);
+    }
+    println!(
+        "note: a plain release build is measured; what is shipped is what `cargo xtask release` makes, which is measured once it is there"
+    );
     workspace::release_gateway()
 }
 

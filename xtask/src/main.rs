@@ -27,8 +27,8 @@ cargo xtask COMMAND
   demo             run the gateway with every shipped plugin in front of four upstreams, until Ctrl-C
   demo --once      send it some hundred requests, print what happened, exit 0 when all of it was right; target/demo/report.html is the
                    report of that traffic
-  bench            measure CPU time per request beside nginx (15 pairs of 3 s); JSON goes to target/bench/latest.json. --gateway FILE: not the
-                   one of this checkout, such as what `release` built
+  bench            measure CPU time per request beside nginx (15 pairs of 3 s), of the gateway that `release` left if it is of these
+                   sources, or of one that is built as cargo does; JSON goes to target/bench/latest.json. --gateway FILE: of another one
   bench --quick    the same with 3 pairs of 2 s
   bench monitoring what metrics, traces of 1 % and the access log cost, each and together; target/bench/monitoring.json
                    --quick, --gateway FILE: as for the others

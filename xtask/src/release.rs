@@ -8,12 +8,16 @@ mod profile;
 
 pub(crate) use self::profile::build as by_profile;
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use plugway_harness::Result;
 use plugway_harness::error::Context;
+use plugway_harness::{Error, Result};
 
 use crate::{setup, workspace};
+
+/// What the gateway is made of.
+const SOURCES: [&str; 7] = ["Cargo.lock", "Cargo.toml", "examples/quickstart", "host", "plugins", "sdk", "wit"];
 
 /// Builds it and says where it is.
 ///
@@ -22,10 +26,16 @@ use crate::{setup, workspace};
 pub(crate) fn run() -> Result<()> {
     setup::run()?;
     layout::install()?;
+    let before = sources()?;
+    forget()?;
     let compiled = profile::gateway()?;
     let shipped = shipped();
     std::fs::create_dir_all(shipped.parent().unwrap_or(&shipped)).context(shipped.display())?;
     layout::arrange(&compiled, &shipped)?;
+    // Of sources that changed meanwhile nobody knows what the compiler saw.
+    if let Some(sources) = before.filter(|before| sources().is_ok_and(|after| after.as_ref() == Some(before))) {
+        std::fs::write(made_of(), sources).context(made_of().display())?;
+    }
     println!("{}", shipped.strip_prefix(workspace::root()).unwrap_or(&shipped).display());
     Ok(())
 }
@@ -35,7 +45,52 @@ pub(crate) fn shipped() -> PathBuf {
     workspace::target_directory().join("dist").join("plugway")
 }
 
+/// The one that was left, if it was made of the sources as they are now.
+///
+/// # Errors
+/// When `git` cannot be run.
+pub(crate) fn of_these_sources() -> Result<Option<PathBuf>> {
+    let made_of = std::fs::read_to_string(made_of()).ok();
+    Ok(sources()?.filter(|sources| made_of.as_ref() == Some(sources) && shipped().is_file()).map(|_| shipped()))
+}
+
+/// What it was made of, beside it.
+fn made_of() -> PathBuf {
+    shipped().with_file_name("made-of")
+}
+
+fn forget() -> Result<()> {
+    match std::fs::remove_file(made_of()) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::new(format!("{}: {error}", made_of().display()))),
+        _ => Ok(()),
+    }
+}
+
+/// What git calls the sources as they are; nothing where some were changed since they were committed, or git does not know them.
+fn sources() -> Result<Option<String>> {
+    let git = |words: &[&str]| workspace::said("git", &[words, &["--"], &SOURCES].concat());
+    let known = git(&["ls-tree", "HEAD"])?;
+    let is_as_committed = git(&["status", "--porcelain"])?.is_empty();
+    Ok((is_as_committed && known.lines().count() == SOURCES.len()).then_some(known))
+}
+
 /// Everything but the gateway that comes of it.
 fn directory() -> PathBuf {
     workspace::target_directory().join("profiled")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_are_there() {
+        for source in SOURCES {
+            assert!(workspace::root().join(source).exists(), "{source}");
+        }
+        // Where they are as committed they are known by what is in them.
+        if let Some(sources) = sources().unwrap() {
+            assert!(sources.lines().all(|line| line.split_whitespace().nth(2).is_some_and(|hash| hash.len() >= 40)), "{sources}");
+        }
+    }
 }
