@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use plugway_harness::client::{Client, get};
+use plugway_harness::gateway::Launch;
 use plugway_harness::raw::Raw;
 use plugway_harness::upstream::Upstream;
 
-use crate::common::{ask, assert_problem, metric, one_route, run, start, start_tls, status, two_workers, until, web, wire};
+use crate::common::{BINARY, ask, assert_problem, metric, one_route, run, start, start_tls, status, two_workers, until, web, wire};
 
 const GET: &str = "GET / HTTP/1.1\nhost: a\n\n";
 
@@ -253,6 +254,55 @@ fn an_old_connection_ends_when_its_request_is_done() {
     idle.send(wire(GET)).unwrap();
     assert_eq!(idle.response().unwrap().status, 200);
     assert!(idle.closes().unwrap());
+}
+
+/// RFC 9112, section 9.6: a client that asked for the end with its last request sends nothing after it, and need not be waited for.
+#[test]
+fn a_client_that_asked_for_the_end_is_not_waited_for() {
+    let upstream = Upstream::plain("up").unwrap();
+    let gateway = start(&one_route(&upstream, ""));
+    let mut client = web(&gateway);
+    client.send(wire("POST / HTTP/1.1\nhost: a\nconnection: close\ncontent-length: 2\n\nhi")).unwrap();
+    assert_eq!(client.response().unwrap().status, 200);
+    assert!(client.closes().unwrap());
+    // One that may still be sending has five seconds.
+    let began = Instant::now();
+    until("its connection is closed, though its own side is open", || metric(&gateway, "plugway_connections_open", &[]) == 0.0);
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_shells_limit_of_open_files_is_no_limit_of_connections() {
+    let upstream = Upstream::plain("up").unwrap();
+    let under = ["sh", "-c", "ulimit -Sn 100 && exec \"$0\" \"$@\""];
+    let gateway = Launch::new(BINARY).unwrap().wrapper(under).start(&one_route(&upstream, "")).unwrap();
+    let mut clients: Vec<Raw> = (0..200).map(|_| web(&gateway)).collect();
+    for client in &mut clients {
+        client.send(wire(GET)).unwrap();
+        assert_eq!(client.response().unwrap().status, 200);
+    }
+    assert_eq!(metric(&gateway, "plugway_accept_pauses_total", &[]), 0.0);
+}
+
+#[test]
+fn many_requests_at_once_find_the_connections_of_those_before_them() {
+    const AT_ONCE: u64 = 600;
+    let upstream = Upstream::plain("up").unwrap();
+    let gateway = start(&one_route(&upstream, ""));
+    let mut clients: Vec<Raw> = (0..AT_ONCE).map(|_| web(&gateway)).collect();
+    let mut send = |path: &str, released: &dyn Fn()| {
+        clients.iter_mut().for_each(|client| client.send(wire(&format!("GET {path} HTTP/1.1\nhost: a\n\n"))).unwrap());
+        released();
+        clients.iter_mut().for_each(|client| assert_eq!(client.response().unwrap().status, 200));
+    };
+    send("/held", &|| {
+        until("all are with the upstream", || upstream.requests() == AT_ONCE);
+        upstream.release();
+    });
+    for _ in 0..2 {
+        send("/slow/800", &|| ());
+    }
+    assert_eq!(upstream.connections(), AT_ONCE);
 }
 
 #[test]

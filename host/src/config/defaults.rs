@@ -90,8 +90,9 @@ pub const UPSTREAM_RESPONSE: Duration = Duration::from_secs(60);
 pub const UPSTREAM_STREAM: Duration = Duration::from_secs(60);
 /// `[upstreams.NAME.timeouts] idle`: how long an unused connection is kept.
 pub const UPSTREAM_IDLE: Duration = Duration::from_secs(60);
-/// `[upstreams.NAME] max_idle_connections`: per endpoint, all workers together.
-pub const UPSTREAM_MAX_IDLE_CONNECTIONS: usize = 256;
+/// `[upstreams.NAME] max_idle_connections`: per endpoint, all workers together. Where more requests than this come at once, again and again, each time
+/// connections are made for the others.
+pub const UPSTREAM_MAX_IDLE_CONNECTIONS: usize = 1_024;
 /// `[upstreams.NAME] max_connections`: per endpoint, all workers together.
 pub const UPSTREAM_MAX_CONNECTIONS: usize = 16_384;
 /// `[upstreams.NAME] max_attempts`: the first included.

@@ -266,7 +266,7 @@ pub struct Upstream {
     pub stream_timeout: Duration,
     /// How long an unused connection is kept; default 60 s.
     pub idle_timeout: Duration,
-    /// Unused connections kept per endpoint, for all workers together; default 256.
+    /// Unused connections kept per endpoint, for all workers together; default 1,024.
     pub max_idle_connections: usize,
     /// Connections to one endpoint, for all workers together; default 16,384.
     pub max_connections: usize,

@@ -51,10 +51,6 @@ const STREAM_BUFFER: usize = 64 << 10;
 /// room for no more than it needs.
 pub(super) async fn serve(context: Rc<Context>, stream: TcpStream, peer: SocketAddr) {
     let _open = context.cells.opened();
-    // Small answers must not wait for an acknowledgement of the one before.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY was refused");
-    }
     let tls = context.tls.borrow().clone();
     match tls {
         None => {

@@ -133,7 +133,8 @@ async fn stay<S: Socket>(
     };
     refusal(context, &seen, ended.as_ref().err());
     if !seen.end.get() && !seen.stalled.get() {
-        let unread = !leaves || ended.is_err();
+        // A client that asked for the end with a request that has all come sends nothing more.
+        let unread = ended.is_err() || !(leaves || seen.is_quiet());
         end(hyper.into_parts().io.into_inner().into_inner(), unread).await;
     }
     None

@@ -34,6 +34,8 @@ impl Sockets {
             .map(|_| {
                 let socket = socket(address)?;
                 socket.set_reuse_port(true)?;
+                // Small answers must not wait for an acknowledgement of the one before. Connections have it from their listener (Linux).
+                socket.set_tcp_nodelay(true)?;
                 socket.bind(&address.into())?;
                 socket.listen(BACKLOG)?;
                 Ok(socket.into())
@@ -54,6 +56,15 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_accepted_does_not_wait_for_acknowledgements() {
+        let sockets = Sockets::open("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        let _client = std::net::TcpStream::connect(sockets.address).unwrap();
+        let listener = &sockets.sockets[0];
+        listener.set_nonblocking(false).unwrap();
+        assert!(listener.accept().unwrap().0.nodelay().unwrap());
+    }
 
     #[test]
     fn a_second_gateway_on_the_same_address_fails() {

@@ -1,5 +1,5 @@
-//! One look at every connection a few times a second closes those that are idle, slow or old: a timer for each request
-//! would cost more than all of this.
+//! Looks at the connections, each a few times a second or once, close those that are idle, slow or old: a timer for each request would cost more
+//! than all of this.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -9,8 +9,16 @@ use std::time::{Duration, Instant};
 use crate::config::model::{Limits, Timeouts};
 use crate::proxy::{Connection, Doing};
 
-/// How often. Timeouts are kept to within this.
+/// How often some are looked at.
 pub(super) const INTERVAL: Duration = Duration::from_millis(100);
+
+/// Looks until every connection has been looked at, at most: a look at one that did nothing lately is a wait for memory, and of thousands of
+/// connections most are such.
+const MOST_LOOKS: usize = 10;
+
+/// A connection is looked at so many times within the shortest of the timeouts, which are kept to within twice what this makes: 2 s by default, and
+/// [`INTERVAL`] twice where it is shorter than a second, or where there are few connections.
+const LOOKS_WITHIN_TIMEOUT: u32 = 10;
 
 /// How long a connection may be idle until it is asked to rest. Those of a busy client never come to it.
 const REST: Duration = Duration::from_secs(1);
@@ -25,23 +33,17 @@ const PARTING: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub(super) struct Sweep {
     connections: RefCell<Vec<Weak<Entry>>>,
-    /// Where the next look begins to ask for rest.
-    rest_from: Cell<usize>,
+    /// Where the next look begins.
+    from: Cell<usize>,
+    open: Rc<Cell<usize>>,
     draining: Cell<bool>,
-}
-
-/// Who is asked to rest at one look: [`MOST_TO_REST`], in turn. Some never can, such as those that wait for a slow reader to take
-/// their answer, and would be asked again at every look while the others wait behind them.
-#[derive(Debug)]
-struct Turn {
-    from: usize,
-    left: usize,
-    last: usize,
 }
 
 #[derive(Debug)]
 struct Entry {
     connection: Rc<Connection>,
+    /// How many there are.
+    open: Rc<Cell<usize>>,
     opened: Instant,
     asked: Cell<Option<Ask>>,
     /// Whether `asked` has changed since the connection's task looked.
@@ -67,8 +69,15 @@ pub(super) struct Watched(Rc<Entry>);
 impl Sweep {
     /// Looks after a connection until it is dropped.
     pub(super) fn watch(&self, connection: Rc<Connection>) -> Watched {
-        let entry =
-            Rc::new(Entry { connection, opened: Instant::now(), asked: Cell::new(None), news: Cell::new(false), task: RefCell::new(None) });
+        self.open.set(self.open.get() + 1);
+        let entry = Rc::new(Entry {
+            connection,
+            open: Rc::clone(&self.open),
+            opened: Instant::now(),
+            asked: Cell::new(None),
+            news: Cell::new(false),
+            task: RefCell::new(None),
+        });
         self.connections.borrow_mut().push(Rc::downgrade(&entry));
         let watched = Watched(entry);
         if self.draining.get() {
@@ -77,32 +86,30 @@ impl Sweep {
         watched
     }
 
-    /// Asks every connection to end that has been idle, sending a head, or open for too long, and those to rest that are idle.
+    /// Looks at the next connections, asks each to end that has been idle, sending a head, or open for too long, and those to rest that are idle.
     pub(super) fn sweep(&self, now: Instant, timeouts: &Timeouts, limits: &Limits) {
-        let mut turn = Turn::from(self.rest_from.get());
-        let mut place = 0;
-        self.connections.borrow_mut().retain(|entry| {
-            place += 1;
-            let Some(entry) = entry.upgrade() else { return false };
-            let old = limits.max_connection_age.is_some_and(|age| now.saturating_duration_since(entry.opened) >= age);
-            let how = match entry.connection.doing(now) {
-                Doing::Head(since) if now.saturating_duration_since(since) >= timeouts.head => Some(Ask::EndNow),
-                Doing::Idle(since) if now.saturating_duration_since(since) >= timeouts.idle.saturating_add(PARTING) => Some(Ask::EndNow),
-                Doing::Idle(since) if now.saturating_duration_since(since) >= timeouts.idle => Some(Ask::EndWhenIdle),
-                Doing::Unread(since) if now.saturating_duration_since(since) >= timeouts.stream => Some(Ask::EndNow),
-                _ if old => Some(Ask::EndWhenIdle),
-                Doing::Idle(since) if turn.has(place) && now.saturating_duration_since(since) >= REST => Some(Ask::Rest),
-                _ => None,
+        let mut connections = self.connections.borrow_mut();
+        let (mut place, mut to_rest) = (self.from.get(), MOST_TO_REST);
+        for _ in 0..at_once(connections.len(), looks(timeouts, limits)) {
+            if place >= connections.len() {
+                place = 0;
+            }
+            let Some(entry) = connections.get(place) else { break };
+            let Some(entry) = entry.upgrade() else {
+                // The last one is looked at in its place.
+                connections.swap_remove(place);
+                continue;
             };
-            if let Some(how) = how
+            place += 1;
+            if let Some(how) = due(&entry, now, timeouts, limits)
+                && (how > Ask::Rest || to_rest > 0)
                 && Watched(entry).ask(how)
                 && how == Ask::Rest
             {
-                turn.take(place);
+                to_rest -= 1;
             }
-            true
-        });
-        self.rest_from.set(turn.next());
+        }
+        self.from.set(place);
     }
 
     /// Asks every connection to end when it is idle, those that come later too.
@@ -115,8 +122,36 @@ impl Sweep {
 
     /// Connections open.
     pub(super) fn open(&self) -> usize {
-        self.connections.borrow().iter().filter(|entry| entry.strong_count() > 0).count()
+        self.open.get()
     }
+}
+
+/// What a connection is to be asked, if anything.
+fn due(entry: &Entry, now: Instant, timeouts: &Timeouts, limits: &Limits) -> Option<Ask> {
+    let for_long = |since: Instant, timeout: Duration| now.saturating_duration_since(since) >= timeout;
+    match entry.connection.doing(now) {
+        Doing::Head(since) if for_long(since, timeouts.head) => Some(Ask::EndNow),
+        Doing::Idle(since) if for_long(since, timeouts.idle.saturating_add(PARTING)) => Some(Ask::EndNow),
+        Doing::Idle(since) if for_long(since, timeouts.idle) => Some(Ask::EndWhenIdle),
+        Doing::Unread(since) if for_long(since, timeouts.stream) => Some(Ask::EndNow),
+        _ if limits.max_connection_age.is_some_and(|age| for_long(entry.opened, age)) => Some(Ask::EndWhenIdle),
+        Doing::Idle(since) if for_long(since, REST) => Some(Ask::Rest),
+        _ => None,
+    }
+}
+
+/// Looks until every connection has been looked at.
+fn looks(timeouts: &Timeouts, limits: &Limits) -> usize {
+    let timeouts = [Some(timeouts.head), Some(timeouts.idle), Some(timeouts.stream), limits.max_connection_age];
+    let shortest = timeouts.into_iter().flatten().min().unwrap_or_default();
+    let looks = (shortest / LOOKS_WITHIN_TIMEOUT).as_millis() / INTERVAL.as_millis();
+    usize::try_from(looks).unwrap_or(MOST_LOOKS).clamp(1, MOST_LOOKS)
+}
+
+/// How many of so many connections are looked at, at one of so many looks. Some more than their share, so that looks begin elsewhere each time round:
+/// those that never rest, such as wait for a slow reader to take their answer, do not keep the same ones behind them from it.
+fn at_once(connections: usize, looks: usize) -> usize {
+    (connections / looks + MOST_TO_REST).min(connections)
 }
 
 impl Watched {
@@ -155,50 +190,110 @@ impl Watched {
     }
 }
 
-// === impl Turn ===
+// === impl Entry ===
 
-impl Turn {
-    fn from(from: usize) -> Self {
-        Self { from, left: MOST_TO_REST, last: 0 }
-    }
-
-    /// Whether the connection in that place may be asked.
-    fn has(&self, place: usize) -> bool {
-        self.left > 0 && place > self.from
-    }
-
-    fn take(&mut self, place: usize) {
-        self.left -= 1;
-        self.last = place;
-    }
-
-    /// Where the next look begins: behind the last one that was asked, or at the front again when there were fewer than could be.
-    fn next(&self) -> usize {
-        if self.left == 0 { self.last } else { 0 }
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.open.set(self.open.get().saturating_sub(1));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exchange::ConnectionFacts;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn watch(sweep: &Sweep, connections: usize) -> Vec<Watched> {
+        let facts = || ConnectionFacts { peer: "127.0.0.1:1".parse().unwrap(), listener: "web".into(), tls: None };
+        (0..connections).map(|_| sweep.watch(Rc::new(Connection::new(facts(), None)))).collect()
+    }
+
+    /// What one was asked since this was last called.
+    fn asked(watched: &Watched) -> Option<Ask> {
+        match watched.poll_asked(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(ask) => Some(ask),
+            Poll::Pending => None,
+        }
+    }
+
+    fn timeouts(idle: Duration) -> Timeouts {
+        let long = SECOND * 100;
+        Timeouts { handshake: long, head: long, idle, stream: long, drain: long }
+    }
+
+    fn limits() -> Limits {
+        Limits {
+            max_connections: 10_000,
+            max_head_bytes: 1,
+            max_headers: 1,
+            max_body_bytes: None,
+            max_concurrent_streams: 1,
+            max_requests_per_connection: None,
+            max_connection_age: None,
+            max_requests_in_flight: 1,
+            max_plugin_instances: 1,
+        }
+    }
+
+    #[test]
+    fn every_connection_is_looked_at_within_a_second_and_within_a_tenth_of_the_shortest_timeout() {
+        let limits = limits();
+        for (idle, most) in [(SECOND * 60, 10), (SECOND * 5, 5), (SECOND, 1), (INTERVAL, 1)] {
+            let sweep = Sweep::default();
+            let watched = watch(&sweep, 2_000);
+            let begin = Instant::now();
+            let look = |number: u32| sweep.sweep(begin + INTERVAL * number, &timeouts(idle), &limits);
+            // An idle connection's time begins when it is first looked at.
+            (1..=most).for_each(look);
+            let late = u32::try_from((idle.as_millis() / INTERVAL.as_millis()) as usize).unwrap() + most;
+            (late + 1..=late + most).for_each(look);
+            let ending = watched.iter().filter(|watched| asked(watched) >= Some(Ask::EndWhenIdle)).count();
+            assert_eq!(ending, 2_000, "idle for {idle:?}");
+        }
+    }
 
     #[test]
     fn those_that_never_rest_do_not_keep_others_from_it() {
-        // The first hundred are asked at every look that comes to them, the others rest once they are.
+        // The first hundred are asked each time they are looked at, the others rest once they are.
         let (never, all) = (100, 1_000);
+        let sweep = Sweep::default();
+        let watched = watch(&sweep, all);
+        let (begin, limits) = (Instant::now(), limits());
         let mut resting = vec![false; all];
-        let mut from = 0;
-        let looks = all.div_ceil(MOST_TO_REST) + 1;
-        for _ in 0..looks {
-            let mut turn = Turn::from(from);
-            for place in 1..=all {
-                if turn.has(place) && !resting[place - 1] {
-                    turn.take(place);
-                    resting[place - 1] = place > never;
+        for look in 0..40 {
+            sweep.sweep(begin + INTERVAL * look, &timeouts(SECOND * 60), &limits);
+            let asked: Vec<usize> = (0..all).filter(|index| asked(&watched[*index]) == Some(Ask::Rest)).collect();
+            assert!(asked.len() <= MOST_TO_REST);
+            for index in asked {
+                if index < never {
+                    watched[index].awake();
+                } else {
+                    resting[index] = true;
                 }
             }
-            from = turn.next();
         }
         assert!(resting.iter().skip(never).all(|rests| *rests), "{:?}", resting.iter().filter(|rests| **rests).count());
+    }
+
+    #[test]
+    fn connections_that_ended_are_not_counted_and_leave_no_place_behind() {
+        let sweep = Sweep::default();
+        let mut watched = watch(&sweep, 1_000);
+        assert_eq!(sweep.open(), 1_000);
+        watched.retain({
+            let mut number = 0;
+            move |_| {
+                number += 1;
+                number % 3 == 0
+            }
+        });
+        assert_eq!(sweep.open(), 333);
+        let now = Instant::now();
+        (0..20).for_each(|look| sweep.sweep(now + INTERVAL * look, &timeouts(SECOND * 60), &limits()));
+        assert_eq!(sweep.connections.borrow().len(), 333);
+        drop(watched);
+        assert_eq!(sweep.open(), 0);
     }
 }

@@ -29,7 +29,7 @@ pub(in crate::config) struct Upstream {
     pub(in crate::config) host: Option<Host>,
     /// How long it is waited for.
     pub(in crate::config) timeouts: Option<UpstreamTimeouts>,
-    /// Unused connections kept per endpoint, for all workers together. Default: 256.
+    /// Unused connections kept per endpoint, for all workers together. Default: 1024.
     pub(in crate::config) max_idle_connections: Option<u64>,
     /// Connections to one endpoint, for all workers together. Default: 16384.
     #[schemars(range(min = 1))]
