@@ -171,9 +171,8 @@ impl Scenario {
     /// Sockets of one program at most: what a program that must be told is told.
     pub(super) fn descriptors(&self) -> u64 {
         match self {
-            Self { endpoints: 101.., .. } => 150_000,
             // Below what a process may have at most on many systems.
-            Self { connections: 1_001.., .. } => 19_500,
+            Self { connections: 1_001.., .. } | Self { endpoints: 101.., .. } => 19_500,
             _ => 4_096,
         }
     }
