@@ -132,6 +132,3 @@ fn read(file: &Path) -> Result<Vec<u8>, TlsFileError> {
 fn contains(bytes: &[u8], text: &[u8]) -> bool {
     bytes.windows(text.len()).any(|window| window == text)
 }
-
-#[cfg(test)]
-mod tests;

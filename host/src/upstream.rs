@@ -41,15 +41,13 @@ pub use plan::Plan;
 pub use pool::Pool;
 pub use profile::Profile;
 pub use registry::Registry;
-pub use round_robin::RoundRobin;
+pub use round_robin::{RoundRobin, RoundRobins};
 
 /// One `[upstreams.NAME]`, ready to be used: names resolved, files read, immutable.
 #[derive(Debug)]
 pub struct Upstream {
     /// Its name.
     pub name: Arc<str>,
-    /// Different for every upstream a process ever assembled, so per-worker state can tell two apart.
-    pub generation: u64,
     /// Its members, as written.
     pub endpoints: Vec<Arc<Endpoint>>,
     /// Application protocol where a plan names none.
@@ -136,6 +134,3 @@ impl fmt::Debug for IdHasher {
         f.debug_tuple("IdHasher").finish()
     }
 }
-
-#[cfg(test)]
-mod tests;

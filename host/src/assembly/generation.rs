@@ -15,7 +15,7 @@ use crate::plugin::{Computing, FailureKind, Hook, InstanceMemory, Reserve, Setup
 use crate::proxy::{Generation, Tracing};
 use crate::telemetry::{AccessPlan, BudgetHits, Holder};
 use crate::trace::Sampler;
-use crate::upstream::RoundRobin;
+use crate::upstream::RoundRobins;
 
 /// The control side's place among the threads that have instances.
 const CONTROL: usize = usize::MAX;
@@ -43,7 +43,7 @@ impl Workshop {
             cells: snapshot.routes.iter().map(|route| facts(&route.facts)).collect(),
             unrouted: facts(&snapshot.unrouted),
             upstreams: snapshot.routes.iter().map(|route| cells.upstream(&route.upstream.name)).collect(),
-            native: snapshot.routes.iter().map(|_| RoundRobin::default()).collect(),
+            native: RoundRobins::new(snapshot.routes.iter().map(|route| &route.upstream)),
             ended_by: Some(self.retired.clone()),
             snapshot,
         })

@@ -59,7 +59,7 @@ impl Chain {
                 (Err(_), FailurePolicy::Skip) => {}
             }
         }
-        let picked = native.and_then(|native| native.pick(upstream, &exchange.attempts.tried, exchange.started)).ok_or(Fault::NoEndpoint);
+        let picked = native.and_then(|native| native.pick(&exchange.attempts.tried, exchange.started)).ok_or(Fault::NoEndpoint);
         (exchange, picked.map(|endpoint| Selected { endpoint: Arc::clone(endpoint), stale }))
     }
 

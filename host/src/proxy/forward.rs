@@ -83,7 +83,7 @@ impl Forward<'_> {
         let chain = &self.route.chain;
         let plugins = &self.generation.plugins;
         let upstream = &self.route.upstream;
-        let native = self.generation.native.get(self.number);
+        let native = self.generation.native.of(self.number);
 
         let (exchange, selected) = chain.select(plugins, exchange, upstream, native);
         let endpoint = match selected {

@@ -21,7 +21,7 @@ use crate::pipeline::{Chain, Holds, Plugins};
 use crate::route::Table;
 use crate::telemetry::{AccessPlan, AccessQueue, RouteCells, Tallies, UpstreamCells, WorkerCells};
 use crate::trace::Story;
-use crate::upstream::{Pool, RoundRobin, Upstream};
+use crate::upstream::{Pool, RoundRobins, Upstream};
 
 /// Everything a configuration means for a request. Built by assembly, never changed.
 #[derive(Debug)]
@@ -74,8 +74,8 @@ pub struct Generation {
     pub upstreams: Vec<Arc<UpstreamCells>>,
     /// Counters of requests without a route.
     pub unrouted: Arc<RouteCells>,
-    /// Native round robin by route.
-    pub native: Vec<RoundRobin>,
+    /// Native round robin.
+    pub native: RoundRobins,
     /// Who ends the instances when nothing is served by them any more: giving back their memory takes a while, and a worker
     /// has requests waiting. Ended where this is dropped without one.
     pub ended_by: Option<mpsc::Sender<Plugins>>,

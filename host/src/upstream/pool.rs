@@ -1,6 +1,7 @@
 //! A worker's connections to upstreams, and the way a request takes through them.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::body::{Carrier, ResponseBody, Took};
 use super::connect::{ConnectError, connect};
-use super::endpoint::{ConnectionLimits, ConnectionPermit, InFlight};
+use super::endpoint::{ConnectionLimits, ConnectionPermit, EndpointId, InFlight};
 use super::failure::SendError;
 use super::http1::{Broken, Http1};
 use super::http2::{Http2, Opening, OpeningGuard, Shared, StreamGuard, to_http1, to_http2};
@@ -28,7 +29,20 @@ type SendResult<B> = Result<Response<ResponseBody<B>>, Box<SendError>>;
 /// One worker's connections. `B` is the request body. Lives on one thread, inside a local runtime.
 pub struct Pool<B: Body + 'static> {
     lanes: RefCell<IdMap<Vec<Rc<Lane<B>>>>>,
+    reaping: RefCell<Reaping>,
 }
+
+/// Whose connections are looked at next.
+#[derive(Default)]
+struct Reaping {
+    /// Every endpoint with a lane.
+    turns: VecDeque<EndpointId>,
+    /// Calls since the last one was looked at, times endpoints.
+    due: usize,
+}
+
+/// Calls of [`Pool::reap`] until each endpoint's connections were looked at.
+const REAPS: usize = 10;
 
 /// Connections that can stand in for each other: to one endpoint, with one TLS profile, server name and protocol.
 pub(super) struct Lane<B: Body + 'static> {
@@ -60,7 +74,7 @@ where
 {
     /// No connections yet.
     pub fn new() -> Self {
-        Self { lanes: RefCell::default() }
+        Self { lanes: RefCell::default(), reaping: RefCell::default() }
     }
 
     /// Sends a request as the plan says and waits for the response head; `now` is when the sending begins.
@@ -81,16 +95,26 @@ where
         }
     }
 
-    /// Closes connections that were unused for too long or that the other side has closed. To be called about once a
-    /// second: an unused connection is watched by nobody else.
+    /// Closes connections that were unused for too long or that the other side has closed: an unused connection is watched by
+    /// nobody else. To be called ten times a second: each time it is the turn of a tenth of the endpoints, however many they are.
     pub fn reap(&self, now: Instant) {
-        self.lanes.borrow_mut().retain(|_, lanes| {
-            lanes.retain(|lane| {
+        let mut lanes = self.lanes.borrow_mut();
+        let Reaping { turns, due } = &mut *self.reaping.borrow_mut();
+        *due += turns.len();
+        while *due >= REAPS {
+            *due -= REAPS;
+            let Some(endpoint) = turns.pop_front() else { return };
+            let Some(of_endpoint) = lanes.get_mut(&endpoint) else { continue };
+            of_endpoint.retain(|lane| {
                 lane.reap(now);
                 Rc::strong_count(lane) > 1 || !lane.is_empty()
             });
-            !lanes.is_empty()
-        });
+            if of_endpoint.is_empty() {
+                lanes.remove(&endpoint);
+            } else {
+                turns.push_back(endpoint);
+            }
+        }
     }
 
     async fn send_http1(
@@ -248,7 +272,12 @@ where
         }
         let key = LaneKey { profile, server_name: plan.server_name.clone(), protocol: plan.protocol };
         let lane = Rc::new(Lane { key, idle: RefCell::default(), shared: RefCell::new(Shared::Closed) });
-        self.lanes.borrow_mut().entry(plan.endpoint.id).or_default().push(Rc::clone(&lane));
+        let mut lanes = self.lanes.borrow_mut();
+        let of_endpoint = lanes.entry(plan.endpoint.id).or_default();
+        if of_endpoint.is_empty() {
+            self.reaping.borrow_mut().turns.push_back(plan.endpoint.id);
+        }
+        of_endpoint.push(Rc::clone(&lane));
         lane
     }
 }

@@ -19,7 +19,6 @@ use crate::tls_files::SettingError;
 #[derive(Debug, Default)]
 pub struct Registry {
     last_endpoint: EndpointId,
-    last_generation: u64,
     last_profile: u64,
     /// By upstream, then URL. An id stays reserved for its URL; the state goes when nothing uses it any more.
     endpoints: HashMap<String, HashMap<String, (EndpointId, Weak<EndpointState>)>>,
@@ -90,10 +89,8 @@ impl Registry {
         if !errors.is_empty() {
             return Err(errors);
         }
-        self.last_generation += 1;
         Ok(Arc::new(Upstream {
             name: Arc::from(model.name.as_str()),
-            generation: self.last_generation,
             endpoints,
             protocol: model.protocol,
             host,
@@ -204,4 +201,4 @@ fn authority(endpoint: &model::Endpoint) -> Result<HeaderValue, String> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,6 +1,9 @@
-//! The native default: smooth weighted round robin.
+//! The native default: smooth weighted round robin, at a cost that does not grow with the upstream.
 
 use std::cell::RefCell;
+use std::cmp::Reverse;
+use std::collections::binary_heap::{BinaryHeap, PeekMut};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,18 +11,54 @@ use super::{Endpoint, EndpointId, Upstream};
 
 /// Smooth weighted round robin over one upstream, for one worker.
 ///
-/// Every pick adds each candidate's weight to its credit, takes the candidate with the most credit and charges it the
-/// candidates' total. Weights 5, 1, 1 give `a a b a c a a`: the shares are exact and the heavy one never comes in one burst.
-#[derive(Debug, Default)]
+/// The turns of an endpoint of weight `w` are at the moments 1/2w, 3/2w, 5/2w and so on, and whoever's is next is picked; of several at one moment, the one
+/// that stands first (Webster's method of apportionment, as a sequence). Weights 5, 1, 1 give `a a a b c a a`: the shares are exact, and the heavy one is spread
+/// over all of it. One that is unavailable has no turns meanwhile, and none to make up for afterwards. A request that is made again takes nobody's turn: of two
+/// endpoints, one of which fails, every request would meet that one first.
+#[derive(Debug)]
 pub struct RoundRobin {
-    state: RefCell<State>,
+    upstream: Arc<Upstream>,
+    turns: RefCell<Turns>,
 }
 
+/// Those of one worker: one for each upstream, whichever routes lead to it.
 #[derive(Debug, Default)]
-struct State {
-    generation: u64,
-    credits: Vec<i64>,
+pub struct RoundRobins {
+    all: Vec<RoundRobin>,
+    /// By route.
+    numbers: Vec<usize>,
 }
+
+#[derive(Debug)]
+enum Turns {
+    /// All weights are the same: one after the other, and this one is next.
+    Equal(usize),
+    Weighted(Weighted),
+}
+
+#[derive(Debug)]
+struct Weighted {
+    /// The earliest first.
+    turns: BinaryHeap<Reverse<Turn>>,
+    /// When the last one was.
+    now: u128,
+    /// Those that had a turn and were unavailable.
+    away: VecDeque<usize>,
+}
+
+/// Ordered by its time, then by its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Turn {
+    at: u128,
+    endpoint: usize,
+}
+
+/// From one turn to the next of an endpoint of weight 1. Every weight up to 16 divides it, so that turns at one moment are; of others what the division loses
+/// does not show.
+const LAP: u128 = 720_720 << 64;
+
+/// Of those that are away so many are looked at with each pick: when thousands have failed, no request looks at all of them.
+const LOOKS: usize = 8;
 
 /// Which endpoints are considered, best first. That no endpoint is available means more likely a network or a probe gone
 /// wrong than every endpoint gone at once, so then all count as available.
@@ -31,25 +70,56 @@ enum Candidates {
     All,
 }
 
+// === impl RoundRobins ===
+
+impl RoundRobins {
+    /// For routes that lead to these upstreams.
+    pub fn new<'u>(upstreams: impl IntoIterator<Item = &'u Arc<Upstream>>) -> Self {
+        let mut made = Self::default();
+        let mut known = HashMap::new();
+        for upstream in upstreams {
+            let number = *known.entry(Arc::as_ptr(upstream)).or_insert_with(|| {
+                made.all.push(RoundRobin::new(Arc::clone(upstream)));
+                made.all.len() - 1
+            });
+            made.numbers.push(number);
+        }
+        made
+    }
+
+    /// That of the upstream of a route.
+    pub fn of(&self, route: usize) -> Option<&RoundRobin> {
+        self.all.get(*self.numbers.get(route)?)
+    }
+}
+
+// === impl RoundRobin ===
+
 impl RoundRobin {
+    /// Begins with the first endpoint.
+    pub fn new(upstream: Arc<Upstream>) -> Self {
+        let turns = RefCell::new(Turns::of(&upstream.endpoints));
+        Self { upstream, turns }
+    }
+
     /// The endpoint for the next try, or `None` if the upstream has none. Available endpoints that are not in `tried` come
-    /// first, then available ones, then (when none is available) untried ones, then any. An upstream that was assembled
-    /// anew starts anew.
-    pub fn pick<'u>(&self, upstream: &'u Upstream, tried: &[EndpointId], now: Instant) -> Option<&'u Arc<Endpoint>> {
-        if let [only] = upstream.endpoints.as_slice() {
+    /// first, then available ones, then (when none is available) untried ones, then any.
+    pub fn pick(&self, tried: &[EndpointId], now: Instant) -> Option<&Arc<Endpoint>> {
+        let endpoints = self.upstream.endpoints.as_slice();
+        if let [only] = endpoints {
             return Some(only);
         }
-        let mut state = self.state.borrow_mut();
-        if state.generation != upstream.generation {
-            *state = State { generation: upstream.generation, credits: vec![0; upstream.endpoints.len()] };
-        }
-        [Candidates::UntriedAvailable, Candidates::Available, Candidates::Untried, Candidates::All]
-            .into_iter()
-            .find_map(|candidates| state.pick(&upstream.endpoints, |endpoint| candidates.hold(endpoint, tried, now)))
+        let picked = match &mut *self.turns.borrow_mut() {
+            Turns::Equal(next) => in_a_row(next, endpoints, tried, now),
+            Turns::Weighted(weighted) => weighted.pick(endpoints, tried, now),
+        };
+        endpoints.get(picked?)
     }
 }
 
 impl Candidates {
+    const BEST_FIRST: [Self; 4] = [Self::UntriedAvailable, Self::Available, Self::Untried, Self::All];
+
     fn hold(self, endpoint: &Endpoint, tried: &[EndpointId], now: Instant) -> bool {
         match self {
             Self::UntriedAvailable => !tried.contains(&endpoint.id) && endpoint.is_available(now),
@@ -60,22 +130,87 @@ impl Candidates {
     }
 }
 
-impl State {
-    fn pick<'u>(&mut self, endpoints: &'u [Arc<Endpoint>], holds: impl Fn(&Endpoint) -> bool) -> Option<&'u Arc<Endpoint>> {
-        let mut total = 0;
-        let mut best: Option<(&mut i64, &'u Arc<Endpoint>)> = None;
-        for (credit, endpoint) in self.credits.iter_mut().zip(endpoints).filter(|(_, endpoint)| holds(endpoint)) {
-            let weight = i64::from(endpoint.weight);
-            *credit += weight;
-            total += weight;
-            if best.as_ref().is_none_or(|(most, _)| *credit > **most) {
-                best = Some((credit, endpoint));
+impl Turns {
+    fn of(endpoints: &[Arc<Endpoint>]) -> Self {
+        match endpoints {
+            [first, rest @ ..] if rest.iter().any(|endpoint| endpoint.weight != first.weight) => Self::Weighted(Weighted::of(endpoints)),
+            _ => Self::Equal(0),
+        }
+    }
+}
+
+/// The next that may be used, going round once at most for each kind of candidates.
+fn in_a_row(next: &mut usize, endpoints: &[Arc<Endpoint>], tried: &[EndpointId], now: Instant) -> Option<usize> {
+    let round = (*next..endpoints.len()).chain(0..*next);
+    let picked = Candidates::BEST_FIRST.into_iter().find_map(|candidates| {
+        round.clone().find(|index| endpoints.get(*index).is_some_and(|endpoint| candidates.hold(endpoint, tried, now)))
+    })?;
+    if tried.is_empty() {
+        *next = (picked + 1) % endpoints.len();
+    }
+    Some(picked)
+}
+
+// === impl Weighted ===
+
+impl Weighted {
+    fn of(endpoints: &[Arc<Endpoint>]) -> Self {
+        let turns = endpoints.iter().enumerate().map(|(index, endpoint)| Reverse(Turn { at: lap(endpoint) / 2, endpoint: index }));
+        Self { turns: turns.collect(), now: 0, away: VecDeque::new() }
+    }
+
+    fn pick(&mut self, endpoints: &[Arc<Endpoint>], tried: &[EndpointId], now: Instant) -> Option<usize> {
+        self.bring_back(endpoints, now);
+        // Whoever was tried keeps its turn, and whoever is unavailable loses it.
+        let mut kept: Vec<Turn> = Vec::new();
+        let mut picked = None;
+        while let Some(mut next) = self.turns.peek_mut() {
+            let Turn { at, endpoint: index } = next.0;
+            let endpoint = endpoints.get(index)?;
+            if !endpoint.is_available(now) {
+                PeekMut::pop(next);
+                self.away.push_back(index);
+            } else if tried.contains(&endpoint.id) {
+                kept.push(PeekMut::pop(next).0);
+            } else {
+                if tried.is_empty() {
+                    self.now = at;
+                    next.0.at += lap(endpoint);
+                }
+                picked = Some(index);
+                break;
             }
         }
-        let (credit, endpoint) = best?;
-        *credit -= total;
-        Some(endpoint)
+        let first_kept = kept.first().map(|turn| turn.endpoint);
+        self.turns.extend(kept.into_iter().map(Reverse));
+        picked.or(first_kept).or_else(|| self.any_away(endpoints, tried))
     }
+
+    /// Those that are available again have their turns from now on.
+    fn bring_back(&mut self, endpoints: &[Arc<Endpoint>], now: Instant) {
+        for _ in 0..self.away.len().min(LOOKS) {
+            let Some(index) = self.away.pop_front() else { return };
+            match endpoints.get(index) {
+                Some(endpoint) if endpoint.is_available(now) => {
+                    self.turns.push(Reverse(Turn { at: self.now + lap(endpoint) / 2, endpoint: index }));
+                }
+                _ => self.away.push_back(index),
+            }
+        }
+    }
+
+    /// Where all are away, one after the other.
+    fn any_away(&mut self, endpoints: &[Arc<Endpoint>], tried: &[EndpointId]) -> Option<usize> {
+        let is_untried = |index: &usize| endpoints.get(*index).is_some_and(|endpoint| !tried.contains(&endpoint.id));
+        let place = self.away.iter().position(is_untried).unwrap_or_default();
+        let picked = self.away.remove(place)?;
+        self.away.push_back(picked);
+        Some(picked)
+    }
+}
+
+fn lap(endpoint: &Endpoint) -> u128 {
+    LAP / u128::from(endpoint.weight.max(1))
 }
 
 #[cfg(test)]
