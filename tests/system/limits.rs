@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 use plugway_harness::client::{Client, get};
 use plugway_harness::gateway::Launch;
 use plugway_harness::raw::Raw;
-use plugway_harness::upstream::Upstream;
+use plugway_harness::upstream::{Settings, Upstream};
 
-use crate::common::{BINARY, ask, assert_problem, metric, one_route, run, start, start_tls, status, two_workers, until, web, wire};
+use crate::common::{
+    BINARY, ask, assert_problem, metric, one_route, one_upstream, run, start, start_tls, status, two_workers, until, web, wire,
+};
 
 const GET: &str = "GET / HTTP/1.1\nhost: a\n\n";
 
@@ -282,6 +284,46 @@ fn a_shells_limit_of_open_files_is_no_limit_of_connections() {
         assert_eq!(client.response().unwrap().status, 200);
     }
     assert_eq!(metric(&gateway, "plugway_accept_pauses_total", &[]), 0.0);
+}
+
+#[test]
+fn where_files_run_out_unused_connections_make_room_and_no_endpoint_is_blamed() {
+    const ENDPOINTS: usize = 150;
+    let everywhere = Settings { address: "0.0.0.0:0".parse().unwrap(), ..Settings::new("up") };
+    let upstream = Upstream::start(&everywhere).unwrap();
+    let port = upstream.address().port();
+    let endpoints: Vec<String> = (1..=ENDPOINTS).map(|last| format!("http://127.0.0.{last}:{port}")).collect();
+    let under = ["sh", "-c", "ulimit -n 120 && exec \"$0\" \"$@\""];
+    let gateway = Launch::new(BINARY).unwrap().wrapper(under).start(&one_upstream(&endpoints, "", "")).unwrap();
+    let mut client = web(&gateway);
+    for _ in 0..2 * ENDPOINTS {
+        client.send(wire(GET)).unwrap();
+        assert_eq!(client.response().unwrap().status, 200);
+    }
+    assert!(upstream.connections() > ENDPOINTS as u64, "every endpoint's connection was kept, in fewer files");
+    // New clients find room too, up to where connections are in use.
+    let mut clients: Vec<Raw> = (0..60).map(|_| web(&gateway)).collect();
+    for client in &mut clients {
+        client.send(wire(GET)).unwrap();
+        assert_eq!(client.response().unwrap().status, 200);
+    }
+    // Where all are in use it is the gateway that is at its limit.
+    let refused = clients.iter_mut().find_map(|client| {
+        let before = upstream.requests();
+        client.send(wire("GET /held HTTP/1.1\nhost: a\n\n")).unwrap();
+        client.patience(Duration::from_millis(20)).unwrap();
+        loop {
+            match client.response() {
+                Ok(response) => return Some(response),
+                Err(_) if upstream.requests() > before => return None,
+                Err(_) => {}
+            }
+        }
+    });
+    assert_problem(&refused.unwrap(), 503, "overloaded");
+    upstream.release();
+    drop((client, clients));
+    assert_eq!(metric(&gateway, "plugway_upstream_endpoints_available", &[]), ENDPOINTS as f64);
 }
 
 #[test]

@@ -41,6 +41,8 @@ pub(super) async fn accept(listener: TcpListener, context: Rc<Context>, mut stop
             }
             // The client gave up while it was queued.
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {}
+            // Without files left, or memory for more: who may come is worth more than what nobody uses.
+            Err(_) if context.worker.pool.give_up_unused() => {}
             Err(error) => {
                 context.worker.cells.accept_paused();
                 tracing::warn!(%error, "Accepting connections is paused");

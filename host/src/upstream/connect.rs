@@ -5,6 +5,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustls::pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
@@ -28,6 +29,20 @@ pub(super) struct ConnectError {
     pub(super) source: Option<Box<dyn Error + Send + Sync>>,
 }
 
+impl ConnectError {
+    /// Whether it is this side that had no files, ports or memory for a connection.
+    pub(super) fn is_ours(&self) -> bool {
+        self.fault == Fault::Overloaded
+    }
+
+    fn connecting(error: io::Error) -> Self {
+        const OURS: [Errno; 5] = [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS, Errno::NOMEM];
+        let is_ours = Errno::from_io_error(&error).is_some_and(|error| OURS.contains(&error));
+        let fault = if is_ours { Fault::Overloaded } else { Fault::UpstreamConnectFailed };
+        Self { fault, source: Some(Box::new(error)) }
+    }
+}
+
 /// Connects as the plan says and tells the endpoint's availability how it went.
 pub(super) async fn connect(plan: &Plan) -> Result<Stream, ConnectError> {
     let availability = &plan.endpoint.state.availability;
@@ -39,6 +54,8 @@ pub(super) async fn connect(plan: &Plan) -> Result<Stream, ConnectError> {
     };
     match &result {
         Ok(_) => availability.succeeded(),
+        // Says nothing of the endpoint.
+        Err(error) if error.is_ours() => {}
         Err(_) => availability.failed(Instant::now().into_std()),
     }
     result
@@ -69,7 +86,7 @@ async fn open_tcp(endpoint: &Endpoint, deadline: Instant) -> Result<TcpStream, C
                 let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
                 return Ok(stream);
             }
-            Ok(Err(error)) => last = Some(ConnectError { fault: Fault::UpstreamConnectFailed, source: Some(Box::new(error)) }),
+            Ok(Err(error)) => last = Some(ConnectError::connecting(error)),
             Err(_) => last = Some(ConnectError { fault: Fault::UpstreamConnectTimeout, source: None }),
         }
     }

@@ -20,6 +20,7 @@ use super::endpoint::{ConnectionLimits, ConnectionPermit, EndpointId, InFlight};
 use super::failure::SendError;
 use super::http1::{Broken, Http1};
 use super::http2::{Http2, Opening, OpeningGuard, Shared, StreamGuard, to_http1, to_http2};
+use super::stream::Stream;
 use super::{IdMap, Plan, framing};
 use crate::config::model::Protocol;
 use crate::fault::Fault;
@@ -40,6 +41,9 @@ struct Reaping {
     /// Calls since the last one was looked at, times endpoints.
     due: usize,
 }
+
+/// Unused connections that are given up at once where files run out: some more than one, so that not every new connection has to meet the error.
+const GIVEN_UP: usize = 16;
 
 /// Calls of [`Pool::reap`] until each endpoint's connections were looked at.
 const REAPS: usize = 10;
@@ -160,7 +164,7 @@ where
 
     async fn connect_http1(&self, plan: &Plan) -> Result<Box<Http1<B>>, ConnectError> {
         let permit = self.permit(plan)?;
-        let stream = connect(plan).await?;
+        let stream = self.connect(plan).await?;
         Http1::open(stream, permit)
             .await
             .map_err(|error| ConnectError { fault: Fault::UpstreamConnectFailed, source: Some(Box::new(error)) })
@@ -244,9 +248,39 @@ where
 
     async fn connect_http2(&self, plan: &Plan) -> Result<Rc<Http2<B>>, ConnectError> {
         let permit = self.permit(plan)?;
-        let stream = connect(plan).await?;
+        let stream = self.connect(plan).await?;
         let opened = Http2::open(stream, permit, plan.endpoint.limits.idle_timeout).await;
         opened.map_err(|error| ConnectError { fault: Fault::UpstreamConnectFailed, source: Some(Box::new(error)) })
+    }
+
+    /// Where there is no room for one more connection, unused ones make it.
+    async fn connect(&self, plan: &Plan) -> Result<Stream, ConnectError> {
+        match connect(plan).await {
+            Err(error) if error.is_ours() && self.give_up_unused() => connect(plan).await,
+            connected => connected,
+        }
+    }
+
+    /// Closes some unused connections, the longest unused ones of endpoints in turn; says whether there were any. For want of open files, of
+    /// which each is one.
+    pub fn give_up_unused(&self) -> bool {
+        let lanes = self.lanes.borrow();
+        let turns = &mut self.reaping.borrow_mut().turns;
+        let mut left = GIVEN_UP;
+        for _ in 0..turns.len() {
+            let Some(endpoint) = turns.pop_front() else { break };
+            turns.push_back(endpoint);
+            for lane in lanes.get(&endpoint).into_iter().flatten() {
+                let mut idle = lane.idle.borrow_mut();
+                let few = left.min(idle.len());
+                left -= few;
+                idle.drain(..few);
+            }
+            if left == 0 {
+                break;
+            }
+        }
+        left < GIVEN_UP
     }
 
     /// Leave for one more connection; at the limit one of this worker's unused ones to the same endpoint is given up for it.

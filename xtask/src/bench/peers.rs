@@ -161,9 +161,11 @@ fn one(stage: &Stage, subject: &Subject, lengths: Lengths, rate: f64) -> Result<
     loop {
         let quiet = pause::until_quiet()?;
         subject.wake()?;
-        let measured = checked(stage, subject, lengths, rate);
+        let measured = checked(stage, subject, lengths, rate).map_err(|error| {
+            Error::new(format!("{}: {error}\n{}{}", subject.name(), check::faults(subject), last_lines(&subject.output())))
+        });
         subject.rest()?;
-        let sample = measured.map_err(|error| Error::new(format!("{}: {error}\n{}", subject.name(), last_lines(&subject.output()))))?;
+        let sample = measured?;
         if sample.foreign <= FOREIGN_LIMIT || repeats == REPEATS {
             return Ok(Round { quiet: quiet && sample.foreign <= FOREIGN_LIMIT, repeats, sample, beside: Beside::default() });
         }

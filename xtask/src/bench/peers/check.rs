@@ -94,6 +94,14 @@ pub(super) fn hooks(subject: &Subject) -> Result<Option<Counted>> {
     }
 }
 
+/// What plugway's requests and attempts failed for, as it counts them; nothing of other proxies.
+pub(super) fn faults(subject: &Subject) -> String {
+    let Ok(Some(admin)) = subject.admin() else { return String::new() };
+    let text = wait_for(Client::http(admin, "admin").get("/metrics")).map(|answer| answer.text()).unwrap_or_default();
+    let is_told = |line: &&str| line.starts_with("plugway_faults_total{") || line.starts_with("plugway_upstream_attempts_total{");
+    text.lines().filter(is_told).filter(|line| !line.ends_with(" 0")).map(|line| format!("{line}\n")).collect()
+}
+
 /// The sum of a metric's series that have this label.
 fn sum(metrics: &str, family: &str, label: &str) -> f64 {
     let lines = metrics.lines().filter(|line| line.starts_with(&format!("{family}{{")) && line.contains(label));
