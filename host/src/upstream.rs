@@ -15,6 +15,8 @@ mod failure;
 mod framing;
 mod http1;
 mod http2;
+mod lane;
+mod lanes;
 mod plan;
 mod pool;
 mod profile;

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::endpoint::InFlight;
 use super::http1::{Driven, Http1};
 use super::http2::StreamGuard;
-use super::pool::Lane;
+use super::lane::Lane;
 
 /// The body of an upstream's response. Dropped before its end, it closes an HTTP/1.1 connection and resets an HTTP/2
 /// stream; the request counts as in flight until then.

@@ -1,27 +1,25 @@
 //! A worker's connections to upstreams, and the way a request takes through them.
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::fmt;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, Version};
 use http_body::Body;
 use hyper::body::Incoming;
-use rustls::pki_types::ServerName;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::body::{Carrier, ResponseBody, Took};
 use super::connect::{ConnectError, connect};
-use super::endpoint::{ConnectionLimits, ConnectionPermit, EndpointId, InFlight};
+use super::endpoint::{ConnectionPermit, InFlight};
 use super::failure::SendError;
 use super::http1::{Broken, Http1};
 use super::http2::{Http2, Opening, OpeningGuard, Shared, StreamGuard, to_http1, to_http2};
+use super::lane::Lane;
+use super::lanes::Lanes;
 use super::stream::Stream;
-use super::{IdMap, Plan, framing};
+use super::{Plan, framing};
 use crate::config::model::Protocol;
 use crate::fault::Fault;
 
@@ -29,44 +27,7 @@ type SendResult<B> = Result<Response<ResponseBody<B>>, Box<SendError>>;
 
 /// One worker's connections. `B` is the request body. Lives on one thread, inside a local runtime.
 pub struct Pool<B: Body + 'static> {
-    lanes: RefCell<IdMap<Vec<Rc<Lane<B>>>>>,
-    reaping: RefCell<Reaping>,
-}
-
-/// Whose connections are looked at next.
-#[derive(Default)]
-struct Reaping {
-    /// Every endpoint with a lane.
-    turns: VecDeque<EndpointId>,
-    /// Calls since the last one was looked at, times endpoints.
-    due: usize,
-}
-
-/// Unused connections that are given up at once where files run out: some more than one, so that not every new connection has to meet the error.
-const GIVEN_UP: usize = 16;
-
-/// Calls of [`Pool::reap`] until each endpoint's connections were looked at.
-const REAPS: usize = 10;
-
-/// Connections that can stand in for each other: to one endpoint, with one TLS profile, server name and protocol.
-pub(super) struct Lane<B: Body + 'static> {
-    key: LaneKey,
-    /// Unused HTTP/1.1 connections, the one used last on top: it is the one most surely alive and warm.
-    idle: RefCell<Vec<Idle<B>>>,
-    shared: RefCell<Shared<B>>,
-}
-
-#[derive(PartialEq, Eq)]
-struct LaneKey {
-    /// 0 is no TLS.
-    profile: u64,
-    server_name: Option<Arc<ServerName<'static>>>,
-    protocol: Protocol,
-}
-
-struct Idle<B: Body + 'static> {
-    connection: Box<Http1<B>>,
-    expires: Instant,
+    lanes: Lanes<B>,
 }
 
 // === impl Pool ===
@@ -78,7 +39,7 @@ where
 {
     /// No connections yet.
     pub fn new() -> Self {
-        Self { lanes: RefCell::default(), reaping: RefCell::default() }
+        Self { lanes: Lanes::new() }
     }
 
     /// Sends a request as the plan says and waits for the response head; `now` is when the sending begins.
@@ -92,7 +53,7 @@ where
     /// whatever its method. `Internal` where there is none.
     pub async fn send(&self, plan: &Plan, request: &mut Option<Request<B>>, now: Instant) -> SendResult<B> {
         let in_flight = InFlight::new(&plan.endpoint);
-        let lane = self.lane(plan);
+        let lane = self.lanes.of(plan);
         match plan.protocol {
             Protocol::Http1 => self.send_http1(plan, lane, request, in_flight, now).await,
             Protocol::Http2 => Box::pin(self.send_http2(plan, lane, request, in_flight, now)).await,
@@ -102,23 +63,12 @@ where
     /// Closes connections that were unused for too long or that the other side has closed: an unused connection is watched by
     /// nobody else. To be called ten times a second: each time it is the turn of a tenth of the endpoints, however many they are.
     pub fn reap(&self, now: Instant) {
-        let mut lanes = self.lanes.borrow_mut();
-        let Reaping { turns, due } = &mut *self.reaping.borrow_mut();
-        *due += turns.len();
-        while *due >= REAPS {
-            *due -= REAPS;
-            let Some(endpoint) = turns.pop_front() else { return };
-            let Some(of_endpoint) = lanes.get_mut(&endpoint) else { continue };
-            of_endpoint.retain(|lane| {
-                lane.reap(now);
-                Rc::strong_count(lane) > 1 || !lane.is_empty()
-            });
-            if of_endpoint.is_empty() {
-                lanes.remove(&endpoint);
-            } else {
-                turns.push_back(endpoint);
-            }
-        }
+        self.lanes.reap(now);
+    }
+
+    /// Closes some unused connections; says whether there were any. For want of open files, of which each is one.
+    pub fn give_up_unused(&self) -> bool {
+        self.lanes.give_up_unused()
     }
 
     async fn send_http1(
@@ -261,58 +211,13 @@ where
         }
     }
 
-    /// Closes some unused connections, the longest unused ones of endpoints in turn; says whether there were any. For want of open files, of
-    /// which each is one.
-    pub fn give_up_unused(&self) -> bool {
-        let lanes = self.lanes.borrow();
-        let turns = &mut self.reaping.borrow_mut().turns;
-        let mut left = GIVEN_UP;
-        for _ in 0..turns.len() {
-            let Some(endpoint) = turns.pop_front() else { break };
-            turns.push_back(endpoint);
-            for lane in lanes.get(&endpoint).into_iter().flatten() {
-                let mut idle = lane.idle.borrow_mut();
-                let few = left.min(idle.len());
-                left -= few;
-                idle.drain(..few);
-            }
-            if left == 0 {
-                break;
-            }
-        }
-        left < GIVEN_UP
-    }
-
     /// Leave for one more connection; at the limit one of this worker's unused ones to the same endpoint is given up for it.
     fn permit(&self, plan: &Plan) -> Result<ConnectionPermit, ConnectError> {
         let endpoint = &plan.endpoint;
         endpoint
             .open_connection()
-            .or_else(|| {
-                let victim = self.lanes.borrow().get(&endpoint.id)?.iter().find_map(|lane| lane.idle.borrow_mut().pop());
-                drop(victim?);
-                endpoint.open_connection()
-            })
+            .or_else(|| self.lanes.give_up_one(endpoint.id).then(|| endpoint.open_connection()).flatten())
             .ok_or(ConnectError { fault: Fault::UpstreamSaturated, source: None })
-    }
-
-    fn lane(&self, plan: &Plan) -> Rc<Lane<B>> {
-        let profile = plan.profile().map_or(0, |profile| profile.id);
-        let found = |lane: &&Rc<Lane<B>>| {
-            lane.key.profile == profile && lane.key.protocol == plan.protocol && lane.key.server_name == plan.server_name
-        };
-        if let Some(lane) = self.lanes.borrow().get(&plan.endpoint.id).and_then(|lanes| lanes.iter().find(found)) {
-            return Rc::clone(lane);
-        }
-        let key = LaneKey { profile, server_name: plan.server_name.clone(), protocol: plan.protocol };
-        let lane = Rc::new(Lane { key, idle: RefCell::default(), shared: RefCell::new(Shared::Closed) });
-        let mut lanes = self.lanes.borrow_mut();
-        let of_endpoint = lanes.entry(plan.endpoint.id).or_default();
-        if of_endpoint.is_empty() {
-            self.reaping.borrow_mut().turns.push_back(plan.endpoint.id);
-        }
-        of_endpoint.push(Rc::clone(&lane));
-        lane
     }
 }
 
@@ -342,58 +247,6 @@ where
     }
 }
 
-// === impl Lane ===
-
-impl<B> Lane<B>
-where
-    B: Body<Data = Bytes> + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    /// An unused connection that is still open.
-    fn take(&self, now: Instant) -> Option<Box<Http1<B>>> {
-        let mut idle = self.idle.borrow_mut();
-        while let Some(Idle { mut connection, expires }) = idle.pop() {
-            if expires <= now {
-                // Those below have waited even longer.
-                idle.clear();
-                return None;
-            }
-            connection.permit.leave_idle();
-            if connection.settle() {
-                return Some(connection);
-            }
-        }
-        None
-    }
-
-    /// Keeps a connection for the next request, if it can take one and there is room.
-    pub(super) fn park(&self, mut connection: Box<Http1<B>>, limits: &ConnectionLimits, now: Instant) {
-        if (connection.is_ready() || connection.settle()) && connection.permit.enter_idle(limits) {
-            self.idle.borrow_mut().push(Idle { connection, expires: now + limits.idle_timeout });
-        }
-    }
-
-    fn reap(&self, now: Instant) {
-        self.idle.borrow_mut().retain_mut(|idle| idle.expires > now && idle.connection.settle());
-        let mut shared = self.shared.borrow_mut();
-        if matches!(&*shared, Shared::Open(connection) if connection.is_closed() || connection.is_expired(now)) {
-            *shared = Shared::Closed;
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.idle.borrow().is_empty() && matches!(*self.shared.borrow(), Shared::Closed)
-    }
-
-    /// Sends no further requests on that shared connection.
-    fn forget(&self, connection: &Rc<Http2<B>>) {
-        let mut shared = self.shared.borrow_mut();
-        if matches!(&*shared, Shared::Open(current) if Rc::ptr_eq(current, connection)) {
-            *shared = Shared::Closed;
-        }
-    }
-}
-
 impl<B> Default for Pool<B>
 where
     B: Body<Data = Bytes> + Unpin + 'static,
@@ -406,6 +259,6 @@ where
 
 impl<B: Body + 'static> fmt::Debug for Pool<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pool").field("endpoints", &self.lanes.borrow().len()).finish()
+        f.debug_struct("Pool").field("endpoints", &self.lanes.endpoints()).finish()
     }
 }

@@ -1,0 +1,111 @@
+//! Every lane of one worker, by endpoint, and the looks at connections that nobody uses.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use http_body::Body;
+use tokio::time::Instant;
+
+use super::lane::Lane;
+use super::{EndpointId, IdMap, Plan};
+
+/// The lanes of one worker.
+pub(super) struct Lanes<B: Body + 'static> {
+    by_endpoint: RefCell<IdMap<Vec<Rc<Lane<B>>>>>,
+    looks: RefCell<Looks>,
+}
+
+/// Whose connections are looked at next.
+#[derive(Default)]
+struct Looks {
+    /// Every endpoint with a lane.
+    turns: VecDeque<EndpointId>,
+    /// Calls since the last one was looked at, times endpoints.
+    due: usize,
+}
+
+/// Calls of [`Lanes::reap`] until each endpoint's connections were looked at.
+const CALLS: usize = 10;
+
+/// Unused connections that are given up at once where files run out: some more than one, so that not every new connection has to meet the error.
+const GIVEN_UP: usize = 16;
+
+impl<B: Body + 'static> Lanes<B> {
+    /// Endpoints with lanes.
+    pub(super) fn endpoints(&self) -> usize {
+        self.by_endpoint.borrow().len()
+    }
+}
+
+impl<B> Lanes<B>
+where
+    B: Body<Data = Bytes> + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    /// No lanes yet.
+    pub(super) fn new() -> Self {
+        Self { by_endpoint: RefCell::default(), looks: RefCell::default() }
+    }
+
+    /// The one whose connections a plan wants.
+    pub(super) fn of(&self, plan: &Plan) -> Rc<Lane<B>> {
+        let found = |lanes: &Vec<Rc<Lane<B>>>| lanes.iter().find(|lane| lane.fits(plan)).map(Rc::clone);
+        if let Some(lane) = self.by_endpoint.borrow().get(&plan.endpoint.id).and_then(found) {
+            return lane;
+        }
+        let mut by_endpoint = self.by_endpoint.borrow_mut();
+        let lanes = by_endpoint.entry(plan.endpoint.id).or_default();
+        if lanes.is_empty() {
+            self.looks.borrow_mut().turns.push_back(plan.endpoint.id);
+        }
+        let lane = Rc::new(Lane::new(plan));
+        lanes.push(Rc::clone(&lane));
+        lane
+    }
+
+    /// Closes connections that were unused for too long or that the other side has closed. Each call looks at a tenth of the endpoints, in turn.
+    pub(super) fn reap(&self, now: Instant) {
+        let mut by_endpoint = self.by_endpoint.borrow_mut();
+        let Looks { turns, due } = &mut *self.looks.borrow_mut();
+        *due += turns.len();
+        while *due >= CALLS {
+            *due -= CALLS;
+            let Some(endpoint) = turns.pop_front() else { return };
+            let Some(lanes) = by_endpoint.get_mut(&endpoint) else { continue };
+            lanes.retain(|lane| {
+                lane.reap(now);
+                Rc::strong_count(lane) > 1 || !lane.is_empty()
+            });
+            if lanes.is_empty() {
+                by_endpoint.remove(&endpoint);
+            } else {
+                turns.push_back(endpoint);
+            }
+        }
+    }
+
+    /// Closes some unused connections, of endpoints in turn; says whether there were any.
+    pub(super) fn give_up_unused(&self) -> bool {
+        let by_endpoint = self.by_endpoint.borrow();
+        let turns = &mut self.looks.borrow_mut().turns;
+        let mut left = GIVEN_UP;
+        for _ in 0..turns.len() {
+            let Some(endpoint) = turns.pop_front() else { break };
+            turns.push_back(endpoint);
+            for lane in by_endpoint.get(&endpoint).into_iter().flatten() {
+                left -= lane.give_up(left);
+            }
+            if left == 0 {
+                break;
+            }
+        }
+        left < GIVEN_UP
+    }
+
+    /// Closes an unused connection to that endpoint; says whether there was one.
+    pub(super) fn give_up_one(&self, endpoint: EndpointId) -> bool {
+        self.by_endpoint.borrow().get(&endpoint).is_some_and(|lanes| lanes.iter().any(|lane| lane.give_up(1) > 0))
+    }
+}
