@@ -36,6 +36,7 @@ use rustls::pki_types::ServerName;
 use crate::config::model::Protocol;
 
 pub use body::ResponseBody;
+pub use connect::is_for_want_of_room;
 pub use directory::Directory;
 pub use endpoint::{Endpoint, EndpointId, EndpointState, InFlight, UpstreamState};
 pub use failure::SendError;

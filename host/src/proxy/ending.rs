@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use http::{HeaderValue, Method, StatusCode, Version};
 
 use super::connection::{Busy, Connection};
-use super::request_body::{Progress, RequestBody};
+use super::request_body::{RequestBody, Streamed};
 use super::sampling::Tracing;
 use super::snapshot::{Generation, RoutePlan, Worker};
 use crate::exchange::{Exchange, Origin, ResponseHead};
@@ -38,7 +38,7 @@ pub(super) struct Ending {
     method: Method,
     id: HeaderValue,
     /// Of the request's body, where it has one and is forwarded.
-    progress: Option<Rc<Progress>>,
+    progress: Option<Rc<Streamed>>,
     exchange: Option<Box<Exchange>>,
     endpoint: Option<Arc<Endpoint>>,
     /// The one that was tried last and did not answer.
@@ -132,7 +132,7 @@ impl Ending {
 
     /// The request's body is about to be sent.
     pub(super) fn reads(&mut self, body: &RequestBody) {
-        self.progress = body.progress().map(Rc::clone);
+        self.progress = body.streamed().map(Rc::clone);
     }
 
     /// Why the request's body broke off, if it did.

@@ -30,6 +30,7 @@ pub(super) struct Forward<'a> {
 }
 
 /// What an attempt came to.
+#[allow(clippy::large_enum_variant, reason = "the large one is what nearly every attempt comes to, and a box would be made for each")]
 enum Attempt {
     /// An endpoint answered.
     Answered(Reply),

@@ -1,7 +1,7 @@
 //! A request's body on its way up: streamed, counted, bounded, never buffered. hyper asks for the next part only when
 //! the upstream takes it, so back-pressure reaches the client by itself.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -16,25 +16,26 @@ use tokio::time::Sleep;
 
 use crate::fault::Fault;
 
-/// A body that is streamed from a client.
+/// A body that is streamed from a client. As small as can be: connections keep room for dozens of requests with theirs.
 #[derive(Debug)]
 pub struct RequestBody {
-    stream: Option<Stream>,
+    streamed: Option<Rc<Streamed>>,
+}
+
+/// A body on its way, and what is known of it while, and after, it is sent.
+#[derive(Debug)]
+pub(super) struct Streamed {
+    bytes: Cell<u64>,
+    fault: Cell<Option<Fault>>,
+    /// Gone with the [`RequestBody`]: then the client is told that nobody wants the rest.
+    stream: RefCell<Option<Stream>>,
 }
 
 #[derive(Debug)]
 struct Stream {
     incoming: Incoming,
-    progress: Rc<Progress>,
     limit: Option<u64>,
     pause: Pause,
-}
-
-/// What is known of a body while, and after, it is sent.
-#[derive(Debug, Default)]
-pub(super) struct Progress {
-    bytes: Cell<u64>,
-    fault: Cell<Option<Fault>>,
 }
 
 /// Why a body broke off. What the client is told comes from the fault.
@@ -53,7 +54,7 @@ pub(super) struct Pause {
 impl RequestBody {
     /// A body of nothing.
     pub(super) fn empty() -> Self {
-        Self { stream: None }
+        Self { streamed: None }
     }
 
     /// A client's body.
@@ -61,17 +62,26 @@ impl RequestBody {
         if incoming.is_end_stream() {
             return Self::empty();
         }
-        Self { stream: Some(Stream { incoming, progress: Rc::default(), limit, pause: Pause::new(longest_pause) }) }
+        let stream = RefCell::new(Some(Stream { incoming, limit, pause: Pause::new(longest_pause) }));
+        Self { streamed: Some(Rc::new(Streamed { bytes: Cell::new(0), fault: Cell::new(None), stream })) }
     }
 
     /// How it is getting on; of a body of nothing there is nothing to know.
-    pub(super) fn progress(&self) -> Option<&Rc<Progress>> {
-        self.stream.as_ref().map(|stream| &stream.progress)
+    pub(super) fn streamed(&self) -> Option<&Rc<Streamed>> {
+        self.streamed.as_ref()
     }
 
     /// Whether there is nothing in it, so that it can be sent again.
     pub(super) fn is_empty(&self) -> bool {
-        self.stream.is_none()
+        self.streamed.is_none()
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if let Some(streamed) = &self.streamed {
+            drop(streamed.stream.take());
+        }
     }
 }
 
@@ -79,44 +89,47 @@ impl Body for RequestBody {
     type Data = Bytes;
     type Error = BodyFailed;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFailed>>> {
-        let Some(stream) = &mut self.stream else { return Poll::Ready(None) };
-        match Pin::new(&mut stream.incoming).poll_frame(context) {
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFailed>>> {
+        let Some(streamed) = &self.streamed else { return Poll::Ready(None) };
+        let mut stream = streamed.stream.borrow_mut();
+        let Some(Stream { incoming, limit, pause }) = &mut *stream else { return Poll::Ready(None) };
+        match Pin::new(incoming).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => {
-                stream.pause.ended();
+                pause.ended();
                 if let Some(data) = frame.data_ref() {
-                    let bytes = stream.progress.bytes.get() + data.len() as u64;
-                    stream.progress.bytes.set(bytes);
-                    if stream.limit.is_some_and(|limit| bytes > limit) {
-                        return Poll::Ready(Some(Err(stream.progress.fail(Fault::BodyTooLarge))));
+                    let bytes = streamed.bytes.get() + data.len() as u64;
+                    streamed.bytes.set(bytes);
+                    if limit.is_some_and(|limit| bytes > limit) {
+                        return Poll::Ready(Some(Err(streamed.fail(Fault::BodyTooLarge))));
                     }
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
                 let fault = if error.is_parse() || error.is_user() { Fault::MalformedRequest } else { Fault::ClientGone };
-                Poll::Ready(Some(Err(stream.progress.fail(fault))))
+                Poll::Ready(Some(Err(streamed.fail(fault))))
             }
             Poll::Ready(None) => Poll::Ready(None),
-            Poll::Pending => match stream.pause.poll(context) {
-                Poll::Ready(()) => Poll::Ready(Some(Err(stream.progress.fail(Fault::ClientTimeout)))),
+            Poll::Pending => match pause.poll(context) {
+                Poll::Ready(()) => Poll::Ready(Some(Err(streamed.fail(Fault::ClientTimeout)))),
                 Poll::Pending => Poll::Pending,
             },
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.stream.as_ref().is_none_or(|stream| stream.incoming.is_end_stream())
+        self.streamed.as_ref().is_none_or(|streamed| streamed.of_incoming(Body::is_end_stream, true))
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.stream.as_ref().map_or_else(|| SizeHint::with_exact(0), |stream| stream.incoming.size_hint())
+        let nothing = || SizeHint::with_exact(0);
+        self.streamed.as_ref().map_or_else(nothing, |streamed| streamed.of_incoming(Body::size_hint, nothing()))
     }
 }
 
-// === impl Progress ===
+// === impl Streamed ===
 
-impl Progress {
+impl Streamed {
     /// Bytes received.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes.get()
@@ -130,6 +143,10 @@ impl Progress {
     fn fail(&self, fault: Fault) -> BodyFailed {
         self.fault.set(Some(fault));
         BodyFailed(fault)
+    }
+
+    fn of_incoming<R>(&self, what: impl FnOnce(&Incoming) -> R, gone: R) -> R {
+        self.stream.borrow().as_ref().map_or(gone, |stream| what(&stream.incoming))
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::connection::{Context, serve};
 use crate::proxy::Shared;
+use crate::upstream::is_for_want_of_room;
 
 /// Pause when the gateway is full, or the process has no file descriptors left.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -41,8 +42,8 @@ pub(super) async fn accept(listener: TcpListener, context: Rc<Context>, mut stop
             }
             // The client gave up while it was queued.
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {}
-            // Without files left, or memory for more: who may come is worth more than what nobody uses.
-            Err(_) if context.worker.pool.give_up_unused() => {}
+            // Who comes is worth more than what nobody uses.
+            Err(error) if is_for_want_of_room(&error) && context.worker.pool.give_up_unused() => {}
             Err(error) => {
                 context.worker.cells.accept_paused();
                 tracing::warn!(%error, "Accepting connections is paused");

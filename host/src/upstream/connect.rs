@@ -30,17 +30,21 @@ pub(super) struct ConnectError {
 }
 
 impl ConnectError {
-    /// Whether it is this side that had no files, ports or memory for a connection.
+    /// Whether it is this side that had no room for a connection.
     pub(super) fn is_ours(&self) -> bool {
         self.fault == Fault::Overloaded
     }
 
     fn connecting(error: io::Error) -> Self {
-        const OURS: [Errno; 5] = [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS, Errno::NOMEM];
-        let is_ours = Errno::from_io_error(&error).is_some_and(|error| OURS.contains(&error));
-        let fault = if is_ours { Fault::Overloaded } else { Fault::UpstreamConnectFailed };
+        let fault = if is_for_want_of_room(&error) { Fault::Overloaded } else { Fault::UpstreamConnectFailed };
         Self { fault, source: Some(Box::new(error)) }
     }
+}
+
+/// Whether there is no connection because the process has no open files, ports or memory left for one.
+pub fn is_for_want_of_room(error: &io::Error) -> bool {
+    const ROOM: [Errno; 5] = [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS, Errno::NOMEM];
+    Errno::from_io_error(error).is_some_and(|error| ROOM.contains(&error))
 }
 
 /// Connects as the plan says and tells the endpoint's availability how it went.
