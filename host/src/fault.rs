@@ -83,7 +83,7 @@ faults! {
     ClientTimeout = "client-timeout", REQUEST_TIMEOUT, Client, false, "The request took too long to arrive.";
     /// The client went away.
     ClientGone = "client-gone", BAD_REQUEST, Client, false, "The client went away.";
-    /// The gateway answers as many requests as it may.
+    /// The gateway answers as many requests as it may, or has no files left for a connection.
     Overloaded = "overloaded", SERVICE_UNAVAILABLE, Gateway, false, "The gateway is at its limit.";
     /// A plugin trapped, or answered what it must not.
     PluginFailed = "plugin-failed", INTERNAL_SERVER_ERROR, Plugin, false, "The request could not be processed.";

@@ -302,7 +302,7 @@ fn where_files_run_out_unused_connections_make_room_and_no_endpoint_is_blamed() 
     }
     assert!(upstream.connections() > ENDPOINTS as u64, "every endpoint's connection was kept, in fewer files");
     // New clients find room too, up to where connections are in use.
-    let mut clients: Vec<Raw> = (0..60).map(|_| web(&gateway)).collect();
+    let mut clients: Vec<Raw> = (0..50).map(|_| web(&gateway)).collect();
     for client in &mut clients {
         client.send(wire(GET)).unwrap();
         assert_eq!(client.response().unwrap().status, 200);

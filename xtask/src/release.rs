@@ -16,8 +16,20 @@ use plugway_harness::{Error, Result};
 
 use crate::{setup, workspace};
 
-/// What the gateway is made of.
-const SOURCES: [&str; 7] = ["Cargo.lock", "Cargo.toml", "examples/quickstart", "host", "plugins", "sdk", "wit"];
+/// What the gateway is made of, and how.
+const SOURCES: [&str; 11] = [
+    ".cargo",
+    "Cargo.lock",
+    "Cargo.toml",
+    "examples/quickstart",
+    "host",
+    "plugins",
+    "sdk",
+    "wit",
+    "xtask/src/bench/exercise.rs",
+    "xtask/src/release",
+    "xtask/src/release.rs",
+];
 
 /// Builds it and says where it is.
 ///
@@ -66,12 +78,14 @@ fn forget() -> Result<()> {
     }
 }
 
-/// What git calls the sources as they are; nothing where some were changed since they were committed, or git does not know them.
+/// The compiler, and what git calls the sources as they are; nothing where some were changed since they were committed, or git does not know them.
 fn sources() -> Result<Option<String>> {
     let git = |words: &[&str]| workspace::said("git", &[words, &["--"], &SOURCES].concat());
     let known = git(&["ls-tree", "HEAD"])?;
     let is_as_committed = git(&["status", "--porcelain"])?.is_empty();
-    Ok((is_as_committed && known.lines().count() == SOURCES.len()).then_some(known))
+    let compiler = workspace::said("rustc", &["-vV"])?;
+    let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
+    Ok((is_as_committed && known.lines().count() == SOURCES.len()).then(|| format!("{known}\n{compiler}\n{flags}\n")))
 }
 
 /// Everything but the gateway that comes of it.
@@ -90,7 +104,9 @@ mod tests {
         }
         // Where they are as committed they are known by what is in them.
         if let Some(sources) = sources().unwrap() {
-            assert!(sources.lines().all(|line| line.split_whitespace().nth(2).is_some_and(|hash| hash.len() >= 40)), "{sources}");
+            let known = sources.lines().take(SOURCES.len());
+            assert!({ known }.all(|line| line.split_whitespace().nth(2).is_some_and(|hash| hash.len() >= 40)), "{sources}");
+            assert!(sources.contains("rustc "), "{sources}");
         }
     }
 }

@@ -11,9 +11,13 @@ pub(super) fn allow(max_connections: usize) {
         tracing::warn!(%error, "The process' limit of open files stays lower than it may be");
     }
     let Some(files) = getrlimit(Resource::Nofile).current else { return };
-    if files < max_connections as u64 {
-        let advice = "clients beyond wait until others leave; raise the limit (`ulimit -Hn`, systemd: `LimitNOFILE`) for more";
-        tracing::info!(files, max_connections, "The process may have fewer open files than `limits.max_connections`: {advice}");
+    if files < 2 * max_connections as u64 {
+        let advice = "beyond that clients wait or get 503; raise the limit (`ulimit -Hn`, systemd: `LimitNOFILE`) for more";
+        tracing::info!(
+            files,
+            max_connections,
+            "There are open files for fewer than `limits.max_connections` clients with a request each: {advice}"
+        );
     }
 }
 

@@ -241,7 +241,9 @@ fn failed(error: &SendError) -> HttpError {
     let why = error.to_string();
     match error.fault {
         Fault::UpstreamUnresolved => HttpError::Unresolved(why),
-        Fault::UpstreamConnectFailed | Fault::UpstreamConnectTimeout | Fault::UpstreamSaturated => HttpError::NotConnected(why),
+        Fault::UpstreamConnectFailed | Fault::UpstreamConnectTimeout | Fault::UpstreamSaturated | Fault::Overloaded => {
+            HttpError::NotConnected(why)
+        }
         Fault::UpstreamTlsFailed => HttpError::Tls(why),
         Fault::UpstreamTimeout => HttpError::Timeout,
         _ => HttpError::Protocol(why),

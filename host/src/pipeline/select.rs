@@ -1,6 +1,7 @@
 //! The way out to an upstream: which endpoint, and how.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::{Chain, Plugins};
 use crate::config::model::FailurePolicy;
@@ -59,7 +60,10 @@ impl Chain {
                 (Err(_), FailurePolicy::Skip) => {}
             }
         }
-        let picked = native.and_then(|native| native.pick(&exchange.attempts.tried, exchange.started)).ok_or(Fault::NoEndpoint);
+        let tried = exchange.attempts.tried.as_slice();
+        // A first attempt may have taken its time, in which others have become available; the clock is not read for each request.
+        let now = if tried.is_empty() { exchange.started } else { Instant::now() };
+        let picked = native.and_then(|native| native.pick(tried, now)).ok_or(Fault::NoEndpoint);
         (exchange, picked.map(|endpoint| Selected { endpoint: Arc::clone(endpoint), stale }))
     }
 

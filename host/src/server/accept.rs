@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use rustix::process::{Resource, getrlimit};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -42,8 +43,7 @@ pub(super) async fn accept(listener: TcpListener, context: Rc<Context>, mut stop
             }
             // The client gave up while it was queued.
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {}
-            // Who comes is worth more than what nobody uses.
-            Err(error) if is_for_want_of_room(&error) && context.worker.pool.give_up_unused() => {}
+            Err(error) if is_for_want_of_room(&error) && makes_room(&context) => {}
             Err(error) => {
                 context.worker.cells.accept_paused();
                 tracing::warn!(%error, "Accepting connections is paused");
@@ -51,6 +51,14 @@ pub(super) async fn accept(listener: TcpListener, context: Rc<Context>, mut stop
             }
         }
     }
+}
+
+/// Who comes is worth more than a connection that nobody uses, as long as clients have less than half of the files: each needs another one for its
+/// requests.
+fn makes_room(context: &Context) -> bool {
+    let clients = context.worker.shared.connections.load(Ordering::Relaxed) as u64;
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    clients < files / 2 && context.worker.pool.give_up_unused()
 }
 
 impl Place {

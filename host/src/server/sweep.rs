@@ -89,18 +89,22 @@ impl Sweep {
     /// Looks at the next connections, asks each to end that has been idle, sending a head, or open for too long, and those to rest that are idle.
     pub(super) fn sweep(&self, now: Instant, timeouts: &Timeouts, limits: &Limits) {
         let mut connections = self.connections.borrow_mut();
-        let (mut place, mut to_rest) = (self.from.get(), MOST_TO_REST);
-        for _ in 0..at_once(connections.len(), looks(timeouts, limits)) {
+        let looks = looks(timeouts, limits);
+        let begin = self.from.get();
+        let (mut place, mut left, mut to_rest) = (begin, at_once(connections.len(), looks), MOST_TO_REST);
+        while left > 0 {
             if place >= connections.len() {
                 place = 0;
             }
             let Some(entry) = connections.get(place) else { break };
             let Some(entry) = entry.upgrade() else {
-                // The last one is looked at in its place.
+                // The last one is looked at in its place. However many have ended, they keep no look from one that has not.
                 connections.swap_remove(place);
+                left = left.min(connections.len());
                 continue;
             };
             place += 1;
+            left -= 1;
             if let Some(how) = due(&entry, now, timeouts, limits)
                 && (how > Ask::Rest || to_rest > 0)
                 && Watched(entry).ask(how)
@@ -109,7 +113,7 @@ impl Sweep {
                 to_rest -= 1;
             }
         }
-        self.from.set(place);
+        self.from.set((begin + step(connections.len(), looks)) % connections.len().max(1));
     }
 
     /// Asks every connection to end when it is idle, those that come later too.
@@ -148,10 +152,15 @@ fn looks(timeouts: &Timeouts, limits: &Limits) -> usize {
     usize::try_from(looks).unwrap_or(MOST_LOOKS).clamp(1, MOST_LOOKS)
 }
 
-/// How many of so many connections are looked at, at one of so many looks. Some more than their share, so that looks begin elsewhere each time round:
-/// those that never rest, such as wait for a slow reader to take their answer, do not keep the same ones behind them from it.
+/// By how much of so many connections each look begins behind the one before. One more than its share, so that looks begin elsewhere each time round: those that
+/// never rest, such as wait for a slow reader to take their answer, do not keep the same ones behind them from it.
+fn step(connections: usize, looks: usize) -> usize {
+    connections / looks + 1
+}
+
+/// How many of them are looked at: some more than that, so that few connections are looked at each time.
 fn at_once(connections: usize, looks: usize) -> usize {
-    (connections / looks + MOST_TO_REST).min(connections)
+    (step(connections, looks) + MOST_TO_REST).min(connections)
 }
 
 impl Watched {
@@ -256,25 +265,43 @@ mod tests {
 
     #[test]
     fn those_that_never_rest_do_not_keep_others_from_it() {
-        // The first hundred are asked each time they are looked at, the others rest once they are.
-        let (never, all) = (100, 1_000);
-        let sweep = Sweep::default();
-        let watched = watch(&sweep, all);
-        let (begin, limits) = (Instant::now(), limits());
-        let mut resting = vec![false; all];
-        for look in 0..40 {
-            sweep.sweep(begin + INTERVAL * look, &timeouts(SECOND * 60), &limits);
-            let asked: Vec<usize> = (0..all).filter(|index| asked(&watched[*index]) == Some(Ask::Rest)).collect();
-            assert!(asked.len() <= MOST_TO_REST);
-            for index in asked {
-                if index < never {
-                    watched[index].awake();
-                } else {
-                    resting[index] = true;
+        // Some are asked each time they are looked at, the others rest once they are. With a short timeout each look is at all of them.
+        for (all, never, head) in [(1_000, 100, SECOND * 100), (640, 100, SECOND * 100), (300, 100, SECOND)] {
+            let sweep = Sweep::default();
+            let watched = watch(&sweep, all);
+            let (begin, limits) = (Instant::now(), limits());
+            let mut resting = vec![false; all];
+            for look in 0..100 {
+                sweep.sweep(begin + INTERVAL * look, &Timeouts { head, ..timeouts(SECOND * 60) }, &limits);
+                let asked: Vec<usize> = (0..all).filter(|index| asked(&watched[*index]) == Some(Ask::Rest)).collect();
+                assert!(asked.len() <= MOST_TO_REST);
+                for index in asked {
+                    if index < never {
+                        watched[index].awake();
+                    } else {
+                        resting[index] = true;
+                    }
                 }
             }
+            assert!(resting.iter().skip(never).all(|rests| *rests), "{all}: {:?}", resting.iter().filter(|rests| **rests).count());
         }
-        assert!(resting.iter().skip(never).all(|rests| *rests), "{:?}", resting.iter().filter(|rests| **rests).count());
+    }
+
+    #[test]
+    fn short_connections_keep_no_look_from_those_that_stay() {
+        let sweep = Sweep::default();
+        let kept = watch(&sweep, 100);
+        let (begin, limits) = (Instant::now(), limits());
+        let mut asked_to_end = vec![false; kept.len()];
+        for look in 0..100 {
+            drop(watch(&sweep, 2_000));
+            sweep.sweep(begin + INTERVAL * look, &timeouts(SECOND * 5), &limits);
+            for (asked_to_end, watched) in asked_to_end.iter_mut().zip(&kept) {
+                *asked_to_end |= asked(watched) >= Some(Ask::EndWhenIdle);
+            }
+        }
+        assert!(asked_to_end.iter().all(|asked| *asked), "{}", asked_to_end.iter().filter(|asked| **asked).count());
+        assert!(sweep.connections.borrow().len() <= 100 + 2_000 * MOST_LOOKS);
     }
 
     #[test]

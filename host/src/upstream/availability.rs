@@ -37,18 +37,26 @@ impl Availability {
         self.failures.load(Relaxed) < THRESHOLD || self.millis(now) >= self.retry_at.load(Relaxed)
     }
 
-    /// A request is about to be sent: claims the try when one is due, so that the others stay away meanwhile.
-    pub(crate) fn begin(&self, now: Instant) {
+    /// A request is about to be sent: claims the try when one is due, so that the others stay away meanwhile. Says whether it did.
+    pub(crate) fn begin(&self, now: Instant) -> bool {
         let failures = self.failures.load(Relaxed);
         if failures < THRESHOLD {
-            return;
+            return false;
         }
         let due = self.retry_at.load(Relaxed);
         let next = self.millis(now).saturating_add(backoff(failures.saturating_add(1)));
         // Counted as failed beforehand: a try that never ends is a failed one, and success clears it anyway.
-        if self.millis(now) >= due && self.retry_at.compare_exchange(due, next, Relaxed, Relaxed).is_ok() {
+        let claimed = self.millis(now) >= due && self.retry_at.compare_exchange(due, next, Relaxed, Relaxed).is_ok();
+        if claimed {
             self.failures.store(failures.saturating_add(1), Relaxed);
         }
+        claimed
+    }
+
+    /// The try that was claimed did not come to the endpoint: the next request may make it.
+    pub(crate) fn not_tried(&self, now: Instant) {
+        self.failures.store(self.failures.load(Relaxed).saturating_sub(1).max(THRESHOLD), Relaxed);
+        self.retry_at.store(self.millis(now), Relaxed);
     }
 
     /// A connection was made.
@@ -115,6 +123,21 @@ mod tests {
             assert!(!availability.is_available(now), "the others stay away during the try");
             availability.failed(now);
         }
+    }
+
+    #[test]
+    fn a_try_that_never_reached_it_is_made_by_the_next_request_and_doubles_nothing() {
+        let start = Instant::now();
+        let availability = tripped(start);
+        let now = start + FIRST_BACKOFF;
+        for _ in 0..9 {
+            assert!(availability.begin(now));
+            assert!(!availability.is_available(now) && !availability.begin(now));
+            availability.not_tried(now);
+            assert!(availability.is_available(now));
+        }
+        assert!(availability.begin(now));
+        assert!(availability.is_available(now + FIRST_BACKOFF * 2), "the pause after one failed try");
     }
 
     #[test]

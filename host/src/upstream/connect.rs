@@ -41,16 +41,22 @@ impl ConnectError {
     }
 }
 
-/// Whether there is no connection because the process has no open files, ports or memory left for one.
+/// Whether something failed because the process or the machine has no open files or memory left for it. Ports are another matter: closing other
+/// connections gives none back for a minute, and whoever has no IPv6 is told of want of an address.
 pub fn is_for_want_of_room(error: &io::Error) -> bool {
-    const ROOM: [Errno; 5] = [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS, Errno::NOMEM];
+    const ROOM: [Errno; 4] = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
     Errno::from_io_error(error).is_some_and(|error| ROOM.contains(&error))
+}
+
+/// The same of what a resolver says, which names no such error: whether there is no file to be had now.
+fn is_without_files() -> bool {
+    std::fs::File::open("/dev/null").is_err_and(|error| is_for_want_of_room(&error))
 }
 
 /// Connects as the plan says and tells the endpoint's availability how it went.
 pub(super) async fn connect(plan: &Plan) -> Result<Stream, ConnectError> {
     let availability = &plan.endpoint.state.availability;
-    availability.begin(Instant::now().into_std());
+    let is_try = availability.begin(Instant::now().into_std());
     let deadline = Instant::now() + plan.connect_timeout;
     let result = match timeout_at(deadline, open(plan, deadline)).await {
         Ok(result) => result,
@@ -59,7 +65,11 @@ pub(super) async fn connect(plan: &Plan) -> Result<Stream, ConnectError> {
     match &result {
         Ok(_) => availability.succeeded(),
         // Says nothing of the endpoint.
-        Err(error) if error.is_ours() => {}
+        Err(error) if error.is_ours() => {
+            if is_try {
+                availability.not_tried(Instant::now().into_std());
+            }
+        }
         Err(_) => availability.failed(Instant::now().into_std()),
     }
     result
@@ -103,7 +113,10 @@ async fn resolve(endpoint: &Endpoint) -> Result<Vec<SocketAddr>, ConnectError> {
     }
     match tokio::net::lookup_host((endpoint.host.as_str(), endpoint.port)).await {
         Ok(addresses) => Ok(addresses.collect()),
-        Err(error) => Err(ConnectError { fault: Fault::UpstreamUnresolved, source: Some(Box::new(error)) }),
+        Err(error) => {
+            let fault = if is_without_files() { Fault::Overloaded } else { Fault::UpstreamUnresolved };
+            Err(ConnectError { fault, source: Some(Box::new(error)) })
+        }
     }
 }
 

@@ -12,8 +12,6 @@ use crate::fault::Fault;
 pub struct SendError {
     /// What the client gets, unless another try is made.
     pub fault: Fault,
-    /// The upstream surely did not act on the request (it never got it, or said so: HTTP/2 `REFUSED_STREAM`).
-    pub unprocessed: bool,
     /// It went out on a connection that had been used before and ended without one byte of a response: most likely the
     /// upstream closed it at the same moment, so an idempotent request may be made again (RFC 9110, section 9.2.2).
     pub reused: bool,
@@ -24,24 +22,23 @@ pub struct SendError {
 impl SendError {
     /// Nothing of the request was used.
     pub(super) fn unused(fault: Fault) -> Box<Self> {
-        Box::new(Self { fault, unprocessed: true, reused: false, source: None })
+        Box::new(Self { fault, reused: false, source: None })
     }
 
     /// No connection to send it on.
     pub(super) fn unconnected(error: ConnectError) -> Box<Self> {
-        Box::new(Self { fault: error.fault, unprocessed: true, reused: false, source: error.source })
+        Box::new(Self { fault: error.fault, reused: false, source: error.source })
     }
 
     /// The request is gone.
     pub(super) fn lost(fault: Fault, reused: bool, source: Option<Box<dyn Error + Send + Sync>>) -> Box<Self> {
-        Box::new(Self { fault, unprocessed: false, reused, source })
+        Box::new(Self { fault, reused, source })
     }
 
-    /// hyper gave up on it; `unused` where nothing of it was.
-    pub(super) fn broken(error: hyper::Error, unused: bool, reused: bool) -> Box<Self> {
+    /// hyper gave up on it.
+    pub(super) fn broken(error: hyper::Error, reused: bool) -> Box<Self> {
         let fault = fault_of(&error);
-        let unprocessed = unused || h2_error(&error).is_some_and(|error| error.reason() == Some(h2::Reason::REFUSED_STREAM));
-        Box::new(Self { fault, unprocessed, reused: reused && fault == Fault::UpstreamReset, source: Some(Box::new(error)) })
+        Box::new(Self { fault, reused: reused && fault == Fault::UpstreamReset, source: Some(Box::new(error)) })
     }
 }
 

@@ -105,7 +105,7 @@ where
                 Err(Broken::Failed(_, Some(unused))) if reused => *request = Some(unused),
                 Err(Broken::Failed(error, unused)) => {
                     *request = unused;
-                    return Err(SendError::broken(error, request.is_some(), reused));
+                    return Err(SendError::broken(error, reused));
                 }
                 Err(Broken::TimedOut) => return Err(SendError::lost(Fault::UpstreamTimeout, false, None)),
             }
@@ -151,7 +151,7 @@ where
                         to_http1(unused);
                     }
                     if fresh || request.is_none() {
-                        return Err(SendError::broken(error.into_error(), request.is_some(), !fresh));
+                        return Err(SendError::broken(error.into_error(), !fresh));
                     }
                 }
                 Err(_) => {

@@ -1,4 +1,4 @@
-//! The native default: smooth weighted round robin, at a cost that does not grow with the upstream.
+//! The native default: smooth weighted round robin, at a cost that does not grow with the upstream as long as most of it is available.
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
@@ -44,6 +44,8 @@ struct Weighted {
     now: u128,
     /// Those that had a turn and were unavailable.
     away: VecDeque<usize>,
+    /// Which of them is looked at next.
+    look: usize,
 }
 
 /// Ordered by its time, then by its place.
@@ -156,7 +158,7 @@ fn in_a_row(next: &mut usize, endpoints: &[Arc<Endpoint>], tried: &[EndpointId],
 impl Weighted {
     fn of(endpoints: &[Arc<Endpoint>]) -> Self {
         let turns = endpoints.iter().enumerate().map(|(index, endpoint)| Reverse(Turn { at: lap(endpoint) / 2, endpoint: index }));
-        Self { turns: turns.collect(), now: 0, away: VecDeque::new() }
+        Self { turns: turns.collect(), now: 0, away: VecDeque::new(), look: 0 }
     }
 
     fn pick(&mut self, endpoints: &[Arc<Endpoint>], tried: &[EndpointId], now: Instant) -> Option<usize> {
@@ -189,12 +191,12 @@ impl Weighted {
     /// Those that are available again have their turns from now on.
     fn bring_back(&mut self, endpoints: &[Arc<Endpoint>], now: Instant) {
         for _ in 0..self.away.len().min(LOOKS) {
-            let Some(index) = self.away.pop_front() else { return };
-            match endpoints.get(index) {
-                Some(endpoint) if endpoint.is_available(now) => {
-                    self.turns.push(Reverse(Turn { at: self.now + lap(endpoint) / 2, endpoint: index }));
-                }
-                _ => self.away.push_back(index),
+            self.look %= self.away.len().max(1);
+            let Some(endpoint) = self.away.get(self.look).and_then(|index| endpoints.get(*index)) else { return };
+            if !endpoint.is_available(now) {
+                self.look += 1;
+            } else if let Some(index) = self.away.remove(self.look) {
+                self.turns.push(Reverse(Turn { at: self.now + lap(endpoint) / 2, endpoint: index }));
             }
         }
     }

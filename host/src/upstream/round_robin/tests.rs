@@ -110,6 +110,13 @@ fn what_was_tried_comes_last_of_those_that_are_available() {
 #[test]
 fn where_none_is_available_all_count_as_such() {
     let now = Instant::now();
+    for number in 3..30 {
+        let weights: Vec<u16> = (1..=number).collect();
+        let round_robin = round_robin(&weights);
+        (0..weights.len()).for_each(|index| fail(&round_robin, index, now));
+        counts(&round_robin, weights.len(), now);
+        assert_eq!(counts(&round_robin, 5 * weights.len(), now), vec![5; weights.len()]);
+    }
     for weights in [&[1, 1, 1][..], &[3, 2, 1]] {
         let round_robin = round_robin(weights);
         (0..3).for_each(|index| fail(&round_robin, index, now));
