@@ -292,7 +292,9 @@ fn where_files_run_out_unused_connections_make_room_and_no_endpoint_is_blamed() 
     let everywhere = Settings { address: "0.0.0.0:0".parse().unwrap(), ..Settings::new("up") };
     let upstream = Upstream::start(&everywhere).unwrap();
     let port = upstream.address().port();
-    let endpoints: Vec<String> = (1..=ENDPOINTS).map(|last| format!("http://127.0.0.{last}:{port}")).collect();
+    // One of them has a name, and what finds addresses for it needs a file.
+    let host = |last: usize| if last == 100 { "localhost".to_owned() } else { format!("127.0.0.{last}") };
+    let endpoints: Vec<String> = (1..=ENDPOINTS).map(|last| format!("http://{}:{port}", host(last))).collect();
     let under = ["sh", "-c", "ulimit -n 120 && exec \"$0\" \"$@\""];
     let gateway = Launch::new(BINARY).unwrap().wrapper(under).start(&one_upstream(&endpoints, "", "")).unwrap();
     let mut client = web(&gateway);
