@@ -66,15 +66,19 @@ mod tests {
 
     #[test]
     fn the_process_is_measured() {
-        let before = open_files().unwrap();
-        let files: Vec<_> = (0..50).map(|_| std::fs::File::open("/proc/self/statm").unwrap()).collect();
-        let now = open_files().unwrap();
-        // Other tests have files too.
-        assert!(now + 20 >= before + files.len() as u64, "{before} and {now}");
-        assert!(now <= getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX));
-        let memory = resident_memory().unwrap();
-        let filled = std::hint::black_box(vec![1_u8; 64 << 20]);
-        assert!(resident_memory().unwrap() >= memory + (filled.len() as u64) / 2);
+        // Other tests have files and memory too, and give some back at any moment.
+        let seen = |what: fn() -> bool| (0..20).any(|_| what());
+        assert!(seen(|| {
+            let before = open_files().unwrap();
+            let files: Vec<_> = (0..50).map(|_| std::fs::File::open("/proc/self/statm").unwrap()).collect();
+            open_files().unwrap() >= before + files.len() as u64 / 2
+        }));
+        assert!(open_files().unwrap() <= getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX));
+        assert!(seen(|| {
+            let before = resident_memory().unwrap();
+            let filled = std::hint::black_box(vec![1_u8; 64 << 20]);
+            resident_memory().unwrap() >= before + filled.len() as u64 / 2
+        }));
         let worked = cpu_time();
         while cpu_time() < worked + Duration::from_millis(20) {
             std::hint::spin_loop();
