@@ -17,7 +17,7 @@ pub(super) const INTERVAL: Duration = Duration::from_millis(100);
 const MOST_LOOKS: usize = 10;
 
 /// A connection is looked at so many times within the shortest of the timeouts, which are kept to within twice what this makes: 2 s by default, and
-/// [`INTERVAL`] twice where it is shorter than a second, or where there are few connections.
+/// [`INTERVAL`] twice where it is shorter than two seconds, or where there are few connections.
 const LOOKS_WITHIN_TIMEOUT: u32 = 10;
 
 /// How long a connection may be idle until it is asked to rest. Those of a busy client never come to it.

@@ -41,8 +41,7 @@ pub(super) fn register(meter: &Meter, cells: &Arc<Cells>) {
 
 /// Of all threads; compilers in processes of their own are not in it.
 fn cpu_time() -> Duration {
-    let now = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
+    Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
 }
 
 /// The folder's size is their number since Linux 6.2; before, they are gone through, the reading itself among them.

@@ -102,17 +102,3 @@ fn a_hundred_quiet_and_a_hundred_seeded_weeks() {
 fn twenty_quiet_and_twenty_seeded_weeks_of_routes_that_share_an_upstream() {
     holds(&told(run(World::shared, TUNED + 2_000..TUNED + 2_010, 2)));
 }
-
-/// For whoever tunes: other seeds than those that judge.
-#[test]
-#[ignore = "tuning"]
-fn tuning() {
-    told(run(World::apart, 2_000..2_008, 1));
-}
-
-/// The same of routes that share an upstream.
-#[test]
-#[ignore = "tuning"]
-fn tuning_of_routes_that_share_an_upstream() {
-    told(run(World::shared, 2_000..2_008, 1));
-}

@@ -1,6 +1,7 @@
 //! That proxies did the work they are measured for. The backend refuses every request without its marks (`backend.conf`); here
 //! is what it cannot see.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use plugway_harness::client::{Answer, Client, get};
@@ -82,8 +83,7 @@ pub(super) fn hooks(subject: &Subject) -> Result<Option<Counted>> {
     let Some(admin) = subject.admin()? else { return Ok(None) };
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let answer = wait_for(Client::http(admin, "admin").get("/metrics"))?;
-        let text = answer.text();
+        let text = metrics(admin)?;
         if sum(&text, "plugway_requests_in_flight", "") == 0.0 {
             return Ok(Some(counted(&text)));
         }
@@ -94,10 +94,14 @@ pub(super) fn hooks(subject: &Subject) -> Result<Option<Counted>> {
     }
 }
 
+fn metrics(admin: SocketAddr) -> Result<String> {
+    Ok(wait_for(Client::http(admin, "admin").get("/metrics"))?.text())
+}
+
 /// What plugway's requests and attempts failed for, as it counts them; nothing of other proxies.
 pub(super) fn faults(subject: &Subject) -> String {
     let Ok(Some(admin)) = subject.admin() else { return String::new() };
-    let text = wait_for(Client::http(admin, "admin").get("/metrics")).map(|answer| answer.text()).unwrap_or_default();
+    let text = metrics(admin).unwrap_or_default();
     let is_told = |line: &&str| line.starts_with("plugway_faults_total{") || line.starts_with("plugway_upstream_attempts_total{");
     text.lines().filter(is_told).filter(|line| !line.ends_with(" 0")).map(|line| format!("{line}\n")).collect()
 }
