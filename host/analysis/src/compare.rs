@@ -1,7 +1,7 @@
 //! How a value stands to the hour before and to its season.
 
 use crate::history::History;
-use crate::reading::{Reading, Season, Worst};
+use crate::reading::{Reading, Repeated, Season, Worst};
 use crate::sketch::Sketch;
 use crate::statistics::{self, Robust, Share};
 
@@ -48,6 +48,11 @@ pub(crate) struct Comparison {
 impl Frozen {
     pub(crate) fn of<S: Sketch>(history: &History<S>, minutes: u64) -> Self {
         Self { minutes, before: history.before(minutes), season: history.season(minutes), level: 0.0 }
+    }
+
+    /// Of what is compared with, the hour before: all of it, but where an hour is compared with those of a day.
+    fn hour_before(&self, all: f64, newest: Option<f64>) -> f64 {
+        newest.filter(|_| self.minutes >= 60).unwrap_or(all)
     }
 }
 
@@ -99,7 +104,8 @@ pub(crate) fn share(now: &Reading, kept: &Frozen, how: &ShareOf, limits: Limits)
     // Without a season, a little more is asked of the step.
     let threshold = limits.threshold + if season.is_none() { 1.0 } else { 0.0 };
     let few = now.bad < FEW_ERRORS;
-    let repeated = kept.season.repeated.as_ref().is_some_and(|repeated| value <= 1.25 * worst(repeated) + 0.002);
+    let hour_before = kept.hour_before(was, shares.first().map(|share| share.value()));
+    let (repeated, rises_so) = happened(kept, worst, value, hour_before, |worst| 1.25 * worst + 0.002);
     let near_usual = from_season.is_some_and(|(usual, deviations)| deviations < 4.0 || value < 1.5 * usual);
     let crept = !few
         && !repeated
@@ -111,17 +117,24 @@ pub(crate) fn share(now: &Reading, kept: &Frozen, how: &ShareOf, limits: Limits)
         usual: season.map(|season| season.centre),
         deviations,
         stepped: !few && value >= (times * was).max(was + least) && deviations >= threshold,
-        explained: near_usual || repeated,
+        explained: near_usual || repeated || rises_so,
         crept,
         read,
     })
+}
+
+/// Whether it was as bad at this hour before, and whether it rose as far from the hour before it, but for some margin. What creeps does not
+/// rise, so that it is explained by the first alone.
+fn happened(kept: &Frozen, worst: fn(&Worst) -> f64, now: f64, was: f64, margin: impl Fn(f64) -> f64) -> (bool, bool) {
+    let Some(Repeated { level, rise }) = kept.season.repeated else { return (false, false) };
+    (now <= margin(worst(&level)), rise.is_some_and(|rise| now - was <= margin(worst(&rise))))
 }
 
 /// How a quantile stands to what it was, as logarithms. `error` is its standard error; `None` where too little is known.
 pub(crate) fn latency(
     kept: &Frozen,
     read: fn(&Reading) -> f64,
-    repeated: Option<f64>,
+    worst: fn(&Worst) -> f64,
     now: &Reading,
     error: f64,
     times: f64,
@@ -147,7 +160,8 @@ pub(crate) fn latency(
         (season.centre, (now - season.centre) / variance.sqrt())
     });
     let threshold = limits.threshold + if season.is_none() { 1.0 } else { 0.0 };
-    let repeated = repeated.is_some_and(|repeated| now <= repeated + 1.15_f64.ln());
+    let hour_before = kept.hour_before(centre, before.first().copied());
+    let (repeated, rises_so) = happened(kept, worst, now, hour_before, |worst| worst + 1.15_f64.ln());
     let near_usual = from_season.is_some_and(|(usual, deviations)| deviations < 3.5 || !grown(usual, f64::midpoint(1.0, times)));
     let crept = !repeated
         && near.len() >= 6
@@ -158,7 +172,7 @@ pub(crate) fn latency(
         usual: season.map(|season| season.centre),
         deviations,
         stepped: deviations >= threshold && grown(centre, times),
-        explained: near_usual || repeated,
+        explained: near_usual || repeated || rises_so,
         crept,
         read,
     })

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::minute::{BLOCK, Minute, Traffic};
-use crate::reading::{Hour, Reading, Season, Worst};
+use crate::reading::{Hour, Reading, Repeated, Season, Worst};
 use crate::sketch::Sketch;
 
 /// Minutes kept one by one: where a step began is looked up in them.
@@ -195,7 +195,7 @@ impl<S: Sketch> History<S> {
     pub(crate) fn season(&self, minutes: u64) -> Season {
         let mut season = self.season.clone();
         if self.latest.0 % 60 + 1 < minutes {
-            season.repeated = season.repeated.into_iter().chain(season.repeated_before).reduce(Worst::max);
+            season.repeated = season.repeated.into_iter().chain(season.repeated_before).reduce(Repeated::max);
         }
         season
     }
@@ -210,13 +210,17 @@ impl<S: Sketch> History<S> {
         };
         let repeated = |of: u64| {
             let every = |period: u64, most: u64| {
-                let same = move |hour: &&Hour| {
+                let is_same = move |hour: &Hour| {
                     let ago = of.saturating_sub(hour.hour);
                     ago > 0 && ago.is_multiple_of(period) && ago <= most * period
                 };
-                Worst::second(self.hours.iter().filter(same).map(|hour| hour.worst))
+                let level = Worst::second(self.hours.iter().filter(|hour| is_same(hour)).map(|hour| hour.worst))?;
+                let pairs = self.hours.iter().zip(self.hours.iter().skip(1));
+                let pairs = pairs.filter(|(before, hour)| is_same(hour) && before.hour + 1 == hour.hour && before.requests > 0);
+                let rise = Worst::second(pairs.map(|(before, hour)| hour.worst.above(Worst::from(&Reading::from(before)))));
+                Some(Repeated { level, rise })
             };
-            [every(24, 7), every(WEEK, 4)].into_iter().flatten().reduce(Worst::max)
+            [every(24, 7), every(WEEK, 4)].into_iter().flatten().reduce(Repeated::max)
         };
         let weeks = near(WEEK, 4);
         let (repeated, repeated_before) = (repeated(now), repeated(now.saturating_sub(1)));

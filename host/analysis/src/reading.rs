@@ -41,11 +41,20 @@ pub struct Worst {
 pub(crate) struct Season {
     /// The same hour of the week, one earlier and one later.
     pub(crate) near: Vec<Reading>,
-    /// The worst that this very hour was at least twice, on other days or in other weeks: what a nightly job does every night is no
+    /// What this very hour was like at least twice, on other days or in other weeks: what a nightly job does every night is no
     /// incident.
-    pub(crate) repeated: Option<Worst>,
+    pub(crate) repeated: Option<Repeated>,
     /// The same of the hour before, which a window may reach into.
-    pub(crate) repeated_before: Option<Worst>,
+    pub(crate) repeated_before: Option<Repeated>,
+}
+
+/// The worst that happened again, each measure by itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Repeated {
+    /// How bad it was.
+    pub(crate) level: Worst,
+    /// How far that was above the hour before it: a night that is busier than others makes the same of a job, and more on the whole.
+    pub(crate) rise: Option<Worst>,
 }
 
 /// What a test looks at: some minutes of one key.
@@ -106,6 +115,11 @@ impl Worst {
         self.each(other, f64::max)
     }
 
+    /// How far it is above another.
+    pub(crate) fn above(self, other: Self) -> Self {
+        self.each(other, |own, other| own - other)
+    }
+
     /// The second greatest of each; `None` of fewer than two.
     pub(crate) fn second(all: impl Iterator<Item = Self>) -> Option<Self> {
         let (mut first, mut second) = (None::<Self>, None::<Self>);
@@ -118,6 +132,12 @@ impl Worst {
             first = Some(first.map_or(worst, |first| first.max(worst)));
         }
         second
+    }
+}
+
+impl Repeated {
+    pub(crate) fn max(self, other: Self) -> Self {
+        Self { level: self.level.max(other.level), rise: self.rise.into_iter().chain(other.rise).reduce(Worst::max) }
     }
 }
 

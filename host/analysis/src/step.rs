@@ -139,12 +139,11 @@ impl Step {
             Measure::Latency => {
                 let sigma = ((now.p95 - now.median) / 1.645).clamp(0.05, 2.0) / (requests as f64).sqrt();
                 // Standard errors of quantiles of a log-normal distribution.
-                let repeated = kept.season.repeated;
-                let median = latency(kept, |reading| reading.median, repeated.map(|worst| worst.median), now, 1.2533 * sigma, 1.3, limits)?;
+                let median = latency(kept, |reading| reading.median, |worst| worst.median, now, 1.2533 * sigma, 1.3, limits)?;
                 if median.stepped || requests < ENOUGH_FOR_P95 {
                     return Some(median);
                 }
-                let p95 = latency(kept, |reading| reading.p95, repeated.map(|worst| worst.p95), now, 2.11 * sigma, 1.5, limits)?;
+                let p95 = latency(kept, |reading| reading.p95, |worst| worst.p95, now, 2.11 * sigma, 1.5, limits)?;
                 Some(if p95.stepped || p95.crept { p95 } else { median })
             }
         }
@@ -263,5 +262,22 @@ mod tests {
         }
         // Once is no habit.
         assert_eq!(nights, [true, true, false, false, false]);
+    }
+
+    #[test]
+    fn what_rises_every_night_may_do_so_from_a_higher_level() {
+        for (times, is_step) in [(1.4, false), (1.7, true)] {
+            let (mut history, mut step) = (History::new(700), Step::new(Measure::Latency));
+            for night in 0..4 {
+                let day = night * 1_440;
+                live(&mut history, &mut step, day..day + 180, 0.01, 0);
+                live(&mut history, &mut step, day + 180..day + 240, 0.014, 0);
+                live(&mut history, &mut step, day + 240..day + 1_440, 0.01, 0);
+            }
+            // A fifth more than in other nights, all night long: of itself too little to be one.
+            assert_eq!(live(&mut history, &mut step, 5_760..5_940, 0.0118, 0), []);
+            let raised = live(&mut history, &mut step, 5_940..6_000, 0.0118 * times, 0);
+            assert_eq!(!raised.is_empty(), is_step, "{times}");
+        }
     }
 }
