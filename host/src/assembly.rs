@@ -137,7 +137,7 @@ impl Workshop {
             engine,
             cache,
             compiler,
-            registry: Registry::new(),
+            registry: Registry::new(config.workers),
             kept: Kept::new(Arc::clone(&telemetry)),
             snapshots: 0,
             telemetry,

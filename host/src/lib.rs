@@ -4,7 +4,7 @@
 //!
 //! | row | modules |
 //! |---|---|
-//! | 0 words | [`config`], [`fault`], [`http`], [`exchange`], [`problem`], [`telemetry`], [`trace`], `tls_files` |
+//! | 0 words | [`config`], [`fault`], [`http`], [`exchange`], [`places`], [`problem`], [`telemetry`], [`trace`], `tls_files` |
 //! | 1 mechanisms | [`route`], [`upstream`], [`capability`], [`watch`], [`store`] |
 //! | 2 calls out, reports | [`http_client`], [`otlp`], [`report`] |
 //! | 3 plugins, incidents | [`plugin`], [`incidents`] |
@@ -24,6 +24,7 @@ pub mod http_client;
 pub mod incidents;
 pub mod otlp;
 pub mod pipeline;
+pub mod places;
 pub mod plugin;
 pub mod problem;
 pub mod proxy;

@@ -27,7 +27,7 @@ pub use select::Selected;
 use outcomes::Outcomes;
 
 /// The hooks of one route.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Chain {
     /// Authorizers and request filters, as written.
     pub incoming: Vec<Step>,

@@ -1,7 +1,7 @@
 //! Upstreams: their endpoints and how they fare, TLS towards them, and the connections each worker keeps.
 //!
 //! [`Registry`] lives on the control side and turns configuration into [`Upstream`]s; what an endpoint has learned
-//! ([`EndpointState`]) outlives a reload. A worker owns one [`Pool`]: it picks an [`Endpoint`] ([`RoundRobin`], or a
+//! ([`EndpointState`]) outlives a reload. A worker has its own [`Endpoint`]s ([`Upstream::for_worker`]) and one [`Pool`]: it picks an endpoint ([`RoundRobin`], or a
 //! plugin), makes a [`Plan`] and calls [`Pool::send`]. Nothing here knows of plugins or routes, and nothing on a request's
 //! path takes a lock.
 
@@ -17,11 +17,13 @@ mod http1;
 mod http2;
 mod lane;
 mod lanes;
+mod permit;
 mod plan;
 mod pool;
 mod profile;
 mod registry;
 mod round_robin;
+mod state;
 mod stream;
 
 use std::collections::HashMap;
@@ -38,16 +40,17 @@ use crate::config::model::Protocol;
 pub use body::ResponseBody;
 pub use connect::is_for_want_of_room;
 pub use directory::Directory;
-pub use endpoint::{Endpoint, EndpointId, EndpointState, InFlight, UpstreamState};
+pub use endpoint::{Endpoint, EndpointFacts, EndpointId, InFlight};
 pub use failure::SendError;
 pub use plan::Plan;
 pub use pool::Pool;
 pub use profile::Profile;
 pub use registry::Registry;
 pub use round_robin::{RoundRobin, RoundRobins};
+pub use state::{EndpointState, UpstreamState};
 
 /// One `[upstreams.NAME]`, ready to be used: names resolved, files read, immutable.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Upstream {
     /// Its name.
     pub name: Arc<str>,
@@ -67,7 +70,7 @@ pub struct Upstream {
     pub max_attempts: u32,
     /// What all its endpoints together have learned.
     pub state: Arc<UpstreamState>,
-    by_id: IdMap<usize>,
+    by_id: Arc<IdMap<usize>>,
     /// `None` where nothing is said of TLS.
     default_profile: Option<Arc<Profile>>,
     profiles: Vec<Arc<Profile>>,
@@ -88,6 +91,12 @@ pub enum HostHeader {
 // === impl Upstream ===
 
 impl Upstream {
+    /// The same as that worker has it: what its requests count at endpoints, no other worker waits for.
+    pub fn for_worker(&self, worker: usize) -> Self {
+        let endpoints = self.endpoints.iter().map(|endpoint| Arc::new(endpoint.for_worker(worker))).collect();
+        Self { endpoints, ..self.clone() }
+    }
+
     /// The endpoint with that id; `None` for an id of another upstream or of an endpoint that has left.
     pub fn find(&self, id: EndpointId) -> Option<&Arc<Endpoint>> {
         self.endpoints.get(*self.by_id.get(&id)?)

@@ -53,7 +53,7 @@ pub(super) fn calls(criterion: &mut Criterion) {
 
 /// The request filter of a route by itself.
 fn filter(ready: &Ready, route: &str) -> Chain {
-    let routes = &ready.generation.snapshot.routes;
+    let routes = &ready.generation.routes;
     let found = routes.iter().find(|found| &*found.facts.name == route).unwrap();
     let incoming: Vec<_> = found.chain.incoming.iter().filter(|step| step.kind == StepKind::Filter).cloned().collect();
     assert_eq!(incoming.len(), 1, "{route}");

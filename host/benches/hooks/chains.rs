@@ -21,11 +21,11 @@ pub(super) fn chains(criterion: &mut Criterion) {
         let ready = ready(&configuration(length));
         let generation = &ready.generation;
         // Once outside, so that what is measured is known to be the work.
-        let (once, _) = now(generation.snapshot.routes[0].chain.admit(generation, exchange(generation)));
+        let (once, _) = now(generation.routes[0].chain.admit(generation, exchange(generation)));
         assert_eq!(once.request.headers.contains_key("x-plugin-0"), length > 0);
         let mut exchange = Some(once);
         criterion.bench_function(&format!("chain of {length}: read a header, add a header"), |bencher| {
-            let chain = &generation.snapshot.routes[0].chain;
+            let chain = &generation.routes[0].chain;
             bencher.iter(|| {
                 let (back, verdict) = now(chain.admit(generation, exchange.take().unwrap()));
                 exchange = Some(back);

@@ -34,7 +34,7 @@ pub(super) fn kinds(criterion: &mut Criterion) {
 
 fn on_the_way_in(criterion: &mut Criterion, ready: &Ready, name: &str, wanted: fn(StepKind) -> bool) {
     let generation = &ready.generation;
-    let all = &generation.snapshot.routes[0].chain;
+    let all = &generation.routes[0].chain;
     let incoming: Vec<_> = all.incoming.iter().filter(|step| wanted(step.kind)).cloned().collect();
     assert_eq!(incoming.len(), 1, "{name}");
     let chain = Chain { incoming, public: true, ..Chain::default() };
@@ -43,7 +43,7 @@ fn on_the_way_in(criterion: &mut Criterion, ready: &Ready, name: &str, wanted: f
 
 fn router(criterion: &mut Criterion, ready: &Ready) {
     let generation = &ready.generation;
-    let route = &generation.snapshot.routes[0];
+    let route = &generation.routes[0];
     each(criterion, "router", exchange(generation), |exchange| {
         let (back, selected) = route.chain.select(&generation.plugins, exchange, &route.upstream, None);
         assert!(selected.is_ok());
@@ -53,7 +53,7 @@ fn router(criterion: &mut Criterion, ready: &Ready) {
 
 fn forwarder(criterion: &mut Criterion, ready: &Ready) {
     let generation = &ready.generation;
-    let route = &generation.snapshot.routes[0];
+    let route = &generation.routes[0];
     let (first, selected) = route.chain.select(&generation.plugins, exchange(generation), &route.upstream, None);
     let endpoint = selected.unwrap().endpoint;
     each(criterion, "forwarder", first, |exchange| {
@@ -65,7 +65,7 @@ fn forwarder(criterion: &mut Criterion, ready: &Ready) {
 
 fn response_filter(criterion: &mut Criterion, ready: &Ready) {
     let generation = &ready.generation;
-    let chain = Chain { outgoing: generation.snapshot.routes[0].chain.outgoing.clone(), ..Chain::default() };
+    let chain = Chain { outgoing: generation.routes[0].chain.outgoing.clone(), ..Chain::default() };
     assert_eq!(chain.outgoing.len(), 1);
     let mut first = exchange(generation);
     first.response = Some(ResponseHead { status: StatusCode::OK, headers: HeaderMap::new(), origin: Origin::Upstream(0) });
@@ -83,7 +83,7 @@ fn each(criterion: &mut Criterion, name: &str, first: Box<Exchange>, call: impl 
 /// Hooks that are told of many things at once; the time is for each of them.
 fn in_batches(criterion: &mut Criterion, ready: &Ready) {
     let Ready { config, workshop, assembled, generation, .. } = ready;
-    let router = generation.snapshot.routes[0].chain.router.clone().unwrap();
+    let router = generation.routes[0].chain.router.clone().unwrap();
     assert!(generation.plugins.learns(&router));
     let outcome = Outcome { endpoint: 0, status: Some(200), fault: None };
     criterion.bench_function("hook: outcome-observer, each of 64 outcomes", |bencher| {
@@ -99,7 +99,7 @@ fn in_batches(criterion: &mut Criterion, ready: &Ready) {
         });
     });
     let mut observers = workshop.observers(config, assembled).unwrap().begin();
-    let observer = &generation.snapshot.routes[0].chain.observers[0];
+    let observer = &generation.routes[0].chain.observers[0];
     let (sender, mut batches) = tokio::sync::mpsc::channel(1);
     let sink = RecordSink::new(sender, Telemetry::new().unwrap().worker(0));
     criterion.bench_function("hook: observer, each of 64 records", |bencher| {

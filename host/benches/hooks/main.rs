@@ -82,7 +82,7 @@ fn exchange(generation: &Generation) -> Box<Exchange> {
     let head = RequestHead { method: Method::GET, tls: false, authority: "example.com".into(), target: Target::default(), headers };
     let connection = ConnectionFacts { peer: ([127, 0, 0, 1], 1).into(), listener: "web".into(), tls: None };
     let id = HeaderValue::from_static("id");
-    let route = generation.snapshot.routes[0].facts.clone();
+    let route = generation.routes[0].facts.clone();
     Exchange::new(head, connection.into(), [127, 0, 0, 1].into(), id.clone(), id, Instant::now(), route, Vec::new())
 }
 

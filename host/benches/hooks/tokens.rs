@@ -146,11 +146,11 @@ fn decisions(criterion: &mut Criterion, issuer: &Issuer, cases: &[(&str, usize)]
         // Once outside, so that what is measured is known to be the work.
         let mut first = exchange(generation);
         first.request.headers.insert(AUTHORIZATION, next.next().unwrap().clone());
-        let (once, _) = now(generation.snapshot.routes[0].chain.admit(generation, first));
+        let (once, _) = now(generation.routes[0].chain.admit(generation, first));
         assert!(once.identity.is_some() && !once.request.headers.contains_key(AUTHORIZATION));
         let mut exchange = Some(once);
         criterion.bench_function(&format!("oauth2: {name}"), |bencher| {
-            let chain = &generation.snapshot.routes[0].chain;
+            let chain = &generation.routes[0].chain;
             bencher.iter(|| {
                 let mut request = exchange.take().unwrap();
                 // The plugin takes it away.

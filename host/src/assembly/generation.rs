@@ -10,6 +10,7 @@ use crate::capability::log::PluginLog;
 use crate::capability::metrics::PluginMetrics;
 use crate::config::model::Config;
 use crate::config::{Problem, Problems};
+use crate::exchange::RouteFacts;
 use crate::pipeline::Plugins;
 use crate::plugin::{Computing, FailureKind, Hook, InstanceMemory, Reserve, SetupError, Slot, Surroundings};
 use crate::proxy::{Generation, Tracing};
@@ -35,7 +36,8 @@ impl Workshop {
             .filter(|otlp| otlp.traces)
             .map(|_| Sampler::new(config.tracing.sample.0, config.tracing.follows_callers, Arc::clone(&assembled.rate)));
         let snapshot = Arc::clone(&assembled.snapshot);
-        let facts = |facts: &crate::exchange::RouteFacts| cells.route(&facts.name, facts.api.as_deref(), facts.version.as_deref());
+        let routes = snapshot.routes_for(worker);
+        let facts = |facts: &RouteFacts| cells.route(&facts.name, facts.api.as_deref(), facts.version.as_deref());
         Ok(Generation {
             plugins,
             tracing: Arc::new(Tracing::new(config, sampler)),
@@ -43,7 +45,9 @@ impl Workshop {
             cells: snapshot.routes.iter().map(|route| facts(&route.facts)).collect(),
             unrouted: facts(&snapshot.unrouted),
             upstreams: snapshot.routes.iter().map(|route| cells.upstream(&route.upstream.name)).collect(),
-            native: RoundRobins::new(snapshot.routes.iter().map(|route| &route.upstream)),
+            native: RoundRobins::new(routes.iter().map(|route| &route.upstream)),
+            no_route: Arc::new(RouteFacts::clone(&snapshot.unrouted)),
+            routes,
             ended_by: Some(self.retired.clone()),
             snapshot,
         })

@@ -41,7 +41,7 @@ impl Exports {
 pub(super) fn settings(config: &Config) -> Result<Option<Settings>, Problems> {
     let Some(otlp) = &config.otlp else { return Ok(None) };
     let mut problems = Problems::new(&config.file);
-    let receiver = Registry::new().assemble(&otlp.receiver).map_err(|errors| {
+    let receiver = Registry::new(0).assemble(&otlp.receiver).map_err(|errors| {
         for SettingError { setting, problem } in errors {
             let key = if setting.starts_with("endpoints") { "endpoint" } else { &setting };
             problems.push(config.problem(format!("otlp.{key}"), problem));

@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use super::client_address::{client_address, is_trusted};
 use super::connection::{Connection, Known};
 use super::ids::{Ids, TRACESTATE, X_REQUEST_ID};
-use super::snapshot::Snapshot;
+use super::snapshot::Generation;
 use crate::exchange::{Exchange, RequestHead, Target};
 use crate::fault::Fault;
 use crate::http::connection_headers::{self, Trailers};
@@ -49,7 +49,8 @@ pub(super) struct Arrival {
 
 /// Reads a head. A request that cannot go on still becomes an exchange, so that it is answered, counted and logged like
 /// every other.
-pub(super) fn receive(snapshot: &Snapshot, connection: &Connection, request: Request<Incoming>, started: Instant) -> Arrival {
+pub(super) fn receive(generation: &Generation, connection: &Connection, request: Request<Incoming>, started: Instant) -> Arrival {
+    let snapshot = &generation.snapshot;
     let (parts, body) = request.into_parts();
     let mut headers = parts.headers;
     let mut fault = ambiguous_length(&headers).or(refused_method(&parts.method)).or(too_many(&headers, snapshot.limits.max_headers));
@@ -98,7 +99,7 @@ pub(super) fn receive(snapshot: &Snapshot, connection: &Connection, request: Req
         ids.request,
         ids.trace_parent,
         started,
-        snapshot.unrouted.clone(),
+        generation.no_route.clone(),
         Vec::new(),
     );
     Arrival { exchange, body, trailers, host, trace: ids.trace, caller: ids.caller, version: parts.version, fault }

@@ -5,7 +5,6 @@ mod record;
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use http::{HeaderValue, Method, StatusCode, Version};
@@ -343,7 +342,7 @@ impl Ending {
 impl Drop for Ending {
     fn drop(&mut self) {
         if self.admitted {
-            self.worker.shared.requests.fetch_sub(1, Ordering::Relaxed);
+            self.worker.release();
         }
         if self.state != State::Told {
             let exchange = self.exchange.take();

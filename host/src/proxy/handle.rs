@@ -16,7 +16,7 @@ use super::forward::Forward;
 use super::outbound::Outbound;
 use super::reply::Reply;
 use super::response_body::ResponseBody;
-use super::snapshot::{Generation, RoutePlan, Shared, Worker};
+use super::snapshot::{Generation, RoutePlan, Worker};
 use crate::exchange::Exchange;
 use crate::fault::Fault;
 use crate::route;
@@ -31,12 +31,11 @@ pub async fn handle(
 ) -> Result<Response<ResponseBody>, Infallible> {
     let started = Instant::now();
     let generation = worker.generation();
-    let snapshot = &generation.snapshot;
 
     let Arrival { mut exchange, body, trailers, host, trace, caller, version, fault } =
-        arrival::receive(snapshot, &connection, request, started);
+        arrival::receive(&generation, &connection, request, started);
     generation.tracing.begin(&mut exchange, trace, caller);
-    let admitted = Shared::take(&worker.shared.requests, snapshot.limits.max_requests_in_flight);
+    let admitted = worker.admit(&generation.snapshot.limits);
     let mut ending = Ending::begin(&worker, &connection, &generation, &exchange, version, admitted);
     let fault = fault.or((!admitted).then_some(Fault::Overloaded));
 
@@ -76,7 +75,7 @@ fn find<'a>(generation: &'a Generation, exchange: &mut Exchange) -> Result<(usiz
     match generation.snapshot.table.find(request.host(), request.path(), &request.method, &request.headers) {
         route::Outcome::Found(found) => {
             let number = found.route;
-            let route = generation.snapshot.routes.get(number).ok_or((Fault::Internal, None))?;
+            let route = generation.routes.get(number).ok_or((Fault::Internal, None))?;
             let parameters = found.parameters(request.path()).map(|(name, segment)| (Arc::clone(name), segment.to_owned())).collect();
             exchange.route = Arc::clone(&route.facts);
             exchange.parameters = parameters;

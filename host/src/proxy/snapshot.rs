@@ -1,6 +1,7 @@
 //! What a worker reads while it serves: one immutable snapshot shared by all workers, and this worker's own share of it.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,6 +19,7 @@ use super::wall_clock::WallClock;
 use crate::config::model::{Limits, Timeouts};
 use crate::exchange::RouteFacts;
 use crate::pipeline::{Chain, Holds, Plugins};
+use crate::places::{Kept, Places, most_kept};
 use crate::route::Table;
 use crate::telemetry::{AccessPlan, AccessQueue, RouteCells, Tallies, UpstreamCells, WorkerCells};
 use crate::trace::Story;
@@ -42,8 +44,9 @@ pub struct Snapshot {
     pub timeouts: Timeouts,
 }
 
-/// One route, ready to serve.
+/// One route, ready to serve. On cache lines of its own, since each worker counts who holds the ones it has.
 #[derive(Debug)]
+#[repr(align(128))]
 pub struct RoutePlan {
     /// What plugins, logs and metrics call it.
     pub facts: Arc<RouteFacts>,
@@ -64,7 +67,11 @@ pub struct Generation {
     pub snapshot: Arc<Snapshot>,
     /// This worker's instances.
     pub plugins: Plugins,
-    /// What is logged of finished exchanges, if anything; this worker's own, so that nobody else counts who holds it.
+    /// Every route, as the table numbers them; this worker's own, so that nobody else counts who holds it.
+    pub routes: Vec<Arc<RoutePlan>>,
+    /// Stands in for the route of a request that has none; this worker's own, as well.
+    pub no_route: Arc<RouteFacts>,
+    /// What is logged of finished exchanges, if anything; this worker's own, as well.
     pub access_log: Option<Arc<AccessPlan>>,
     /// What is recorded of requests; this worker's own, as well.
     pub tracing: Arc<Tracing>,
@@ -93,6 +100,8 @@ pub struct Worker {
     pub cells: Arc<WorkerCells>,
     /// Limits shared by all workers.
     pub shared: Arc<Shared>,
+    /// Of the requests that may be in flight, places that this worker keeps.
+    kept: Kept,
     /// Where records for observers go.
     pub records: RecordSink,
     /// Where lines of the access log go.
@@ -124,12 +133,43 @@ pub struct Sinks {
 }
 
 /// Counts every worker adds to, because every configured limit is per gateway.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Shared {
+    workers: usize,
     /// Requests being answered.
-    pub requests: AtomicUsize,
+    requests: Places,
     /// Client connections.
     pub connections: AtomicUsize,
+}
+
+// === impl Snapshot ===
+
+impl Snapshot {
+    /// The routes as that worker has them: it counts who holds them and their endpoints where no other worker does.
+    pub fn routes_for(&self, worker: usize) -> Vec<Arc<RoutePlan>> {
+        let mut upstreams = HashMap::new();
+        let mut own = |upstream: &Arc<Upstream>| {
+            let own = upstreams.entry(Arc::clone(&upstream.name)).or_insert_with(|| Arc::new(upstream.for_worker(worker)));
+            Arc::clone(own)
+        };
+        self.routes.iter().map(|route| Arc::new(route.with_upstreams(&mut own))).collect()
+    }
+}
+
+impl RoutePlan {
+    /// A copy that leads to other upstreams.
+    fn with_upstreams(&self, other: &mut impl FnMut(&Arc<Upstream>) -> Arc<Upstream>) -> Self {
+        Self {
+            facts: Arc::new(RouteFacts::clone(&self.facts)),
+            chain: self.chain.clone(),
+            upstream: other(&self.upstream),
+            max_body_bytes: self.max_body_bytes,
+            canaries: self.canaries.as_ref().map(|canaries| {
+                let levels = canaries.levels.iter().map(|(bound, plan)| (*bound, Arc::new(plan.with_upstreams(other))));
+                Box::new(Canaries { by: Arc::clone(&canaries.by), levels: levels.collect() })
+            }),
+        }
+    }
 }
 
 // === impl Worker ===
@@ -151,6 +191,7 @@ impl Worker {
             pool,
             cells,
             shared,
+            kept: Kept::default(),
             records,
             access,
             stories,
@@ -170,6 +211,17 @@ impl Worker {
     /// Serves new requests by another generation. Those in flight end on theirs.
     pub fn replace(&self, next: Generation) -> Rc<Generation> {
         self.generation.replace(Rc::new(next))
+    }
+
+    /// Whether one more request may be answered. It is [over](Self::release) some time.
+    pub(super) fn admit(&self, limits: &Limits) -> bool {
+        self.shared.requests.take(&self.kept, limits.max_requests_in_flight)
+    }
+
+    /// One that was admitted is over.
+    pub(super) fn release(&self) {
+        let limit = self.generation.borrow().snapshot.limits.max_requests_in_flight;
+        self.shared.requests.give_back(&self.kept, most_kept(limit, self.shared.workers));
     }
 
     /// Remembers a request, and hands on the story of one that is sampled. What finds no room is lost and counted.
@@ -235,6 +287,11 @@ impl Drop for Generation {
 // === impl Shared ===
 
 impl Shared {
+    /// Nothing counted yet, by so many workers.
+    pub fn new(workers: usize) -> Self {
+        Self { workers, requests: Places::default(), connections: AtomicUsize::new(0) }
+    }
+
     /// Counts one up if that stays within a limit.
     pub fn take(count: &AtomicUsize, limit: usize) -> bool {
         // One addition in the common case; the refused one is taken back.

@@ -22,7 +22,7 @@ use tokio::task::{AbortHandle, spawn_local, unconstrained};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::answer_first::AnswerFirst;
-use super::endpoint::ConnectionPermit;
+use super::permit::ConnectionPermit;
 use super::stream::Stream;
 
 /// Largest response head, and most of a body that is held back while the client reads slowly.

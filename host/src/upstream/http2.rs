@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tokio::time::Instant;
 
-use super::endpoint::ConnectionPermit;
+use super::permit::ConnectionPermit;
 use super::stream::Stream;
 use crate::fault::Fault;
 

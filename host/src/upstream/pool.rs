@@ -12,12 +12,13 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::body::{Carrier, ResponseBody, Took};
 use super::connect::{ConnectError, connect};
-use super::endpoint::{ConnectionPermit, InFlight};
+use super::endpoint::InFlight;
 use super::failure::SendError;
 use super::http1::{Broken, Http1};
 use super::http2::{Http2, Opening, OpeningGuard, Shared, StreamGuard, to_http1, to_http2};
 use super::lane::Lane;
 use super::lanes::Lanes;
+use super::permit::ConnectionPermit;
 use super::stream::Stream;
 use super::{Plan, framing};
 use crate::config::model::Protocol;
@@ -214,16 +215,15 @@ where
     /// Leave for one more connection; at the limit one of this worker's unused ones to the same endpoint is given up for it.
     fn permit(&self, plan: &Plan) -> Result<ConnectionPermit, ConnectError> {
         let endpoint = &plan.endpoint;
-        endpoint
-            .open_connection()
-            .or_else(|| self.lanes.give_up_one(endpoint.id).then(|| endpoint.open_connection()).flatten())
+        ConnectionPermit::take(endpoint)
+            .or_else(|| self.lanes.give_up_one(endpoint.id).then(|| ConnectionPermit::take(endpoint)).flatten())
             .ok_or(ConnectError { fault: Fault::UpstreamSaturated, source: None })
     }
 }
 
 /// Counts the answer, and refuses one whose framing cannot be trusted; its connection is closed then.
 fn checked(response: Response<Incoming>, endpoint: &super::Endpoint, took: Duration) -> Result<Response<Incoming>, Box<SendError>> {
-    endpoint.state.answered_in(took);
+    endpoint.share().answered_in(took);
     match framing::problem(response.status(), response.headers()) {
         None => Ok(response),
         Some(problem) => Err(SendError::lost(Fault::UpstreamMalformed, false, Some(problem.into()))),

@@ -9,15 +9,17 @@ use http::HeaderValue;
 use rustls::RootCertStore;
 use rustls::pki_types::ServerName;
 
-use super::endpoint::ConnectionLimits;
+use super::endpoint::{ConnectionLimits, EndpointFacts};
 use super::profile::{ProfileFiles, parse_server_name};
 use super::{Endpoint, EndpointId, EndpointState, HostHeader, Profile, Upstream, UpstreamState};
 use crate::config::model::{self, HostPolicy, TlsProfile};
+use crate::places::most_kept;
 use crate::tls_files::SettingError;
 
 /// Assembles upstreams. One per process: ids are unique within it.
 #[derive(Debug, Default)]
 pub struct Registry {
+    workers: usize,
     last_endpoint: EndpointId,
     last_profile: u64,
     /// By upstream, then URL. An id stays reserved for its URL; the state goes when nothing uses it any more.
@@ -31,9 +33,9 @@ pub struct Registry {
 // === impl Registry ===
 
 impl Registry {
-    /// Nothing remembered.
-    pub fn new() -> Self {
-        Self::default()
+    /// Nothing remembered, for upstreams that so many workers will use; 0 where only somebody else does.
+    pub fn new(workers: usize) -> Self {
+        Self { workers, ..Self::default() }
     }
 
     /// Reads the upstream's files and builds everything its requests will need.
@@ -79,8 +81,8 @@ impl Registry {
             let setting = || format!("endpoints[{index}]");
             match self.endpoint(model, member, &state) {
                 Ok(endpoint) if by_id.insert(endpoint.id, endpoints.len()).is_none() => endpoints.push(Arc::new(endpoint)),
-                Ok(Endpoint { url, .. }) => {
-                    let problem = format!("{url} is listed twice: list it once and give it the weight of both");
+                Ok(twice) => {
+                    let problem = format!("{} is listed twice: list it once and give it the weight of both", twice.url);
                     errors.push(SettingError::new(setting(), problem));
                 }
                 Err(problem) => errors.push(SettingError::new(setting(), problem)),
@@ -99,7 +101,7 @@ impl Registry {
             stream_timeout: model.stream_timeout,
             max_attempts: model.max_attempts,
             state,
-            by_id,
+            by_id: Arc::new(by_id),
             default_profile,
             profiles,
             server_names,
@@ -110,7 +112,7 @@ impl Registry {
         if let Some(state) = self.upstreams.get(name).and_then(Weak::upgrade) {
             return state;
         }
-        let state = Arc::new(UpstreamState::default());
+        let state = Arc::new(UpstreamState::new(self.workers));
         self.upstreams.insert(name.to_owned(), Arc::downgrade(&state));
         state
     }
@@ -130,11 +132,11 @@ impl Registry {
                 (self.last_endpoint, None)
             }
         };
-        let state = state.unwrap_or_else(|| Arc::new(EndpointState::new(Instant::now())));
+        let state = state.unwrap_or_else(|| Arc::new(EndpointState::new(self.workers, Instant::now())));
         known.insert(url.clone(), (id, Arc::downgrade(&state)));
         let server_name: Option<ServerName<'static>> =
             if model.tls { Some(parse_server_name(&model.host)?) } else { parse_server_name(&model.host).ok() };
-        Ok(Endpoint {
+        let facts = EndpointFacts {
             id,
             authority: authority(model)?,
             url,
@@ -143,15 +145,15 @@ impl Registry {
             tls: model.tls,
             weight: model.weight,
             labels: BTreeMap::clone(&model.labels),
-            state,
-            upstream_state: Arc::clone(upstream_state),
             server_name,
             limits: ConnectionLimits {
                 idle_timeout: upstream.idle_timeout,
                 max_idle: upstream.max_idle_connections,
+                most_kept: most_kept(upstream.max_idle_connections, self.workers),
                 max_open: upstream.max_connections,
             },
-        })
+        };
+        Ok(Endpoint::new(facts, state, Arc::clone(upstream_state)))
     }
 
     fn profile(&mut self, upstream: &str, name: Option<&str>, model: &TlsProfile) -> Result<Arc<Profile>, Vec<SettingError>> {

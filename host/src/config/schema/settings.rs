@@ -59,7 +59,8 @@ pub(in crate::config) struct Limits {
     pub(in crate::config) max_requests_per_connection: Option<Count>,
     /// Age after which a connection is closed when idle, or `"unlimited"`. Default: unlimited.
     pub(in crate::config) max_connection_age: Option<Span>,
-    /// Requests being answered at once; more get a 503. Default: 65536.
+    /// Requests being answered at once; more get a 503. A worker may keep places for requests to come: an eighth of them for all workers, 256 for each, at most. Default:
+    /// 65536.
     #[schemars(range(min = 1))]
     pub(in crate::config) max_requests_in_flight: Option<u64>,
     /// Instances of plugins at once, those that are made ready beside those that serve. Each has 4 GiB of address space set aside,

@@ -34,7 +34,7 @@ pub(in crate::upstream) fn model(weights: &[u16]) -> model::Upstream {
 }
 
 pub(in crate::upstream) fn assembled(model: &model::Upstream) -> Arc<Upstream> {
-    Registry::new().assemble(model).unwrap()
+    Registry::new(1).assemble(model).unwrap()
 }
 
 fn ids(upstream: &Upstream) -> Vec<EndpointId> {
@@ -43,10 +43,10 @@ fn ids(upstream: &Upstream) -> Vec<EndpointId> {
 
 #[test]
 fn an_endpoint_keeps_its_id_and_what_was_learned_of_it() {
-    let mut registry = Registry::new();
+    let mut registry = Registry::new(1);
     let mut model = model(&[1, 1, 1]);
     let before = registry.assemble(&model).unwrap();
-    before.endpoints[2].state.answered_in(Duration::from_micros(700));
+    before.endpoints[2].share().answered_in(Duration::from_micros(700));
     let left = model.endpoints.remove(0);
     model.endpoints[0].weight = 7;
     let after = registry.assemble(&model).unwrap();
@@ -62,7 +62,7 @@ fn an_endpoint_keeps_its_id_and_what_was_learned_of_it() {
 
 #[test]
 fn ids_are_of_one_upstream() {
-    let mut registry = Registry::new();
+    let mut registry = Registry::new(1);
     let one = registry.assemble(&model(&[1, 1])).unwrap();
     let other = registry.assemble(&model::Upstream { name: "other".to_owned(), ..model(&[1, 1]) }).unwrap();
     assert!(ids(&other).iter().all(|id| one.find(*id).is_none()));
@@ -72,7 +72,7 @@ fn ids_are_of_one_upstream() {
 fn an_endpoint_that_is_listed_twice_is_refused_by_its_place() {
     let mut twice = model(&[1, 1]);
     twice.endpoints[1].host = twice.endpoints[0].host.clone();
-    let errors = Registry::new().assemble(&twice).unwrap_err();
+    let errors = Registry::new(1).assemble(&twice).unwrap_err();
     assert_eq!(errors.iter().map(|error| &*error.setting).collect::<Vec<_>>(), ["endpoints[1]"]);
     assert!(errors[0].problem.contains("http://10.0.0.0:80 is listed twice"), "{}", errors[0]);
 }
@@ -83,7 +83,7 @@ fn every_setting_that_cannot_be_used_is_told_at_once() {
     wrong.tls.ca = Some(PathBuf::from("/nowhere/ca.pem"));
     wrong.server_names = vec!["fine.example".to_owned(), "not a name".to_owned()];
     wrong.host = HostPolicy::Fixed("line\nend".to_owned());
-    let errors = Registry::new().assemble(&wrong).unwrap_err();
+    let errors = Registry::new(1).assemble(&wrong).unwrap_err();
     assert_eq!(errors.iter().map(|error| &*error.setting).collect::<Vec<_>>(), ["tls.ca", "server_names[1]", "host.fixed"]);
 }
 
