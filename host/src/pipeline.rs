@@ -17,7 +17,7 @@ use std::sync::Arc;
 use crate::config::model::FailurePolicy;
 use crate::exchange::LocalResponse;
 use crate::fault::Fault;
-use crate::plugin::Slot;
+use crate::plugin::{Hook, Slot};
 
 pub use called::Holds;
 pub use finish::Finished;
@@ -116,6 +116,19 @@ pub enum Verdict {
     Fault(Fault),
 }
 
+// === impl Chain ===
+
+impl Chain {
+    /// The same without the filters that have nothing to do, by the plugins' own words.
+    pub fn on(&self, plugins: &Plugins) -> Self {
+        let has_work = |hook, place: &Place| place.shadow.is_some() || !plugins.leaves_out(hook, place);
+        let mut chain = self.clone();
+        chain.incoming.retain(|step| step.kind != StepKind::Filter || has_work(Hook::RequestFilter, &step.place));
+        chain.outgoing.retain(|place| has_work(Hook::ResponseFilter, place));
+        chain
+    }
+}
+
 // === impl Plugins ===
 
 impl Plugins {
@@ -123,6 +136,10 @@ impl Plugins {
     pub fn new(slots: Vec<Slot>) -> Self {
         let outcomes = slots.iter().map(Outcomes::of).collect();
         Self { slots: slots.into_iter().map(RefCell::new).collect(), outcomes }
+    }
+
+    fn leaves_out(&self, hook: Hook, place: &Place) -> bool {
+        self.slots.get(place.slot).is_some_and(|slot| slot.borrow().leaves_out(hook, place.config))
     }
 
     /// Whether there is none.

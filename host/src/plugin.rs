@@ -17,6 +17,7 @@ mod guest;
 mod hooks;
 mod host;
 mod instance;
+mod kept_plans;
 mod names;
 mod nursery;
 mod output;

@@ -49,7 +49,8 @@ fn fail(reason: &str) -> ! {
 impl<E: Exported> lifecycle::exports::plugway::gateway::lifecycle::Guest for E {
     fn configure(id: u32, config: String) -> Result<(), String> {
         version::keep();
-        let plugin = crate::config::configure(&config).map_err(|error: Error| error.to_string())?;
+        let plugin: E::Plugin = crate::config::configure(&config).map_err(|error: Error| error.to_string())?;
+        plugin.leaves_out().iter().for_each(|filter| crate::sys::configuring::leave_out(*filter));
         E::places(|places| places.insert(id, plugin));
         Ok(())
     }

@@ -106,6 +106,15 @@ impl Plan<'_> {
     }
 }
 
+/// For how long.
+impl Plan<'_> {
+    /// Says that this plan is the same for every request of this place to this endpoint, so that the gateway need not ask again: it follows from the
+    /// configuration and the endpoint alone.
+    pub fn keep(&mut self) {
+        ask!(self, forward_plan::keep());
+    }
+}
+
 fn milliseconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
 }

@@ -119,7 +119,7 @@ pub use forwarding::{Plan, Protocol};
 pub use header::{HeaderLine, HeaderName};
 pub use identity::Identity;
 pub use plugin::{
-    AuthError, Authorizer, BatchObserver, Decision, Flow, ForwardError, Forwarder, NoConfig, Observer, OutcomeObserver, Plugin,
+    AuthError, Authorizer, BatchObserver, Decision, Filter, Flow, ForwardError, Forwarder, NoConfig, Observer, OutcomeObserver, Plugin,
     RequestFilter, ResponseFilter, RouteError, Router, Timer,
 };
 pub use record::ExchangeRecord;

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::answer::LocalResponse;
 use crate::batch::Batch;
+pub use crate::bindings::imports::plugway::gateway::configuring::Filter;
 use crate::error::Error;
 use crate::forwarding::Plan;
 use crate::identity::Identity;
@@ -28,6 +29,11 @@ pub trait Plugin: Sized + 'static {
     /// Checks one configuration and prepares everything that does not depend on a request. The error's text is shown to
     /// the operator: name the key and say what to do about it.
     fn configure(config: Self::Config) -> Result<Self, Error>;
+
+    /// Filters that let every request go on as it is in a place configured like this: the gateway does not call them there. None, unless it is written.
+    fn leaves_out(&self) -> &'static [Filter] {
+        &[]
+    }
 }
 
 /// The configuration of a plugin that has none: any key is refused.

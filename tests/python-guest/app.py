@@ -8,7 +8,7 @@ import os
 
 from componentize_py_types import Err
 from wit_world import exports
-from wit_world.imports import log, request, response
+from wit_world.imports import configuring, log, request, response
 from wit_world.imports.types import (
     ChangeError_Forbidden,
     Failure,
@@ -55,6 +55,8 @@ class RequestFilter(exports.RequestFilter):
                 pass
         if tenant == "print":
             print("a line of Python", flush=True)
+        if tenant == "late":
+            configuring.leave_out(configuring.Filter.REQUEST)
         if tenant == "files":
             request.set_header(HeaderName_Text("x-result"), knock().encode())
             return Flow_Next()

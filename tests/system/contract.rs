@@ -5,3 +5,4 @@ mod decisions;
 mod loading;
 mod order;
 mod policies;
+mod spared;

@@ -65,6 +65,11 @@ fn a_plugin_in_python_filters_requests_and_responses() {
     assert!(told.is_some(), "{}", gateway.log().text());
     assert_eq!(failures("trap"), 2.0);
 
+    // What it has nothing to do with is said while it is configured, or never.
+    assert_problem(&ask("late"), 500, "plugin-failed");
+    let error = "used `configuring` outside `configure`";
+    assert!(gateway.log().wait(LOGGED, |line| line.field("error").is_some_and(|text| text.contains(error))).is_some());
+
     // Where there is no request, there is none to ask for.
     let part = plugin("snake", component, "greeting = \"too early\", tenants = []", BUDGET);
     let text = refused(&config(&upstream, &[&part, &route("public = true\nplugins = [\"snake\"]")]));

@@ -36,7 +36,7 @@ impl Workshop {
             .filter(|otlp| otlp.traces)
             .map(|_| Sampler::new(config.tracing.sample.0, config.tracing.follows_callers, Arc::clone(&assembled.rate)));
         let snapshot = Arc::clone(&assembled.snapshot);
-        let routes = snapshot.routes_for(worker);
+        let routes = snapshot.routes_for(worker, &plugins);
         let facts = |facts: &RouteFacts| cells.route(&facts.name, facts.api.as_deref(), facts.version.as_deref());
         Ok(Generation {
             plugins,

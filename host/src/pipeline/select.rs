@@ -75,12 +75,18 @@ impl Chain {
         upstream: &Arc<Upstream>,
         endpoint: &Arc<Endpoint>,
         host: &str,
-    ) -> (Box<Exchange>, Result<Option<Box<PlanEdits>>, Fault>) {
+    ) -> (Box<Exchange>, Result<Option<Arc<PlanEdits>>, Fault>) {
         let Some(place) = &self.forwarder else { return (exchange, Ok(None)) };
         let mut slot = match plugins.slot(place) {
             Ok(slot) => slot,
             Err(fault) => return (exchange, Err(fault)),
         };
+        // A canary is compared with what the serving version says now.
+        if let (None, Some(kept)) = (&place.shadow, slot.kept_plan(place.config, endpoint.id)) {
+            place.begin(Hook::Forwarder, &mut exchange);
+            exchange.steps.end(StepResult::Kept);
+            return (exchange, Ok(Some(kept)));
+        }
         let draft = PlanDraft::new(Arc::clone(upstream), Arc::clone(endpoint), exchange.request.path(), host);
         let shadowed = place.shadowed(plugins, &exchange);
         place.begin(Hook::Forwarder, &mut exchange);
@@ -91,7 +97,7 @@ impl Chain {
             shadowed.forward(&exchange, endpoint.id, draft, &forwarded);
         }
         let plan = match (forwarded, place.on_failure) {
-            (Ok(Forwarded::Planned(edits)), _) => Ok(Some(edits)),
+            (Ok(Forwarded::Planned(edits) | Forwarded::Kept(edits)), _) => Ok(Some(edits)),
             (Ok(Forwarded::Refused), _) => Err(Fault::EndpointRefused),
             (Err(fault), FailurePolicy::Reject) => Err(fault),
             (Err(_), FailurePolicy::Skip) => Ok(None),

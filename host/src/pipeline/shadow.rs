@@ -62,10 +62,9 @@ impl Shadowed<'_> {
     pub(super) fn forward(self, after: &Exchange, endpoint: u64, plan: PlanDraft, served: &Result<Forwarded, Fault>) {
         self.compare(Hook::Forwarder, after, |slot, config, before| {
             let (back, forwarded) = slot.forward(config, before, endpoint, plan);
-            let agreed = forwarded.ok().map(|forwarded| match (served, forwarded) {
-                (Ok(Forwarded::Planned(served)), Forwarded::Planned(own)) if **served == *own => Comparison::Agree,
-                (Ok(Forwarded::Planned(_)), Forwarded::Planned(_)) => Comparison::Changes,
-                (Ok(Forwarded::Refused), Forwarded::Refused) => Comparison::Agree,
+            let agreed = forwarded.ok().map(|forwarded| match (served.as_ref().map(Forwarded::plan), forwarded.plan()) {
+                (Ok(served), own) if served == own => Comparison::Agree,
+                (Ok(Some(_)), Some(_)) => Comparison::Changes,
                 _ => Comparison::Differ,
             });
             (back, agreed)

@@ -60,7 +60,7 @@ impl From<&Routed> for StepResult {
 impl From<&Forwarded> for StepResult {
     fn from(forwarded: &Forwarded) -> Self {
         match forwarded {
-            Forwarded::Planned(_) => Self::Planned,
+            Forwarded::Planned(_) | Forwarded::Kept(_) => Self::Planned,
             Forwarded::Refused => Self::Refused,
         }
     }

@@ -1,5 +1,7 @@
 //! The hooks, one function each: what goes in, what may come out.
 
+use std::sync::Arc;
+
 use wasmtime::Store;
 
 use super::batch::EndedBatch;
@@ -52,7 +54,9 @@ pub enum Routed {
 #[derive(Debug)]
 pub enum Forwarded {
     /// This plan.
-    Planned(Box<PlanEdits>),
+    Planned(Arc<PlanEdits>),
+    /// This plan, for every request of this configuration to this endpoint.
+    Kept(Arc<PlanEdits>),
     /// Not to this endpoint.
     Refused,
 }
@@ -123,7 +127,7 @@ impl Slot {
 
     /// Lets a forwarder write on the plan.
     pub fn forward(&mut self, config: u32, exchange: Box<Exchange>, endpoint: u64, plan: PlanDraft) -> Called<Forwarded> {
-        self.call(
+        let (exchange, forwarded) = self.call(
             (Hook::Forwarder, config),
             Phase::Forward,
             exchange,
@@ -137,11 +141,20 @@ impl Slot {
                 Ok((answer, plan))
             },
             |(answer, plan), store| match answer {
-                Ok(()) => Ok(Forwarded::Planned(Box::new(plan.map(|plan| plan.edits).unwrap_or_default()))),
+                Ok(()) => Ok(plan.map_or_else(|| Forwarded::Planned(Arc::default()), Forwarded::from)),
                 Err(exports::forwarder::ForwardError::Refused) => Ok(Forwarded::Refused),
                 Err(exports::forwarder::ForwardError::Failed(why)) => Err(given(store, |guest| guest.take_failure(why))?),
             },
-        )
+        );
+        if let Ok(Forwarded::Kept(plan)) = &forwarded {
+            self.plans.keep(config, endpoint, plan);
+        }
+        (exchange, forwarded)
+    }
+
+    /// What a forwarder said of that endpoint for every request.
+    pub fn kept_plan(&self, config: u32, endpoint: u64) -> Option<Arc<PlanEdits>> {
+        self.plans.get(config, endpoint)
     }
 
     /// Hands an observer a batch of finished exchanges.
@@ -210,6 +223,23 @@ pub async fn on_tick<H: Holder>(holder: H, config: u32) -> Result<(), Failure> {
     let cpu = holder.with(|slot| slot.recipe().budget.setup_cpu);
     let on_tick = async move |hooks: &Hooks, store: &mut Store<Guest>| hooks.on_tick_in_turns(store, config).await;
     waiting::run(holder, (Hook::Timer, config), (Phase::Aside, cpu), None, on_tick, done).await.1
+}
+
+impl Forwarded {
+    /// The plan, if it is one.
+    pub fn plan(&self) -> Option<&Arc<PlanEdits>> {
+        match self {
+            Self::Planned(plan) | Self::Kept(plan) => Some(plan),
+            Self::Refused => None,
+        }
+    }
+}
+
+impl From<PlanDraft> for Forwarded {
+    fn from(plan: PlanDraft) -> Self {
+        let edits = Arc::new(plan.edits);
+        if plan.keep { Self::Kept(edits) } else { Self::Planned(edits) }
+    }
 }
 
 impl From<Outcome> for routing::Outcome {

@@ -152,6 +152,7 @@ fn link(engine: &Engine, rights: &Rights, waits: bool) -> wasmtime::Result<Linke
     let mut linker = Linker::new(engine);
     wasi::add_to_linker(&mut linker)?;
     imports::types::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
+    imports::configuring::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
     imports::header_names::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
     imports::request::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
     imports::response::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;

@@ -2,6 +2,7 @@
 
 #![allow(unreachable_pub, reason = "the generated bindings re-export the handles")]
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -13,6 +14,7 @@ use super::instance::Failure;
 use super::names::Names;
 use super::plan::PlanDraft;
 use super::reserve::Reserve;
+use super::rights::Hook;
 use super::wasi::Wasi;
 use crate::capability::crypto::PublicKey;
 use crate::capability::keys::Keys;
@@ -72,6 +74,10 @@ pub(super) struct Guest {
     pub(super) exchange: Option<Box<Exchange>>,
     /// Where the exchange goes if the store ends with it, as that of a call that missed its deadline does.
     pub(super) rescue: Option<oneshot::Sender<Box<Exchange>>>,
+    /// The configuration it is given, while `configure` runs.
+    pub(super) configuring: Option<u32>,
+    /// Hooks that have nothing to do with a configuration.
+    pub(super) left_out: BTreeSet<(Hook, u32)>,
     /// The plan, while `forward` runs.
     pub(super) plan: Option<PlanDraft>,
     /// What has ended, while `on-batch` runs.

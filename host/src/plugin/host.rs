@@ -3,6 +3,7 @@
 mod attempt;
 mod basics;
 mod batch;
+mod configuring;
 mod crypto;
 mod forward_plan;
 mod given;

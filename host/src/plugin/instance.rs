@@ -1,6 +1,7 @@
 //! One live instance of a plugin: a store, its hooks, and the two ways to call one: on the request's path with an
 //! exchange, and off it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use super::names::Names;
 use super::nursery::Nursery;
 use super::recipe::runs_in_turns;
 use super::reserve::Reserve;
+use super::rights::Hook;
 use super::ticker::{self, Watched};
 use super::wasi::Wasi;
 use crate::capability::granted::Granted;
@@ -118,6 +120,8 @@ impl Instance {
             phase: Phase::Setup,
             exchange: None,
             rescue,
+            configuring: None,
+            left_out: BTreeSet::new(),
             plan: None,
             batch: None,
             cpu: CpuMeter::new(),
@@ -150,6 +154,19 @@ impl Instance {
             Ok(hooks) => Ok(Self { store, hooks, rescued }),
             Err(error) => Err(Failure::of(&error, store.data())),
         }
+    }
+
+    /// Gives it a configuration, for `limit` of CPU time at most; what it says of it holds only if it takes it.
+    pub(super) fn configure(&mut self, id: u32, json: &str, limit: Duration) -> Result<(), Failure> {
+        self.store.data_mut().configuring = Some(id);
+        let taken = self.call(Phase::Setup, limit, |hooks, store| hooks.configure(store, id, json));
+        self.store.data_mut().configuring = None;
+        taken?.map_err(|why| self.refused(&why))
+    }
+
+    /// Hooks that have nothing to do with a configuration, by their own words.
+    pub(super) fn left_out(&self) -> &BTreeSet<(Hook, u32)> {
+        &self.store.data().left_out
     }
 
     /// Calls a hook without an exchange, for `limit` of CPU time at most.

@@ -21,6 +21,8 @@ pub struct PlanDraft {
     original_host: String,
     /// What differs.
     pub edits: PlanEdits,
+    /// Whether it holds for the endpoint, whatever the request.
+    pub keep: bool,
     header_bytes: usize,
     refused: Refused,
 }
@@ -72,6 +74,7 @@ impl PlanDraft {
             original_path: path.to_owned(),
             original_host: host.to_owned(),
             edits: PlanEdits::default(),
+            keep: false,
             header_bytes: 0,
             refused: Refused::default(),
         }

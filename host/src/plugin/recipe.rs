@@ -148,8 +148,7 @@ fn number(id: usize) -> Result<u32, Failure> {
 
 fn configure(instance: &mut Instance, id: usize, configuration: &Configuration, limit: Duration) -> Result<(), Failure> {
     let id = number(id)?;
-    let taken = instance.call(Phase::Setup, limit, |hooks, store| hooks.configure(store, id, &configuration.json))?;
-    taken.map_err(|why| instance.refused(&why))?;
+    instance.configure(id, &configuration.json, limit)?;
     let Some(upstream) = &configuration.upstream else { return Ok(()) };
     let members: Vec<routing::Endpoint> = upstream
         .endpoints

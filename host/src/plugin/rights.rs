@@ -15,6 +15,7 @@ const READS_IDENTITY: (&str, &str) = ("request", "caller");
 /// Interfaces every plugin may import.
 const ALWAYS: &[&str] = &[
     "types",
+    "configuring",
     "header-names",
     "request",
     "response",

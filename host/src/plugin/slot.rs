@@ -7,6 +7,7 @@
 
 mod failing;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use super::breaker::{Breakers, FIRST_PAUSE};
 use super::guest::Guest;
 use super::hooks::Hooks;
 use super::instance::{Failure, FailureKind, Instance, Surroundings};
+use super::kept_plans::KeptPlans;
 use super::pool::Pool;
 use super::recipe::{Recipe, SetupError, SetupTime};
 use super::rights::Hook;
@@ -38,6 +40,10 @@ pub struct Slot {
     /// Those of a plugin whose calls overlap.
     pub(super) pool: Option<Pool>,
     breakers: Breakers,
+    /// What its forwarder need not be asked again.
+    pub(super) plans: KeptPlans,
+    /// Hooks that have nothing to do with a configuration.
+    left_out: BTreeSet<(Hook, u32)>,
 }
 
 /// What became of a call: the exchange always comes back.
@@ -69,11 +75,13 @@ impl Slot {
     pub fn new(recipe: Arc<Recipe>, surroundings: Surroundings, cells: Arc<PluginCells>) -> Result<Self, SetupError> {
         let (supply, first) = Supply::open(Arc::clone(&recipe), surroundings)?;
         cells.instance_started();
+        let left_out = first.left_out().clone();
         // Hooks that run in one go have an instance of their own beside those that are lent.
         let in_place = !recipe.runs_in_turns() || IN_PLACE.into_iter().any(|hook| recipe.has(hook));
         let (own, first) = if in_place { (Some(first), None) } else { (None, Some(first)) };
         let pool = recipe.runs_in_turns().then(|| Pool::new(first));
-        let mut slot = Self { supply, cells, instance: own, pool, breakers: Breakers::new(recipe.budget.failed_cpu) };
+        let (breakers, plans) = (Breakers::new(recipe.budget.failed_cpu), KeptPlans::default());
+        let mut slot = Self { supply, cells, instance: own, pool, breakers, plans, left_out };
         slot.call_ended();
         Ok(slot)
     }
@@ -81,6 +89,11 @@ impl Slot {
     /// The plugin's configured name.
     pub fn name(&self) -> &Arc<str> {
         &self.recipe().name
+    }
+
+    /// Whether a hook has nothing to do in places with that configuration.
+    pub fn leaves_out(&self, hook: Hook, config: u32) -> bool {
+        self.left_out.contains(&(hook, config))
     }
 
     /// Its counters.

@@ -145,27 +145,27 @@ pub struct Shared {
 // === impl Snapshot ===
 
 impl Snapshot {
-    /// The routes as that worker has them: it counts who holds them and their endpoints where no other worker does.
-    pub fn routes_for(&self, worker: usize) -> Vec<Arc<RoutePlan>> {
+    /// The routes as that worker has them, with these plugins: it counts who holds them and their endpoints where no other worker does.
+    pub fn routes_for(&self, worker: usize, plugins: &Plugins) -> Vec<Arc<RoutePlan>> {
         let mut upstreams = HashMap::new();
         let mut own = |upstream: &Arc<Upstream>| {
             let own = upstreams.entry(Arc::clone(&upstream.name)).or_insert_with(|| Arc::new(upstream.for_worker(worker)));
             Arc::clone(own)
         };
-        self.routes.iter().map(|route| Arc::new(route.with_upstreams(&mut own))).collect()
+        self.routes.iter().map(|route| Arc::new(route.own(plugins, &mut own))).collect()
     }
 }
 
 impl RoutePlan {
-    /// A copy that leads to other upstreams.
-    fn with_upstreams(&self, other: &mut impl FnMut(&Arc<Upstream>) -> Arc<Upstream>) -> Self {
+    /// A copy whose chain has what these plugins have to do, and which leads to upstreams of its own.
+    fn own(&self, plugins: &Plugins, upstream: &mut impl FnMut(&Arc<Upstream>) -> Arc<Upstream>) -> Self {
         Self {
             facts: Arc::new(RouteFacts::clone(&self.facts)),
-            chain: self.chain.clone(),
-            upstream: other(&self.upstream),
+            chain: self.chain.on(plugins),
+            upstream: upstream(&self.upstream),
             max_body_bytes: self.max_body_bytes,
             canaries: self.canaries.as_ref().map(|canaries| {
-                let levels = canaries.levels.iter().map(|(bound, plan)| (*bound, Arc::new(plan.with_upstreams(other))));
+                let levels = canaries.levels.iter().map(|(bound, plan)| (*bound, Arc::new(plan.own(plugins, upstream))));
                 Box::new(Canaries { by: Arc::clone(&canaries.by), levels: levels.collect() })
             }),
         }

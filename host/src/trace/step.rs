@@ -57,6 +57,8 @@ pub enum StepResult {
     NoEndpoint,
     /// A forwarder wrote its plan.
     Planned,
+    /// A forwarder was not asked: what it wrote for another request holds for this one.
+    Kept,
     /// A forwarder did not want that endpoint.
     Refused,
     /// An endpoint replied, with this status.
@@ -123,6 +125,7 @@ impl StepResult {
             Self::Stale => "stale-endpoint",
             Self::NoEndpoint => "no-endpoint",
             Self::Planned => "planned",
+            Self::Kept => "kept-plan",
             Self::Refused => "refused",
             Self::Replied(_) => "replied",
             Self::Failed(_) => "failed",

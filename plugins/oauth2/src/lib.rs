@@ -40,8 +40,8 @@ use std::time::Duration;
 
 use plugway_sdk::metrics::Counter;
 use plugway_sdk::{
-    AuthError, Authorizer, ChangeError, Decision, Error, Flow, Identity, LocalResponse, Plugin, Request, RequestFilter, Status, Value,
-    clock, header,
+    AuthError, Authorizer, ChangeError, Decision, Error, Filter, Flow, Identity, LocalResponse, Plugin, Request, RequestFilter, Status,
+    Value, clock, header,
 };
 
 use anonymous::Anonymous;
@@ -114,6 +114,10 @@ impl Plugin for OAuth2 {
     fn configure(config: Config) -> Result<Self, Error> {
         Ok(config.check()?)
     }
+
+    fn leaves_out(&self) -> &'static [Filter] {
+        if self.headers.is_empty() && self.own_token().is_none() { &[Filter::Request] } else { &[] }
+    }
 }
 
 impl Authorizer for OAuth2 {
@@ -138,9 +142,7 @@ impl RequestFilter for OAuth2 {
     /// Comes after the authorizer, also where another one let the request pass: then nobody has looked at these headers yet.
     fn on_request(&self, request: &mut Request) -> Result<Flow, Error> {
         self.headers.clear_unless_set(request)?;
-        let Some(own) = self.upstream_token.as_ref().filter(|token| token.grant == Grant::ClientCredentials) else {
-            return Ok(Flow::Next);
-        };
+        let Some(own) = self.own_token() else { return Ok(Flow::Next) };
         match own.attach(request, None, clock::now()) {
             Ok(()) => Ok(Flow::Next),
             Err(Refusal::Failed(AuthError::Unavailable(seconds))) => Ok(unavailable(seconds).into()),
@@ -161,6 +163,11 @@ fn unavailable(seconds: Option<u32>) -> LocalResponse {
 
 /// Requests that go no further, or without a token.
 impl OAuth2 {
+    /// A token of the gateway's own for the upstream, whoever asks.
+    fn own_token(&self) -> Option<&UpstreamToken> {
+        self.upstream_token.as_ref().filter(|token| token.grant == Grant::ClientCredentials)
+    }
+
     fn without_token(&self, request: &mut Request) -> Result<Decision, AuthError> {
         self.headers.clear(request)?;
         if let Some(answer) = self.metadata.as_ref().and_then(|metadata| metadata.answer(request)) {

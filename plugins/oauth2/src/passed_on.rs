@@ -44,6 +44,11 @@ impl ClaimHeaders {
         Ok(Self { list, mark: hasher.finish().cast_signed() })
     }
 
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
     /// Takes away what a client may have sent under these names, so that an upstream can believe them. Done for every request
     /// that can go on, whether there was a token or not.
     pub(crate) fn clear(&self, request: &mut Request<'_>) -> Result<(), AuthError> {

@@ -47,7 +47,12 @@ impl Forwarder for TlsForward {
         if self.tls_only && plan.scheme() != "https" {
             plan.set_scheme("https").map_err(|_| ForwardError::Refused)?;
         }
-        self.message(plan)
+        self.message(plan)?;
+        // A new path follows from the one that was asked for; all else is the same for every request.
+        if self.path.is_none() {
+            plan.keep();
+        }
+        Ok(())
     }
 }
 

@@ -30,7 +30,15 @@ fn failed(config: Json, plan: testing::Plan) -> String {
 #[test]
 fn changes_nothing_when_nothing_is_configured() {
     let plan = testing::Plan::new("http").path("/v1/orders");
-    assert_eq!(forward(json!({}), plan.clone()).unwrap(), testing::planned(&plan.build()));
+    let planned = forward(json!({}), plan.clone()).unwrap();
+    assert_eq!(testing::Planned { kept: false, ..planned }, testing::planned(&plan.build()));
+}
+
+#[test]
+fn says_of_a_plan_that_it_holds_for_every_request_where_the_path_stays() {
+    let kept = |config| forward(config, testing::Plan::new("https").path("/v1/orders")).unwrap().kept;
+    assert!(kept(json!({})) && kept(json!({ "max_attempts": 1, "host": "a", "headers": { "set": { "x-a": "b" } } })));
+    assert!(!kept(json!({ "path": { "strip_prefix": "/v1" } })));
 }
 
 #[test]

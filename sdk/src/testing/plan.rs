@@ -43,6 +43,8 @@ pub struct Planned {
     pub set_headers: Vec<HeaderLine>,
     /// Headers to remove, in order.
     pub removed_headers: Vec<String>,
+    /// Whether it is for every request.
+    pub kept: bool,
 }
 
 impl Plan {
@@ -65,6 +67,7 @@ impl Plan {
                 host: "gateway.example".to_owned(),
                 set_headers: Vec::new(),
                 removed_headers: Vec::new(),
+                kept: false,
             },
         }
     }
@@ -201,6 +204,10 @@ impl FakePlan {
                 Ok(())
             }
         }
+    }
+
+    pub(crate) fn keep(&self) {
+        self.planned.borrow_mut().kept = true;
     }
 
     pub(crate) fn path(&self) -> String {

@@ -15,6 +15,11 @@ impl Forwarder for Guest {
                 std::hint::black_box(request.header(header::X_TENANT_ID));
                 return Ok(plan.set_header("x-plugin", "on")?);
             }
+            Mode::KeepPlan => {
+                plan.set_header("x-plan", request.header(header::X_TENANT_ID).unwrap_or_default())?;
+                plan.keep();
+                return Ok(());
+            }
             Mode::ChangeThenTrap => {
                 plan.set_header("x-changed", "yes")?;
                 plan.set_path("/changed")?;

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use plugway_sdk::metrics::Counter;
-use plugway_sdk::{Endpoint, EndpointId, Error, Plugin, Request, clock};
+use plugway_sdk::{Endpoint, EndpointId, Error, Filter, Plugin, Request, clock};
 use serde::Deserialize;
 
 use crate::behaviour;
@@ -76,6 +76,10 @@ impl Plugin for Guest {
             latency: Counter::declare("outcome_latency_us_total", "Their latency.", "us", ["ended"])?,
             hoard: RefCell::default(),
         })
+    }
+
+    fn leaves_out(&self) -> &'static [Filter] {
+        if self.mode == Mode::LeaveOut { &[Filter::Request, Filter::Response] } else { &[] }
     }
 }
 

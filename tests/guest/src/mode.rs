@@ -51,6 +51,10 @@ modes! {
         ByVersion = "by-version",
         /// Do what the request's `x-misbehave` header says.
         ByHeader = "by-header",
+        /// Set `x-plan` to `x-tenant-id` in the plan, and say that the plan holds for every request.
+        KeepPlan = "keep-plan",
+        /// Say of both filters that they have nothing to do.
+        LeaveOut = "leave-out",
         /// Ask who is calling, and leave it in `x-who`.
         Who = "who",
         /// Execute `unreachable`.

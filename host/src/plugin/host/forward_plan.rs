@@ -83,6 +83,11 @@ impl Host for Guest {
         Ok(line.and_then(|(name, value)| Ok(plan.edit_header(&limits, name, Some(value))?)))
     }
 
+    fn keep(&mut self) -> Result<()> {
+        self.plan()?.0.keep = true;
+        Ok(())
+    }
+
     fn remove_header(&mut self, name: HeaderName) -> Changed {
         let limits = self.limits;
         let (plan, names) = self.plan()?;

@@ -1,5 +1,7 @@
 //! Rules of a place beside those of a token: several issuers, claims, requests without a token, metadata.
 
+use plugway_sdk::{Filter, Plugin};
+
 use super::*;
 
 #[test]
@@ -156,4 +158,10 @@ fn what_only_the_gateway_may_say_is_taken_from_requests_that_another_let_pass() 
     assert!(matches!(narrow.authorize(&mut request).unwrap(), Decision::Allow(_)));
     plugin.on_request(&mut request).unwrap();
     assert_eq!(request.header("x-tenant"), None);
+}
+
+#[test]
+fn without_headers_to_guard_its_filter_has_nothing_to_do() {
+    assert_eq!(configured(json!({})).leaves_out(), [Filter::Request]);
+    assert!(configured(json!({ "claims_as_headers": { "x-user": "sub" } })).leaves_out().is_empty());
 }
