@@ -52,6 +52,9 @@
 //! [`crypto`], [`kv`], [`rate_limit`], [`secrets`], [`keys`] and [`http_client`] must be granted in the gateway's configuration. Calling
 //! one is what imports it; what a plugin can do without it asks for in [`granted`].
 //!
+//! What need not be asked each time is not: [`Plan::keep`] says that a plan is the same for every request to its endpoint, [`Plugin::leaves_out`] that a filter
+//! has nothing to do in a place configured like this.
+//!
 //! # What to rely on
 //!
 //! - **One object per place.** The gateway configures one instance for many places; [`Plugin::configure`] makes one object

@@ -10,7 +10,7 @@ pub(crate) const ENOUGH: u64 = 100;
 /// Errors below which nothing is said.
 const FEW_ERRORS: u64 = 10;
 /// How wide a quiet quantile scatters at least, as a logarithm: twelve blocks of an hour know little of slow drift.
-const SCATTER: f64 = 0.05;
+const SCATTER: f64 = 0.06;
 
 /// How different is different.
 #[derive(Debug, Clone, Copy)]

@@ -16,10 +16,10 @@ use super::{Effort, LOAD_LIMIT, NGINX_US};
 
 /// At most this much CPU of nginx's per request without plugins.
 const GOAL_RATIO: f64 = 1.2;
-/// At most this much CPU per request for each plugin of a chain, microseconds. Of a single plugin it says less: what having
+/// At most this much CPU per request for each plugin of a chain, microseconds where nginx takes [`NGINX_US`]. Of a single plugin it says less: what having
 /// plugins at all costs, such as the alarm of their budgets, is in it once.
 const GOAL_PLUGIN_US: f64 = 0.8;
-/// At most this for metrics, traces of one request of a hundred and the access log together, microseconds of CPU per request.
+/// At most this for metrics, traces of one request of a hundred and the access log together, microseconds of CPU per request where nginx takes [`NGINX_US`].
 const GOAL_MONITORED_US: f64 = 2.0;
 
 /// Everything measured.
@@ -164,14 +164,13 @@ impl Row {
         self.per_plugin_us.as_ref().or(self.monitored_us.as_ref())
     }
 
-    /// Whether what it adds is within a goal, and beside it what tells a slow machine from a slow gateway: either as a share of nginx's.
+    /// Whether what it adds is within a goal: as a share of what nginx takes in the same round, which tells a slow machine from a slow gateway.
     fn added_at_most(&self, goal_us: f64, what: &str) -> Option<(bool, String)> {
         let added = self.added_us()?.median;
         let [share, wanted] = [self.added_share.median, goal_us / NGINX_US].map(|share| 100.0 * share);
-        let words = format!(
-            "{what}: {added:.3} µs, at most {goal_us} ({share:.1} % of nginx's; {goal_us} µs are {wanted:.1} % where nginx takes {NGINX_US})"
-        );
-        Some((added <= goal_us, words))
+        let words =
+            format!("{what}: {share:.1} % of nginx's, at most {wanted:.1} ({added:.3} µs here; {goal_us} µs where nginx takes {NGINX_US})");
+        Some((share <= wanted, words))
     }
 
     fn json(&self) -> Value {
