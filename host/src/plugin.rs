@@ -1,5 +1,5 @@
 //! Plugins: what a file is and wants (`file`, `rights`, `signature`, `component`, `compiler`, `cache`), what any instance is given (`recipe`), the one a
-//! worker calls (`slot`, `instance`, `calls`, with the `supply` and the `nursery` that make more and the
+//! worker calls (`slot`, `instance`, `calls`, `failure`, with the `supply` and the `nursery` that make more and the
 //! `breaker` that leaves a broken one alone), and what it may reach (`host`, `wasi`), within its `budget`.
 
 mod batch;
@@ -12,6 +12,7 @@ mod compiler;
 mod component;
 mod computing;
 mod engine;
+mod failure;
 mod file;
 mod guest;
 mod hooks;
@@ -44,8 +45,9 @@ pub use compiler::{COMPILE_COMMAND, Compiler, serve_compiler};
 pub use component::{LoadError, LoadedComponent};
 pub use computing::Computing;
 pub use engine::build as build_engine;
+pub use failure::{Failure, FailureKind};
 pub use file::{ComponentFile, Import};
-pub use instance::{Failure, FailureKind, Surroundings};
+pub use instance::Surroundings;
 pub use nursery::Nursery;
 pub use plan::{PlanDraft, PlanEdits};
 pub use recipe::{Configuration, Recipe, SetupError};

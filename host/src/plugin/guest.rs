@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::batch::EndedBatch;
 use super::budget::{CpuMeter, MemoryLimiter};
 use super::computing::Place;
-use super::instance::Failure;
+use super::failure::Failure;
 use super::names::Names;
 use super::plan::PlanDraft;
 use super::reserve::Reserve;

@@ -5,7 +5,7 @@ use http::header::CONTENT_LENGTH;
 use http::{HeaderName, HeaderValue};
 
 use super::bindings::plugway::gateway::types;
-use super::instance::Failure;
+use super::failure::Failure;
 use crate::config::model::Budget;
 use crate::exchange::{LocalResponse, final_status, has_no_body};
 use crate::http::connection_headers::is_connection_header;

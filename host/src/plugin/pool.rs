@@ -9,7 +9,8 @@ use tokio::sync::oneshot;
 
 use super::breaker::FIRST_PAUSE;
 use super::budget::{OVERRUN, thread_cpu_time};
-use super::instance::{Failure, FailureKind, Instance};
+use super::failure::{Failure, FailureKind};
+use super::instance::Instance;
 use super::nursery::{Coming, Made};
 use super::rights::Hook;
 use super::slot::{After, ELSEWHERE, NotNow, Slot};

@@ -14,9 +14,10 @@ use std::time::{Duration, Instant};
 use wasmtime::Store;
 
 use super::breaker::{Breakers, FIRST_PAUSE};
+use super::failure::{Failure, FailureKind};
 use super::guest::Guest;
 use super::hooks::Hooks;
-use super::instance::{Failure, FailureKind, Instance, Surroundings};
+use super::instance::{Instance, Surroundings};
 use super::kept_plans::KeptPlans;
 use super::pool::Pool;
 use super::recipe::{Recipe, SetupError, SetupTime};

@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::sync::oneshot::error::TryRecvError;
 
 use super::budget::thread_cpu_time;
-use super::instance::{FailureKind, Instance, Surroundings};
+use super::failure::FailureKind;
+use super::instance::{Instance, Surroundings};
 use super::nursery::Coming;
 use super::recipe::{Recipe, SetupError, SetupTime};
 use crate::config::model::Isolation;

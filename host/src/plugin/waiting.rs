@@ -15,9 +15,10 @@ use wasmtime::Store;
 
 use super::budget::InTurns;
 use super::computing::State;
+use super::failure::Failure;
 use super::guest::Guest;
 use super::hooks::Hooks;
-use super::instance::{Failure, Instance};
+use super::instance::Instance;
 use super::nursery::Coming;
 use super::pool::Lent;
 use super::rights::Hook;

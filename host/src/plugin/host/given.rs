@@ -7,8 +7,8 @@ use wasmtime::component::Resource;
 
 use crate::exchange::LocalResponse;
 use crate::plugin::bindings::plugway::gateway::types::{HeaderLine, Host, HostFailure, HostLocalResponse};
+use crate::plugin::failure::Failure;
 use crate::plugin::guest::{FailureHandle, Guest, LocalResponseHandle};
-use crate::plugin::instance::Failure;
 use crate::plugin::output;
 
 /// Answers a guest may hold at a time: each can be as large as `max_local_body_bytes`.

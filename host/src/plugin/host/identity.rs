@@ -7,8 +7,8 @@ use wasmtime::component::Resource;
 
 use crate::exchange::Identity;
 use crate::plugin::bindings::plugway::gateway::types::{ChangeError, HostIdentity, Value};
+use crate::plugin::failure::Failure;
 use crate::plugin::guest::{Guest, IdentityHandle};
-use crate::plugin::instance::Failure;
 use crate::telemetry::BudgetKey;
 
 type Handle = Resource<IdentityHandle>;

@@ -7,7 +7,7 @@ use super::Slot;
 use crate::exchange::Exchange;
 use crate::plugin::breaker::{Opened, Scope};
 use crate::plugin::budget::{OVERRUN, thread_cpu_time};
-use crate::plugin::instance::{Failure, FailureKind};
+use crate::plugin::failure::{Failure, FailureKind};
 use crate::plugin::rights::Hook;
 use crate::telemetry::BudgetKey;
 
