@@ -4,7 +4,8 @@
 //! the response body polls it while it streams. That saves two wake-ups and two trips through the scheduler per request,
 //! and a request that is dropped closes its connection at once. While a
 //! connection is unused nobody polls it; that it was closed meanwhile is seen when it is taken again, which costs no system
-//! call, because the runtime already knows whether the socket has become readable.
+//! call, because the runtime already knows whether the socket has become readable. One that stays unused rests: it leaves
+//! hyper, whose buffers and channel are most of what it takes, and comes back to it with the next request.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -18,6 +19,7 @@ use http_body::Body;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::task::{AbortHandle, spawn_local, unconstrained};
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -47,6 +49,12 @@ pub(super) enum Broken<B> {
     TimedOut,
 }
 
+/// An open connection that nobody has used for a while.
+pub(super) struct Resting {
+    stream: AnswerFirst<Stream>,
+    pub(super) permit: ConnectionPermit,
+}
+
 /// A connection whose response has begun while the request's body was still being sent: a task of its own keeps sending,
 /// even while nobody asks for the response.
 pub(super) struct Driven<B: Body + 'static> {
@@ -62,10 +70,14 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     pub(super) async fn open(stream: Stream, permit: ConnectionPermit) -> hyper::Result<Box<Self>> {
+        Self::over(AnswerFirst::new(stream), permit).await
+    }
+
+    async fn over(stream: AnswerFirst<Stream>, permit: ConnectionPermit) -> hyper::Result<Box<Self>> {
         // The rest are hyper's defaults on purpose: headers parsed on the stack (`max_headers` would move them to the
         // heap), names written in lower case as they are stored, and vectored writes wherever the stream has them, so a
         // body chunk goes from one socket to the other without a copy.
-        let (sender, connection) = Builder::new().max_buf_size(MAX_BUFFER).handshake(TokioIo::new(AnswerFirst::new(stream))).await?;
+        let (sender, connection) = Builder::new().max_buf_size(MAX_BUFFER).handshake(TokioIo::new(stream)).await?;
         Ok(Box::new(Self { connection, sender, deadline: None, ended: false, permit }))
     }
 
@@ -91,6 +103,18 @@ where
             self.ended = true;
         }
         self.is_ready()
+    }
+
+    /// Gives up hyper and its buffers, of a connection that [is ready](Self::is_ready); `None` where the other side has spoken unasked.
+    pub(super) fn rest(self: Box<Self>) -> Option<Resting> {
+        let Self { connection, permit, .. } = *self;
+        let parts = connection.into_parts();
+        parts.read_buf.is_empty().then(|| Resting { stream: parts.io.into_inner(), permit })
+    }
+
+    /// The connection of one that rested.
+    pub(super) async fn wake(resting: Resting) -> hyper::Result<Box<Self>> {
+        Self::over(resting.stream, resting.permit).await
     }
 
     /// Sends a request and waits for the response head.
@@ -127,6 +151,19 @@ where
         let driven = Rc::clone(&connection);
         let drive = std::future::poll_fn(move |cx| driven.borrow_mut().as_mut().map_or(Poll::Ready(()), |connection| connection.poll(cx)));
         Driven { connection, task: spawn_local(drive).abort_handle() }
+    }
+}
+
+// === impl Resting ===
+
+impl Resting {
+    /// Looks whether the other side has closed or spoken unasked; see [`Http1::settle`].
+    pub(super) fn settle(&mut self) -> bool {
+        let mut byte = [0];
+        let mut cx = Context::from_waker(Waker::noop());
+        pin!(unconstrained(std::future::poll_fn(|cx| Pin::new(&mut self.stream).poll_read(cx, &mut ReadBuf::new(&mut byte)))))
+            .poll(&mut cx)
+            .is_pending()
     }
 }
 

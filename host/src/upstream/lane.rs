@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::Plan;
 use super::endpoint::ConnectionLimits;
-use super::http1::Http1;
+use super::http1::{Http1, Resting};
 use super::http2::{Http2, Shared};
 use crate::config::model::Protocol;
 
@@ -32,8 +32,20 @@ struct Key {
 }
 
 struct Idle<B: Body + 'static> {
-    connection: Box<Http1<B>>,
+    connection: Unused<B>,
     expires: Instant,
+    /// Whether it was unused already when it was looked at before.
+    is_old: bool,
+}
+
+/// A connection that no request uses.
+pub(super) enum Unused<B: Body + 'static> {
+    /// It can have the next request.
+    Ready(Box<Http1<B>>),
+    /// It has to [be woken](Http1::wake) first.
+    Resting(Resting),
+    /// It is none any more.
+    Gone,
 }
 
 // === impl Lane ===
@@ -57,16 +69,15 @@ where
     }
 
     /// An unused connection that is still open.
-    pub(super) fn take(&self, now: Instant) -> Option<Box<Http1<B>>> {
+    pub(super) fn take(&self, now: Instant) -> Option<Unused<B>> {
         let mut idle = self.idle.borrow_mut();
-        while let Some(Idle { mut connection, expires }) = idle.pop() {
+        while let Some(Idle { mut connection, expires, .. }) = idle.pop() {
             if expires <= now {
                 // Those below have waited even longer.
                 idle.clear();
                 return None;
             }
-            connection.permit.leave_idle();
-            if connection.settle() {
+            if connection.leave_idle() {
                 return Some(connection);
             }
         }
@@ -76,7 +87,8 @@ where
     /// Keeps a connection for the next request, if it can take one and there is room.
     pub(super) fn park(&self, mut connection: Box<Http1<B>>, limits: &ConnectionLimits, now: Instant) {
         if (connection.is_ready() || connection.settle()) && connection.permit.enter_idle(limits) {
-            self.idle.borrow_mut().push(Idle { connection, expires: now + limits.idle_timeout });
+            let expires = now + limits.idle_timeout;
+            self.idle.borrow_mut().push(Idle { connection: Unused::Ready(connection), expires, is_old: false });
         }
     }
 
@@ -88,13 +100,22 @@ where
         few
     }
 
-    /// Closes what was unused for too long, or closed by the other side.
+    /// Closes what was unused for too long, or closed by the other side, and lets rest what was unused when it was called before.
     pub(super) fn reap(&self, now: Instant) {
-        self.idle.borrow_mut().retain_mut(|idle| idle.expires > now && idle.connection.settle());
+        self.idle.borrow_mut().retain_mut(|idle| {
+            let is_old = std::mem::replace(&mut idle.is_old, true);
+            idle.expires > now && if is_old { idle.connection.rest() } else { idle.connection.settle() }
+        });
         let mut shared = self.shared.borrow_mut();
         if matches!(&*shared, Shared::Open(connection) if connection.is_closed() || connection.is_expired(now)) {
             *shared = Shared::Closed;
         }
+    }
+
+    /// Connections that rest.
+    #[cfg(test)]
+    pub(super) fn resting(&self) -> usize {
+        self.idle.borrow().iter().filter(|idle| matches!(idle.connection, Unused::Resting(_))).count()
     }
 
     /// Whether there is nothing to keep it for.
@@ -110,3 +131,45 @@ where
         }
     }
 }
+
+// === impl Unused ===
+
+impl<B> Unused<B>
+where
+    B: Body<Data = Bytes> + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    /// Whether the other side has it open still.
+    fn settle(&mut self) -> bool {
+        match self {
+            Self::Ready(connection) => connection.settle(),
+            Self::Resting(resting) => resting.settle(),
+            Self::Gone => false,
+        }
+    }
+
+    /// It is used again; says whether it can be.
+    fn leave_idle(&mut self) -> bool {
+        match self {
+            Self::Ready(connection) => connection.permit.leave_idle(),
+            Self::Resting(resting) => resting.permit.leave_idle(),
+            Self::Gone => {}
+        }
+        self.settle()
+    }
+
+    /// Lets it rest; says whether it is open still.
+    fn rest(&mut self) -> bool {
+        if !self.settle() {
+            return false;
+        }
+        *self = match std::mem::replace(self, Self::Gone) {
+            Self::Ready(connection) => connection.rest().map_or(Self::Gone, Self::Resting),
+            resting => resting,
+        };
+        !matches!(self, Self::Gone)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -104,6 +104,12 @@ where
         left < GIVEN_UP
     }
 
+    /// Connections that rest.
+    #[cfg(test)]
+    pub(super) fn resting(&self) -> usize {
+        self.by_endpoint.borrow().values().flatten().map(|lane| lane.resting()).sum()
+    }
+
     /// Closes an unused connection to that endpoint; says whether there was one.
     pub(super) fn give_up_one(&self, endpoint: EndpointId) -> bool {
         self.by_endpoint.borrow().get(&endpoint).is_some_and(|lanes| lanes.iter().any(|lane| lane.give_up(1) > 0))

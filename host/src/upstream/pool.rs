@@ -16,7 +16,7 @@ use super::endpoint::InFlight;
 use super::failure::SendError;
 use super::http1::{Broken, Http1};
 use super::http2::{Http2, Opening, OpeningGuard, Shared, StreamGuard, to_http1, to_http2};
-use super::lane::Lane;
+use super::lane::{Lane, Unused};
 use super::lanes::Lanes;
 use super::permit::ConnectionPermit;
 use super::stream::Stream;
@@ -72,6 +72,12 @@ where
         self.lanes.give_up_unused()
     }
 
+    /// Connections that rest.
+    #[cfg(test)]
+    pub(super) fn resting(&self) -> usize {
+        self.lanes.resting()
+    }
+
     async fn send_http1(
         &self,
         plan: &Plan,
@@ -83,7 +89,13 @@ where
         let mut started = now;
         loop {
             let (mut connection, reused) = match lane.take(started) {
-                Some(connection) => (connection, true),
+                Some(Unused::Ready(connection)) => (connection, true),
+                // Waking takes no wait; one that cannot be woken is one that was found closed.
+                Some(Unused::Resting(resting)) => match Box::pin(Http1::wake(resting)).await {
+                    Ok(connection) => (connection, true),
+                    Err(_) => continue,
+                },
+                Some(Unused::Gone) => continue,
                 // Boxed, as is HTTP/2: what a request on a kept connection never runs must not make every request's future larger.
                 None => match Box::pin(self.connect_http1(plan)).await {
                     Ok(connection) => {
