@@ -43,6 +43,8 @@ pub struct Chain {
     pub batch_observers: Vec<Place>,
     /// Whether a request that no authorizer allowed may pass.
     pub public: bool,
+    /// Whether versions of its plugins are held against each other: then all of them are asked, whatever they say of themselves.
+    pub compared: bool,
 }
 
 /// One step of a request's way in.
@@ -121,11 +123,16 @@ pub enum Verdict {
 impl Chain {
     /// The same without the filters that have nothing to do, by the plugins' own words.
     pub fn on(&self, plugins: &Plugins) -> Self {
-        let has_work = |hook, place: &Place| place.shadow.is_some() || !plugins.leaves_out(hook, place);
+        let has_work = |hook, place: &Place| place.shadow.is_some() || !plugins.leaves_out(hook, (place.slot, place.config));
         let mut chain = self.clone();
         chain.incoming.retain(|step| step.kind != StepKind::Filter || has_work(Hook::RequestFilter, &step.place));
         chain.outgoing.retain(|place| has_work(Hook::ResponseFilter, place));
         chain
+    }
+
+    /// The same where versions are held against each other.
+    pub fn whole(&self) -> Self {
+        Self { compared: true, ..self.clone() }
     }
 }
 
@@ -138,8 +145,8 @@ impl Plugins {
         Self { slots: slots.into_iter().map(RefCell::new).collect(), outcomes }
     }
 
-    fn leaves_out(&self, hook: Hook, place: &Place) -> bool {
-        self.slots.get(place.slot).is_some_and(|slot| slot.borrow().leaves_out(hook, place.config))
+    fn leaves_out(&self, hook: Hook, (slot, config): (usize, u32)) -> bool {
+        self.slots.get(slot).is_some_and(|slot| slot.borrow().leaves_out(hook, config))
     }
 
     /// Whether there is none.

@@ -19,38 +19,61 @@ pub struct Places(AtomicUsize);
 #[derive(Debug, Default)]
 pub struct Kept(AtomicUsize);
 
+/// How many places there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// For all.
+    pub limit: usize,
+    /// That one worker may keep.
+    most_kept: usize,
+}
+
+// === impl Quota ===
+
+impl Quota {
+    /// So many places for so many workers; where there is none of these, nobody keeps any.
+    pub fn new(limit: usize, workers: usize) -> Self {
+        let most_kept = (limit / PART).checked_div(workers).unwrap_or(0).min(MOST);
+        Self { limit, most_kept }
+    }
+}
+
+// === impl Places ===
+
 impl Places {
-    /// Takes a place, unless so many are taken or kept.
-    pub fn take(&self, kept: &Kept, limit: usize) -> bool {
+    /// Takes a place, unless all are taken or kept.
+    pub fn take(&self, kept: &Kept, quota: Quota) -> bool {
         let own = kept.0.load(Relaxed);
         if own > 0 {
             kept.0.store(own - 1, Relaxed);
             return true;
         }
         // One addition in the common case; the refused one is taken back.
-        if self.0.fetch_add(1, Relaxed) < limit {
+        if self.0.fetch_add(1, Relaxed) < quota.limit {
             return true;
         }
         self.0.fetch_sub(1, Relaxed);
         false
     }
 
-    /// Gives a place back, or keeps it where fewer than `most` are kept.
-    pub fn give_back(&self, kept: &Kept, most: usize) {
+    /// Gives a place back, or keeps it.
+    pub fn give_back(&self, kept: &Kept, quota: Quota) {
         let own = kept.0.load(Relaxed);
-        if own < most {
+        if own < quota.most_kept {
             kept.0.store(own + 1, Relaxed);
         } else {
-            // With what was kept by a greater limit.
-            kept.0.store(most, Relaxed);
-            self.0.fetch_sub(1 + own - most, Relaxed);
+            self.0.fetch_sub(1, Relaxed);
         }
     }
-}
 
-/// How many places of a limit one of so many workers may keep.
-pub fn most_kept(limit: usize, workers: usize) -> usize {
-    (limit / PART / workers.max(1)).min(MOST)
+    /// Gives back what is kept beyond another quota than there was.
+    pub fn trim(&self, kept: &Kept, quota: Quota) {
+        let own = kept.0.load(Relaxed);
+        if own > quota.most_kept {
+            kept.0.store(quota.most_kept, Relaxed);
+            self.0.fetch_sub(own - quota.most_kept, Relaxed);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -60,19 +83,19 @@ mod tests {
     /// Takes and gives back by chance, on two workers; the most that were taken at once.
     fn live(limit: usize) -> usize {
         let (places, kept) = (Places::default(), [Kept::default(), Kept::default()]);
-        let most = most_kept(limit, kept.len());
+        let quota = Quota::new(limit, kept.len());
         let (mut taken, mut top) = ([0_usize; 2], 0);
         let mut random = 1_u64;
         for _ in 0..20_000 {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             let worker = (random >> 40) as usize % 2;
             if random >> 60 < 9 {
-                taken[worker] += usize::from(places.take(&kept[worker], limit));
+                taken[worker] += usize::from(places.take(&kept[worker], quota));
             } else if taken[worker] > 0 {
                 taken[worker] -= 1;
-                places.give_back(&kept[worker], most);
+                places.give_back(&kept[worker], quota);
             }
-            assert!(kept[worker].0.load(Relaxed) <= most);
+            assert!(kept[worker].0.load(Relaxed) <= quota.most_kept);
             top = top.max(taken[0] + taken[1]);
         }
         assert_eq!(places.0.load(Relaxed), taken.iter().sum::<usize>() + kept.iter().map(|kept| kept.0.load(Relaxed)).sum::<usize>());
@@ -89,23 +112,27 @@ mod tests {
 
     #[test]
     fn of_a_small_limit_nothing_is_kept() {
-        assert_eq!((most_kept(15, 2), most_kept(16, 2), most_kept(65_536, 2), most_kept(8, 0)), (0, 1, MOST, 1));
-        let (places, one, other) = (Places::default(), Kept::default(), Kept::default());
+        let most = |limit, workers| Quota::new(limit, workers).most_kept;
+        assert_eq!((most(15, 2), most(16, 2), most(65_536, 2), most(65_536, 0)), (0, 1, MOST, 0));
+        let (places, one, other, quota) = (Places::default(), Kept::default(), Kept::default(), Quota::new(1, 2));
         for _ in 0..3 {
-            assert!(places.take(&one, 1) && !places.take(&other, 1));
-            places.give_back(&one, most_kept(1, 2));
-            assert!(places.take(&other, 1) && !places.take(&one, 1));
-            places.give_back(&other, most_kept(1, 2));
+            assert!(places.take(&one, quota) && !places.take(&other, quota));
+            places.give_back(&one, quota);
+            assert!(places.take(&other, quota) && !places.take(&one, quota));
+            places.give_back(&other, quota);
         }
     }
 
     #[test]
-    fn a_smaller_limit_takes_back_what_was_kept_by_a_greater_one() {
-        let (places, kept) = (Places::default(), Kept::default());
-        assert!((0..10).all(|_| places.take(&kept, 100)));
-        (0..9).for_each(|_| places.give_back(&kept, 6));
-        assert_eq!((kept.0.load(Relaxed), places.0.load(Relaxed)), (6, 7));
-        places.give_back(&kept, 2);
-        assert_eq!((kept.0.load(Relaxed), places.0.load(Relaxed)), (2, 2));
+    fn a_smaller_limit_leaves_nobody_short_of_what_was_kept_by_a_greater_one() {
+        let (places, one, other) = (Places::default(), Kept::default(), Kept::default());
+        let (greater, smaller) = (Quota::new(160, 2), Quota::new(4, 2));
+        for kept in [&one, &other] {
+            assert!((0..10).all(|_| places.take(kept, greater)));
+            (0..10).for_each(|_| places.give_back(kept, greater));
+        }
+        assert_eq!((places.0.load(Relaxed), places.take(&Kept::default(), smaller)), (20, false));
+        [&one, &other].into_iter().for_each(|kept| places.trim(kept, smaller));
+        assert_eq!((0..10).filter(|_| places.take(&one, smaller)).count(), 4);
     }
 }

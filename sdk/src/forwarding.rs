@@ -108,8 +108,8 @@ impl Plan<'_> {
 
 /// For how long.
 impl Plan<'_> {
-    /// Says that this plan is the same for every request of this place to this endpoint, so that the gateway need not ask again: it follows from the
-    /// configuration and the endpoint alone.
+    /// Says that this plan, path and host too if they were set, is the same for every request to this endpoint in places configured like this one, on
+    /// whichever route, so that the gateway need not ask again: it follows from the configuration and the endpoint alone.
     pub fn keep(&mut self) {
         ask!(self, forward_plan::keep());
     }

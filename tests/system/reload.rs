@@ -2,6 +2,7 @@
 
 mod bad_files;
 mod canary;
+mod compared;
 mod generations;
 mod hostile;
 mod kept;

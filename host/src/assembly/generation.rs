@@ -12,6 +12,7 @@ use crate::config::model::Config;
 use crate::config::{Problem, Problems};
 use crate::exchange::RouteFacts;
 use crate::pipeline::Plugins;
+use crate::places::Quota;
 use crate::plugin::{Computing, FailureKind, Hook, InstanceMemory, Reserve, SetupError, Slot, Surroundings};
 use crate::proxy::{Generation, Tracing};
 use crate::telemetry::{AccessPlan, BudgetHits, Holder};
@@ -27,7 +28,11 @@ impl Workshop {
     /// # Errors
     /// Every plugin that could not be made ready.
     pub fn generation(&self, config: &Config, assembled: &Assembled, worker: usize) -> Result<Generation, Problems> {
-        let plugins = Plugins::new(self.slots(config, assembled, &assembled.on_workers, worker)?);
+        let slots = self.slots(config, assembled, &assembled.on_workers, worker)?;
+        if worker == 0 {
+            slots.iter().for_each(tell_left_out);
+        }
+        let plugins = Plugins::new(slots);
         let cells = self.telemetry.worker(worker);
         // Without a receiver nobody would ever see the spans that others hang theirs on.
         let sampler = config
@@ -48,6 +53,7 @@ impl Workshop {
             native: RoundRobins::new(routes.iter().map(|route| &route.upstream)),
             no_route: Arc::new(RouteFacts::clone(&snapshot.unrouted)),
             routes,
+            in_flight: Quota::new(config.limits.max_requests_in_flight, config.workers),
             ended_by: Some(self.retired.clone()),
             snapshot,
         })
@@ -138,6 +144,13 @@ impl Workshop {
             nursery: self.nursery.clone(),
             memory,
         }
+    }
+}
+
+/// What is configured and never called should be known.
+fn tell_left_out(slot: &Slot) {
+    for (hook, configurations) in slot.left_out() {
+        tracing::info!(plugin = %slot.name(), hook = hook.as_str(), configurations, "A filter says that it has nothing to do with some of its configurations, and is not called there");
     }
 }
 

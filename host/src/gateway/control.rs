@@ -94,7 +94,7 @@ impl Running {
         for warning in &assembled.warnings {
             tracing::warn!(key = warning.key, line = warning.position.line, "{}", warning.message);
         }
-        let shared = Arc::new(Shared::new(config.workers));
+        let shared = Arc::new(Shared::default());
         let (records, batches) = mpsc::channel(BATCHES);
         telemetry.promise(&config.slos());
         // Nothing can fail any more but the machine itself: from here on it serves.

@@ -81,8 +81,8 @@ impl Chain {
             Ok(slot) => slot,
             Err(fault) => return (exchange, Err(fault)),
         };
-        // A canary is compared with what the serving version says now.
-        if let (None, Some(kept)) = (&place.shadow, slot.kept_plan(place.config, endpoint.id)) {
+        let may_be_kept = place.shadow.is_none() && !self.compared;
+        if let Some(kept) = may_be_kept.then(|| slot.kept_plan(place.config, endpoint.id)).flatten() {
             place.begin(Hook::Forwarder, &mut exchange);
             exchange.steps.end(StepResult::Kept);
             return (exchange, Ok(Some(kept)));

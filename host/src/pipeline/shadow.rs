@@ -1,5 +1,5 @@
 //! A canary in the shadow of the version that serves: called right after it, with the exchange as that one got it, and compared. What it
-//! decides and changes ends here. It costs a request a copy of its head and at most the plugin's `cpu` for each hook, and a canary
+//! decides and changes ends here. What it would not be asked once it serves it is not asked here: what it said of itself is compared. It costs a request a copy of its head and at most the plugin's `cpu` for each hook, and a canary
 //! that keeps failing is left alone by its own breaker.
 
 use std::rc::Rc;
@@ -37,7 +37,10 @@ impl Shadowed<'_> {
     /// The same for `on-request`.
     pub(super) async fn on_request<H: Holds>(self, holds: &Rc<H>, after: &Exchange, served: &Result<Flow, Fault>) {
         let Self { plugins, shadow, before } = self;
-        let (own, flow) = called::on_request(holds, (shadow.slot, shadow.config), before).await;
+        let (own, flow) = match shadow.left_out(plugins, Hook::RequestFilter) {
+            Some(flow) => (before, Ok(flow)),
+            None => called::on_request(holds, (shadow.slot, shadow.config), before).await,
+        };
         let agreed = flow.as_ref().ok().map(|flow| flows(served, flow));
         plugins.at(shadow.slot).iter().for_each(|slot| count(slot, Hook::RequestFilter, (after, &own), agreed));
     }
@@ -45,7 +48,10 @@ impl Shadowed<'_> {
     /// The same for `on-response`.
     pub(super) async fn on_response<H: Holds>(self, holds: &Rc<H>, after: &Exchange, served: &Result<Flow, Fault>) {
         let Self { plugins, shadow, before } = self;
-        let (own, flow) = called::on_response(holds, (shadow.slot, shadow.config), before).await;
+        let (own, flow) = match shadow.left_out(plugins, Hook::ResponseFilter) {
+            Some(flow) => (before, Ok(flow)),
+            None => called::on_response(holds, (shadow.slot, shadow.config), before).await,
+        };
         let agreed = flow.as_ref().ok().map(|flow| flows(served, flow));
         plugins.at(shadow.slot).iter().for_each(|slot| count(slot, Hook::ResponseFilter, (after, &own), agreed));
     }
@@ -61,7 +67,13 @@ impl Shadowed<'_> {
     /// The same for `forward`.
     pub(super) fn forward(self, after: &Exchange, endpoint: u64, plan: PlanDraft, served: &Result<Forwarded, Fault>) {
         self.compare(Hook::Forwarder, after, |slot, config, before| {
-            let (back, forwarded) = slot.forward(config, before, endpoint, plan);
+            let (back, forwarded) = match slot.kept_plan(config, endpoint) {
+                Some(kept) => {
+                    slot.cells().called(Hook::Forwarder as usize);
+                    (before, Ok(Forwarded::Kept(kept)))
+                }
+                None => slot.forward(config, before, endpoint, plan),
+            };
             let agreed = forwarded.ok().map(|forwarded| match (served.as_ref().map(Forwarded::plan), forwarded.plan()) {
                 (Ok(served), own) if served == own => Comparison::Agree,
                 (Ok(Some(_)), Some(_)) => Comparison::Changes,
@@ -81,6 +93,17 @@ impl Shadowed<'_> {
         let Ok(mut slot) = plugins.at(slot) else { return };
         let (own, compared) = call(&mut slot, config, before);
         count(&slot, hook, (after, &own), compared);
+    }
+}
+
+impl Shadow {
+    /// What comes of a filter that will not be called once it serves: as good as called.
+    fn left_out(self, plugins: &Plugins, hook: Hook) -> Option<Flow> {
+        if !plugins.leaves_out(hook, (self.slot, self.config)) {
+            return None;
+        }
+        plugins.at(self.slot).iter().for_each(|slot| slot.cells().called(hook as usize));
+        Some(Flow::Next)
     }
 }
 

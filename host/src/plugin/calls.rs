@@ -146,7 +146,10 @@ impl Slot {
                 Err(exports::forwarder::ForwardError::Failed(why)) => Err(given(store, |guest| guest.take_failure(why))?),
             },
         );
-        if let Ok(Forwarded::Kept(plan)) = &forwarded {
+        // Where each request has an instance of its own, none leaves anything to the next.
+        if let Ok(Forwarded::Kept(plan)) = &forwarded
+            && self.keeps()
+        {
             self.plans.keep(config, endpoint, plan);
         }
         (exchange, forwarded)

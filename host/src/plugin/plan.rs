@@ -52,6 +52,17 @@ pub struct PlanEdits {
     pub headers: Vec<(HeaderName, Option<HeaderValue>)>,
 }
 
+impl PlanEdits {
+    /// Memory it takes, about.
+    pub(super) fn bytes(&self) -> usize {
+        let texts = [&self.server_name, &self.path].into_iter().flatten().map(String::len).sum::<usize>();
+        let header = |(name, value): &(HeaderName, Option<HeaderValue>)| {
+            size_of::<(HeaderName, Option<HeaderValue>)>() + name.as_str().len() + value.as_ref().map_or(0, HeaderValue::len)
+        };
+        size_of::<Self>() + texts + self.host.as_ref().map_or(0, HeaderValue::len) + self.headers.iter().map(header).sum::<usize>()
+    }
+}
+
 /// Why part of a plan was refused. The words are those of the contract.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PlanError {

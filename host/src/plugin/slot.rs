@@ -7,7 +7,7 @@
 
 mod failing;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -95,6 +95,14 @@ impl Slot {
     /// Whether a hook has nothing to do in places with that configuration.
     pub fn leaves_out(&self, hook: Hook, config: u32) -> bool {
         self.left_out.contains(&(hook, config))
+    }
+
+    /// Filters that some configurations leave without work, and how many do.
+    pub fn left_out(&self) -> BTreeMap<Hook, usize> {
+        self.left_out.iter().fold(BTreeMap::new(), |mut counted, (hook, _)| {
+            *counted.entry(*hook).or_default() += 1;
+            counted
+        })
     }
 
     /// Its counters.

@@ -35,7 +35,7 @@ pub async fn handle(
     let Arrival { mut exchange, body, trailers, host, trace, caller, version, fault } =
         arrival::receive(&generation, &connection, request, started);
     generation.tracing.begin(&mut exchange, trace, caller);
-    let admitted = worker.admit(&generation.snapshot.limits);
+    let admitted = worker.admit(&generation);
     let mut ending = Ending::begin(&worker, &connection, &generation, &exchange, version, admitted);
     let fault = fault.or((!admitted).then_some(Fault::Overloaded));
 

@@ -19,7 +19,7 @@ use super::wall_clock::WallClock;
 use crate::config::model::{Limits, Timeouts};
 use crate::exchange::RouteFacts;
 use crate::pipeline::{Chain, Holds, Plugins};
-use crate::places::{Kept, Places, most_kept};
+use crate::places::{Kept, Places, Quota};
 use crate::route::Table;
 use crate::telemetry::{AccessPlan, AccessQueue, RouteCells, Tallies, UpstreamCells, WorkerCells};
 use crate::trace::Story;
@@ -83,6 +83,8 @@ pub struct Generation {
     pub unrouted: Arc<RouteCells>,
     /// Native round robin.
     pub native: RoundRobins,
+    /// How many requests may be in flight.
+    pub in_flight: Quota,
     /// Who ends the instances when nothing is served by them any more: giving back their memory takes a while, and a worker
     /// has requests waiting. Ended where this is dropped without one.
     pub ended_by: Option<mpsc::Sender<Plugins>>,
@@ -133,9 +135,8 @@ pub struct Sinks {
 }
 
 /// Counts every worker adds to, because every configured limit is per gateway.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Shared {
-    workers: usize,
     /// Requests being answered.
     requests: Places,
     /// Client connections.
@@ -157,15 +158,16 @@ impl Snapshot {
 }
 
 impl RoutePlan {
-    /// A copy whose chain has what these plugins have to do, and which leads to upstreams of its own.
+    /// A copy whose chain has what these plugins have to do (all of it where versions are held against each other), and which leads to upstreams of its own.
     fn own(&self, plugins: &Plugins, upstream: &mut impl FnMut(&Arc<Upstream>) -> Arc<Upstream>) -> Self {
         Self {
             facts: Arc::new(RouteFacts::clone(&self.facts)),
-            chain: self.chain.on(plugins),
+            chain: if self.canaries.is_some() { self.chain.whole() } else { self.chain.on(plugins) },
             upstream: upstream(&self.upstream),
             max_body_bytes: self.max_body_bytes,
             canaries: self.canaries.as_ref().map(|canaries| {
-                let levels = canaries.levels.iter().map(|(bound, plan)| (*bound, Arc::new(plan.own(plugins, upstream))));
+                let own = |plan: &RoutePlan, upstream: &mut _| Self { chain: plan.chain.whole(), ..plan.own(plugins, upstream) };
+                let levels = canaries.levels.iter().map(|(bound, plan)| (*bound, Arc::new(own(plan, upstream))));
                 Box::new(Canaries { by: Arc::clone(&canaries.by), levels: levels.collect() })
             }),
         }
@@ -210,18 +212,20 @@ impl Worker {
 
     /// Serves new requests by another generation. Those in flight end on theirs.
     pub fn replace(&self, next: Generation) -> Rc<Generation> {
+        // What this worker keeps of limits that are smaller now is somebody else's.
+        self.shared.requests.trim(&self.kept, next.in_flight);
+        next.native.upstreams().flat_map(|upstream| &upstream.endpoints).for_each(|endpoint| endpoint.trim());
         self.generation.replace(Rc::new(next))
     }
 
     /// Whether one more request may be answered. It is [over](Self::release) some time.
-    pub(super) fn admit(&self, limits: &Limits) -> bool {
-        self.shared.requests.take(&self.kept, limits.max_requests_in_flight)
+    pub(super) fn admit(&self, generation: &Generation) -> bool {
+        self.shared.requests.take(&self.kept, generation.in_flight)
     }
 
     /// One that was admitted is over.
     pub(super) fn release(&self) {
-        let limit = self.generation.borrow().snapshot.limits.max_requests_in_flight;
-        self.shared.requests.give_back(&self.kept, most_kept(limit, self.shared.workers));
+        self.shared.requests.give_back(&self.kept, self.generation.borrow().in_flight);
     }
 
     /// Remembers a request, and hands on the story of one that is sampled. What finds no room is lost and counted.
@@ -287,11 +291,6 @@ impl Drop for Generation {
 // === impl Shared ===
 
 impl Shared {
-    /// Nothing counted yet, by so many workers.
-    pub fn new(workers: usize) -> Self {
-        Self { workers, requests: Places::default(), connections: AtomicUsize::new(0) }
-    }
-
     /// Counts one up if that stays within a limit.
     pub fn take(count: &AtomicUsize, limit: usize) -> bool {
         // One addition in the common case; the refused one is taken back.

@@ -9,6 +9,7 @@ use http::HeaderValue;
 use rustls::pki_types::ServerName;
 
 use super::state::{EndpointShare, EndpointState, UpstreamShare, UpstreamState};
+use crate::places::Quota;
 
 /// Stays the same for one (upstream, URL) across reloads and is never given to another while the process runs.
 pub type EndpointId = u64;
@@ -56,9 +57,7 @@ pub(super) struct ConnectionLimits {
     /// How long an unused connection is kept.
     pub(super) idle_timeout: Duration,
     /// Unused connections kept.
-    pub(super) max_idle: usize,
-    /// Of these, places one worker may keep for connections that it is just using.
-    pub(super) most_kept: usize,
+    pub(super) idle: Quota,
     /// Connections open at once.
     pub(super) max_open: usize,
 }
@@ -88,14 +87,19 @@ impl Endpoint {
         self.state.availability.is_available(now)
     }
 
-    /// What this worker has learned of it; `None` for whoever is no worker.
-    pub(super) fn own(&self) -> Option<&EndpointShare> {
-        self.state.of(self.worker)
+    /// Gives back places that its worker kept by another limit. To be called on that worker.
+    pub fn trim(&self) {
+        self.state.common.places.trim(&self.share().kept, self.limits.idle);
+    }
+
+    /// An answer came, after so long.
+    pub(super) fn answered_in(&self, time: Duration, now: Instant) {
+        self.share().answered_in(time, self.state.second(now));
     }
 
     /// Where it counts.
     pub(super) fn share(&self) -> &EndpointShare {
-        self.own().unwrap_or(&self.state.others)
+        self.state.of(self.worker)
     }
 
     fn upstream_share(&self) -> &UpstreamShare {

@@ -111,7 +111,7 @@ where
             match connection.exchange(sent, started + plan.response_timeout).await {
                 Ok(response) => {
                     let answered = Instant::now();
-                    let response = checked(response, in_flight.endpoint().as_ref(), answered - started)?;
+                    let response = checked(response, in_flight.endpoint().as_ref(), answered - started, answered)?;
                     let carrier = carry(connection, lane, has_body, &in_flight, answered);
                     return Ok(response.map(|incoming| ResponseBody::new(incoming, carrier, in_flight, Took::of(now, started, answered))));
                 }
@@ -154,7 +154,7 @@ where
             match timeout(plan.response_timeout, connection.sender().try_send_request(sent)).await {
                 Ok(Ok(response)) => {
                     let answered = Instant::now();
-                    let response = checked(response, endpoint, answered - started)?;
+                    let response = checked(response, endpoint, answered - started, answered)?;
                     let (carrier, took) = (Carrier::Stream { _guard: guard }, Took::of(now, started, answered));
                     return Ok(response.map(|incoming| ResponseBody::new(incoming, carrier, in_flight, took)));
                 }
@@ -234,8 +234,13 @@ where
 }
 
 /// Counts the answer, and refuses one whose framing cannot be trusted; its connection is closed then.
-fn checked(response: Response<Incoming>, endpoint: &super::Endpoint, took: Duration) -> Result<Response<Incoming>, Box<SendError>> {
-    endpoint.share().answered_in(took);
+fn checked(
+    response: Response<Incoming>,
+    endpoint: &super::Endpoint,
+    took: Duration,
+    now: Instant,
+) -> Result<Response<Incoming>, Box<SendError>> {
+    endpoint.answered_in(took, now.into_std());
     match framing::problem(response.status(), response.headers()) {
         None => Ok(response),
         Some(problem) => Err(SendError::lost(Fault::UpstreamMalformed, false, Some(problem.into()))),

@@ -13,7 +13,7 @@ use super::endpoint::{ConnectionLimits, EndpointFacts};
 use super::profile::{ProfileFiles, parse_server_name};
 use super::{Endpoint, EndpointId, EndpointState, HostHeader, Profile, Upstream, UpstreamState};
 use crate::config::model::{self, HostPolicy, TlsProfile};
-use crate::places::most_kept;
+use crate::places::Quota;
 use crate::tls_files::SettingError;
 
 /// Assembles upstreams. One per process: ids are unique within it.
@@ -148,8 +148,7 @@ impl Registry {
             server_name,
             limits: ConnectionLimits {
                 idle_timeout: upstream.idle_timeout,
-                max_idle: upstream.max_idle_connections,
-                most_kept: most_kept(upstream.max_idle_connections, self.workers),
+                idle: Quota::new(upstream.max_idle_connections, self.workers),
                 max_open: upstream.max_connections,
             },
         };

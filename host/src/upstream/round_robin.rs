@@ -89,6 +89,11 @@ impl RoundRobins {
         made
     }
 
+    /// The upstreams, each once.
+    pub fn upstreams(&self) -> impl Iterator<Item = &Upstream> {
+        self.all.iter().map(|one| &*one.upstream)
+    }
+
     /// That of the upstream of a route.
     pub fn of(&self, route: usize) -> Option<&RoundRobin> {
         self.all.get(*self.numbers.get(route)?)

@@ -7,19 +7,30 @@ use std::time::{Duration, Instant};
 use super::availability::Availability;
 use crate::places::{Kept, Places};
 
+/// Seconds after which a worker's latency is none to go by, where another one has had an answer since.
+const RECENT: u64 = 10;
+
 /// What the gateway knows about one endpoint.
 #[derive(Debug)]
 pub struct EndpointState {
+    since: Instant,
+    pub(super) availability: Availability,
+    /// By worker.
+    workers: Box<[EndpointShare]>,
+    /// Of whoever is no worker.
+    others: EndpointShare,
+    pub(super) common: Common,
+}
+
+/// What is written where connections are made or closed, or more of them are used than before: apart from what each request reads.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(super) struct Common {
     pub(super) connections: AtomicUsize,
     /// Of unused connections.
     pub(super) places: Places,
     /// Some request was refused for want of a connection since one was last given up for it.
     pub(super) wanted: AtomicBool,
-    pub(super) availability: Availability,
-    /// By worker.
-    workers: Box<[EndpointShare]>,
-    /// Of whoever is no worker.
-    pub(super) others: EndpointShare,
 }
 
 /// What one worker knows about an endpoint. On a cache line of its own (two, as CPUs fetch them in pairs), so that no worker waits for another
@@ -27,9 +38,10 @@ pub struct EndpointState {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(super) struct EndpointShare {
-    in_flight: AtomicUsize,
+    in_flight: Count,
+    /// Microseconds in the lower half; in the upper one the second of the last answer, from the beginning. 0 before the first.
     latency: AtomicU64,
-    idle: AtomicUsize,
+    idle: Count,
     pub(super) kept: Kept,
 }
 
@@ -44,7 +56,14 @@ pub struct UpstreamState {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(super) struct UpstreamShare {
-    in_flight: AtomicUsize,
+    in_flight: Count,
+}
+
+/// A count that one thread alone writes, and so without an atomic addition; or several do.
+#[derive(Debug, Default)]
+struct Count {
+    value: AtomicUsize,
+    is_one_threads: bool,
 }
 
 // === impl EndpointState ===
@@ -53,74 +72,102 @@ impl EndpointState {
     /// Nothing known yet, by so many workers.
     pub(super) fn new(workers: usize, now: Instant) -> Self {
         Self {
-            connections: AtomicUsize::new(0),
-            places: Places::default(),
-            wanted: AtomicBool::new(false),
+            since: now,
             availability: Availability::new(now),
-            workers: (0..workers).map(|_| EndpointShare::default()).collect(),
+            workers: (0..workers).map(|_| EndpointShare::of_one_thread()).collect(),
             others: EndpointShare::default(),
+            common: Common::default(),
         }
     }
 
-    pub(super) fn of(&self, worker: usize) -> Option<&EndpointShare> {
-        self.workers.get(worker)
+    /// That worker's; that of all others where it is none.
+    pub(super) fn of(&self, worker: usize) -> &EndpointShare {
+        self.workers.get(worker).unwrap_or(&self.others)
     }
 
     fn shares(&self) -> impl Iterator<Item = &EndpointShare> {
         self.workers.iter().chain([&self.others])
     }
 
-    /// Requests whose response has not ended.
-    pub fn in_flight(&self) -> usize {
-        self.shares().map(|share| share.in_flight.load(Relaxed)).fold(0, usize::wrapping_add)
+    /// From the beginning.
+    pub(super) fn second(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.since).as_secs()
     }
 
-    /// Time to the response head, microseconds, exponentially weighted (each answer counts one eighth) by each worker that had answers; the mean of
-    /// theirs. 0 before the first.
+    /// Requests whose response has not ended.
+    pub fn in_flight(&self) -> usize {
+        sum(self.shares().map(|share| &share.in_flight))
+    }
+
+    /// Time to the response head, microseconds, exponentially weighted (each answer counts one eighth) by each worker: the mean of those that had an
+    /// answer within ten seconds of the last one. 0 before the first.
     pub fn latency_us(&self) -> u64 {
-        let known = self.shares().map(|share| share.latency.load(Relaxed)).filter(|latency| *latency > 0);
-        let (sum, count) = known.fold((0_u64, 0_u64), |(sum, count), latency| (sum.saturating_add(latency), count + 1));
-        sum.checked_div(count).unwrap_or(0)
+        let known = || self.shares().map(|share| share.latency.load(Relaxed)).filter(|latency| *latency > 0).map(unpacked);
+        let newest = known().map(|(second, _)| second).max().unwrap_or(0);
+        let recent = known().filter(|(second, _)| second + RECENT >= newest);
+        let (total, count) = recent.fold((0_u64, 0_u64), |(total, count), (_, latency)| (total.saturating_add(latency), count + 1));
+        total.checked_div(count).unwrap_or(0)
     }
 
     /// Open connections, used or not.
     pub fn connections(&self) -> usize {
-        self.connections.load(Relaxed)
+        self.common.connections.load(Relaxed)
     }
 
     /// Open connections no request uses. HTTP/2 connections are not counted here.
     pub fn idle_connections(&self) -> usize {
-        self.shares().map(|share| share.idle.load(Relaxed)).fold(0, usize::wrapping_add)
+        sum(self.shares().map(|share| &share.idle))
     }
 }
 
 // === impl EndpointShare ===
 
 impl EndpointShare {
+    fn of_one_thread() -> Self {
+        Self { in_flight: Count::of_one_thread(), idle: Count::of_one_thread(), ..Self::default() }
+    }
+
+    pub(super) fn is_a_workers(&self) -> bool {
+        self.idle.is_one_threads
+    }
+
     pub(super) fn begin(&self) {
-        self.in_flight.fetch_add(1, Relaxed);
+        self.in_flight.up();
     }
 
     pub(super) fn end(&self) {
-        self.in_flight.fetch_sub(1, Relaxed);
+        self.in_flight.down();
     }
 
     pub(super) fn enter_idle(&self) {
-        self.idle.fetch_add(1, Relaxed);
+        self.idle.up();
     }
 
     pub(super) fn leave_idle(&self) {
-        self.idle.fetch_sub(1, Relaxed);
+        self.idle.down();
     }
 
-    /// One more answer.
-    pub(super) fn answered_in(&self, time: Duration) {
-        let sample = time.as_secs().saturating_mul(1_000_000).saturating_add(u64::from(time.subsec_micros()));
-        let old = self.latency.load(Relaxed);
-        // Never back to 0, which means "unknown".
-        let new = if old == 0 { sample } else { old - old / 8 + sample / 8 };
-        self.latency.store(new.max(1), Relaxed);
+    /// One more answer, in that second. Where several threads write, one may lose one of its: an average does not mind.
+    pub(super) fn answered_in(&self, time: Duration, second: u64) {
+        let sample = u64::try_from(time.as_micros()).unwrap_or(u64::MAX).min(LOWER);
+        let new = match self.latency.load(Relaxed) {
+            0 => sample,
+            known => {
+                let (_, old) = unpacked(known);
+                old - old / 8 + sample / 8
+            }
+        };
+        // Never 0, which means "unknown".
+        self.latency.store(second.min(LOWER) << 32 | new.clamp(1, LOWER), Relaxed);
     }
+}
+
+/// All that half a word holds.
+const LOWER: u64 = u32::MAX as u64;
+
+/// Second, and latency.
+fn unpacked(latency: u64) -> (u64, u64) {
+    (latency >> 32, latency & LOWER)
 }
 
 // === impl UpstreamState ===
@@ -128,7 +175,8 @@ impl EndpointShare {
 impl UpstreamState {
     /// Nothing known yet, by so many workers.
     pub(super) fn new(workers: usize) -> Self {
-        Self { workers: (0..workers).map(|_| UpstreamShare::default()).collect(), others: UpstreamShare::default() }
+        let share = |in_flight| UpstreamShare { in_flight };
+        Self { workers: (0..workers).map(|_| share(Count::of_one_thread())).collect(), others: UpstreamShare::default() }
     }
 
     pub(super) fn of(&self, worker: usize) -> &UpstreamShare {
@@ -137,7 +185,7 @@ impl UpstreamState {
 
     /// Requests whose response has not ended, of all endpoints together.
     pub fn in_flight(&self) -> usize {
-        self.workers.iter().chain([&self.others]).map(|share| share.in_flight.load(Relaxed)).fold(0, usize::wrapping_add)
+        sum(self.workers.iter().chain([&self.others]).map(|share| &share.in_flight))
     }
 }
 
@@ -145,12 +193,40 @@ impl UpstreamState {
 
 impl UpstreamShare {
     pub(super) fn begin(&self) {
-        self.in_flight.fetch_add(1, Relaxed);
+        self.in_flight.up();
     }
 
     pub(super) fn end(&self) {
-        self.in_flight.fetch_sub(1, Relaxed);
+        self.in_flight.down();
     }
+}
+
+// === impl Count ===
+
+impl Count {
+    fn of_one_thread() -> Self {
+        Self { is_one_threads: true, ..Self::default() }
+    }
+
+    fn up(&self) {
+        if self.is_one_threads {
+            self.value.store(self.value.load(Relaxed).wrapping_add(1), Relaxed);
+        } else {
+            self.value.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn down(&self) {
+        if self.is_one_threads {
+            self.value.store(self.value.load(Relaxed).wrapping_sub(1), Relaxed);
+        } else {
+            self.value.fetch_sub(1, Relaxed);
+        }
+    }
+}
+
+fn sum<'c>(counts: impl Iterator<Item = &'c Count>) -> usize {
+    counts.map(|count| count.value.load(Relaxed)).fold(0, usize::wrapping_add)
 }
 
 #[cfg(test)]
@@ -161,30 +237,46 @@ mod tests {
     fn latency_follows_the_answers_slowly_and_is_never_unknown_again() {
         let state = EndpointState::new(2, Instant::now());
         assert_eq!(state.latency_us(), 0);
-        let share = state.of(0).unwrap();
-        share.answered_in(Duration::from_micros(800));
+        let share = state.of(0);
+        share.answered_in(Duration::from_micros(800), 0);
         assert_eq!(state.latency_us(), 800);
-        share.answered_in(Duration::from_micros(1_600));
+        share.answered_in(Duration::from_micros(1_600), 0);
         assert_eq!(state.latency_us(), 900);
-        (0..200).for_each(|_| share.answered_in(Duration::ZERO));
+        (0..200).for_each(|_| share.answered_in(Duration::ZERO, 0));
         assert!(state.latency_us() >= 1);
+        (0..200).for_each(|_| share.answered_in(Duration::from_secs(86_400), 0));
+        assert!(state.latency_us() <= LOWER, "an hour and some minutes are the most it says");
+    }
+
+    #[test]
+    fn what_one_worker_learned_long_ago_does_not_count_beside_what_another_knows_now() {
+        let began = Instant::now();
+        let state = EndpointState::new(2, began);
+        let answered = |worker, latency, after| {
+            state.of(worker).answered_in(Duration::from_micros(latency), state.second(began + Duration::from_secs(after)));
+        };
+        answered(0, 5_000_000, 100);
+        answered(1, 1_000, 105);
+        assert_eq!(state.latency_us(), 2_500_500);
+        answered(1, 1_000, 111);
+        assert_eq!(state.latency_us(), 1_000);
     }
 
     #[test]
     fn what_workers_know_is_added_up() {
         let (state, upstream) = (EndpointState::new(2, Instant::now()), UpstreamState::new(2));
-        assert!(state.of(2).is_none(), "no worker");
+        assert!(state.of(1).is_a_workers() && !state.of(2).is_a_workers());
         for (worker, latency) in [(0, 300), (1, 500)] {
-            let share = state.of(worker).unwrap();
-            share.answered_in(Duration::from_micros(latency));
+            let share = state.of(worker);
+            share.answered_in(Duration::from_micros(latency), 1);
             share.begin();
             share.enter_idle();
             upstream.of(worker).begin();
         }
         upstream.of(usize::MAX).begin();
-        state.others.begin();
+        state.of(usize::MAX).begin();
         assert_eq!((state.in_flight(), state.idle_connections(), state.latency_us(), upstream.in_flight()), (3, 2, 400, 3));
-        state.others.end();
+        state.of(usize::MAX).end();
         assert_eq!(state.in_flight(), 2);
     }
 }

@@ -80,3 +80,31 @@ fn an_authorizer_is_asked_whatever_its_filters_have_to_do() {
     let called = ["authorizer", "request-filter", "response-filter"].map(|hook| calls(&gateway, "misbehaving", hook));
     assert_eq!(called, [1.0, 0.0, 0.0]);
 }
+
+#[test]
+fn what_a_plugin_said_does_not_outlive_the_instance_that_said_it() {
+    let upstream = Upstream::plain("up").unwrap();
+    // Of both places one instance is asked; the other one's trap ends it.
+    let place = |name: &str, mode: &str| {
+        let forwarder = format!("{{ plugin = \"plans\", config = {{ mode = \"{mode}\", hook = \"forwarder\" }} }}");
+        format!(
+            "[[routes]]\nname = \"{name}\"\nmatch = {{ path = \"/{name}\" }}\nupstream = \"up\"\npublic = true\nforwarder = {forwarder}\n"
+        )
+    };
+    let gateway = start(&config(&upstream, &[&guest("plans", "", ""), &place("kept", "keep-plan"), &place("traps", "trap")]));
+    let plan = |tenant: &str| seen(&ask(&gateway, "/kept", tenant), "x-plan").unwrap();
+    assert_eq!((plan("a"), plan("b")), ("a".to_owned(), "a".to_owned()));
+    assert_eq!(get(gateway.address("web").unwrap(), "/traps", &[]).status, 500);
+    assert_eq!((plan("c"), plan("d")), ("c".to_owned(), "c".to_owned()));
+}
+
+#[test]
+fn where_each_request_has_an_instance_of_its_own_no_plan_is_kept() {
+    let upstream = Upstream::plain("up").unwrap();
+    let part = guest("plans", "mode = \"keep-plan\", hook = \"forwarder\"", "isolation = \"request\"");
+    let gateway = start(&config(&upstream, &[&part, &route("public = true\nforwarder = \"plans\"")]));
+    for tenant in ["a", "b", "c"] {
+        assert_eq!(seen(&ask(&gateway, "/", tenant), "x-plan").as_deref(), Some(tenant));
+    }
+    assert_eq!(calls(&gateway, "plans", "forwarder"), 3.0);
+}

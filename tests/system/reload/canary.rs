@@ -19,7 +19,7 @@ pub(super) fn start(state: &Path, number: u32, canary: &str) -> Scene {
     start_with(state, &version(number), upstream, &text)
 }
 
-fn start_with(state: &Path, content: &[u8], upstream: Upstream, text: &str) -> Scene {
+pub(super) fn start_with(state: &Path, content: &[u8], upstream: Upstream, text: &str) -> Scene {
     let launch = Launch::new(BINARY).unwrap();
     std::fs::create_dir(launch.directory().join("plugins.d")).unwrap();
     // Where a version's file is belongs to what is remembered of it, so every start finds it in the same place.
@@ -30,12 +30,12 @@ fn start_with(state: &Path, content: &[u8], upstream: Upstream, text: &str) -> S
     Scene { gateway, upstream }
 }
 
-fn put(state: &Path, content: impl AsRef<[u8]>) {
+pub(super) fn put(state: &Path, content: impl AsRef<[u8]>) {
     replace(&state.join("auth.wasm"), content);
 }
 
 /// A request of one of many clients.
-fn as_client(scene: &Scene, client: u32) -> RawResponse {
+pub(super) fn as_client(scene: &Scene, client: u32) -> RawResponse {
     let address = std::net::Ipv4Addr::from(0x0a00_0000 + client).to_string();
     get(scene.gateway.address("web").unwrap(), "/", &[("x-forwarded-for", &address)])
 }
@@ -45,7 +45,7 @@ fn versions(scene: &Scene, clients: u32) -> Vec<u32> {
     (0..clients).map(|client| version_of(&as_client(scene, client))).collect()
 }
 
-fn canary_runs(scene: &Scene) {
+pub(super) fn canary_runs(scene: &Scene) {
     until("a canary runs", || scene.plugin()["canary"].is_object());
 }
 
@@ -63,7 +63,7 @@ fn command(scene: &Scene, arguments: &[&str]) -> (Option<i32>, String) {
 }
 
 /// The same component with another digest.
-fn again(content: &[u8]) -> Vec<u8> {
+pub(super) fn again(content: &[u8]) -> Vec<u8> {
     // A custom section: its id, its length, the length of its name and the name.
     [content, &[0, 6, 5], b"again"].concat()
 }

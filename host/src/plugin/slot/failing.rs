@@ -8,6 +8,7 @@ use crate::exchange::Exchange;
 use crate::plugin::breaker::{Opened, Scope};
 use crate::plugin::budget::{OVERRUN, thread_cpu_time};
 use crate::plugin::failure::{Failure, FailureKind};
+use crate::plugin::kept_plans::KeptPlans;
 use crate::plugin::rights::Hook;
 use crate::telemetry::BudgetKey;
 
@@ -42,6 +43,8 @@ impl Slot {
             After::Keep => {}
             After::Refresh => self.refresh(),
             After::End => {
+                // What it said while it was whole is not worth more than what else it knew.
+                self.plans = KeptPlans::default();
                 // The old one goes first: its slot in the pool may be the last.
                 self.end();
                 if self.keeps() {
@@ -159,6 +162,7 @@ impl Slot {
     /// What answered wrongly too often is whole, but may have learnt something wrong. It stays if there is no other.
     fn refresh(&mut self) {
         if let Some(Ok(instance)) = self.supply.another(None) {
+            self.plans = KeptPlans::default();
             self.end();
             self.cells.instance_started();
             self.instance = Some(instance);

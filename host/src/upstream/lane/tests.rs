@@ -24,8 +24,8 @@ impl Server {
         let mut model = model(&[1]);
         (model.endpoints[0].host, model.endpoints[0].port) = ("127.0.0.1".to_owned(), listener.local_addr().unwrap().port());
         model.idle_timeout = Duration::from_secs(60);
-        model.max_connections = 8;
-        let upstream = Registry::new(0).assemble(&model).unwrap();
+        (model.max_connections, model.max_idle_connections) = (8, 8);
+        let upstream = Arc::new(Registry::new(1).assemble(&model).unwrap().for_worker(0));
         let (accepted, open) = (Rc::new(Cell::new(0)), Rc::new(RefCell::new(Vec::new())));
         let server = Self { upstream, accepted: Rc::clone(&accepted), open: Rc::clone(&open) };
         tokio::task::spawn_local(async move {
@@ -101,7 +101,8 @@ fn a_connection_that_is_closed_while_it_rests_is_given_up() {
             tokio::task::yield_now().await;
             look(&pool);
         }
-        assert_eq!((server.upstream.endpoints[0].state.connections(), pool.resting()), (0, 0));
+        let state = &server.upstream.endpoints[0].state;
+        assert_eq!((state.connections(), state.in_flight(), pool.resting()), (0, 0, 0));
         send(&pool, &server).await;
         assert_eq!(server.accepted.get(), 2);
     });

@@ -46,7 +46,7 @@ fn an_endpoint_keeps_its_id_and_what_was_learned_of_it() {
     let mut registry = Registry::new(1);
     let mut model = model(&[1, 1, 1]);
     let before = registry.assemble(&model).unwrap();
-    before.endpoints[2].share().answered_in(Duration::from_micros(700));
+    before.endpoints[2].answered_in(Duration::from_micros(700), Instant::now());
     let left = model.endpoints.remove(0);
     model.endpoints[0].weight = 7;
     let after = registry.assemble(&model).unwrap();
