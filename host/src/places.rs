@@ -2,7 +2,7 @@
 //!
 //! Places are counted once for all workers. A worker that gives one back may keep it, up to a part of all there are, and takes from those first: as long
 //! as about as many are given back as are taken, no worker writes where another one reads. Never more than the limit are taken. What one keeps another may
-//! be short of, which is [an eighth](PART) of a limit at most, [`MOST`] places for each worker, and nothing of a small limit.
+//! be short of, which is an eighth of a limit at most, 256 places for each worker, and nothing of a small limit.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 

@@ -82,7 +82,7 @@ pub struct Upstream {
 pub enum HostHeader {
     /// The one the client asked for.
     Client,
-    /// The endpoint's own: [`Endpoint::authority`].
+    /// The endpoint's own: [`EndpointFacts::authority`].
     Endpoint,
     /// Always this one.
     Fixed(HeaderValue),
