@@ -23,8 +23,9 @@ pub struct Endpoint {
     /// What the gateway has learned about it; outlives this endpoint when the configuration is loaded anew.
     pub state: Arc<EndpointState>,
     upstream_state: Arc<UpstreamState>,
-    /// Whose it is; of no worker where it is not one's number.
-    worker: usize,
+    /// Where its worker counts; where others do, if it is no worker's.
+    share: Arc<EndpointShare>,
+    upstream_share: Arc<UpstreamShare>,
 }
 
 /// What was configured of an endpoint.
@@ -73,13 +74,18 @@ pub struct InFlight {
 impl Endpoint {
     /// One that belongs to no worker.
     pub(super) fn new(facts: EndpointFacts, state: Arc<EndpointState>, upstream_state: Arc<UpstreamState>) -> Self {
-        Self { facts: Arc::new(facts), state, upstream_state, worker: usize::MAX }
+        Self::of(Arc::new(facts), state, upstream_state, usize::MAX)
+    }
+
+    fn of(facts: Arc<EndpointFacts>, state: Arc<EndpointState>, upstream_state: Arc<UpstreamState>, worker: usize) -> Self {
+        let (share, upstream_share) = (Arc::clone(state.of(worker)), Arc::clone(upstream_state.of(worker)));
+        Self { facts, state, upstream_state, share, upstream_share }
     }
 
     /// The same as that worker has it.
     pub(super) fn for_worker(&self, worker: usize) -> Self {
         let Self { facts, state, upstream_state, .. } = self;
-        Self { facts: Arc::clone(facts), state: Arc::clone(state), upstream_state: Arc::clone(upstream_state), worker }
+        Self::of(Arc::clone(facts), Arc::clone(state), Arc::clone(upstream_state), worker)
     }
 
     /// Whether it may be sent to now; the rule is in `availability.rs`.
@@ -99,11 +105,7 @@ impl Endpoint {
 
     /// Where it counts.
     pub(super) fn share(&self) -> &EndpointShare {
-        self.state.of(self.worker)
-    }
-
-    fn upstream_share(&self) -> &UpstreamShare {
-        self.upstream_state.of(self.worker)
+        &self.share
     }
 }
 
@@ -121,7 +123,7 @@ impl InFlight {
     /// One more request to that endpoint.
     pub fn new(endpoint: &Arc<Endpoint>) -> Self {
         endpoint.share().begin();
-        endpoint.upstream_share().begin();
+        endpoint.upstream_share.begin();
         Self { endpoint: Arc::clone(endpoint) }
     }
 
@@ -134,6 +136,6 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.endpoint.share().end();
-        self.endpoint.upstream_share().end();
+        self.endpoint.upstream_share.end();
     }
 }

@@ -1,6 +1,7 @@
 //! What the whole gateway has learned about endpoints and upstreams. Each worker writes what every request changes to a share of its own; who wants to
 //! know adds them up.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
@@ -16,9 +17,9 @@ pub struct EndpointState {
     since: Instant,
     pub(super) availability: Availability,
     /// By worker.
-    workers: Box<[EndpointShare]>,
+    workers: Box<[Arc<EndpointShare>]>,
     /// Of whoever is no worker.
-    others: EndpointShare,
+    others: Arc<EndpointShare>,
     pub(super) common: Common,
 }
 
@@ -33,10 +34,10 @@ pub(super) struct Common {
     pub(super) wanted: AtomicBool,
 }
 
-/// What one worker knows about an endpoint. On a cache line of its own (two, as CPUs fetch them in pairs), so that no worker waits for another
-/// one's line.
+/// What one worker knows about an endpoint. On a cache line of its own, so that no worker waits for another one's: its neighbour, which CPUs fetch with it,
+/// holds the count of who has it.
 #[derive(Debug, Default)]
-#[repr(align(128))]
+#[repr(align(64))]
 pub(super) struct EndpointShare {
     in_flight: Count,
     /// Microseconds in the lower half; in the upper one the second of the last answer, from the beginning. 0 before the first.
@@ -48,13 +49,13 @@ pub(super) struct EndpointShare {
 /// What the gateway knows about one upstream.
 #[derive(Debug)]
 pub struct UpstreamState {
-    workers: Box<[UpstreamShare]>,
-    others: UpstreamShare,
+    workers: Box<[Arc<UpstreamShare>]>,
+    others: Arc<UpstreamShare>,
 }
 
 /// What one worker knows about an upstream.
 #[derive(Debug, Default)]
-#[repr(align(128))]
+#[repr(align(64))]
 pub(super) struct UpstreamShare {
     in_flight: Count,
 }
@@ -74,18 +75,18 @@ impl EndpointState {
         Self {
             since: now,
             availability: Availability::new(now),
-            workers: (0..workers).map(|_| EndpointShare::of_one_thread()).collect(),
-            others: EndpointShare::default(),
+            workers: (0..workers).map(|_| Arc::new(EndpointShare::of_one_thread())).collect(),
+            others: Arc::default(),
             common: Common::default(),
         }
     }
 
     /// That worker's; that of all others where it is none.
-    pub(super) fn of(&self, worker: usize) -> &EndpointShare {
+    pub(super) fn of(&self, worker: usize) -> &Arc<EndpointShare> {
         self.workers.get(worker).unwrap_or(&self.others)
     }
 
-    fn shares(&self) -> impl Iterator<Item = &EndpointShare> {
+    fn shares(&self) -> impl Iterator<Item = &Arc<EndpointShare>> {
         self.workers.iter().chain([&self.others])
     }
 
@@ -175,11 +176,11 @@ fn unpacked(latency: u64) -> (u64, u64) {
 impl UpstreamState {
     /// Nothing known yet, by so many workers.
     pub(super) fn new(workers: usize) -> Self {
-        let share = |in_flight| UpstreamShare { in_flight };
-        Self { workers: (0..workers).map(|_| share(Count::of_one_thread())).collect(), others: UpstreamShare::default() }
+        let share = |_| Arc::new(UpstreamShare { in_flight: Count::of_one_thread() });
+        Self { workers: (0..workers).map(share).collect(), others: Arc::default() }
     }
 
-    pub(super) fn of(&self, worker: usize) -> &UpstreamShare {
+    pub(super) fn of(&self, worker: usize) -> &Arc<UpstreamShare> {
         self.workers.get(worker).unwrap_or(&self.others)
     }
 
