@@ -130,6 +130,13 @@ fn happened(kept: &Frozen, worst: fn(&Worst) -> f64, now: f64, was: f64, margin:
     (now <= margin(worst(&level)), rise.is_some_and(|rise| now - was <= margin(worst(&rise))))
 }
 
+/// How many times the requests of the spans before, which are as long; 1 where they are fewer.
+fn busier(now: &Reading, before: &[Reading]) -> f64 {
+    let all: u64 = before.iter().map(|reading| reading.server.all).sum();
+    let mean = all as f64 / before.len().max(1) as f64;
+    if mean > 0.0 { (now.server.all as f64 / mean).max(1.0) } else { 1.0 }
+}
+
 /// How a quantile stands to what it was, as logarithms. `error` is its standard error; `None` where too little is known.
 pub(crate) fn latency(
     kept: &Frozen,
@@ -140,6 +147,8 @@ pub(crate) fn latency(
     times: f64,
     limits: Limits,
 ) -> Option<Comparison> {
+    // What is busier is slower, up to saturation about as its root: that much is no news.
+    let times = times * busier(now, &kept.before).sqrt();
     let now = read(now);
     let finite = |readings: &[Reading]| {
         let enough = readings.iter().filter(|reading| reading.server.all >= ENOUGH / 2).map(read);

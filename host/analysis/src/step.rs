@@ -226,12 +226,24 @@ mod tests {
 
     /// Minutes with that latency and so many errors; whether and when something was raised.
     fn live(history: &mut History<LogHistogram>, step: &mut Step, minutes: std::ops::Range<u64>, seconds: f64, errors: u64) -> Vec<Minute> {
+        live_at(1, history, step, minutes, seconds, errors)
+    }
+
+    /// The same of so many times as many requests.
+    fn live_at(
+        times: u64,
+        history: &mut History<LogHistogram>,
+        step: &mut Step,
+        minutes: std::ops::Range<u64>,
+        seconds: f64,
+        errors: u64,
+    ) -> Vec<Minute> {
         let mut raised = Vec::new();
         for at in minutes {
             let mut latency = LogHistogram::default();
-            (1..=100).for_each(|number| latency.record(seconds * (0.5 + 0.01 * f64::from(number)), 1));
+            (1..=100).for_each(|number| latency.record(seconds * (0.5 + 0.01 * f64::from(number)), times));
             let errors = Errors { upstream: errors, ..Errors::default() };
-            history.push(Minute(at), &Traffic { requests: 100, errors, latency });
+            history.push(Minute(at), &Traffic { requests: 100 * times, errors, latency });
             if step.look(history, LIMITS, false).is_some_and(|found| found.verdict == Verdict::Raised) {
                 raised.push(Minute(at));
             }
@@ -246,6 +258,16 @@ mod tests {
             assert_eq!(live(&mut history, &mut step, 0..300, 0.01, 0), []);
             let raised = live(&mut history, &mut step, 300..310, seconds, errors);
             assert!(raised.first().is_some_and(|at| at.0 <= 306), "{measure:?}: {raised:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_busier_may_be_slower_by_its_root() {
+        for (busy, slower, is_step) in [(1, 1.5, true), (2, 1.5, false), (2, 2.2, true), (4, 2.2, false)] {
+            let (mut history, mut step) = (History::new(700), Step::new(Measure::Latency));
+            live(&mut history, &mut step, 0..300, 0.01, 0);
+            let raised = live_at(busy, &mut history, &mut step, 300..312, 0.01 * slower, 0);
+            assert_eq!(!raised.is_empty(), is_step, "{busy} times the requests, {slower} times as slow");
         }
     }
 
