@@ -123,16 +123,11 @@ pub enum Verdict {
 impl Chain {
     /// The same without the filters that have nothing to do, by the plugins' own words.
     pub fn on(&self, plugins: &Plugins) -> Self {
-        let has_work = |hook, place: &Place| place.shadow.is_some() || !plugins.leaves_out(hook, (place.slot, place.config));
+        let has_work = |hook, place: &Place| self.compared || !plugins.leaves_out(hook, (place.slot, place.config));
         let mut chain = self.clone();
         chain.incoming.retain(|step| step.kind != StepKind::Filter || has_work(Hook::RequestFilter, &step.place));
         chain.outgoing.retain(|place| has_work(Hook::ResponseFilter, place));
         chain
-    }
-
-    /// The same where versions are held against each other.
-    pub fn whole(&self) -> Self {
-        Self { compared: true, ..self.clone() }
     }
 }
 

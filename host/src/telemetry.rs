@@ -42,6 +42,7 @@ use prometheus::{Registry, TextEncoder};
 pub use access::{AccessLine, AccessPlan, AccessQueue, AccessSender, AccessWriter, Kept, Protocol, Redaction};
 pub use budget::{BudgetHits, BudgetKey};
 pub use canaries::{Canaries, CanaryEnd, Running};
+pub(crate) use cell::{Count, SharedCount};
 pub use held::{Held, Holder};
 pub use http_client::HttpClientCells;
 pub use incidents::IncidentCells;

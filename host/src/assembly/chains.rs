@@ -116,7 +116,8 @@ struct Builder<'a> {
 
 impl Builder<'_> {
     fn build(mut self) -> (Chain, EffectiveChain) {
-        let mut chain = Chain { public: self.route.public, ..Chain::default() };
+        let compared = self.route.uses().any(|used| self.components.canaries.contains_key(&used.plugin));
+        let mut chain = Chain { public: self.route.public, compared, ..Chain::default() };
         let mut shown = Vec::new();
         let mut outgoing = Vec::new();
         for used in &self.route.chain {

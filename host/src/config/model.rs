@@ -344,7 +344,8 @@ pub struct Limits {
     pub max_requests_per_connection: Option<u64>,
     /// Age after which a connection is closed when idle; default unlimited.
     pub max_connection_age: Option<Duration>,
-    /// Requests being answered at once; more get 503; default 65,536. A worker may keep places for requests to come: an eighth of them for all workers, 256 for each, at most.
+    /// Requests being answered at once; more get 503; default 65,536. A worker may keep places for requests to come: an eighth of them for all
+    /// workers, 256 for each, at most.
     pub max_requests_in_flight: usize,
     /// Instances of plugins at once; default 4,096.
     pub max_plugin_instances: u32,

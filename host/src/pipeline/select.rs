@@ -81,8 +81,7 @@ impl Chain {
             Ok(slot) => slot,
             Err(fault) => return (exchange, Err(fault)),
         };
-        let may_be_kept = place.shadow.is_none() && !self.compared;
-        if let Some(kept) = may_be_kept.then(|| slot.kept_plan(place.config, endpoint.id)).flatten() {
+        if let (false, Some(kept)) = (self.compared, slot.kept_plan(place.config, endpoint.id)) {
             place.begin(Hook::Forwarder, &mut exchange);
             exchange.steps.end(StepResult::Kept);
             return (exchange, Ok(Some(kept)));

@@ -1,6 +1,6 @@
 //! A canary in the shadow of the version that serves: called right after it, with the exchange as that one got it, and compared. What it
-//! decides and changes ends here. What it would not be asked once it serves it is not asked here: what it said of itself is compared. It costs a request a copy of its head and at most the plugin's `cpu` for each hook, and a canary
-//! that keeps failing is left alone by its own breaker.
+//! decides and changes ends here. What it would not be asked once it serves it is not asked here: what it said of itself is compared. It costs
+//! a request a copy of its head and at most the plugin's `cpu` for each hook, and a canary that keeps failing is left alone by its own breaker.
 
 use std::rc::Rc;
 

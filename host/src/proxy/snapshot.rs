@@ -158,16 +158,15 @@ impl Snapshot {
 }
 
 impl RoutePlan {
-    /// A copy whose chain has what these plugins have to do (all of it where versions are held against each other), and which leads to upstreams of its own.
+    /// A copy whose chain has what these plugins have to do, and which leads to upstreams of its own.
     fn own(&self, plugins: &Plugins, upstream: &mut impl FnMut(&Arc<Upstream>) -> Arc<Upstream>) -> Self {
         Self {
             facts: Arc::new(RouteFacts::clone(&self.facts)),
-            chain: if self.canaries.is_some() { self.chain.whole() } else { self.chain.on(plugins) },
+            chain: self.chain.on(plugins),
             upstream: upstream(&self.upstream),
             max_body_bytes: self.max_body_bytes,
             canaries: self.canaries.as_ref().map(|canaries| {
-                let own = |plan: &RoutePlan, upstream: &mut _| Self { chain: plan.chain.whole(), ..plan.own(plugins, upstream) };
-                let levels = canaries.levels.iter().map(|(bound, plan)| (*bound, Arc::new(own(plan, upstream))));
+                let levels = canaries.levels.iter().map(|(bound, plan)| (*bound, Arc::new(plan.own(plugins, upstream))));
                 Box::new(Canaries { by: Arc::clone(&canaries.by), levels: levels.collect() })
             }),
         }

@@ -7,47 +7,47 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A whole number with a single writer, so that adding needs no locked instruction.
 #[derive(Debug, Default)]
-pub(super) struct Count(AtomicU64);
+pub(crate) struct Count(AtomicU64);
 
 impl Count {
     /// Adds; only the owning thread may.
-    pub(super) fn add(&self, amount: u64) {
+    pub(crate) fn add(&self, amount: u64) {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
     }
 
     /// Takes away, down to zero; only the owning thread may.
-    pub(super) fn sub(&self, amount: u64) {
+    pub(crate) fn sub(&self, amount: u64) {
         self.0.store(self.0.load(Ordering::Relaxed).saturating_sub(amount), Ordering::Relaxed);
     }
 
     /// Sets; only the owning thread may.
-    pub(super) fn set(&self, amount: u64) {
+    pub(crate) fn set(&self, amount: u64) {
         self.0.store(amount, Ordering::Relaxed);
     }
 
     /// Reads, from anywhere.
-    pub(super) fn get(&self) -> u64 {
+    pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
 /// A whole number that several threads add to, each of them rarely.
 #[derive(Debug, Default)]
-pub(super) struct SharedCount(AtomicU64);
+pub(crate) struct SharedCount(AtomicU64);
 
 impl SharedCount {
     /// Adds, from anywhere.
-    pub(super) fn add(&self, amount: u64) {
+    pub(crate) fn add(&self, amount: u64) {
         self.0.fetch_add(amount, Ordering::Relaxed);
     }
 
     /// Takes away, from anywhere. Whoever does has added before.
-    pub(super) fn sub(&self, amount: u64) {
+    pub(crate) fn sub(&self, amount: u64) {
         self.0.fetch_sub(amount, Ordering::Relaxed);
     }
 
     /// Reads, from anywhere.
-    pub(super) fn get(&self) -> u64 {
+    pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::availability::Availability;
 use crate::places::{Kept, Places};
+use crate::telemetry;
 
 /// Seconds after which a worker's latency is none to go by, where another one has had an answer since.
 const RECENT: u64 = 10;
@@ -60,11 +61,13 @@ pub(super) struct UpstreamShare {
     in_flight: Count,
 }
 
-/// A count that one thread alone writes, and so without an atomic addition; or several do.
-#[derive(Debug, Default)]
-struct Count {
-    value: AtomicUsize,
-    is_one_threads: bool,
+/// How many there are of something.
+#[derive(Debug)]
+enum Count {
+    /// One thread alone counts.
+    Own(telemetry::Count),
+    /// Several do.
+    Shared(telemetry::SharedCount),
 }
 
 // === impl EndpointState ===
@@ -125,11 +128,11 @@ impl EndpointState {
 
 impl EndpointShare {
     fn of_one_thread() -> Self {
-        Self { in_flight: Count::of_one_thread(), idle: Count::of_one_thread(), ..Self::default() }
+        Self { in_flight: Count::own(), idle: Count::own(), ..Self::default() }
     }
 
     pub(super) fn is_a_workers(&self) -> bool {
-        self.idle.is_one_threads
+        matches!(self.idle, Count::Own(_))
     }
 
     pub(super) fn begin(&self) {
@@ -176,7 +179,7 @@ fn unpacked(latency: u64) -> (u64, u64) {
 impl UpstreamState {
     /// Nothing known yet, by so many workers.
     pub(super) fn new(workers: usize) -> Self {
-        let share = |_| Arc::new(UpstreamShare { in_flight: Count::of_one_thread() });
+        let share = |_| Arc::new(UpstreamShare { in_flight: Count::own() });
         Self { workers: (0..workers).map(share).collect(), others: Arc::default() }
     }
 
@@ -205,29 +208,40 @@ impl UpstreamShare {
 // === impl Count ===
 
 impl Count {
-    fn of_one_thread() -> Self {
-        Self { is_one_threads: true, ..Self::default() }
+    fn own() -> Self {
+        Self::Own(telemetry::Count::default())
     }
 
     fn up(&self) {
-        if self.is_one_threads {
-            self.value.store(self.value.load(Relaxed).wrapping_add(1), Relaxed);
-        } else {
-            self.value.fetch_add(1, Relaxed);
+        match self {
+            Self::Own(count) => count.add(1),
+            Self::Shared(count) => count.add(1),
         }
     }
 
     fn down(&self) {
-        if self.is_one_threads {
-            self.value.store(self.value.load(Relaxed).wrapping_sub(1), Relaxed);
-        } else {
-            self.value.fetch_sub(1, Relaxed);
+        match self {
+            Self::Own(count) => count.sub(1),
+            Self::Shared(count) => count.sub(1),
+        }
+    }
+
+    fn get(&self) -> u64 {
+        match self {
+            Self::Own(count) => count.get(),
+            Self::Shared(count) => count.get(),
         }
     }
 }
 
+impl Default for Count {
+    fn default() -> Self {
+        Self::Shared(telemetry::SharedCount::default())
+    }
+}
+
 fn sum<'c>(counts: impl Iterator<Item = &'c Count>) -> usize {
-    counts.map(|count| count.value.load(Relaxed)).fold(0, usize::wrapping_add)
+    usize::try_from(counts.map(Count::get).sum::<u64>()).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
