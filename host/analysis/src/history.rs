@@ -153,6 +153,16 @@ impl<S: Sketch> History<S> {
         Some(Traffic::sum(spans.iter().filter(|span| span.start.0 >= from).map(|span| &span.traffic)))
     }
 
+    /// The last quarter of an hour without that many of its minutes, those that `read` finds worst.
+    pub(crate) fn without_worst(&self, most: usize, read: fn(&Reading) -> f64) -> Traffic<S> {
+        let mut spans: Vec<_> = self.minutes.iter().collect();
+        // Of a minute without requests there is nothing to read: none is better.
+        let badness = |span: &Span<S>| Some(read(&span.reading)).filter(|value| !value.is_nan()).unwrap_or(f64::NEG_INFINITY);
+        spans.sort_by(|one, other| badness(one).total_cmp(&badness(other)));
+        spans.truncate(spans.len().saturating_sub(most));
+        Traffic::sum(spans.into_iter().map(|span| &span.traffic))
+    }
+
     /// Whether a part of the last `minutes` belongs to an incident.
     pub(crate) fn is_marked(&self, minutes: u64) -> bool {
         let from = (self.latest.0 + 1).saturating_sub(minutes);
