@@ -11,6 +11,8 @@ pub(crate) const ENOUGH: u64 = 100;
 const FEW_ERRORS: u64 = 10;
 /// How wide a quiet quantile scatters at least, as a logarithm: twelve blocks of an hour know little of slow drift.
 const SCATTER: f64 = 0.06;
+/// Standard errors that a window may be worse than the worst one of other days at this hour: that one was chance in part, too, and so is this.
+const CHANCE: f64 = 2.0;
 
 /// How different is different.
 #[derive(Debug, Clone, Copy)]
@@ -105,7 +107,8 @@ pub(crate) fn share(now: &Reading, kept: &Frozen, how: &ShareOf, limits: Limits)
     let threshold = limits.threshold + if season.is_none() { 1.0 } else { 0.0 };
     let few = now.bad < FEW_ERRORS;
     let hour_before = kept.hour_before(was, shares.first().map(|share| share.value()));
-    let (repeated, rises_so) = happened(kept, worst, value, hour_before, |worst| 1.25 * worst + 0.002);
+    let chance = CHANCE * (dispersion * value * (1.0 - value) / now.all as f64).sqrt();
+    let (repeated, rises_so) = happened(kept, worst, value, hour_before, |worst| 1.25 * worst + 0.002 + chance);
     let near_usual = from_season.is_some_and(|(usual, deviations)| deviations < 4.0 || value < 1.5 * usual);
     let crept = !few
         && !repeated
@@ -170,7 +173,7 @@ pub(crate) fn latency(
     });
     let threshold = limits.threshold + if season.is_none() { 1.0 } else { 0.0 };
     let hour_before = kept.hour_before(centre, before.first().copied());
-    let (repeated, rises_so) = happened(kept, worst, now, hour_before, |worst| worst + 1.15_f64.ln());
+    let (repeated, rises_so) = happened(kept, worst, now, hour_before, |worst| worst + 1.15_f64.ln() + CHANCE * error);
     let near_usual = from_season.is_some_and(|(usual, deviations)| deviations < 3.5 || !grown(usual, f64::midpoint(1.0, times)));
     let crept = !repeated
         && near.len() >= 6

@@ -300,6 +300,22 @@ mod tests {
     }
 
     #[test]
+    fn what_happens_every_night_may_be_a_little_worse_by_chance() {
+        for (requests, is_step) in [(1, false), (50, true)] {
+            let (mut history, mut step) = (History::new(700), Step::new(Measure::Latency));
+            for night in 0..4 {
+                let day = night * 1_440;
+                live_at(requests, &mut history, &mut step, day..day + 180, 0.01, 0);
+                live_at(requests, &mut history, &mut step, day + 180..day + 240, 0.014, 0);
+                live_at(requests, &mut history, &mut step, day + 240..day + 1_440, 0.01, 0);
+            }
+            live_at(requests, &mut history, &mut step, 5_760..5_940, 0.01, 0);
+            let raised = live_at(requests, &mut history, &mut step, 5_940..5_950, 0.014 * 1.165, 0);
+            assert_eq!(!raised.is_empty(), is_step, "{requests}");
+        }
+    }
+
+    #[test]
     fn what_rises_every_night_may_do_so_from_a_higher_level() {
         for (times, is_step) in [(1.4, false), (1.7, true)] {
             let (mut history, mut step) = (History::new(700), Step::new(Measure::Latency));
