@@ -25,6 +25,7 @@ mod registry;
 mod round_robin;
 mod state;
 mod stream;
+mod wakeups;
 
 use std::collections::HashMap;
 use std::fmt;

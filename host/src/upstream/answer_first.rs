@@ -23,6 +23,10 @@ impl<S> AnswerFirst<S> {
         Self { inner, failed: None, ended: false }
     }
 
+    pub(super) fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
     fn held<T>(&mut self, written: Poll<io::Result<T>>, cx: &Context<'_>) -> Poll<io::Result<T>> {
         match ready!(written) {
             Err(error) if !self.ended && is_gone(error.kind()) => {

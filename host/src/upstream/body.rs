@@ -3,7 +3,7 @@
 use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -43,9 +43,13 @@ impl Took {
 }
 
 /// What the body comes on.
-pub(super) enum Carrier<B: Body + 'static> {
+enum Carrier<B: Body + 'static> {
     /// Nothing more is needed: all of it is here, or its connection has ended.
     None,
+    /// The same, and this was read of it already. Of a body that came with its head it is all; small, since responses are moved often.
+    Data(Bytes),
+    /// As `Data`, of what is none.
+    Other(Box<Result<Frame<Bytes>, hyper::Error>>),
     /// A connection that is driven by reading the body.
     Read(Box<Http1<B>>, Rc<Lane<B>>),
     /// A connection that a task drives, since the request is still being sent.
@@ -62,9 +66,39 @@ where
     B: Body<Data = Bytes> + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    pub(super) fn new(incoming: Incoming, carrier: Carrier<B>, in_flight: InFlight, took: Took) -> Self {
+    /// The body of a response that came on a stream of a shared connection.
+    pub(super) fn on_stream(incoming: Incoming, guard: StreamGuard<B>, in_flight: InFlight, took: Took) -> Self {
+        Self::new(incoming, Carrier::Stream { _guard: guard }, in_flight, took)
+    }
+
+    /// The body of a response whose head has come on a connection, with which it goes on as it must.
+    pub(super) fn on_connection(
+        connection: Box<Http1<B>>,
+        lane: Rc<Lane<B>>,
+        has_body: bool,
+        mut incoming: Incoming,
+        in_flight: InFlight,
+        took: Took,
+        now: Instant,
+    ) -> Self {
+        if connection.is_ready() {
+            // Head and body came in one piece, the common case: the next request can have the connection already. What is read of the body
+            // wakes whoever has the connection, so that is done while nobody else has.
+            let carrier = match connection.arrived(&mut incoming) {
+                Poll::Ready(Some(Ok(frame))) => frame.into_data().map_or_else(|other| Carrier::Other(Box::new(Ok(other))), Carrier::Data),
+                Poll::Ready(Some(failed)) => Carrier::Other(Box::new(failed)),
+                Poll::Ready(None) | Poll::Pending => Carrier::None,
+            };
+            lane.park(connection, &in_flight.endpoint().limits, now);
+            return Self::new(incoming, carrier, in_flight, took);
+        }
+        let carrier = if has_body { Carrier::Driven(connection.drive(), lane) } else { Carrier::Read(connection, lane) };
+        Self::new(incoming, carrier, in_flight, took)
+    }
+
+    fn new(incoming: Incoming, carrier: Carrier<B>, in_flight: InFlight, took: Took) -> Self {
         let mut body = Self { incoming, carrier, in_flight: Some(in_flight), took };
-        if body.incoming.is_end_stream() {
+        if body.is_end_stream() {
             body.end();
         }
         body
@@ -94,20 +128,29 @@ where
         }
     }
 
+    /// What was read before anybody asked for it.
+    fn early(&mut self) -> Option<Result<Frame<Bytes>, hyper::Error>> {
+        match std::mem::replace(&mut self.carrier, Carrier::None) {
+            Carrier::Data(data) => Some(Ok(Frame::data(data))),
+            Carrier::Other(frame) => Some(*frame),
+            _ => None,
+        }
+    }
+
     fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Carrier::Read(connection, _) = &mut self.carrier else {
-            return Pin::new(&mut self.incoming).poll_frame(cx);
+        let connection = match &mut self.carrier {
+            Carrier::Read(connection, _) => connection,
+            Carrier::Data(_) | Carrier::Other(_) => return Poll::Ready(self.early()),
+            _ => return Pin::new(&mut self.incoming).poll_frame(cx),
         };
-        // Only driving the connection makes more of the body arrive, so the body itself need not wake anybody.
-        let mut silent = Context::from_waker(Waker::noop());
-        if let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(&mut silent) {
+        if let Poll::Ready(frame) = connection.arrived(&mut self.incoming) {
             return Poll::Ready(frame);
         }
         if connection.poll(cx).is_ready() {
             self.carrier = Carrier::None;
             return Pin::new(&mut self.incoming).poll_frame(cx);
         }
-        Pin::new(&mut self.incoming).poll_frame(&mut silent)
+        connection.arrived(&mut self.incoming)
     }
 }
 
@@ -134,11 +177,18 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        !matches!(self.carrier, Carrier::Data(_) | Carrier::Other(_)) && self.incoming.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        let mut hint = self.incoming.size_hint();
+        if let Carrier::Data(data) = &self.carrier {
+            let more = data.len() as u64;
+            let (lower, upper) = (hint.lower() + more, hint.upper().map(|upper| upper + more));
+            upper.into_iter().for_each(|upper| hint.set_upper(upper));
+            hint.set_lower(lower);
+        }
+        hint
     }
 }
 

@@ -3,19 +3,20 @@
 //! There is no task per connection: the request's own task polls hyper's connection while it waits for the response, and
 //! the response body polls it while it streams. That saves two wake-ups and two trips through the scheduler per request,
 //! and a request that is dropped closes its connection at once. While a
-//! connection is unused nobody polls it; that it was closed meanwhile is seen when it is taken again, which costs no system
-//! call, because the runtime already knows whether the socket has become readable. One that stays unused rests: it leaves
+//! connection is unused nobody polls it; that it was closed meanwhile is seen when it is taken again, which costs next to
+//! nothing, because it has woken somebody then. One that stays unused rests: it leaves
 //! hyper, whose buffers and channel are most of what it takes, and comes back to it with the next request.
 
 use std::cell::RefCell;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body::Body;
+use http_body::{Body, Frame};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -26,14 +27,20 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::answer_first::AnswerFirst;
 use super::permit::ConnectionPermit;
 use super::stream::Stream;
+use super::wakeups::{Attentive, Wakeups, Woken};
 
 /// Largest response head, and most of a body that is held back while the client reads slowly.
 const MAX_BUFFER: usize = 64 * 1024;
 
 /// An open connection.
 pub(super) struct Http1<B: Body + 'static> {
-    connection: Connection<TokioIo<AnswerFirst<Stream>>, B>,
+    connection: Connection<TokioIo<AnswerFirst<Attentive<Stream>>>, B>,
     sender: SendRequest<B>,
+    wakeups: Arc<Wakeups>,
+    /// The same, as hyper has it.
+    waker: Waker,
+    /// How often it had woken somebody when it was polled last.
+    polled: Woken,
     /// Made by the first request, then only moved: a deadline that moves later costs no trip into the timer wheel.
     deadline: Option<Pin<Box<Sleep>>>,
     ended: bool,
@@ -51,7 +58,7 @@ pub(super) enum Broken<B> {
 
 /// An open connection that nobody has used for a while.
 pub(super) struct Resting {
-    stream: AnswerFirst<Stream>,
+    stream: AnswerFirst<Attentive<Stream>>,
     pub(super) permit: ConnectionPermit,
 }
 
@@ -70,24 +77,37 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     pub(super) async fn open(stream: Stream, permit: ConnectionPermit) -> hyper::Result<Box<Self>> {
-        Self::over(AnswerFirst::new(stream), permit).await
+        Self::over(AnswerFirst::new(Attentive::new(stream)), permit).await
     }
 
-    async fn over(stream: AnswerFirst<Stream>, permit: ConnectionPermit) -> hyper::Result<Box<Self>> {
+    async fn over(stream: AnswerFirst<Attentive<Stream>>, permit: ConnectionPermit) -> hyper::Result<Box<Self>> {
+        let wakeups = Arc::clone(stream.get_ref().wakeups());
         // The rest are hyper's defaults on purpose: headers parsed on the stack (`max_headers` would move them to the
         // heap), names written in lower case as they are stored, and vectored writes wherever the stream has them, so a
         // body chunk goes from one socket to the other without a copy.
         let (sender, connection) = Builder::new().max_buf_size(MAX_BUFFER).handshake(TokioIo::new(stream)).await?;
-        Ok(Box::new(Self { connection, sender, deadline: None, ended: false, permit }))
+        let (waker, polled) = (Waker::from(Arc::clone(&wakeups)), wakeups.woken());
+        Ok(Box::new(Self { connection, sender, wakeups, waker, polled, deadline: None, ended: false, permit }))
     }
 
     /// Does what can be done now. Ready when the connection has ended.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.ended && Pin::new(&mut self.connection).poll(cx).is_ready() {
+        self.wakeups.wakes(cx.waker());
+        self.go_on();
+        if self.ended { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn go_on(&mut self) {
+        self.polled = self.wakeups.woken();
+        if !self.ended && Pin::new(&mut self.connection).poll(&mut Context::from_waker(&self.waker)).is_ready() {
             // Errors were given to the request or the body they concern.
             self.ended = true;
         }
-        if self.ended { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// What has arrived of a response's body. Only driving the connection makes more of it arrive.
+    pub(super) fn arrived(&self, body: &mut Incoming) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        self.wakeups.hushed(|| Pin::new(body).poll_frame(&mut Context::from_waker(Waker::noop())))
     }
 
     /// Whether another request can be sent: request and response have both ended and neither side wants to close.
@@ -96,13 +116,20 @@ where
     }
 
     /// Looks whether the other side has closed or spoken unasked meanwhile, and whether another request can be sent.
-    /// Afterwards the connection wakes nobody: not the task that used it last.
     pub(super) fn settle(&mut self) -> bool {
-        let mut cx = Context::from_waker(Waker::noop());
-        if !self.ended && pin!(unconstrained(Pin::new(&mut self.connection))).poll(&mut cx).is_ready() {
-            self.ended = true;
+        if !self.ended && (self.wakeups.woken() != self.polled || !self.sender.is_ready()) {
+            let mut looked = pin!(unconstrained(std::future::poll_fn(|_| {
+                self.go_on();
+                Poll::Ready(())
+            })));
+            let _ = looked.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         }
         self.is_ready()
+    }
+
+    /// Wakes nobody from now on: not the task that used it last.
+    pub(super) fn leave(&self) {
+        self.wakeups.wakes_nobody();
     }
 
     /// Gives up hyper and its buffers, of a connection that [is ready](Self::is_ready); `None` where the other side has spoken unasked.
@@ -119,7 +146,7 @@ where
 
     /// Sends a request and waits for the response head.
     pub(super) async fn exchange(&mut self, request: Request<B>, deadline: Instant) -> Result<Response<Incoming>, Broken<B>> {
-        let response = self.sender.try_send_request(request);
+        let response = self.wakeups.hushed(|| self.sender.try_send_request(request));
         let mut response = pin!(unconstrained(response));
         match &mut self.deadline {
             Some(sleep) => sleep.as_mut().reset(deadline),
@@ -160,7 +187,8 @@ impl Resting {
     /// Looks whether the other side has closed or spoken unasked; see [`Http1::settle`].
     pub(super) fn settle(&mut self) -> bool {
         let mut byte = [0];
-        let mut cx = Context::from_waker(Waker::noop());
+        let waker = Waker::from(Arc::clone(self.stream.get_ref().wakeups()));
+        let mut cx = Context::from_waker(&waker);
         pin!(unconstrained(std::future::poll_fn(|cx| Pin::new(&mut self.stream).poll_read(cx, &mut ReadBuf::new(&mut byte)))))
             .poll(&mut cx)
             .is_pending()

@@ -104,6 +104,9 @@ where
     pub(super) fn reap(&self, now: Instant) {
         self.idle.borrow_mut().retain_mut(|idle| {
             let is_old = std::mem::replace(&mut idle.is_old, true);
+            if let Unused::Ready(connection) = &idle.connection {
+                connection.leave();
+            }
             idle.expires > now && if is_old { idle.connection.rest() } else { idle.connection.settle() }
         });
         let mut shared = self.shared.borrow_mut();

@@ -10,7 +10,7 @@ use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::body::{Carrier, ResponseBody, Took};
+use super::body::{ResponseBody, Took};
 use super::connect::{ConnectError, connect};
 use super::endpoint::InFlight;
 use super::failure::SendError;
@@ -111,9 +111,11 @@ where
             match connection.exchange(sent, started + plan.response_timeout).await {
                 Ok(response) => {
                     let answered = Instant::now();
-                    let response = checked(response, in_flight.endpoint().as_ref(), answered - started, answered)?;
-                    let carrier = carry(connection, lane, has_body, &in_flight, answered);
-                    return Ok(response.map(|incoming| ResponseBody::new(incoming, carrier, in_flight, Took::of(now, started, answered))));
+                    check(&response, in_flight.endpoint().as_ref(), answered - started, answered)?;
+                    let took = Took::of(now, started, answered);
+                    return Ok(
+                        response.map(|body| ResponseBody::on_connection(connection, lane, has_body, body, in_flight, took, answered))
+                    );
                 }
                 Err(Broken::Failed(_, Some(unused))) if reused => *request = Some(unused),
                 Err(Broken::Failed(error, unused)) => {
@@ -154,9 +156,9 @@ where
             match timeout(plan.response_timeout, connection.sender().try_send_request(sent)).await {
                 Ok(Ok(response)) => {
                     let answered = Instant::now();
-                    let response = checked(response, endpoint, answered - started, answered)?;
-                    let (carrier, took) = (Carrier::Stream { _guard: guard }, Took::of(now, started, answered));
-                    return Ok(response.map(|incoming| ResponseBody::new(incoming, carrier, in_flight, took)));
+                    check(&response, endpoint, answered - started, answered)?;
+                    let took = Took::of(now, started, answered);
+                    return Ok(response.map(|body| ResponseBody::on_stream(body, guard, in_flight, took)));
                 }
                 Ok(Err(mut error)) => {
                     *request = error.take_message();
@@ -234,33 +236,11 @@ where
 }
 
 /// Counts the answer, and refuses one whose framing cannot be trusted; its connection is closed then.
-fn checked(
-    response: Response<Incoming>,
-    endpoint: &super::Endpoint,
-    took: Duration,
-    now: Instant,
-) -> Result<Response<Incoming>, Box<SendError>> {
+fn check(response: &Response<Incoming>, endpoint: &super::Endpoint, took: Duration, now: Instant) -> Result<(), Box<SendError>> {
     endpoint.answered_in(took, now.into_std());
     match framing::problem(response.status(), response.headers()) {
-        None => Ok(response),
+        None => Ok(()),
         Some(problem) => Err(SendError::lost(Fault::UpstreamMalformed, false, Some(problem.into()))),
-    }
-}
-
-/// What becomes of a connection whose response head is here.
-fn carry<B>(connection: Box<Http1<B>>, lane: Rc<Lane<B>>, has_body: bool, in_flight: &InFlight, now: Instant) -> Carrier<B>
-where
-    B: Body<Data = Bytes> + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    if connection.is_ready() {
-        // Head and body came in one piece, the common case: the next request can have the connection already.
-        lane.park(connection, &in_flight.endpoint().limits, now);
-        Carrier::None
-    } else if has_body {
-        Carrier::Driven(connection.drive(), lane)
-    } else {
-        Carrier::Read(connection, lane)
     }
 }
 
