@@ -1,13 +1,8 @@
 //! Headers that belong to one connection and never travel on (RFC 9110, section 7.6.1).
 
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING,
-    UPGRADE,
-};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, TE, TRAILER};
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+use super::present::Present;
 
 /// What a message said about trailers before its connection headers were taken off. The gateway makes both headers anew
 /// on the other side, because hyper sends no trailers that were not announced.
@@ -19,58 +14,27 @@ pub struct Trailers {
     pub announced: Option<http::HeaderValue>,
 }
 
-/// Every connection header; [`index`] knows their places.
-const NAMES: [HeaderName; 10] = [
-    TE,
-    TRAILER,
-    UPGRADE,
-    CONNECTION,
-    KEEP_ALIVE,
-    HTTP2_SETTINGS,
-    PROXY_CONNECTION,
-    TRANSFER_ENCODING,
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-];
-
-/// Where a connection header stands in [`NAMES`]. This runs for every header of every message, so the length decides first.
-fn index(name: &HeaderName) -> Option<usize> {
-    let candidates = match name.as_str().len() {
-        2 => 0..1,
-        7 => 1..3,
-        10 => 3..5,
-        14 => 5..6,
-        16 => 6..7,
-        17 => 7..8,
-        18 => 8..9,
-        19 => 9..10,
-        _ => return None,
-    };
-    candidates.into_iter().find(|index| NAMES.get(*index) == Some(name))
-}
-
 /// Whether a header belongs to the connection.
 pub fn is_connection_header(name: &HeaderName) -> bool {
-    index(name).is_some()
+    Present::OF_CONNECTION.has(Present::name(name))
 }
 
-/// Takes off every connection header, those named by `Connection` included, and says what they said of trailers.
-pub fn strip(headers: &mut HeaderMap) -> Trailers {
+/// Takes off every connection header, those named by `Connection` included, and says what they said of trailers. `present` is what
+/// [`Present::of`] finds in them.
+pub fn strip(headers: &mut HeaderMap, present: Present) -> Trailers {
     let mut trailers = Trailers::default();
-    // One look at the names is cheaper than ten removals: most messages have none or one.
-    let found = headers.keys().filter_map(index).fold(0_u16, |found, index| found | 1 << index);
-    if found == 0 {
+    if !present.has(Present::OF_CONNECTION) {
         return trailers;
     }
     for name in named(headers) {
         headers.remove(name);
     }
-    for (index, name) in NAMES.iter().enumerate().filter(|(index, _)| found & 1 << index != 0) {
+    for name in present.names(Present::OF_CONNECTION) {
         let Some(value) = headers.remove(name) else { continue };
-        match index {
-            0 => trailers.accepted = accepts_trailers(value.as_bytes()),
-            1 => trailers.announced = Some(value),
-            _ => {}
+        if *name == TE {
+            trailers.accepted = accepts_trailers(value.as_bytes());
+        } else if *name == TRAILER {
+            trailers.announced = Some(value);
         }
     }
     trailers
@@ -108,7 +72,8 @@ mod tests {
         headers.insert(TE, "gzip, Trailers;q=0.5".parse().unwrap());
         headers.insert(TRAILER, "x-sum".parse().unwrap());
         headers.insert("x-stays", "1".parse().unwrap());
-        let trailers = strip(&mut headers);
+        let present = Present::of(&headers);
+        let trailers = strip(&mut headers, present);
         assert!(trailers.accepted);
         assert_eq!(trailers.announced.unwrap(), "x-sum");
         assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>().len(), 2);
@@ -132,12 +97,5 @@ mod tests {
             assert!(is_connection_header(&HeaderName::from_static(name)), "{name}");
         }
         assert!(!is_connection_header(&HeaderName::from_static("cookie")));
-    }
-
-    #[test]
-    fn knows_every_one_of_them() {
-        for (expected, name) in NAMES.iter().enumerate() {
-            assert_eq!(index(name), Some(expected), "{name}");
-        }
     }
 }

@@ -1,6 +1,8 @@
 //! A request as it arrives: its head becomes an exchange, in the one form that is matched, authorized, hashed and
 //! forwarded.
 
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, VIA};
@@ -16,6 +18,7 @@ use crate::exchange::{Exchange, RequestHead, Target};
 use crate::fault::Fault;
 use crate::http::connection_headers::{self, Trailers};
 use crate::http::path;
+use crate::http::present::Present;
 use crate::trace::{Parent, TRACEPARENT, is_trace_state};
 
 /// Headers added to every request, with room for a few more.
@@ -35,8 +38,8 @@ pub(super) struct Arrival {
     pub(super) body: Incoming,
     /// What it said of trailers.
     pub(super) trailers: Trailers,
-    /// The client's authority as a header value.
-    pub(super) host: HeaderValue,
+    /// What follows from the authority it names; none where that is a fault.
+    pub(super) known: Option<Rc<Known>>,
     /// The trace it belongs to.
     pub(super) trace: u128,
     /// The span it was sent in.
@@ -53,7 +56,9 @@ pub(super) fn receive(generation: &Generation, connection: &Connection, request:
     let snapshot = &generation.snapshot;
     let (parts, body) = request.into_parts();
     let mut headers = parts.headers;
-    let mut fault = ambiguous_length(&headers).or(refused_method(&parts.method)).or(too_many(&headers, snapshot.limits.max_headers));
+    let present = Present::of(&headers);
+    let mut fault =
+        ambiguous_length(&headers, present).or(refused_method(&parts.method)).or(too_many(&headers, snapshot.limits.max_headers));
 
     let target = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
     let authority = authority(target, &headers, parts.version).and_then(|raw| connection.authority(raw));
@@ -65,30 +70,33 @@ pub(super) fn receive(generation: &Generation, connection: &Connection, request:
     let peer = connection.facts.peer.ip();
     let trusted = !snapshot.trusted_proxies.is_empty() && is_trusted(&snapshot.trusted_proxies, peer);
     let client = if trusted { client_address(&snapshot.trusted_proxies, peer, &headers) } else { peer.to_canonical() };
-    let ids = Ids::of(&headers, trusted);
-    let trailers = connection_headers::strip(&mut headers);
+    let ids = Ids::of(&headers, present, trusted);
+    let trailers = connection_headers::strip(&mut headers, present);
     if parts.version == Version::HTTP_2 {
         join_cookies(&mut headers);
     }
     // Room for what is added below, and for the few headers plugins add.
     headers.reserve(ADDED);
     if let Some(known) = &known {
-        forwarding_headers(&mut headers, connection, known, trusted, parts.version);
+        forwarding_headers(&mut headers, present, connection, known, trusted, parts.version);
     }
     headers.insert(X_REQUEST_ID, ids.request.clone());
     headers.insert(TRACEPARENT, ids.trace_parent.clone());
     // Of another trace, or one that cannot be sent on (W3C Trace Context, sections 3.3 and 4.3).
-    if ids.caller.is_none() || !headers.get_all(TRACESTATE).iter().all(|state| is_trace_state(state.as_bytes())) {
+    if present.has(Present::TRACESTATE)
+        && (ids.caller.is_none() || !headers.get_all(TRACESTATE).iter().all(|state| is_trace_state(state.as_bytes())))
+    {
         headers.remove(TRACESTATE);
     }
     // hyper answers 100-continue itself, when the body is first asked for.
-    headers.remove(EXPECT);
+    if present.has(Present::EXPECT) {
+        headers.remove(EXPECT);
+    }
 
-    let host = known.as_ref().map_or_else(|| HeaderValue::from_static(""), |known| known.host.clone());
     let head = RequestHead {
         method: parts.method,
         tls: connection.facts.tls.is_some(),
-        authority: known.map_or_else(|| "".into(), |known| known.authority),
+        authority: known.as_ref().map_or_else(|| "".into(), |known| Arc::clone(&known.authority)),
         target,
         headers,
     };
@@ -102,7 +110,7 @@ pub(super) fn receive(generation: &Generation, connection: &Connection, request:
         generation.no_route.clone(),
         Vec::new(),
     );
-    Arrival { exchange, body, trailers, host, trace: ids.trace, caller: ids.caller, version: parts.version, fault }
+    Arrival { exchange, body, trailers, known, trace: ids.trace, caller: ids.caller, version: parts.version, fault }
 }
 
 /// The target with its path in normal form, or why it has none.
@@ -120,7 +128,10 @@ fn normalised(received: Option<PathAndQuery>, method: &Method) -> (Target, Optio
 
 /// HTTP/2 frames its messages without it, and its parser looks at the first alone, but the upstream may frame by another
 /// (RFC 9113, section 8.1.1). In HTTP/1.1 the connection's scanner has refused it before.
-fn ambiguous_length(headers: &HeaderMap) -> Option<Fault> {
+fn ambiguous_length(headers: &HeaderMap, present: Present) -> Option<Fault> {
+    if !present.has(Present::CONTENT_LENGTH) {
+        return None;
+    }
     headers.get_all(CONTENT_LENGTH).iter().nth(1).map(|_| Fault::AmbiguousFraming)
 }
 
@@ -164,7 +175,7 @@ fn authority<'a>(target: Option<&'a [u8]>, headers: &'a HeaderMap, version: Vers
 
 /// Tells the upstream who is calling. What a stranger says of itself is replaced; what a trusted proxy says is kept and
 /// added to.
-fn forwarding_headers(headers: &mut HeaderMap, connection: &Connection, known: &Known, trusted: bool, version: Version) {
+fn forwarding_headers(headers: &mut HeaderMap, present: Present, connection: &Connection, known: &Known, trusted: bool, version: Version) {
     let via = HeaderValue::from_static(if version == Version::HTTP_2 {
         "2.0 plugway"
     } else if version == Version::HTTP_10 {
@@ -184,7 +195,11 @@ fn forwarding_headers(headers: &mut HeaderMap, connection: &Connection, known: &
         headers.insert(FORWARDED, known.forwarded.clone());
         headers.insert(X_FORWARDED_HOST, known.host.clone());
         headers.insert(X_FORWARDED_PROTO, scheme);
-        headers.remove(X_FORWARDED_PORT);
-        headers.remove(X_REAL_IP);
+        if present.has(Present::X_FORWARDED_PORT) {
+            headers.remove(X_FORWARDED_PORT);
+        }
+        if present.has(Present::X_REAL_IP) {
+            headers.remove(X_REAL_IP);
+        }
     }
 }

@@ -21,7 +21,7 @@ pub struct Connection {
     covers: Option<Box<dyn Fn(&str) -> bool>>,
     /// The peer's address as a header value.
     pub(super) peer: HeaderValue,
-    last: RefCell<Option<Known>>,
+    last: RefCell<Option<Rc<Known>>>,
     /// Whether its requests are streams of HTTP/2.
     streams: bool,
     last_request: Cell<bool>,
@@ -64,7 +64,7 @@ pub(super) struct Busy {
 }
 
 /// What follows from an authority.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Known {
     /// As received.
     raw: HeaderValue,
@@ -147,22 +147,22 @@ impl Connection {
     /// # Errors
     /// `InvalidAuthority` when it is none, `MisdirectedRequest` when this connection's certificate does not cover it
     /// (RFC 9110, section 7.4).
-    pub(super) fn authority(&self, raw: &[u8]) -> Result<Known, Fault> {
+    pub(super) fn authority(&self, raw: &[u8]) -> Result<Rc<Known>, Fault> {
         if let Some(known) = self.last.borrow().as_ref().filter(|known| known.raw.as_bytes() == raw) {
-            return Ok(known.clone());
+            return Ok(Rc::clone(known));
         }
         let authority = std::str::from_utf8(raw).ok().filter(|authority| is_authority(authority)).ok_or(Fault::InvalidAuthority)?;
         let lower = authority.to_ascii_lowercase();
         if self.covers.as_ref().is_some_and(|covers| !covers(host_of(&lower))) {
             return Err(Fault::MisdirectedRequest);
         }
-        let known = Known {
+        let known = Rc::new(Known {
             raw: HeaderValue::from_bytes(raw).map_err(|_| Fault::InvalidAuthority)?,
             forwarded: value(&self.forwarded(&lower)),
             host: value(&lower),
             authority: Arc::from(lower),
-        };
-        *self.last.borrow_mut() = Some(known.clone());
+        });
+        *self.last.borrow_mut() = Some(Rc::clone(&known));
         Ok(known)
     }
 

@@ -21,6 +21,8 @@ use crate::exchange::Exchange;
 use crate::fault::Fault;
 use crate::route;
 
+static NO_HOST: HeaderValue = HeaderValue::from_static("");
+
 /// Takes a request from a client's connection and gives the response that goes back on it.
 ///
 /// Everything between, hooks included, happens on the thread this is called on. A hook that waits lets others have it meanwhile.
@@ -32,7 +34,7 @@ pub async fn handle(
     let started = Instant::now();
     let generation = worker.generation();
 
-    let Arrival { mut exchange, body, trailers, host, trace, caller, version, fault } =
+    let Arrival { mut exchange, body, trailers, known, trace, caller, version, fault } =
         arrival::receive(&generation, &connection, request, started);
     generation.tracing.begin(&mut exchange, trace, caller);
     let admitted = worker.admit(&generation);
@@ -61,7 +63,9 @@ pub async fn handle(
     let (exchange, reply) = match own {
         Some(own) => (exchange, Reply::own(own)),
         None => {
-            let outbound = Outbound { host: &route.upstream.host, client_host: &host, trailers: &trailers };
+            // A request that names no authority has been answered above.
+            let client_host = known.as_ref().map_or(&NO_HOST, |known| &known.host);
+            let outbound = Outbound { host: &route.upstream.host, client_host, trailers: &trailers };
             let forward = Forward { worker: &worker, generation: &generation, route, number, outbound };
             forward.send(exchange, body, &mut ending).await
         }

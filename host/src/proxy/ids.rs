@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::http::present::Present;
 use crate::trace::{Parent, TRACEPARENT};
 
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -32,8 +33,8 @@ pub(super) struct Ids {
 impl Ids {
     /// Those the request brings where they may be believed, else new ones: 128 random bits for the request, and a new,
     /// unsampled trace.
-    pub(super) fn of(headers: &HeaderMap, trusted: bool) -> Self {
-        let caller = accepted_parent(headers);
+    pub(super) fn of(headers: &HeaderMap, present: Present, trusted: bool) -> Self {
+        let caller = accepted_parent(headers, present);
         match (accepted_id(headers, trusted).cloned(), caller) {
             (Some(request), Some((trace_parent, parent))) => {
                 Self { request, trace_parent: trace_parent.clone(), trace: parent.trace, caller: Some(parent) }
@@ -59,12 +60,12 @@ impl Ids {
 /// The id a trusted proxy sent. Ids end up in logs and commands, so only plain text is believed.
 fn accepted_id(headers: &HeaderMap, trusted: bool) -> Option<&HeaderValue> {
     let is_plain = |id: &&HeaderValue| id.len() <= MAX_ID && !id.is_empty() && id.as_bytes().iter().all(u8::is_ascii_graphic);
-    headers.get(X_REQUEST_ID).filter(|_| trusted).filter(is_plain)
+    if trusted { headers.get(X_REQUEST_ID).filter(is_plain) } else { None }
 }
 
 /// The `traceparent` the request came with, if it is valid: it is sent on as it is, unless the request is sampled here.
-fn accepted_parent(headers: &HeaderMap) -> Option<(&HeaderValue, Parent)> {
-    let value = headers.get(TRACEPARENT)?;
+fn accepted_parent(headers: &HeaderMap, present: Present) -> Option<(&HeaderValue, Parent)> {
+    let value = if present.has(Present::TRACEPARENT) { headers.get(TRACEPARENT)? } else { return None };
     Some((value, Parent::parse(value.as_bytes())?))
 }
 
@@ -104,11 +105,11 @@ mod tests {
     fn an_id_is_believed_from_a_trusted_proxy_only() {
         let mut headers = HeaderMap::new();
         headers.insert(X_REQUEST_ID, "abc-1".parse().unwrap());
-        assert_eq!(Ids::of(&headers, true).request, "abc-1");
-        assert_ne!(Ids::of(&headers, false).request, "abc-1");
+        assert_eq!(Ids::of(&headers, Present::of(&headers), true).request, "abc-1");
+        assert_ne!(Ids::of(&headers, Present::of(&headers), false).request, "abc-1");
         headers.insert(X_REQUEST_ID, "has space".parse().unwrap());
-        assert_ne!(Ids::of(&headers, true).request, "has space");
-        assert_eq!(Ids::of(&headers, false).request.len(), 32);
+        assert_ne!(Ids::of(&headers, Present::of(&headers), true).request, "has space");
+        assert_eq!(Ids::of(&headers, Present::of(&headers), false).request.len(), 32);
     }
 
     #[test]
@@ -116,7 +117,7 @@ mod tests {
         let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let mut headers = HeaderMap::new();
         headers.insert(TRACEPARENT, good.parse().unwrap());
-        let ids = Ids::of(&headers, false);
+        let ids = Ids::of(&headers, Present::of(&headers), false);
         assert_eq!(ids.trace_parent, good);
         assert_eq!(
             (ids.trace, ids.caller.map(|caller| caller.span)),
@@ -130,7 +131,7 @@ mod tests {
             "x",
         ] {
             headers.insert(TRACEPARENT, bad.parse().unwrap());
-            let ids = Ids::of(&headers, true);
+            let ids = Ids::of(&headers, Present::of(&headers), true);
             let made = Parent::parse(ids.trace_parent.as_bytes()).unwrap();
             assert_eq!((made.trace, made.sampled, ids.caller), (ids.trace, false, None), "for {bad}");
         }

@@ -28,6 +28,11 @@ fn run(bytes: &[u8], class: u8) -> usize {
     end.unwrap_or(bytes.len())
 }
 
+/// Whether a byte belongs to a token.
+pub(super) fn is_token(byte: u8) -> bool {
+    token_run(&[byte]) == 1
+}
+
 /// How many bytes at the beginning belong to a token.
 pub(super) fn token_run(bytes: &[u8]) -> usize {
     run(bytes, TOKEN)

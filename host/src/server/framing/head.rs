@@ -1,6 +1,6 @@
 //! A request's head, or a trailer section: the same lines, without the first.
 
-use super::bytes::{Word, token_run, unexpected, value_run};
+use super::bytes::{Word, is_token, token_run, unexpected, value_run};
 use super::target::Target;
 use super::value::{CodingValue, HostValue, LengthValue};
 use super::{FramingFault, Limits};
@@ -59,6 +59,17 @@ pub(super) enum HeadEvent {
 /// Bytes read, or read before the fault.
 type Read<T> = Result<(usize, T), (usize, FramingFault)>;
 
+/// How many bytes at the beginning are of a value that matters: all of them up to a control character.
+fn pushed(bytes: &[u8], mut push: impl FnMut(u8) -> Result<(), FramingFault>) -> Result<usize, (usize, FramingFault)> {
+    for (read, byte) in bytes.iter().enumerate() {
+        if byte.is_ascii_control() && *byte != b'\t' {
+            return Ok(read);
+        }
+        push(*byte).map_err(|fault| (read, fault))?;
+    }
+    Ok(bytes.len())
+}
+
 impl Head {
     pub(super) fn request(limits: Limits) -> Self {
         Self {
@@ -104,8 +115,11 @@ impl Head {
         Ok((read, event))
     }
 
-    /// Reads one byte, or a run of them that all mean the same; `bytes` is not empty.
+    /// Reads one byte, or a run of them that all mean the same, and a line's end with what it ends; `bytes` is not empty.
     fn step(&mut self, bytes: &[u8]) -> Read<Option<HeadEvent>> {
+        if matches!(self.state, State::LineStart) && bytes.first().is_some_and(|byte| is_token(*byte)) {
+            self.state = self.header().map_err(|fault| (0, fault))?;
+        }
         let run = match &mut self.state {
             State::Target(target) => {
                 let (read, done) = target.read(bytes, self.method.as_bytes())?;
@@ -114,7 +128,15 @@ impl Head {
                 }
                 return Ok((read, None));
             }
+            // Nearly every request's.
+            State::Version(0) if bytes.starts_with(b"HTTP/1.1\r\n") => {
+                self.state = State::LineStart;
+                return Ok((b"HTTP/1.1\r\n".len(), None));
+            }
             State::Plain => value_run(bytes),
+            State::Length(value) => pushed(bytes, |byte| value.push(byte))?,
+            State::Coding(value) => pushed(bytes, |byte| value.push(byte))?,
+            State::Host(value) => pushed(bytes, |byte| value.push(byte))?,
             State::Method | State::Name => token_run(bytes),
             _ => 0,
         };
@@ -132,9 +154,12 @@ impl Head {
             State::Name => self.end_name(word, byte).map(|()| None),
             _ => self.push(byte),
         };
-        // The first byte of a name is looked at, then read with the rest of it.
-        let read = if matches!(self.state, State::Name) { run } else { run + 1 };
-        event.map(|event| (read, event)).map_err(|fault| (run, fault))
+        let event = event.map_err(|fault| (run, fault))?;
+        if matches!(self.state, State::LineLf) && bytes.get(run + 1) == Some(&b'\n') {
+            self.state = State::LineStart;
+            return Ok((run + 2, event));
+        }
+        Ok((run + 1, event))
     }
 
     fn end_method(&mut self, word: &[u8], byte: u8) -> Result<(), FramingFault> {
@@ -189,7 +214,7 @@ impl Head {
             (State::Start { after_empty_line: false }, b'\r') => State::StartLf,
             (State::Start { .. }, b'\r') => return Err(FramingFault::EmptyLines),
             (State::StartLf, b'\n') => State::Start { after_empty_line: true },
-            (State::Start { .. }, _) if token_run(&[byte]) == 1 => {
+            (State::Start { .. }, _) if is_token(byte) => {
                 self.method.extend(&[byte]);
                 State::Method
             }
@@ -198,23 +223,14 @@ impl Head {
             (State::RequestLineLf | State::LineLf, b'\n') => State::LineStart,
             (State::LineStart, b'\r') => State::EndLf,
             (State::LineStart, b' ' | b'\t') => return Err(FramingFault::ObsoleteFold),
-            (State::LineStart, _) if token_run(&[byte]) == 1 => self.header()?,
             (State::LineStart, _) => return Err(unexpected(byte, FramingFault::InvalidHeaderName)),
             (State::EndLf, b'\n') => return self.end().map(Some),
             (State::StartLf | State::RequestLineLf | State::LineLf | State::EndLf, _) => return Err(FramingFault::BareCr),
             (State::Plain, b'\r') => State::LineLf,
             (State::Plain, b'\t') => return Ok(None),
             (_, b'\r') => self.end_value()?,
-            (_, _) if byte.is_ascii_control() && byte != b'\t' => return Err(unexpected(byte, FramingFault::Control)),
-            (value, _) => {
-                match value {
-                    State::Length(value) => value.push(byte)?,
-                    State::Coding(value) => value.push(byte)?,
-                    State::Host(value) => value.push(byte)?,
-                    _ => {}
-                }
-                return Ok(None);
-            }
+            // What may stand in a value was read before.
+            (_, _) => return Err(unexpected(byte, FramingFault::Control)),
         };
         Ok(None)
     }
