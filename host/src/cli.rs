@@ -106,7 +106,7 @@ fn load(file: &Path) -> Result<Loaded, String> {
 
 fn serve(file: &Path) -> Result<(), String> {
     let Loaded { config, warnings } = load(file)?;
-    logs::init(&config.log);
+    let log = logs::init(&config.log);
     for warning in &warnings {
         tracing::warn!(key = warning.key, line = warning.position.line, "{}", warning.message);
     }
@@ -123,6 +123,7 @@ fn serve(file: &Path) -> Result<(), String> {
             () = signals.end() => {
                 tracing::warn!("Ended without draining");
                 // Workers may be stuck in whatever made somebody ask twice.
+                drop(log);
                 std::process::exit(130);
             }
         }

@@ -41,6 +41,17 @@ pub fn gather(file: &Path, request: &Request, now: i64) -> Result<Report, Report
     gather::gather(&reader, request, now)
 }
 
+/// Gathers a report of the last `length` seconds that the store knows of: until `now` while a gateway writes it, else until it was last
+/// heard of.
+///
+/// # Errors
+/// When there is no store, or it cannot be read.
+pub fn latest(file: &Path, length: i64, now: i64) -> Result<Report, ReportError> {
+    let reader = Reader::open(file).map_err(ReportError::Store)?;
+    let now = reader.ends(now)?;
+    gather::gather(&reader, &Request { scope: Scope::Gateway, since: length }, now)
+}
+
 impl Report {
     /// As a file of that format.
     pub fn write(&self, format: Format) -> String {

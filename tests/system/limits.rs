@@ -286,6 +286,23 @@ fn a_shells_limit_of_open_files_is_no_limit_of_connections() {
     assert_eq!(metric(&gateway, "plugway_accept_pauses_total", &[]), 0.0);
 }
 
+/// 64 KiB fit into a pipe, and some thousand lines wait beside it.
+#[test]
+fn a_log_that_nobody_reads_any_more_holds_up_no_request() {
+    let reads_a_while = "exec 3>&2; exec 2> >( \
+        for ((line = 0; line < 200; line++)); do IFS= read -r text && printf '%s\\n' \"$text\"; done >&3; exec sleep 120 3>&- >/dev/null 2>&1); \
+        exec 3>&-; exec \"$0\" \"$@\"";
+    let config = one_upstream(&["http://127.0.0.1:1".to_owned()], "", "[log]\nlevel = \"debug\"");
+    let gateway = Launch::new(BINARY).unwrap().wrapper(["bash", "-c", reads_a_while]).start(&config).unwrap();
+    let mut client = web(&gateway);
+    for _ in 0..6_000 {
+        client.send(wire(GET)).unwrap();
+        assert_eq!(client.response().unwrap().status, 502);
+    }
+    until("lines are dropped", || metric(&gateway, "plugway_log_lines_lost_total", &[]) > 0.0);
+    gateway.stop().unwrap();
+}
+
 #[test]
 fn where_files_run_out_unused_connections_make_room_and_no_endpoint_is_blamed() {
     const ENDPOINTS: usize = 150;

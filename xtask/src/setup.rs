@@ -112,7 +112,7 @@ fn can_make_environments() -> bool {
 
 /// The Python environment of the tests, which look for it here wherever cargo builds.
 fn environment() -> PathBuf {
-    workspace::root().join("target").join("peers").join("venv")
+    workspace::root().join("target").join("peers").join("python")
 }
 
 fn environment_program() -> Option<PathBuf> {

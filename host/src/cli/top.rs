@@ -1,6 +1,9 @@
-//! `plugway top`: a live view of a running gateway, in plain ANSI. What it shows is the difference of two looks at `/metrics` and `/status`.
+//! `plugway top`: a live view in plain ANSI, of a running gateway (the difference of two looks at `/metrics` and `/status`) or of what a store
+//! has kept.
 
 mod frame;
+mod kept;
+mod lines;
 mod reading;
 
 use std::io::{IsTerminal, Write};
@@ -9,15 +12,19 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use clap::Args;
+use plugway::report;
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::frame::{Size, frame};
+use self::frame::frame;
+use self::lines::Size;
 use self::reading::Reading;
 use super::{admin, block_on, load};
 
 /// Another screen, which leaves what stood on this one; and back.
 const ENTER: &str = "\u{1b}[?1049h\u{1b}[?25l";
 const LEAVE: &str = "\u{1b}[?25h\u{1b}[?1049l";
+/// Seconds that are shown of a store.
+const LAST: i64 = 300;
 /// Columns where there is no terminal: what an incident is fits into them.
 const WIDE: usize = 120;
 
@@ -29,6 +36,9 @@ pub(super) struct Options {
     /// The configuration file, which says where the admin listener is.
     #[arg(long, default_value = "plugway.toml", conflicts_with = "admin")]
     config: PathBuf,
+    /// The monitoring store, whether a gateway writes it or not: its last five minutes.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["admin", "config"])]
+    store: Option<PathBuf>,
     /// Seconds between two looks.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=3600))]
     interval: u64,
@@ -37,32 +47,46 @@ pub(super) struct Options {
     once: bool,
 }
 
+/// What is looked at, and how it looked before.
+enum Watched {
+    Gateway { address: SocketAddr, before: Box<Reading> },
+    Store(PathBuf),
+}
+
 pub(super) fn run(options: &Options) -> Result<(), String> {
-    let address = match &options.admin {
-        Some(address) => admin::address(address)?,
-        None => load(&options.config)?.config.admin.ok_or("this configuration has no admin listener: [admin] enabled = false")?,
+    let admin = match (&options.store, &options.admin) {
+        (Some(_), _) => None,
+        (None, Some(address)) => Some(admin::address(address)?),
+        (None, None) => {
+            Some(load(&options.config)?.config.admin.ok_or("this configuration has no admin listener: [admin] enabled = false")?)
+        }
+    };
+    let file = options.store.clone().unwrap_or_default();
+    let watched = async move {
+        Ok::<_, String>(match admin {
+            Some(address) => Watched::Gateway { address, before: Box::new(look(address).await?) },
+            None => Watched::Store(file),
+        })
     };
     let interval = Duration::from_secs(options.interval);
     if options.once || !std::io::stdout().is_terminal() {
-        return block_on(once(address, interval.min(Duration::from_secs(1))));
+        return block_on(async move {
+            let mut watched = watched.await?;
+            if let Watched::Gateway { .. } = watched {
+                tokio::time::sleep(interval.min(Duration::from_secs(1))).await;
+            }
+            show(&watched.frame(Size { lines: usize::MAX, colours: false, ..size(WIDE) }).await?)
+        });
     }
     show(ENTER)?;
-    let ended = block_on(live(address, interval));
+    let ended = block_on(async move { live(watched.await?, interval).await });
     show(LEAVE)?;
     ended
 }
 
-async fn once(address: SocketAddr, interval: Duration) -> Result<(), String> {
-    let before = look(address).await?;
-    tokio::time::sleep(interval).await;
-    let after = look(address).await?;
-    show(&frame(&before, &after, &address.to_string(), Size { lines: usize::MAX, colours: false, ..size(WIDE) }))
-}
-
-async fn live(address: SocketAddr, interval: Duration) -> Result<(), String> {
+async fn live(mut watched: Watched, interval: Duration) -> Result<(), String> {
     let text = |error: std::io::Error| error.to_string();
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt()).map_err(text)?, signal(SignalKind::terminate()).map_err(text)?);
-    let mut before = look(address).await?;
     // The first frame comes soon.
     let mut pause = Duration::from_millis(500);
     loop {
@@ -72,15 +96,29 @@ async fn live(address: SocketAddr, interval: Duration) -> Result<(), String> {
             () = tokio::time::sleep(pause) => {}
         }
         pause = interval;
-        match look(address).await {
-            Ok(after) => {
-                let lines = frame(&before, &after, &address.to_string(), size(80));
-                // Each line is written over what was there, and the rest cleared.
-                show(&format!("\u{1b}[H{}\u{1b}[J", lines.replace('\n', "\u{1b}[K\r\n")))?;
-                before = after;
-            }
+        match watched.frame(size(80)).await {
+            // Each line is written over what was there, and the rest cleared.
+            Ok(frame) => show(&format!("\u{1b}[H{}\u{1b}[J", frame.replace('\n', "\u{1b}[K\r\n")))?,
             // It may be restarting.
             Err(error) => show(&format!("\u{1b}[H{error}\u{1b}[K\r\n\u{1b}[J"))?,
+        }
+    }
+}
+
+impl Watched {
+    /// How it looks now, beside how it looked before.
+    async fn frame(&mut self, size: Size) -> Result<String, String> {
+        match self {
+            Self::Gateway { address, before } => {
+                let after = look(*address).await?;
+                let frame = frame(before, &after, &address.to_string(), size);
+                **before = after;
+                Ok(frame)
+            }
+            Self::Store(file) => {
+                let report = report::latest(file, LAST, plugway::store::seconds(SystemTime::now())).map_err(|error| error.to_string())?;
+                Ok(kept::frame(&report, file, size))
+            }
         }
     }
 }

@@ -17,9 +17,11 @@ use super::resource::{integer, nanos, scope, text};
 
 /// The one family that has exemplars: sampled requests are of it.
 const DURATION: &str = "plugway_request_duration_seconds";
-/// Families that OpenTelemetry has names for.
-const NAMES: [(&str, &str); 2] =
-    [(DURATION, "http.server.request.duration"), ("plugway_requests_in_flight", "http.server.active_requests")];
+/// Goes up and down, and is the sum of what gateways have: no gauge, as OpenTelemetry has it.
+const IN_FLIGHT: &str = "plugway_requests_in_flight";
+/// Families that OpenTelemetry has names for, with their units.
+const NAMES: [(&str, &str, &str); 2] =
+    [(DURATION, "http.server.request.duration", "s"), (IN_FLIGHT, "http.server.active_requests", "{request}")];
 /// Labels that it has names for, in all families about requests.
 const LABELS: [(&str, &str); 3] = [("route", "http.route"), ("method", "http.request.method"), ("status", "http.response.status_code")];
 
@@ -51,6 +53,11 @@ fn metric(family: &MetricFamily, times: (u64, u64), exemplars: &Exemplars) -> Op
             data_points: series.iter().map(|series| number(series.get_counter().get_value(), series)).collect(),
             aggregation_temporality: AggregationTemporality::Cumulative.into(),
             is_monotonic: true,
+        }),
+        MetricType::GAUGE if family.name() == IN_FLIGHT => Data::Sum(Sum {
+            data_points: series.iter().map(|series| number(series.get_gauge().get_value(), series)).collect(),
+            aggregation_temporality: AggregationTemporality::Cumulative.into(),
+            is_monotonic: false,
         }),
         MetricType::GAUGE => Data::Gauge(Gauge {
             data_points: series
@@ -114,15 +121,15 @@ fn attributes(labels: &[LabelPair]) -> Vec<KeyValue> {
 
 /// OpenTelemetry's name, or that of `/metrics` with its unit and what it is beside it instead of in it; and the unit, by UCUM.
 fn name(exported: &str) -> (String, String) {
+    if let Some((_, name, unit)) = NAMES.iter().find(|(known, ..)| *known == exported) {
+        return ((*name).to_owned(), (*unit).to_owned());
+    }
     let unit = ["seconds", "bytes"].into_iter().find(|unit| exported.trim_end_matches("_total").ends_with(unit));
     let symbol = match unit {
         Some("seconds") => "s",
         Some(_) => "By",
         None => "1",
     };
-    if let Some((_, name)) = NAMES.iter().find(|(known, _)| *known == exported) {
-        return ((*name).to_owned(), symbol.to_owned());
-    }
     let bare = exported.trim_end_matches("_total");
     let bare = unit.and_then(|unit| bare.strip_suffix(unit)?.strip_suffix('_')).unwrap_or(bare);
     let name = bare.strip_prefix("plugway_").map_or_else(|| bare.to_owned(), |rest| format!("plugway.{rest}"));
@@ -137,7 +144,7 @@ mod tests {
     fn names_are_opentelemetrys_where_it_has_one() {
         for (exported, expected, unit) in [
             ("plugway_request_duration_seconds", "http.server.request.duration", "s"),
-            ("plugway_requests_in_flight", "http.server.active_requests", "1"),
+            ("plugway_requests_in_flight", "http.server.active_requests", "{request}"),
             ("plugway_requests_total", "plugway.requests", "1"),
             ("plugway_worker_event_loop_lag_seconds", "plugway.worker_event_loop_lag", "s"),
             ("plugway_kv_bytes", "plugway.kv", "By"),

@@ -102,6 +102,15 @@ impl Reader {
         self.connection.query_row(sql, [], |row| row.get(0))
     }
 
+    /// The last moment it knows of: now, while a gateway writes it or where no gateway is known to have.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn ends(&self, now: i64) -> Result<i64> {
+        let last: Option<i64> = self.connection.query_row("SELECT max(last_seen) FROM runs", [], |row| row.get(0))?;
+        Ok(last.filter(|last| now - last > SILENT).unwrap_or(now))
+    }
+
     /// The first moment a tier has something of; `None` where it has nothing.
     ///
     /// # Errors

@@ -127,6 +127,13 @@ fn requests(meter: &Meter, cells: &Arc<Cells>) {
             observer.observe(sum, &[]);
         },
     );
+    counter(
+        meter,
+        cells,
+        names::LOG_LINES_LOST,
+        "Lines of the log that were dropped: whoever reads standard error was too slow.",
+        |_, observer| observer.observe(super::logs::lost(), &[]),
+    );
     counter(meter, cells, names::SPANS_SENT, "Spans that the OTLP receiver took.", |cells, observer| {
         observer.observe(cells.spans_sent.get(), &[])
     });

@@ -1,4 +1,6 @@
-//! Log lines: for people on a terminal, JSON otherwise, always to standard error.
+//! Log lines: for people on a terminal, JSON otherwise, always to standard error, by a thread that nobody waits for.
+
+mod writer;
 
 use std::io::{self, IsTerminal};
 
@@ -8,15 +10,23 @@ use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::fmt;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::debug_fn;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::model::{Log, LogFormat};
 use crate::config::plain;
+pub use writer::LogWriter;
+pub(super) use writer::lost;
 
-/// Sends log lines to standard error from now on. Called a second time in one process it changes nothing.
-pub fn init(log: &Log) {
+/// Sends log lines to standard error from now on. Called a second time in one process it changes nothing. What is returned is to be kept
+/// until the end, which waits for the last lines; `None` where there can be no further thread, and lines are written by who has them.
+pub fn init(log: &Log) -> Option<LogWriter> {
+    let (writer, lines) = match LogWriter::start(io::stderr()) {
+        Ok((writer, lines)) => (Some(writer), BoxMakeWriter::new(lines)),
+        Err(_) => (None, BoxMakeWriter::new(io::stderr)),
+    };
     let terminal = io::stderr().is_terminal();
     let human = match log.format {
         LogFormat::Auto => terminal,
@@ -25,13 +35,14 @@ pub fn init(log: &Log) {
     };
     let registry = tracing_subscriber::registry().with(LevelFilter::from_level(log.level));
     let set = if human {
-        registry.with(for_people(io::stderr, terminal)).try_init()
+        registry.with(for_people(lines, terminal)).try_init()
     } else {
-        let layer = fmt::layer().with_writer(io::stderr);
+        let layer = fmt::layer().with_writer(lines);
         registry.with(layer.json().flatten_event(true).with_current_span(false).with_span_list(false)).try_init()
     };
     // Another subscriber is there already: an embedder's or a test's, and it stays.
     drop(set);
+    writer
 }
 
 /// Lines for people. Values may be anybody's words, such as a plugin's, so they are shown without what a terminal would obey; JSON has

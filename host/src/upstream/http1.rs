@@ -4,7 +4,7 @@
 //! the response body polls it while it streams. That saves two wake-ups and two trips through the scheduler per request,
 //! and a request that is dropped closes its connection at once. While a
 //! connection is unused nobody polls it; that it was closed meanwhile is seen when it is taken again, which costs next to
-//! nothing, because it has woken somebody then. One that stays unused rests: it leaves
+//! nothing, because that was counted. One that stays unused rests: it leaves
 //! hyper, whose buffers and channel are most of what it takes, and comes back to it with the next request.
 
 use std::cell::RefCell;

@@ -12,8 +12,9 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use atomic_waker::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::coop::has_budget_remaining;
 
-/// Whom one connection wakes. All that does so is of one worker's thread; that it is atomic is for the type's sake.
+/// Whom one connection wakes. All that does so is of the thread that has the pool; that it is atomic is for the type's sake.
 #[derive(Debug, Default)]
 pub(super) struct Wakeups {
     task: AtomicWaker,
@@ -50,6 +51,11 @@ impl Wakeups {
         Woken(self.woken.load(Relaxed))
     }
 
+    /// Counts what wakes nobody, but has to be looked at again.
+    fn count(&self) {
+        self.woken.store(self.woken.load(Relaxed).wrapping_add(1), Relaxed);
+    }
+
     /// Calls what would wake the caller, who looks afterwards at what it waits for.
     pub(super) fn hushed<T>(&self, call: impl FnOnce() -> T) -> T {
         self.hushed.store(true, Relaxed);
@@ -66,7 +72,7 @@ impl Wake for Wakeups {
 
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.hushed.load(Relaxed) {
-            self.woken.store(self.woken.load(Relaxed).wrapping_add(1), Relaxed);
+            self.count();
             self.task.wake();
         }
     }
@@ -93,6 +99,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Attentive<S> {
         }
         let read = Pin::new(&mut self.inner).poll_read(cx, buffer);
         self.nothing_at = read.is_pending().then_some(woken);
+        if read.is_pending() && !has_budget_remaining() {
+            // The runtime held the task back and did not look: something may be there.
+            self.wakeups.count();
+        }
         read
     }
 }
@@ -185,5 +195,22 @@ mod tests {
         assert_eq!((read(&mut stream), read(&mut stream)), (Some(4), None));
         drop(other);
         assert_eq!(read(&mut stream), Some(0), "its end wakes, too");
+    }
+    #[tokio::test]
+    async fn what_the_runtime_did_not_look_at_is_looked_at_again() {
+        let (stream, mut other) = duplex(16);
+        let mut stream = Attentive::new(stream);
+        other.write_all(b"four").await.unwrap();
+        let looked = std::future::poll_fn(|cx| {
+            while has_budget_remaining() {
+                assert!(std::pin::pin!(tokio::task::coop::consume_budget()).poll(cx).is_ready());
+            }
+            let before = stream.wakeups().woken();
+            assert_eq!(read(&mut stream), None);
+            assert_ne!(stream.wakeups().woken(), before);
+            Poll::Ready(())
+        });
+        looked.await;
+        assert_eq!(tokio::task::unconstrained(async { read(&mut stream) }).await, Some(4));
     }
 }

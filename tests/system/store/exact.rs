@@ -160,9 +160,17 @@ fn a_running_gateway_reports_and_is_watched() {
         assert!(top.contains(wanted), "{wanted} in\n{top}");
     }
     assert!(top.lines().all(|line| line.chars().count() <= 120), "{top}");
+    let of_store = || run(&["top", "--once", "--store", scene.file().to_str().unwrap()]);
+    let kept = of_store();
+    for wanted in ["plugway store ", "orders (v1)", "gone", "ENDPOINT", "p99 "] {
+        assert!(kept.contains(wanted), "{wanted} in\n{kept}");
+    }
+    assert!(kept.lines().all(|line| line.chars().count() <= 120), "{kept}");
     let store = &crate::common::status(&gateway)["store"];
     assert_eq!((&store["writable"], &store["requests_lost"]), (&true.into(), &0.into()), "{store:#}");
     assert_eq!(store["file"], scene.file().to_str().unwrap());
+    gateway.stop().unwrap();
+    assert!(of_store().contains("orders (v1)"), "nobody writes it any more");
 }
 
 #[test]

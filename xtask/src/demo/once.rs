@@ -59,8 +59,13 @@ async fn stored(report: &mut Report, world: &World, outcome: &Outcome) -> Result
     let folder = workspace::target_directory().join("demo");
     std::fs::create_dir_all(&folder).context(folder.display())?;
     let file = folder.join("report.html");
-    std::fs::write(&file, ask(&[])?).context(file.display())?;
-    report.claim(true, "target/demo/report.html is the page of it");
+    let page = ask(&[])?;
+    std::fs::write(&file, &page).context(file.display())?;
+    let page = String::from_utf8_lossy(&page);
+    let says = page.starts_with("<!doctype html>")
+        && page.trim_end().ends_with("</html>")
+        && page.contains(&format!("data-value=\"{}\"", outcome.sent));
+    report.claim(says, &format!("target/demo/report.html is the page of it, {} KiB", page.len() / 1024));
     Ok(())
 }
 

@@ -2,8 +2,9 @@
 
 use super::names::{
     ACCEPT_PAUSES, ACCESS_LINES_LOST, BREAKERS_OPEN, BUDGET_HITS, CANARIES_ENDED, EVENT_LOOP_LAG, GENERATIONS_LIVE, HOOK_CALLS,
-    HOOK_FAILURES, INCIDENTS_OPEN, PROCESS_MAX_FILES, PROCESS_OPEN_FILES, RECORDS_LOST, REJECTED_FILE, REQUESTS, SLO_BROKEN, SLO_OBJECTIVE,
-    SLO_REQUESTS, SLO_WINDOW, SPANS_LOST, STORE_WRITABLE, TLS_HANDSHAKES, TLS_HANDSHAKES_FAILED, UPSTREAM_ATTEMPTS,
+    HOOK_FAILURES, INCIDENTS_OPEN, LOG_LINES_LOST, PROCESS_MAX_FILES, PROCESS_OPEN_FILES, RECORDS_LOST, REJECTED_FILE, REQUESTS,
+    SLO_BROKEN, SLO_OBJECTIVE, SLO_REQUESTS, SLO_WINDOW, SPANS_LOST, STORE_WRITABLE, TLS_HANDSHAKES, TLS_HANDSHAKES_FAILED,
+    UPSTREAM_ATTEMPTS,
 };
 
 /// A series that is kept under a name of its own.
@@ -265,13 +266,23 @@ pub(super) fn alerts() -> Vec<Alert> {
         Alert {
             name: "PlugwayRecordsLost",
             severity: Severity::Ticket,
-            expr: format!("{} + {} + {} > 0", grew(ACCESS_LINES_LOST), grew(SPANS_LOST), grew(RECORDS_LOST)),
+            expr: format!("{} + {} + {} + {} > 0", grew(ACCESS_LINES_LOST), grew(LOG_LINES_LOST), grew(SPANS_LOST), grew(RECORDS_LOST)),
             minutes: 15,
-            summary: "{{ $labels.instance }} drops lines of the access log, spans or records of observers",
-            runbook: "which of the three grows; whoever takes them is too slow or gone: the log's disk or pipe, the OTLP receiver, the observer",
+            summary: "{{ $labels.instance }} drops lines of its logs, spans or records of observers",
+            runbook: "which of the four grows; whoever takes them is too slow or gone: a log's disk or pipe, the OTLP receiver, the observer",
             labels: vec![("instance", "gw:9")],
-            firing: world(&[(ACCESS_LINES_LOST, "", "0x120"), (SPANS_LOST, "", "0+1x120"), (RECORDS_LOST, "", "0x120")]),
-            quiet: world(&[(ACCESS_LINES_LOST, "", "1x120"), (SPANS_LOST, "", "2x120"), (RECORDS_LOST, "", "3x120")]),
+            firing: world(&[
+                (ACCESS_LINES_LOST, "", "0x120"),
+                (LOG_LINES_LOST, "", "0x120"),
+                (SPANS_LOST, "", "0+1x120"),
+                (RECORDS_LOST, "", "0x120"),
+            ]),
+            quiet: world(&[
+                (ACCESS_LINES_LOST, "", "1x120"),
+                (LOG_LINES_LOST, "", "4x120"),
+                (SPANS_LOST, "", "2x120"),
+                (RECORDS_LOST, "", "3x120"),
+            ]),
         },
         Alert {
             name: "PlugwayIncident",

@@ -3,26 +3,15 @@
 use plugway::report::{format, time};
 use serde_json::Value;
 
+use super::lines::{FIGURES, INCIDENTS, Size, cut, heading, incident_row, percent, rate, rest, row, spread, written};
 use super::reading::{Reading, RouteReading};
 
-/// What there is room for.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Size {
-    pub(super) columns: usize,
-    pub(super) lines: usize,
-    pub(super) colours: bool,
-}
-
-/// Columns of figures beside a name.
-const FIGURES: usize = 54;
 /// Lines that are there whatever happens.
 const FIXED: usize = 10;
-/// Incidents that are shown, the latest of those that last.
-const INCIDENTS: usize = 3;
 
 pub(super) fn frame(before: &Reading, after: &Reading, address: &str, size: Size) -> String {
     let seconds = after.at.saturating_duration_since(before.at).as_secs_f64().max(0.001);
-    let columns = size.columns.max(72);
+    let columns = size.columns();
     let mut lines = Vec::new();
     let mut routes: Vec<_> = after.routes.iter().map(|(name, reading)| (name, reading.since(before.routes.get(name)))).collect();
     head(&mut lines, before, after, &routes.iter().map(|(_, since)| since).collect::<Vec<_>>(), address, (seconds, columns));
@@ -83,18 +72,7 @@ pub(super) fn frame(before: &Reading, after: &Reading, address: &str, size: Size
         lines.push(plugin_row(plugin, &before.status, seconds, columns));
     }
     rest(&mut lines, plugins.len() - of_plugins);
-    lines.truncate(size.lines.saturating_sub(1));
-    let mut out = String::new();
-    for line in lines {
-        let line = line.trim_end();
-        match line.strip_prefix('\u{1}') {
-            Some(heading) if size.colours => out.push_str(&format!("\u{1b}[7m{heading:<columns$}\u{1b}[0m")),
-            Some(heading) => out.push_str(heading.trim_end()),
-            None => out.push_str(line),
-        }
-        out.push('\n');
-    }
-    out
+    written(lines, size)
 }
 
 fn head(
@@ -143,17 +121,12 @@ fn head(
     let each = if each.len() > 6 { format!("{} workers", each.len()) } else { format!("workers {}", each.join(" + ")) };
     lines.push(format!("{each}   longest lag {}   {store}", format::latency(lag)));
     let incidents = list(status, "incidents");
-    lines.extend(incidents.iter().take(INCIDENTS).map(|incident| incident_row(incident, after.now, columns)));
+    lines.extend(incidents.iter().take(INCIDENTS).map(|incident| {
+        let lasts = after.now - incident.get("started").and_then(Value::as_i64).unwrap_or(after.now);
+        incident_row(text(incident, "severity"), lasts, text(incident, "title"), columns)
+    }));
     rest(lines, incidents.len().saturating_sub(INCIDENTS));
     lines.push(String::new());
-}
-
-/// `! page for 12 min: More requests of route orders fail: 12.00 %, 0.10 % in the hour before`
-fn incident_row(incident: &Value, now: i64, columns: usize) -> String {
-    let lasts = now - incident.get("started").and_then(Value::as_i64).unwrap_or(now);
-    let said = format!("! {} for {}: {}", text(incident, "severity"), format::span(lasts.max(0)), text(incident, "title"));
-    let clean = said.chars().map(|character| if character.is_control() { '?' } else { character });
-    if said.chars().count() <= columns { clean.collect() } else { clean.take(columns - 1).chain(std::iter::once('…')).collect() }
 }
 
 fn plugin_row(plugin: &Value, before: &Value, seconds: f64, columns: usize) -> String {
@@ -189,41 +162,6 @@ fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value.get(name).and_then(Value::as_str).unwrap_or_default()
-}
-
-/// A heading, marked as such.
-fn heading(left: &str, right: &str) -> String {
-    format!("\u{1}{left}{right}")
-}
-
-fn row(name: &str, room: usize, figures: &str) -> String {
-    format!("{:<room$}{figures}", cut(name, room.saturating_sub(1)))
-}
-
-fn rest(lines: &mut Vec<String>, rest: usize) {
-    if rest > 0 {
-        lines.push(format!("  and {rest} more"));
-    }
-}
-
-fn spread(left: &str, right: &str, columns: usize) -> String {
-    let space = columns.saturating_sub(left.chars().count() + right.chars().count()).max(1);
-    format!("{left}{}{right}", " ".repeat(space))
-}
-
-/// The end of a name tells more than its beginning. Nothing in it may steer the terminal.
-fn cut(name: &str, room: usize) -> String {
-    let clean: String = name.chars().map(|character| if character.is_control() { '?' } else { character }).collect();
-    let length = clean.chars().count();
-    if length <= room { clean } else { std::iter::once('…').chain(clean.chars().skip(length - room + 1)).collect() }
-}
-
-fn rate(value: f64) -> String {
-    format::short(value)
-}
-
-fn percent(part: f64, all: f64) -> String {
-    if all > 0.0 { format!("{:.1}%", part * 100.0 / all) } else { "–".to_owned() }
 }
 
 #[cfg(test)]

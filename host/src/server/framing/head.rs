@@ -59,7 +59,7 @@ pub(super) enum HeadEvent {
 /// Bytes read, or read before the fault.
 type Read<T> = Result<(usize, T), (usize, FramingFault)>;
 
-/// How many bytes at the beginning are of a value that matters: all of them up to a control character.
+/// How many bytes at the beginning are of a value that matters: all of them up to a control character, tabs aside.
 fn pushed(bytes: &[u8], mut push: impl FnMut(u8) -> Result<(), FramingFault>) -> Result<usize, (usize, FramingFault)> {
     for (read, byte) in bytes.iter().enumerate() {
         if byte.is_ascii_control() && *byte != b'\t' {
@@ -115,7 +115,7 @@ impl Head {
         Ok((read, event))
     }
 
-    /// Reads one byte, or a run of them that all mean the same, and a line's end with what it ends; `bytes` is not empty.
+    /// Reads one byte, or a run of them that belong together, and a line's end with what it ends; `bytes` is not empty.
     fn step(&mut self, bytes: &[u8]) -> Read<Option<HeadEvent>> {
         if matches!(self.state, State::LineStart) && bytes.first().is_some_and(|byte| is_token(*byte)) {
             self.state = self.header().map_err(|fault| (0, fault))?;
