@@ -56,6 +56,21 @@ fn what_a_trusted_proxy_says_is_kept_and_added_to() {
     assert_eq!(line.field("request_id"), Some("id-of-the-proxy"));
 }
 
+/// What makes variables of headers takes `X_User` for `X-User`, which a plugin sets or strips.
+#[test]
+fn a_header_with_an_underscore_is_dropped_unless_it_is_to_be_kept() {
+    let upstream = Upstream::plain("up").unwrap();
+    let claims = "X_User: mallory\nx_forwarded_for: 6.6.6.6\nx_user: twice\nx-user: alice\n";
+    let (report, _) = claim(&start(&one_route(&upstream, "")), claims, "/dropped");
+    for name in ["x_user", "x_forwarded_for"] {
+        assert!(reported(&report, name).is_empty(), "{name} in {report:#}");
+    }
+    assert_eq!(reported(&report, "x-user"), ["alice"]);
+    let gateway = start(&format!("header_underscores = \"keep\"\n{}", one_route(&upstream, "")));
+    let (report, _) = claim(&gateway, claims, "/kept");
+    assert_eq!(reported(&report, "x_user"), ["mallory", "twice"]);
+}
+
 #[test]
 fn the_client_is_the_nearest_address_that_is_no_trusted_proxy() {
     let upstream = Upstream::plain("up").unwrap();

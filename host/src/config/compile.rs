@@ -124,6 +124,7 @@ impl<'a> Compiler<'a> {
             listeners: self.listeners(raw.listen),
             admin: self.admin(raw.admin.unwrap_or_default()),
             trusted_proxies: self.trusted_proxies(raw.trusted_proxies.unwrap_or_default()),
+            keep_underscores: raw.header_underscores == Some(schema::HeaderUnderscores::Keep),
             plugins: self.plugins(raw.plugins, trust.require_signature),
             trust,
             secrets: self.secrets(raw.secrets),

@@ -59,6 +59,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Proxies whose `Forwarded` and `X-Forwarded-*` headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether a client's headers with `_` in their names are passed on.
+    pub keep_underscores: bool,
     /// Limits on what a client may use.
     pub limits: Limits,
     /// Timeouts towards clients.

@@ -57,6 +57,9 @@ pub(super) struct File {
     /// Networks of proxies whose `Forwarded` and `X-Forwarded-*` headers are believed. Default: none.
     #[schemars(example = vec!["10.0.0.0/8"])]
     pub(super) trusted_proxies: Option<List<String>>,
+    /// What becomes of a client's headers with `_` in their names: `"drop"`, or `"keep"`. Upstreams that make variables of headers take `X_User` for
+    /// `X-User`. Default: `"drop"`.
+    pub(super) header_underscores: Option<HeaderUnderscores>,
     /// Listening sockets by name. At least one.
     #[serde(default)]
     pub(super) listen: BTreeMap<String, Listener>,
@@ -101,4 +104,12 @@ pub(super) struct Defaults {
     /// Plugins that stand at the beginning of every route's chain. Default: none.
     #[schemars(example = vec!["metrics"])]
     pub(super) plugins: Option<List<PluginUse>>,
+}
+
+/// What becomes of headers with `_` in their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum HeaderUnderscores {
+    Drop,
+    Keep,
 }

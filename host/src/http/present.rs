@@ -62,6 +62,8 @@ impl Present {
     pub const CONTENT_LENGTH: Self = Self(1 << 9);
     /// `X-Forwarded-Port`.
     pub const X_FORWARDED_PORT: Self = Self(1 << 12);
+    /// Any with `_` in its name, which upstreams that make variables of headers take for `-`.
+    pub const UNDERSCORED: Self = Self(1 << 31);
     /// Those that belong to a connection and never travel on (RFC 9110, section 7.6.1).
     pub const OF_CONNECTION: Self = Self(0b1110_1100_0110_1101);
 
@@ -70,9 +72,13 @@ impl Present {
         headers.keys().map(Self::name).fold(Self::default(), |all, name| Self(all.0 | name.0))
     }
 
-    /// Of one name; none where nobody asks for it.
+    /// Of one name; nothing where nobody asks for it.
     pub fn name(name: &HeaderName) -> Self {
-        Self(index(name).map_or(0, |index| 1 << index))
+        match index(name) {
+            Some(index) => Self(1 << index),
+            None if name.as_str().as_bytes().contains(&b'_') => Self::UNDERSCORED,
+            None => Self(0),
+        }
     }
 
     /// Whether any of those is there.
@@ -115,9 +121,11 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(EXPECT, "100-continue".parse().unwrap());
         headers.insert("x-tenant-id", "acme".parse().unwrap());
+        assert!(!Present::of(&headers).has(Present::UNDERSCORED));
+        headers.insert("x_user", "mallory".parse().unwrap());
         headers.insert(TE, "trailers".parse().unwrap());
         let present = Present::of(&headers);
-        assert!(present.has(Present::EXPECT) && !present.has(Present::TRACEPARENT));
+        assert!(present.has(Present::UNDERSCORED) && present.has(Present::EXPECT) && !present.has(Present::TRACEPARENT));
         assert_eq!(present.names(Present::OF_CONNECTION).collect::<Vec<_>>(), [TE]);
     }
 }

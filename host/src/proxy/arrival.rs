@@ -72,6 +72,9 @@ pub(super) fn receive(generation: &Generation, connection: &Connection, request:
     let client = if trusted { client_address(&snapshot.trusted_proxies, peer, &headers) } else { peer.to_canonical() };
     let ids = Ids::of(&headers, present, trusted);
     let trailers = connection_headers::strip(&mut headers, present);
+    if present.has(Present::UNDERSCORED) && !snapshot.keep_underscores {
+        drop_underscored(&mut headers);
+    }
     if parts.version == Version::HTTP_2 {
         join_cookies(&mut headers);
     }
@@ -138,6 +141,14 @@ fn ambiguous_length(headers: &HeaderMap, present: Present) -> Option<Fault> {
 /// HTTP/2 bounds the bytes of a head, not its lines. In HTTP/1.1 the connection's scanner has refused it before.
 fn too_many(headers: &HeaderMap, limit: usize) -> Option<Fault> {
     (headers.len() > limit).then_some(Fault::HeadTooLarge)
+}
+
+/// `X_User` is `X-User` to whoever makes variables of headers (RFC 3875, section 4.1.18): it would get past everything that strips or sets that one.
+fn drop_underscored(headers: &mut HeaderMap) {
+    let names: Vec<_> = headers.keys().filter(|name| name.as_str().contains('_')).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
 }
 
 /// One `Cookie`, as text has it and plugins expect it: HTTP/2 may split it into lines (RFC 9113, section 8.2.3).

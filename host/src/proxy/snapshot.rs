@@ -38,6 +38,8 @@ pub struct Snapshot {
     pub unrouted: Arc<RouteFacts>,
     /// Whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether a client's headers with `_` in their names are passed on.
+    pub keep_underscores: bool,
     /// What a client may use.
     pub limits: Limits,
     /// How long a client may take.
