@@ -135,6 +135,9 @@ impl Exchange {
     /// Sets the path.
     pub fn set_path(&mut self, phase: Phase, new: String) -> Changed {
         changes_only_in(Phase::Request, phase)?;
+        if new.len() > path::LONGEST {
+            return Err(ChangeError::TooLarge);
+        }
         if !path::is_normal(&new) {
             return Err(ChangeError::Invalid("the path is not in normal form"));
         }
@@ -146,6 +149,9 @@ impl Exchange {
     /// Sets or removes the query.
     pub fn set_query(&mut self, phase: Phase, query: Option<String>) -> Changed {
         changes_only_in(Phase::Request, phase)?;
+        if query.as_ref().is_some_and(|query| query.len() > path::LONGEST) {
+            return Err(ChangeError::TooLarge);
+        }
         if query.as_ref().is_some_and(|query| !query.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')) {
             return Err(ChangeError::Invalid("the query holds a byte that must be percent-encoded"));
         }

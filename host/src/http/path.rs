@@ -126,6 +126,9 @@ pub fn normalise(raw: &str) -> Result<Cow<'_, str>, PathFault> {
     }
 }
 
+/// Longest path that a plugin may set, and longest query, bytes: with both a target is as long as the `http` crate has them.
+pub const LONGEST: usize = 32_766;
+
 /// Whether a path is its own normal form.
 pub fn is_normal(path: &str) -> bool {
     match normalise(path) {

@@ -11,6 +11,9 @@ use crate::exchange::{ChangeError, ChangeLimits, Refused, is_reserved};
 use crate::http::path;
 use crate::upstream::{Endpoint, Upstream};
 
+/// Longest authority, bytes: a name of the DNS with a dot at its end, and a port.
+const LONGEST_HOST: usize = 261;
+
 /// What one attempt does differently from the upstream's own settings.
 #[derive(Debug)]
 pub struct PlanDraft {
@@ -165,6 +168,9 @@ impl PlanDraft {
 
     /// Rewrites the path.
     pub fn set_path(&mut self, new: String) -> Planned {
+        if new.len() > path::LONGEST {
+            return Err(PlanError::Invalid("the path is longer than 32766 bytes"));
+        }
         if !path::is_normal(&new) {
             return Err(PlanError::Invalid("the path is not in normal form"));
         }
@@ -179,6 +185,9 @@ impl PlanDraft {
 
     /// Rewrites the authority.
     pub fn set_host(&mut self, host: &str) -> Planned {
+        if host.len() > LONGEST_HOST {
+            return Err(PlanError::Invalid("the authority is longer than 261 bytes"));
+        }
         let authority: Authority = host.parse().map_err(|_| PlanError::Invalid("not an authority"))?;
         if authority.as_str().contains('@') {
             return Err(PlanError::Invalid("an authority with user information"));

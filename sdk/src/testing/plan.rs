@@ -215,6 +215,9 @@ impl FakePlan {
     }
 
     pub(crate) fn set_path(&self, path: &str) -> Made {
+        if path.len() > rules::LONGEST_PATH {
+            return Err(PlanError::Invalid("the path is longer than 32766 bytes".to_owned()));
+        }
         if !rules::is_normal_path(path) {
             return Err(PlanError::Invalid("the path is not in normal form".to_owned()));
         }
@@ -227,6 +230,9 @@ impl FakePlan {
     }
 
     pub(crate) fn set_host(&self, host: &str) -> Made {
+        if host.len() > 261 {
+            return Err(PlanError::Invalid("the authority is longer than 261 bytes".to_owned()));
+        }
         if host.is_empty() || !host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte)) {
             return Err(PlanError::Invalid("not an authority".to_owned()));
         }

@@ -315,6 +315,9 @@ impl FakeRequest {
 
     pub(crate) fn set_path(&self, path: &str) -> Changed {
         rules::request_line_changes()?;
+        if path.len() > rules::LONGEST_PATH {
+            return Err(ChangeError::TooLarge);
+        }
         if !rules::is_normal_path(path) {
             return Err(ChangeError::Invalid("the path is not in normal form".to_owned()));
         }
@@ -324,6 +327,9 @@ impl FakeRequest {
 
     pub(crate) fn set_query(&self, query: Option<&str>) -> Changed {
         rules::request_line_changes()?;
+        if query.is_some_and(|query| query.len() > rules::LONGEST_PATH) {
+            return Err(ChangeError::TooLarge);
+        }
         if query.is_some_and(|query| !query.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')) {
             return Err(ChangeError::Invalid("the query holds a byte that must be percent-encoded".to_owned()));
         }

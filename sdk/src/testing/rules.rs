@@ -99,6 +99,9 @@ pub(crate) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
+/// Longest path that is set, and longest query, bytes.
+pub(crate) const LONGEST_PATH: usize = 32_766;
+
 /// Whether a path is in the one form the gateway works with: no dot segments, no `//`, and percent-encoding only where
 /// it is needed and in upper case.
 pub(crate) fn is_normal_path(path: &str) -> bool {

@@ -123,6 +123,8 @@ fn refuses_what_no_plugin_may_set() {
         assert!(matches!(request.set_header("x-a", "1\r\n"), Err(ChangeError::Invalid(_))));
         assert!(matches!(request.set_query(Some("a b")), Err(ChangeError::Invalid(_))));
         assert_eq!(request.set_method("TRACE"), Err(ChangeError::Forbidden));
+        assert_eq!(request.set_path(&format!("/{}", "a".repeat(32_766))), Err(ChangeError::TooLarge));
+        assert_eq!(request.set_query(Some(&"a".repeat(32_767))), Err(ChangeError::TooLarge));
         for path in ["", "a", "/a//b", "/a/../b", "/%41", "/%2f", "/a b", "/é"] {
             assert!(matches!(request.set_path(path), Err(ChangeError::Invalid(_))), "{path}");
         }

@@ -28,6 +28,7 @@ impl Forwarder for Guest {
             Mode::Weaken => planned(plan.set_scheme("http")),
             Mode::SetPath => planned(plan.set_path("/rewritten")),
             Mode::BadPath => planned(plan.set_path("/a/../b")),
+            Mode::PathBytes(bytes) => planned(plan.set_path(&format!("/{:a>1$}", "", bytes.saturating_sub(1)))),
             Mode::ForbiddenHeader => plan.set_header(header::CONTENT_LENGTH, "0"),
             Mode::InvalidHeader => plan.set_header("x-split", "a\r\nx-injected: b"),
             Mode::Headers(count) => (0..count).try_for_each(|number| plan.set_header(&*format!("x-many-{number}"), "1")),

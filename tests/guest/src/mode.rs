@@ -115,6 +115,8 @@ modes! {
         Headers = "headers" or 10,
         /// Set one header with a value of N bytes.
         HeaderBytes = "header-bytes" or 100,
+        /// Set a path of N bytes.
+        PathBytes = "path-bytes" or 100,
         /// Answer with N headers.
         RespondHeaders = "respond-headers" or 10,
         /// Leave an attribute of N bytes.

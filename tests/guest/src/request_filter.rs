@@ -45,6 +45,7 @@ impl Guest {
             Mode::InvalidHeader => request.set_header("x-split", "a\r\nx-injected: b"),
             Mode::SetPath => request.set_path("/rewritten"),
             Mode::BadPath => request.set_path("/a/../b"),
+            Mode::PathBytes(bytes) => request.set_path(&format!("/{:a>1$}", "", bytes.saturating_sub(1))),
             Mode::Headers(count) => (0..count).try_for_each(|number| request.set_header(&*format!("x-many-{number}"), "1")),
             Mode::HeaderBytes(bytes) => request.set_header("x-large", "v".repeat(bytes)),
             Mode::AttributeBytes(bytes) => request.set_attribute("large", "a".repeat(bytes)),

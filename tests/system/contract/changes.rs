@@ -94,6 +94,11 @@ fn each_hook_changes_what_its_phase_allows() {
     let response = tell(&gateway, "bad-path");
     assert_eq!(seen(&response, "x-result").as_deref(), Some("invalid"));
     assert_eq!(report(&response)["target"], "/");
+    for (bytes, result, target) in [(32_766, "ok", 32_766), (32_767, "too-large", 1)] {
+        let response = tell(&gateway, &format!("path-bytes:{bytes}"));
+        assert_eq!(seen(&response, "x-result").as_deref(), Some(result));
+        assert_eq!(report(&response)["target"].as_str().unwrap().len(), target);
+    }
 
     // A response filter the response.
     let gateway = with_guest(&upstream, "mode = \"by-header\", hook = \"response-filter\"", "");
@@ -153,6 +158,10 @@ fn a_plan_is_never_weaker_than_the_upstream() {
     assert_eq!(report(&response)["tls"], true);
     // The path is the plan's to rewrite, in normal form.
     assert_eq!(report(&get(address, "/secure/a", &[("x-misbehave", "set-path")]))["target"], "/rewritten");
+    for (bytes, target) in [(32_766, 32_766), (32_767, "/secure/a".len())] {
+        let response = get(address, "/secure/a", &[("x-misbehave", &format!("path-bytes:{bytes}"))]);
+        assert_eq!(report(&response)["target"].as_str().unwrap().len(), target);
+    }
     let response = get(address, "/secure/a", &[("x-misbehave", "bad-path")]);
     assert_eq!(seen(&response, "x-result").as_deref(), Some("invalid"));
     assert_eq!(report(&response)["target"], "/secure/a");

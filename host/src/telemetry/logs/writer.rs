@@ -145,7 +145,7 @@ mod tests {
         let (writer, lines) = LogWriter::start(Slow(may, Arc::clone(&written))).unwrap();
         let before = lost();
         for number in 0..LINES + 100 {
-            write!(lines.make_writer(), "line {number}\n").unwrap();
+            writeln!(lines.make_writer(), "line {number}").unwrap();
         }
         // One may have been taken out already.
         assert!((99..=100).contains(&(lost() - before)), "{}", lost() - before);
