@@ -5,6 +5,7 @@ mod access;
 mod budget;
 mod canaries;
 mod cell;
+mod durations;
 mod export;
 mod families;
 mod held;
@@ -52,7 +53,7 @@ pub use plugin::{BreakerReading, Comparison, PluginCells, PluginVersion};
 pub use plugin_tally::{PluginTallies, PluginTally};
 pub use pools::{PoolReading, Pools};
 pub use reloads::{RejectedFile, ReloadResult, Reloads};
-pub use route::RouteCells;
+pub use route::{RouteCells, method_name};
 pub use sample::{Detail, Sample, Why};
 pub use stored::StoreCells;
 pub use tally::{Finished, OTHER, Tallies, Tally, TallyCell};
@@ -286,6 +287,16 @@ impl Telemetry {
     /// Every series there is.
     pub fn gather(&self) -> Vec<MetricFamily> {
         self.registry.gather()
+    }
+
+    /// The same, with durations of requests by method, status and scheme, too.
+    pub fn gather_by_answer(&self) -> Vec<MetricFamily> {
+        let mut families = self.gather();
+        let by_answer = families::Families::new(Arc::clone(&self.cells)).map(|own| own.durations_by_answer());
+        if let (Ok(by_answer), Some(durations)) = (by_answer, families.iter_mut().find(|family| family.name() == names::REQUEST_DURATION)) {
+            *durations = by_answer;
+        }
+        families
     }
 
     /// Everything in Prometheus' text format.

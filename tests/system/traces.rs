@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use opentelemetry_proto::tonic::metrics::v1::HistogramDataPoint;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
@@ -326,7 +327,31 @@ fn metrics_are_pushed_as_they_are_shown_with_exemplars_of_sampled_requests() {
     let Some(Data::Histogram(histogram)) = duration.data else { panic!("durations are a histogram") };
     let point = histogram.data_points.iter().find(|point| text(&point.attributes, "http.route") == Some("all")).unwrap();
     assert_eq!((point.count, point.bucket_counts.iter().sum::<u64>()), (7, 7));
+    let said = ["http.request.method", "url.scheme", "error.type"].map(|name| text(&point.attributes, name));
+    assert_eq!((said, integer(&point.attributes, "http.response.status_code")), ([Some("GET"), Some("http"), None], Some(200)));
     assert_eq!(point.bucket_counts.len(), point.explicit_bounds.len() + 1);
+    let Some(Data::Sum(active)) = find("http.server.active_requests").unwrap().data else { panic!("what is in flight is a sum") };
+    assert!(!active.is_monotonic, "{active:#?}");
+    let untraced = |line: &str| ask(&gateway, &format!("{line} HTTP/1.1\nhost: a\ntraceparent: 00-{TRACE}-{PARENT}-00\n\n"));
+    // Another method and status are another series, whatever the client calls its method.
+    assert_eq!(untraced("BREW /").status, 200);
+    assert_eq!(untraced("GET /status/503").status, 503);
+    let series = || {
+        let Some(Data::Histogram(histogram)) = find("http.server.request.duration").and_then(|metric| metric.data) else {
+            return Vec::new();
+        };
+        let of = |point: &HistogramDataPoint| {
+            let text = |name| text(&point.attributes, name).unwrap_or_default().to_owned();
+            (text("http.request.method"), integer(&point.attributes, "http.response.status_code"), text("error.type"), point.count)
+        };
+        histogram.data_points.iter().filter(|point| text(&point.attributes, "http.route") == Some("all")).map(of).collect()
+    };
+    let expected = |method: &str, status, error: &str, count| (method.to_owned(), Some(status), error.to_owned(), count);
+    until("each has its series", || {
+        let mut told = series();
+        told.sort();
+        told == [expected("GET", 200, "", 7), expected("GET", 503, "503", 1), expected("_OTHER", 200, "", 1)]
+    });
     let headers = receiver.headers();
     assert!(headers.iter().all(|headers| headers["authorization"] == "Bearer s3cret-token" && headers["x-scope"] == "edge"));
     until("the spans came", || receiver.spans().len() == 14);

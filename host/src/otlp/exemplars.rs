@@ -1,4 +1,4 @@
-//! Exemplars: for each bucket of a route's durations the last sampled request that fell into it, with its trace.
+//! Exemplars: for each bucket of each distribution of durations the last sampled request that fell into it, with its trace.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -7,14 +7,17 @@ use opentelemetry_proto::tonic::metrics::v1::Exemplar;
 use opentelemetry_proto::tonic::metrics::v1::exemplar::Value;
 
 use super::resource::nanos_after;
+use crate::telemetry::method_name;
 use crate::trace::Story;
 
-/// Routes that have exemplars at once; each has at most one a bucket.
-const MAX_ROUTES: usize = 1_000;
+/// Distributions that have exemplars at once; each has at most one a bucket.
+const MAX_SERIES: usize = 1_000;
 
-/// By route, API and version, as metrics tell routes apart; then by bucket.
+/// By route, API, version, method, scheme and status, as metrics tell distributions apart; then by bucket.
 #[derive(Default)]
-pub(super) struct Exemplars(RefCell<BTreeMap<[String; 3], Vec<(f64, Exemplar)>>>);
+pub(super) struct Exemplars(RefCell<BTreeMap<Series, Vec<(f64, Exemplar)>>>);
+
+type Series = [String; 6];
 
 impl Exemplars {
     /// Keeps a request that was sampled.
@@ -29,9 +32,10 @@ impl Exemplars {
             ..Default::default()
         };
         let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
-        let key = [story.route.as_deref().or(Some("none")), story.api.as_deref(), story.version.as_deref()].map(text);
+        let [route, api, version] = [story.route.as_deref().or(Some("none")), story.api.as_deref(), story.version.as_deref()].map(text);
+        let key = [route, api, version, method_name(&story.method).to_owned(), story.scheme.to_owned(), story.status.to_string()];
         let mut all = self.0.borrow_mut();
-        if all.len() >= MAX_ROUTES && !all.contains_key(&key) {
+        if all.len() >= MAX_SERIES && !all.contains_key(&key) {
             return;
         }
         let kept = all.entry(key).or_default();
@@ -44,8 +48,8 @@ impl Exemplars {
     }
 
     /// Those of one series since this was asked last, one for each of its buckets at most.
-    pub(super) fn take(&self, route: [&str; 3], bounds: &[f64]) -> Vec<Exemplar> {
-        let kept = self.0.borrow_mut().remove(&route.map(str::to_owned)).unwrap_or_default();
+    pub(super) fn take(&self, series: [&str; 6], bounds: &[f64]) -> Vec<Exemplar> {
+        let kept = self.0.borrow_mut().remove(&series.map(str::to_owned)).unwrap_or_default();
         let mut by_bucket = BTreeMap::new();
         for (_, exemplar) in kept {
             if let Some(Value::AsDouble(seconds)) = exemplar.value {

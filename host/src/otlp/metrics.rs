@@ -23,7 +23,10 @@ const IN_FLIGHT: &str = "plugway_requests_in_flight";
 const NAMES: [(&str, &str, &str); 2] =
     [(DURATION, "http.server.request.duration", "s"), (IN_FLIGHT, "http.server.active_requests", "{request}")];
 /// Labels that it has names for, in all families about requests.
-const LABELS: [(&str, &str); 3] = [("route", "http.route"), ("method", "http.request.method"), ("status", "http.response.status_code")];
+const LABELS: [(&str, &str); 4] =
+    [("route", "http.route"), ("method", "http.request.method"), ("status", "http.response.status_code"), ("scheme", "url.scheme")];
+/// What methods are that have no series of their own, here and there.
+const OTHER_METHOD: (&str, &str) = ("other", "_OTHER");
 
 /// Everything that was gathered, counted since `began`.
 pub(super) fn request(
@@ -91,9 +94,16 @@ fn distribution(series: &Series, (began, now): (u64, u64), exemplars: Option<&Ex
     }
     counts.push(histogram.get_sample_count().saturating_sub(below));
     let label = |name: &str| series.get_label().iter().find(|label| label.name() == name).map_or("", LabelPair::value);
-    let exemplars = exemplars.map(|exemplars| exemplars.take([label("route"), label("api"), label("version")], &bounds));
+    let mut attributes = attributes(series.get_label());
+    let exemplars = exemplars.map(|exemplars| {
+        let status = label("status");
+        if status.starts_with('5') {
+            attributes.push(text("error.type", status));
+        }
+        exemplars.take(["route", "api", "version", "method", "scheme", "status"].map(label), &bounds)
+    });
     HistogramDataPoint {
-        attributes: attributes(series.get_label()),
+        attributes,
         start_time_unix_nano: began,
         time_unix_nano: now,
         count: histogram.get_sample_count(),
@@ -113,6 +123,7 @@ fn attributes(labels: &[LabelPair]) -> Vec<KeyValue> {
             let name = LABELS.iter().find(|(known, _)| *known == label.name()).map_or(label.name(), |(_, name)| name);
             match label.value().parse() {
                 Ok(status) if label.name() == "status" => integer(name, status),
+                _ if (label.name(), label.value()) == ("method", OTHER_METHOD.0) => text(name, OTHER_METHOD.1),
                 _ => text(name, label.value()),
             }
         })

@@ -111,7 +111,7 @@ impl Sending<'_> {
     }
 
     async fn send_metrics(&self) {
-        let request = metrics::request(&self.telemetry.gather(), self.telemetry.began(), &self.resource, &self.exemplars);
+        let request = metrics::request(&self.telemetry.gather_by_answer(), self.telemetry.began(), &self.resource, &self.exemplars);
         match self.deliver(Signal::Metrics, &request).await {
             Ok(answer) => {
                 let partial = ExportMetricsServiceResponse::decode(answer).ok().and_then(|answer| answer.partial_success);

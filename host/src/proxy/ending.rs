@@ -35,6 +35,7 @@ pub(super) struct Ending {
     version: Version,
     last: bool,
     method: Method,
+    tls: bool,
     id: HeaderValue,
     /// Of the request's body, where it has one and is forwarded.
     progress: Option<Rc<Streamed>>,
@@ -107,6 +108,7 @@ impl Ending {
             version,
             last: connection.is_last(),
             method: exchange.request.method.clone(),
+            tls: exchange.request.tls,
             id: exchange.id.clone(),
             progress: None,
             exchange: None,
@@ -314,7 +316,7 @@ impl Ending {
         self.state = State::Told;
         let duration = self.started.elapsed();
         let took = Took { received: self.worker.clock.at(self.started, self.started + duration), duration };
-        self.cells.finished(&self.method, self.status, self.cause(), duration);
+        self.cells.finished(&self.method, self.tls, self.status, self.cause(), duration);
         self.tally(exchange, duration);
         if let Some(fault) = self.fault {
             self.worker.cells.fault(fault);

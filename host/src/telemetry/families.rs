@@ -90,6 +90,27 @@ impl Families {
         family(REQUEST_DURATION, DURATION_HELP, MetricType::HISTOGRAM, metrics)
     }
 
+    /// The same by method, status and scheme, for who can tell that many series apart.
+    pub(super) fn durations_by_answer(&self) -> MetricFamily {
+        let mut sums = BTreeMap::<_, Reading>::new();
+        each_worker(&self.cells, |worker, _| {
+            worker.each_route(|route| {
+                let labels = Labels::of(route);
+                route.durations().for_each(|(answer, reading)| match sums.entry((labels.clone(), answer)) {
+                    Entry::Vacant(entry) => drop(entry.insert(reading)),
+                    Entry::Occupied(mut entry) => entry.get_mut().merge(&reading),
+                });
+            });
+        });
+        let metrics = sums.iter().map(|((labels, answer), reading)| {
+            let status = if answer.status == 0 { String::new() } else { answer.status.to_string() };
+            let scheme = if answer.tls { "https" } else { "http" };
+            let more = [("method", answer.method), ("status", &status), ("scheme", scheme)];
+            distribution(labels.pairs().into_iter().chain(more), reading)
+        });
+        family(REQUEST_DURATION, DURATION_HELP, MetricType::HISTOGRAM, metrics.collect())
+    }
+
     fn of_event_loops(&self) -> [MetricFamily; 2] {
         let (mut lags, mut busy) = (Vec::new(), Vec::new());
         each_worker(&self.cells, |worker, _| {

@@ -56,6 +56,11 @@ impl Histogram {
 }
 
 impl Reading {
+    /// Before the first value.
+    pub(super) fn nothing(bounds: &[f64]) -> Self {
+        Self { buckets: bounds.iter().map(|bound| (*bound, 0)).collect(), count: 0, sum: 0.0 }
+    }
+
     /// Adds another one of the same bounds.
     pub(super) fn merge(&mut self, other: &Self) {
         for (mine, theirs) in self.buckets.iter_mut().zip(&other.buckets) {

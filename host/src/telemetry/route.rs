@@ -6,7 +6,8 @@ use std::time::Duration;
 use http::Method;
 
 use super::cell::Count;
-use super::histogram::{Histogram, Reading, SECONDS};
+use super::durations::{Answer, Durations};
+use super::histogram::Reading;
 use super::slo::SloCells;
 use crate::config::model::Slo;
 use crate::fault::{Blame, ErrorCause, Fault};
@@ -15,6 +16,19 @@ use crate::fault::{Blame, ErrorCause, Fault};
 /// share one.
 const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
 const OTHER: &str = "other";
+/// What a method is counted as.
+pub fn method_name(method: &str) -> &'static str {
+    name_of(method_number(method))
+}
+
+fn method_number(method: &str) -> usize {
+    METHODS.iter().position(|known| *known == method).unwrap_or(METHODS.len())
+}
+
+fn name_of(number: usize) -> &'static str {
+    METHODS.get(number).copied().unwrap_or(OTHER)
+}
+
 /// Status codes of one class.
 const CODES: usize = 100;
 /// 1xx to 5xx.
@@ -50,7 +64,7 @@ pub struct RouteCells {
     /// By method, then class.
     requests: Box<[[Class; CLASSES]; METHODS.len() + 1]>,
     in_flight: Count,
-    duration: Histogram,
+    durations: Durations,
     pub(super) slo: SloCells,
 }
 
@@ -62,7 +76,7 @@ impl RouteCells {
             version: version.map(Arc::from),
             requests: Box::default(),
             in_flight: Count::default(),
-            duration: Histogram::new(&SECONDS),
+            durations: Durations::default(),
             slo: SloCells::default(),
         }
     }
@@ -82,21 +96,21 @@ impl RouteCells {
         other.in_flight.add(1);
     }
 
-    /// A request that had begun has ended.
-    pub fn finished(&self, method: &Method, status: u16, cause: Option<ErrorCause>, duration: Duration) {
+    /// A request that had begun has ended. `tls`: whether it came over TLS.
+    pub fn finished(&self, method: &Method, tls: bool, status: u16, cause: Option<ErrorCause>, duration: Duration) {
         self.in_flight.sub(1);
-        self.count(method.as_str(), status, cause);
-        self.duration.record(duration.as_secs_f64());
+        let number = method_number(method.as_str());
+        self.count(number, status, cause);
+        self.durations.record(Answer { method: name_of(number), status, tls }, duration);
         self.slo.finished(duration);
     }
 
     /// Something was answered that never became a request.
     pub fn refused(&self, fault: Fault) {
-        self.count(OTHER, fault.status().as_u16(), Some(ErrorCause::Fault(fault)));
+        self.count(METHODS.len(), fault.status().as_u16(), Some(ErrorCause::Fault(fault)));
     }
 
-    fn count(&self, method: &str, status: u16, cause: Option<ErrorCause>) {
-        let method = METHODS.iter().position(|known| *known == method).unwrap_or(METHODS.len());
+    fn count(&self, method: usize, status: u16, cause: Option<ErrorCause>) {
         let (class, code) = (usize::from(status / 100).wrapping_sub(1), usize::from(status % 100));
         if let Some(class) = self.requests.get(method).and_then(|classes| classes.get(class)) {
             let codes = class.get_or_init(|| Box::new(std::array::from_fn(|_| Code::default())));
@@ -116,7 +130,11 @@ impl RouteCells {
     }
 
     pub(super) fn duration(&self) -> Reading {
-        self.duration.read()
+        self.durations.sum()
+    }
+
+    pub(super) fn durations(&self) -> impl Iterator<Item = (Answer, Reading)> + '_ {
+        self.durations.each()
     }
 
     /// How many were answered.

@@ -20,13 +20,13 @@ fn requests_of_all_workers_add_up_and_survive_a_reload() {
             let orders = telemetry.worker(worker).route("orders", Some("shop"), Some("v1"));
             unrouted.started();
             unrouted.moved_to(&orders);
-            orders.finished(&Method::GET, 200, None, Duration::from_millis(2));
+            orders.finished(&Method::GET, false, 200, None, Duration::from_millis(2));
         }
     }
     let invented = Method::from_bytes(b"BREW").unwrap();
     let none = telemetry.worker(0).route("none", None, None);
     none.started();
-    none.finished(&invented, 404, Some(ErrorCause::Fault(Fault::NoRoute)), Duration::ZERO);
+    none.finished(&invented, false, 404, Some(ErrorCause::Fault(Fault::NoRoute)), Duration::ZERO);
     none.refused(Fault::MalformedRequest);
     assert_eq!(
         lines(&telemetry, "plugway_requests_total{"),
@@ -167,7 +167,7 @@ fn every_error_says_whose_it_was_and_an_answer_that_broke_off_breaks_a_promise()
     telemetry.promise(&BTreeMap::from([("orders", Slo { availability: Some(0.999), latency: None, days: 30 })]));
     let ended = |status, cause| {
         route.started();
-        route.finished(&Method::GET, status, cause, Duration::from_micros(70));
+        route.finished(&Method::GET, false, status, cause, Duration::from_micros(70));
     };
     ended(200, None);
     ended(200, Some(ErrorCause::Fault(Fault::UpstreamBodyFailed)));
