@@ -1,5 +1,5 @@
 //! The access log as operators have it: formats, chosen fields, redaction, sampling, files that are rotated; and what the lines of
-//! plugins say beside their text.
+//! plugins say beside their text. And who need not wait for a log's reader.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use plugway_harness::gateway::{Gateway, Launch, Line};
 use plugway_harness::upstream::Upstream;
 use rustix::process::Signal;
 
-use crate::common::{BINARY, ask, metric, one_route, start, status, until, web, wire};
+use crate::common::{BINARY, ask, metric, one_route, one_upstream, start, status, until, web, wire};
 use crate::guest::{config, guest, route, tell};
 
 /// For what must come, on a machine with neighbours too.
@@ -165,4 +165,21 @@ fn a_line_of_a_plugin_says_which_version_wrote_it_for_which_request() {
     assert_eq!(line.field("version"), digest.strip_prefix("sha256:").and_then(|digest| digest.get(..12)), "{}", line.text);
     assert_eq!(line.field("request_id"), Some(&*id), "{}", line.text);
     assert_eq!(line.field("trace_id").map(str::len), Some(32), "{}", line.text);
+}
+
+/// 64 KiB fit into a pipe, and some thousand lines wait beside it.
+#[test]
+fn a_log_that_nobody_reads_any_more_holds_up_no_request() {
+    let reads_a_while = "exec 3>&2; exec 2> >( \
+        for ((line = 0; line < 200; line++)); do IFS= read -r text && printf '%s\\n' \"$text\"; done >&3; exec sleep 120 3>&- >/dev/null 2>&1); \
+        exec 3>&-; exec \"$0\" \"$@\"";
+    let config = one_upstream(&["http://127.0.0.1:1".to_owned()], "", "[log]\nlevel = \"debug\"");
+    let gateway = Launch::new(BINARY).unwrap().wrapper(["bash", "-c", reads_a_while]).start(&config).unwrap();
+    let mut client = web(&gateway);
+    for _ in 0..6_000 {
+        client.send(wire("GET / HTTP/1.1\nhost: a\n\n")).unwrap();
+        assert_eq!(client.response().unwrap().status, 502);
+    }
+    until("lines are dropped", || metric(&gateway, "plugway_log_lines_lost_total", &[]) > 0.0);
+    gateway.stop().unwrap();
 }

@@ -1,5 +1,6 @@
 //! What clients may use and how long they may take, for the whole gateway and not for each worker.
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use plugway_harness::client::{Client, get};
@@ -8,7 +9,8 @@ use plugway_harness::raw::Raw;
 use plugway_harness::upstream::{Settings, Upstream};
 
 use crate::common::{
-    BINARY, ask, assert_problem, metric, one_route, one_upstream, run, start, start_tls, status, two_workers, until, web, wire,
+    BINARY, Scripted, ask, assert_problem, metric, one_route, one_upstream, read_head, run, start, start_tls, status, two_workers, until,
+    web, wire,
 };
 
 const GET: &str = "GET / HTTP/1.1\nhost: a\n\n";
@@ -73,6 +75,9 @@ fn an_unused_http2_connection_is_idle_and_not_slow() {
         }
     });
     assert_eq!(metric(&gateway, "plugway_connections_total", &["listener=\"tls\""]), 1.0);
+    assert_eq!(metric(&gateway, "plugway_tls_handshakes_total", &["listener=\"tls\""]), 1.0);
+    let pools = ["plugway_upstream_connections_open", "plugway_upstream_connections_idle"];
+    until("its connection to the upstream is kept", || pools.map(|name| metric(&gateway, name, &["upstream=\"up\""])) == [1.0, 1.0]);
 }
 
 #[test]
@@ -81,7 +86,8 @@ fn a_handshake_that_does_not_come_ends_the_connection() {
     let (gateway, _authority) = start_tls(&one_route(&upstream, "[timeouts]\nhandshake = \"300ms\""));
     let mut client = Raw::connect(gateway.address("tls").unwrap()).unwrap();
     assert!(client.closes().unwrap());
-    until("it is counted", || metric(&gateway, "plugway_tls_handshakes_failed_total", &[]) == 1.0);
+    until("it is counted", || metric(&gateway, "plugway_tls_handshakes_failed_total", &["listener=\"tls\""]) == 1.0);
+    assert_eq!(metric(&gateway, "plugway_tls_handshakes_total", &[]), 0.0);
 }
 
 #[test]
@@ -286,21 +292,22 @@ fn a_shells_limit_of_open_files_is_no_limit_of_connections() {
     assert_eq!(metric(&gateway, "plugway_accept_pauses_total", &[]), 0.0);
 }
 
-/// 64 KiB fit into a pipe, and some thousand lines wait beside it.
+/// `docs/framing.md`, answers of upstreams.
 #[test]
-fn a_log_that_nobody_reads_any_more_holds_up_no_request() {
-    let reads_a_while = "exec 3>&2; exec 2> >( \
-        for ((line = 0; line < 200; line++)); do IFS= read -r text && printf '%s\\n' \"$text\"; done >&3; exec sleep 120 3>&- >/dev/null 2>&1); \
-        exec 3>&-; exec \"$0\" \"$@\"";
-    let config = one_upstream(&["http://127.0.0.1:1".to_owned()], "", "[log]\nlevel = \"debug\"");
-    let gateway = Launch::new(BINARY).unwrap().wrapper(["bash", "-c", reads_a_while]).start(&config).unwrap();
-    let mut client = web(&gateway);
-    for _ in 0..6_000 {
-        client.send(wire(GET)).unwrap();
-        assert_eq!(client.response().unwrap().status, 502);
+fn an_answer_whose_head_is_over_a_limit_is_a_502() {
+    let upstream = Scripted::start(|_, stream| {
+        while let Some(head) = read_head(stream) {
+            let target = head.split(' ').nth(1).unwrap();
+            let (what, count) = target.trim_start_matches('/').split_once('/').unwrap();
+            let count: usize = count.parse().unwrap();
+            let more = if what == "lines" { "x: 1\r\n".repeat(count - 1) } else { format!("x: {}\r\n", "v".repeat(count)) };
+            let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n{more}\r\nok").as_bytes());
+        }
+    });
+    let gateway = start(&one_upstream(&[upstream.url()], "", ""));
+    for (target, status) in [("/lines/100", 200), ("/lines/101", 502), ("/bytes/60000", 200), ("/bytes/66000", 502), ("/lines/2", 200)] {
+        assert_eq!(ask(&gateway, &format!("GET {target} HTTP/1.1\nhost: a\n\n")).status, status, "{target}");
     }
-    until("lines are dropped", || metric(&gateway, "plugway_log_lines_lost_total", &[]) > 0.0);
-    gateway.stop().unwrap();
 }
 
 #[test]

@@ -3,13 +3,14 @@
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use plugway_harness::nginx::free_address;
 use plugway_harness::peers::PROMTOOL;
 use plugway_harness::prometheus::Prometheus;
 use plugway_harness::upstream::Upstream;
 
-use crate::common::{HEAD, admin, ask, run, start, two_workers, until};
+use crate::common::{Ends, HEAD, admin, ask, metric, run, start, two_workers, until};
 
 /// What is sent: path, how often, the route that it is counted at, and the status.
 const LOAD: [(&str, u32, &str, u16); 4] =
@@ -94,10 +95,25 @@ fn prometheus_counts_what_was_sent_and_its_rules_have_data() {
 fn promtool_finds_nothing_to_say_about_the_metrics() {
     let upstream = Upstream::plain("up").unwrap();
     let gateway = start(&config(&upstream));
-    for (path, ..) in LOAD {
-        ask(&gateway, &format!("GET {path} HTTP/1.1\nhost: a\n\n"));
-    }
-    let metrics = admin(&gateway, "/metrics");
+    let loaded = AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        let ends = Ends(&loaded);
+        threads.spawn(|| {
+            while !loaded.load(Ordering::Relaxed) {
+                for (path, ..) in LOAD {
+                    ask(&gateway, &format!("GET {path} HTTP/1.1\nhost: a\n\n"));
+                }
+            }
+        });
+        until("every route has answered", || metric(&gateway, "plugway_requests_total", &["route=\"gone\""]) > 3.0);
+        for _ in 0..3 {
+            finds_nothing(&admin(&gateway, "/metrics"));
+        }
+        drop(ends);
+    });
+}
+
+fn finds_nothing(metrics: &str) {
     assert!(metrics.contains("plugway_requests_total{") && metrics.contains("plugway_slo_broken_total{"), "{metrics}");
     let mut promtool = Command::new(PROMTOOL.find().unwrap());
     promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -29,6 +29,11 @@ match = { path = "/buyers" }
 upstream = "up"
 plugins = [{ plugin = "auth", config = { require = [{ claim = "roles", contains = "buyer" }] } }, "counts"]
 [[routes]]
+name = "bills"
+match = { path = "/bills" }
+upstream = "up"
+plugins = [{ plugin = "auth", config = { audience = "billing" } }]
+[[routes]]
 name = "lists"
 match = { path = "/lists" }
 upstream = "up"
@@ -47,7 +52,9 @@ fn everybody_is_told_whose_token_it_is_and_every_route_has_its_own_rules() {
     );
     let gateway = start(&config(&upstream, &[&auth, ROUTES]));
     let address = gateway.address("web").unwrap();
-    let ask = |path: &str, token: &str| get(address, path, &[("authorization", &format!("Bearer {token}")), ("x-user", "root")]);
+    let ask = |path: &str, token: &str| {
+        get(address, path, &[("authorization", &format!("Bearer {token}")), ("x-user", "root"), ("X_User", "root")])
+    };
     let of = |issuer: &Issuer, name: &str, subject: &str, tenant: &str, roles: &[&str]| {
         let claims = json!({ "iss": name, "sub": subject, "tenant": tenant, "roles": roles, "scope": "orders:read" });
         issuer.token_with(claims)
@@ -63,6 +70,11 @@ fn everybody_is_told_whose_token_it_is_and_every_route_has_its_own_rules() {
     assert_eq!(seen(&ask("/limited", &eve), "x-user").as_deref(), Some("eve"));
     // Each route asks for what it says, of a token that another let pass before.
     assert_eq!((ask("/buyers", &ann).status, ask("/buyers", &bob).status), (200, 403));
+    // And of a token for somebody else.
+    let bills = issuer.token_with(json!({ "iss": "https://id.example.com", "sub": "ann", "aud": "billing", "scope": "orders:read" }));
+    let told = ask("/bills", &bills);
+    assert_eq!((told.status, seen(&told, "x-user").as_deref(), seen(&told, "x_user")), (200, Some("ann"), None));
+    assert_eq!((ask("/bills", &ann).status, ask("/buyers", &bills).status), (401, 401));
     // An issuer's keys are good for its own name alone.
     for forged in [
         of(&other, "https://id.example.com", "ann", "acme", &["buyer"]),
