@@ -95,6 +95,13 @@ impl OutgoingRequest {
         self
     }
 
+    /// What stands for headers and body where requests are told apart to be made once: for those that ask the same and differ in a
+    /// proof that is good once. At most 64 KiB. Default: headers and body.
+    pub fn with_shared_as(self, name: impl AsRef<[u8]>) -> Self {
+        self.raw.set_shared_as(name.as_ref());
+        self
+    }
+
     /// How old an answer from the cache may be, however long it is fresh; with nothing the server is always asked. In whole
     /// seconds. Default: as long as it is fresh.
     pub fn with_max_age(self, age: Duration) -> Self {

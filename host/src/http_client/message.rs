@@ -18,6 +18,9 @@ const MAX_URL: usize = 8 << 10;
 /// Longest time an answer is fresh that does not say so.
 const LONGEST_DEFAULT_FRESHNESS: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Longest name that stands for headers and body, bytes.
+const MAX_SHARED_AS: usize = 64 << 10;
+
 /// A request as a plugin puts it together. What is wrong with any of it is told when it is sent.
 #[derive(Debug, Clone)]
 pub struct OutgoingRequest {
@@ -29,6 +32,8 @@ pub struct OutgoingRequest {
     pub(super) max_body_bytes: Option<u64>,
     pub(super) max_redirects: Option<u32>,
     shared: Option<bool>,
+    /// In the place of headers and body.
+    shared_as: Option<Bytes>,
     pub(super) max_age: Option<Duration>,
     pub(super) default_freshness: Duration,
     pub(super) stale_if_error: Duration,
@@ -144,6 +149,7 @@ impl OutgoingRequest {
             max_body_bytes: None,
             max_redirects: None,
             shared: None,
+            shared_as: None,
             max_age: None,
             default_freshness: Duration::ZERO,
             stale_if_error: Duration::ZERO,
@@ -209,6 +215,14 @@ impl OutgoingRequest {
         self.shared = Some(shared);
     }
 
+    /// What stands for headers and body where requests are told apart to be made once.
+    pub fn set_shared_as(&mut self, name: Vec<u8>) {
+        if name.len() > MAX_SHARED_AS {
+            return self.fails(HttpError::TooLarge);
+        }
+        self.shared_as = Some(name.into());
+    }
+
     /// How old an answer from the cache may be.
     pub fn set_max_age(&mut self, age: Duration) {
         self.max_age = Some(age);
@@ -256,10 +270,16 @@ impl OutgoingRequest {
         self.shared == Some(true)
     }
 
-    /// What makes two requests identical: everything that goes to the server, and everything that bounds the answer.
+    /// What makes two requests identical: everything that goes to the server, or what stands for it, and everything that bounds the answer.
     pub(super) fn identity(&self) -> Vec<u8> {
         let limits = (self.timeout, self.max_body_bytes, self.max_redirects, self.max_age, self.default_freshness, self.stale_if_error);
         let mut identity = format!("{} {}\n{limits:?}\n", self.method, self.url).into_bytes();
+        if let Some(name) = &self.shared_as {
+            // No header has a name without a letter.
+            identity.extend_from_slice(b":");
+            identity.extend_from_slice(name);
+            return identity;
+        }
         for (name, value) in &self.headers {
             identity.extend_from_slice(name.as_str().as_bytes());
             identity.push(b':');
@@ -351,3 +371,29 @@ impl fmt::Display for HttpError {
 }
 
 impl std::error::Error for HttpError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_for_headers_and_body_makes_requests_identical_and_nothing_else_does() {
+        let request = |url: &str, body: &str, name: Option<&str>| {
+            let mut request = OutgoingRequest::new("POST", url);
+            request.set_body(body.into());
+            name.into_iter().for_each(|name| request.set_shared_as(name.into()));
+            request.identity()
+        };
+        let (url, other) = ("https://id.example.com/token", "https://id.example.org/token");
+        assert_ne!(request(url, "proof=1", None), request(url, "proof=2", None));
+        assert_eq!(request(url, "proof=1", Some("renew")), request(url, "proof=2", Some("renew")));
+        assert_ne!(request(url, "proof=1", Some("renew")), request(url, "proof=1", Some("other")));
+        assert_ne!(request(url, "proof=1", Some("renew")), request(other, "proof=1", Some("renew")));
+        assert_ne!(request(url, "", Some("")), request(url, "", None));
+        let mut large = OutgoingRequest::new("POST", url);
+        large.set_shared_as(vec![0; MAX_SHARED_AS]);
+        assert_eq!(large.check(), Ok(()));
+        large.set_shared_as(vec![0; MAX_SHARED_AS + 1]);
+        assert_eq!(large.check(), Err(HttpError::TooLarge));
+    }
+}

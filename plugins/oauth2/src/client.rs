@@ -134,6 +134,8 @@ impl Client {
                 form.add("client_secret", secret.text().map_err(|error| error.to_string())?);
             }
             Proof::Assertion { key, algorithm, key_id } => {
+                // Each assertion is another: without this, no two requests would be made once for those who ask the same.
+                request = request.with_shared_as(format!("{}\n{issuer}\n{}", self.id, form.as_str()));
                 let assertion = self.assertion(issuer, (key, algorithm, key_id.as_deref()), now)?;
                 form.add("client_id", &self.id);
                 form.add("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");

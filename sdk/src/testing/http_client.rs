@@ -30,6 +30,8 @@ pub struct SentRequest {
     pub max_redirects: Option<u32>,
     /// Whether it may be made once for several calls.
     pub shared: bool,
+    /// What stands for headers and body where it is told apart from others, where the plugin said so.
+    pub shared_as: Option<Vec<u8>>,
     /// How old an answer from the cache may be, where the plugin said so.
     pub max_age: Option<Duration>,
     /// How long an answer is fresh that does not say so.
@@ -169,6 +171,7 @@ impl OutgoingRequest {
             max_body_bytes: None,
             max_redirects: None,
             shared: matches!(method, "GET" | "HEAD"),
+            shared_as: None,
             max_age: None,
             default_freshness: Duration::ZERO,
             stale_if_error: Duration::ZERO,
@@ -198,6 +201,10 @@ impl OutgoingRequest {
 
     pub(crate) fn set_shared(&self, shared: bool) {
         self.0.borrow_mut().shared = shared;
+    }
+
+    pub(crate) fn set_shared_as(&self, name: &[u8]) {
+        self.0.borrow_mut().shared_as = Some(name.to_vec());
     }
 
     pub(crate) fn set_max_age_s(&self, seconds: u32) {

@@ -146,6 +146,11 @@ impl HostOutgoingRequest for Guest {
         Ok(())
     }
 
+    fn set_shared_as(&mut self, request: Request, name: Vec<u8>) -> Result<()> {
+        self.outgoing(&request)?.set_shared_as(name);
+        Ok(())
+    }
+
     fn set_max_age_s(&mut self, request: Request, seconds: u32) -> Result<()> {
         self.outgoing(&request)?.set_max_age(Duration::from_secs(seconds.into()));
         Ok(())

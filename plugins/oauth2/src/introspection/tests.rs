@@ -255,8 +255,11 @@ fn the_gateway_proves_who_it_is_in_four_ways() {
     assert!(body.ends_with("&client_id=tls") && sent.header_str("authorization").is_none());
 
     testing::set_key("client", KEY);
-    let (_, body, _) = ask(json!({ "id": "signs", "key": "client", "key_id": "k1" }));
+    let (_, body, sent) = ask(json!({ "id": "signs", "key": "client", "key_id": "k1" }));
     let (rest, assertion) = body.rsplit_once("&client_assertion=").unwrap();
+    // Whatever the assertion is, who asks the same at that moment asks once.
+    let shared_as = String::from_utf8(sent.shared_as.unwrap()).unwrap();
+    assert!(shared_as.starts_with("signs\n") && !shared_as.contains("client_assertion") && shared_as.contains("token="), "{shared_as}");
     assert!(rest.ends_with("&client_id=signs&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer"));
     let (signed, signature) = assertion.rsplit_once('.').unwrap();
     let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
