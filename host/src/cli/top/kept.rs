@@ -27,7 +27,7 @@ pub(super) fn frame(report: &Report, file: &Path, size: Size) -> String {
         format::latency_or_none(totals.latency.p95_us),
         format::latency_or_none(totals.latency.p99_us)
     ));
-    lines.extend(report.gaps.last().map(|gap| format!("! since {}: {}", time::clock(gap.since), gap.kind.title())));
+    lines.extend(report.gaps.last().map(|gap| format!("! {} to {}: {}", time::clock(gap.since), time::clock(gap.until), gap.kind.title())));
     lines.extend(
         lasting
             .iter()
