@@ -16,19 +16,6 @@ use crate::fault::{Blame, ErrorCause, Fault};
 /// share one.
 const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
 const OTHER: &str = "other";
-/// What a method is counted as.
-pub fn method_name(method: &str) -> &'static str {
-    name_of(method_number(method))
-}
-
-fn method_number(method: &str) -> usize {
-    METHODS.iter().position(|known| *known == method).unwrap_or(METHODS.len())
-}
-
-fn name_of(number: usize) -> &'static str {
-    METHODS.get(number).copied().unwrap_or(OTHER)
-}
-
 /// Status codes of one class.
 const CODES: usize = 100;
 /// 1xx to 5xx.
@@ -66,6 +53,19 @@ pub struct RouteCells {
     in_flight: Count,
     durations: Durations,
     pub(super) slo: SloCells,
+}
+
+/// What a method is counted as.
+pub fn method_name(method: &str) -> &'static str {
+    name_of(method_number(method))
+}
+
+fn method_number(method: &str) -> usize {
+    METHODS.iter().position(|known| *known == method).unwrap_or(METHODS.len())
+}
+
+fn name_of(number: usize) -> &'static str {
+    METHODS.get(number).copied().unwrap_or(OTHER)
 }
 
 impl RouteCells {

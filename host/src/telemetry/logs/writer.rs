@@ -12,6 +12,8 @@ use tracing_subscriber::fmt::MakeWriter;
 const LINES: usize = 4_096;
 /// How long the end waits for the last lines: a reader that has stopped must not keep a gateway from ending.
 const LAST: Duration = Duration::from_secs(2);
+/// How often it is said that lines were dropped.
+const AGAIN: Duration = Duration::from_secs(10);
 
 static LOST: AtomicU64 = AtomicU64::new(0);
 
@@ -101,7 +103,7 @@ impl Drop for Line<'_> {
 }
 
 fn run(mut output: impl Write, said: &Receiver<Said>) {
-    let mut told = 0;
+    let (mut told, mut told_at) = (0, None::<Instant>);
     for said in said {
         match said {
             // Where nobody can read it, there is nobody to tell.
@@ -109,9 +111,10 @@ fn run(mut output: impl Write, said: &Receiver<Said>) {
             Said::Flush(written) => drop(written.try_send(())),
         }
         let lost = lost();
-        if lost > told {
+        // Of a reader that stays slow this is told now and then: it takes a line's room itself.
+        if lost > told && told_at.is_none_or(|at| at.elapsed() >= AGAIN) {
             tracing::warn!(lines = lost - told, "Log lines were dropped: whoever reads standard error is too slow");
-            told = lost;
+            (told, told_at) = (lost, Some(Instant::now()));
         }
     }
 }
