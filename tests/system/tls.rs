@@ -200,3 +200,46 @@ tls = {{ certificate = "first.pem", key = "first.key", client_auth = {{ mode = "
         }
     });
 }
+
+#[test]
+fn a_wildcard_leads_around_no_other_listeners_client_certificates() {
+    let listener = |name: &str, certificate: &str, rule: &str| {
+        format!(
+            "[listen.{name}]\naddress = \"127.0.0.1:0\"\ntls = {{ certificate = \"{certificate}.pem\", key = \"{certificate}.key\"{rule} }}\n"
+        )
+    };
+    let required = r#", client_auth = { mode = "required", ca = "clients.pem" }"#;
+    let optional = r#", client_auth = { mode = "optional", ca = "clients.pem" }"#;
+    let listeners =
+        [("partners", "second", required), ("same-rule", "first", required), ("public", "first", ""), ("asking", "first", optional)];
+    let listeners: String = listeners.map(|(name, certificate, rule)| listener(name, certificate, rule)).concat();
+    let world = world(1, "", &listeners);
+    let good = world.authority.client("good").unwrap();
+    run(async {
+        for (listener, identity, host, status) in [
+            ("partners", Some(&good), "x.w.example", 200),
+            // Its wildcard has the host, and partners' certificate has it by its name.
+            ("public", None, "x.w.example", 421),
+            ("asking", None, "x.w.example", 421),
+            ("asking", Some(&good), "x.w.example", 421),
+            ("public", None, "X.W.example.", 421),
+            ("public", None, "y.w.example", 200),
+            ("public", None, "a.example", 200),
+            // Who came in was asked for the same.
+            ("same-rule", Some(&good), "x.w.example", 200),
+            // Named as closely on a listener that asks for none: so it was meant.
+            ("web", None, "x.w.example", 200),
+        ] {
+            for http2 in [false, true] {
+                let name = if matches!(listener, "partners" | "web") { "x.w.example" } else { "y.w.example" };
+                let client = Client::https(world.gateway.address(listener).unwrap(), name, &world.authority);
+                let client = identity.into_iter().fold(client, |client, identity| client.identity(identity));
+                let client = if http2 { client.http2() } else { client };
+                let mut request = get("/").unwrap();
+                request.headers_mut().insert("host", host.parse().unwrap());
+                let answer = client.connect().await.unwrap().request(request).await.unwrap();
+                assert_eq!(answer.status, status, "{host} on {listener}, HTTP/2 {http2}: {}", answer.text());
+            }
+        }
+    });
+}

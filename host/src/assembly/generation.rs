@@ -131,7 +131,7 @@ impl Workshop {
                 called,
                 &recipe.component.digest,
                 Arc::clone(&recipe.granted.secrets),
-                recipe.budget.log_lines_per_second,
+                Arc::clone(&recipe.log_rate),
                 Arc::clone(&hits),
             ),
             metrics: PluginMetrics::new(instruments, &recipe.name, thread, recipe.budget.max_series),

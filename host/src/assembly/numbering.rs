@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::AssembledPlugin;
 use super::sources::{Components, Version};
 use crate::capability::granted::Kept;
+use crate::capability::log::LineRate;
 use crate::capability::secrets::Secret;
 use crate::config::model::{Config, PluginUse, Trial};
 use crate::http_client::HttpClient;
@@ -122,6 +123,7 @@ impl Numbering {
                 component: Arc::clone(&loaded.component),
                 isolation: model.isolation,
                 budget: Arc::new(model.budget.clone()),
+                log_rate: Arc::new(LineRate::new(model.budget.log_lines_per_second)),
                 configurations,
                 granted: if is_shadow { kept.granted_aside(model, secrets) } else { kept.granted(model, secrets) },
                 http_client: clients.get(index).cloned().flatten(),

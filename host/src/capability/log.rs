@@ -21,7 +21,7 @@ pub enum Level {
     Error,
 }
 
-/// Where the lines of one instance go. Clones share the rate.
+/// Where the lines of one instance go.
 #[derive(Debug, Clone)]
 pub struct PluginLog {
     shared: Arc<Shared>,
@@ -33,11 +33,17 @@ struct Shared {
     /// The beginning of its digest, as lists of plugins show it.
     version: String,
     secrets: Arc<Secrets>,
+    rate: Arc<LineRate>,
+    hits: Arc<BudgetHits>,
+}
+
+/// How many lines a plugin writes, over all workers.
+#[derive(Debug)]
+pub struct LineRate {
     started: Instant,
     lines_per_second: u64,
-    /// The second being counted in the upper half, its lines in the lower. One thread writes at a time.
+    /// The second being counted in the upper half, its lines in the lower.
     window: AtomicU64,
-    hits: Arc<BudgetHits>,
 }
 
 /// What a line is about; nothing where no request is being served.
@@ -59,20 +65,13 @@ pub fn version(digest: &str) -> &str {
 
 /// Longest line, bytes.
 const MAX_LINE: usize = 4096;
+/// The half of a window that counts lines.
+const LINES: u64 = 0xffff_ffff;
 
 impl PluginLog {
     /// A log for one plugin on one worker, in which its secrets are masked. `digest` is that of its component.
-    pub fn new(plugin: Arc<str>, digest: &str, secrets: Arc<Secrets>, lines_per_second: u32, hits: Arc<BudgetHits>) -> Self {
-        let shared = Shared {
-            plugin,
-            version: version(digest).to_owned(),
-            secrets,
-            started: Instant::now(),
-            lines_per_second: lines_per_second.into(),
-            window: AtomicU64::new(0),
-            hits,
-        };
-        Self { shared: Arc::new(shared) }
+    pub fn new(plugin: Arc<str>, digest: &str, secrets: Arc<Secrets>, rate: Arc<LineRate>, hits: Arc<BudgetHits>) -> Self {
+        Self { shared: Arc::new(Shared { plugin, version: version(digest).to_owned(), secrets, rate, hits }) }
     }
 
     /// Whether a line of this level would be written.
@@ -90,7 +89,9 @@ impl PluginLog {
         if !self.enabled(level) {
             return;
         }
-        let Admitted::Yes { dropped_before } = self.shared.admit(self.shared.started.elapsed().as_secs()) else { return };
+        let Admitted::Yes { dropped_before } = self.shared.rate.admit(self.shared.rate.started.elapsed().as_secs()) else {
+            return self.shared.hits.count(BudgetKey::LogLinesPerSecond, 1);
+        };
         let (plugin, version) = (&*self.shared.plugin, &*self.shared.version);
         let About { request_id, trace_id } = about;
         if dropped_before > 0 {
@@ -124,21 +125,27 @@ enum Admitted {
     No,
 }
 
-impl Shared {
+impl LineRate {
+    /// Nothing written yet.
+    pub fn new(lines_per_second: u32) -> Self {
+        Self { started: Instant::now(), lines_per_second: lines_per_second.into(), window: AtomicU64::new(0) }
+    }
+
     fn admit(&self, second: u64) -> Admitted {
-        let window = self.window.load(Ordering::Relaxed);
-        let (current, lines) = (window >> 32, window & 0xffff_ffff);
-        if second != current {
-            self.window.store(second << 32 | 1, Ordering::Relaxed);
+        let counted = |window: u64| {
+            // A thread may be late with a second that has ended for the others: its line counts in theirs.
+            let (current, lines) = (window >> 32, window & LINES);
+            if second > current { second << 32 | 1 } else { current << 32 | (lines + 1).min(LINES) }
+        };
+        let mut window = self.window.load(Ordering::Relaxed);
+        while let Err(other) = self.window.compare_exchange_weak(window, counted(window), Ordering::Relaxed, Ordering::Relaxed) {
+            window = other;
+        }
+        let (current, lines) = (window >> 32, window & LINES);
+        if second > current {
             return Admitted::Yes { dropped_before: lines.saturating_sub(self.lines_per_second) };
         }
-        self.window.store(second << 32 | (lines + 1).min(0xffff_ffff), Ordering::Relaxed);
-        if lines < self.lines_per_second {
-            Admitted::Yes { dropped_before: 0 }
-        } else {
-            self.hits.count(BudgetKey::LogLinesPerSecond, 1);
-            Admitted::No
-        }
+        if lines < self.lines_per_second { Admitted::Yes { dropped_before: 0 } } else { Admitted::No }
     }
 }
 
@@ -148,9 +155,11 @@ mod tests {
 
     #[test]
     fn a_second_has_room_for_so_many_lines_and_says_how_many_it_dropped() {
-        let log = PluginLog::new("p".into(), "0123456789abcdef", Arc::default(), 2, Arc::new(BudgetHits::new("p".into())));
-        let admitted = |second| matches!(log.shared.admit(second), Admitted::Yes { .. });
+        let rate = LineRate::new(2);
+        let admitted = |second| matches!(rate.admit(second), Admitted::Yes { .. });
         assert!(admitted(1) && admitted(1) && !admitted(1) && !admitted(1));
-        assert!(matches!(log.shared.admit(2), Admitted::Yes { dropped_before: 2 }));
+        assert!(matches!(rate.admit(2), Admitted::Yes { dropped_before: 2 }));
+        // A thread whose clock is behind takes nothing from the new second.
+        assert!(admitted(1) && !admitted(1) && !admitted(2));
     }
 }

@@ -55,7 +55,7 @@ pub const PLUGIN_MAX_HEADER_BYTES: usize = 32 << 10;
 pub const PLUGIN_MAX_LOCAL_BODY_BYTES: usize = 1 << 20;
 /// `[plugins.NAME.budget] max_attribute_bytes`: bytes of one request's attributes and identity claims.
 pub const PLUGIN_MAX_ATTRIBUTE_BYTES: usize = 16 << 10;
-/// `[plugins.NAME.budget] log_lines_per_second`: lines a second, per worker.
+/// `[plugins.NAME.budget] log_lines_per_second`: lines a second of one version, over all workers.
 pub const PLUGIN_LOG_LINES_PER_SECOND: u32 = 100;
 /// `[plugins.NAME.budget] max_series`: metric series.
 pub const PLUGIN_MAX_SERIES: usize = 1_000;

@@ -218,7 +218,7 @@ pub struct Budget {
     pub max_local_body_bytes: usize,
     /// Attributes and identity claims of one request, bytes; default 16 KiB.
     pub max_attribute_bytes: usize,
-    /// Log lines a second, per worker; default 100.
+    /// Log lines a second of one version, over all workers; default 100.
     pub log_lines_per_second: u32,
     /// Metric series; default 1,000.
     pub max_series: usize,

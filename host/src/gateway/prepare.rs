@@ -80,6 +80,7 @@ impl Ready {
     ) -> Result<Self, Problems> {
         let mut problems = Problems::new(&config.file);
         let tls = config.listeners.iter().map(|listener| terminated.terminate(config, listener, &mut problems)).collect();
+        let tls = beside_each_other(tls);
         let made = workshop.assemble(config, supplies).and_then(|assembled| {
             let generations = (0..workers).map(|worker| workshop.generation(config, &assembled, worker)).collect();
             match (generations, workshop.observers(config, &assembled)) {
@@ -100,6 +101,12 @@ impl Ready {
             }
         }
     }
+}
+
+/// The rules of each listener hold for its hosts on the others, too.
+fn beside_each_other(all: Vec<Option<Arc<ServerTls>>>) -> Vec<Option<Arc<ServerTls>>> {
+    let beside = |one: &ServerTls| Arc::new(one.beside(all.iter().flatten().map(|other| &**other)));
+    all.iter().map(|one| one.as_deref().map(beside)).collect()
 }
 
 impl Terminated {

@@ -11,6 +11,7 @@ use super::failure::Failure;
 use super::instance::{Instance, Surroundings};
 use super::rights::Hook;
 use crate::capability::granted::Granted;
+use crate::capability::log::LineRate;
 use crate::config::defaults;
 use crate::config::model::{Budget, Isolation};
 use crate::exchange::Phase;
@@ -30,6 +31,8 @@ pub struct Recipe {
     pub budget: Arc<Budget>,
     /// Every configuration, by `config-id`: its index here.
     pub configurations: Vec<Configuration>,
+    /// How much it may write to the log.
+    pub log_rate: Arc<LineRate>,
     /// What it was granted.
     pub granted: Granted,
     /// What makes its requests, where granted.

@@ -19,7 +19,16 @@ use crate::tls_files::{SettingError, TlsFileError, read_certificates, read_pair}
 #[derive(Debug)]
 pub struct ServerTls {
     config: Arc<ServerConfig>,
+    asked: Arc<Asked>,
+    /// Those of other listeners that let nobody in without a certificate of a client.
+    guarded: Vec<Arc<Asked>>,
+}
+
+/// What a listener shows, and what it asks for.
+#[derive(Debug)]
+struct Asked {
     certificates: Arc<Certificates>,
+    client_auth: ClientAuth,
 }
 
 /// Certificates by the names they are valid for.
@@ -64,14 +73,14 @@ impl ServerTls {
         if !errors.is_empty() {
             return Err(errors);
         }
-        Self::of(all, verifier, tls.http2, provider)
+        Self::of(all, verifier, tls, provider)
             .map_err(|error| vec![SettingError::new("certificates", format!("cannot be served: {error}"))])
     }
 
     fn of(
         all: Vec<Certificate>,
         verifier: Option<Arc<dyn ClientCertVerifier>>,
-        http2: bool,
+        tls: &ListenerTls,
         provider: Arc<CryptoProvider>,
     ) -> Result<Self, rustls::Error> {
         let mut by_name = HashMap::new();
@@ -88,10 +97,19 @@ impl ServerTls {
         };
         let resolver: Arc<dyn ResolvesServerCert> = Arc::clone(&certificates) as _;
         let mut config = builder.with_cert_resolver(resolver);
-        config.alpn_protocols = if http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
+        config.alpn_protocols = if tls.http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
         // Resumption without state: a client may come back to another worker.
         config.ticketer = ring::Ticketer::new()?;
-        Ok(Self { config: Arc::new(config), certificates })
+        let asked = Arc::new(Asked { certificates, client_auth: tls.client_auth.clone() });
+        Ok(Self { config: Arc::new(config), asked, guarded: Vec::new() })
+    }
+
+    /// The same beside other listeners, whose client-certificate rules hold for the hosts that are theirs. Sessions go on.
+    pub fn beside<'a>(&self, others: impl Iterator<Item = &'a Self>) -> Self {
+        let guards =
+            |other: &Asked| matches!(other.client_auth, ClientAuth::Required { .. }) && other.client_auth != self.asked.client_auth;
+        let guarded = others.map(|other| &other.asked).filter(|other| guards(other)).map(Arc::clone).collect();
+        Self { config: Arc::clone(&self.config), asked: Arc::clone(&self.asked), guarded }
     }
 
     /// For the handshake.
@@ -101,10 +119,13 @@ impl ServerTls {
 
     /// Whether the certificate shown for this server name (SNI) is valid for that host: a client that asks for another one
     /// on this connection is on the wrong one (RFC 9110, section 15.5.20). The host has no port; a dot at its end means
-    /// nothing to routes, and neither does it here.
+    /// nothing to routes, and neither does it here. A host that another listener names more closely, and lets nobody in to
+    /// without a certificate, is not covered either: a wildcard would lead around that.
     pub fn covers(&self, server_name: Option<&str>, host: &str) -> bool {
         let host = host.strip_suffix('.').unwrap_or(host);
-        self.certificates.choose(server_name).is_some_and(|certificate| certificate.covers(host))
+        let own = &self.asked.certificates;
+        let guarded = || self.guarded.iter().any(|other| other.certificates.names(host) > own.names(host));
+        own.choose(server_name).is_some_and(|certificate| certificate.covers(host)) && !guarded()
     }
 }
 
@@ -176,7 +197,25 @@ fn names(leaf: &CertificateDer<'static>) -> Result<Option<Vec<String>>, webpki::
     Ok((!nothing).then_some(names))
 }
 
+/// How closely certificates name a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Named {
+    Not,
+    ByWildcard,
+    Exactly,
+}
+
 impl Certificates {
+    fn names(&self, host: &str) -> Named {
+        let host = host.to_ascii_lowercase();
+        let parent = host.split_once('.').map(|(_, parent)| format!("*.{parent}"));
+        match parent {
+            _ if self.by_name.contains_key(&host) => Named::Exactly,
+            Some(parent) if self.by_name.contains_key(&parent) => Named::ByWildcard,
+            _ => Named::Not,
+        }
+    }
+
     /// The first one for clients that name no server, or one that is not here: what they make of it is theirs to say, and
     /// no host but those it is valid for is answered.
     fn choose(&self, server_name: Option<&str>) -> Option<&Certificate> {

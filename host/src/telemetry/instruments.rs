@@ -1,7 +1,8 @@
-//! Instruments that plugins declare. Series are made when a label set is first seen; recording into one that exists needs
-//! neither a lock nor the lists here (`capability::metrics` keeps what a thread has seen).
+//! Instruments that plugins declare. Series are made when a label set is first seen, by a hook on a worker: they are in maps
+//! without a lock, so that whoever reads all of them keeps nobody waiting. Recording into one that exists does not even ask
+//! these (`capability::metrics` keeps what a thread has seen).
 
-#![allow(clippy::disallowed_types, reason = "taken when an instrument or a series is new, and when metrics are read")]
+#![allow(clippy::disallowed_types, reason = "taken when an instrument is declared, which configuring does, and to list instruments")]
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -9,6 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
+use papaya::{HashMap, HashSet};
 
 use super::cell::{Sum, lock};
 use super::histogram::{Histogram, Reading};
@@ -45,6 +47,8 @@ const MAX_BOUNDS: usize = 64;
 const BOUNDS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// What stands for every label of a series past the limit.
 const OVERFLOW: &str = "overflow";
+/// Stands for the thread of a series that all threads share.
+const EVERY_THREAD: usize = usize::MAX;
 
 /// Every declared instrument, by the name it is exported under.
 #[derive(Debug, Default)]
@@ -70,11 +74,16 @@ pub struct Declared {
     pub(super) description: String,
     pub(super) labels: Vec<String>,
     bounds: Vec<f64>,
-    series: Mutex<BTreeMap<Labelled, Vec<(usize, Arc<Series>)>>>,
+    /// Label sets that count towards the share of their plugin.
+    admitted: HashSet<Labelled>,
+    series: HashMap<OfThread, Arc<Series>>,
 }
 
 /// Whose series, and its label values.
 type Labelled = (Arc<str>, Box<[String]>);
+
+/// What one thread records, by its number. A gauge has one cell for all threads: the last one to set it counts.
+type OfThread = (Labelled, usize);
 
 /// What one thread records of one label set.
 #[derive(Debug)]
@@ -144,7 +153,8 @@ impl Instruments {
             description: description.to_owned(),
             labels: labels.to_vec(),
             bounds: bounds.to_vec(),
-            series: Mutex::default(),
+            admitted: HashSet::new(),
+            series: HashMap::new(),
         });
         declared.insert(exported, Arc::clone(&new));
         if let Some(meter) = self.meter.get() {
@@ -154,7 +164,9 @@ impl Instruments {
     }
 
     pub(super) fn each(&self, mut each: impl FnMut(&Declared)) {
-        lock(&self.declared).values().for_each(|declared| each(declared));
+        // Who replaces an instance declares on a worker: it must not wait for all of them to be read.
+        let declared: Vec<_> = lock(&self.declared).values().map(Arc::clone).collect();
+        declared.iter().for_each(|declared| each(declared));
     }
 
     /// Plugin, records ignored, records folded into `overflow`.
@@ -196,59 +208,69 @@ impl Declared {
 
     /// The series of a label set for one thread; `None` when it would be one more than the plugin may have.
     pub fn series(&self, plugin: &Arc<str>, used: &PluginUse, max_series: usize, thread: usize, values: &[String]) -> Option<Arc<Series>> {
-        let mut all = lock(&self.series);
-        let key = (Arc::clone(plugin), Box::from(values));
-        if !all.contains_key(&key) {
+        let labelled: Labelled = (Arc::clone(plugin), Box::from(values));
+        let admitted = self.admitted.pin();
+        if !admitted.contains(&labelled) {
             used.series.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |series| (series < max_series).then_some(series + 1)).ok()?;
+            if !admitted.insert(labelled.clone()) {
+                // Another thread was faster, and has counted it.
+                used.series.fetch_sub(1, Ordering::Relaxed);
+            }
         }
-        Some(self.of_thread(all.entry(key).or_default(), thread))
+        Some(self.of_thread(labelled, thread))
     }
 
     /// The series everything past the limit is folded into.
     pub fn overflow(&self, plugin: &Arc<str>, thread: usize) -> Arc<Series> {
         let values = self.labels.iter().map(|_| OVERFLOW.to_owned()).collect();
-        self.of_thread(lock(&self.series).entry((Arc::clone(plugin), values)).or_default(), thread)
+        self.of_thread((Arc::clone(plugin), values), thread)
     }
 
     /// Every label set of a plugin, made ready for one thread. When the plugin has no series left this is all it will
     /// ever have.
     pub fn all(&self, plugin: &Arc<str>, thread: usize) -> Vec<(Box<[String]>, Arc<Series>)> {
-        let mut all = lock(&self.series);
-        let own = all.iter_mut().filter(|((owner, _), _)| owner == plugin);
-        own.map(|((_, values), threads)| (values.clone(), self.of_thread(threads, thread))).collect()
+        let admitted = self.admitted.pin();
+        let own = admitted.iter().filter(|(owner, _)| owner == plugin);
+        own.map(|labelled| (labelled.1.clone(), self.of_thread(labelled.clone(), thread))).collect()
     }
 
-    /// A gauge has one cell for all threads: the last one to set it counts.
-    fn of_thread(&self, threads: &mut Vec<(usize, Arc<Series>)>, thread: usize) -> Arc<Series> {
-        let shared = self.kind == InstrumentKind::Gauge;
-        if let Some((_, known)) = threads.iter().find(|(owner, _)| shared || *owner == thread) {
-            return Arc::clone(known);
+    fn of_thread(&self, labelled: Labelled, thread: usize) -> Arc<Series> {
+        let thread = if self.kind == InstrumentKind::Gauge { EVERY_THREAD } else { thread };
+        let new = || {
+            Arc::new(match self.kind {
+                InstrumentKind::Counter => Series::Counter(Amount::default()),
+                InstrumentKind::Gauge => Series::Gauge(Amount::default()),
+                InstrumentKind::Histogram => Series::Histogram(Distribution(Histogram::new(&self.bounds))),
+            })
+        };
+        Arc::clone(self.series.pin().get_or_insert_with((labelled, thread), new))
+    }
+
+    /// What all threads have of each label set, in the order of these.
+    fn by_labels(&self) -> BTreeMap<Labelled, Vec<Arc<Series>>> {
+        let mut sets = BTreeMap::<_, Vec<_>>::new();
+        for ((labelled, _), series) in &self.series.pin() {
+            sets.entry(labelled.clone()).or_default().push(Arc::clone(series));
         }
-        let new = Arc::new(match self.kind {
-            InstrumentKind::Counter => Series::Counter(Amount::default()),
-            InstrumentKind::Gauge => Series::Gauge(Amount::default()),
-            InstrumentKind::Histogram => Series::Histogram(Distribution(Histogram::new(&self.bounds))),
-        });
-        threads.push((thread, Arc::clone(&new)));
-        new
+        sets
     }
 
     fn each_amount(&self, mut each: impl FnMut(&[KeyValue], f64)) {
-        for ((plugin, values), threads) in lock(&self.series).iter() {
-            let amounts = threads.iter().map(|(_, series)| match &**series {
+        for ((plugin, values), threads) in self.by_labels() {
+            let amounts = threads.iter().map(|series| match &**series {
                 Series::Counter(amount) | Series::Gauge(amount) => amount.0.get(),
                 Series::Histogram(_) => 0.0,
             });
             let mut labels = vec![KeyValue::new("plugin", plugin.to_string())];
-            labels.extend(self.labels.iter().zip(values).map(|(label, value)| KeyValue::new(label.clone(), value.clone())));
+            labels.extend(self.labels.iter().zip(values).map(|(label, value)| KeyValue::new(label.clone(), value)));
             each(&labels, amounts.sum());
         }
     }
 
     pub(super) fn each_distribution(&self, mut each: impl FnMut(&str, &[String], Reading)) {
-        for ((plugin, values), threads) in lock(&self.series).iter() {
+        for ((plugin, values), threads) in self.by_labels() {
             let mut sum: Option<Reading> = None;
-            for (_, series) in threads {
+            for series in &threads {
                 let Series::Histogram(Distribution(histogram)) = &**series else { continue };
                 let reading = histogram.read();
                 match &mut sum {
@@ -257,7 +279,7 @@ impl Declared {
                 }
             }
             if let Some(sum) = sum {
-                each(plugin, values, sum);
+                each(&plugin, &values, sum);
             }
         }
     }

@@ -199,7 +199,7 @@ pub(in crate::config) struct Budget {
     pub(in crate::config) max_local_body_bytes: Option<Size>,
     /// Bytes of attributes and identity claims of one request. Default: `16KiB`.
     pub(in crate::config) max_attribute_bytes: Option<Size>,
-    /// Log lines a second, per worker. Default: 100.
+    /// Log lines a second of one version, over all workers. Default: 100.
     #[schemars(range(min = 1, max = 4_294_967_295_u32))]
     pub(in crate::config) log_lines_per_second: Option<u32>,
     /// Metric series. Default: 1000.

@@ -19,8 +19,9 @@ fn built(certificates: &[&[&str]]) -> Result<ServerTls, Vec<SettingError>> {
 fn a_name_chooses_the_most_specific_certificate_and_the_first_of_two() {
     let tls =
         built(&[&["a.example"], &["*.w.example", "127.0.0.1"], &["b.example", "A.EXAMPLE"], &["*.c.w.example", "b.example"]]).unwrap();
-    let chosen =
-        |name: Option<&str>| tls.certificates.all.iter().position(|one| std::ptr::eq(one, tls.certificates.choose(name).unwrap())).unwrap();
+    let chosen = |name: Option<&str>| {
+        tls.asked.certificates.all.iter().position(|one| std::ptr::eq(one, tls.asked.certificates.choose(name).unwrap())).unwrap()
+    };
     for (name, number) in [
         (Some("a.example"), 0),
         (Some("A.Example"), 0),
