@@ -36,7 +36,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use rustls::pki_types::ServerName;
 
-use crate::config::model::Protocol;
+use crate::config::model::{Protocol, RetryOn};
 
 pub use body::ResponseBody;
 pub use connect::is_for_want_of_room;
@@ -69,6 +69,8 @@ pub struct Upstream {
     pub stream_timeout: Duration,
     /// Attempts in all, the first included.
     pub max_attempts: u32,
+    /// What another attempt follows.
+    pub retry_on: RetryOn,
     /// What all its endpoints together have learned.
     pub state: Arc<UpstreamState>,
     by_id: Arc<IdMap<usize>>,

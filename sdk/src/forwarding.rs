@@ -71,6 +71,12 @@ impl Plan<'_> {
     pub fn set_max_attempts(&mut self, attempts: u32) -> Result<(), PlanError> {
         Ok(ask!(self, forward_plan::set_max_attempts(attempts))?)
     }
+
+    /// What another attempt follows, out of what the upstream's `retry_on` has and in its words: `connect`, `reset`, `timeout`, or a status from `500`
+    /// to `599`; nothing for none. `Weaker` where the upstream does not have one of them.
+    pub fn set_retry_on(&mut self, conditions: &[&str]) -> Result<(), PlanError> {
+        Ok(ask!(self, forward_plan::set_retry_on(conditions))?)
+    }
 }
 
 /// What is sent.

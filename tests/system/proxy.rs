@@ -2,6 +2,7 @@
 
 mod faults;
 mod http2;
+mod retries;
 
 use std::io::Write;
 

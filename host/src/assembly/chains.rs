@@ -12,7 +12,7 @@ use crate::config::{Problem, Problems};
 use crate::exchange::RouteFacts;
 use crate::pipeline::{Chain, Place, Shadow, Step, StepKind};
 use crate::plugin::{Hook, LoadedComponent};
-use crate::proxy::{Canaries, RoutePlan};
+use crate::proxy::{Canaries, Retries, RoutePlan};
 use crate::upstream::Upstream;
 
 /// What a route runs, in order, for people.
@@ -92,8 +92,9 @@ pub(super) fn routes(config: &Config, built: Vec<Built>, upstreams: &[Arc<Upstre
             version: route.version.as_deref().map(Arc::from),
         });
         let max_body_bytes = route.max_body_bytes.or(config.limits.max_body_bytes);
+        let retries = Retries::of(upstream).narrowed(route.max_attempts, route.retry_on);
         let plan = |chain, canaries| {
-            Arc::new(RoutePlan { facts: Arc::clone(&facts), chain, upstream: Arc::clone(upstream), max_body_bytes, canaries })
+            Arc::new(RoutePlan { facts: Arc::clone(&facts), chain, upstream: Arc::clone(upstream), retries, max_body_bytes, canaries })
         };
         let levels: Vec<_> = canaries.into_iter().map(|(bound, chain)| (bound, plan(chain, None))).collect();
         let canaries = (!levels.is_empty()).then(|| Box::new(Canaries { by: Arc::clone(&by), levels }));

@@ -11,6 +11,7 @@ mod http_client;
 mod listen;
 mod paths;
 mod plugins;
+mod retry;
 mod routes;
 mod secrets;
 mod settings;

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use super::model::{AccessField, Share};
+use super::model::{AccessField, RetryOn, Share};
 
 /// `plugin_directory`: beside the configuration file.
 pub const PLUGIN_DIRECTORY: &str = "plugins.d";
@@ -97,6 +97,8 @@ pub const UPSTREAM_MAX_IDLE_CONNECTIONS: usize = 1_024;
 pub const UPSTREAM_MAX_CONNECTIONS: usize = 16_384;
 /// `[upstreams.NAME] max_attempts`: the first included.
 pub const UPSTREAM_MAX_ATTEMPTS: u32 = 2;
+/// `[upstreams.NAME] retry_on`
+pub const UPSTREAM_RETRY_ON: RetryOn = RetryOn::DEFAULT;
 
 /// `[routes.slo] window`, days.
 pub const SLO_DAYS: u32 = 30;

@@ -4,6 +4,7 @@
 mod access_log;
 mod canary;
 mod grants;
+mod retry;
 mod route;
 mod store;
 mod traces;
@@ -20,6 +21,7 @@ use serde_json::{Map, Value};
 pub use self::access_log::{AccessField, AccessFormat, AccessLog, Redact, Share};
 pub use self::canary::{Canary, CanaryBy, Trial};
 pub use self::grants::{AllowedHost, Grants, HttpClientGrant, KvGrant, KvScope, RateLimitGrant, Secret, SecretSource};
+pub use self::retry::RetryOn;
 pub use self::route::{HeaderMatch, HostPattern, LatencyObjective, Match, PathPattern, PluginUse, Route, Segment, Slo};
 pub use self::store::{Keep, Store};
 pub use self::traces::{Otlp, OtlpHeader, Tracing};
@@ -274,6 +276,8 @@ pub struct Upstream {
     pub max_connections: usize,
     /// Attempts in all, the first included; default 2.
     pub max_attempts: u32,
+    /// What another attempt follows; default `connect` and `reset`.
+    pub retry_on: RetryOn,
 }
 
 /// One member of an upstream.

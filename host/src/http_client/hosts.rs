@@ -16,7 +16,7 @@ use super::address;
 use super::message::HttpError;
 use super::place::Origin;
 use crate::config::defaults;
-use crate::config::model::{self, HostPolicy, Protocol, TlsProfile};
+use crate::config::model::{self, HostPolicy, Protocol, RetryOn, TlsProfile};
 use crate::upstream::{Pool, Registry, Upstream};
 
 /// Hosts, by address, that are known at once. Past it all of them are forgotten, with their unused connections.
@@ -130,6 +130,7 @@ fn upstream(origin: &Origin, address: IpAddr) -> model::Upstream {
         max_idle_connections: defaults::UPSTREAM_MAX_IDLE_CONNECTIONS,
         max_connections: defaults::UPSTREAM_MAX_CONNECTIONS,
         max_attempts: 1,
+        retry_on: RetryOn::NOTHING,
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::uri::Authority;
 use http::{HeaderName, HeaderValue};
 
-use crate::config::model::Protocol;
+use crate::config::model::{Protocol, RetryOn};
 use crate::exchange::{ChangeError, ChangeLimits, Refused, is_reserved};
 use crate::http::path;
 use crate::upstream::{Endpoint, Upstream};
@@ -47,6 +47,8 @@ pub struct PlanEdits {
     pub response_timeout: Option<Duration>,
     /// Attempts in all.
     pub max_attempts: Option<u32>,
+    /// What another attempt follows.
+    pub retry_on: Option<RetryOn>,
     /// Path sent.
     pub path: Option<String>,
     /// `Host` sent.
@@ -158,6 +160,19 @@ impl PlanDraft {
             return Err(PlanError::Weaker);
         }
         self.edits.max_attempts = Some(attempts);
+        Ok(())
+    }
+
+    /// Names what another attempt follows, in the words of the upstream's `retry_on`.
+    pub fn set_retry_on(&mut self, words: &[String]) -> Planned {
+        let mut all = RetryOn::NOTHING;
+        for word in words {
+            all = all.or(RetryOn::parse(word).ok_or(PlanError::Invalid("neither connect, reset, timeout nor a status from 500 to 599"))?);
+        }
+        if all.and(self.upstream.retry_on) != all {
+            return Err(PlanError::Weaker);
+        }
+        self.edits.retry_on = Some(all);
         Ok(())
     }
 

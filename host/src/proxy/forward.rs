@@ -11,6 +11,7 @@ use super::ending::Ending;
 use super::outbound::{Headers, Outbound};
 use super::reply::Reply;
 use super::request_body::RequestBody;
+use super::retries::Retries;
 use super::sampling::attempt_parent;
 use super::snapshot::{Generation, RoutePlan, Worker};
 use crate::exchange::{Exchange, Outcome};
@@ -34,6 +35,8 @@ pub(super) struct Forward<'a> {
 enum Attempt {
     /// An endpoint answered.
     Answered(Reply),
+    /// An endpoint answered what another attempt follows.
+    AnsweredInVain(Arc<Endpoint>),
     /// It failed.
     Failed {
         fault: Fault,
@@ -49,13 +52,18 @@ impl Forward<'_> {
     pub(super) async fn send(&self, mut exchange: Box<Exchange>, body: Incoming, ending: &mut Ending) -> (Box<Exchange>, Reply) {
         let mut body = RequestBody::new(body, self.route.max_body_bytes, self.generation.snapshot.timeouts.stream);
         ending.reads(&body);
-        let mut max_attempts = self.route.upstream.max_attempts;
+        let mut retries = self.route.retries;
         loop {
             exchange.attempts.number += 1;
-            let (back, attempt) = self.attempt(exchange, body, ending, &mut max_attempts).await;
+            let (back, attempt) = self.attempt(exchange, body, ending, &mut retries).await;
             exchange = back;
             let (fault, endpoint, returned) = match attempt {
                 Attempt::Answered(reply) => return (exchange, reply),
+                Attempt::AnsweredInVain(endpoint) => {
+                    exchange.attempts.tried.push(endpoint.id);
+                    body = RequestBody::empty();
+                    continue;
+                }
                 Attempt::Failed { fault, endpoint, body } => (fault, endpoint, body),
             };
             // A body that broke off on the client's side is the client's fault, whatever that did to the upstream.
@@ -65,7 +73,7 @@ impl Forward<'_> {
                 exchange.attempts.last = Some(Outcome { endpoint: endpoint.id, status: None, fault: Some(fault) });
             }
             match returned {
-                Some(again) if fault.retryable() && exchange.attempts.number < max_attempts => body = again,
+                Some(again) if retries.after_fault(exchange.attempts.number, fault) => body = again,
                 _ => {
                     let reply = Reply::fault(fault, &exchange.id);
                     return (exchange, reply);
@@ -79,7 +87,7 @@ impl Forward<'_> {
         exchange: Box<Exchange>,
         body: RequestBody,
         ending: &mut Ending,
-        max_attempts: &mut u32,
+        retries: &mut Retries,
     ) -> (Box<Exchange>, Attempt) {
         let chain = &self.route.chain;
         let plugins = &self.generation.plugins;
@@ -107,8 +115,8 @@ impl Forward<'_> {
             Ok(plan) => plan,
             Err(fault) => return (exchange, Attempt::Failed { fault, endpoint: Some(endpoint), body: Some(body) }),
         };
-        if let Some(attempts) = edits.as_ref().and_then(|edits| edits.max_attempts) {
-            *max_attempts = (*max_attempts).min(attempts);
+        if let Some(edits) = &edits {
+            *retries = retries.narrowed(edits.max_attempts, edits.retry_on);
         }
 
         // A request that was used up can be made again only if it has no body, only where doing it twice is the same as once
@@ -142,6 +150,11 @@ impl Forward<'_> {
                 exchange.attempts.last = Some(outcome);
                 if let Some(attempted) = attempted {
                     attempted.ended(outcome);
+                }
+                // Its answer is dropped, with the connection unless all of it is there.
+                if replayable && retries.after_status(exchange.attempts.number, status) {
+                    ending.failed_at(&endpoint);
+                    return (exchange, Attempt::AnsweredInVain(endpoint));
                 }
                 let reply = Reply::upstream(response, endpoint.id, upstream.stream_timeout);
                 ending.answered_by(endpoint);

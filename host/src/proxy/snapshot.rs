@@ -14,6 +14,7 @@ use super::canaries::Canaries;
 use super::recent::Recent;
 use super::records::RecordSink;
 use super::request_body::RequestBody;
+use super::retries::Retries;
 use super::sampling::Tracing;
 use super::wall_clock::WallClock;
 use crate::config::model::{Limits, Timeouts};
@@ -56,6 +57,8 @@ pub struct RoutePlan {
     pub chain: Chain,
     /// Where it goes.
     pub upstream: Arc<Upstream>,
+    /// When a request is made again.
+    pub retries: Retries,
     /// Largest request body, bytes.
     pub max_body_bytes: Option<u64>,
     /// The same route with canaries in its chain, for the clients that meet them.
@@ -166,6 +169,7 @@ impl RoutePlan {
             facts: Arc::new(RouteFacts::clone(&self.facts)),
             chain: self.chain.on(plugins),
             upstream: upstream(&self.upstream),
+            retries: self.retries,
             max_body_bytes: self.max_body_bytes,
             canaries: self.canaries.as_ref().map(|canaries| {
                 let levels = canaries.levels.iter().map(|(bound, plan)| (*bound, Arc::new(plan.own(plugins, upstream))));

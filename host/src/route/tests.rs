@@ -57,6 +57,8 @@ fn route_of(matches: Matches) -> Route {
         router: None,
         forwarder: None,
         upstream: 0,
+        max_attempts: None,
+        retry_on: None,
         max_body_bytes: None,
         slo: None,
         key: String::new(),

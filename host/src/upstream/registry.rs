@@ -100,6 +100,7 @@ impl Registry {
             response_timeout: model.response_timeout,
             stream_timeout: model.stream_timeout,
             max_attempts: model.max_attempts,
+            retry_on: model.retry_on,
             state,
             by_id: Arc::new(by_id),
             default_profile,

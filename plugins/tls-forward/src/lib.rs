@@ -25,6 +25,7 @@ struct TlsForward {
     connect_timeout: Option<Duration>,
     response_timeout: Option<Duration>,
     max_attempts: Option<u32>,
+    retry_on: Option<Vec<String>>,
     path: Option<Rewrite>,
     host: Option<String>,
     set: Vec<(HeaderName<'static>, String)>,
@@ -77,6 +78,10 @@ impl TlsForward {
         if let Some(attempts) = self.max_attempts {
             plan.set_max_attempts(attempts)
                 .map_err(|error| refused("max_attempts", attempts, &error, "allow at most the upstream's own"))?;
+        }
+        if let Some(conditions) = &self.retry_on {
+            plan.set_retry_on(&conditions.iter().map(String::as_str).collect::<Vec<_>>())
+                .map_err(|error| refused("retry_on", format!("{conditions:?}"), &error, "name some of the upstream's `retry_on`"))?;
         }
         Ok(())
     }

@@ -37,7 +37,9 @@ fn changes_nothing_when_nothing_is_configured() {
 #[test]
 fn says_of_a_plan_that_it_holds_for_every_request_where_the_path_stays() {
     let kept = |config| forward(config, testing::Plan::new("https").path("/v1/orders")).unwrap().kept;
-    assert!(kept(json!({})) && kept(json!({ "max_attempts": 1, "host": "a", "headers": { "set": { "x-a": "b" } } })));
+    assert!(
+        kept(json!({})) && kept(json!({ "max_attempts": 1, "retry_on": ["connect"], "host": "a", "headers": { "set": { "x-a": "b" } } }))
+    );
     assert!(!kept(json!({ "path": { "strip_prefix": "/v1" } })));
 }
 
@@ -45,7 +47,7 @@ fn says_of_a_plan_that_it_holds_for_every_request_where_the_path_stays() {
 fn writes_the_whole_plan() {
     let config = json!({
         "scheme": "https", "tls_profile": "mutual", "server_name": "orders.internal", "protocol": "http2",
-        "connect_timeout": "2s", "response_timeout": "1500ms", "max_attempts": 1,
+        "connect_timeout": "2s", "response_timeout": "1500ms", "max_attempts": 1, "retry_on": ["reset"],
         "path": { "strip_prefix": "/v1", "add_prefix": "/api" }, "host": "orders.internal:8443",
         "headers": { "set": { "x-a": "b", "Authorization": "none" }, "remove": ["x-c", "Cookie"] },
     });
@@ -55,6 +57,7 @@ fn writes_the_whole_plan() {
     assert_eq!(planned.server_name.as_deref(), Some("orders.internal"));
     assert_eq!(planned.protocol, Some(Protocol::Http2));
     assert_eq!((planned.connect_timeout, planned.response_timeout), (Duration::from_secs(2), Duration::from_millis(1500)));
+    assert_eq!(planned.retry_on, ["reset"]);
     assert_eq!((planned.max_attempts, planned.path.as_str(), planned.host.as_str()), (1, "/api/orders", "orders.internal:8443"));
     let set: Vec<_> = planned.set_headers.iter().map(|line| (line.name.as_str(), line.value.as_slice())).collect();
     assert_eq!(set, [("authorization", &b"none"[..]), ("x-a", b"b")]);
@@ -90,6 +93,8 @@ fn says_what_the_upstream_does_not_allow() {
         "`connect_timeout` = 6000 ms: weaker than the upstream's own settings; a plan can shorten the upstream's own timeout, never lengthen it"
     );
     assert!(failed(json!({ "response_timeout": "61s" }), plan()).starts_with("`response_timeout` = 61000 ms: weaker"));
+    assert!(failed(json!({ "retry_on": ["503"] }), plan()).starts_with("`retry_on` = [\"503\"]: weaker"));
+    assert!(failed(json!({ "retry_on": ["always"] }), plan()).contains("connect, reset, timeout"));
     assert!(failed(json!({ "max_attempts": 3 }), plan()).starts_with("`max_attempts` = 3: weaker"));
 }
 

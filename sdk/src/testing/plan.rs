@@ -35,6 +35,8 @@ pub struct Planned {
     pub response_timeout: Duration,
     /// Attempts in all.
     pub max_attempts: u32,
+    /// What another attempt follows.
+    pub retry_on: Vec<String>,
     /// The path to send.
     pub path: String,
     /// The authority to send.
@@ -49,7 +51,7 @@ pub struct Planned {
 
 impl Plan {
     /// A plan for an endpoint with this scheme, `http` or `https`: path `/`, the host `gateway.example`, timeouts of 5 s
-    /// and 60 s, two attempts.
+    /// and 60 s, two attempts, the second after `connect` or `reset`.
     pub fn new(scheme: &str) -> Self {
         Self {
             has_tls: scheme == "https",
@@ -63,6 +65,7 @@ impl Plan {
                 connect_timeout: Duration::from_secs(5),
                 response_timeout: Duration::from_secs(60),
                 max_attempts: 2,
+                retry_on: vec!["connect".to_owned(), "reset".to_owned()],
                 path: "/".to_owned(),
                 host: "gateway.example".to_owned(),
                 set_headers: Vec::new(),
@@ -105,6 +108,13 @@ impl Plan {
     #[must_use]
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.planned.max_attempts = attempts;
+        self
+    }
+
+    /// Sets what another attempt follows, as the upstream's own `retry_on`.
+    #[must_use]
+    pub fn retry_on(mut self, conditions: &[&str]) -> Self {
+        self.planned.retry_on = conditions.iter().map(|condition| (*condition).to_owned()).collect();
         self
     }
 
@@ -204,6 +214,17 @@ impl FakePlan {
                 Ok(())
             }
         }
+    }
+
+    pub(crate) fn set_retry_on(&self, conditions: &[&str]) -> Made {
+        if !conditions.iter().all(|condition| rules::is_retry_condition(condition)) {
+            return Err(PlanError::Invalid("neither connect, reset, timeout nor a status from 500 to 599".to_owned()));
+        }
+        if !conditions.iter().all(|condition| self.own.retry_on.iter().any(|own| own == condition)) {
+            return Err(PlanError::Weaker);
+        }
+        self.planned.borrow_mut().retry_on = conditions.iter().map(|condition| (*condition).to_owned()).collect();
+        Ok(())
     }
 
     pub(crate) fn keep(&self) {

@@ -42,6 +42,8 @@ impl Compiler<'_> {
             let mut one = |key: &str, raw: Option<PluginUse>| raw.and_then(|raw| self.plugin_use(&at.key(key), raw, plugins));
             let router = one("router", raw.router);
             let forwarder = one("forwarder", raw.forwarder);
+            let upstream = self.upstream_index(&at.key("upstream"), raw.upstream.as_deref(), &config.upstreams);
+            let retry_on = self.narrowed(&at, raw.max_attempts, raw.retry_on, config.upstreams.get(upstream));
             let max_body_bytes = self.size_or_unlimited(&at.key("max_body_bytes"), raw.max_body_bytes);
             let route = Route {
                 api: self.label(&at.key("api"), raw.api),
@@ -51,7 +53,9 @@ impl Compiler<'_> {
                 chain,
                 router,
                 forwarder,
-                upstream: self.upstream_index(&at.key("upstream"), raw.upstream.as_deref(), &config.upstreams),
+                upstream,
+                max_attempts: raw.max_attempts,
+                retry_on,
                 // `None` would be that of `[limits]`.
                 max_body_bytes: max_body_bytes.map(|most| most.unwrap_or(u64::MAX)),
                 slo: raw.slo.and_then(|raw| self.slo(&at.key("slo"), raw)),

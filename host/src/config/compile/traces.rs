@@ -8,7 +8,7 @@ use super::settings::count;
 use super::{Compiler, endpoint, items};
 use crate::config::defaults;
 use crate::config::document::At;
-use crate::config::model::{Endpoint, HostPolicy, Otlp, OtlpHeader, Protocol, Secret, SecretSource, Tracing, Upstream};
+use crate::config::model::{Endpoint, HostPolicy, Otlp, OtlpHeader, Protocol, RetryOn, Secret, SecretSource, Tracing, Upstream};
 use crate::config::schema::{self, Callers, OtlpProtocol};
 
 /// Headers that frame a message, or say what it is.
@@ -53,6 +53,7 @@ impl Compiler<'_> {
             // Traces and metrics are sent side by side, and one may be on its way out.
             max_connections: 4,
             max_attempts: 1,
+            retry_on: RetryOn::NOTHING,
         };
         Some(Otlp {
             receiver,

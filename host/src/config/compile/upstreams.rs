@@ -52,6 +52,7 @@ impl Compiler<'_> {
             max_idle_connections: count(raw.max_idle_connections, defaults::UPSTREAM_MAX_IDLE_CONNECTIONS),
             max_connections: count(raw.max_connections, defaults::UPSTREAM_MAX_CONNECTIONS),
             max_attempts: raw.max_attempts.unwrap_or(defaults::UPSTREAM_MAX_ATTEMPTS),
+            retry_on: raw.retry_on.map_or(defaults::UPSTREAM_RETRY_ON, |words| self.retry_on(&at.key("retry_on"), words)),
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{HeaderName, Method};
 use serde_json::{Map, Value};
 
-use super::FailurePolicy;
+use super::{FailurePolicy, RetryOn};
 
 /// `[[routes]]`
 #[derive(Debug, Clone)]
@@ -28,6 +28,10 @@ pub struct Route {
     pub forwarder: Option<PluginUse>,
     /// Where it goes: an index into `Config::upstreams`, out of bounds only where that upstream is wrong.
     pub upstream: usize,
+    /// Attempts in all, at most the upstream's; default the upstream's.
+    pub max_attempts: Option<u32>,
+    /// What another attempt follows, where the upstream has it too; default the upstream's.
+    pub retry_on: Option<RetryOn>,
     /// Largest request body, bytes; default `Limits::max_body_bytes`.
     pub max_body_bytes: Option<u64>,
     /// What is promised of it.

@@ -37,6 +37,12 @@ pub(in crate::config) struct Route {
     /// The name of the upstream it goes to.
     #[schemars(required, example = &"orders")]
     pub(in crate::config) upstream: Option<String>,
+    /// Attempts in all, the first included; at most those of the upstream. Default: those of the upstream.
+    #[schemars(range(min = 1, max = 100))]
+    pub(in crate::config) max_attempts: Option<u32>,
+    /// What another attempt follows, out of the upstream's `retry_on`; `[]` for nothing. Default: all of it.
+    #[schemars(example = vec!["connect"])]
+    pub(in crate::config) retry_on: Option<List<String>>,
     /// Bytes of a request body, or `"unlimited"`. Default: that of `[limits]`.
     pub(in crate::config) max_body_bytes: Option<Size>,
     /// What is promised of it: watched, reported, and alerted on when it is broken too fast. Default: nothing.

@@ -37,6 +37,10 @@ pub(in crate::config) struct Upstream {
     /// Attempts in all, the first included. Default: 2.
     #[schemars(range(min = 1, max = 100))]
     pub(in crate::config) max_attempts: Option<u32>,
+    /// What another attempt follows: `"connect"` (nothing of the request was used), `"reset"` (the connection ended before the response),
+    /// `"timeout"` (no response in time), or a status such as `"503"`. Default: `["connect", "reset"]`.
+    #[schemars(example = vec!["connect", "reset", "503"])]
+    pub(in crate::config) retry_on: Option<List<String>>,
 }
 
 /// A member: its URL, or a table.

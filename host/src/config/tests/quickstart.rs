@@ -113,6 +113,7 @@ fn what_it_says_about_defaults_is_so() {
         (orders.max_connections, orders.max_idle_connections, orders.max_attempts),
         (default.max_connections, default.max_idle_connections, default.max_attempts)
     );
+    assert_eq!(orders.retry_on, default.retry_on);
     assert_eq!(shown.listeners[1].tls.as_ref().map(|tls| tls.http2), Some(super::super::defaults::LISTENER_HTTP2));
 }
 

@@ -85,14 +85,15 @@ pub(super) fn summary(loaded: &Loaded) -> String {
         }
         let numbers = |upstream: &crate::config::model::Upstream| {
             format!(
-                "  timeouts {:?} {:?} {:?} {:?}, connections {} {}, attempts {}",
+                "  timeouts {:?} {:?} {:?} {:?}, connections {} {}, attempts {} on {:?}",
                 upstream.connect_timeout,
                 upstream.response_timeout,
                 upstream.stream_timeout,
                 upstream.idle_timeout,
                 upstream.max_idle_connections,
                 upstream.max_connections,
-                upstream.max_attempts
+                upstream.max_attempts,
+                upstream.retry_on
             )
         };
         if numbers(upstream) != numbers(plain) {
@@ -119,6 +120,9 @@ pub(super) fn summary(loaded: &Loaded) -> String {
             config.upstreams[route.upstream].name,
             route.max_body_bytes.map(|most| format!(", at most {most} bytes")).unwrap_or_default()
         ));
+        if route.max_attempts.is_some() || route.retry_on.is_some() {
+            line(format!("  attempts {:?} on {:?}", route.max_attempts, route.retry_on));
+        }
         if let Some(slo) = &route.slo {
             line(format!("  {slo:?}"));
         }

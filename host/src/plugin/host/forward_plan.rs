@@ -60,6 +60,10 @@ impl Host for Guest {
         Ok(self.plan()?.0.set_max_attempts(attempts).map_err(Into::into))
     }
 
+    fn set_retry_on(&mut self, conditions: Vec<String>) -> Planned {
+        Ok(self.plan()?.0.set_retry_on(&conditions).map_err(Into::into))
+    }
+
     fn path(&mut self) -> Result<String> {
         Ok(self.plan()?.0.path().to_owned())
     }

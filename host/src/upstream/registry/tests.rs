@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
-use crate::config::model::Protocol;
+use crate::config::model::{Protocol, RetryOn};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -30,6 +30,7 @@ pub(in crate::upstream) fn model(weights: &[u16]) -> model::Upstream {
         max_idle_connections: 1,
         max_connections: 1,
         max_attempts: 1,
+        retry_on: RetryOn::NOTHING,
     }
 }
 
