@@ -134,6 +134,13 @@ impl Chain {
 // === impl Plugins ===
 
 impl Plugins {
+    /// Ends them, on the thread of that number.
+    pub fn retire(self, thread: usize) {
+        for slot in self.slots {
+            slot.into_inner().retire(thread);
+        }
+    }
+
     /// A worker's plugins, in the order assembly numbered them.
     pub fn new(slots: Vec<Slot>) -> Self {
         let outcomes = slots.iter().map(Outcomes::of).collect();

@@ -20,7 +20,8 @@ use crate::routing::{Attempt, Endpoint, EndpointId, EndpointOutcome};
 ///
 /// One instance of a component serves many places; the SDK keeps one object of this type for each. Every worker has
 /// instances of its own and an instance may be replaced at any time, so an object is a cache, never the only copy of
-/// anything. WebAssembly is single-threaded: use `Cell` and `RefCell` for what changes between requests.
+/// anything. WebAssembly is single-threaded: use `Cell` and `RefCell` for what changes between requests. When a reload or a swap
+/// has left its configuration behind it is dropped, where the instance lasted as long: `Drop` may hand on what was gathered, to `kv` or `metrics`.
 pub trait Plugin: Sized + 'static {
     /// The plugin's own table merged with the place's. Give it `#[serde(deny_unknown_fields)]`, so that a mistyped key
     /// is an error that names it. [`NoConfig`] if there is nothing to configure.

@@ -48,6 +48,11 @@ pub(crate) fn clockwork() -> &'static Path {
     &examples().clockwork
 }
 
+/// A filter that hands on what it counted when its configuration is left behind; see `tests/guest/examples/heir.rs`.
+pub(crate) fn heir() -> &'static Path {
+    &examples().heir
+}
+
 /// The guest that asks other servers.
 pub(crate) fn asking() -> &'static Path {
     &examples().asking
@@ -61,6 +66,7 @@ struct Examples {
     locksmith: PathBuf,
     ticking: PathBuf,
     clockwork: PathBuf,
+    heir: PathBuf,
 }
 
 fn examples() -> &'static Examples {
@@ -86,6 +92,7 @@ fn examples() -> &'static Examples {
             locksmith: component("locksmith"),
             ticking: component("ticking"),
             clockwork: component("clockwork"),
+            heir: component("heir"),
         }
     })
 }

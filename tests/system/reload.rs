@@ -6,6 +6,7 @@ mod compared;
 mod generations;
 mod hostile;
 mod kept;
+mod retired;
 mod under_load;
 mod versions;
 mod writers;

@@ -20,7 +20,7 @@ use crate::trace::Sampler;
 use crate::upstream::RoundRobins;
 
 /// The control side's place among the threads that have instances.
-const CONTROL: usize = usize::MAX;
+pub(super) const CONTROL: usize = usize::MAX;
 
 impl Workshop {
     /// One worker's share of a snapshot.

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Weak;
 use std::time::{Duration, Instant};
 
+use super::generation::CONTROL;
 use super::timers::{Due, Timers};
 use crate::plugin::{Holder, Slot, on_tick};
 use crate::proxy::{Batch, Snapshot};
@@ -99,7 +100,12 @@ impl Observing {
         self.earlier.retain_mut(|set| {
             let is_over = set.snapshot.strong_count() == 0;
             let over = is_over.then(|| *set.over.get_or_insert(now));
-            over.is_none_or(|since| now.saturating_duration_since(since) < ON_THE_WAY)
+            let stays = over.is_none_or(|since| now.saturating_duration_since(since) < ON_THE_WAY);
+            if !stays {
+                // A tick that still waits has its slot for itself only while it is called.
+                set.slots.iter().filter_map(|slot| slot.try_borrow_mut().ok()).for_each(|mut slot| slot.retire(CONTROL));
+            }
+            stays
         });
     }
 

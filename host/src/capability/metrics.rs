@@ -39,6 +39,15 @@ impl PluginMetrics {
         Self { plugin: Arc::clone(plugin), thread, max_series, used, instruments: Arc::clone(instruments), declared: Vec::new() }
     }
 
+    /// What it records from now on is recorded by another thread.
+    pub fn on_thread(&mut self, thread: usize) {
+        self.thread = thread;
+        for local in &mut self.declared {
+            local.series.clear();
+            local.overflow = None;
+        }
+    }
+
     /// Declares an instrument; the same one again gives the same number.
     ///
     /// # Errors

@@ -91,6 +91,15 @@ impl Hooks {
         }
     }
 
+    /// `lifecycle.unconfigure`, where it takes configuration.
+    pub(super) fn unconfigure(&self, store: &mut Store<Guest>, id: u32) -> Called<()> {
+        match (&self.lifecycle, self.in_turns().and_then(|hooks| hooks.unconfigure.as_ref())) {
+            (Some(lifecycle), _) => lifecycle.call_unconfigure(store, id),
+            (None, Some(unconfigure)) => now(unconfigure.call_async(store, (id,))),
+            (None, None) => Ok(()),
+        }
+    }
+
     /// `router.on-endpoints`, where there is a router.
     pub(super) fn on_endpoints(&self, store: &mut Store<Guest>, id: u32, members: &[Endpoint]) -> Called<Result<(), String>> {
         match (&self.router, self.in_turns().and_then(|hooks| hooks.on_endpoints.as_ref())) {

@@ -132,6 +132,11 @@ impl Instance {
         taken?.map_err(|why| self.refused(&why))
     }
 
+    /// It is called on that thread from now on, and counts there.
+    pub(super) fn on_thread(&mut self, thread: usize) {
+        self.store.data_mut().metrics.on_thread(thread);
+    }
+
     /// Hooks that have nothing to do with a configuration, by their own words.
     pub(super) fn left_out(&self) -> &BTreeSet<(Hook, u32)> {
         &self.store.data().left_out

@@ -76,9 +76,9 @@ impl Pool {
         Self { live: idle.len(), idle, ..Self::default() }
     }
 
-    /// One that is not being used.
-    pub(super) fn any(&mut self) -> Option<&mut Instance> {
-        self.idle.last_mut()
+    /// Those that are not being used.
+    pub(super) fn all(&mut self) -> impl Iterator<Item = &mut Instance> {
+        self.idle.iter_mut()
     }
 
     fn take_idle(&mut self) -> Option<Instance> {

@@ -113,6 +113,24 @@ impl Recipe {
         refusals
     }
 
+    /// Takes every configuration from an instance that nothing calls any more. All of it has the setup budget of one call: an instance
+    /// with ten thousand of them must not hold up the others that end.
+    ///
+    /// # Errors
+    /// When the guest fails.
+    pub(super) fn unconfigure(&self, instance: &mut Instance) -> Result<(), Failure> {
+        let (began, limit) = (thread_cpu_time(), self.budget.setup_cpu);
+        // The last one first: what was put at the end of a list is taken from its end.
+        for id in (0..self.configurations.len()).rev() {
+            let left = limit.saturating_sub(thread_cpu_time().saturating_sub(began));
+            if left.is_zero() {
+                return Err(Failure::late(limit));
+            }
+            instance.call(Phase::Aside, left, |hooks, store| hooks.unconfigure(store, number(id)?))?;
+        }
+        Ok(())
+    }
+
     /// How often the timer of a configuration is ticked; `None` for never. Runs guest code under its setup budget.
     ///
     /// # Errors

@@ -126,7 +126,7 @@ impl Slot {
         }
         let mut own = None;
         let pool = &mut self.pool;
-        let instance = match self.instance.as_mut().or_else(|| pool.as_mut()?.any()) {
+        let instance = match self.instance.as_mut().or_else(|| pool.as_mut()?.all().last()) {
             Some(instance) => instance,
             // One that serves calls is made for each of them.
             None => own.insert(recipe.instantiate(self.supply.surroundings(), SetupTime::PerCall, None)?),
@@ -137,6 +137,21 @@ impl Slot {
             periods.extend(period.map(|period| (number, period)));
         }
         Ok(periods)
+    }
+
+    /// Tells its instances, on the thread of that number, that their configurations are left behind: nothing calls them any more.
+    pub fn retire(&mut self, thread: usize) {
+        let recipe = Arc::clone(self.recipe());
+        // One that serves a single call knows one configuration, and ends with the call.
+        if !recipe.has(Hook::Lifecycle) || !self.keeps() {
+            return;
+        }
+        for instance in self.instance.iter_mut().chain(self.pool.iter_mut().flat_map(Pool::all)) {
+            instance.on_thread(thread);
+            if let Err(failure) = recipe.unconfigure(instance) {
+                tracing::warn!(plugin = %recipe.name, version = recipe.component.short_digest(), %failure, "An instance failed as it was told to forget its configurations");
+            }
+        }
     }
 
     /// Calls a hook, for the place with that configuration, with an exchange and checks what it answered. Whatever happens the

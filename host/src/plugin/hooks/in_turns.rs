@@ -16,12 +16,12 @@ pub(in crate::plugin) type Decided = Result<exports::authorizer::Decision, expor
 pub(in crate::plugin) type Ticked = Result<(), Resource<FailureHandle>>;
 
 macro_rules! in_turns {
-    ($($field:ident: $interface:literal, $function:literal, ($($parameter:ty),*) -> $answer:ty;)*) => {
+    ($($field:ident: $interface:literal, $function:literal, ($($parameter:ty),*) $(-> $answer:ty)?;)*) => {
         /// Where a component has them.
         pub(super) struct InTurnsIndices { $($field: Option<ComponentExportIndex>,)* }
 
         /// An instance's.
-        pub(super) struct InTurnsHooks { $(pub(super) $field: Option<TypedFunc<($($parameter,)*), ($answer,)>>,)* }
+        pub(super) struct InTurnsHooks { $(pub(super) $field: Option<TypedFunc<($($parameter,)*), ($($answer,)?)>>,)* }
 
         impl InTurnsIndices {
             pub(super) fn find(component: &Component) -> Self {
@@ -42,6 +42,7 @@ macro_rules! in_turns {
 
 in_turns! {
     configure: "lifecycle", "configure", (u32, String) -> Result<(), String>;
+    unconfigure: "lifecycle", "unconfigure", (u32);
     authorize: "authorizer", "authorize", (u32) -> Decided;
     on_request: "request-filter", "on-request", (u32) -> Answered;
     on_endpoints: "router", "on-endpoints", (u32, u64, Vec<routing::Endpoint>) -> Result<(), String>;
