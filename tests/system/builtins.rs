@@ -4,7 +4,7 @@ mod scene;
 
 use std::collections::BTreeMap;
 
-use crate::common::{metric, run, status, until};
+use crate::common::{metric, run, status, until, until_logged};
 use crate::guest::shipped;
 use scene::{PLUGINS, Scene};
 
@@ -114,7 +114,8 @@ fn a_token_the_gateway_knows_still_ends() {
     let ask = || ask(&scene, "/v1/orders", Some(&token), "acme");
     assert_eq!(ask().status, 200);
     until("the token to end", || ask().status == 401);
-    assert!(ask().challenge.unwrap().contains("The token has expired."));
+    assert!(ask().challenge.unwrap().contains("error=\"invalid_token\""));
+    until_logged(&scene.gateway, "why=expired");
     let labels = ["plugin=\"auth\"", "result=\"passed\""];
     assert_eq!(metric(&scene.gateway, "plugway_plugin_token_checks_total", &labels), 1.0);
 }

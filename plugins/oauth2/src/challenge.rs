@@ -43,16 +43,13 @@ impl Challenge {
         Self { metadata: format!(", resource_metadata=\"{url}\""), ..self }
     }
 
-    /// The answer to a request that was denied. Only the scheme it used is told what was wrong.
+    /// The answer to a request that was denied. Only the scheme it used is told of the error.
     pub(crate) fn answer(&self, denial: Denial, used: Option<Scheme>, nonce: Option<(HeaderName<'static>, String)>) -> LocalResponse {
-        let (status, title) = match denial.code() {
-            Some(Code::InvalidRequest) => (Status::BAD_REQUEST, "The request's credentials cannot be read."),
+        let (status, sentence) = match denial.code() {
             None => (Status::UNAUTHORIZED, "An access token is needed."),
-            Some(Code::InvalidToken) => (Status::UNAUTHORIZED, "The access token is not accepted."),
-            Some(Code::InvalidProof | Code::UseNonce) => (Status::UNAUTHORIZED, "The proof of possession is not accepted."),
-            Some(Code::InsufficientScope) => (Status::FORBIDDEN, "The access token does not allow this."),
+            Some(code) => (status(code), code.sentence()),
         };
-        let mut answer = LocalResponse::problem(status, title).with_detail(denial.description());
+        let mut answer = LocalResponse::problem(status, sentence);
         let used = used.unwrap_or(if self.bearer { Scheme::Bearer } else { Scheme::Dpop });
         if self.bearer || used == Scheme::Bearer {
             let error = if used == Scheme::Bearer { self.error(denial) } else { String::new() };
@@ -69,16 +66,17 @@ impl Challenge {
     }
 
     fn error(&self, denial: Denial) -> String {
-        let error = match denial.code() {
-            None => return String::new(),
-            Some(Code::InvalidRequest) => "invalid_request",
-            Some(Code::InvalidToken) => "invalid_token",
-            Some(Code::InsufficientScope) => "insufficient_scope",
-            Some(Code::InvalidProof) => "invalid_dpop_proof",
-            Some(Code::UseNonce) => "use_dpop_nonce",
-        };
+        let Some(code) = denial.code() else { return String::new() };
         let scopes = if denial == Denial::InsufficientScope { format!(", scope=\"{}\"", self.scopes) } else { String::new() };
-        format!(", error=\"{error}\", error_description=\"{}\"{scopes}", denial.description())
+        format!(", error=\"{}\", error_description=\"{}\"{scopes}", code.name(), code.sentence())
+    }
+}
+
+fn status(code: Code) -> Status {
+    match code {
+        Code::InvalidRequest => Status::BAD_REQUEST,
+        Code::InvalidToken | Code::InvalidProof | Code::UseNonce => Status::UNAUTHORIZED,
+        Code::InsufficientScope => Status::FORBIDDEN,
     }
 }
 
@@ -99,13 +97,19 @@ mod tests {
         assert_eq!(header(Denial::NoCredentials), format!("401 {realm}"));
         assert_eq!(
             header(Denial::SeveralCredentials),
-            format!(r#"400 {realm}, error="invalid_request", error_description="The request has more than one Authorization header.""#)
+            format!(r#"400 {realm}, error="invalid_request", error_description="The request's credentials cannot be read.""#)
         );
-        assert_eq!(header(Denial::Expired), format!(r#"401 {realm}, error="invalid_token", error_description="The token has expired.""#));
+        // Whichever check it was that failed.
+        for denial in [Denial::Expired, Denial::Signature, Denial::UnknownKey, Denial::Audience, Denial::Bound, Denial::Inactive] {
+            assert_eq!(
+                header(denial),
+                format!(r#"401 {realm}, error="invalid_token", error_description="The access token is not accepted.""#)
+            );
+        }
         assert_eq!(
             header(Denial::InsufficientScope),
             format!(
-                r#"403 {realm}, error="insufficient_scope", error_description="The token lacks a scope that is needed here.", scope="orders:read orders:write""#
+                r#"403 {realm}, error="insufficient_scope", error_description="The access token does not allow this.", scope="orders:read orders:write""#
             )
         );
     }
@@ -127,8 +131,9 @@ mod tests {
         let told = lines(false, Denial::ProofUsed, Some(Scheme::Dpop));
         assert_eq!(told[0], bearer);
         assert!(
-            told[1]
-                .starts_with(r#"DPoP realm="r", error="invalid_dpop_proof", error_description="The DPoP proof was used before.", algs="#),
+            told[1].starts_with(
+                r#"DPoP realm="r", error="invalid_dpop_proof", error_description="The proof of possession is not accepted.", algs="#
+            ),
             "{told:?}"
         );
         let told = lines(true, Denial::NotBoundToKey, Some(Scheme::Bearer));

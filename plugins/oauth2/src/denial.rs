@@ -1,4 +1,5 @@
-//! Why a request does not pass. The texts are constants: nothing of a token gets into an answer or a log.
+//! Why a request does not pass: for the operator by name, in the log. The client is told the error code of it and a sentence that is the same
+//! for all with that code: which check failed is what somebody who tries tokens wants to know.
 
 /// What is wrong with the credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,48 +119,63 @@ impl Denial {
         }
     }
 
-    /// One sentence for the client's developer, fit for `error_description`: ASCII without `"` and `\`.
-    pub(crate) fn description(self) -> &'static str {
+    /// Its name in the log: that of the case, with dashes. `WrongType` is `wrong-type`.
+    pub(crate) fn why(self) -> String {
+        dashed(&format!("{self:?}"))
+    }
+}
+
+impl Code {
+    /// As it is written in `error`.
+    pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::NoCredentials => "This needs an access token.",
-            Self::SeveralCredentials => "The request has more than one Authorization header.",
-            Self::MalformedCredentials => "The Authorization header holds no token.",
-            Self::TooLarge => "The token is too large.",
-            Self::Malformed => "The token is malformed.",
-            Self::Critical => "The token has critical extensions that are not supported.",
-            Self::WrongType => "The token is not an access token.",
-            Self::Algorithm => "The token is signed with an algorithm that is not accepted.",
-            Self::UnknownKey => "The token is not signed with a known key.",
-            Self::Signature => "The signature of the token does not match.",
-            Self::Issuer => "The token is from another issuer.",
-            Self::Audience => "The token is for another audience.",
-            Self::Expired => "The token has expired.",
-            Self::TooLongLived => "The token is good for longer than is accepted here.",
-            Self::NotYetValid => "The token is not valid yet.",
-            Self::Inactive => "The token is not active.",
-            Self::Nonce => "The login is not the one that was begun.",
-            Self::NoSubject => "The token names no subject.",
-            Self::Bound => "The token is bound to a key and cannot be used as a bearer token here.",
-            Self::Incomplete => "The token lacks a claim of RFC 9068.",
-            Self::WrongCertificate => "The token is bound to another client certificate.",
-            Self::NotBoundToCertificate => "The token has to be bound to a client certificate.",
-            Self::NotBoundToKey => "The token has to be bound to a key.",
-            Self::InsufficientScope => "The token lacks a scope that is needed here.",
-            Self::RequirementNotMet => "The token does not allow this.",
-            Self::ClaimNotPassedOn => "The token has a claim that cannot be passed on.",
-            Self::NotExchanged => "The token cannot be exchanged for one that is needed here.",
-            Self::NoProof => "The request has no DPoP proof.",
-            Self::SeveralProofs => "The request has more than one DPoP proof.",
-            Self::MalformedProof => "The DPoP proof is malformed.",
-            Self::ProofAlgorithm => "The DPoP proof is signed with an algorithm that is not accepted.",
-            Self::ProofKey => "The DPoP proof holds no public key that can be used.",
-            Self::WrongProofKey => "The token is bound to another key than that of the DPoP proof.",
-            Self::ProofSignature => "The signature of the DPoP proof does not match.",
-            Self::ProofTarget => "The DPoP proof is for another method or URL.",
-            Self::ProofTime => "The DPoP proof is too old or from the future.",
-            Self::ProofToken => "The DPoP proof is for another token.",
-            Self::ProofNonce => "The DPoP proof needs the nonce of this answer.",
-            Self::ProofUsed => "The DPoP proof was used before.",
+            Self::InvalidRequest => "invalid_request",
+            Self::InvalidToken => "invalid_token",
+            Self::InsufficientScope => "insufficient_scope",
+            Self::InvalidProof => "invalid_dpop_proof",
+            Self::UseNonce => "use_dpop_nonce",
         }
+    }
+
+    /// All that a client is told beside it; fit for `error_description`: ASCII without `"` and `\`.
+    pub(crate) fn sentence(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "The request's credentials cannot be read.",
+            Self::InvalidToken => "The access token is not accepted.",
+            Self::InsufficientScope => "The access token does not allow this.",
+            Self::InvalidProof => "The proof of possession is not accepted.",
+            Self::UseNonce => "The proof of possession needs the nonce of this answer.",
+        }
+    }
+}
+
+fn dashed(name: &str) -> String {
+    let mut dashed = String::with_capacity(name.len() + 4);
+    for char in name.chars() {
+        if char.is_ascii_uppercase() && !dashed.is_empty() {
+            dashed.push('-');
+        }
+        dashed.push(char.to_ascii_lowercase());
+    }
+    dashed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_in_the_log_is_documented() {
+        let documented = include_str!("../../../docs/oauth2.md");
+        let (_, rest) = include_str!("denial.rs").split_once("enum Denial {").unwrap();
+        let (list, _) = rest.split_once("\n}").unwrap();
+        let cases = list
+            .lines()
+            .filter_map(|line| line.trim().strip_suffix(','))
+            .filter(|name| name.bytes().all(|byte| byte.is_ascii_alphabetic()));
+        let whys: Vec<String> = cases.filter(|name| *name != "NoCredentials").map(dashed).collect();
+        assert!(whys.len() > 35, "{whys:?}");
+        let missing: Vec<_> = whys.iter().filter(|why| !documented.contains(&format!("`{why}`"))).collect();
+        assert!(missing.is_empty(), "{missing:?}");
     }
 }

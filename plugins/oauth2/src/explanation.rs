@@ -1,7 +1,7 @@
-//! Why a request was refused, for the operator: a line of the gateway's log. The client is told what its developer needs, and nothing of
-//! what this place wants.
+//! Why a request was refused, for the operator: a line of the gateway's log, and a note in the span of the hook where the request is recorded.
+//! Nothing of it is for the client.
 
-use plugway_sdk::log;
+use plugway_sdk::{log, trace};
 
 use crate::OAuth2;
 use crate::denial::Denial;
@@ -18,20 +18,9 @@ pub(crate) fn log(denial: Denial, token: Option<&[u8]>, place: &OAuth2) {
     if denial == Denial::NoCredentials {
         return;
     }
-    log::info!("refused, why={}{}; {}", why(denial), said(token), wanted(place));
-}
-
-/// The case in lower case, with dashes: `WrongType` is `wrong-type`.
-fn why(denial: Denial) -> String {
-    let name = format!("{denial:?}");
-    let mut why = String::with_capacity(name.len() + 4);
-    for char in name.chars() {
-        if char.is_ascii_uppercase() && !why.is_empty() {
-            why.push('-');
-        }
-        why.push(char.to_ascii_lowercase());
-    }
-    why
+    let why = denial.why();
+    log::info!("refused, why={why}{}; {}", said(token), wanted(place));
+    trace::set_attribute("oauth2.refused", why);
 }
 
 /// What the token says of itself, which may be a lie. Its signature is not among it.

@@ -84,7 +84,7 @@ struct OAuth2 {
 /// Why a request does not go on.
 #[derive(Debug)]
 enum Refusal {
-    /// The client is told.
+    /// The client is told by its code, the operator by its name.
     Denied(Denial),
     /// The plugin cannot do its work.
     Failed(AuthError),
@@ -147,7 +147,7 @@ impl RequestFilter for OAuth2 {
             Ok(()) => Ok(Flow::Next),
             Err(Refusal::Failed(AuthError::Unavailable(seconds))) => Ok(unavailable(seconds).into()),
             Err(Refusal::Failed(AuthError::Failed(why))) => Err(why.into()),
-            Err(Refusal::Denied(denial)) => Err(denial.description().into()),
+            Err(Refusal::Denied(denial)) => Err(format!("no token for the upstream: {}", denial.why()).into()),
         }
     }
 }

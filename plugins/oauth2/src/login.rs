@@ -142,18 +142,18 @@ impl Login {
         let begun = self.begun.read::<Begun>(request).filter(|begun| now.as_secs() < begun.ends);
         let Some(begun) = begun.filter(|begun| crypto::equal(begun.state.as_bytes(), response.state.as_bytes())) else {
             log::info!("a login was refused: it was not begun by this browser, or too long ago");
-            return Ok(refused(Status::BAD_REQUEST, "The login was not begun here, or too long ago. Please begin again.", &[]));
+            return Ok(refused(Status::BAD_REQUEST, &[]));
         };
         // Another server's answer must not be taken for this one's (RFC 9207).
         if response.issuer.as_ref().is_some_and(|from| *from != self.issuer) {
             log::info!("a login was refused: the answer is from another issuer");
-            return Ok(refused(Status::BAD_REQUEST, "The login was answered by another server.", &[]));
+            return Ok(refused(Status::BAD_REQUEST, &[]));
         }
         let code = match response.outcome() {
             Ok(Outcome::Code(code)) => code,
             Ok(Outcome::Error(error)) => {
                 log::info!("a login was refused by the server: {error}");
-                return Ok(refused(Status::FORBIDDEN, "The login was refused.", &self.begun.clear()));
+                return Ok(refused(Status::FORBIDDEN, &self.begun.clear()));
             }
             Err(Malformed) => return Ok(malformed(&self.begun.clear())),
         };
@@ -163,7 +163,7 @@ impl Login {
             Ok(()) => {}
             Err(KvError::Mismatch) => {
                 log::info!("a login was refused: its state was used before");
-                return Ok(refused(Status::BAD_REQUEST, "The login was finished before. Please begin again.", &self.begun.clear()));
+                return Ok(refused(Status::BAD_REQUEST, &self.begun.clear()));
             }
             Err(KvError::Unavailable) => return Err(AuthError::Unavailable(Some(RETRY_AFTER)).into()),
             Err(error) => return Err(failed(error).into()),
@@ -178,7 +178,8 @@ impl Login {
             let _ = kv::delete(&used);
         })?;
         let Some(given) = given else {
-            return Ok(refused(Status::FORBIDDEN, "The login could not be finished.", &self.begun.clear()));
+            log::info!("a login was refused: the server takes the code for none of its own");
+            return Ok(refused(Status::FORBIDDEN, &self.begun.clear()));
         };
         let id_token = given.id_token.as_deref().unwrap_or_default();
         id_token::check(id_token, issuer, (&self.client.id, &begun.nonce), leeway, now)?;
@@ -333,13 +334,15 @@ fn with_cookies(answer: LocalResponse, lines: &[String]) -> LocalResponse {
     answer.with_header(header::CACHE_CONTROL, "no-store")
 }
 
-fn refused(status: Status, detail: &str, lines: &[String]) -> Visit {
-    Visit::Answer(with_cookies(LocalResponse::problem(status, "Nobody was logged in.").with_detail(detail).into(), lines))
+/// Why is in the log: whoever made somebody come here with such an answer learns nothing.
+fn refused(status: Status, lines: &[String]) -> Visit {
+    let problem = LocalResponse::problem(status, "Nobody was logged in.").with_detail("Please begin again.");
+    Visit::Answer(with_cookies(problem.into(), lines))
 }
 
 fn malformed(lines: &[String]) -> Visit {
     log::info!("a login was refused: what came back is no answer of a server");
-    refused(Status::BAD_REQUEST, "What came back of the login cannot be read. Please begin again.", lines)
+    refused(Status::BAD_REQUEST, lines)
 }
 
 fn failed(error: impl std::fmt::Display) -> AuthError {

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::Holder;
 use super::server::{Server, machine, machine_with};
-use crate::common::{BINARY, run};
+use crate::common::{BINARY, run, until_logged};
 use crate::guest::{config, get, report, route, seen};
 use crate::issuer::Issuer;
 
@@ -40,7 +40,8 @@ fn a_token_of_a_real_server_passes_and_another_for_less_does_not() {
     assert_eq!(refused.status, 403);
     assert!(String::from_utf8_lossy(refused.header("www-authenticate").unwrap()).contains("insufficient_scope"));
     let refused = ask(&server.token("shop", "scope=orders:read&resource=urn:billing"));
-    assert!(String::from_utf8_lossy(refused.header("www-authenticate").unwrap()).contains("for another audience"));
+    assert_eq!(refused.status, 401);
+    until_logged(&gateway, "why=audience");
     // An opaque one has nothing that keys could check.
     assert_eq!(ask(&server.token("shop", "scope=orders:read&resource=urn:orders:opaque")).status, 401);
     server.assert_issued(3, 1);
@@ -49,7 +50,8 @@ fn a_token_of_a_real_server_passes_and_another_for_less_does_not() {
     // Keys in a configuration are those that were written there.
     server.provider.rotate().unwrap();
     let refused = ask(&server.token("shop", "scope=orders:read"));
-    assert!(String::from_utf8_lossy(refused.header("www-authenticate").unwrap()).contains("not signed with a known key"));
+    assert_eq!(refused.status, 401);
+    until_logged(&gateway, "why=unknown-key");
     assert_eq!(ask(&token).status, 200);
 }
 
@@ -104,7 +106,8 @@ fn a_token_that_the_server_bound_to_a_certificate_passes_with_it_alone() {
     assert_eq!(ask(Some(&other), &token).status, 401);
     assert_eq!(ask(None, &token).status, 401);
     let free = server.token_with("free", "scope=orders:read", &[], Some(&own));
-    assert!(ask(Some(&own), &free).header("www-authenticate").unwrap().contains("has to be bound to a client certificate"));
+    assert_eq!(ask(Some(&own), &free).status, 401);
+    until_logged(&gateway, "why=not-bound-to-certificate");
     server.assert_issued(2, 0);
     server.assert_content();
 }

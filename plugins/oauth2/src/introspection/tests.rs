@@ -81,7 +81,9 @@ fn decide(plugin: &testing::Configured<OAuth2>, token: &str) -> Result<String, A
     let mut request = testing::Request::get("/").header(header::AUTHORIZATION, format!("Bearer {token}")).build();
     plugin.authorize(&mut request).map(|decision| match decision {
         Decision::Allow(identity) => identity.subject(),
-        Decision::Respond(answer) => answer.header_str(header::WWW_AUTHENTICATE).unwrap().to_owned(),
+        Decision::Respond(answer) => {
+            format!("{} {}", answer.header_str(header::WWW_AUTHENTICATE).unwrap(), crate::tests::why(&answer))
+        }
         Decision::Abstain => unreachable!(),
     })
 }
@@ -142,15 +144,15 @@ fn what_it_says_is_judged_as_the_claims_of_a_jwt() {
         (json!({ "aud": ["billing", "orders"] }), "ann"),
         (json!({ "sub": null }), "shop"),
         (json!({ "iss": null, "exp": null }), "ann"),
-        (json!({ "aud": null }), "for another audience"),
-        (json!({ "aud": "billing" }), "for another audience"),
-        (json!({ "iss": "https://evil.example.com" }), "from another issuer"),
-        (json!({ "exp": NOW.as_secs() - 60 }), "has expired"),
-        (json!({ "nbf": NOW.as_secs() + 60 }), "not valid yet"),
+        (json!({ "aud": null }), "why=audience"),
+        (json!({ "aud": "billing" }), "why=audience"),
+        (json!({ "iss": "https://evil.example.com" }), "why=issuer"),
+        (json!({ "exp": NOW.as_secs() - 60 }), "why=expired"),
+        (json!({ "nbf": NOW.as_secs() + 60 }), "why=not-yet-valid"),
         (json!({ "scope": "orders:write" }), "insufficient_scope"),
-        (json!({ "sub": null, "client_id": null }), "names no subject"),
-        (json!({ "cnf": { "jkt": "AA" } }), "bound to a key"),
-        (json!({ "active": false }), "The token is not active."),
+        (json!({ "sub": null, "client_id": null }), "why=no-subject"),
+        (json!({ "cnf": { "jkt": "AA" } }), "why=bound"),
+        (json!({ "active": false }), "why=inactive"),
     ]
     .into_iter()
     .enumerate()
@@ -178,7 +180,7 @@ fn an_answer_counts_for_a_while_for_every_instance() {
     server.says(json!({ "active": false }));
     assert_eq!((decide(&one, TOKEN).as_deref(), asked().len()), (Ok("ann"), 0));
     testing::advance(Duration::from_millis(1));
-    assert!(decide(&one, TOKEN).unwrap().contains("not active"), "it was revoked meanwhile");
+    assert!(decide(&one, TOKEN).unwrap().ends_with("why=inactive"), "it was revoked meanwhile");
     assert_eq!(asked().len(), 1);
 }
 
@@ -190,7 +192,7 @@ fn an_answer_counts_no_longer_than_the_token() {
     assert_eq!(decide(&plugin, TOKEN).as_deref(), Ok("ann"));
     testing::advance(Duration::from_secs(20));
     server.says(json!({ "active": false }));
-    assert!(decide(&plugin, TOKEN).unwrap().contains("not active"));
+    assert!(decide(&plugin, TOKEN).unwrap().ends_with("why=inactive"));
 }
 
 #[test]
@@ -199,7 +201,7 @@ fn a_refusal_counts_for_a_while_and_refusals_take_no_room() {
     server.says(json!({ "active": false, "sub": "root" }));
     let (one, two) = (configured(json!({})), configured(json!({})));
     for plugin in [&one, &two, &one] {
-        assert!(decide(plugin, TOKEN).unwrap().contains("not active"));
+        assert!(decide(plugin, TOKEN).unwrap().ends_with("why=inactive"));
     }
     assert_eq!(asked().len(), 1);
     testing::advance(Duration::from_secs(10));
@@ -208,7 +210,7 @@ fn a_refusal_counts_for_a_while_and_refusals_take_no_room() {
     // Tokens that nobody issued: each is asked about, and at most a thousand places are taken.
     server.says(json!({ "active": false }));
     for number in 0..3_000 {
-        assert!(decide(&one, &format!("nobody-issued-{number}")).unwrap().contains("not active"), "{number}");
+        assert!(decide(&one, &format!("nobody-issued-{number}")).unwrap().ends_with("why=inactive"), "{number}");
     }
     assert_eq!(decide(&two, TOKEN).as_deref(), Ok("ann"), "what is worth keeping is kept");
 }

@@ -52,7 +52,7 @@ fn a_kid_is_a_name_and_nothing_else() {
     ] {
         for by in ["issuer", "foreign"] {
             let told = challenged(changes.clone(), &signed(by, &json!({ "alg": "EdDSA", "kid": kid })));
-            assert!(told.contains("not signed with a known key"), "{kid:?} by {by}: {told}");
+            assert!(told.ends_with("why=unknown-key"), "{kid:?} by {by}: {told}");
         }
     }
     assert_eq!(testing::take_http_requests(), []);
@@ -73,7 +73,7 @@ fn where_a_token_says_its_keys_are_nobody_looks() {
         let mut header = json!({ "alg": "EdDSA", "kid": "1" });
         header.as_object_mut().unwrap().insert(name.to_owned(), value);
         let told = challenged(changes.clone(), &signed("foreign", &header));
-        assert!(told.contains("signature of the token does not match"), "{name}: {told}");
+        assert!(told.ends_with("why=signature"), "{name}: {told}");
         assert_allowed(changes.clone(), &signed("issuer", &header), name);
     }
     assert_eq!(testing::take_http_requests(), [], "nothing is fetched because a token says so");

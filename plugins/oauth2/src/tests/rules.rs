@@ -14,11 +14,11 @@ fn believes_several_issuers_each_for_its_own_tokens() {
     assert_allowed(both(right(), stranger("https://other.example.com")), &token("valid_eddsa"), "the first");
     // Each issuer has keys of its own: those of one are nothing to a token of another.
     let swapped = both(stranger("https://id.example.com"), json!({ "issuer": "https://other.example.com", "jwks": JWKS }));
-    assert!(challenged(swapped, &token("valid_eddsa")).contains("signature of the token does not match"));
-    assert!(challenged(both(right(), stranger("https://other.example.com")), &token("wrong_issuer")).contains("from another issuer"));
+    assert!(challenged(swapped, &token("valid_eddsa")).ends_with("why=signature"));
+    assert!(challenged(both(right(), stranger("https://other.example.com")), &token("wrong_issuer")).ends_with("why=issuer"));
     // And audiences of its own, where it says so.
     let billing = json!({ "issuer": "https://id.example.com", "jwks": JWKS, "audience": "billing-only" });
-    assert!(challenged(both(billing, stranger("https://other.example.com")), &token("valid_rs256")).contains("for another audience"));
+    assert!(challenged(both(billing, stranger("https://other.example.com")), &token("valid_rs256")).ends_with("why=audience"));
 }
 
 #[test]
@@ -91,15 +91,15 @@ fn says_what_it_is_to_who_asks() {
 fn requires_what_rfc_9068_requires_where_it_is_told_to() {
     // The tokens of the fixtures have no `jti`.
     let strict = json!({ "require_rfc9068": true });
-    assert!(challenged(strict.clone(), &token("valid_rs256")).contains("not an access token"));
-    assert!(challenged(strict, &token("valid_at_jwt")).contains("lacks a claim of RFC 9068"));
+    assert!(challenged(strict.clone(), &token("valid_rs256")).ends_with("why=wrong-type"));
+    assert!(challenged(strict, &token("valid_at_jwt")).ends_with("why=incomplete"));
 }
 
 #[test]
 fn logs_why_and_nothing_of_the_signature() {
     let _ = testing::take_logs();
     let expired = token("expired");
-    challenged(json!({}), &expired);
+    decide(json!({}), &mut bearing(&expired));
     let logs = testing::take_logs();
     let [(_, line)] = logs.as_slice() else { panic!("{logs:?}") };
     assert!(line.starts_with("refused, why=expired; the token says alg=RS256 kid=rsa-1"), "{line}");
