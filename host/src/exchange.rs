@@ -53,6 +53,8 @@ pub struct Exchange {
     pub identity: Option<Arc<Identity>>,
     /// What plugins left for later.
     pub attributes: Attributes,
+    /// Request headers that hooks set or removed; none where the request has no trailers, in which a client could say them again.
+    pub claimed: Option<Vec<HeaderName>>,
     /// Headers left for the final response.
     pub response_headers: Vec<(HeaderName, HeaderValue)>,
     /// Seconds until a plugin that could not be called is tried again; for the answer, if that is what ends the request.
@@ -116,6 +118,7 @@ impl Exchange {
             parameters,
             identity: None,
             attributes: Attributes::default(),
+            claimed: None,
             response_headers: Vec::new(),
             retry_after: None,
             attempts: Attempts::default(),
@@ -144,6 +147,7 @@ impl Exchange {
             parameters: self.parameters.clone(),
             identity: self.identity.clone(),
             attributes: self.attributes.clone(),
+            claimed: None,
             response_headers: self.response_headers.clone(),
             retry_after: self.retry_after,
             attempts: self.attempts.clone(),

@@ -14,6 +14,7 @@ mod recent;
 mod records;
 mod reply;
 mod request_body;
+mod request_trailers;
 mod response_body;
 mod retries;
 mod sampling;

@@ -13,6 +13,7 @@ mod paced;
 mod recipes;
 mod refused;
 mod server;
+mod trailers;
 mod upstream_token;
 
 use base64::Engine;

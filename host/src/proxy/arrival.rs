@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use super::client_address::{client_address, is_trusted};
 use super::connection::{Connection, Known};
 use super::ids::{Ids, TRACESTATE, X_REQUEST_ID};
+use super::request_trailers;
 use super::snapshot::Generation;
 use crate::exchange::{Exchange, RequestHead, Target};
 use crate::fault::Fault;
@@ -72,6 +73,7 @@ pub(super) fn receive(generation: &Generation, connection: &Connection, request:
     let client = if trusted { client_address(&snapshot.trusted_proxies, peer, &headers) } else { peer.to_canonical() };
     let ids = Ids::of(&headers, present, trusted);
     let trailers = connection_headers::strip(&mut headers, present);
+    let trailers_may_come = request_trailers::may_come(&body, parts.version, present.has(Present::CONTENT_LENGTH));
     if present.has(Present::UNDERSCORED) && !snapshot.keep_underscores {
         drop_underscored(&mut headers);
     }
@@ -103,7 +105,7 @@ pub(super) fn receive(generation: &Generation, connection: &Connection, request:
         target,
         headers,
     };
-    let exchange = Exchange::new(
+    let mut exchange = Exchange::new(
         head,
         connection.facts.clone(),
         client,
@@ -113,6 +115,7 @@ pub(super) fn receive(generation: &Generation, connection: &Connection, request:
         generation.no_route.clone(),
         Vec::new(),
     );
+    exchange.claimed = trailers_may_come.then(Vec::new);
     Arrival { exchange, body, trailers, known, trace: ids.trace, caller: ids.caller, version: parts.version, fault }
 }
 

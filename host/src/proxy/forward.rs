@@ -11,6 +11,7 @@ use super::ending::Ending;
 use super::outbound::{Headers, Outbound};
 use super::reply::Reply;
 use super::request_body::RequestBody;
+use super::request_trailers::Barred;
 use super::retries::Retries;
 use super::sampling::attempt_parent;
 use super::snapshot::{Generation, RoutePlan, Worker};
@@ -50,7 +51,9 @@ enum Attempt {
 impl Forward<'_> {
     /// Sends a request upstream and gives the answer, whoever makes it.
     pub(super) async fn send(&self, mut exchange: Box<Exchange>, body: Incoming, ending: &mut Ending) -> (Box<Exchange>, Reply) {
-        let mut body = RequestBody::new(body, self.route.max_body_bytes, self.generation.snapshot.timeouts.stream);
+        let snapshot = &self.generation.snapshot;
+        let barred = Barred::new(exchange.claimed.take(), snapshot.keep_underscores);
+        let mut body = RequestBody::new(body, self.route.max_body_bytes, snapshot.timeouts.stream, barred);
         ending.reads(&body);
         let mut retries = self.route.retries;
         loop {

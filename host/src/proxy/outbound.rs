@@ -76,7 +76,11 @@ impl Outbound<'_> {
         if let Some(announced) = &self.trailers.announced {
             headers.insert(TRAILER, announced.clone());
         }
-        for (name, value) in edits.map(|edits| edits.headers.as_slice()).unwrap_or_default() {
+        let edited = edits.map(|edits| edits.headers.as_slice()).unwrap_or_default();
+        if !edited.is_empty() {
+            request.body().bar(edited.iter().map(|(name, _)| name));
+        }
+        for (name, value) in edited {
             match value {
                 Some(value) => drop(headers.insert(name.clone(), value.clone())),
                 None => drop(headers.remove(name)),

@@ -10,10 +10,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderName;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
+use super::request_trailers::Barred;
 use crate::fault::Fault;
 
 /// A body that is streamed from a client. As small as can be: connections keep room for dozens of requests with theirs.
@@ -36,6 +38,7 @@ struct Stream {
     incoming: Incoming,
     limit: Option<u64>,
     pause: Pause,
+    barred: Barred,
 }
 
 /// Why a body broke off. What the client is told comes from the fault.
@@ -58,17 +61,25 @@ impl RequestBody {
     }
 
     /// A client's body.
-    pub(super) fn new(incoming: Incoming, limit: Option<u64>, longest_pause: Duration) -> Self {
+    pub(super) fn new(incoming: Incoming, limit: Option<u64>, longest_pause: Duration, barred: Barred) -> Self {
         if incoming.is_end_stream() {
             return Self::empty();
         }
-        let stream = RefCell::new(Some(Stream { incoming, limit, pause: Pause::new(longest_pause) }));
+        let stream = RefCell::new(Some(Stream { incoming, limit, pause: Pause::new(longest_pause), barred }));
         Self { streamed: Some(Rc::new(Streamed { bytes: Cell::new(0), fault: Cell::new(None), stream })) }
     }
 
     /// How it is getting on; of a body of nothing there is nothing to know.
     pub(super) fn streamed(&self) -> Option<&Rc<Streamed>> {
         self.streamed.as_ref()
+    }
+
+    /// Its trailers may not have these names either.
+    pub(super) fn bar<'n>(&self, names: impl Iterator<Item = &'n HeaderName>) {
+        let Some(streamed) = &self.streamed else { return };
+        if let Some(stream) = &mut *streamed.stream.borrow_mut() {
+            stream.barred.add(names);
+        }
     }
 
     /// Whether there is nothing in it, so that it can be sent again.
@@ -92,16 +103,18 @@ impl Body for RequestBody {
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFailed>>> {
         let Some(streamed) = &self.streamed else { return Poll::Ready(None) };
         let mut stream = streamed.stream.borrow_mut();
-        let Some(Stream { incoming, limit, pause }) = &mut *stream else { return Poll::Ready(None) };
+        let Some(Stream { incoming, limit, pause, barred }) = &mut *stream else { return Poll::Ready(None) };
         match Pin::new(incoming).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => {
                 pause.ended();
-                if let Some(data) = frame.data_ref() {
-                    let bytes = streamed.bytes.get() + data.len() as u64;
-                    streamed.bytes.set(bytes);
-                    if limit.is_some_and(|limit| bytes > limit) {
-                        return Poll::Ready(Some(Err(streamed.fail(Fault::BodyTooLarge))));
-                    }
+                let Some(data) = frame.data_ref() else {
+                    let left = frame.into_trailers().ok().and_then(|trailers| barred.pass(trailers));
+                    return Poll::Ready(left.map(|trailers| Ok(Frame::trailers(trailers))));
+                };
+                let bytes = streamed.bytes.get() + data.len() as u64;
+                streamed.bytes.set(bytes);
+                if limit.is_some_and(|limit| bytes > limit) {
+                    return Poll::Ready(Some(Err(streamed.fail(Fault::BodyTooLarge))));
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
