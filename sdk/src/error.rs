@@ -63,6 +63,8 @@ pub enum KvError {
     InvalidTtl,
     /// What keeps the entries cannot be reached now. Never with the scope `node`.
     Unavailable,
+    /// What is pinned has all the room there is for it.
+    Full,
 }
 
 /// Why a rate limit gave no answer.
@@ -172,6 +174,7 @@ impl fmt::Display for KvError {
             Self::Mismatch => "what is there is not what was expected",
             Self::InvalidTtl => "an entry lives for a millisecond to a year",
             Self::Unavailable => "what keeps the entries cannot be reached",
+            Self::Full => "what is pinned has all the room there is for it",
         })
     }
 }
@@ -277,6 +280,7 @@ impl From<raw::kv::KvError> for KvError {
             raw::kv::KvError::Mismatch => Self::Mismatch,
             raw::kv::KvError::InvalidTtl => Self::InvalidTtl,
             raw::kv::KvError::Unavailable => Self::Unavailable,
+            raw::kv::KvError::Full => Self::Full,
         }
     }
 }

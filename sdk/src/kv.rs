@@ -14,7 +14,7 @@
 //! ```
 //!
 //! Entries belong to the plugin by its configured name. They outlive an instance and a swap of the plugin, not the gateway. Where
-//! there is no room what was not used for longest goes, so an entry may be gone at any time.
+//! there is no room what was not used for longest goes, so an entry may be gone at any time; what is pinned stays for its time.
 
 use std::time::Duration;
 
@@ -46,6 +46,13 @@ pub fn increment(key: &str, amount: i64, ttl: Option<Duration>) -> Result<i64, K
 /// Otherwise it is a [`KvError::Mismatch`].
 pub fn compare_and_swap(key: &str, expected: Option<&[u8]>, value: Option<&[u8]>, ttl: Option<Duration>) -> Result<(), KvError> {
     Ok(sys::kv::compare_and_swap(key, expected, value, milliseconds(ttl))?)
+}
+
+/// Sets the value of a key that is not there, and keeps it for so long whatever else needs room; a key that is there is a
+/// [`KvError::Mismatch`]. For what must not be forgotten before its time, such as that something was used. What is pinned may have three
+/// quarters of the room; where it has them this is [`KvError::Full`].
+pub fn pin(key: &str, value: impl AsRef<[u8]>, ttl: Duration) -> Result<(), KvError> {
+    Ok(sys::kv::pin(key, value.as_ref(), milliseconds(Some(ttl)).unwrap_or_default())?)
 }
 
 fn milliseconds(ttl: Option<Duration>) -> Option<u64> {

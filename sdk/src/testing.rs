@@ -62,6 +62,7 @@ pub use configured::{Configured, configure, in_configure};
 pub use granted::deny;
 pub use http_client::{HttpAnswer, SentRequest, answer_http, serve_http, take_http_requests};
 pub use keys::set_key;
+pub use kv::fill_pinned;
 pub use metrics::{Instrument, instrument};
 pub use outcome::{answered, failed};
 pub use plan::{Plan, Planned};

@@ -94,6 +94,25 @@ fn what_is_too_large_is_refused_and_what_there_is_no_room_for_goes() {
 }
 
 #[test]
+fn what_is_pinned_stays_on_every_worker_while_others_go() {
+    let upstream = Upstream::plain("up").unwrap();
+    let gateway = with_kv(&upstream, "{ max_entries = 4, max_bytes = \"1MiB\" }");
+    for key in ["a", "b", "c"] {
+        assert_eq!(ask(&gateway, &format!("pin {key} used 3600000")), "ok");
+    }
+    assert_eq!(ask(&gateway, "pin d used 3600000"), "Full");
+    for number in 0..50 {
+        assert_eq!(ask(&gateway, &format!("set {number} here -")), "ok");
+        assert_eq!(ask(&gateway, &format!("pin {} again 50", ["a", "b", "c"][number % 3])), "Mismatch");
+    }
+    assert_eq!(metric(&gateway, "plugway_kv_entries", &["plugin=\"keeper\""]), 4.0);
+    assert_eq!(ask(&gateway, "delete a"), "true");
+    assert_eq!(ask(&gateway, "pin d used 50"), "ok");
+    // It makes room by its end.
+    until("the short one to end", || ask(&gateway, "pin a again 3600000") == "ok");
+}
+
+#[test]
 fn a_plugin_that_floods_its_store_pushes_nothing_out_of_anothers() {
     let upstream = Upstream::plain("up").unwrap();
     // The same file twice, and each its own.

@@ -159,6 +159,30 @@ fn a_proof_is_good_once_on_whichever_worker_and_connection() {
 }
 
 #[test]
+fn a_store_that_is_full_refuses_proofs_and_forgets_none() {
+    let (issuer, upstream) = (Issuer::new(), Upstream::plain("up").unwrap());
+    let parts = [auth(&issuer, ", kv = { max_entries = 8 }", "dpop = {}"), route("plugins = [\"auth\"]")];
+    let gateway = crate::common::start(&two_workers(&config(&upstream, &parts.each_ref().map(String::as_str))));
+    let holder = Holder { key: Issuer::new(), origin: "http://example.com".to_owned() };
+    let token = issuer.token_with(json!({ "cnf": { "jkt": holder.thumbprint() } }));
+    let ask = |id: usize| {
+        let proof = holder.proof(&token, &id.to_string(), json!({}));
+        get(gateway.address("web").unwrap(), "/", &[("authorization", &format!("DPoP {token}")), ("dpop", &proof)])
+    };
+    // Three quarters of the room, and then nothing more is let in.
+    (0..6).for_each(|id| assert_eq!(ask(id).status, 200, "{id}"));
+    for id in 6..40 {
+        let refused = ask(id);
+        assert_eq!((refused.status, refused.header("retry-after")), (503, Some(&b"5"[..])), "{id}: {}", refused.text());
+    }
+    // Whatever came after them, none of the first can be used again.
+    (0..6).for_each(|id| assert_eq!(ask(id).status, 401, "{id}"));
+    assert_eq!(upstream.requests(), 6);
+    until_logged(&gateway, "no room in `kv`");
+    until_logged(&gateway, "why=proof-used");
+}
+
+#[test]
 fn a_nonce_of_the_gateway_is_asked_for_and_known_on_both_workers() {
     let (issuer, upstream) = (Issuer::new(), Upstream::plain("up").unwrap());
     let gateway = with_proofs(&upstream, &issuer, "required = true, nonce_key = \"nonces\"");

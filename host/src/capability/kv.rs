@@ -2,6 +2,7 @@
 //! are found and changed without a lock. Why so, and what it costs, is in `docs/adr/0011-kv-is-a-map-without-a-lock.md`.
 
 mod part;
+mod pinned;
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -45,6 +46,8 @@ pub enum KvError {
     Mismatch,
     /// A time of nothing, or of more than a year.
     InvalidTtl,
+    /// What is pinned has all the room there is for it.
+    Full,
 }
 
 impl Store {
@@ -99,6 +102,14 @@ impl Store {
         self.compare_and_swap_at(key, expected, value, ttl_ms, self.now())
     }
 
+    /// Sets the value of a key that is not there, and keeps it until it ends, whatever else needs room.
+    ///
+    /// # Errors
+    /// [`KvError::Mismatch`], [`KvError::Full`], [`KvError::TooLarge`], [`KvError::InvalidTtl`]
+    pub fn pin(&self, key: &str, value: &[u8], ttl_ms: u64) -> Result<(), KvError> {
+        self.pin_at(key, value, ttl_ms, self.now())
+    }
+
     fn get_at(&self, key: &str, now: u64) -> Result<Option<Vec<u8>>, KvError> {
         Ok(self.part(key)?.get(key, now, <[u8]>::to_vec))
     }
@@ -149,6 +160,14 @@ impl Store {
             None => Change::Remove,
         };
         self.part(key)?.change(key, value.map_or(0, <[u8]>::len), now, decide, |_| ())
+    }
+
+    fn pin_at(&self, key: &str, value: &[u8], ttl_ms: u64, now: u64) -> Result<(), KvError> {
+        let ends = ends(Some(ttl_ms), now)?;
+        if value.len() > MAX_VALUE {
+            return Err(KvError::TooLarge);
+        }
+        self.part(key)?.pin(key, value, ends, now)
     }
 
     /// Nanoseconds since its beginning.

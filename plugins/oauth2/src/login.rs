@@ -159,13 +159,16 @@ impl Login {
         };
         // The browser is told to forget its cookie, but somebody may have kept a copy.
         let used = format!("login:{}", begun.state);
-        match kv::compare_and_swap(&used, None, Some(b"1"), Some(PATIENCE)) {
+        match kv::pin(&used, b"1", PATIENCE) {
             Ok(()) => {}
             Err(KvError::Mismatch) => {
                 log::info!("a login was refused: its state was used before");
                 return Ok(refused(Status::BAD_REQUEST, &self.begun.clear()));
             }
-            Err(KvError::Unavailable) => return Err(AuthError::Unavailable(Some(RETRY_AFTER)).into()),
+            Err(error @ (KvError::Unavailable | KvError::Full)) => {
+                log::warn!("a login cannot be finished: {error}");
+                return Err(AuthError::Unavailable(Some(RETRY_AFTER)).into());
+            }
             Err(error) => return Err(failed(error).into()),
         }
         let mut form = Form::default();

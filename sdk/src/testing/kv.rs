@@ -1,6 +1,7 @@
-//! Entries of the double, by its clock, which stands still until a test moves it. Each test's thread has its own, and room for all.
+//! Entries of the double, by its clock, which stands still until a test moves it. Each test's thread has its own, and room for all,
+//! unless it says that there is none left for what is pinned.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use super::capabilities::clock;
@@ -20,6 +21,7 @@ struct Entry {
 
 thread_local! {
     static ENTRIES: RefCell<BTreeMap<String, Entry>> = const { RefCell::new(BTreeMap::new()) };
+    static NO_ROOM: Cell<bool> = const { Cell::new(false) };
 }
 
 pub(crate) fn get(key: &str) -> Result<Option<Vec<u8>>, KvError> {
@@ -58,6 +60,22 @@ pub(crate) fn compare_and_swap(key: &str, expected: Option<&[u8]>, value: Option
         Some(value) => put(key, value, ends),
         None => delete(key).map(drop),
     }
+}
+
+pub(crate) fn pin(key: &str, value: &[u8], ttl_ms: u64) -> Result<(), KvError> {
+    let ends = ends(Some(ttl_ms))?;
+    if find(key)?.is_some() {
+        return Err(KvError::Mismatch);
+    }
+    if NO_ROOM.get() {
+        return Err(KvError::Full);
+    }
+    put(key, value, ends)
+}
+
+/// From now on what is pinned has all the room there is for it.
+pub fn fill_pinned() {
+    NO_ROOM.set(true);
 }
 
 /// An entry that has not ended.

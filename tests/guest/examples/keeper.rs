@@ -22,6 +22,7 @@ impl RequestFilter for Keeper {
         let answer = match words.as_slice() {
             ["get", key] => value(kv::get(key)),
             ["set", key, value, ttl] => done(kv::set(key, value, milliseconds(ttl))),
+            ["pin", key, value, ttl] => done(kv::pin(key, value, milliseconds(ttl).unwrap_or_default())),
             ["fill", key, bytes] => done(kv::set(key, vec![b'x'; bytes.parse()?], None)),
             ["delete", key] => kv::delete(key).map_or_else(|error| format!("{error:?}"), |there| there.to_string()),
             ["add", key, amount, ttl] => {

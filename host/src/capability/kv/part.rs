@@ -2,7 +2,8 @@
 //!
 //! Room is taken before an entry is put in, so the bound holds at every moment. Whoever finds none looks through the part
 //! once, and removes what has ended and then what was not used for longest, until an eighth is free: what one such search
-//! costs is shared by many that come after it.
+//! costs is shared by many that come after it. What is pinned is passed over, and never has more than three quarters of the
+//! room (`pinned`), so there is always something else to remove.
 
 use std::fmt;
 use std::hash::RandomState;
@@ -13,6 +14,7 @@ use papaya::{Compute, HashMap, Operation};
 use seize::Collector;
 
 use super::KvError;
+use super::pinned::Pinned;
 
 /// Bytes an entry costs besides its key and value, about.
 pub(super) const OVERHEAD: usize = 128;
@@ -22,6 +24,7 @@ pub(super) struct Entry {
     value: Box<[u8]>,
     ends: u64,
     used: AtomicU64,
+    pinned: bool,
 }
 
 /// What becomes of an entry.
@@ -42,13 +45,18 @@ pub(super) struct Part {
     evicted: AtomicU64,
     max_entries: usize,
     max_bytes: usize,
+    pinned: Pinned,
 }
 
 // === impl Entry ===
 
 impl Entry {
     pub(super) fn new(value: &[u8], ends: u64, now: u64) -> Self {
-        Self { value: value.into(), ends, used: AtomicU64::new(now) }
+        Self { value: value.into(), ends, used: AtomicU64::new(now), pinned: false }
+    }
+
+    fn pinned(value: &[u8], ends: u64, now: u64) -> Self {
+        Self { pinned: true, ..Self::new(value, ends, now) }
     }
 
     pub(super) fn value(&self) -> &[u8] {
@@ -79,6 +87,7 @@ impl Part {
             evicted: AtomicU64::new(0),
             max_entries,
             max_bytes,
+            pinned: Pinned::new(max_entries, max_bytes),
         }
     }
 
@@ -118,19 +127,41 @@ impl Part {
             Compute::Aborted(refused) => (None, None, refused),
         };
         let kept = new.map_or(0, |entry| size(key, entry.value.len()));
-        let gone = old.map_or(0, |entry| size(key, entry.value.len()));
         // What is there now takes its room before what was taken for it is given back.
         self.entries.fetch_add(usize::from(new.is_some()), Ordering::Relaxed);
         self.bytes.fetch_add(kept, Ordering::Relaxed);
-        self.release(entries + usize::from(old.is_some()), bytes + gone);
+        self.release(entries, bytes);
+        if let Some(old) = old {
+            self.is_gone(key, old);
+        }
         refused.map_or_else(|| Ok(read(new)), Err)
+    }
+
+    /// Puts in what is not there, and keeps it until it ends.
+    pub(super) fn pin(&self, key: &str, value: &[u8], ends: u64, now: u64) -> Result<(), KvError> {
+        let bytes = size(key, value.len());
+        // Whoever comes with what was pinned before takes no room, and is told so where there is none.
+        if self.get(key, now, |_| ()).is_some() {
+            return Err(KvError::Mismatch);
+        }
+        self.pinned.take(bytes, now, || self.remove_ended(now))?;
+        let decide = |there: Option<&Entry>| match there {
+            None => Change::Set(Entry::pinned(value, ends, now)),
+            Some(_) => Change::Refuse(KvError::Mismatch),
+        };
+        let put = self.change(key, value.len(), now, decide, |_| ());
+        match put {
+            Ok(()) => self.pinned.ends(ends),
+            Err(_) => self.pinned.release(bytes),
+        }
+        put
     }
 
     /// Removes a key; whether it was there and had not ended.
     pub(super) fn remove(&self, key: &str, now: u64) -> bool {
         let map = self.map.pin();
         map.remove(key).is_some_and(|entry| {
-            self.release(1, size(key, entry.value.len()));
+            self.is_gone(key, entry);
             !entry.has_ended(now)
         })
     }
@@ -160,6 +191,14 @@ impl Part {
         }
     }
 
+    fn is_gone(&self, key: &str, entry: &Entry) {
+        let bytes = size(key, entry.value.len());
+        self.release(1, bytes);
+        if entry.pinned {
+            self.pinned.release(bytes);
+        }
+    }
+
     fn release(&self, entries: usize, bytes: usize) {
         self.entries.fetch_sub(entries, Ordering::Relaxed);
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
@@ -169,15 +208,31 @@ impl Part {
         self.entries.load(Ordering::Relaxed) <= entries && self.bytes.load(Ordering::Relaxed) <= bytes
     }
 
+    /// Removes what has ended; of what is pinned and has not, it is told when.
+    fn remove_ended(&self, now: u64) {
+        let map = self.map.pin();
+        for (key, entry) in &map {
+            if !entry.has_ended(now) {
+                if entry.pinned {
+                    self.pinned.ends(entry.ends);
+                }
+            } else if let Ok(Some((_, entry))) = map.remove_if(&**key, |_, entry| entry.has_ended(now)) {
+                self.is_gone(key, entry);
+            }
+        }
+    }
+
     /// Removes what has ended, and then the eldest until an eighth is free.
     fn search(&self, now: u64) {
         let map = self.map.pin();
         let mut by_age = Vec::with_capacity(map.len());
         for (key, entry) in &map {
             if !entry.has_ended(now) {
-                by_age.push((entry.used(), key));
+                if !entry.pinned {
+                    by_age.push((entry.used(), key));
+                }
             } else if let Ok(Some((_, entry))) = map.remove_if(&**key, |_, entry| entry.has_ended(now)) {
-                self.release(1, size(key, entry.value.len()));
+                self.is_gone(key, entry);
             }
         }
         by_age.sort_unstable();
@@ -185,8 +240,8 @@ impl Part {
             if self.is_within(self.max_entries - self.max_entries / 8, self.max_bytes - self.max_bytes / 8) {
                 return;
             }
-            if let Ok(Some((_, entry))) = map.remove_if(&**key, |_, entry| entry.used() == used) {
-                self.release(1, size(key, entry.value.len()));
+            if let Ok(Some((_, entry))) = map.remove_if(&**key, |_, entry| entry.used() == used && !entry.pinned) {
+                self.is_gone(key, entry);
                 self.evicted.fetch_add(1, Ordering::Relaxed);
             }
         }

@@ -29,6 +29,7 @@ enum Step {
     Delete(u8),
     Add(u8, i64, Option<u64>),
     Swap(u8, Option<u8>, Option<u8>, Option<u64>),
+    Pin(u8, u8, u64),
     Pass(u64),
 }
 
@@ -38,7 +39,8 @@ fn step() -> impl Strategy<Value = Step> {
         (key.clone(), b'0'..b'4', ttl.clone()).prop_map(|(key, value, ttl)| Step::Set(key, value, ttl)),
         key.clone().prop_map(Step::Delete),
         (key.clone(), -5..5_i64, ttl.clone()).prop_map(|(key, amount, ttl)| Step::Add(key, amount, ttl)),
-        (key, value.clone(), value, ttl).prop_map(|(key, expected, value, ttl)| Step::Swap(key, expected, value, ttl)),
+        (key.clone(), value.clone(), value, ttl).prop_map(|(key, expected, value, ttl)| Step::Swap(key, expected, value, ttl)),
+        (key, b'0'..b'4', 1..50_u64).prop_map(|(key, value, ttl)| Step::Pin(key, value, ttl)),
         (1..40_u64).prop_map(Step::Pass),
     ]
 }
@@ -81,6 +83,14 @@ proptest! {
                         _ => {}
                     }
                 }
+                Step::Pin(key, value, ttl) => {
+                    let key = key.to_string();
+                    let right = if model.contains_key(&key) { Err(KvError::Mismatch) } else { Ok(()) };
+                    prop_assert_eq!(store.pin_at(&key, &[value], ttl, now), right);
+                    if right.is_ok() {
+                        model.insert(key, (vec![value], ends(Some(ttl))));
+                    }
+                }
                 Step::Pass(time) => now += time * MS,
             }
             model.retain(|_, (_, ends)| *ends > now);
@@ -91,6 +101,10 @@ proptest! {
         // Every entry is accounted for, to the byte.
         (0..6).for_each(|key| assert!(store.delete_at(&key.to_string(), now).is_ok()));
         prop_assert_eq!(held(&store), (0, 0, 0));
+        // And so is what was pinned: all of the room for it is there.
+        let room = 1_000 - 250;
+        (0..room).for_each(|key| assert_eq!(store.pin_at(&key.to_string(), b"", 1, now), Ok(())));
+        prop_assert_eq!(store.pin_at("one more", b"", 1, now), Err(KvError::Full));
     }
 
     #[test]
@@ -252,4 +266,65 @@ fn many_hands_in_a_full_store_keep_its_bounds() {
         .filter_map(|key| store.get(&key.to_string()).unwrap().map(|value| (key.to_string().len() + value.len() + OVERHEAD) as u64));
     assert_eq!(there.clone().count() as u64, entries);
     assert_eq!(there.sum::<u64>(), bytes);
+}
+
+#[test]
+fn what_is_pinned_stays_for_its_time_whatever_else_needs_room() {
+    let store = Store::new(8, 1 << 20);
+    let key = |number: u64| format!("used-{number}");
+    (0..6).for_each(|number| assert_eq!(store.pin_at(&key(number), b"1", 100, number * MS), Ok(())));
+    // Three quarters are what it may have, and nobody is forgotten for one more.
+    assert_eq!(store.pin_at("one more", b"1", 100, 7 * MS), Err(KvError::Full));
+    assert_eq!(store.pin_at(&key(0), b"1", 100, 7 * MS), Err(KvError::Mismatch));
+    for number in 0..1_000_u64 {
+        store.set_at(&number.to_string(), &vec![0; MAX_VALUE], None, 8 * MS + number).unwrap();
+        assert_eq!(store.increment_at("n", 1, None, 8 * MS + number).map(|_| ()), Ok(()));
+        let (entries, bytes, _) = held(&store);
+        assert!(entries <= 8 && bytes <= 1 << 20, "{entries} entries, {bytes} bytes");
+    }
+    (0..6).for_each(|number| assert_eq!(store.pin_at(&key(number), b"1", 100, 99 * MS), Err(KvError::Mismatch), "{number}"));
+    // The first of them has ended, and the second not yet.
+    assert_eq!(store.pin_at("one more", b"1", 100, 100 * MS), Ok(()));
+    assert_eq!(store.pin_at("another", b"1", 100, 100 * MS), Err(KvError::Full));
+    assert_eq!(store.pin_at(&key(1), b"1", 100, 100 * MS), Err(KvError::Mismatch));
+    // The plugin itself may take one away, or make of it what others are.
+    assert_eq!(store.delete_at(&key(1), 100 * MS), Ok(true));
+    assert_eq!(store.pin_at("another", b"1", 1, 100 * MS), Ok(()));
+    store.set_at(&key(2), b"2", None, 100 * MS).unwrap();
+    assert_eq!(store.pin_at("a third", b"1", 1, 100 * MS), Ok(()));
+    assert_eq!(store.pin_at("a fourth", b"1", 1, 100 * MS), Err(KvError::Full));
+    // What was pinned last may end first.
+    assert_eq!(store.pin_at("a fourth", b"1", 1, 101 * MS), Ok(()));
+}
+
+#[test]
+fn pinned_bytes_are_bounded_too_and_so_is_what_is_pinned() {
+    let store = Store::new(1_000, 1 << 20);
+    let pinned = (0..32).take_while(|number| store.pin_at(&number.to_string(), &vec![0; MAX_VALUE], 1, 0).is_ok()).count();
+    assert_eq!(pinned, 11, "three quarters of a mebibyte");
+    assert_eq!(store.pin_at("small", b"", 1, 0), Ok(()));
+    assert_eq!(store.pin_at("k", &vec![0; MAX_VALUE + 1], 1, 0), Err(KvError::TooLarge));
+    assert_eq!(store.pin_at(&"k".repeat(MAX_KEY + 1), b"", 1, 0), Err(KvError::TooLarge));
+    [0, LONGEST_TTL_MS + 1].iter().for_each(|ttl| assert_eq!(store.pin_at("k", b"", *ttl, 0), Err(KvError::InvalidTtl)));
+}
+
+#[test]
+fn of_many_hands_that_pin_one_key_one_is_the_first() {
+    let store = Store::new(400, 1 << 20);
+    let pinned: usize = std::thread::scope(|scope| {
+        let hand = |hand: usize| {
+            let store = &store;
+            move || {
+                let of = |number: usize| {
+                    store.set(&format!("{hand} {number}"), b"", None).unwrap();
+                    usize::from(store.pin(&number.to_string(), b"", 1_000_000) == Ok(()))
+                };
+                (0..300).map(of).sum::<usize>()
+            }
+        };
+        let hands: Vec<_> = (0..4).map(|number| scope.spawn(hand(number))).collect();
+        hands.into_iter().map(|hand| hand.join().unwrap()).sum()
+    });
+    assert_eq!(pinned, 300, "three quarters of 400");
+    assert_eq!(store.pin("one more", b"", 1_000), Err(KvError::Full));
 }

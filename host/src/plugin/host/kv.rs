@@ -16,6 +16,7 @@ impl From<Refused> for KvError {
             Refused::Overflow => Self::Overflow,
             Refused::Mismatch => Self::Mismatch,
             Refused::InvalidTtl => Self::InvalidTtl,
+            Refused::Full => Self::Full,
         }
     }
 }
@@ -45,5 +46,9 @@ impl Host for Guest {
 
     fn compare_and_swap(&mut self, key: String, expected: Option<Vec<u8>>, value: Option<Vec<u8>>, ttl_ms: Option<u64>) -> Answer<()> {
         Ok(self.store()?.compare_and_swap(&key, expected.as_deref(), value.as_deref(), ttl_ms).map_err(Into::into))
+    }
+
+    fn pin(&mut self, key: String, value: Vec<u8>, ttl_ms: u64) -> Answer<()> {
+        Ok(self.store()?.pin(&key, &value, ttl_ms).map_err(Into::into))
     }
 }

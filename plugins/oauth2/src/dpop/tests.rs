@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use plugway_sdk::crypto::{DigestAlgorithm, PublicKey, digest};
-use plugway_sdk::{Decision, LocalResponse, clock, header, keys, testing};
+use plugway_sdk::{AuthError, Decision, LocalResponse, clock, header, keys, testing};
 use serde_json::{Value, json};
 
 use crate::OAuth2;
@@ -127,6 +127,20 @@ fn a_proof_is_good_once() {
     assert!(told(&plugin, request("DPoP", &token, &[&proof])).ends_with("why=proof-used"));
     testing::advance(Duration::from_secs(2));
     assert!(told(&plugin, request("DPoP", &token, &[&proof])).ends_with("why=proof-time"));
+}
+
+#[test]
+fn a_proof_whose_use_cannot_be_noted_is_not_taken() {
+    let plugin = configured(json!({}));
+    let token = token(json!({}));
+    let used = proof(&token, json!({}));
+    assert_eq!(told(&plugin, request("DPoP", &token, &[&used])), "");
+    testing::fill_pinned();
+    let mut new = request("DPoP", &token, &[&proof(&token, json!({}))]).build();
+    assert_eq!(plugin.authorize(&mut new).unwrap_err(), AuthError::Unavailable(Some(5)));
+    assert!(testing::take_logs().iter().any(|(_, line)| line.contains("no room in `kv`")));
+    // What was used is known to be.
+    assert!(told(&plugin, request("DPoP", &token, &[&used])).ends_with("why=proof-used"));
 }
 
 #[test]
