@@ -69,9 +69,18 @@ fn a_failed_request_tells_which_version_decided_what_in_order() {
     assert_eq!((&story["route"], &story["sampled"]), (&"all".into(), &false.into()));
     assert_eq!(story["steps"][7]["fault"], "plugin-failed");
     assert_eq!(story["steps"][5]["status"], 200);
-    assert!(story["steps"][0].get("took_us").is_none(), "hooks of what is not sampled have no times: {story:#}");
+    assert!(story["steps"][0].get("took_us").is_none(), "nothing had failed before: {story:#}");
     let attempt = |key: &str| story["steps"][5][key].as_u64().unwrap();
     assert!(attempt("after_us") + attempt("took_us") <= story["duration_us"].as_u64().unwrap(), "{story:#}");
+    let again = tell(&gateway, "loop");
+    let timed = self::story(&gateway, &id(&again));
+    let micros = |step: &Value, key: &str| step[key].as_u64().unwrap_or_else(|| panic!("{key} of {step:#}"));
+    let all = timed["steps"].as_array().unwrap();
+    for pair in all.windows(2) {
+        assert!(micros(&pair[0], "after_us") + micros(&pair[0], "took_us") <= micros(&pair[1], "after_us") + 1, "{timed:#}");
+    }
+    let last = all.last().unwrap();
+    assert!(last["result"] == "failed" && micros(last, "took_us") >= 9_000, "what it was that took so long: {timed:#}");
     let digest = status(&gateway)["plugins"][0]["digest"].as_str().unwrap().to_owned();
     assert!(digest.contains(story["steps"][0]["version"].as_str().unwrap()), "{story:#}");
 

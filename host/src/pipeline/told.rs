@@ -10,7 +10,7 @@ use crate::trace::{At, StepResult};
 impl Place {
     /// A hook of it begins.
     pub(super) fn begin(&self, hook: Hook, exchange: &mut Exchange) {
-        exchange.steps.begin(At::Hook { slot: u16::try_from(self.slot).unwrap_or(u16::MAX), hook: hook as u8 });
+        exchange.steps.begin(At::hook(self.slot, hook as u8));
     }
 
     /// It has ended.

@@ -36,6 +36,9 @@ pub async fn handle(
 
     let Arrival { mut exchange, body, trailers, known, trace, caller, version, fault } =
         arrival::receive(&generation, &connection, request, started);
+    if worker.times_hooks(exchange.started) {
+        exchange.steps.time_hooks(exchange.started);
+    }
     generation.tracing.begin(&mut exchange, trace, caller);
     let admitted = worker.admit(&generation);
     let mut ending = Ending::begin(&worker, &connection, &generation, &exchange, version, admitted);

@@ -245,6 +245,11 @@ impl Worker {
         self.recent.keep(story);
     }
 
+    /// Whether the hooks of a request that begins now are timed, sampled or not.
+    pub(super) fn times_hooks(&self, now: std::time::Instant) -> bool {
+        self.recent.times_hooks(now)
+    }
+
     /// What is remembered of requests with that id or of that trace, or of all of them.
     pub fn recall(&self, id: Option<&str>) -> Vec<Arc<Story>> {
         self.recent.recall(id)

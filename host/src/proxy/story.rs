@@ -81,7 +81,7 @@ fn steps(route: &RoutePlan, exchange: &Exchange, recording: Option<&Recording>) 
 
 fn what(route: &RoutePlan, at: At, number: u32) -> What {
     match at {
-        At::Hook { slot, hook } => {
+        At::Hook { slot, hook, .. } => {
             let hook = Hook::NAMES.get(usize::from(hook)).copied().unwrap_or_default();
             let place = place(route, usize::from(slot));
             let text = |text: Option<&Arc<str>>| text.map_or_else(|| Arc::from("unknown"), Arc::clone);

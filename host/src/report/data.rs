@@ -191,6 +191,8 @@ pub struct Plugin {
     pub kinds: Vec<(String, u64)>,
     /// The mean time of one call, of those whose time was taken, nanoseconds.
     pub mean_ns: Option<f64>,
+    /// What 99 of 100 of these took less than, nanoseconds.
+    pub p99_ns: Option<f64>,
     /// That mean for all calls: the time of workers it used, seconds.
     pub seconds: Option<f64>,
 }

@@ -195,10 +195,11 @@ impl Report {
                 Cell::Count(plugin.failures),
                 Cell::Text(kinds.join(", ")),
                 Cell::Latency(plugin.mean_ns.map(|ns| ns / 1e3)),
+                Cell::Latency(plugin.p99_ns.map(|ns| ns / 1e3)),
                 Cell::Latency(plugin.seconds.map(|seconds| seconds * 1e6)),
             ]
         };
-        let columns = vec!["plugin", "version", "calls", "failures", "by kind", "mean of a call", "time in all"];
+        let columns = vec!["plugin", "version", "calls", "failures", "by kind", "mean of a call", "p99 of a call", "time in all"];
         Table { id: "plugins", title: "Plugins", columns, rows: self.plugins.iter().map(of).collect() }
     }
 

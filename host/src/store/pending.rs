@@ -54,6 +54,8 @@ pub(super) struct PluginCounts {
     pub(super) failures: u64,
     pub(super) timed: u64,
     pub(super) timed_ns: u64,
+    /// Distribution of these, nanoseconds.
+    pub(super) times: Sketch,
     pub(super) kinds: BTreeMap<&'static str, u64>,
 }
 
@@ -124,6 +126,7 @@ impl Pending {
             counts.calls += tally.calls;
             counts.timed += tally.timed;
             counts.timed_ns += tally.timed_ns;
+            counts.times.add(&tally.times);
             for (kind, count) in tally.failures.iter().filter(|(_, count)| *count > 0) {
                 counts.failures += count;
                 *counts.kinds.entry(kind).or_default() += count;

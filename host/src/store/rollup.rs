@@ -2,7 +2,7 @@
 
 use rusqlite::{Result, TransactionBehavior};
 
-use super::schema::{KINDS, Kind, Tier};
+use super::schema::{KINDS, Kind, Tier, is_distribution};
 use super::write::Writer;
 
 impl Writer {
@@ -30,9 +30,10 @@ impl Writer {
 fn statement(kind: &Kind, tier: Tier) -> String {
     let (name, key, seconds) = (kind.name, kind.key.join(", "), tier.seconds());
     let sums = kind.sums.iter().map(|column| format!(", sum({column})")).collect::<String>();
-    let latency = if kind.latency { ", max(longest_us), latency_sum(latency)" } else { "" };
+    let merged = |column: &&str| if is_distribution(column) { "latency_sum" } else { "max" };
+    let times = kind.times.iter().map(|column| format!(", {}({column})", merged(column))).collect::<String>();
     format!(
-        "INSERT INTO {name}_{} ({}) SELECT at - at % {seconds} AS begins, {key}{sums}{latency} FROM {name}_minute WHERE at >= ?1 AND at < ?2 \
+        "INSERT INTO {name}_{} ({}) SELECT at - at % {seconds} AS begins, {key}{sums}{times} FROM {name}_minute WHERE at >= ?1 AND at < ?2 \
          GROUP BY begins, {key} {}",
         tier.as_str(),
         kind.columns(),

@@ -8,7 +8,7 @@ use rusqlite::{Connection, Result, Transaction};
 /// Whose file it is: "plwy".
 pub(super) const APPLICATION: i32 = 0x706c_7779;
 /// What this program writes.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 
 /// How finely time is divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,9 +51,11 @@ pub(super) struct Kind {
     pub(super) key: &'static [&'static str],
     /// Columns that add up.
     pub(super) sums: &'static [&'static str],
-    /// Whether `longest_us` and `latency` are there too.
-    pub(super) latency: bool,
+    /// Columns of times: the longest, and the distribution. Microseconds, those of plugins nanoseconds.
+    pub(super) times: &'static [&'static str],
 }
+
+const TIMES: &[&str] = &["longest_us", "latency"];
 
 /// Every kind.
 pub(super) const KINDS: [Kind; 6] = [
@@ -61,39 +63,36 @@ pub(super) const KINDS: [Kind; 6] = [
         name: "route",
         key: &["route"],
         sums: &["requests", "client_errors", "server_errors", "request_bytes", "response_bytes", "duration_us"],
-        latency: true,
+        times: TIMES,
     },
-    Kind { name: "outcome", key: &["route", "status", "fault"], sums: &["requests"], latency: false },
+    Kind { name: "outcome", key: &["route", "status", "fault"], sums: &["requests"], times: &[] },
     Kind {
         name: "endpoint",
         key: &["route", "endpoint"],
         sums: &["requests", "client_errors", "server_errors", "duration_us"],
-        latency: true,
+        times: TIMES,
     },
     Kind {
         name: "consumer",
         key: &["route", "consumer"],
         sums: &["requests", "client_errors", "server_errors", "duration_us"],
-        latency: true,
+        times: TIMES,
     },
-    Kind { name: "plugin", key: &["plugin", "hook"], sums: &["calls", "failures", "timed", "timed_ns"], latency: false },
-    Kind { name: "plugin_failure", key: &["plugin", "hook", "kind"], sums: &["failures"], latency: false },
+    Kind { name: "plugin", key: &["plugin", "hook"], sums: &["calls", "failures", "timed", "timed_ns"], times: &["latency"] },
+    Kind { name: "plugin_failure", key: &["plugin", "hook", "kind"], sums: &["failures"], times: &[] },
 ];
 
 impl Kind {
     /// Names of all columns, in their order.
     pub(super) fn columns(&self) -> String {
-        let latency: &[&str] = if self.latency { &["longest_us", "latency"] } else { &[] };
-        ["at"].iter().chain(self.key).chain(self.sums).chain(latency).copied().collect::<Vec<_>>().join(", ")
+        ["at"].iter().chain(self.key).chain(self.sums).chain(self.times).copied().collect::<Vec<_>>().join(", ")
     }
 
     /// What becomes of a row when another of its key comes.
     pub(super) fn on_conflict(&self) -> String {
         let mut sets: Vec<_> = self.sums.iter().map(|column| format!("{column} = {column} + excluded.{column}")).collect();
-        if self.latency {
-            sets.push("longest_us = max(longest_us, excluded.longest_us)".to_owned());
-            sets.push("latency = latency_merge(latency, excluded.latency)".to_owned());
-        }
+        let merged = |column: &&str| if is_distribution(column) { "latency_merge" } else { "max" };
+        sets.extend(self.times.iter().map(|column| format!("{column} = {}({column}, excluded.{column})", merged(column))));
         format!("ON CONFLICT (at, {}) DO UPDATE SET {}", self.key.join(", "), sets.join(", "))
     }
 
@@ -102,10 +101,8 @@ impl Kind {
         let kind = |column: &str| if matches!(column, "hook" | "kind") { "TEXT" } else { "INTEGER" };
         columns.extend(self.key.iter().map(|column| format!("{column} {} NOT NULL", kind(column))));
         columns.extend(self.sums.iter().map(|column| format!("{column} INTEGER NOT NULL")));
-        if self.latency {
-            columns.push("longest_us INTEGER NOT NULL".to_owned());
-            columns.push("latency BLOB NOT NULL".to_owned());
-        }
+        let kind = |column: &&str| if is_distribution(column) { "BLOB" } else { "INTEGER" };
+        columns.extend(self.times.iter().map(|column| format!("{column} {} NOT NULL", kind(column))));
         let (name, tier, key) = (self.name, tier.as_str(), self.key.join(", "));
         format!("CREATE TABLE {name}_{tier} ({}, PRIMARY KEY (at, {key})) STRICT, WITHOUT ROWID;\n", columns.join(", "))
     }
@@ -122,6 +119,11 @@ impl Kind {
             ),
         }
     }
+}
+
+/// Of the columns of times.
+pub(super) fn is_distribution(column: &str) -> bool {
+    column == "latency"
 }
 
 /// Tables that are no counts. Times of `runs`, `pauses`, `incidents` and `slos` are seconds, of `samples` microseconds since 1970.
@@ -168,6 +170,20 @@ DROP TABLE faults;
 ALTER TABLE blamed RENAME TO faults;
 ";
 
+/// Plugins have distributions of what their calls took.
+fn plugins_have_times() -> String {
+    let mut script = String::new();
+    for kind in KINDS.iter().filter(|kind| kind.name == "plugin") {
+        // Each tier's view has minutes in it.
+        Tier::ALL.iter().for_each(|tier| script.push_str(&format!("DROP VIEW plugin_by_{};\n", tier.as_str())));
+        for tier in Tier::ALL {
+            script.push_str(&format!("ALTER TABLE plugin_{} ADD COLUMN latency BLOB NOT NULL DEFAULT x'';\n", tier.as_str()));
+        }
+        Tier::ALL.iter().for_each(|tier| script.push_str(&kind.view(*tier)));
+    }
+    script
+}
+
 /// Makes a file what this program writes.
 pub(super) fn migrate(transaction: &Transaction<'_>, from: i64) -> Result<()> {
     // One step for each version there was; a file that is new takes all of them.
@@ -184,6 +200,10 @@ pub(super) fn migrate(transaction: &Transaction<'_>, from: i64) -> Result<()> {
     }
     if from < 3 {
         transaction.execute_batch(BLAMED)?;
+    }
+    // A new one was made with them.
+    if (1..4).contains(&from) {
+        transaction.execute_batch(&plugins_have_times())?;
     }
     transaction.pragma_update(None, "user_version", VERSION)
 }
@@ -202,12 +222,19 @@ mod tests {
         let mut store = Connection::open_in_memory().unwrap();
         store.execute_batch(REST).unwrap();
         store.execute_batch("INSERT INTO faults VALUES (7, 'no-route', 'client')").unwrap();
+        let plugin = Kind { name: "plugin", key: &["plugin", "hook"], sums: &["calls", "failures", "timed", "timed_ns"], times: &[] };
+        for tier in Tier::ALL {
+            store.execute_batch(&plugin.create(tier)).unwrap();
+            store.execute_batch(&plugin.view(tier)).unwrap();
+        }
+        store.execute_batch("INSERT INTO plugin_minute VALUES (60, 1, 'router', 5, 0, 1, 400)").unwrap();
         store.pragma_update(None, "user_version", 2).unwrap();
         let transaction = store.transaction().unwrap();
         migrate(&transaction, 2).unwrap();
         transaction.commit().unwrap();
         assert_eq!(version(&store).unwrap(), VERSION);
         let number = |sql: &str| store.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(number("SELECT calls FROM plugin_by_day WHERE length(latency) = 0"), 5);
         assert_eq!((number("SELECT id FROM faults WHERE fault = 'no-route'"), number("SELECT id FROM faults WHERE fault = ''")), (7, 0));
         store
             .execute_batch("INSERT INTO faults (fault, blame) VALUES ('upstream-status', 'client'), ('upstream-status', 'upstream')")

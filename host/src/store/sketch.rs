@@ -19,7 +19,7 @@ const ONE: u8 = 0x02;
 const COUNT: u8 = 0xA0;
 const BEFORE: [(u8, usize); 4] = [(0x88, 8), (0x8C, 8), (0x84, 8), (0x02, 16)];
 
-/// A distribution of latencies, microseconds.
+/// A distribution of latencies, microseconds; of plugins nanoseconds.
 #[derive(Clone)]
 pub struct Sketch(DDSketch);
 

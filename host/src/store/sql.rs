@@ -1,5 +1,5 @@
 //! What SQL is taught about sketches: `latency_merge(a, b)`, the aggregate `latency_sum(a)`, and `latency_quantile(a, share)` in
-//! microseconds.
+//! the unit of what it is of: microseconds, of plugins nanoseconds.
 
 use rusqlite::functions::{Aggregate, Context, FunctionFlags};
 use rusqlite::{Connection, Error, Result};

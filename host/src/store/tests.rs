@@ -101,6 +101,7 @@ fn counts_add_up_in_every_tier_whenever_they_are_rolled_up() {
                     failures: vec![("trap", 1), ("cpu", 0)],
                     timed: 1,
                     timed_ns: 400,
+                    times: Bins::default(),
                 }],
             );
             writer.write(&mut part, HOUR + 60 * minute).unwrap();

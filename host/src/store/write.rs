@@ -150,7 +150,8 @@ fn write_minute(transaction: &Transaction<'_>, names: &mut Names, at: i64, minut
         let id = names.plugin(transaction, name, digest, now)?;
         let hook = Value::from((*hook).to_owned());
         let sums = [counts.calls, counts.failures, counts.timed, counts.timed_ns].map(|sum| Value::from(int(sum)));
-        put(plugin, row(&[id], std::iter::once(hook.clone()).chain(sums).collect()))?;
+        let times = Value::from(counts.times.to_bytes());
+        put(plugin, row(&[id], std::iter::once(hook.clone()).chain(sums).chain([times]).collect()))?;
         for (kind, count) in &counts.kinds {
             put(failure, row(&[id], vec![hook.clone(), (*kind).to_owned().into(), int(*count).into()]))?;
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::cell::{Count, SharedCount};
+use super::latency::HookTimes;
 use super::plugin_tally::PluginTally;
 
 /// One call of so many has its time taken; a power of two. Taking it costs a tenth of what the shortest hook does.
@@ -29,8 +30,8 @@ pub struct PluginCells {
     started: SharedCount,
     ended: SharedCount,
     outcomes_lost: SharedCount,
-    /// Calls whose time was taken, and that time in nanoseconds, by hook.
-    timed: Box<[(Count, Count)]>,
+    /// Calls whose time was taken, by hook.
+    timed: Box<[Timed]>,
     outlived: SharedCount,
     /// CPU time of calls that failed, nanoseconds.
     failed_cpu: SharedCount,
@@ -38,6 +39,14 @@ pub struct PluginCells {
     breakers: Box<[BreakerCounts]>,
     /// Of a version that runs in the shadow of another.
     compared: Comparisons,
+}
+
+/// Calls whose time was taken, and that time in nanoseconds: in all, and how it was distributed.
+#[derive(Debug, Default)]
+struct Timed {
+    calls: Count,
+    ns: Count,
+    times: HookTimes,
 }
 
 /// What came of calling a version beside another.
@@ -138,10 +147,11 @@ impl PluginCells {
             let kinds = self.failed.iter().skip(number * self.failures.len()).map(Count::get);
             let failures: Vec<_> = self.failures.iter().copied().zip(kinds).collect();
             let calls = self.calls.get(number)?.get();
-            let (timed, timed_ns) = self.timed.get(number).map(|(calls, ns)| (calls.get(), ns.get()))?;
+            let Timed { calls: timed, ns, times } = self.timed.get(number)?;
+            let (timed, timed_ns, times) = (timed.get(), ns.get(), times.read());
             let (plugin, version) = (Arc::clone(&self.name), Arc::clone(&self.digest));
             let any = calls > 0 || failures.iter().any(|(_, count)| *count > 0);
-            any.then_some((number, PluginTally { plugin, version, hook, calls, failures, timed, timed_ns }))
+            any.then_some((number, PluginTally { plugin, version, hook, calls, failures, timed, timed_ns, times }))
         })
     }
 
@@ -160,7 +170,7 @@ impl PluginCells {
 
     /// Hook, calls whose time was taken, nanoseconds.
     pub(super) fn timed(&self) -> impl Iterator<Item = (&'static str, u64, u64)> + '_ {
-        let timed = self.hooks.iter().zip(&self.timed).map(|(hook, (calls, ns))| (*hook, calls.get(), ns.get()));
+        let timed = self.hooks.iter().zip(&self.timed).map(|(hook, timed)| (*hook, timed.calls.get(), timed.ns.get()));
         timed.filter(|(_, calls, _)| *calls > 0)
     }
 
@@ -186,8 +196,8 @@ impl PluginCells {
         let pairs = [(&self.calls, &others.calls), (&self.failed, &others.failed)];
         pairs.into_iter().flat_map(|(own, theirs)| own.iter().zip(theirs)).for_each(|(own, theirs)| own.add(theirs.get()));
         for (own, theirs) in self.timed.iter().zip(&others.timed) {
-            own.0.add(theirs.0.get());
-            own.1.add(theirs.1.get());
+            own.calls.add(theirs.calls.get());
+            own.ns.add(theirs.ns.get());
         }
         self.started.add(others.started.get());
         self.ended.add(others.ended.get());
@@ -215,9 +225,11 @@ impl PluginCells {
 
     /// A call whose time was taken has ended.
     pub fn took(&self, hook: usize, time: Duration) {
-        if let Some((calls, ns)) = self.timed.get(hook) {
-            calls.add(1);
-            ns.add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+        if let Some(timed) = self.timed.get(hook) {
+            let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+            timed.calls.add(1);
+            timed.ns.add(ns);
+            timed.times.add(ns);
         }
     }
 

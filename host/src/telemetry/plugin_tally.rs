@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Telemetry;
 use super::cell::lock;
+use super::latency::Bins;
 use super::plugin::PluginCells;
 
 /// What one hook of one version of a plugin did on all threads.
@@ -24,6 +25,8 @@ pub struct PluginTally {
     pub timed: u64,
     /// The time they took together, nanoseconds.
     pub timed_ns: u64,
+    /// How it was distributed, in bins of nanoseconds.
+    pub times: Bins,
 }
 
 /// What one reader was told already.
@@ -105,6 +108,7 @@ impl PluginTally {
         self.calls += other.calls;
         self.timed += other.timed;
         self.timed_ns += other.timed_ns;
+        self.times.merge(&other.times);
         for (mine, theirs) in self.failures.iter_mut().zip(&other.failures) {
             mine.1 += theirs.1;
         }
@@ -114,6 +118,7 @@ impl PluginTally {
         self.calls = self.calls.saturating_sub(told.calls);
         self.timed = self.timed.saturating_sub(told.timed);
         self.timed_ns = self.timed_ns.saturating_sub(told.timed_ns);
+        self.times.subtract(&told.times);
         for (mine, theirs) in self.failures.iter_mut().zip(&told.failures) {
             mine.1 = mine.1.saturating_sub(theirs.1);
         }

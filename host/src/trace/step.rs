@@ -1,7 +1,7 @@
 //! The steps of a request, in order: which hook of which plugin said what, and how attempts ended.
 
 use std::num::NonZero;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Recording;
 use crate::fault::Fault;
@@ -13,7 +13,7 @@ pub struct Step {
     pub at: At,
     /// What came of it.
     pub result: StepResult,
-    /// How long an attempt took, microseconds. Hooks are too short to read a clock for each.
+    /// How long it took, microseconds. Hooks are too short to read a clock for each where nothing has failed of late.
     took: Option<NonZero<u32>>,
 }
 
@@ -26,6 +26,8 @@ pub enum At {
         slot: u16,
         /// Which hook, as plugins number them.
         hook: u8,
+        /// From the request's head to its beginning, microseconds, where hooks are timed.
+        after_us: Option<u32>,
     },
     /// At an endpoint.
     Attempt {
@@ -70,6 +72,11 @@ pub enum StepResult {
 }
 
 impl At {
+    /// A hook that begins now.
+    pub fn hook(slot: usize, hook: u8) -> Self {
+        Self::Hook { slot: u16::try_from(slot).unwrap_or(u16::MAX), hook, after_us: None }
+    }
+
     /// An attempt that begins so long after the request's head.
     pub fn attempt(endpoint: u64, after: Duration) -> Self {
         Self::Attempt { endpoint, after_us: micros(after) }
@@ -79,7 +86,7 @@ impl At {
     pub fn after(self) -> Option<Duration> {
         match self {
             Self::Attempt { after_us, .. } => Some(Duration::from_micros(after_us.into())),
-            Self::Hook { .. } => None,
+            Self::Hook { after_us, .. } => after_us.map(|us| Duration::from_micros(us.into())),
         }
     }
 }
@@ -103,8 +110,18 @@ pub struct Steps {
     count: usize,
     more: Vec<Step>,
     under_way: Option<At>,
+    /// Where hooks are timed.
+    clock: Option<Clock>,
     /// Where it is sampled.
     recording: Option<Box<Recording>>,
+}
+
+/// Reads the time once for each step: what lies between two is the next one's.
+#[derive(Debug, Clone, Copy)]
+struct Clock {
+    started: Instant,
+    /// From then to the end of the last step, microseconds.
+    last_us: u32,
 }
 
 /// Steps that every request has room for: a chain of five plugins, both ways.
@@ -150,10 +167,24 @@ impl StepResult {
     }
 }
 
+impl Clock {
+    /// A step has ended: how long it took.
+    fn step(&mut self) -> Option<NonZero<u32>> {
+        let now = micros(self.started.elapsed());
+        let took = now.saturating_sub(std::mem::replace(&mut self.last_us, now));
+        NonZero::new(took.max(1))
+    }
+}
+
 impl Steps {
     /// Records times and notes from now on.
     pub fn record(&mut self, recording: Box<Recording>) {
         self.recording = Some(recording);
+    }
+
+    /// Times hooks from now on, as those of a request that began then.
+    pub fn time_hooks(&mut self, started: Instant) {
+        self.clock = Some(Clock { started, last_us: micros(started.elapsed()) });
     }
 
     /// What is recorded, where the request is sampled.
@@ -168,17 +199,22 @@ impl Steps {
 
     /// A step begins. The span it has, where it is recorded.
     pub fn begin(&mut self, at: At) -> Option<u64> {
-        self.under_way = Some(at);
+        self.under_way = Some(match (at, self.clock) {
+            (At::Hook { slot, hook, .. }, Some(clock)) => At::Hook { slot, hook, after_us: Some(clock.last_us) },
+            (at, _) => at,
+        });
         self.recording.as_mut().map(|recording| recording.begin())
     }
 
     /// The step under way has ended.
     pub fn end(&mut self, result: StepResult) {
-        self.ended(result, None);
+        let took = self.clock.as_mut().and_then(Clock::step);
+        self.ended(result, took);
     }
 
     /// The attempt under way has ended.
     pub fn end_attempt(&mut self, result: StepResult, took: Duration) {
+        self.clock.as_mut().and_then(Clock::step);
         self.ended(result, NonZero::new(micros(took).max(1)));
     }
 
@@ -217,12 +253,12 @@ mod tests {
     fn steps_are_kept_in_order_and_bounded() {
         let mut steps = Steps::default();
         for slot in 0..600 {
-            assert_eq!(steps.begin(At::Hook { slot, hook: 1 }), None);
+            assert_eq!(steps.begin(At::hook(slot, 1)), None);
             steps.end(StepResult::Next);
         }
         assert_eq!(steps.under_way(), None);
         let slots: Vec<_> = steps.iter().map(|step| step.at).collect();
-        let expected: Vec<_> = (0..512).map(|slot| At::Hook { slot, hook: 1 }).collect();
+        let expected: Vec<_> = (0..512).map(|slot| At::hook(slot, 1)).collect();
         assert_eq!(slots, expected);
     }
 
@@ -232,10 +268,18 @@ mod tests {
         steps.begin(At::attempt(7, Duration::from_micros(120)));
         assert_eq!(steps.under_way().and_then(At::after), Some(Duration::from_micros(120)));
         steps.end_attempt(StepResult::Replied(200), Duration::from_nanos(1));
-        steps.begin(At::Hook { slot: 0, hook: 1 });
+        steps.begin(At::hook(0, 1));
         steps.end(StepResult::Next);
         let times: Vec<_> = steps.iter().map(|step| (step.at.after(), step.took())).collect();
         assert_eq!(times, [(Some(Duration::from_micros(120)), Some(Duration::from_micros(1))), (None, None)]);
+        let mut timed = Steps::default();
+        timed.time_hooks(Instant::now().checked_sub(Duration::from_secs(1)).unwrap());
+        for slot in [0, 1] {
+            timed.begin(At::hook(slot, 1));
+            timed.end(StepResult::Next);
+        }
+        let times: Vec<_> = timed.iter().map(|step| (step.at.after().unwrap(), step.took().unwrap())).collect();
+        assert!(times[0].0 >= Duration::from_secs(1) && times[0].0 + times[0].1 <= times[1].0 + Duration::from_micros(1), "{times:?}");
         assert!(size_of::<Step>() <= 24, "every request has room for ten");
     }
 }

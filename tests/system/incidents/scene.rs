@@ -76,6 +76,7 @@ impl Scene {
                     failures: Vec::new(),
                     timed,
                     timed_ns: timed * us * 1_000,
+                    times: Bins::default(),
                 }],
             );
             writer.write(&mut pending, at).unwrap();
