@@ -51,7 +51,7 @@ pub(crate) fn target(name: &str) -> Result<()> {
     let added = workspace::run(&mut command("rustup", ["target", "add", name]));
     match added {
         Ok(()) if has_target(name)? => Ok(()),
-        Ok(()) => Err(cannot_add(name, "rustup added it to another toolchain than the one that runs this")),
+        Ok(()) => Err(in_another_toolchain(name)),
         Err(error) => Err(cannot_add(name, &error.to_string())),
     }
 }
@@ -61,6 +61,15 @@ fn cannot_add(name: &str, why: &str) -> Error {
         "the Rust target {name}, which plugins are built for, could not be installed: {why}\n\
          Run this where the network is reachable, then start again:\n\n    rustup target add {name}\n\n\
          Without rustup, install your distribution's package of Rust's standard library for {name}."
+    ))
+}
+
+/// A distribution's cargo runs this, and asking rustup again would change nothing.
+fn in_another_toolchain(name: &str) -> Error {
+    Error::new(format!(
+        "rustup has the Rust target {name}, which plugins are built for, and the toolchain that runs this is not rustup's. \
+         Run this with rustup's:\n\n    rustup run stable cargo xtask setup\n\n\
+         Or install your distribution's package of Rust's standard library for {name}."
     ))
 }
 
