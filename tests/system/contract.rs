@@ -4,5 +4,6 @@ mod changes;
 mod decisions;
 mod loading;
 mod order;
+mod phases;
 mod policies;
 mod spared;

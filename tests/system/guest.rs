@@ -58,8 +58,14 @@ pub(crate) fn asking() -> &'static Path {
     &examples().asking
 }
 
+/// The guest that tries to change what its hooks may not.
+pub(crate) fn trespasser() -> &'static Path {
+    &examples().trespasser
+}
+
 struct Examples {
     asking: PathBuf,
+    trespasser: PathBuf,
     filters: PathBuf,
     keeper: PathBuf,
     confidant: PathBuf,
@@ -86,6 +92,7 @@ fn examples() -> &'static Examples {
         let component = |name: &str| release.join(format!("examples/{name}.wasm"));
         Examples {
             asking: component("asking"),
+            trespasser: component("trespasser"),
             filters: component("filters"),
             keeper: component("keeper"),
             confidant: component("confidant"),

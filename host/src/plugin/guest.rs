@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::batch::EndedBatch;
+use super::bindings::plugway::gateway::types;
 use super::budget::{CpuMeter, MemoryLimiter};
 use super::computing::Place;
 use super::failure::Failure;
@@ -135,6 +136,17 @@ impl Guest {
         }
     }
 
+    /// Makes a change to the exchange of the running hook. A hook without one may change nothing, which is no reason to end its instance.
+    pub(super) fn change_exchange(
+        &mut self,
+        change: impl FnOnce(&mut Exchange, &mut Names) -> Result<(), types::ChangeError>,
+    ) -> Result<(), types::ChangeError> {
+        match &mut self.exchange {
+            Some(exchange) => change(exchange, &mut self.names),
+            None => Err(types::ChangeError::Immutable),
+        }
+    }
+
     /// Counts changes that were refused for their size.
     pub(super) fn count_refused(&self, refused: Refused) {
         if refused != Refused::default() {
@@ -150,10 +162,7 @@ impl Guest {
     }
 
     /// The plan of the running `forward`.
-    pub(super) fn plan(&mut self) -> wasmtime::Result<(&mut PlanDraft, &mut Names)> {
-        match &mut self.plan {
-            Some(plan) => Ok((plan, &mut self.names)),
-            None => Err(wasmtime::Error::msg("used `forward-plan` outside `forward`")),
-        }
+    pub(super) fn plan(&mut self) -> wasmtime::Result<&mut PlanDraft> {
+        self.plan.as_mut().ok_or_else(|| wasmtime::Error::msg("used `forward-plan` outside `forward`"))
     }
 }

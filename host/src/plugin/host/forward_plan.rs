@@ -8,7 +8,7 @@ use super::{header_line, header_name};
 use crate::config::model;
 use crate::plugin::bindings::plugway::gateway::forward_plan::{ChangeError, HeaderName, Host, PlanError, Protocol};
 use crate::plugin::guest::Guest;
-use crate::plugin::plan;
+use crate::plugin::plan::{self, PlanDraft};
 
 type Planned = Result<std::result::Result<(), PlanError>>;
 type Changed = Result<std::result::Result<(), ChangeError>>;
@@ -23,21 +23,34 @@ impl From<plan::PlanError> for PlanError {
     }
 }
 
+impl Guest {
+    /// Writes on the plan. Where there is none, it is refused like anything else that cannot be in a plan.
+    fn edit(
+        &mut self,
+        write: impl FnOnce(&mut PlanDraft) -> std::result::Result<(), plan::PlanError>,
+    ) -> std::result::Result<(), PlanError> {
+        match &mut self.plan {
+            Some(plan) => Ok(write(plan)?),
+            None => Err(PlanError::Invalid("there is no plan outside `forward`".to_owned())),
+        }
+    }
+}
+
 impl Host for Guest {
     fn scheme(&mut self) -> Result<String> {
-        Ok(self.plan()?.0.scheme().to_owned())
+        Ok(self.plan()?.scheme().to_owned())
     }
 
     fn set_scheme(&mut self, scheme: String) -> Planned {
-        Ok(self.plan()?.0.set_scheme(&scheme).map_err(Into::into))
+        Ok(self.edit(|plan| plan.set_scheme(&scheme)))
     }
 
     fn set_tls_profile(&mut self, name: String) -> Planned {
-        Ok(self.plan()?.0.set_tls_profile(&name).map_err(Into::into))
+        Ok(self.edit(|plan| plan.set_tls_profile(&name)))
     }
 
     fn set_server_name(&mut self, name: String) -> Planned {
-        Ok(self.plan()?.0.set_server_name(&name).map_err(Into::into))
+        Ok(self.edit(|plan| plan.set_server_name(&name)))
     }
 
     fn set_protocol(&mut self, protocol: Protocol) -> Planned {
@@ -45,59 +58,57 @@ impl Host for Guest {
             Protocol::Http1 => model::Protocol::Http1,
             Protocol::Http2 => model::Protocol::Http2,
         };
-        Ok(self.plan()?.0.set_protocol(protocol).map_err(Into::into))
+        Ok(self.edit(|plan| plan.set_protocol(protocol)))
     }
 
     fn set_connect_timeout_ms(&mut self, milliseconds: u32) -> Planned {
-        Ok(self.plan()?.0.set_connect_timeout(Duration::from_millis(milliseconds.into())).map_err(Into::into))
+        Ok(self.edit(|plan| plan.set_connect_timeout(Duration::from_millis(milliseconds.into()))))
     }
 
     fn set_response_timeout_ms(&mut self, milliseconds: u32) -> Planned {
-        Ok(self.plan()?.0.set_response_timeout(Duration::from_millis(milliseconds.into())).map_err(Into::into))
+        Ok(self.edit(|plan| plan.set_response_timeout(Duration::from_millis(milliseconds.into()))))
     }
 
     fn set_max_attempts(&mut self, attempts: u32) -> Planned {
-        Ok(self.plan()?.0.set_max_attempts(attempts).map_err(Into::into))
+        Ok(self.edit(|plan| plan.set_max_attempts(attempts)))
     }
 
     fn set_retry_on(&mut self, conditions: Vec<String>) -> Planned {
-        Ok(self.plan()?.0.set_retry_on(&conditions).map_err(Into::into))
+        Ok(self.edit(|plan| plan.set_retry_on(&conditions)))
     }
 
     fn path(&mut self) -> Result<String> {
-        Ok(self.plan()?.0.path().to_owned())
+        Ok(self.plan()?.path().to_owned())
     }
 
     fn set_path(&mut self, path: String) -> Planned {
-        Ok(self.plan()?.0.set_path(path).map_err(Into::into))
+        Ok(self.edit(|plan| plan.set_path(path)))
     }
 
     fn host(&mut self) -> Result<String> {
-        Ok(self.plan()?.0.host().to_owned())
+        Ok(self.plan()?.host().to_owned())
     }
 
     fn set_host(&mut self, host: String) -> Planned {
-        Ok(self.plan()?.0.set_host(&host).map_err(Into::into))
+        Ok(self.edit(|plan| plan.set_host(&host)))
     }
 
     fn set_header(&mut self, name: HeaderName, value: Vec<u8>) -> Changed {
-        let limits = self.limits;
-        let (plan, names) = self.plan()?;
-        let line = header_line(names, &name, value);
-        Ok(line.and_then(|(name, value)| Ok(plan.edit_header(&limits, name, Some(value))?)))
-    }
-
-    fn keep(&mut self) -> Result<()> {
-        self.plan()?.0.keep = true;
-        Ok(())
+        let Some(plan) = &mut self.plan else { return Ok(Err(ChangeError::Immutable)) };
+        let line = header_line(&mut self.names, &name, value);
+        Ok(line.and_then(|(name, value)| Ok(plan.edit_header(&self.limits, name, Some(value))?)))
     }
 
     fn remove_header(&mut self, name: HeaderName) -> Changed {
-        let limits = self.limits;
-        let (plan, names) = self.plan()?;
-        Ok(match header_name(names, &name) {
-            Some(name) => plan.edit_header(&limits, name, None).map_err(ChangeError::from),
+        let Some(plan) = &mut self.plan else { return Ok(Err(ChangeError::Immutable)) };
+        Ok(match header_name(&self.names, &name) {
+            Some(name) => plan.edit_header(&self.limits, name, None).map_err(ChangeError::from),
             None => Err(ChangeError::Invalid("not a header name".into())),
         })
+    }
+
+    fn keep(&mut self) -> Result<()> {
+        self.plan()?.keep = true;
+        Ok(())
     }
 }

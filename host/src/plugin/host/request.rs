@@ -68,47 +68,49 @@ impl Host for Guest {
 
     fn set_header(&mut self, name: HeaderName, value: Vec<u8>) -> Changed {
         let (phase, limits) = (self.phase, self.limits);
-        let (exchange, names) = self.exchange_and_names()?;
-        let line = header_line(names, &name, value);
-        Ok(line.and_then(|(name, value)| Ok(exchange.set_header(phase, &limits, name, value)?)))
+        Ok(self.change_exchange(|exchange, names| {
+            let (name, value) = header_line(names, &name, value)?;
+            Ok(exchange.set_header(phase, &limits, name, value)?)
+        }))
     }
 
     fn append_header(&mut self, name: HeaderName, value: Vec<u8>) -> Changed {
         let (phase, limits) = (self.phase, self.limits);
-        let (exchange, names) = self.exchange_and_names()?;
-        let line = header_line(names, &name, value);
-        Ok(line.and_then(|(name, value)| Ok(exchange.append_header(phase, &limits, name, value)?)))
+        Ok(self.change_exchange(|exchange, names| {
+            let (name, value) = header_line(names, &name, value)?;
+            Ok(exchange.append_header(phase, &limits, name, value)?)
+        }))
     }
 
     fn remove_header(&mut self, name: HeaderName) -> Changed {
         let phase = self.phase;
-        let (exchange, names) = self.exchange_and_names()?;
-        Ok(match header_name(names, &name) {
-            Some(name) => exchange.remove_header(phase, &name).map_err(ChangeError::from),
+        Ok(self.change_exchange(|exchange, names| match header_name(names, &name) {
+            Some(name) => Ok(exchange.remove_header(phase, &name)?),
             None => Err(ChangeError::Invalid("not a header name".into())),
-        })
+        }))
     }
 
     fn set_method(&mut self, method: String) -> Changed {
         let phase = self.phase;
-        Ok(self.exchange()?.set_method(phase, &method).map_err(ChangeError::from))
+        Ok(self.change_exchange(|exchange, _| Ok(exchange.set_method(phase, &method)?)))
     }
 
     fn set_path(&mut self, path: String) -> Changed {
         let phase = self.phase;
-        Ok(self.exchange()?.set_path(phase, path).map_err(ChangeError::from))
+        Ok(self.change_exchange(|exchange, _| Ok(exchange.set_path(phase, path)?)))
     }
 
     fn set_query(&mut self, query: Option<String>) -> Changed {
         let phase = self.phase;
-        Ok(self.exchange()?.set_query(phase, query).map_err(ChangeError::from))
+        Ok(self.change_exchange(|exchange, _| Ok(exchange.set_query(phase, query)?)))
     }
 
     fn append_response_header(&mut self, name: HeaderName, value: Vec<u8>) -> Changed {
         let (phase, limits) = (self.phase, self.limits);
-        let (exchange, names) = self.exchange_and_names()?;
-        let line = header_line(names, &name, value);
-        Ok(line.and_then(|(name, value)| Ok(exchange.leave_response_header(phase, &limits, name, value)?)))
+        Ok(self.change_exchange(|exchange, names| {
+            let (name, value) = header_line(names, &name, value)?;
+            Ok(exchange.leave_response_header(phase, &limits, name, value)?)
+        }))
     }
 
     fn peer_address(&mut self) -> Result<String> {
@@ -183,6 +185,6 @@ impl Host for Guest {
     fn set_attribute(&mut self, name: String, value: Value) -> Changed {
         let limits = self.limits;
         let plugin = std::sync::Arc::clone(&self.name);
-        Ok(self.exchange()?.set_attribute(&limits, &plugin, &name, value.into()).map_err(ChangeError::from))
+        Ok(self.change_exchange(|exchange, _| Ok(exchange.set_attribute(&limits, &plugin, &name, value.into())?)))
     }
 }

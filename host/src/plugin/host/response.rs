@@ -25,7 +25,7 @@ impl Host for Guest {
 
     fn set_status(&mut self, status: u16) -> Changed {
         let phase = self.phase;
-        Ok(self.exchange()?.set_status(phase, status).map_err(ChangeError::from))
+        Ok(self.change_exchange(|exchange, _| Ok(exchange.set_status(phase, status)?)))
     }
 
     fn origin(&mut self) -> Result<ResponseOrigin> {
@@ -52,24 +52,25 @@ impl Host for Guest {
 
     fn set_header(&mut self, name: HeaderName, value: Vec<u8>) -> Changed {
         let (phase, limits) = (self.phase, self.limits);
-        let (exchange, names) = self.exchange_and_names()?;
-        let line = header_line(names, &name, value);
-        Ok(line.and_then(|(name, value)| Ok(exchange.set_response_header(phase, &limits, name, value)?)))
+        Ok(self.change_exchange(|exchange, names| {
+            let (name, value) = header_line(names, &name, value)?;
+            Ok(exchange.set_response_header(phase, &limits, name, value)?)
+        }))
     }
 
     fn append_header(&mut self, name: HeaderName, value: Vec<u8>) -> Changed {
         let (phase, limits) = (self.phase, self.limits);
-        let (exchange, names) = self.exchange_and_names()?;
-        let line = header_line(names, &name, value);
-        Ok(line.and_then(|(name, value)| Ok(exchange.append_response_header(phase, &limits, name, value)?)))
+        Ok(self.change_exchange(|exchange, names| {
+            let (name, value) = header_line(names, &name, value)?;
+            Ok(exchange.append_response_header(phase, &limits, name, value)?)
+        }))
     }
 
     fn remove_header(&mut self, name: HeaderName) -> Changed {
         let phase = self.phase;
-        let (exchange, names) = self.exchange_and_names()?;
-        Ok(match header_name(names, &name) {
-            Some(name) => exchange.remove_response_header(phase, &name).map_err(ChangeError::from),
+        Ok(self.change_exchange(|exchange, names| match header_name(names, &name) {
+            Some(name) => Ok(exchange.remove_response_header(phase, &name)?),
             None => Err(ChangeError::Invalid("not a header name".into())),
-        })
+        }))
     }
 }
