@@ -5,5 +5,6 @@ mod decisions;
 mod loading;
 mod order;
 mod phases;
+mod plans;
 mod policies;
 mod spared;

@@ -26,6 +26,8 @@ impl Forwarder for Guest {
                 behaviour::trap()
             }
             Mode::Weaken => planned(plan.set_scheme("http")),
+            Mode::ForeignProfile => planned(plan.set_tls_profile("foreign")),
+            Mode::ForeignName => planned(plan.set_server_name("foreign.example")),
             Mode::SetPath => planned(plan.set_path("/rewritten")),
             Mode::BadPath => planned(plan.set_path("/a/../b")),
             Mode::PathBytes(bytes) => planned(plan.set_path(&format!("/{:a>1$}", "", bytes.saturating_sub(1)))),

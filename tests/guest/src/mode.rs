@@ -83,6 +83,10 @@ modes! {
         BadPath = "bad-path",
         /// Set the response's status to 418, the plan's scheme to `http`.
         Weaken = "weaken",
+        /// Choose a TLS profile that no upstream lists.
+        ForeignProfile = "foreign-profile",
+        /// Choose a server name that no upstream lists.
+        ForeignName = "foreign-name",
         /// Sleep by the operating system.
         Sleep = "sleep",
         /// Read a file.
