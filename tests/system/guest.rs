@@ -58,6 +58,11 @@ pub(crate) fn asking() -> &'static Path {
     &examples().asking
 }
 
+/// The guest that tells what it knows of a request.
+pub(crate) fn facts() -> &'static Path {
+    &examples().facts
+}
+
 /// The guest that tries to change what its hooks may not.
 pub(crate) fn trespasser() -> &'static Path {
     &examples().trespasser
@@ -65,6 +70,7 @@ pub(crate) fn trespasser() -> &'static Path {
 
 struct Examples {
     asking: PathBuf,
+    facts: PathBuf,
     trespasser: PathBuf,
     filters: PathBuf,
     keeper: PathBuf,
@@ -92,6 +98,7 @@ fn examples() -> &'static Examples {
         let component = |name: &str| release.join(format!("examples/{name}.wasm"));
         Examples {
             asking: component("asking"),
+            facts: component("facts"),
             trespasser: component("trespasser"),
             filters: component("filters"),
             keeper: component("keeper"),

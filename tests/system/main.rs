@@ -21,6 +21,7 @@ mod common;
 mod compiling;
 mod contract;
 mod drain;
+mod facts;
 mod forwarded;
 mod frames;
 mod guest;
