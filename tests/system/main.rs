@@ -14,6 +14,7 @@ mod admin;
 mod api_key;
 mod batches;
 mod bodies;
+mod bounded_load;
 mod breaker;
 mod budgets;
 mod builtins;
