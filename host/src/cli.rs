@@ -218,7 +218,7 @@ fn init(file: &Path) -> Result<(), String> {
         _ => format!("{} cannot be written: {error}", file.display()),
     })?;
     created.write_all(config::INIT.as_bytes()).map_err(|error| format!("{} cannot be written: {error}", file.display()))?;
-    print(&format!("wrote {}; edit it, then run `plugway check --config {0}`\n", file.display()))
+    print(&format!("wrote {}; edit it, put the files it names beside it, then run `plugway check --config {0}`\n", file.display()))
 }
 
 fn print(text: &str) -> Result<(), String> {

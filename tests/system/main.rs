@@ -18,6 +18,7 @@ mod bounded_load;
 mod breaker;
 mod budgets;
 mod builtins;
+mod commands;
 mod common;
 mod compiling;
 mod contract;
