@@ -24,6 +24,7 @@ mod compiling;
 mod contract;
 mod drain;
 mod facts;
+mod files_run_out;
 mod forwarded;
 mod frames;
 mod guest;

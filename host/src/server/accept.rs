@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::connection::{Context, serve};
+use super::pause::Pause;
 use crate::proxy::Shared;
 use crate::upstream::is_for_want_of_room;
 
@@ -23,6 +24,7 @@ struct Place(Arc<Shared>);
 
 /// Accepts until told to stop.
 pub(super) async fn accept(listener: TcpListener, context: Rc<Context>, mut stop: watch::Receiver<bool>) {
+    let mut pause = Pause::default();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -46,8 +48,8 @@ pub(super) async fn accept(listener: TcpListener, context: Rc<Context>, mut stop
             Err(error) if is_for_want_of_room(&error) && makes_room(&context) => {}
             Err(error) => {
                 context.worker.cells.accept_paused();
-                tracing::warn!(%error, "Accepting connections is paused");
-                tokio::time::sleep(PAUSE).await;
+                let listener = &*context.listener;
+                pause.wait(PAUSE, || tracing::warn!(%error, listener, "Accepting connections is paused")).await;
             }
         }
     }

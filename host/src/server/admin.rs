@@ -17,6 +17,8 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
+use super::pause::Pause;
+
 /// What the admin listener shows.
 pub trait Administered {
     /// Whether new requests are served.
@@ -90,12 +92,12 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves until the task is dropped.
 pub async fn serve<A: Administered + 'static>(listener: TcpListener, administered: Rc<A>) {
+    let mut pause = Pause::default();
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::warn!(%error, "The admin listener could not accept");
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                pause.wait(Duration::from_millis(100), || tracing::warn!(%error, "The admin listener could not accept")).await;
                 continue;
             }
         };
