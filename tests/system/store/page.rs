@@ -1,6 +1,8 @@
 //! Every number of the page, derived again: by SQL of its own over the minutes alone, with sketches read by a second hand.
 
+mod charts;
 mod seeded;
+mod shown;
 
 use std::time::SystemTime;
 
@@ -112,27 +114,86 @@ fn texts(store: &Connection, sql: &str) -> Vec<Vec<String>> {
 fn every_number_of_the_page_is_what_the_store_holds() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("monitoring.db");
-    generate(&file, seconds(SystemTime::now()));
+    generate(&file, seconds(SystemTime::now()), 1);
     let store = Connection::open(&file).unwrap();
     let page = report(&file, &["--since", "6h"]);
-    all(&page, &store, "1");
+    all(&page, &store, "1", 60);
     let counts = ["Routes", "Endpoints", "Consumers", "Over time"].map(|title| table(&page, title).len());
     assert_eq!(counts[..3], [3, 4, 7]);
     assert!(counts[3] >= 300, "one point each minute");
 
     let page = report(&file, &["--since", "6h", "--api", "shop"]);
-    all(&page, &store, "r.api = 'shop'");
+    all(&page, &store, "r.api = 'shop'", 60);
     assert_eq!(table(&page, "Routes").len(), 2);
+
+    let page = report(&file, &["--since", "6h", "--route", "orders"]);
+    all(&page, &store, "r.route = 'orders'", 60);
+    assert!(!page.contains("aria-label=\"Routes\""), "one route needs no list of routes");
 }
 
-/// Every table of a page, of the routes that a condition names.
-fn all(page: &str, store: &Connection, of: &str) {
+#[test]
+fn hours_and_days_are_the_sums_of_their_minutes() {
+    for (drawn_out, since, step) in [(4, "2d", 3_600), (200, "90d", 86_400)] {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("monitoring.db");
+        generate(&file, seconds(SystemTime::now()), drawn_out);
+        let store = Connection::open(&file).unwrap();
+        let page = report(&file, &["--since", since]);
+        all(&page, &store, "1", step);
+        let points = table(&page, "Over time").len();
+        assert!((15..=45).contains(&points), "{points} points since {since}");
+        let page = report(&file, &["--since", since, "--api", "shop"]);
+        all(&page, &store, "r.api = 'shop'", step);
+    }
+}
+
+#[test]
+fn a_page_says_what_has_changed_since_the_time_before() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("monitoring.db");
+    generate(&file, seconds(SystemTime::now()), 1);
+    let store = Connection::open(&file).unwrap();
+    // There was nothing in the hour before the last two, and traffic before that.
+    let page = report(&file, &["--since", "100m"]);
+    let [from, until] = when(&page, &store);
+    let of = |from: i64, until: i64| derive(&store, "route", &format!("at >= {from} AND at < {until}"));
+    let (now, before) = (of(from, until), of(from - (until - from), from));
+    assert!(before.requests > 0.0 && before.requests < now.requests);
+    for (tile, now, before) in [
+        ("Requests", now.requests, before.requests),
+        ("Server errors (5xx)", now.server, before.server),
+        ("Half took less than", now.bins.quantile(0.5).unwrap(), before.bins.quantile(0.5).unwrap()),
+        ("99 of 100 took less than", now.bins.quantile(0.99).unwrap(), before.bins.quantile(0.99).unwrap()),
+    ] {
+        let (_, note) = page.split_once(&format!("<dt>{tile}</dt>")).unwrap();
+        let note = note.split("class=\"note\">").nth(1).unwrap().split('<').next().unwrap();
+        let said = note.split(" against the ").next().unwrap();
+        let (factor, text) = match said.strip_prefix('×') {
+            Some(times) => (times.parse::<f64>().unwrap(), said),
+            None => (1.0 + said.replace(['+', ' ', '%'], "").replace('−', "-").parse::<f64>().unwrap_or(0.0) / 100.0, said),
+        };
+        assert!((factor - now / before).abs() <= 0.006 * factor.max(1.0), "{tile}: {text:?}, {now} after {before}");
+    }
+}
+
+/// The time a page is about.
+fn when(page: &str, store: &Connection) -> [i64; 2] {
+    let mut times = page.split("<time datetime=\"").skip(1).map(|time| time.split('"').next().unwrap());
+    std::array::from_fn(|_| store.query_row("SELECT unixepoch(?1)", [times.next().unwrap()], |row| row.get(0)).unwrap())
+}
+
+/// Every figure of a page, of the routes that a condition names, with a point for so many seconds.
+fn all(page: &str, store: &Connection, of: &str, step: i64) {
+    assert!(shown::texts_are_right(page) > 100);
+    charts::are_right(page, store, of, step);
+    incidents_are_right(page, store);
     tiles(page, &derive(store, "route", of));
     for row in table(page, "Over time") {
-        let at = format!("{of} AND at = unixepoch('{}')", row[0]);
+        let at = format!("{of} AND at >= unixepoch('{0}') AND at < unixepoch('{0}') + {step}", row[0]);
         same(&row[1..], &derive(store, "route", &at).columns(true), &row[0]);
     }
-    for row in table(page, "Routes") {
+    let routes = if page.contains("aria-label=\"Routes\"") { table(page, "Routes") } else { Vec::new() };
+    for row in routes {
         let route = format!("r.route = '{}' AND r.api = '{}' AND r.version = '{}'", row[0], row[1], row[2]);
         same(&row[3..], &derive(store, "route", &route).columns(true), &route);
     }
@@ -226,6 +287,25 @@ fn plugins_are_right(page: &str, store: &Connection) {
         let blobs = statement.query_map([], |row| row.get::<_, Vec<u8>>(0)).unwrap();
         blobs.for_each(|blob| bins.add(&blob.unwrap()));
         assert!((number(&row[6]) * 1e3 / bins.quantile(0.99).unwrap() - 1.0).abs() < 1e-9, "{row:?}");
+    }
+}
+
+/// Incidents stand in articles of their own: when each began, how long it lasted, and its evidence.
+fn incidents_are_right(page: &str, store: &Connection) {
+    let articles: Vec<&str> =
+        page.split("<article class=\"incident").skip(1).map(|from| from.split("</article>").next().unwrap()).collect();
+    let sql = "SELECT title, severity, strftime('%Y-%m-%d %H:%M:%S UTC', started, 'unixepoch'), \
+               coalesce(strftime('%Y-%m-%d %H:%M:%S UTC', ended, 'unixepoch'), ''), (ended - started) / 60, cause, json_extract(evidence, '$.errors') FROM incidents";
+    let held = texts(store, sql);
+    assert_eq!(articles.len(), held.len());
+    for row in held {
+        let article =
+            articles.iter().find(|article| article.contains(&format!("<h3>{}</h3>", row[0]))).unwrap_or_else(|| panic!("{row:?}"));
+        let lasted = if row[3].is_empty() { String::new() } else { format!("until {} ({} min)", row[3], row[4]).replace("60 min", "1 h") };
+        for said in [format!("· {} · since {},", row[1], row[2]).replace("· ", ""), lasted, row[5].clone(), format!("<dd>{}</dd>", row[6])]
+        {
+            assert!(article.replace("· ", "").contains(&said), "{said:?} is not in {article}");
+        }
     }
 }
 

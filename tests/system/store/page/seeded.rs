@@ -13,16 +13,18 @@ use plugway::telemetry::{PluginTally, Sample, Tally, TallyCell, Why};
 const HOUR: i64 = 3_600;
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Five hours of three routes, two endpoints each, and seven consumers; with holes in them.
-pub(super) fn generate(file: &Path, now: i64) {
-    let keep = Keep { minutes: DAY, hours: 30 * DAY, days: 365 * DAY, samples: 7 * DAY };
+/// Five hours of three routes, two endpoints each, and seven consumers; with holes in them. Drawn out so many times: one minute in so many
+/// has requests, all of which are kept.
+pub(super) fn generate(file: &Path, now: i64, drawn_out: i64) {
+    let keep = Keep { minutes: 365 * DAY, hours: 365 * DAY, days: 365 * DAY, samples: 365 * DAY };
     let mut random = fastrand::Rng::with_seed(0x5eed_0006);
     let minute = |at: i64| at - at % 60;
     // A run that was killed, then one that goes on.
-    for (from, until) in [(now - 5 * HOUR, now - 3 * HOUR), (now - 2 * HOUR, now)] {
+    let hours = |hours: i64| hours * HOUR * drawn_out;
+    for (from, until) in [(now - hours(5), now - hours(3)), (now - hours(2), now)] {
         let mut writer = Writer::open(file, keep.clone(), 1 << 30, from).unwrap();
         // Minutes that are over: what is yet to come is in no report.
-        for at in (minute(from)..minute(until)).step_by(60) {
+        for at in (minute(from)..minute(until)).step_by(usize::try_from(60 * drawn_out).unwrap()) {
             let mut pending = Pending::new();
             pending.add(at, tally(&mut random, at));
             pending.add_plugins(at, &plugins(&mut random));
