@@ -27,14 +27,14 @@ pub struct PublicKey {
 }
 
 impl PublicKey {
-    /// Reads a JSON Web Key (RFC 7517): `RSA` from 2048 to 8192 bits, `EC` on P-256 or P-384, `OKP` with Ed25519.
+    /// Reads a JSON Web Key (RFC 7517): `RSA` from 2048 to 8192 bits, `EC` on P-256, P-384 or P-521, `OKP` with Ed25519.
     /// Symmetric keys are refused: there is no way to take a public key for a shared secret.
     pub fn from_jwk(jwk: &str) -> Result<Self, CryptoError> {
         Ok(Self { raw: sys::crypto::PublicKey::from_jwk(jwk)? })
     }
 
     /// Checks a signature by the algorithm's name in JWS (RFC 7518, section 3.1; RFC 8037): `RS256`, `RS384`, `RS512`,
-    /// `PS256`, `PS384`, `PS512`, `ES256`, `ES384`, `EdDSA`. An algorithm of another family than the key's is
+    /// `PS256`, `PS384`, `PS512`, `ES256`, `ES384`, `ES512`, `EdDSA`. An algorithm of another family than the key's is
     /// `InvalidKey`, `none` and anything else `Unsupported`.
     pub fn verify(&self, algorithm: &str, message: &[u8], signature: &[u8]) -> Result<(), CryptoError> {
         Ok(self.raw.verify(algorithm, message, signature)?)

@@ -21,12 +21,18 @@ const settings = JSON.parse(process.env.OIDC_SETTINGS ?? '{}');
 
 const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
-async function newKey() {
-  const { privateKey } = await promisify(generateKeyPair)('rsa', { modulusLength: 2048 });
-  return { ...privateKey.export({ format: 'jwk' }), kid: randomUUID(), use: 'sig', alg: 'RS256' };
+// By which JWTs for resources are signed; all else is by RS256.
+const alg = settings.alg ?? 'RS256';
+const kinds = { RS256: ['rsa', { modulusLength: 2048 }], ES512: ['ec', { namedCurve: 'P-521' }] };
+
+async function newKey(alg) {
+  const { privateKey } = await promisify(generateKeyPair)(...kinds[alg]);
+  return { ...privateKey.export({ format: 'jwk' }), kid: randomUUID(), use: 'sig', alg };
 }
 
-const keys = [await newKey()];
+const newKeys = () => Promise.all([...new Set([alg, 'RS256'])].map(newKey));
+
+const keys = await newKeys();
 const { OIDC_CERTIFICATE: cert, OIDC_KEY: key, OIDC_CLIENT_CA: ca } = process.env;
 const server = cert ? createTlsServer({ cert, key, ca, requestCert: true, rejectUnauthorized: false }) : createServer();
 await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -68,7 +74,7 @@ const configuration = () => ({
         scope: 'orders:read orders:write',
         audience: resource,
         accessTokenFormat: resource.endsWith(':opaque') ? 'opaque' : 'jwt',
-        jwt: { sign: { alg: 'RS256' } },
+        jwt: { sign: { alg } },
       }),
     },
   },
@@ -139,7 +145,7 @@ createInterface({ input: process.stdin })
   .on('line', async (line) => {
     const order = JSON.parse(line);
     if (order.command === 'rotate') {
-      keys.unshift(await newKey());
+      keys.unshift(...(await newKeys()));
       serve();
     } else if (order.command === 'behave') {
       behaviours.delete(order.path);

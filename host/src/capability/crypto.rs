@@ -1,6 +1,7 @@
-//! `crypto`: digests, HMAC and the checking of signatures, done by ring. A symmetric secret can never be taken for a public
+//! `crypto`: digests, HMAC and the checking of signatures, done by ring, but for P-521 (`es512`). A symmetric secret can never be taken for a public
 //! key: there is no way to make one of it (RFC 8725, section 2.1).
 
+mod es512;
 mod jwk;
 
 use ring::{digest as ring_digest, hmac as ring_hmac, signature};
@@ -61,6 +62,7 @@ enum Key {
     /// The point, uncompressed (SEC 1, section 2.3.3).
     P256(Vec<u8>),
     P384(Vec<u8>),
+    P521(es512::Key),
     Ed25519(Vec<u8>),
 }
 
@@ -102,7 +104,7 @@ fn bounded(bytes: usize) -> Result<(), CryptoError> {
 }
 
 impl PublicKey {
-    /// Reads a JSON Web Key (RFC 7517): `RSA` of 2048 to 8192 bits, `EC` on P-256 or P-384, `OKP` with Ed25519 (RFC 8037).
+    /// Reads a JSON Web Key (RFC 7517): `RSA` of 2048 to 8192 bits, `EC` on P-256, P-384 or P-521, `OKP` with Ed25519 (RFC 8037).
     ///
     /// # Errors
     /// [`CryptoError::InvalidKey`] with what is wrong; the text never holds the key.
@@ -125,7 +127,7 @@ impl PublicKey {
             "PS256" => &signature::RSA_PSS_2048_8192_SHA256,
             "PS384" => &signature::RSA_PSS_2048_8192_SHA384,
             "PS512" => &signature::RSA_PSS_2048_8192_SHA512,
-            "ES256" | "ES384" | "EdDSA" => return self.verify_on_curve(algorithm, message, signature),
+            "ES256" | "ES384" | "ES512" | "EdDSA" => return self.verify_on_curve(algorithm, message, signature),
             _ => return Err(CryptoError::Unsupported),
         };
         let Key::Rsa { n, e } = &self.0 else { return Err(self.wrong_family(algorithm)) };
@@ -156,6 +158,7 @@ impl PublicKey {
             Key::Rsa { n, e } => format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, jwk::encode(e), jwk::encode(n)),
             Key::P256(point) => ec_members("P-256", point),
             Key::P384(point) => ec_members("P-384", point),
+            Key::P521(key) => ec_members("P-521", key.point()),
             Key::Ed25519(point) => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, jwk::encode(point)),
         };
         ring_digest::digest(&ring_digest::SHA256, text.as_bytes()).as_ref().to_vec()
@@ -165,6 +168,7 @@ impl PublicKey {
         let (verifier, key): (&'static dyn signature::VerificationAlgorithm, &[u8]) = match (algorithm, &self.0) {
             ("ES256", Key::P256(point)) => (&signature::ECDSA_P256_SHA256_FIXED, point),
             ("ES384", Key::P384(point)) => (&signature::ECDSA_P384_SHA384_FIXED, point),
+            ("ES512", Key::P521(key)) => return key.verify(message, signature),
             ("EdDSA", Key::Ed25519(point)) => (&signature::ED25519, point),
             _ => return Err(self.wrong_family(algorithm)),
         };
@@ -176,6 +180,7 @@ impl PublicKey {
             Key::Rsa { .. } => "RSA",
             Key::P256(_) => "EC P-256",
             Key::P384(_) => "EC P-384",
+            Key::P521(_) => "EC P-521",
             Key::Ed25519(_) => "Ed25519",
         };
         CryptoError::InvalidKey(format!("{algorithm} cannot be checked with a key of {family}"))

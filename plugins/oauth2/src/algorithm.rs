@@ -14,13 +14,14 @@ pub(crate) enum Algorithm {
     PS512,
     ES256,
     ES384,
+    ES512,
     EdDSA,
 }
 
 /// Used where the configuration names none.
 pub(crate) const DEFAULT: [Algorithm; 3] = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
 
-const ALL: [Algorithm; 9] = [
+const ALL: [Algorithm; 10] = [
     Algorithm::RS256,
     Algorithm::RS384,
     Algorithm::RS512,
@@ -29,6 +30,7 @@ const ALL: [Algorithm; 9] = [
     Algorithm::PS512,
     Algorithm::ES256,
     Algorithm::ES384,
+    Algorithm::ES512,
     Algorithm::EdDSA,
 ];
 
@@ -44,6 +46,7 @@ impl Algorithm {
             Self::PS512 => "PS512",
             Self::ES256 => "ES256",
             Self::ES384 => "ES384",
+            Self::ES512 => "ES512",
             Self::EdDSA => "EdDSA",
         }
     }
@@ -59,6 +62,7 @@ impl Algorithm {
             Self::RS256 | Self::RS384 | Self::RS512 | Self::PS256 | Self::PS384 | Self::PS512 => key_type == "RSA",
             Self::ES256 => key_type == "EC" && curve == Some("P-256"),
             Self::ES384 => key_type == "EC" && curve == Some("P-384"),
+            Self::ES512 => key_type == "EC" && curve == Some("P-521"),
             Self::EdDSA => key_type == "OKP" && curve == Some("Ed25519"),
         }
     }

@@ -1,4 +1,4 @@
-//! Cryptography of the double: the same library as the gateway's, so signatures are checked for real.
+//! Cryptography of the double: the same libraries as the gateway's, so signatures are checked for real.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -45,6 +45,7 @@ pub(crate) enum PublicKey {
     Rsa { modulus: Vec<u8>, exponent: Vec<u8> },
     P256(Vec<u8>),
     P384(Vec<u8>),
+    P521(Vec<u8>),
     Ed25519(Vec<u8>),
 }
 
@@ -73,6 +74,11 @@ impl PublicKey {
             }
             (Some("EC"), Some("P-256")) => Ok(Self::P256(point(32)?)),
             (Some("EC"), Some("P-384")) => Ok(Self::P384(point(48)?)),
+            (Some("EC"), Some("P-521")) => {
+                let point = point(66)?;
+                p521::ecdsa::VerifyingKey::from_sec1_bytes(&point).map_err(|_| invalid("the point is not on the curve"))?;
+                Ok(Self::P521(point))
+            }
             (Some("OKP"), Some("Ed25519")) => match bytes("x")? {
                 key if key.len() == 32 => Ok(Self::Ed25519(key)),
                 _ => Err(invalid("an Ed25519 key has 32 bytes")),
@@ -92,6 +98,7 @@ impl PublicKey {
             Self::Rsa { modulus, exponent } => format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, text(exponent), text(modulus)),
             Self::P256(key) => point("P-256", key),
             Self::P384(key) => point("P-384", key),
+            Self::P521(key) => point("P-521", key),
             Self::Ed25519(key) => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, text(key)),
         };
         ring_digest::digest(&ring_digest::SHA256, members.as_bytes()).as_ref().to_vec()
@@ -106,6 +113,7 @@ impl PublicKey {
             (Self::P256(key), Family::P256(algorithm))
             | (Self::P384(key), Family::P384(algorithm))
             | (Self::Ed25519(key), Family::Ed25519(algorithm)) => UnparsedPublicKey::new(algorithm, key).verify(message, signature),
+            (Self::P521(key), Family::P521) => return es512(key, message, signature),
             _ => return Err(invalid("the algorithm belongs to another kind of key")),
         };
         verified.map_err(|_| CryptoError::Mismatch)
@@ -134,6 +142,7 @@ enum Family {
     Rsa(&'static RsaParameters),
     P256(&'static dyn VerificationAlgorithm),
     P384(&'static dyn VerificationAlgorithm),
+    P521,
     Ed25519(&'static dyn VerificationAlgorithm),
 }
 
@@ -147,9 +156,18 @@ fn family(algorithm: &str) -> Option<Family> {
         "PS512" => Family::Rsa(&signature::RSA_PSS_2048_8192_SHA512),
         "ES256" => Family::P256(&signature::ECDSA_P256_SHA256_FIXED),
         "ES384" => Family::P384(&signature::ECDSA_P384_SHA384_FIXED),
+        "ES512" => Family::P521,
         "EdDSA" => Family::Ed25519(&signature::ED25519),
         _ => return None,
     })
+}
+
+fn es512(key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), CryptoError> {
+    use p521::ecdsa::signature::Verifier;
+    use p521::ecdsa::{Signature, VerifyingKey};
+    let key = VerifyingKey::from_sec1_bytes(key).map_err(|_| invalid("the point is not on the curve"))?;
+    let signature = Signature::from_slice(signature).map_err(|_| CryptoError::Mismatch)?;
+    key.verify(message, &signature).map_err(|_| CryptoError::Mismatch)
 }
 
 fn invalid(why: &str) -> CryptoError {

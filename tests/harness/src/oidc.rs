@@ -28,8 +28,8 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// Starts one on a free port of 127.0.0.1, over plain HTTP. `settings` may have `clients` (RFC 7591) and `ttl`, the life of
-    /// tokens in seconds.
+    /// Starts one on a free port of 127.0.0.1, over plain HTTP. `settings` may have `clients` (RFC 7591), `ttl`, the life of
+    /// tokens in seconds, and `alg`, by which they are signed.
     ///
     /// # Errors
     /// When it is not installed, or does not start.

@@ -1,4 +1,4 @@
-//! Every algorithm, with keys and signatures that Node's OpenSSL made: what the gateway checks with ring is checked against somebody else's code.
+//! Every algorithm, with keys and signatures that Node's OpenSSL made: what the gateway checks with ring and RustCrypto is checked against somebody else's code.
 
 use std::process::Command;
 
@@ -11,7 +11,7 @@ use crate::common::BINARY;
 use crate::guest::{config, get, route};
 use crate::issuer::now;
 
-const ALGORITHMS: [&str; 9] = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"];
+const ALGORITHMS: [&str; 10] = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"];
 
 /// Prints `{ jwks, good, mislabelled }`: a token by each algorithm, and each once more with the name of another that its key might be for.
 const SIGN: &str = r#"
@@ -21,6 +21,7 @@ const keys = {
   rsa: crypto.generateKeyPairSync('rsa', { modulusLength: 2048 }),
   p256: crypto.generateKeyPairSync('ec', { namedCurve: 'P-256' }),
   p384: crypto.generateKeyPairSync('ec', { namedCurve: 'P-384' }),
+  p521: crypto.generateKeyPairSync('ec', { namedCurve: 'P-521' }),
   ed: crypto.generateKeyPairSync('ed25519'),
 };
 const pss = { padding: crypto.constants.RSA_PKCS1_PSS_PADDING, saltLength: crypto.constants.RSA_PSS_SALTLEN_DIGEST };
@@ -28,7 +29,7 @@ const raw = { dsaEncoding: 'ieee-p1363' };
 const algorithms = {
   RS256: ['rsa', 'sha256', {}], RS384: ['rsa', 'sha384', {}], RS512: ['rsa', 'sha512', {}],
   PS256: ['rsa', 'sha256', pss], PS384: ['rsa', 'sha384', pss], PS512: ['rsa', 'sha512', pss],
-  ES256: ['p256', 'sha256', raw], ES384: ['p384', 'sha384', raw], EdDSA: ['ed', null, {}],
+  ES256: ['p256', 'sha256', raw], ES384: ['p384', 'sha384', raw], ES512: ['p521', 'sha512', raw], EdDSA: ['ed', null, {}],
 };
 const token = (label, [kid, digest, options]) => {
   const part = (text) => Buffer.from(text).toString('base64url');
@@ -82,5 +83,5 @@ fn tokens_that_others_signed_pass_by_every_algorithm_that_is_accepted_and_by_no_
         let expected = if ["RS256", "ES256", "EdDSA"].contains(&algorithm) { 200 } else { 401 };
         assert_eq!(ask(&few, &signed["good"][algorithm]).status, expected, "{algorithm}");
     }
-    assert_eq!(upstream.requests(), 9 + 3);
+    assert_eq!(upstream.requests(), 10 + 3);
 }

@@ -56,6 +56,28 @@ fn a_token_of_a_real_server_passes_and_another_for_less_does_not() {
 }
 
 #[test]
+fn a_token_that_the_server_signed_on_p_521_passes_where_that_is_accepted() {
+    let (server, upstream) = (Server::signing_by(&[machine("shop")], "ES512"), Upstream::plain("up").unwrap());
+    let gateway = believing(Launch::new(BINARY).unwrap(), &server, &upstream, "", "algorithms = [\"ES512\"]");
+    let ask = |gateway: &Gateway, token: &str| get(gateway.address("web").unwrap(), "/", &[("authorization", &format!("Bearer {token}"))]);
+    let token = server.token("shop", "scope=orders:read");
+    assert_eq!(seen(&ask(&gateway, &token), "x-user").as_deref(), Some("shop"));
+    let (signed, signature) = token.rsplit_once('.').unwrap();
+    // RFC 7518, section 3.4: two numbers of 66 bytes.
+    assert_eq!(signature.len(), 176);
+    let forged = format!("{signed}.{}", signature.chars().rev().collect::<String>());
+    assert_eq!(ask(&gateway, &forged).status, 401);
+    until_logged(&gateway, "why=signature; the token says alg=ES512");
+    // It is none of those that are accepted where nothing is said.
+    let other = believing(Launch::new(BINARY).unwrap(), &server, &upstream, "", "");
+    assert_eq!(ask(&other, &token).status, 401);
+    until_logged(&other, "why=algorithm; the token says alg=ES512");
+    assert_eq!(upstream.requests(), 1);
+    server.assert_issued(1, 0);
+    server.assert_content();
+}
+
+#[test]
 fn a_token_that_the_server_bound_to_a_key_passes_with_its_proofs_alone() {
     let (server, upstream) = (Server::start(&[machine("shop")]), Upstream::plain("up").unwrap());
     let gateway = believing(Launch::new(BINARY).unwrap(), &server, &upstream, ", kv = {}", "dpop = {}");

@@ -48,6 +48,11 @@ impl Server {
         Self { provider: Provider::start(&json!({ "clients": clients, "ttl": ttl })).unwrap(), authority: None }
     }
 
+    /// The same, whose JWTs are signed by this algorithm.
+    pub(super) fn signing_by(clients: &[Value], algorithm: &str) -> Self {
+        Self { provider: Provider::start(&json!({ "clients": clients, "alg": algorithm })).unwrap(), authority: None }
+    }
+
     /// Over TLS, with certificates of clients.
     pub(super) fn over_tls(clients: &[Value]) -> Self {
         let authority = Authority::new("id").unwrap();

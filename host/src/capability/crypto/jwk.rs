@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{CryptoError, Key};
+use super::{CryptoError, Key, es512};
 
 /// RSA moduli, bits: smaller ones are broken (RFC 7518, section 3.3), larger ones cost more than a request may.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
@@ -31,8 +31,11 @@ pub(super) fn read(jwk: &str) -> Result<Key, CryptoError> {
         ("RSA", _) => rsa(&jwk),
         ("EC", Some("P-256")) => Ok(Key::P256(point(&jwk, 32)?)),
         ("EC", Some("P-384")) => Ok(Key::P384(point(&jwk, 48)?)),
+        ("EC", Some("P-521")) => es512::Key::read(point(&jwk, 66)?).map(Key::P521).ok_or_else(|| invalid("the point is not on the curve")),
         ("OKP", Some("Ed25519")) => Ok(Key::Ed25519(exactly(member("x", jwk.x.as_deref())?, "x", 32)?)),
-        ("EC" | "OKP", Some(curve)) => Err(invalid(format!("curve {} is not supported; P-256, P-384 and Ed25519 are", shown(curve)))),
+        ("EC" | "OKP", Some(curve)) => {
+            Err(invalid(format!("curve {} is not supported; P-256, P-384, P-521 and Ed25519 are", shown(curve))))
+        }
         ("EC" | "OKP", None) => Err(invalid("`crv` is missing")),
         ("oct", _) => Err(invalid("a symmetric key is no public key")),
         (other, _) => Err(invalid(format!("key type {} is not supported; RSA, EC and OKP are", shown(other)))),

@@ -14,6 +14,11 @@ const P256_INPUT: &[u8] =
     b"eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
 const P256_SIGNATURE: &str = "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
 
+/// RFC 7515, appendix A.4.
+const P521: &str = r#"{"kty":"EC","crv":"P-521","x":"AekpBQ8ST8a8VcfVOTNl353vSrDCLLJXmPk06wTjxrrjcBpXp5EOnYG_NjFZ6OvLFV1jSfS9tsz4qUxcWceqwQGk","y":"ADSmRA43Z1DSNx_RvcLI87cdL07l6jQyyBXMoxVg_l2Th-x3S1WDhjDly79ajL4Kkd0AZMaZmh9ubmf63e3kyMj2"}"#;
+const P521_INPUT: &[u8] = b"eyJhbGciOiJFUzUxMiJ9.UGF5bG9hZA";
+const P521_SIGNATURE: &str = "AdwMgeerwtHoh-l192l60hp9wAHZFVJbLfD_UxMi70cwnZOYaRI1bKPWROc-mZZqwqT2SI-KGDKB34XO0aw_7XdtAG8GaSwFKdCAPZgoXD2YBJZCPEX3xKpRwcdOO8KpEHwJjyqOgzDO7iKvU8vcnwNrmxYbSW9ERBXukOXolLzeO_Jn";
+
 /// RFC 7515, appendix A.2.
 const RSA: &str = r#"{"kty":"RSA","e":"AQAB","n":"ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ"}"#;
 const RSA_INPUT: &[u8] =
@@ -25,10 +30,11 @@ fn decode(text: &str) -> Vec<u8> {
     base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).unwrap()
 }
 
-fn cases() -> [(&'static str, PublicKey, &'static [u8], Vec<u8>); 3] {
+fn cases() -> [(&'static str, PublicKey, &'static [u8], Vec<u8>); 4] {
     [
         ("EdDSA", PublicKey::from_jwk(ED25519).unwrap(), ED25519_INPUT, decode(ED25519_SIGNATURE)),
         ("ES256", PublicKey::from_jwk(P256).unwrap(), P256_INPUT, decode(P256_SIGNATURE)),
+        ("ES512", PublicKey::from_jwk(P521).unwrap(), P521_INPUT, decode(P521_SIGNATURE)),
         ("RS256", PublicKey::from_jwk(RSA).unwrap(), RSA_INPUT, decode(RSA_SIGNATURE)),
     ]
 }
@@ -50,9 +56,9 @@ fn the_signatures_of_the_rfcs_verify_and_changed_ones_do_not() {
 #[test]
 fn a_key_checks_only_algorithms_of_its_family() {
     for (own, key, message, signature) in cases() {
-        for other in ["RS256", "PS512", "ES256", "ES384", "EdDSA"] {
+        for other in ["RS256", "PS512", "ES256", "ES384", "ES512", "EdDSA"] {
             let family = |algorithm: &str| algorithm.get(..1).map(|first| if first == "P" { "R".to_owned() } else { first.to_owned() });
-            if other != own && (family(other) != family(own) || own == "ES256") {
+            if other != own && (family(other) != family(own) || own.starts_with("ES")) {
                 assert!(matches!(key.verify(other, message, &signature), Err(CryptoError::InvalidKey(_))), "{own} {other}");
             }
         }
@@ -72,6 +78,14 @@ fn keys_that_cannot_be_trusted_are_refused_with_the_reason() {
     refused(r#"{"kty":"oct"}"#, "symmetric");
     refused(r#"{"kty":"EC","crv":"secp256k1","x":"","y":""}"#, "secp256k1");
     refused(r#"{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}"#, "1 bytes where the curve has 32");
+    refused(r#"{"kty":"EC","crv":"P-521","x":"AA","y":"AA"}"#, "1 bytes where the curve has 66");
+    refused(&P521.replace("AekpBQ8S", "AekpBQ8T"), "not on the curve");
+    let (zero, all) = ("A".repeat(88), "_".repeat(88));
+    for (x, y) in [(&zero, &zero), (&all, &all), (&zero, &all)] {
+        refused(&format!(r#"{{"kty":"EC","crv":"P-521","x":"{x}","y":"{y}"}}"#), "not on the curve");
+    }
+    // Another curve's name for it.
+    refused(&P521.replace("P-521", "P-384"), "66 bytes where the curve has 48");
     refused(r#"{"kty":"OKP","crv":"Ed25519"}"#, "`x` is missing");
     refused(r#"{"kty":"OKP","crv":"Ed25519","x":"a=="}"#, "base64url");
     refused(r#"{"kty":"RSA","n":"AQAB","e":"AQAB"}"#, "17 bits");
@@ -104,7 +118,9 @@ fn thumbprints_are_those_of_the_rfcs_whatever_else_a_key_says() {
 
 #[test]
 fn a_jws_gives_its_payload_if_its_signature_is_good_and_it_is_well_formed() {
-    for ((algorithm, key, message, _), signature) in cases().into_iter().zip([ED25519_SIGNATURE, P256_SIGNATURE, RSA_SIGNATURE]) {
+    for ((algorithm, key, message, _), signature) in
+        cases().into_iter().zip([ED25519_SIGNATURE, P256_SIGNATURE, P521_SIGNATURE, RSA_SIGNATURE])
+    {
         let message = std::str::from_utf8(message).unwrap();
         let payload = decode(message.split_once('.').unwrap().1);
         assert_eq!(key.verify_jws(algorithm, &format!("{message}.{signature}")), Ok(payload), "{algorithm}");
@@ -130,5 +146,39 @@ fn a_jws_gives_its_payload_if_its_signature_is_good_and_it_is_well_formed() {
         assert_eq!(key.verify_jws(algorithm, &format!("{message}.{signature}.{signature}")), mismatch, "{algorithm}");
         let long = "A".repeat(MAX_INPUT + 1);
         assert_eq!(key.verify_jws(algorithm, &long), Err(JwsError::Signature(CryptoError::TooLarge)), "{algorithm}");
+    }
+}
+
+/// RFC 7520, section 4.3, by the key of section 3.1.
+#[test]
+fn the_es512_signature_of_the_cookbook_verifies_and_nothing_like_it_does() {
+    let jwk = r#"{"kty":"EC","kid":"bilbo.baggins@hobbiton.example","use":"sig","crv":"P-521","x":"AHKZLLOsCOzz5cY97ewNUajB957y-C-U88c3v13nmGZx6sYl_oJXu9A5RkTKqjqvjyekWF-7ytDyRXYgCF5cj0Kt","y":"AdymlHvOiLxXkEhayXQnNCvDX4h9htZaCJN34kfmC6pV5OhQHiraVySsUdaQkAgDPrwQrJmbnX9cwlGfP-HqHZR1"}"#;
+    let signed = "eyJhbGciOiJFUzUxMiIsImtpZCI6ImJpbGJvLmJhZ2dpbnNAaG9iYml0b24uZXhhbXBsZSJ9.SXTigJlzIGEgZGFuZ2Vyb3VzIGJ1c2luZXNzLCBGcm9kbywgZ29pbmcgb3V0IHlvdXIgZG9vci4gWW91IHN0ZXAgb250byB0aGUgcm9hZCwgYW5kIGlmIHlvdSBkb24ndCBrZWVwIHlvdXIgZmVldCwgdGhlcmXigJlzIG5vIGtub3dpbmcgd2hlcmUgeW91IG1pZ2h0IGJlIHN3ZXB0IG9mZiB0by4";
+    let signature = decode(
+        "AE_R_YZCChjn4791jSQCrdPZCNYqHXCTZH0-JZGYNlaAjP2kqaluUIIUnC9qvbu9Plon7KRTzoNEuT4Va2cmL1eJAQy3mtPBu_u_sDDyYjnAMDxXPn7XrT0lw-kvAD890jl8e2puQens_IEKBpHABlsbEPX6sFY8OcGDqoRuBomu9xQ2",
+    );
+    let key = PublicKey::from_jwk(jwk).unwrap();
+    assert_eq!(jwk::encode(&key.thumbprint()), "dHri3SADZkrush5HU_50AoRhcKFryN-PI6jPBtPL55M");
+    assert_eq!(key.verify("ES512", signed.as_bytes(), &signature), Ok(()));
+    let payload = key.verify_jws("ES512", &format!("{signed}.{}", jwk::encode(&signature))).unwrap();
+    assert!(payload.starts_with("It\u{2019}s a dangerous business, Frodo".as_bytes()));
+
+    let mismatch = |signature: &[u8]| assert_eq!(key.verify("ES512", signed.as_bytes(), signature), Err(CryptoError::Mismatch));
+    for place in [0, 1, 65, 66, 67, 131] {
+        let mut changed = signature.clone();
+        changed[place] ^= 1;
+        mismatch(&changed);
+    }
+    let (r, s) = signature.split_at(66);
+    mismatch(&[s, r].concat());
+    mismatch(&[r, &[0; 66]].concat());
+    mismatch(&[&[0; 66], s].concat());
+    mismatch(&[0xff; 132]);
+    [131, 133].iter().for_each(|length| mismatch(&signature.iter().copied().cycle().take(*length).collect::<Vec<_>>()));
+    // Another key of the curve, another curve, and another family.
+    assert_eq!(PublicKey::from_jwk(P521).unwrap().verify("ES512", signed.as_bytes(), &signature), Err(CryptoError::Mismatch));
+    for (jwk, algorithm) in [(P256, "ES512"), (RSA, "ES512"), (ED25519, "ES512"), (P521, "ES384"), (P521, "RS512"), (P521, "EdDSA")] {
+        let refused = PublicKey::from_jwk(jwk).unwrap().verify(algorithm, signed.as_bytes(), &signature);
+        assert!(matches!(refused, Err(CryptoError::InvalidKey(_))), "{algorithm}: {refused:?}");
     }
 }

@@ -96,3 +96,24 @@ fn refuses_private_keys_and_mistakable_ones() {
     let error = set(&[with(json!({ "kid": "a" })), with(json!({ "kid": "a" }))]).unwrap_err();
     assert!(error.starts_with("key 2 (kid \"a\"): an earlier key has the same `kid`"), "{error}");
 }
+
+/// RFC 7515, appendix A.4.
+#[test]
+fn a_key_on_p_521_is_for_es512_alone() {
+    let set = json!({ "keys": [{
+        "kty": "EC", "crv": "P-521", "kid": "1",
+        "x": "AekpBQ8ST8a8VcfVOTNl353vSrDCLLJXmPk06wTjxrrjcBpXp5EOnYG_NjFZ6OvLFV1jSfS9tsz4qUxcWceqwQGk",
+        "y": "ADSmRA43Z1DSNx_RvcLI87cdL07l6jQyyBXMoxVg_l2Th-x3S1WDhjDly79ajL4Kkd0AZMaZmh9ubmf63e3kyMj2",
+    }] });
+    let jws = "eyJhbGciOiJFUzUxMiJ9.UGF5bG9hZA.AdwMgeerwtHoh-l192l60hp9wAHZFVJbLfD_UxMi70cwnZOYaRI1bKPWROc-mZZqwqT2SI-KGDKB34XO0aw_7XdtAG8GaSwFKdCAPZgoXD2YBJZCPEX3xKpRwcdOO8KpEHwJjyqOgzDO7iKvU8vcnwNrmxYbSW9ERBXukOXolLzeO_Jn";
+    let all = [Algorithm::ES256, Algorithm::ES384, Algorithm::ES512];
+    let keys = KeySet::read(&set, &all).unwrap();
+    let verify = |algorithm: Algorithm, jws: &str| keys.verify(algorithm, &Token::parse(jws).unwrap());
+    assert_eq!(verify(Algorithm::ES512, jws).as_deref(), Ok(&b"Payload"[..]));
+    assert_eq!(verify(Algorithm::ES512, &jws.replace("UGF5", "UGF6")), Err(Denial::Signature));
+    assert_eq!(verify(Algorithm::ES384, jws), Err(Denial::UnknownKey));
+    let error = KeySet::read(&set, &DEFAULT).unwrap_err();
+    assert!(error.contains("a key of type EC P-521 is for none of the accepted algorithms (RS256, ES256, EdDSA)"), "{error}");
+    let elsewhere = set.to_string().replace("AekpBQ8S", "AekpBQ8T");
+    assert!(KeySet::parse(elsewhere.as_bytes(), &all).unwrap_err().contains("not on the curve"));
+}
