@@ -1,6 +1,7 @@
 //! The shipped `api-key`, beside a token on one route, over real sockets.
 
 mod in_kv;
+mod reloaded;
 
 use plugway_harness::gateway::Gateway;
 use plugway_harness::raw::Raw;

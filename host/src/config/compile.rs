@@ -25,7 +25,7 @@ mod values;
 
 #[cfg(test)]
 pub(crate) use self::plugins::BUILTINS;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -58,6 +58,7 @@ pub(super) struct Compiler<'a> {
     plugins_used: Vec<bool>,
     secrets_used: Vec<bool>,
     upstreams_used: Vec<bool>,
+    plugin_texts: BTreeSet<PathBuf>,
     errors: Vec<Problem>,
     warnings: Vec<Problem>,
 }
@@ -92,6 +93,7 @@ impl<'a> Compiler<'a> {
             secrets_used: vec![false; declared.secrets.len()],
             upstreams_used: vec![false; declared.upstreams.len()],
             declared,
+            plugin_texts: BTreeSet::new(),
             errors: Vec::new(),
             warnings: Vec::new(),
         }
@@ -140,6 +142,8 @@ impl<'a> Compiler<'a> {
             // After secrets, which it names.
             otlp: None,
             store,
+            // Known when all tables were read.
+            plugin_texts: BTreeSet::new(),
             places: Arc::clone(self.places),
         };
         self.check_addresses(&config);
@@ -148,7 +152,7 @@ impl<'a> Compiler<'a> {
         self.warn_of_unused();
         self.warn_of_trust_without_keys(&config.trust, &config.plugins);
         self.warn_of_tls_without_use(&config.upstreams, &routes);
-        Config { routes, otlp, ..config }
+        Config { routes, otlp, plugin_texts: std::mem::take(&mut self.plugin_texts), ..config }
     }
 
     /// Errors and warnings.

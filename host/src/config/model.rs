@@ -4,12 +4,13 @@
 mod access_log;
 mod canary;
 mod grants;
+mod listener;
 mod retry;
 mod route;
 mod store;
 mod traces;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use serde_json::{Map, Value};
 pub use self::access_log::{AccessField, AccessFormat, AccessLog, Redact, Share};
 pub use self::canary::{Canary, CanaryBy, Trial};
 pub use self::grants::{AllowedHost, Grants, HttpClientGrant, KvGrant, KvScope, RateLimitGrant, Secret, SecretSource};
+pub use self::listener::{CertificateFiles, ClientAuth, Listener, ListenerTls};
 pub use self::retry::RetryOn;
 pub use self::route::{HeaderMatch, HostPattern, LatencyObjective, Match, PathPattern, PluginUse, Route, Segment, Slo};
 pub use self::store::{Keep, Store};
@@ -77,6 +79,8 @@ pub struct Config {
     pub otlp: Option<Otlp>,
     /// The monitoring store.
     pub store: Store,
+    /// Files whose text stands in plugins' tables.
+    pub plugin_texts: BTreeSet<PathBuf>,
     /// Where everything stands in the file, for messages.
     pub places: Arc<Places>,
 }
@@ -97,54 +101,6 @@ impl Config {
     pub fn slos(&self) -> BTreeMap<&str, Slo> {
         self.routes.iter().filter_map(|route| Some((route.name.as_str(), route.slo?))).collect()
     }
-}
-
-/// `[listen.NAME]`
-#[derive(Debug, Clone)]
-pub struct Listener {
-    /// Its name.
-    pub name: String,
-    /// Where it listens; port 0 picks a free one.
-    pub address: SocketAddr,
-    /// TLS termination.
-    pub tls: Option<ListenerTls>,
-}
-
-/// `[listen.NAME.tls]`
-#[derive(Debug, Clone)]
-pub struct ListenerTls {
-    /// Certificates to choose from by SNI; the first serves clients that send none.
-    pub certificates: Vec<CertificateFiles>,
-    /// What is asked of clients.
-    pub client_auth: ClientAuth,
-    /// Whether HTTP/2 is offered by ALPN; default true.
-    pub http2: bool,
-}
-
-/// A certificate chain and its private key, PEM.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CertificateFiles {
-    /// Leaf first.
-    pub certificate: PathBuf,
-    /// PKCS#8, PKCS#1 or SEC1.
-    pub key: PathBuf,
-}
-
-/// The client-certificate rule of a listener.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ClientAuth {
-    /// None is asked for.
-    None,
-    /// Asked for and verified when sent.
-    Optional {
-        /// PEM file of trusted roots.
-        ca: PathBuf,
-    },
-    /// A handshake without a valid one fails.
-    Required {
-        /// PEM file of trusted roots.
-        ca: PathBuf,
-    },
 }
 
 /// `[trust]`

@@ -156,7 +156,8 @@ impl Reloader {
         });
         // A signature may arrive after what it is for, and may be required later.
         let files: Vec<PathBuf> = files.flat_map(|file| [file.clone(), SignatureFile::beside(file)]).collect();
-        let files = files.iter().map(PathBuf::as_path).chain([self.config.file.as_path()]);
+        let texts = self.config.plugin_texts.iter().map(PathBuf::as_path);
+        let files = files.iter().map(PathBuf::as_path).chain([self.config.file.as_path()]).chain(texts);
         watch.follow(files, &self.config.plugin_directory);
     }
 

@@ -26,12 +26,14 @@ impl Compiler<'_> {
         match value {
             Value::Object(map) => match map.get("file") {
                 Some(Value::String(path)) if map.len() == 1 => {
-                    let text = read(&self.beside(path)).unwrap_or_else(|message| {
+                    let file = self.beside(path);
+                    let text = read(&file).unwrap_or_else(|message| {
                         let help = "`{ file = \"PATH\" }` stands for the text of a file; a relative path starts at the folder of this file";
                         self.error(&at.key("file"), format!("{path:?} cannot be read: {message}"), help);
                         String::new()
                     });
                     *value = Value::String(text);
+                    self.plugin_texts.insert(file);
                 }
                 _ => map.iter_mut().for_each(|(key, value)| self.put_files(&at.key(key), value)),
             },
