@@ -1,5 +1,6 @@
 //! `http-client`: requests of a plugin's own through real sockets and real TLS, and calls that wait for them.
 
+mod bounds;
 mod traced;
 mod waiting;
 

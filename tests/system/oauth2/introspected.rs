@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use plugway_harness::ca::{Authority, Issued};
+use plugway_harness::client::{Client, get as a_get};
 use plugway_harness::gateway::{Gateway, Launch};
 use plugway_harness::upstream::Upstream;
 use serde_json::{Value, json};
 
 use super::Holder;
 use super::server::{SECRET, Server, machine, machine_with};
-use crate::common::{BINARY, two_workers, until_logged};
+use crate::common::{BINARY, run, two_workers, until_logged};
 use crate::guest::{config, get, route, seen};
 use crate::issuer::Issuer;
 
@@ -151,6 +153,46 @@ fn an_opaque_token_bound_to_a_key_needs_its_proof() {
     assert_eq!(sent("DPoP", &holder.proof(&token, "1", json!({}))), 200);
     assert_eq!(sent("DPoP", &holder.proof(&token, "1", json!({}))), 401);
     assert_eq!(sent("Bearer", &holder.proof(&token, "2", json!({}))), 401);
+    server.assert_issued(0, 1);
+    server.assert_content();
+}
+
+#[test]
+fn an_opaque_token_bound_to_a_certificate_needs_its_connection() {
+    let bound = machine_with("shop", json!({ "tls_client_certificate_bound_access_tokens": true }));
+    let by_certificate = json!({ "tls_client_auth_subject_dn": "CN=gateway", "client_secret": null });
+    let (server, upstream) = (Server::over_tls(&[bound, asking("tls_client_auth", by_certificate)]), Upstream::plain("up").unwrap());
+    let clients = server.authority();
+    let (own, other) = (clients.client("shop").unwrap(), clients.client("thief").unwrap());
+    let launch = Launch::new(BINARY).unwrap();
+    launch.file("secret", SECRET).unwrap();
+    launch.file("signing", Issuer::new().pem()).unwrap();
+    launch.file("id.pem", clients.pem()).unwrap();
+    clients.client("gateway").unwrap().write(launch.directory(), "gateway").unwrap();
+    let web = Authority::new("web").unwrap();
+    web.server(&["localhost"]).unwrap().write(launch.directory(), "web").unwrap();
+    let more = "introspection = {}\n[listen.tls]\naddress = \"127.0.0.1:0\"\n\
+                tls = { certificate = \"web.pem\", key = \"web.key\", client_auth = { mode = \"optional\", ca = \"id.pem\" } }";
+    let gateway = start(launch, &server, &upstream, "id = \"gateway\", method = \"tls_client_auth\"", more);
+    let sent = |certificate: Option<&Issued>, token: &str| {
+        run(async {
+            let mut client = Client::https(gateway.address("tls").unwrap(), "localhost", &web);
+            if let Some(certificate) = certificate {
+                client = client.identity(certificate);
+            }
+            let mut request = a_get("/").unwrap();
+            request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+            client.connect().await.unwrap().request(request).await.unwrap().status.as_u16()
+        })
+    };
+    let token = server.token_with("shop", OPAQUE, &[], Some(&own));
+    // What the server said of it, `cnf` included, is known on both workers after the first.
+    for _ in 0..8 {
+        assert_eq!([Some(&own), Some(&other), None].map(|certificate| sent(certificate, &token)), [200, 401, 401]);
+    }
+    assert_eq!(ask(&gateway, &token).status, 401, "nor in the clear");
+    until_logged(&gateway, "why=wrong-certificate");
+    assert_eq!((server.provider.answered(ASKED), upstream.requests()), (1, 8), "{}", server.provider.said());
     server.assert_issued(0, 1);
     server.assert_content();
 }

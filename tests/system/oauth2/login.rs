@@ -229,3 +229,38 @@ fn a_session_is_renewed_at_the_server_before_its_token_ends() {
     server.assert_content();
     assert_eq!(browser.ask("GET", &format!("{APP}/"), "").status, 200);
 }
+
+/// A browser on a route that is not marked is told 401 and is sent nowhere, whatever the route beside it does, and its session counts for nothing there.
+#[test]
+fn a_route_that_is_not_marked_sends_nobody_to_log_in() {
+    let (server, upstream) = (server(600), Upstream::plain("up").unwrap());
+    let marked = |config: String| {
+        let login = config.lines().find(|line| line.starts_with("login = ")).unwrap().to_owned();
+
+        // A client of the server is for those who log in.
+        let client = config.lines().find(|line| line.starts_with("client = ")).unwrap().to_owned();
+        let api = "[[routes]]\nname = \"api\"\nmatch = { path = \"/api/*\" }\nupstream = \"up\"\nplugins = [\"app\"]\n";
+        let page = format!("plugins = [{{ plugin = \"app\", config = {{ {client}, {login} }} }}]");
+        config.replace(&login, "").replace(&client, "").replace("plugins = [\"app\"]", &page) + api
+    };
+    let gateway = start(Launch::new(BINARY).unwrap(), &server, &upstream, marked);
+    let mut browser = Browser::new(&server, &gateway);
+    let refused = |browser: &mut Browser, path: &str| {
+        let before = browser.cookies.clone();
+        let answer = browser.ask("GET", &format!("{APP}{path}"), "");
+        assert_eq!((answer.status, location(&answer)), (401, None), "{path}: {}", answer.text());
+        let challenge = String::from_utf8_lossy(answer.header("www-authenticate").unwrap()).into_owned();
+        assert_eq!(challenge, "Bearer realm=\"urn:orders\"", "{path}");
+        assert!(answer.header("set-cookie").is_none() && browser.cookies == before, "{path}");
+    };
+    for path in ["/api/orders", "/api/callback?code=a&state=b", "/api/logout"] {
+        refused(&mut browser, path);
+    }
+    assert_eq!(browser.ask("GET", &format!("{APP}/orders"), "").status, 302);
+    let (url, answer) = browser.log_in(&format!("{APP}/orders"), "ann");
+    assert_eq!((url, answer.status), (format!("{APP}/orders"), 200), "{}", answer.text());
+    // Logged in where people log in, and nobody elsewhere.
+    refused(&mut browser, "/api/orders");
+    assert_eq!(upstream.requests(), 1);
+    server.assert_content();
+}
