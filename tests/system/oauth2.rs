@@ -10,6 +10,7 @@ mod issued;
 mod load;
 mod login;
 mod paced;
+mod proved;
 mod recipes;
 mod refused;
 mod server;
