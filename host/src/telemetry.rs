@@ -91,6 +91,8 @@ struct Cells {
     budgets: Mutex<Vec<Arc<BudgetHits>>>,
     http_clients: Mutex<Vec<Arc<HttpClientCells>>>,
     instruments: Arc<Instruments>,
+    /// Until everything is registered.
+    folded: Mutex<export::Folded>,
     holders: Mutex<held::Holders>,
     pools: Mutex<Option<Weak<dyn Pools>>>,
     lost_on_control: cell::Count,

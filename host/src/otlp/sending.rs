@@ -7,12 +7,14 @@ use std::time::Duration;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use opentelemetry_proto::tonic::resource::v1::Resource;
+use prometheus::proto::MetricFamily;
 use prost::Message;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
+use tokio::time::{Instant, sleep};
 
 use super::client::{Client, Refusal, Signal};
 use super::exemplars::Exemplars;
+use super::gathering::Gathered;
 use super::resource::resource;
 use super::{Settings, metrics, spans};
 use crate::telemetry::Telemetry;
@@ -39,11 +41,19 @@ struct Sending<'a> {
     ending: watch::Receiver<bool>,
 }
 
-/// Sends until every sender of stories is gone and the gateway ends, and then what is left.
-pub(super) async fn run(settings: Settings, telemetry: Arc<Telemetry>, stories: mpsc::Receiver<Arc<Story>>, ending: watch::Receiver<bool>) {
+/// Where stories come from, and metrics if they are sent.
+type Sources = (mpsc::Receiver<Arc<Story>>, Option<Gathered>);
+
+/// Sends until every sender of stories is gone and nothing is gathered any more, and then what is left.
+pub(super) async fn run(settings: Settings, telemetry: Arc<Telemetry>, (stories, gathered): Sources, ending: watch::Receiver<bool>) {
     let (client, resource) = (Client::new(&settings), resource(&settings.resource));
     let sending = Sending { settings: &settings, client, telemetry, resource, exemplars: Exemplars::default(), ending };
-    tokio::join!(sending.traces(stories), sending.metrics());
+    let metrics = async {
+        if let Some(gathered) = gathered {
+            sending.metrics(gathered).await;
+        }
+    };
+    tokio::join!(sending.traces(stories), metrics);
 }
 
 impl Sending<'_> {
@@ -90,28 +100,15 @@ impl Sending<'_> {
         }
     }
 
-    async fn metrics(&self) {
-        let mut ending = self.ending.clone();
-        let Some(interval) = self.settings.metrics_interval else { return };
-        let mut ticks = interval_at(Instant::now() + interval, interval);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            let last = tokio::select! {
-                _ = ticks.tick() => false,
-                ended = ending.wait_for(|ended| *ended) => {
-                    drop(ended);
-                    true
-                }
-            };
-            self.send_metrics().await;
-            if last {
-                return;
-            }
+    async fn metrics(&self, mut gathered: Gathered) {
+        while gathered.changed().await.is_ok() {
+            let families = Arc::clone(&gathered.borrow_and_update());
+            self.send_metrics(&families).await;
         }
     }
 
-    async fn send_metrics(&self) {
-        let request = metrics::request(&self.telemetry.gather_by_answer(), self.telemetry.began(), &self.resource, &self.exemplars);
+    async fn send_metrics(&self, families: &[MetricFamily]) {
+        let request = metrics::request(families, self.telemetry.began(), &self.resource, &self.exemplars);
         match self.deliver(Signal::Metrics, &request).await {
             Ok(answer) => {
                 let partial = ExportMetricsServiceResponse::decode(answer).ok().and_then(|answer| answer.partial_success);

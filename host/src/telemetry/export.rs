@@ -1,6 +1,7 @@
 //! From cells to `/metrics`: counters and gauges that are observable instruments of the OpenTelemetry SDK, read when Prometheus
 //! asks. What has no observable form there, or more series than it should keep, is in `families`.
 
+mod folded;
 mod plugins;
 mod versions;
 
@@ -18,6 +19,7 @@ use super::families::{Families, Labels};
 use super::names;
 use super::worker::WorkerCells;
 
+pub(super) use folded::Folded;
 pub(super) use plugins::breakers;
 
 /// Series the SDK keeps of an instrument that grows with the configuration, before it folds the rest. It takes the memory for
@@ -25,6 +27,10 @@ pub(super) use plugins::breakers;
 const MAX_SERIES: usize = 10_000;
 /// Instruments with a series for every route, upstream, label set of a plugin, or hook of a version.
 const GROWING: [&str; 5] = ["plugway_requests_in_flight", "plugway_upstream_", "plugway_plugin_", "plugway_version_", "plugway_slo_"];
+
+fn grows(name: &str) -> bool {
+    GROWING.iter().any(|growing| name.starts_with(growing))
+}
 
 /// Registers everything.
 pub(super) fn register(registry: &Registry, cells: &Arc<Cells>) -> Result<SdkMeterProvider, String> {
@@ -37,8 +43,7 @@ pub(super) fn register(registry: &Registry, cells: &Arc<Cells>) -> Result<SdkMet
     let provider = SdkMeterProvider::builder()
         .with_reader(exporter)
         .with_view(|instrument: &Instrument| {
-            let grows = GROWING.iter().any(|name| instrument.name().starts_with(name));
-            grows.then(|| Stream::builder().with_cardinality_limit(MAX_SERIES).build().ok()).flatten()
+            grows(instrument.name()).then(|| Stream::builder().with_cardinality_limit(MAX_SERIES).build().ok()).flatten()
         })
         .build();
     let meter = provider.meter("plugway");
@@ -53,6 +58,7 @@ pub(super) fn register(registry: &Registry, cells: &Arc<Cells>) -> Result<SdkMet
     super::stored::register(&meter, cells);
     super::incidents::register(&meter, cells);
     super::process::register(&meter, cells);
+    std::mem::take(&mut *lock(&cells.folded)).register(&meter);
     cells.instruments.connect(meter);
     let families = Families::new(Arc::clone(cells)).map_err(|error| error.to_string())?;
     registry.register(Box::new(families)).map_err(|error| error.to_string())?;
@@ -71,7 +77,9 @@ pub(super) fn counter(
     let cells = Arc::clone(cells);
     // The exporter adds `_total`.
     let name = name.trim_end_matches("_total");
-    meter.u64_observable_counter(name).with_description(help).with_callback(move |observer| read(&cells, observer)).build();
+    let limited = lock(&cells.folded).instrument(name);
+    let callback = move |observer: Observer<'_>| limited.read(observer, |counting| read(&cells, counting));
+    meter.u64_observable_counter(name).with_description(help).with_callback(callback).build();
 }
 
 pub(super) fn gauge(
@@ -82,7 +90,9 @@ pub(super) fn gauge(
     read: impl Fn(&Cells, Observer<'_>) + Send + Sync + 'static,
 ) {
     let cells = Arc::clone(cells);
-    meter.u64_observable_gauge(name).with_description(help).with_callback(move |observer| read(&cells, observer)).build();
+    let limited = lock(&cells.folded).instrument(name);
+    let callback = move |observer: Observer<'_>| limited.read(observer, |counting| read(&cells, counting));
+    meter.u64_observable_gauge(name).with_description(help).with_callback(callback).build();
 }
 
 pub(super) fn each_worker(cells: &Cells, mut each: impl FnMut(&WorkerCells, KeyValue)) {

@@ -32,6 +32,7 @@ pub(super) const KV_BYTES: &str = "plugway_kv_bytes";
 pub(super) const KV_ENTRIES: &str = "plugway_kv_entries";
 pub(super) const KV_EVICTED: &str = "plugway_kv_evicted_total";
 pub(super) const LOG_LINES_LOST: &str = "plugway_log_lines_lost_total";
+pub(super) const SERIES_FOLDED: &str = "plugway_series_folded";
 pub(super) const OTLP_FAILURES: &str = "plugway_otlp_failures_total";
 pub(super) const OUTCOMES_LOST: &str = "plugway_outcomes_lost_total";
 pub(super) const PLUGIN_RECORDS_FOLDED: &str = "plugway_plugin_records_folded_total";

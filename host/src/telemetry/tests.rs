@@ -200,3 +200,16 @@ fn every_error_says_whose_it_was_and_an_answer_that_broke_off_breaks_a_promise()
     let text = String::from_utf8(telemetry.render()).unwrap();
     assert!(!text.contains("plugway_slo_objective_ratio{") && !text.contains("plugway_slo_broken_total{"), "{text}");
 }
+
+#[test]
+fn series_past_the_limit_are_folded_into_one_and_counted() {
+    let telemetry = Telemetry::new().unwrap();
+    let worker = telemetry.worker(0);
+    let routes: Vec<_> = (0..10_003).map(|number| worker.route(&Arc::from(format!("route-{number}")), None, None)).collect();
+    let of = |name: &str| lines(&telemetry, name);
+    assert_eq!(of("plugway_requests_in_flight{").len(), 10_001);
+    assert!(of("plugway_requests_in_flight{").iter().any(|line| line.contains("otel_metric_overflow=\"true\"")));
+    // With the one that stands for requests without a route, if it is there.
+    let folded = of("plugway_series_folded").pop().unwrap();
+    assert_eq!(folded, format!("plugway_series_folded {}", routes.len() - 10_000));
+}
