@@ -48,6 +48,11 @@ pub(crate) fn clockwork() -> &'static Path {
     &examples().clockwork
 }
 
+/// A filter that hands over as much by one call as it is told; see `tests/guest/examples/flooding.rs`.
+pub(crate) fn flooding() -> &'static Path {
+    &examples().flooding
+}
+
 /// A filter that hands on what it counted when its configuration is left behind; see `tests/guest/examples/heir.rs`.
 pub(crate) fn heir() -> &'static Path {
     &examples().heir
@@ -79,6 +84,7 @@ struct Examples {
     ticking: PathBuf,
     clockwork: PathBuf,
     heir: PathBuf,
+    flooding: PathBuf,
 }
 
 fn examples() -> &'static Examples {
@@ -107,6 +113,7 @@ fn examples() -> &'static Examples {
             ticking: component("ticking"),
             clockwork: component("clockwork"),
             heir: component("heir"),
+            flooding: component("flooding"),
         }
     })
 }

@@ -1,5 +1,6 @@
 //! Guests that trap, loop, hoard and lie, beside a thousand requests that do not, on one worker.
 
+mod floods;
 mod hogs;
 mod load;
 mod wasted;

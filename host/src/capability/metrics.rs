@@ -9,6 +9,8 @@ use crate::telemetry::{Declared, Instruments, PluginUse, Series};
 
 /// Instruments one plugin may declare.
 const MAX_INSTRUMENTS: usize = 64;
+/// Amounts one call may record.
+const MAX_AMOUNTS: usize = 16_384;
 /// Longest label value, bytes; what is longer is cut.
 pub const MAX_VALUE: usize = 256;
 
@@ -64,6 +66,16 @@ impl PluginMetrics {
             }
         };
         u32::try_from(number).map_err(|_| DeclareError::TooMany)
+    }
+
+    /// Whether so many amounts and labels can be recorded; if not, they are counted as ignored.
+    pub fn takes(&self, instrument: u32, amounts: usize, labels: usize) -> bool {
+        let local = usize::try_from(instrument).ok().and_then(|number| self.declared.get(number));
+        let takes = amounts <= MAX_AMOUNTS && local.is_some_and(|local| local.declared.label_count() == labels);
+        if !takes {
+            self.used.ignored(amounts as u64);
+        }
+        takes
     }
 
     /// Records amounts of one series; what cannot be recorded is ignored, and counted.

@@ -69,6 +69,10 @@ pub struct Surroundings {
     pub memory: Arc<InstanceMemory>,
 }
 
+/// Bytes that a guest hands over by one call, or by what a hook answers; one more is a trap. The gateway reads all of it before it can refuse any, and
+/// nobody looks at the guest's CPU time meanwhile. The largest that a capability takes is 1 MiB; an answer's body may be as large as its budget says.
+const HANDED_OVER: usize = 2 << 20;
+
 // === impl Instance ===
 
 impl Instance {
@@ -113,6 +117,7 @@ impl Instance {
         };
         let mut store = Store::new(linked.pre.engine(), guest);
         store.limiter(|guest| &mut guest.memory);
+        store.set_hostcall_fuel(HANDED_OVER.max(budget.max_local_body_bytes.saturating_add(HANDED_OVER / 2)));
         store.epoch_deadline_callback(budget::on_tick);
         let _watched = begin(&mut store, Phase::Setup, limit);
         // What imports something that waits can only be started, and called, as if it might.

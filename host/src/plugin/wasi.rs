@@ -18,6 +18,11 @@ use crate::capability::log::{About, Level, PluginLog};
 const IO_STREAMS: &str = "wasi:io/streams@0.2.12";
 const IO_POLL: &str = "wasi:io/poll@0.2.12";
 
+/// Bytes that one call may print, as WASI's `check-write` says it: what is one more is a trap, so that no call has many thousand lines to look at.
+const MOST_PRINTED: usize = 4096;
+/// Random bytes that one call may ask for; one more is a trap.
+const MOST_RANDOM: u64 = 64 << 10;
+
 /// WASI state of one instance.
 pub(super) struct Wasi {
     ctx: WasiCtx,
@@ -41,6 +46,7 @@ impl Wasi {
         builder
             .stdout(Printed { log: log.clone(), level: Level::Info, line: Vec::new() })
             .stderr(Printed { log: log.clone(), level: Level::Warn, line: Vec::new() })
+            .max_random_size(MOST_RANDOM)
             .allow_tcp(false)
             .allow_udp(false)
             .allow_ip_name_lookup(false);
@@ -199,6 +205,9 @@ impl Pollable for Printed {
 #[wasmtime_wasi::async_trait]
 impl OutputStream for Printed {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        if bytes.len() > MOST_PRINTED {
+            return Err(StreamError::trap(&format!("printed {} bytes by one call; {MOST_PRINTED} is the most", bytes.len())));
+        }
         self.take(&bytes);
         Ok(())
     }
@@ -208,6 +217,6 @@ impl OutputStream for Printed {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(64 << 10)
+        Ok(MOST_PRINTED)
     }
 }
