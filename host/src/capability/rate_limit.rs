@@ -1,16 +1,14 @@
 //! `rate-limit`: token buckets of the whole gateway. Every worker takes from the same ones, with one compare-and-exchange
-//! each (`bucket`), and finds them without a lock (`buckets`); only declaring a limit, which is done while a plugin is
-//! configured, goes through a list.
-
-#![allow(clippy::disallowed_types, reason = "taken when a limit is declared, never for a request")]
+//! each (`bucket`), and finds them without a lock (`buckets`), and so it does the limits it declares where it replaces an instance.
 
 mod bucket;
 mod buckets;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use papaya::{Compute, HashMap, Operation};
 use ring::digest;
 
 use bucket::Bucket;
@@ -33,21 +31,17 @@ pub struct Limiter {
     buckets: Buckets,
     /// Takes that met a bucket shared by keys there was no room for.
     shared: AtomicU64,
-    declared: Mutex<Declared>,
+    /// By name and quota.
+    declared: HashMap<(String, Quota), Weak<Limit>>,
+    /// Of limits so far.
+    numbers: AtomicU32,
 }
 
-#[derive(Debug, Default)]
-struct Declared {
-    limits: Vec<Weak<Limit>>,
-    numbers: u32,
-}
-
-/// One limit: a name and a quota.
+/// One limit: of a name and a quota.
 #[derive(Debug)]
 struct Limit {
     /// Never used again: keys of different limits differ by it.
     number: u32,
-    name: String,
     quota: Quota,
     /// Of all keys there is no room for.
     shared: Bucket,
@@ -78,7 +72,13 @@ pub enum RateLimitError {
 impl Limiter {
     /// No limits yet; room for so many buckets.
     pub fn new(max_keys: usize) -> Self {
-        Self { began: Instant::now(), buckets: Buckets::new(max_keys), shared: AtomicU64::new(0), declared: Mutex::default() }
+        Self {
+            began: Instant::now(),
+            buckets: Buckets::new(max_keys),
+            shared: AtomicU64::new(0),
+            declared: HashMap::new(),
+            numbers: AtomicU32::new(0),
+        }
     }
 
     /// Nanoseconds since its beginning, which no bucket is older than.
@@ -88,21 +88,24 @@ impl Limiter {
 
     /// The limit of that name and quota; the same one for everybody who asks.
     fn limit(&self, name: &str, quota: Quota) -> Result<Arc<Limit>, RateLimitError> {
-        let mut declared = self.declared.lock().unwrap_or_else(PoisonError::into_inner);
-        // Those that no instance has any more.
-        declared.limits.retain(|limit| limit.strong_count() > 0);
-        let known = declared.limits.iter().filter_map(Weak::upgrade).find(|limit| limit.name == name && limit.quota == quota);
-        if let Some(limit) = known {
-            return Ok(limit);
+        let declared = self.declared.pin();
+        let key = (name.to_owned(), quota);
+        if let Some(known) = declared.get(&key).and_then(Weak::upgrade) {
+            return Ok(known);
         }
-        if declared.limits.len() >= MAX_LIMITS {
+        // Those that no instance has any more.
+        declared.retain(|_, limit| limit.strong_count() > 0);
+        if declared.len() >= MAX_LIMITS {
             return Err(RateLimitError::TooMany);
         }
-        let number = declared.numbers;
-        declared.numbers = number.checked_add(1).ok_or(RateLimitError::TooMany)?;
-        let limit = Arc::new(Limit { number, name: name.to_owned(), quota, shared: Bucket::default() });
-        declared.limits.push(Arc::downgrade(&limit));
-        Ok(limit)
+        let next = self.numbers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |number| number.checked_add(1));
+        let number = next.map_err(|_| RateLimitError::TooMany)?;
+        let new = Arc::new(Limit { number, quota, shared: Bucket::default() });
+        let decided = declared.compute(key, |entry| match entry.and_then(|(_, limit)| limit.upgrade()) {
+            Some(faster) => Operation::Abort(faster),
+            None => Operation::Insert(Arc::downgrade(&new)),
+        });
+        Ok(if let Compute::Aborted(faster) = decided { faster } else { new })
     }
 }
 

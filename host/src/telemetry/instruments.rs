@@ -1,18 +1,16 @@
-//! Instruments that plugins declare. Series are made when a label set is first seen, by a hook on a worker: they are in maps
-//! without a lock, so that whoever reads all of them keeps nobody waiting. Recording into one that exists does not even ask
-//! these (`capability::metrics` keeps what a thread has seen).
-
-#![allow(clippy::disallowed_types, reason = "taken when an instrument is declared, which configuring does, and to list instruments")]
+//! Instruments that plugins declare. A worker that replaces an instance declares them again, and a hook makes a series when it first sees a label set: all
+//! of these are in maps without a lock, so that whoever reads them keeps nobody waiting. Recording into a series that exists does
+//! not even ask these (`capability::metrics` keeps what a thread has seen).
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
 use papaya::{HashMap, HashSet};
 
-use super::cell::{Sum, lock};
+use super::cell::Sum;
 use super::histogram::{Histogram, Reading};
 
 /// What an instrument measures.
@@ -53,8 +51,8 @@ const EVERY_THREAD: usize = usize::MAX;
 /// Every declared instrument, by the name it is exported under.
 #[derive(Debug, Default)]
 pub struct Instruments {
-    declared: Mutex<BTreeMap<String, Arc<Declared>>>,
-    plugins: Mutex<BTreeMap<Arc<str>, Arc<PluginUse>>>,
+    declared: HashMap<String, Arc<Declared>>,
+    plugins: HashMap<Arc<str>, Arc<PluginUse>>,
     meter: OnceLock<Meter>,
 }
 
@@ -112,7 +110,7 @@ impl Instruments {
 
     /// How much a plugin has used.
     pub fn of_plugin(&self, plugin: &Arc<str>) -> Arc<PluginUse> {
-        Arc::clone(lock(&self.plugins).entry(Arc::clone(plugin)).or_default())
+        Arc::clone(self.plugins.pin().get_or_insert_with(Arc::clone(plugin), Arc::default))
     }
 
     /// Declares an instrument, or finds the same one.
@@ -142,10 +140,13 @@ impl Instruments {
         }
         let exported = exported(kind, name);
         let bounds = if bounds.is_empty() { &BOUNDS[..] } else { bounds };
-        let mut declared = lock(&self.declared);
-        if let Some(known) = declared.get(&exported) {
+        let again = |known: &Arc<Declared>| {
             let same = known.kind == kind && known.labels == labels && (kind != InstrumentKind::Histogram || known.bounds == bounds);
-            return if same { Ok(Arc::clone(known)) } else { Err(DeclareError::Conflict) };
+            if same { Ok(Arc::clone(known)) } else { Err(DeclareError::Conflict) }
+        };
+        let declared = self.declared.pin();
+        if let Some(known) = declared.get(&exported) {
+            return again(known);
         }
         let new = Arc::new(Declared {
             name: exported.clone(),
@@ -156,7 +157,9 @@ impl Instruments {
             admitted: HashSet::new(),
             series: HashMap::new(),
         });
-        declared.insert(exported, Arc::clone(&new));
+        if let Err(faster) = declared.try_insert(exported, Arc::clone(&new)) {
+            return again(faster.current);
+        }
         if let Some(meter) = self.meter.get() {
             observe(meter, &new);
         }
@@ -164,15 +167,17 @@ impl Instruments {
     }
 
     pub(super) fn each(&self, mut each: impl FnMut(&Declared)) {
-        // Who replaces an instance declares on a worker: it must not wait for all of them to be read.
-        let declared: Vec<_> = lock(&self.declared).values().map(Arc::clone).collect();
-        declared.iter().for_each(|declared| each(declared));
+        let declared = self.declared.pin();
+        let in_order: BTreeMap<_, _> = declared.iter().collect();
+        in_order.values().for_each(|declared| each(declared));
     }
 
     /// Plugin, records ignored, records folded into `overflow`.
     pub(super) fn uses(&self) -> Vec<(Arc<str>, u64, u64)> {
-        let uses = lock(&self.plugins);
-        uses.iter()
+        let uses = self.plugins.pin();
+        let in_order: BTreeMap<_, _> = uses.iter().collect();
+        in_order
+            .into_iter()
             .map(|(plugin, used)| (Arc::clone(plugin), used.ignored.load(Ordering::Relaxed), used.folded.load(Ordering::Relaxed)))
             .collect()
     }

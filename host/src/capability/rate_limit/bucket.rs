@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How fast a bucket fills and how much it holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Quota {
     /// Between two tokens, nanoseconds, rounded up: never more tokens than were allowed, and at most 0.1 % fewer.
     interval: u64,
