@@ -56,6 +56,7 @@ mod threads;
 mod timer;
 mod tls;
 mod toolchains;
+mod top;
 mod traces;
 mod upstream_tls;
 mod why;

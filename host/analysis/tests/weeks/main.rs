@@ -87,6 +87,8 @@ fn holds(score: &Score) {
         assert!(score.recall(kind) >= 0.9 && score.precision(kind) >= 0.9, "{}", kind.as_str());
     }
     assert_eq!(score.in_quiet_weeks, 0, "quiet weeks are not silent");
+    let [named, mistaken, invented] = score.causes.shares();
+    assert!(named >= 0.9 && mistaken <= 0.05 && invented <= 0.05, "{}", score.causes);
 }
 
 /// What `cargo xtask conformance analysis` runs: 100 quiet and 100 seeded weeks.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use plugway_analysis::{Incident, Kind, Minute};
+use plugway_analysis::{Cause, Incident, Kind, Minute, Subject};
 
 use crate::seeded::Fault;
 
@@ -18,8 +18,24 @@ pub(crate) struct Score {
     pub(crate) quiet_weeks: u64,
     /// Incidents in quiet weeks: all of them are false.
     pub(crate) in_quiet_weeks: u64,
+    pub(crate) causes: Causes,
     /// False ones and missed ones, for whoever tunes.
     pub(crate) remarks: Vec<String>,
+}
+
+/// Likely causes of incidents about routes and plugins, held against what was put in.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Causes {
+    /// Incidents that a plugin's version or an endpoint made.
+    made: u64,
+    /// Of these, those that name it.
+    named: u64,
+    /// And those that name another plugin, endpoint or consumer.
+    mistaken: u64,
+    /// Incidents that none of them made.
+    unmade: u64,
+    /// Of these, those that name one all the same.
+    invented: u64,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -51,12 +67,19 @@ impl Score {
         for incident in incidents {
             let of_kind = &mut self.kinds[incident.kind as usize];
             of_kind.incidents += 1;
-            let right = faults.iter().any(|fault| {
+            let explaining = faults.iter().find(|fault| {
                 let named = (fault.kind, &fault.subject) == (incident.kind, &incident.subject)
                     || fault.consequences.iter().any(|(kind, subject)| (*kind, subject) == (incident.kind, &incident.subject));
                 named && explains(fault, incident)
             });
+            let right = explaining.is_some();
             of_kind.right += u64::from(right);
+            if let Some(fault) = explaining
+                && !self.causes.judge(fault, incident)
+            {
+                let (what, cause) = (&incident.subject, &incident.cause);
+                self.remarks.push(format!("seed {seed}: cause of {:?} {what}: {cause:?}, for {:?}", incident.kind, fault.harm));
+            }
             let in_quiet = quiet(incident.found);
             self.in_quiet_weeks += u64::from(in_quiet);
             if !right {
@@ -85,6 +108,7 @@ impl Score {
         self.weeks += other.weeks;
         self.quiet_weeks += other.quiet_weeks;
         self.in_quiet_weeks += other.in_quiet_weeks;
+        self.causes.add(&other.causes);
         self.remarks.extend(other.remarks);
     }
 
@@ -96,6 +120,62 @@ impl Score {
     pub(crate) fn precision(&self, kind: Kind) -> f64 {
         let OfKind { incidents, right, .. } = self.kinds[kind as usize];
         if incidents == 0 { 1.0 } else { right as f64 / incidents as f64 }
+    }
+}
+
+impl Causes {
+    /// Counts the cause of an incident that a fault explains. Whether it is the right one, or rightly none.
+    fn judge(&mut self, fault: &Fault, incident: &Incident) -> bool {
+        // What others are about is their cause.
+        if !matches!(incident.subject, Subject::Route(_) | Subject::Plugin(_)) {
+            return true;
+        }
+        let named = match (&incident.cause, &fault.subject) {
+            (Some(Cause::PluginVersion { plugin, .. }), Subject::Plugin(own)) => Some(plugin == own),
+            (Some(Cause::Endpoint { upstream, endpoint }), Subject::Endpoint { upstream: of, endpoint: own }) => {
+                Some((upstream, endpoint) == (of, own))
+            }
+            (Some(Cause::PluginVersion { .. } | Cause::Endpoint { .. } | Cause::Consumer(_)), _) => Some(false),
+            // Whose fault errors are is no cause in the world.
+            (Some(Cause::Blame(_)) | None, _) => None,
+        };
+        match fault.kind {
+            Kind::PluginVersion | Kind::Endpoint => {
+                self.made += 1;
+                self.named += u64::from(named == Some(true));
+                self.mistaken += u64::from(named == Some(false));
+                named == Some(true)
+            }
+            _ => {
+                self.unmade += 1;
+                self.invented += u64::from(named.is_some());
+                named.is_none()
+            }
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.made += other.made;
+        self.named += other.named;
+        self.mistaken += other.mistaken;
+        self.unmade += other.unmade;
+        self.invented += other.invented;
+    }
+
+    /// Shares of incidents: whose cause is named where there is one, is another one, and is named where there is none.
+    pub(crate) fn shares(&self) -> [f64; 3] {
+        [(self.named, self.made), (self.mistaken, self.made), (self.invented, self.unmade)]
+            .map(|(part, all)| part as f64 / all.max(1) as f64)
+    }
+}
+
+impl fmt::Display for Causes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { made, named, mistaken, unmade, invented } = self;
+        write!(
+            f,
+            "of {made} incidents that a version or an endpoint made {named} name it and {mistaken} another; of {unmade} others {invented} name one"
+        )
     }
 }
 
@@ -119,6 +199,7 @@ impl fmt::Display for Score {
             let (recall, precision) = (self.recall(kind), self.precision(kind));
             writeln!(f, "| {} | {seeded} | {found} | {recall:.3} | {incidents} | {right} | {precision:.3} | {median} |", kind.as_str())?;
         }
-        write!(f, "{} weeks, {} of them quiet with {} incidents", self.weeks, self.quiet_weeks, self.in_quiet_weeks)
+        writeln!(f, "{} weeks, {} of them quiet with {} incidents", self.weeks, self.quiet_weeks, self.in_quiet_weeks)?;
+        write!(f, "{}", self.causes)
     }
 }
