@@ -2,9 +2,13 @@
 
 mod changes;
 mod decisions;
+mod headers;
 mod loading;
 mod order;
 mod phases;
 mod plans;
 mod policies;
+mod records;
+mod since;
 mod spared;
+mod told;

@@ -73,7 +73,19 @@ pub(crate) fn trespasser() -> &'static Path {
     &examples().trespasser
 }
 
+/// The guest that tells what each of its hooks was told.
+pub(crate) fn witness() -> &'static Path {
+    &examples().witness
+}
+
+/// The guest whose observer can hold up the control thread; see `tests/guest/examples/holding.rs`.
+pub(crate) fn holding() -> &'static Path {
+    &examples().holding
+}
+
 struct Examples {
+    witness: PathBuf,
+    holding: PathBuf,
     asking: PathBuf,
     facts: PathBuf,
     trespasser: PathBuf,
@@ -103,6 +115,8 @@ fn examples() -> &'static Examples {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let component = |name: &str| release.join(format!("examples/{name}.wasm"));
         Examples {
+            witness: component("witness"),
+            holding: component("holding"),
             asking: component("asking"),
             facts: component("facts"),
             trespasser: component("trespasser"),
