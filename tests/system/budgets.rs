@@ -226,6 +226,25 @@ fn log_lines_a_second() {
 }
 
 #[test]
+fn log_lines_a_second_are_those_of_both_workers() {
+    let upstream = Upstream::plain("up").unwrap();
+    let part =
+        guest("misbehaving", "mode = \"by-header\", hook = \"request-filter\"", "budget = { log_lines_per_second = 50, cpu = \"500ms\" }");
+    let gateway = start(&crate::common::two_workers(&config(&upstream, &[&part, &route("plugins = [\"misbehaving\"]")])));
+    let served = |worker: &str| metric(&gateway, "plugway_worker_requests_total", &[&format!("worker=\"{worker}\"")]);
+    let (began, mut asked) = (Instant::now(), 0);
+    // Which worker gets a connection is up to the kernel.
+    while asked < 40 || served("0") < 2.0 || served("1") < 2.0 {
+        report(&tell(&gateway, "log-flood:50"));
+        asked += 1;
+    }
+    let seconds = usize::try_from(began.elapsed().as_secs()).unwrap() + 1;
+    let written = || gateway.log().lines().iter().filter(|line| line.message().starts_with("line ")).count();
+    until("every line is written or dropped", || written() as f64 + hits(&gateway, "log_lines_per_second") == f64::from(asked * 50));
+    assert!((50..=50 * (seconds + 1)).contains(&written()), "{} lines were written in {seconds} s at most", written());
+}
+
+#[test]
 fn metric_series() {
     let upstream = Upstream::plain("up").unwrap();
     let part = plugin("counting", filters(), "mode = \"by-header\", hook = \"request-filter\"", "budget = { max_series = 20 }");

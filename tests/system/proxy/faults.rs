@@ -25,6 +25,15 @@ fn a_refused_connection_is_a_502() {
 }
 
 #[test]
+fn a_name_that_does_not_resolve_is_a_502() {
+    // There is no such name anywhere (RFC 6761, section 6.4); a resolver that cannot ask takes its time to say so.
+    let name = "http://no-such-host.invalid:80".to_owned();
+    let gateway = start(&one_upstream(&[name], "max_attempts = 1\ntimeouts = { connect = \"60s\" }", ""));
+    assert_problem(&ask(&gateway, "GET / HTTP/1.1\nhost: a\n\n"), 502, "upstream-unresolved");
+    assert_eq!(metric(&gateway, "plugway_upstream_attempts_total", &["upstream-unresolved"]), 1.0);
+}
+
+#[test]
 fn an_endpoint_that_keeps_refusing_is_left_alone() {
     let upstream = Upstream::plain("up").unwrap();
     let gateway = start(&one_upstream(&[refused(), upstream.url()], "", ""));
