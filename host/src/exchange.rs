@@ -6,6 +6,7 @@
 
 mod attribute;
 mod change;
+mod claims;
 mod identity;
 mod journal;
 mod request;
@@ -20,6 +21,7 @@ use http::{HeaderName, HeaderValue};
 
 pub use attribute::{Attributes, Value};
 pub use change::{ChangeError, ChangeLimits, Phase, final_status, has_no_body, is_reserved};
+pub use claims::Claims;
 pub use identity::Identity;
 pub use journal::Refused;
 pub use request::{ConnectionFacts, RequestHead, RouteFacts, TlsFacts, host_of};
@@ -53,8 +55,8 @@ pub struct Exchange {
     pub identity: Option<Arc<Identity>>,
     /// What plugins left for later.
     pub attributes: Attributes,
-    /// Request headers that hooks set or removed; none where the request has no trailers, in which a client could say them again.
-    pub claimed: Option<Vec<HeaderName>>,
+    /// Request headers that hooks set or removed, whether or not the hook then failed.
+    pub claimed: Claims,
     /// Headers left for the final response.
     pub response_headers: Vec<(HeaderName, HeaderValue)>,
     /// Seconds until a plugin that could not be called is tried again; for the answer, if that is what ends the request.
@@ -118,7 +120,7 @@ impl Exchange {
             parameters,
             identity: None,
             attributes: Attributes::default(),
-            claimed: None,
+            claimed: Claims::default(),
             response_headers: Vec::new(),
             retry_after: None,
             attempts: Attempts::default(),
@@ -147,7 +149,7 @@ impl Exchange {
             parameters: self.parameters.clone(),
             identity: self.identity.clone(),
             attributes: self.attributes.clone(),
-            claimed: None,
+            claimed: Claims::default(),
             response_headers: self.response_headers.clone(),
             retry_after: self.retry_after,
             attempts: self.attempts.clone(),

@@ -7,7 +7,6 @@ pub mod framing;
 mod http1;
 mod listener;
 mod pace;
-mod pause;
 mod stream;
 mod sweep;
 pub mod tls;

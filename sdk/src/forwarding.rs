@@ -1,16 +1,68 @@
 //! What a forwarder writes on.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
+
+use serde::Deserialize;
 
 pub use crate::bindings::imports::plugway::gateway::forward_plan::Protocol;
 use crate::error::{ChangeError, PlanError};
 use crate::header::HeaderName;
+use crate::status::Status;
 use crate::sys::{self, ask};
 
 /// The upstream's own settings, and what this plugin wants different for this attempt.
 pub struct Plan<'a> {
     raw: sys::PlanHandle<'a>,
+}
+
+/// What another attempt may follow; in a plugin's configuration as in an upstream's `retry_on`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum RetryCondition {
+    /// `connect`: nothing of the request was used.
+    Connect,
+    /// `reset`: the connection ended before the response.
+    Reset,
+    /// `timeout`: no response head in time.
+    Timeout,
+    /// An answer with this status, 500 to 599.
+    Status(Status),
+}
+
+impl FromStr for RetryCondition {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        let is_number = word.bytes().all(|byte| byte.is_ascii_digit());
+        match (word, word.parse()) {
+            ("connect", _) => Ok(Self::Connect),
+            ("reset", _) => Ok(Self::Reset),
+            ("timeout", _) => Ok(Self::Timeout),
+            (_, Ok(status @ 500..=599)) if is_number => Ok(Self::Status(Status(status))),
+            _ => Err(format!("{word:?} is neither `connect`, `reset`, `timeout` nor a status from `500` to `599`")),
+        }
+    }
+}
+
+impl TryFrom<String> for RetryCondition {
+    type Error = String;
+
+    fn try_from(word: String) -> Result<Self, String> {
+        word.parse()
+    }
+}
+
+impl fmt::Display for RetryCondition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect => f.write_str("connect"),
+            Self::Reset => f.write_str("reset"),
+            Self::Timeout => f.write_str("timeout"),
+            Self::Status(Status(status)) => write!(f, "{status}"),
+        }
+    }
 }
 
 impl<'a> Plan<'a> {
@@ -72,10 +124,12 @@ impl Plan<'_> {
         Ok(ask!(self, forward_plan::set_max_attempts(attempts))?)
     }
 
-    /// What another attempt follows, out of what the upstream's `retry_on` has and in its words: `connect`, `reset`, `timeout`, or a status from `500`
-    /// to `599`; nothing for none. `Weaker` where the upstream does not have one of them.
-    pub fn set_retry_on(&mut self, conditions: &[&str]) -> Result<(), PlanError> {
-        Ok(ask!(self, forward_plan::set_retry_on(conditions))?)
+    /// What another attempt follows, out of what the upstream's `retry_on` has; nothing for none. `Weaker` where the upstream does not have one of
+    /// them.
+    pub fn set_retry_on(&mut self, conditions: &[RetryCondition]) -> Result<(), PlanError> {
+        let words: Vec<String> = conditions.iter().map(ToString::to_string).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        Ok(ask!(self, forward_plan::set_retry_on(&words))?)
     }
 }
 
@@ -123,4 +177,19 @@ impl Plan<'_> {
 
 fn milliseconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_are_read_and_written_as_retry_on_has_them() {
+        for word in ["connect", "reset", "timeout", "500", "599"] {
+            assert_eq!(word.parse::<RetryCondition>().unwrap().to_string(), word);
+        }
+        for word in ["", "Connect", "499", "600", "+503", "5xx"] {
+            assert!(word.parse::<RetryCondition>().unwrap_err().contains("neither"), "{word}");
+        }
+    }
 }

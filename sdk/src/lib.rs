@@ -118,7 +118,7 @@ pub use config::one_or_many;
 pub use error::{
     ChangeError, CryptoError, Error, HttpError, JwsError, KeyError, KvError, MetricError, PlanError, RateLimitError, SecretError,
 };
-pub use forwarding::{Plan, Protocol};
+pub use forwarding::{Plan, Protocol, RetryCondition};
 pub use header::{HeaderLine, HeaderName};
 pub use identity::Identity;
 pub use plugin::{

@@ -1,7 +1,7 @@
 //! The commands an operator begins with, and what a log looks like where people read it and where programs do.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use plugway_harness::ca::Authority;
@@ -9,7 +9,7 @@ use plugway_harness::gateway::Launch;
 use plugway_harness::guests::root;
 use plugway_harness::process;
 use plugway_harness::temp::TempDir;
-use rustix::process::{Pid, Signal, kill_process};
+use plugway_harness::terminal::Terminal;
 use serde_json::Value;
 
 use crate::common::{BINARY, HEAD, until};
@@ -141,37 +141,14 @@ fn schema_is_a_json_schema_that_takes_the_quickstart_and_no_misspelt_key() {
     assert_eq!(against(&schema, &schema, &tables, "plugway.toml").unwrap_err(), "plugway.toml.listen.web.adress is no property");
 }
 
-/// The gateway with a terminal of its own, which `script` of util-linux gives it; Debian is never without. It ends with the test.
-struct OnTerminal {
-    script: Child,
-}
-
-impl Drop for OnTerminal {
-    fn drop(&mut self) {
-        // `script` ends with what it runs; the other way round, the gateway would take the end of its terminal for a reload (SIGHUP).
-        for pid in process::tree(self.script.id()).unwrap_or_default() {
-            if pid != self.script.id() {
-                let _ = kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), Signal::TERM);
-            }
-        }
-        process::end(&mut self.script, Duration::from_secs(10));
-    }
-}
-
-/// What the log says until it serves.
+/// What the log says on a terminal until it serves.
 fn on_terminal(launch: &Launch, config: &str) -> String {
     launch.file("plugway.toml", config).unwrap();
-    let command = format!("exec {BINARY} run --config plugway.toml");
-    let mut script = Command::new("script");
-    script.args(["--quiet", "--flush", "--return", "--command", &command, "/dev/null"]).current_dir(launch.directory());
-    script.env("XDG_STATE_HOME", launch.directory()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut running = OnTerminal { script: script.spawn().unwrap() };
-    let mut said = String::new();
-    let mut lines = BufReader::new(running.script.stdout.take().unwrap());
-    while !said.contains("Serving") {
-        assert!(lines.read_line(&mut said).unwrap() > 0, "it ended: {said}");
-    }
-    said
+    let running = Terminal::start(&format!("exec {BINARY} run --config plugway.toml"), launch.directory()).unwrap();
+    // The line is whole once what follows it is there.
+    let serves = |said: &str| said.split_once("Serving").is_some_and(|(_, rest)| rest.contains('\n'));
+    until("it serves", || serves(&running.text()));
+    running.text()
 }
 
 const ESCAPE: char = '\u{1b}';

@@ -17,9 +17,11 @@ mod server;
 mod trailers;
 mod upstream_token;
 
+use std::net::SocketAddr;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-use plugway_harness::ca::Authority;
+use plugway_harness::ca::{Authority, Issued};
 use plugway_harness::client::{Answer, Client, get as a_get};
 use plugway_harness::gateway::{Gateway, Launch};
 use plugway_harness::upstream::Upstream;
@@ -42,6 +44,15 @@ fn sha256(bytes: &[u8]) -> String {
     BASE64.encode(ring::digest::digest(&ring::digest::SHA256, bytes))
 }
 
+/// The answer to a token that is sent over TLS, with a client's certificate or without.
+fn ask_over_tls(address: SocketAddr, authority: &Authority, certificate: Option<&Issued>, token: &str) -> Answer {
+    let client = Client::https(address, "localhost", authority);
+    let client = certificate.into_iter().fold(client, |client, certificate| client.identity(certificate));
+    let mut request = a_get("/").unwrap();
+    request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+    run(async { client.connect().await.unwrap().request(request).await.unwrap() })
+}
+
 #[test]
 fn a_token_that_is_bound_to_a_certificate_is_worth_nothing_without_it() {
     let (authority, issuer, upstream) = (Authority::new("test").unwrap(), Issuer::new(), Upstream::plain("up").unwrap());
@@ -54,17 +65,8 @@ fn a_token_that_is_bound_to_a_certificate_is_worth_nothing_without_it() {
         "[listen.web]\naddress = \"127.0.0.1:0\"\ntls = { certificate = \"web.pem\", key = \"web.key\", client_auth = { mode = \"optional\", ca = \"ca.pem\" } }",
     );
     let gateway = launch.start(&text).unwrap();
-    let ask = |certificate: Option<&plugway_harness::ca::Issued>, token: &str| -> Answer {
-        run(async {
-            let mut client = Client::https(gateway.address("web").unwrap(), "localhost", &authority);
-            if let Some(certificate) = certificate {
-                client = client.identity(certificate);
-            }
-            let mut request = a_get("/").unwrap();
-            request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
-            client.connect().await.unwrap().request(request).await.unwrap()
-        })
-    };
+    let address = gateway.address("web").unwrap();
+    let ask = |certificate: Option<&Issued>, token: &str| ask_over_tls(address, &authority, certificate, token);
     let bound = issuer.token_with(json!({ "cnf": { "x5t#S256": sha256(own.der()) } }));
     // It is known after the first request, and asked for its certificate all the same.
     for _ in 0..2 {

@@ -1,14 +1,9 @@
 //! `plugway top` where people look at it: on a terminal, live.
 
-use std::io::Read;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
 use plugway_harness::gateway::Gateway;
-use plugway_harness::process;
+use plugway_harness::terminal::Terminal;
 use plugway_harness::upstream::Upstream;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use crate::common::{BINARY, ask, one_route, start, until};
 
@@ -17,32 +12,14 @@ const LEAVE: &str = "\u{1b}[?1049l";
 const HOME: &str = "\u{1b}[H";
 const COLUMNS: usize = 100;
 
-/// `plugway top` on a terminal that `script` of util-linux gives it, and all it has written.
-struct Top {
-    script: Child,
-    written: Arc<Mutex<Vec<u8>>>,
-}
+/// `plugway top`, and what it shows.
+struct Top(Terminal);
 
 impl Top {
     fn start(gateway: &Gateway) -> Self {
         let admin = gateway.admin().unwrap();
-        let command = format!("stty rows 30 columns {COLUMNS}; exec {BINARY} top --interval 1 --admin {admin}");
-        let mut script = Command::new("script");
-        script.args(["--quiet", "--flush", "--return", "--command", &command, "/dev/null"]);
-        let mut script = script.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let written = Arc::<Mutex<Vec<u8>>>::default();
-        let (mut out, kept) = (script.stdout.take().unwrap(), Arc::clone(&written));
-        std::thread::spawn(move || {
-            let mut bytes = [0; 4096];
-            while let Ok(length @ 1..) = out.read(&mut bytes) {
-                kept.lock().unwrap().extend_from_slice(&bytes[..length]);
-            }
-        });
-        Self { script, written }
-    }
-
-    fn all(&self) -> String {
-        String::from_utf8_lossy(&self.written.lock().unwrap()).into_owned()
+        let line = format!("stty rows 30 columns {COLUMNS}; exec {BINARY} top --interval 1 --admin {admin}");
+        Self(Terminal::start(&line, gateway.directory()).unwrap())
     }
 
     /// Frames so far, without what moves the cursor and colours; the last one may be incomplete.
@@ -56,7 +33,7 @@ impl Top {
                 text
             })
         };
-        self.all().split(HOME).skip(1).map(plain).collect()
+        self.0.text().split(HOME).skip(1).map(plain).collect()
     }
 
     /// The last frame that is whole.
@@ -64,19 +41,6 @@ impl Top {
         let mut frames = self.frames();
         frames.pop();
         frames.pop()
-    }
-
-    /// What runs on the terminal.
-    fn tell(&self, signal: Signal) {
-        for pid in process::tree(self.script.id()).unwrap().into_iter().filter(|pid| *pid != self.script.id()) {
-            kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), signal).unwrap();
-        }
-    }
-}
-
-impl Drop for Top {
-    fn drop(&mut self) {
-        process::end(&mut self.script, Duration::from_secs(10));
     }
 }
 
@@ -92,7 +56,7 @@ fn it_shows_what_happens_now_frame_by_frame_and_gives_the_screen_back() {
     let mut top = Top::start(&gateway);
     until("a frame", || top.last().is_some_and(|frame| frame.contains("REQ/S")));
     let frame = top.last().unwrap();
-    assert!(top.all().starts_with(ENTER), "it leaves what stood on the screen alone");
+    assert!(top.0.text().starts_with(ENTER), "it leaves what stood on the screen alone");
     assert!(frame.contains("0 req/s") && frame.contains("ENDPOINT") && frame.contains(&upstream.url()), "{frame}");
 
     // What is counted between two looks is shown by the second one, and no longer by the next.
@@ -110,8 +74,8 @@ fn it_shows_what_happens_now_frame_by_frame_and_gives_the_screen_back() {
     // A gateway that is away is waited for.
     gateway.stop().unwrap();
     until("it says that nobody is there", || top.last().is_some_and(|frame| frame.contains("refused") || frame.contains("connect")));
-    top.tell(Signal::INT);
-    let ended = top.script.wait().unwrap();
-    assert!(ended.success(), "{ended}: {}", top.all());
-    until("the screen is given back", || top.all().trim_end().ends_with(LEAVE));
+    top.0.signal(Signal::INT).unwrap();
+    let ended = top.0.wait().unwrap();
+    assert!(ended.success(), "{ended}: {}", top.0.text());
+    until("the screen is given back", || top.0.text().trim_end().ends_with(LEAVE));
 }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub use crate::telemetry::{DeclareError, InstrumentKind as Kind};
+pub use crate::telemetry::{DeclareError, InstrumentKind as Kind, MAX_LABELS};
 use crate::telemetry::{Declared, Instruments, PluginUse, Series};
 
 /// Instruments one plugin may declare.
@@ -68,21 +68,12 @@ impl PluginMetrics {
         u32::try_from(number).map_err(|_| DeclareError::TooMany)
     }
 
-    /// Whether so many amounts and labels can be recorded; if not, they are counted as ignored.
-    pub fn takes(&self, instrument: u32, amounts: usize, labels: usize) -> bool {
-        let local = usize::try_from(instrument).ok().and_then(|number| self.declared.get(number));
-        let takes = amounts <= MAX_AMOUNTS && local.is_some_and(|local| local.declared.label_count() == labels);
-        if !takes {
-            self.used.ignored(amounts as u64);
-        }
-        takes
-    }
-
     /// Records amounts of one series; what cannot be recorded is ignored, and counted.
     pub fn record(&mut self, instrument: u32, amounts: &[f64], labels: &[String]) {
         let count = amounts.len() as u64;
         let local = usize::try_from(instrument).ok().and_then(|number| self.declared.get_mut(number));
-        let Some(local) = local.filter(|local| local.declared.label_count() == labels.len()) else { return self.used.ignored(count) };
+        let takes = |local: &&mut Local| amounts.len() <= MAX_AMOUNTS && local.declared.label_count() == labels.len();
+        let Some(local) = local.filter(takes) else { return self.used.ignored(count) };
         if labels.iter().any(|value| value.len() > MAX_VALUE) {
             let cut: Vec<String> =
                 labels.iter().map(|value| value.get(..value.floor_char_boundary(MAX_VALUE)).unwrap_or_default().to_owned()).collect();

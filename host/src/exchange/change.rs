@@ -101,7 +101,7 @@ impl Exchange {
         if is_reserved(name) {
             return Err(ChangeError::Forbidden);
         }
-        self.claim(name);
+        self.claimed.add(name);
         let previous = Previous::of(&self.request.headers, name);
         if !matches!(previous, Previous::Absent) {
             self.request.headers.remove(name);
@@ -116,17 +116,10 @@ impl Exchange {
             return Err(ChangeError::Forbidden);
         }
         self.count_header(limits, &name, &value)?;
-        self.claim(&name);
+        self.claimed.add(&name);
         let previous = write(&mut self.request.headers, name.clone(), value, how)?;
         self.journal.push(Undo::RequestHeader(name, previous));
         Ok(())
-    }
-
-    /// A client must not say behind its body what a hook has the say about. It stays so where the hook fails.
-    fn claim(&mut self, name: &HeaderName) {
-        if let Some(claimed) = &mut self.claimed {
-            claimed.push(name.clone());
-        }
     }
 
     /// Sets the method.

@@ -15,7 +15,7 @@ use super::connection::{Connection, Known};
 use super::ids::{Ids, TRACESTATE, X_REQUEST_ID};
 use super::request_trailers;
 use super::snapshot::Generation;
-use crate::exchange::{Exchange, RequestHead, Target};
+use crate::exchange::{Claims, Exchange, RequestHead, Target};
 use crate::fault::Fault;
 use crate::http::connection_headers::{self, Trailers};
 use crate::http::path;
@@ -115,7 +115,9 @@ pub(super) fn receive(generation: &Generation, connection: &Connection, request:
         generation.no_route.clone(),
         Vec::new(),
     );
-    exchange.claimed = trailers_may_come.then(Vec::new);
+    if trailers_may_come {
+        exchange.claimed = Claims::kept();
+    }
     Arrival { exchange, body, trailers, known, trace: ids.trace, caller: ids.caller, version: parts.version, fault }
 }
 

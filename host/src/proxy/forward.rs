@@ -52,7 +52,7 @@ impl Forward<'_> {
     /// Sends a request upstream and gives the answer, whoever makes it.
     pub(super) async fn send(&self, mut exchange: Box<Exchange>, body: Incoming, ending: &mut Ending) -> (Box<Exchange>, Reply) {
         let snapshot = &self.generation.snapshot;
-        let barred = Barred::new(exchange.claimed.take(), snapshot.keep_underscores);
+        let barred = Barred::new(std::mem::take(&mut exchange.claimed), snapshot.keep_underscores);
         let mut body = RequestBody::new(body, self.route.max_body_bytes, snapshot.timeouts.stream, barred);
         ending.reads(&body);
         let mut retries = self.route.retries;

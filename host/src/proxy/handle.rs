@@ -36,9 +36,7 @@ pub async fn handle(
 
     let Arrival { mut exchange, body, trailers, known, trace, caller, version, fault } =
         arrival::receive(&generation, &connection, request, started);
-    if worker.times_hooks(exchange.started) {
-        exchange.steps.time_hooks(exchange.started);
-    }
+    worker.time_hooks(&mut exchange);
     generation.tracing.begin(&mut exchange, trace, caller);
     let admitted = worker.admit(&generation);
     let mut ending = Ending::begin(&worker, &connection, &generation, &exchange, version, admitted);

@@ -8,7 +8,7 @@ use http::header::{
 use http::{HeaderMap, Version};
 use hyper::body::Body;
 
-use crate::exchange::is_reserved;
+use crate::exchange::{Claims, is_reserved};
 
 /// What of RFC 9110, section 6.5.1, no plugin is kept from setting in a head: who asks, on which condition, for which part, and how the content
 /// is written.
@@ -39,28 +39,24 @@ pub(super) fn may_come(body: &impl Body, version: Version, has_length: bool) -> 
 /// Which names trailers of one request may not have, beside those that none may have.
 #[derive(Debug)]
 pub(super) struct Barred {
-    /// What hooks set or removed; nothing where no trailers were to be expected, and then none go on.
-    claimed: Option<Vec<HeaderName>>,
+    claimed: Claims,
     keep_underscores: bool,
 }
 
 impl Barred {
-    pub(super) fn new(claimed: Option<Vec<HeaderName>>, keep_underscores: bool) -> Self {
+    pub(super) fn new(claimed: Claims, keep_underscores: bool) -> Self {
         Self { claimed, keep_underscores }
     }
 
     /// These too.
     pub(super) fn add<'n>(&mut self, names: impl Iterator<Item = &'n HeaderName>) {
-        if let Some(claimed) = &mut self.claimed {
-            claimed.extend(names.cloned());
-        }
+        names.for_each(|name| self.claimed.add(name));
     }
 
     /// What may go on; none where nothing is left.
     pub(super) fn pass(&self, trailers: HeaderMap) -> Option<HeaderMap> {
-        let claimed = self.claimed.as_ref()?;
         let underscored = |name: &HeaderName| !self.keep_underscores && name.as_str().contains('_');
-        let barred = |name: &HeaderName| OF_HEADS.contains(name) || is_reserved(name) || underscored(name) || claimed.contains(name);
+        let barred = |name: &HeaderName| OF_HEADS.contains(name) || is_reserved(name) || underscored(name) || self.claimed.has(name);
         let mut left = trailers;
         let names: Vec<HeaderName> = left.keys().filter(|name| barred(name)).cloned().collect();
         for name in names {
@@ -83,8 +79,8 @@ mod tests {
 
     #[test]
     fn what_belongs_in_a_head_goes_no_further() {
-        let mut barred = Barred::new(Some(vec![HeaderName::from_static("x-user")]), false);
-        barred.add([HeaderName::from_static("x-gateway")].iter());
+        let mut barred = Barred::new(Claims::kept(), false);
+        barred.add([HeaderName::from_static("x-user"), HeaderName::from_static("x-gateway")].iter());
         let names = [
             "x-user",
             "x-gateway",
@@ -116,7 +112,7 @@ mod tests {
         assert_eq!(passed(&barred, &names), Vec::<String>::new());
         assert!(barred.pass(HeaderMap::new()).is_none());
         assert_eq!(passed(&barred, &["x-sum", "x-users", "grpc-status", "x-user"]), ["grpc-status", "x-sum", "x-users"]);
-        assert_eq!(passed(&Barred::new(Some(Vec::new()), true), &["x_user", "x-user"]), ["x-user", "x_user"]);
-        assert_eq!(passed(&Barred::new(None, true), &["x-sum"]), Vec::<String>::new());
+        assert_eq!(passed(&Barred::new(Claims::kept(), true), &["x_user", "x-user"]), ["x-user", "x_user"]);
+        assert_eq!(passed(&Barred::new(Claims::default(), true), &["x-sum"]), Vec::<String>::new());
     }
 }

@@ -18,7 +18,7 @@ use super::retries::Retries;
 use super::sampling::Tracing;
 use super::wall_clock::WallClock;
 use crate::config::model::{Limits, Timeouts};
-use crate::exchange::RouteFacts;
+use crate::exchange::{Exchange, RouteFacts};
 use crate::pipeline::{Chain, Holds, Plugins};
 use crate::places::{Kept, Places, Quota};
 use crate::route::Table;
@@ -245,9 +245,11 @@ impl Worker {
         self.recent.keep(story);
     }
 
-    /// Whether the hooks of a request that begins now are timed, sampled or not.
-    pub(super) fn times_hooks(&self, now: std::time::Instant) -> bool {
-        self.recent.times_hooks(now)
+    /// Has the hooks of a request that begins timed, sampled or not, while there is trouble.
+    pub(super) fn time_hooks(&self, exchange: &mut Exchange) {
+        if self.recent.times_hooks(exchange.started) {
+            exchange.steps.time_hooks(exchange.started);
+        }
     }
 
     /// What is remembered of requests with that id or of that trace, or of all of them.

@@ -151,7 +151,8 @@ impl Asked<'_> {
         let kinds = self.rows(kinds, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, count(row, 2)?)))?;
         // Hooks of one plugin differ, so each has a mean of its own.
         let sql = "SELECT p.id, p.plugin, p.digest, sum(calls), sum(failures), sum(ns), latency_quantile(latency_sum(latency), 0.99) FROM \
-                   (SELECT plugin, hook, sum(calls) AS calls, sum(failures) AS failures, latency_sum(latency) AS latency, CASE WHEN sum(timed) > 0 THEN 1.0 * sum(timed_ns) / sum(timed) * sum(calls) END AS ns \
+                   (SELECT plugin, hook, sum(calls) AS calls, sum(failures) AS failures, latency_sum(latency) AS latency, \
+                   CASE WHEN sum(timed) > 0 THEN 1.0 * sum(timed_ns) / sum(timed) * sum(calls) END AS ns \
                    FROM plugin_by_{tier} WHERE {time} AND ?3 = ?3 GROUP BY plugin, hook) c JOIN plugins p ON p.id = c.plugin \
                    GROUP BY p.id ORDER BY sum(ns) DESC, p.plugin, p.digest";
         self.rows(sql, |row| {

@@ -12,8 +12,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::connection::{Context, serve};
-use super::pause::Pause;
 use crate::proxy::Shared;
+use crate::telemetry::Seldom;
 use crate::upstream::is_for_want_of_room;
 
 /// Pause when the gateway is full, or the process has no file descriptors left.
@@ -24,7 +24,7 @@ struct Place(Arc<Shared>);
 
 /// Accepts until told to stop.
 pub(super) async fn accept(listener: TcpListener, context: Rc<Context>, mut stop: watch::Receiver<bool>) {
-    let mut pause = Pause::default();
+    let mut told = Seldom::default();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -48,8 +48,10 @@ pub(super) async fn accept(listener: TcpListener, context: Rc<Context>, mut stop
             Err(error) if is_for_want_of_room(&error) && makes_room(&context) => {}
             Err(error) => {
                 context.worker.cells.accept_paused();
-                let listener = &*context.listener;
-                pause.wait(PAUSE, || tracing::warn!(%error, listener, "Accepting connections is paused")).await;
+                if told.is_due() {
+                    tracing::warn!(%error, listener = &*context.listener, "Accepting connections is paused");
+                }
+                tokio::time::sleep(PAUSE).await;
             }
         }
     }

@@ -17,7 +17,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-use super::pause::Pause;
+use crate::telemetry::Seldom;
 
 /// What the admin listener shows.
 pub trait Administered {
@@ -92,12 +92,15 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves until the task is dropped.
 pub async fn serve<A: Administered + 'static>(listener: TcpListener, administered: Rc<A>) {
-    let mut pause = Pause::default();
+    let mut told = Seldom::default();
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                pause.wait(Duration::from_millis(100), || tracing::warn!(%error, "The admin listener could not accept")).await;
+                if told.is_due() {
+                    tracing::warn!(%error, "The admin listener could not accept");
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };

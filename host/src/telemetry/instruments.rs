@@ -38,7 +38,7 @@ pub enum DeclareError {
 /// Labels the gateway adds, and the one Prometheus keeps for buckets.
 const RESERVED: [&str; 2] = ["plugin", "le"];
 /// Labels of one instrument.
-const MAX_LABELS: usize = 8;
+pub const MAX_LABELS: usize = 8;
 /// Buckets of one histogram.
 const MAX_BOUNDS: usize = 64;
 /// Bounds of a histogram that is declared without any, as the contract has them.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use plugway_sdk::{HeaderName, Protocol};
+use plugway_sdk::{HeaderName, Protocol, RetryCondition};
 use serde::Deserialize;
 
 use crate::TlsForward;
@@ -21,7 +21,7 @@ pub(crate) struct Config {
     connect_timeout: Option<String>,
     response_timeout: Option<String>,
     max_attempts: Option<u32>,
-    retry_on: Option<Vec<String>>,
+    retry_on: Option<Vec<RetryCondition>>,
     path: Option<WrittenPath>,
     host: Option<String>,
     headers: Headers,

@@ -11,7 +11,7 @@ mod rewrite;
 use std::fmt::Display;
 use std::time::Duration;
 
-use plugway_sdk::{EndpointId, Error, ForwardError, Forwarder, HeaderName, Plan, PlanError, Plugin, Protocol, Request};
+use plugway_sdk::{EndpointId, Error, ForwardError, Forwarder, HeaderName, Plan, PlanError, Plugin, Protocol, Request, RetryCondition};
 
 use config::Config;
 use rewrite::Rewrite;
@@ -25,7 +25,7 @@ struct TlsForward {
     connect_timeout: Option<Duration>,
     response_timeout: Option<Duration>,
     max_attempts: Option<u32>,
-    retry_on: Option<Vec<String>>,
+    retry_on: Option<Vec<RetryCondition>>,
     path: Option<Rewrite>,
     host: Option<String>,
     set: Vec<(HeaderName<'static>, String)>,
@@ -80,8 +80,9 @@ impl TlsForward {
                 .map_err(|error| refused("max_attempts", attempts, &error, "allow at most the upstream's own"))?;
         }
         if let Some(conditions) = &self.retry_on {
-            plan.set_retry_on(&conditions.iter().map(String::as_str).collect::<Vec<_>>())
-                .map_err(|error| refused("retry_on", format!("{conditions:?}"), &error, "name some of the upstream's `retry_on`"))?;
+            let words = || conditions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            plan.set_retry_on(conditions)
+                .map_err(|error| refused("retry_on", words(), &error, "name some of the upstream's `retry_on`"))?;
         }
         Ok(())
     }

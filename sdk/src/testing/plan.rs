@@ -7,6 +7,7 @@ use super::handle::Handle;
 use super::rules;
 use crate::bindings::imports::plugway::gateway::forward_plan::{PlanError, Protocol};
 use crate::bindings::imports::plugway::gateway::types::ChangeError;
+use crate::forwarding::RetryCondition;
 use crate::header::{self, HeaderLine, HeaderName};
 
 /// Builds a plan: the upstream's own settings, which a forwarder can tighten but not weaken.
@@ -36,7 +37,7 @@ pub struct Planned {
     /// Attempts in all.
     pub max_attempts: u32,
     /// What another attempt follows.
-    pub retry_on: Vec<String>,
+    pub retry_on: Vec<RetryCondition>,
     /// The path to send.
     pub path: String,
     /// The authority to send.
@@ -65,7 +66,7 @@ impl Plan {
                 connect_timeout: Duration::from_secs(5),
                 response_timeout: Duration::from_secs(60),
                 max_attempts: 2,
-                retry_on: vec!["connect".to_owned(), "reset".to_owned()],
+                retry_on: vec![RetryCondition::Connect, RetryCondition::Reset],
                 path: "/".to_owned(),
                 host: "gateway.example".to_owned(),
                 set_headers: Vec::new(),
@@ -113,8 +114,8 @@ impl Plan {
 
     /// Sets what another attempt follows, as the upstream's own `retry_on`.
     #[must_use]
-    pub fn retry_on(mut self, conditions: &[&str]) -> Self {
-        self.planned.retry_on = conditions.iter().map(|condition| (*condition).to_owned()).collect();
+    pub fn retry_on(mut self, conditions: &[RetryCondition]) -> Self {
+        self.planned.retry_on = conditions.to_vec();
         self
     }
 
@@ -216,14 +217,13 @@ impl FakePlan {
         }
     }
 
-    pub(crate) fn set_retry_on(&self, conditions: &[&str]) -> Made {
-        if !conditions.iter().all(|condition| rules::is_retry_condition(condition)) {
-            return Err(PlanError::Invalid("neither connect, reset, timeout nor a status from 500 to 599".to_owned()));
-        }
-        if !conditions.iter().all(|condition| self.own.retry_on.iter().any(|own| own == condition)) {
+    pub(crate) fn set_retry_on(&self, words: &[&str]) -> Made {
+        let conditions: Vec<RetryCondition> =
+            words.iter().map(|word| word.parse()).collect::<Result<_, _>>().map_err(PlanError::Invalid)?;
+        if !conditions.iter().all(|condition| self.own.retry_on.contains(condition)) {
             return Err(PlanError::Weaker);
         }
-        self.planned.borrow_mut().retry_on = conditions.iter().map(|condition| (*condition).to_owned()).collect();
+        self.planned.borrow_mut().retry_on = conditions;
         Ok(())
     }
 

@@ -188,9 +188,3 @@ pub(crate) fn value_size(value: &crate::value::Value) -> usize {
         Value::Boolean(_) => 1,
     }
 }
-
-/// A word of `retry_on`.
-pub(super) fn is_retry_condition(word: &str) -> bool {
-    let is_status = || word.bytes().all(|byte| byte.is_ascii_digit()) && word.parse().is_ok_and(|status: u16| (500..600).contains(&status));
-    matches!(word, "connect" | "reset" | "timeout") || is_status()
-}

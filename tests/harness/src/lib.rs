@@ -14,6 +14,7 @@
 //! | [`node`], [`oidc`] | peers that run in Node; a real authorization server |
 //! | [`otlp`] | a receiver of OpenTelemetry's protocol that decodes for real |
 //! | [`nginx`], [`peers`] | Debian's nginx and wrk, as the programs to compare with |
+//! | [`terminal`] | a terminal for a program that people look at |
 //! | [`prometheus`] | Debian's Prometheus, which scrapes the gateway |
 //!
 //! Nothing here knows how the gateway works inside: only its command line, its configuration, its sockets and its log.
@@ -35,6 +36,7 @@ pub mod process;
 pub mod prometheus;
 pub mod raw;
 pub mod temp;
+pub mod terminal;
 pub mod tls;
 pub mod upstream;
 

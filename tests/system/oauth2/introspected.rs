@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use plugway_harness::ca::{Authority, Issued};
-use plugway_harness::client::{Client, get as a_get};
 use plugway_harness::gateway::{Gateway, Launch};
 use plugway_harness::upstream::Upstream;
 use serde_json::{Value, json};
 
-use super::Holder;
 use super::server::{SECRET, Server, machine, machine_with};
-use crate::common::{BINARY, run, two_workers, until_logged};
+use super::{Holder, ask_over_tls};
+use crate::common::{BINARY, two_workers, until_logged};
 use crate::guest::{config, get, route, seen};
 use crate::issuer::Issuer;
 
@@ -174,17 +173,8 @@ fn an_opaque_token_bound_to_a_certificate_needs_its_connection() {
     let more = "introspection = {}\n[listen.tls]\naddress = \"127.0.0.1:0\"\n\
                 tls = { certificate = \"web.pem\", key = \"web.key\", client_auth = { mode = \"optional\", ca = \"id.pem\" } }";
     let gateway = start(launch, &server, &upstream, "id = \"gateway\", method = \"tls_client_auth\"", more);
-    let sent = |certificate: Option<&Issued>, token: &str| {
-        run(async {
-            let mut client = Client::https(gateway.address("tls").unwrap(), "localhost", &web);
-            if let Some(certificate) = certificate {
-                client = client.identity(certificate);
-            }
-            let mut request = a_get("/").unwrap();
-            request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
-            client.connect().await.unwrap().request(request).await.unwrap().status.as_u16()
-        })
-    };
+    let address = gateway.address("tls").unwrap();
+    let sent = |certificate: Option<&Issued>, token: &str| ask_over_tls(address, &web, certificate, token).status.as_u16();
     let token = server.token_with("shop", OPAQUE, &[], Some(&own));
     // What the server said of it, `cnf` included, is known on both workers after the first.
     for _ in 0..8 {

@@ -1,16 +1,15 @@
 //! Tokens that oidc-provider issued, checked with the keys it published: written into the configuration, so that nothing but the
 //! tokens comes from it.
 
-use plugway_harness::ca::Authority;
-use plugway_harness::client::{Client, get as a_get};
+use plugway_harness::ca::{Authority, Issued};
 use plugway_harness::gateway::{Gateway, Launch};
 use plugway_harness::guests;
 use plugway_harness::upstream::Upstream;
 use serde_json::json;
 
-use super::Holder;
 use super::server::{Server, machine, machine_with};
-use crate::common::{BINARY, run, until_logged};
+use super::{Holder, ask_over_tls};
+use crate::common::{BINARY, until_logged};
 use crate::guest::{config, get, report, route, seen};
 use crate::issuer::Issuer;
 
@@ -112,17 +111,8 @@ fn a_token_that_the_server_bound_to_a_certificate_passes_with_it_alone() {
     web.server(&["localhost"]).unwrap().write(launch.directory(), "web").unwrap();
     let more = "require_certificate = true\n[listen.tls]\naddress = \"127.0.0.1:0\"\ntls = { certificate = \"web.pem\", key = \"web.key\", client_auth = { mode = \"optional\", ca = \"clients.pem\" } }";
     let gateway = believing(launch, &server, &upstream, "", more);
-    let ask = |certificate: Option<&plugway_harness::ca::Issued>, token: &str| {
-        run(async {
-            let mut client = Client::https(gateway.address("tls").unwrap(), "localhost", &web);
-            if let Some(certificate) = certificate {
-                client = client.identity(certificate);
-            }
-            let mut request = a_get("/").unwrap();
-            request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
-            client.connect().await.unwrap().request(request).await.unwrap()
-        })
-    };
+    let address = gateway.address("tls").unwrap();
+    let ask = |certificate: Option<&Issued>, token: &str| ask_over_tls(address, &web, certificate, token);
     let token = server.token_with("shop", "scope=orders:read", &[], Some(&own));
     assert_eq!(ask(Some(&own), &token).status, 200);
     assert_eq!(ask(Some(&other), &token).status, 401);

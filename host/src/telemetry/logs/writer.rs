@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::telemetry::Seldom;
+
 /// Lines on their way; a plugin's are of some hundred bytes.
 const LINES: usize = 4_096;
 /// How long the end waits for the last lines: a reader that has stopped must not keep a gateway from ending.
 const LAST: Duration = Duration::from_secs(2);
-/// How often it is said that lines were dropped.
-const AGAIN: Duration = Duration::from_secs(10);
 
 static LOST: AtomicU64 = AtomicU64::new(0);
 
@@ -103,7 +103,7 @@ impl Drop for Line<'_> {
 }
 
 fn run(mut output: impl Write, said: &Receiver<Said>) {
-    let (mut told, mut told_at) = (0, None::<Instant>);
+    let (mut told, mut seldom) = (0, Seldom::default());
     for said in said {
         match said {
             // Where nobody can read it, there is nobody to tell.
@@ -112,9 +112,9 @@ fn run(mut output: impl Write, said: &Receiver<Said>) {
         }
         let lost = lost();
         // Of a reader that stays slow this is told now and then: it takes a line's room itself.
-        if lost > told && told_at.is_none_or(|at| at.elapsed() >= AGAIN) {
+        if lost > told && seldom.is_due() {
             tracing::warn!(lines = lost - told, "Log lines were dropped: whoever reads standard error is too slow");
-            (told, told_at) = (lost, Some(Instant::now()));
+            told = lost;
         }
     }
 }
