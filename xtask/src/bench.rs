@@ -33,6 +33,7 @@ use plugway_harness::error::Context;
 use plugway_harness::{Error, Result};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::release::Standing;
 use crate::{interrupt, plugins, release, setup, workspace};
 pub(crate) use document::run as run_report;
 pub(crate) use exercise::exercise;
@@ -90,7 +91,8 @@ const EFFORTS: [Effort; 2] = [Effort { rounds: 15, seconds: 3 }, Effort { rounds
 /// turns, one after another, see through that where few long ones do not.
 const TURNS: [Effort; 2] = [Effort { rounds: 41, seconds: 1 }, Effort { rounds: 11, seconds: 1 }];
 
-/// Measures plugway and its plugins, prints, writes JSON. `--quick` takes a first look, `--gateway FILE` takes one that is built already.
+/// Measures plugway and its plugins, prints, writes JSON. `--quick` takes a first look, `--plain` what cargo builds, `--gateway FILE` one that is
+/// built already.
 pub(crate) fn run(words: &[&str]) -> Result<()> {
     compare(words, &EFFORTS, &PAIRS, "latest.json")
 }
@@ -102,18 +104,19 @@ pub(crate) fn run_monitoring(words: &[&str]) -> Result<()> {
 
 /// The first entry is nginx, the second what others are compared with.
 fn compare(words: &[&str], [full, quick]: &[Effort; 2], entries: &[Entry], file: &str) -> Result<()> {
-    let (mut effort, mut gateway, mut words) = (full, None, words.iter());
+    let (mut effort, mut gateway, mut build, mut words) = (full, None, Build::Shipped, words.iter());
     while let Some(word) = words.next() {
         match *word {
-            "--quick" => effort = quick,
+            "--quick" => (effort, build) = (quick, if build == Build::Plain { build } else { Build::Ready }),
+            "--plain" => build = Build::Plain,
             "--gateway" => gateway = Some(std::path::absolute(words.next().context("--gateway needs a file")?).context("--gateway")?),
-            _ => return Err(Error::new(format!("`cargo xtask bench` has no option {word}; it has --quick and --gateway FILE"))),
+            _ => return Err(Error::new(format!("`cargo xtask bench` has no option {word}; it has --quick, --plain and --gateway FILE"))),
         }
     }
     two_cores()?;
     setup::run()?;
     interrupt::watch()?;
-    let built = Built { gateway: under_test(gateway)?, guest: plugins::build("plugway-bench-guest")?, filters: Vec::new() };
+    let built = Built { gateway: under_test(gateway, build)?, guest: plugins::build("plugway-bench-guest")?, filters: Vec::new() };
 
     let stage = Stage::start(scenario::SMALL)?;
     let subjects = entries.iter().map(|entry| Subject::start(*entry, &stage, &built)).collect::<Result<Vec<_>>>()?;
@@ -127,22 +130,45 @@ fn compare(words: &[&str], [full, quick]: &[Effort; 2], entries: &[Entry], file:
     report.write(&workspace::bench_directory().join(file))
 }
 
-/// The gateway that was named, or the one that `release` left if it is of these sources, or else one that is built now.
+/// What is measured where no gateway was named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Build {
+    /// What is shipped. Where that is not there, it is made, which takes more than half an hour.
+    Shipped,
+    /// What is shipped if it is there, or else a build as cargo makes it: for a first look.
+    Ready,
+    /// A build as cargo makes it.
+    Plain,
+}
+
+/// The gateway that was named, or one of these sources.
 ///
 /// # Errors
 /// When it does not build.
-fn under_test(named: Option<PathBuf>) -> Result<PathBuf> {
+fn under_test(named: Option<PathBuf>, build: Build) -> Result<PathBuf> {
     if let Some(gateway) = named {
         return Ok(gateway);
     }
-    if let Some(gateway) = release::of_these_sources()? {
-        println!("note: target/dist/plugway is measured, which `cargo xtask release` made of these sources");
-        return Ok(gateway);
+    let plain = |why: &str| {
+        println!("note: a plain release build is measured{why}; what is shipped is what `cargo xtask release` makes");
+        workspace::release_gateway()
+    };
+    match (build, release::standing()?) {
+        (Build::Shipped | Build::Ready, Standing::Ready(gateway)) => {
+            println!("note: target/dist/plugway is measured, which `cargo xtask release` made of these sources");
+            Ok(gateway)
+        }
+        (Build::Shipped, Standing::Missing) => {
+            println!(
+                "note: what is shipped is measured, and made first, as by `cargo xtask release`: more than half an hour of CPU time, once \
+                 for these sources. --plain measures what cargo builds"
+            );
+            release::run().map_err(|error| Error::new(format!("{error}\nwithout it, --plain measures what cargo builds")))?;
+            Ok(release::shipped())
+        }
+        (Build::Shipped, Standing::Uncommitted) => plain(", since sources were changed and not committed"),
+        (Build::Ready | Build::Plain, _) => plain(""),
     }
-    println!(
-        "note: a plain release build is measured; what is shipped is what `cargo xtask release` makes, which is measured once it is there"
-    );
-    workspace::release_gateway()
 }
 
 fn two_cores() -> Result<()> {

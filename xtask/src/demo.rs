@@ -6,30 +6,60 @@ mod report;
 mod traffic;
 mod world;
 
+use std::path::PathBuf;
+
 use plugway_harness::error::Context;
 use plugway_harness::{Error, Result};
 
 use crate::{setup, workspace};
 use world::{Ports, World};
 
-/// Runs until Ctrl-C.
-pub(crate) fn run() -> Result<()> {
-    let world = build(Ports::Fixed)?;
-    runtime()?.block_on(live::run(&world))
+/// What it is told.
+#[derive(Debug, PartialEq, Eq)]
+struct Options {
+    /// Judge some hundred requests, and end.
+    once: bool,
+    ports: Ports,
+    /// A gateway that is built already.
+    gateway: Option<PathBuf>,
 }
 
-/// Sends some hundred requests and judges what happened.
-pub(crate) fn once() -> Result<()> {
-    let world = build(Ports::Free)?;
+/// Runs until Ctrl-C, or sends some hundred requests and judges what happened.
+pub(crate) fn run(words: &[&str]) -> Result<()> {
+    let options = Options::parse(words)?;
+    let gateway = match options.gateway {
+        Some(gateway) => gateway,
+        None => {
+            setup::guest_target()?;
+            workspace::release_gateway()?
+        }
+    };
+    let world = World::start(&gateway, options.ports)?;
+    if !options.once {
+        return runtime()?.block_on(live::run(&world));
+    }
     let verdict = runtime()?.block_on(once::run(&world))?;
     drop(world);
     if verdict { Ok(()) } else { Err(Error::new("the demo did not do what it should; see the lines above")) }
 }
 
-fn build(ports: Ports) -> Result<World> {
-    setup::guest_target()?;
-    let gateway = workspace::release_gateway()?;
-    World::start(&gateway, ports)
+impl Options {
+    fn parse(words: &[&str]) -> Result<Self> {
+        let (mut once, mut ports, mut gateway, mut words) = (false, Ports::Fixed, None, words.iter());
+        while let Some(word) = words.next() {
+            match *word {
+                "--once" => (once, ports) = (true, Ports::Free),
+                "--free-ports" => ports = Ports::Free,
+                "--gateway" => gateway = Some(std::path::absolute(words.next().context("--gateway needs a file")?).context("--gateway")?),
+                _ => {
+                    return Err(Error::new(format!(
+                        "`cargo xtask demo` has no option {word}; it has --once, --free-ports and --gateway FILE"
+                    )));
+                }
+            }
+        }
+        Ok(Self { once, ports, gateway })
+    }
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {

@@ -24,17 +24,19 @@ cargo xtask COMMAND
   setup            install what is missing: the target wasm32-wasip2, Debian's nginx, wrk, h2load, curl, Prometheus, Chromium and
                    Python, componentize-py, npm's oidc-provider and playwright-core
   test             setup, then build everything and run every test
-  demo             run the gateway with every shipped plugin in front of four upstreams, until Ctrl-C
+  demo             run the gateway with every shipped plugin in front of four upstreams and one not to trust, until Ctrl-C, at 8443 and 9901
+                   --free-ports: at others; --gateway FILE: one that is built already
   demo --once      send it some hundred requests, print what happened, exit 0 when all of it was right; target/demo/report.html is the
                    report of that traffic
-  bench            measure CPU time per request beside nginx (15 pairs of 3 s), of the gateway that `release` left if it is of these
-                   sources, or of one that is built as cargo does; JSON goes to target/bench/latest.json. --gateway FILE: of another one
-  bench --quick    the same with 3 pairs of 2 s
+  bench            measure CPU time per request beside nginx (15 pairs of 3 s), of the gateway as it is shipped: where `release` was not run
+                   of these sources, that is done first; JSON goes to target/bench/latest.json
+                   --plain: as cargo builds it; --gateway FILE: another one
+  bench --quick    the same with 3 pairs of 2 s, of a plain build where none is there that would be shipped
   bench monitoring what metrics, traces of 1 % and the access log cost, each and together; target/bench/monitoring.json
-                   --quick, --gateway FILE: as for the others
+                   --quick, --plain, --gateway FILE: as for the others
   bench peers      the same beside HAProxy, Envoy, Traefik and nginx with Lua, which it installs, in 17 scenarios (an hour and a half);
                    target/bench/peers.json, peers.html. --quick: the small scenario alone, in five minutes. --brief: all of it, few rounds
-                   --scenario NAME, --only ROW,ROW, --rounds N: a part of it; --gateway FILE: not the one of this checkout;
+                   --scenario NAME, --only ROW,ROW, --rounds N: a part of it; --plain, --gateway FILE: as for `bench`;
                    --fresh: forgets what was measured before
   bench hooks      nanoseconds of each hook and each capability call; target/bench/hooks.json
                    --profiled: built as `release` builds, by the profile that it left
@@ -78,8 +80,7 @@ fn run(words: &[&str]) -> Result<()> {
     match words {
         ["setup"] => setup::run(),
         ["test"] => test::run(),
-        ["demo"] => demo::run(),
-        ["demo", "--once"] => demo::once(),
+        ["demo", options @ ..] => demo::run(options),
         ["bench", "monitoring", options @ ..] => bench::run_monitoring(options),
         ["bench", "peers", options @ ..] => bench::run_peers(options),
         ["bench", "footprint", options @ ..] => bench::run_footprint(options),

@@ -57,13 +57,28 @@ pub(crate) fn shipped() -> PathBuf {
     workspace::target_directory().join("dist").join("plugway")
 }
 
-/// The one that was left, if it was made of the sources as they are now.
+/// What there is of the sources as they are now.
+#[derive(Debug)]
+pub(crate) enum Standing {
+    /// The gateway as it is shipped, made of them.
+    Ready(PathBuf),
+    /// It can be made of them.
+    Missing,
+    /// They are not as they were committed, or git does not know them: whatever is made of them would be made again the next time.
+    Uncommitted,
+}
+
+/// Whether the one that was left was made of the sources as they are now.
 ///
 /// # Errors
 /// When `git` cannot be run.
-pub(crate) fn of_these_sources() -> Result<Option<PathBuf>> {
+pub(crate) fn standing() -> Result<Standing> {
     let made_of = std::fs::read_to_string(made_of()).ok();
-    Ok(sources()?.filter(|sources| made_of.as_ref() == Some(sources) && shipped().is_file()).map(|_| shipped()))
+    Ok(match sources()? {
+        None => Standing::Uncommitted,
+        sources if sources == made_of && shipped().is_file() => Standing::Ready(shipped()),
+        Some(_) => Standing::Missing,
+    })
 }
 
 /// What it was made of, beside it.

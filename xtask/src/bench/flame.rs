@@ -43,7 +43,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     if PERF.find().is_err() {
         setup::install(&[PERF.package])?;
     }
-    let gateway = super::under_test(gateway)?;
+    let gateway = super::under_test(gateway, super::Build::Ready)?;
     let built = Built { gateway, guest: plugins::build("plugway-bench-guest")?, filters: Vec::new() };
     interrupt::watch()?;
     let origin = Origin::now()?;

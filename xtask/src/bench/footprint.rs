@@ -30,7 +30,11 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     let gateway = super::only_gateway(words, "footprint")?;
     two_cores()?;
     setup::run()?;
-    let built = Built { gateway: super::under_test(gateway)?, guest: plugins::build("plugway-bench-guest")?, filters: Vec::new() };
+    let built = Built {
+        gateway: super::under_test(gateway, super::Build::Ready)?,
+        guest: plugins::build("plugway-bench-guest")?,
+        filters: Vec::new(),
+    };
     interrupt::watch()?;
     let origin = Origin::now()?;
     let mut figures = start::all(&built)?;

@@ -48,7 +48,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     two_cores()?;
     install::run(&entries)?;
     let built = Built {
-        gateway: under_test(options.gateway.clone())?,
+        gateway: under_test(options.gateway.clone(), options.build())?,
         guest: plugins::build("plugway-bench-guest")?,
         filters: install::filters(&entries)?,
     };

@@ -7,7 +7,7 @@ use plugway_harness::Result;
 use plugway_harness::error::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::world::{HOST, World};
+use super::world::{HOST, KEY, PARTNER_REQUESTS, World};
 use crate::metrics;
 use crate::token::SCOPE;
 
@@ -63,12 +63,14 @@ fn instructions(world: &World) -> Result<()> {
         println!("  /orders/*   {}  {}", upstream.url(), upstream.name());
     }
     println!("  /hello      {}   {}", world.hello.url(), world.hello.name());
+    println!("  /partners   the same, for whoever has a key, {PARTNER_REQUESTS} times an hour");
     println!("  /stranger   {}  {}, whose certificate the gateway does not trust", world.stranger.url(), world.stranger.name());
     println!("\nTry:\n");
     println!("  # a public route to a plain upstream\n  {curl} {url}/hello\n");
     println!("  # oauth2 asks for a token\n  {curl} -i {url}/orders/1\n");
     println!("  # with one; every path has its upstream, see `upstream` and `sni` in the answer\n  TOKEN={token}");
     println!("  {curl} -H \"Authorization: Bearer $TOKEN\" {url}/orders/1\n");
+    println!("  # with an API key; after {PARTNER_REQUESTS} of them 429\n  {curl} -i -H \"X-API-Key: {KEY}\" {url}/partners\n");
     println!("  # 502: the upstream's certificate does not verify\n  {curl} -i {url}/stranger\n");
     println!("  curl http://{admin}/status\n  curl http://{admin}/metrics\n");
     println!("Ctrl-C ends everything.\n");

@@ -9,7 +9,7 @@ use plugway_harness::{Error, Result};
 
 use super::report::Report;
 use super::traffic::{self, KEYS, Outcome, ROUNDS};
-use super::world::{HOST, INTERNAL, World};
+use super::world::{HOST, INTERNAL, PARTNER_REQUESTS, World};
 use crate::{metrics, workspace};
 
 /// Observers hear of requests in batches; longest wait until the last batch is counted.
@@ -30,6 +30,8 @@ pub(super) async fn run(world: &World) -> Result<bool> {
     hash_router(&mut report, world, &outcome);
     oauth2(&mut report, &outcome);
     tls_forward(&mut report, &outcome);
+    api_key(&mut report, &outcome);
+    rate_limit(&mut report, &outcome);
     metrics_plugin(&mut report, world, &outcome).await?;
     both_legs(&mut report, world, &outcome).await?;
     stored(&mut report, world, &outcome).await?;
@@ -100,6 +102,21 @@ fn tls_forward(report: &mut Report, outcome: &Outcome) {
     report.claim(outcome.forwarded == KEYS * ROUNDS, &what);
 }
 
+fn api_key(report: &mut Report, outcome: &Outcome) {
+    report.heading("api-key");
+    let named = format!("{} requests with a partner's key reached the upstream in the partner's name, without the key", outcome.named);
+    report.claim(outcome.named == PARTNER_REQUESTS, &named);
+    report.claim(outcome.without_key == 401, &format!("without a key: {}", outcome.without_key));
+}
+
+fn rate_limit(report: &mut Report, outcome: &Outcome) {
+    report.heading("rate-limit");
+    let passed = outcome.partner.iter().take_while(|status| **status == 200).count();
+    let refused = outcome.partner.iter().skip(passed).filter(|status| **status == 429).count();
+    let holds = passed == PARTNER_REQUESTS && passed + refused == outcome.partner.len();
+    report.claim(holds, &format!("of {} requests of one partner {passed} passed, the other {refused} got 429", outcome.partner.len()));
+}
+
 async fn metrics_plugin(report: &mut Report, world: &World, outcome: &Outcome) -> Result<()> {
     report.heading("metrics");
     let deadline = Instant::now() + SETTLE;
@@ -128,7 +145,7 @@ async fn both_legs(report: &mut Report, world: &World, outcome: &Outcome) -> Res
     let holds = outcome.stranger == 502 && failed > 0 && world.stranger.requests() == 0;
     report.claim(holds, &format!("an upstream with a certificate of another CA got no request, the client {}", outcome.stranger));
     let plain = format!("the plain upstream answered {} requests on a route without plugins of its own", outcome.hello);
-    report.claim(outcome.hello == 20 && world.hello.requests() == 20, &plain);
+    report.claim(outcome.hello == 20 && world.hello.requests() == (20 + PARTNER_REQUESTS) as u64, &plain);
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use plugway_harness::error::Context;
 use plugway_harness::{Error, Result};
 use serde_json::Value;
 
-use super::world::{HOST, World};
+use super::world::{HOST, KEY, PARTNER, PARTNER_REQUESTS, World};
 use crate::token::SCOPE;
 
 /// Different keys, and how often each is asked for.
@@ -32,6 +32,12 @@ pub(super) struct Outcome {
     pub(super) refused: Vec<Refusal>,
     /// Answers of the plain upstream.
     pub(super) hello: usize,
+    /// Status of each request with a partner's key, in order.
+    pub(super) partner: Vec<u16>,
+    /// Those of them that reached the upstream in the partner's name, without the key.
+    pub(super) named: usize,
+    /// Status of a request for partners without a key.
+    pub(super) without_key: u16,
     /// Status of a request for the upstream that has a certificate of another CA.
     pub(super) stranger: u16,
     /// SHA-256 of the certificate that the gateway showed to a client that trusts the demo's CA alone.
@@ -89,6 +95,7 @@ pub(super) async fn send(world: &World) -> Result<Outcome> {
         outcome.sent += 1;
         outcome.hello += usize::from(answer.status == 200 && answer.header("x-upstream") == Some("hello"));
     }
+    partners(&mut connection, &mut outcome).await?;
     outcome.stranger = ask(&mut connection, "/stranger", None).await?.status.as_u16();
     outcome.sent += 1;
     Ok(outcome)
@@ -121,6 +128,25 @@ async fn refusals(world: &World, client: &Client<'_>, outcome: &mut Outcome) -> 
         outcome.refused.push(Refusal { what, wanted, status: answer.status.as_u16(), challenge });
         outcome.sent += 1;
     }
+    Ok(())
+}
+
+/// More requests than a partner may make, and one of nobody.
+async fn partners(connection: &mut Connection, outcome: &mut Outcome) -> Result<()> {
+    for _ in 0..PARTNER_REQUESTS + 3 {
+        let mut request = get("/partners")?;
+        request.headers_mut().insert("x-api-key", HeaderValue::from_static(KEY));
+        let answer = connection.request(request).await?;
+        outcome.sent += 1;
+        outcome.partner.push(answer.status.as_u16());
+        if answer.status == 200 {
+            let report = answer.json()?;
+            let named = reported(&report, "x-consumer") == [PARTNER] && reported(&report, "x-api-key").is_empty();
+            outcome.named += usize::from(named);
+        }
+    }
+    outcome.without_key = ask(connection, "/partners", None).await?.status.as_u16();
+    outcome.sent += 1;
     Ok(())
 }
 

@@ -11,6 +11,11 @@ use crate::token::{AUDIENCE, ISSUER, Provider, SCOPE};
 
 /// What clients ask for, and what the gateway's certificate says.
 pub(super) const HOST: &str = "shop.example.com";
+/// The key of a partner, and who that is. Public, so worth nothing to anybody.
+pub(super) const KEY: &str = "sk-demo-2f8d1c";
+pub(super) const PARTNER: &str = "partner";
+/// Requests that a partner may make in an hour.
+pub(super) const PARTNER_REQUESTS: usize = 5;
 /// What the TLS upstreams' certificates say; nothing but `tls-forward` tells the gateway to ask for it.
 pub(super) const INTERNAL: &str = "orders.internal";
 
@@ -29,7 +34,7 @@ pub(super) struct World {
     pub(super) provider: Provider,
     /// Three TLS upstreams behind `/orders/*`.
     pub(super) orders: Vec<Upstream>,
-    /// A plain one behind `/hello`.
+    /// A plain one behind `/hello` and `/partners`.
     pub(super) hello: Upstream,
     /// A TLS upstream whose certificate is of a CA that the gateway does not trust.
     pub(super) stranger: Upstream,
@@ -63,10 +68,16 @@ impl World {
     }
 }
 
+/// Keys are configured by their digests.
+fn digest(key: &str) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, key.as_bytes());
+    digest.as_ref().iter().fold("sha256:".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+}
+
 fn configuration(orders: &[Upstream], hello: &Upstream, stranger: &Upstream, ports: Ports) -> String {
     let (web, admin) = if ports == Ports::Fixed { (8443, 9901) } else { (0, 0) };
     let endpoints = orders.iter().map(|upstream| format!("{:?}", upstream.url())).collect::<Vec<_>>().join(", ");
-    let (hello, stranger) = (hello.url(), stranger.url());
+    let (hello, stranger, key) = (hello.url(), stranger.url(), digest(KEY));
     format!(
         r#"workers = 2
 
@@ -92,6 +103,16 @@ config = {{ key = "path", hash = "sha1", placement = "maglev" }}
 [plugins.forward]
 source = "builtin:tls-forward"
 config = {{ scheme = "https", server_name = "{INTERNAL}", headers = {{ set = {{ x-demo = "through tls-forward" }} }} }}
+
+[plugins.keys]
+source = "builtin:api-key"
+grants = {{ crypto = {{}} }}
+config = {{ consumers = [{{ name = "{PARTNER}", keys = ["{key}"] }}], consumer_header = "x-consumer" }}
+
+[plugins.limit]
+source = "builtin:rate-limit"
+grants = {{ rate-limit = {{}} }}
+config = {{ limits = [{{ name = "per-partner", key = "identity", requests = {PARTNER_REQUESTS}, period = "1h" }}] }}
 
 [plugins.metrics]
 source = "builtin:metrics"
@@ -125,6 +146,12 @@ upstream = "orders"
 name = "hello"
 match = {{ host = "{HOST}", path = "/hello" }}
 public = true
+upstream = "hello"
+
+[[routes]]
+name = "partners"
+match = {{ host = "{HOST}", path = "/partners" }}
+plugins = ["keys", "limit"]
 upstream = "hello"
 
 [[routes]]

@@ -2,6 +2,7 @@
 //! the linked program is watched at work, and what it runs through is put one behind the other, apart from what it never comes to.
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use plugway_harness::error::Context;
 use plugway_harness::peers::Peer;
@@ -20,6 +21,10 @@ const MERGER: Peer = Peer { program: "merge-fdata-19", package: "bolt-19" };
 /// who calls whom, and what was never met elsewhere. Backtraces name the lines of what was moved.
 const ORDER: [&str; 6] =
     ["-reorder-blocks=ext-tsp", "-reorder-functions=cdsort", "-split-functions", "-split-all-cold", "-split-eh", "-update-debug-sections"];
+
+/// Said a thousand times, of names that no backtrace needs: BOLT 19 does not know a form in which rustc's LLVM writes some references.
+const UNKNOWN_FORM: &str =
+    "BOLT-WARNING: [internal-dwarf-error]: Unsupported attribute form DW_FORM_ref_udata in cloneAttribute. Dropping.";
 
 /// Installs it.
 ///
@@ -40,16 +45,23 @@ pub(super) fn arrange(compiled: &Path, shipped: &Path) -> Result<()> {
     let (counting, counts) = (folder.join("plugway"), folder.join("counts"));
 
     let count = ["-instrument", "-instrumentation-file-append-pid"];
-    workspace::run(
-        command(&bolt, count).arg(format!("-instrumentation-file={}", counts.display())).arg("-o").arg(&counting).arg(compiled),
-    )?;
+    run(command(&bolt, count).arg(format!("-instrumentation-file={}", counts.display())).arg("-o").arg(&counting).arg(compiled))?;
     bench::exercise(&counting)?;
     let merged = folder.join("merged");
     workspace::run(command(MERGER.find()?, ["-q", "-o"]).arg(&merged).args(counted(&folder)?))?;
     // Written beside what is shipped and renamed: a copy that is at work keeps its file.
     let arranged = folder.join("arranged");
-    workspace::run(command(&bolt, ORDER).arg("-data").arg(&merged).arg("-o").arg(&arranged).arg(compiled))?;
+    run(command(&bolt, ORDER).arg("-data").arg(&merged).arg("-o").arg(&arranged).arg(compiled))?;
     std::fs::rename(&arranged, shipped).context(shipped.display())
+}
+
+/// Shows BOLT's command, runs it, and says what it said that tells anything.
+fn run(bolt: &mut Command) -> Result<()> {
+    let line = workspace::shown(bolt);
+    println!("$ {line}");
+    let output = bolt.stdout(Stdio::inherit()).output().context(&line)?;
+    eprint!("{}", String::from_utf8_lossy(&output.stderr).replace(UNKNOWN_FORM, ""));
+    if output.status.success() { Ok(()) } else { Err(Error::new(format!("`{line}` ended with {}", output.status))) }
 }
 
 /// What each gateway that was watched left.

@@ -8,7 +8,7 @@ use plugway_harness::{Error, Result};
 
 use super::lineup::LINEUP;
 use super::{Entry, Lengths, SMALL, Scenario};
-use crate::bench::{WARM_UP, scenario};
+use crate::bench::{Build, WARM_UP, scenario};
 
 /// Rounds of the small scenario: its ratios are quoted to a percent.
 const ROUNDS: usize = 15;
@@ -24,6 +24,8 @@ const BRIEF_ROUNDS: (usize, usize) = (5, 3);
 pub(super) struct Options {
     /// The small scenario alone, few rounds.
     pub(super) quick: bool,
+    /// plugway as cargo builds it.
+    plain: bool,
     /// Everything, few rounds.
     brief: bool,
     /// Rows of earlier runs are forgotten.
@@ -45,6 +47,7 @@ impl Options {
             let mut value = || words.next().context(format!("{word} needs a value"));
             match word {
                 "--quick" => options.quick = true,
+                "--plain" => options.plain = true,
                 "--brief" => options.brief = true,
                 "--fresh" => options.fresh = true,
                 "--scenario" => options.scenarios.push(value()?.to_owned()),
@@ -57,6 +60,15 @@ impl Options {
             }
         }
         Ok(options)
+    }
+
+    /// Which plugway, where none was named.
+    pub(super) fn build(&self) -> Build {
+        match (self.plain, self.quick) {
+            (true, _) => Build::Plain,
+            (false, true) => Build::Ready,
+            (false, false) => Build::Shipped,
+        }
     }
 
     /// The rows, in the order of the table.
