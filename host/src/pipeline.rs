@@ -123,7 +123,8 @@ pub enum Verdict {
 impl Chain {
     /// The same without the filters that have nothing to do, by the plugins' own words.
     pub fn on(&self, plugins: &Plugins) -> Self {
-        let has_work = |hook, place: &Place| self.compared || !plugins.leaves_out(hook, (place.slot, place.config));
+        let first = self.incoming.iter().find(|step| matches!(step.kind, StepKind::Authorize { .. })).map(|step| step.place.at());
+        let has_work = |hook, place: &Place| self.compared || !plugins.leaves_out(hook, place.at(), first == Some(place.at()));
         let mut chain = self.clone();
         chain.incoming.retain(|step| step.kind != StepKind::Filter || has_work(Hook::RequestFilter, &step.place));
         chain.outgoing.retain(|place| has_work(Hook::ResponseFilter, place));
@@ -147,8 +148,8 @@ impl Plugins {
         Self { slots: slots.into_iter().map(RefCell::new).collect(), outcomes }
     }
 
-    fn leaves_out(&self, hook: Hook, (slot, config): (usize, u32)) -> bool {
-        self.slots.get(slot).is_some_and(|slot| slot.borrow().leaves_out(hook, config))
+    fn leaves_out(&self, hook: Hook, (slot, config): (usize, u32), is_first: bool) -> bool {
+        self.slots.get(slot).is_some_and(|slot| slot.borrow().leaves_out(hook, config, is_first))
     }
 
     /// Whether there is none.

@@ -19,6 +19,7 @@ mod hooks;
 mod host;
 mod instance;
 mod kept_plans;
+mod left_out;
 mod names;
 mod nursery;
 mod output;

@@ -51,6 +51,9 @@ impl<E: Exported> lifecycle::exports::plugway::gateway::lifecycle::Guest for E {
         version::keep();
         let plugin: E::Plugin = crate::config::configure(&config).map_err(|error: Error| error.to_string())?;
         plugin.leaves_out().iter().for_each(|filter| crate::sys::configuring::leave_out(*filter));
+        if plugin.leaves_out_if_first() {
+            crate::sys::configuring::leave_out_if_first();
+        }
         E::places(|places| places.insert(id, plugin));
         Ok(())
     }

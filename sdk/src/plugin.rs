@@ -35,6 +35,12 @@ pub trait Plugin: Sized + 'static {
     fn leaves_out(&self) -> &'static [Filter] {
         &[]
     }
+
+    /// Whether its request filter lets every request go on as it is that its authorizer has seen: the gateway does not call it where that is the first
+    /// authorizer of the chain. Behind another one it is called, since what that one let pass comes here unseen. No, unless it is written.
+    fn leaves_out_if_first(&self) -> bool {
+        false
+    }
 }
 
 /// The configuration of a plugin that has none: any key is refused.

@@ -144,7 +144,8 @@ server.on('request', async (request, response) => {
 createInterface({ input: process.stdin })
   .on('line', async (line) => {
     const order = JSON.parse(line);
-    if (order.command === 'rotate') {
+    if (order.command === 'rotate' || order.command === 'withdraw') {
+      if (order.command === 'withdraw') keys.length = 0;
       keys.unshift(...(await newKeys()));
       serve();
     } else if (order.command === 'behave') {

@@ -74,13 +74,13 @@ impl Issuer {
         }
     }
 
-    /// One route behind `oauth2`.
-    fn configuration(&self) -> String {
+    /// One route behind `oauth2`, which was granted that.
+    fn configuration(&self, grants: &str) -> String {
         format!(
             r#"{}
 [plugins.auth]
 source = "builtin:oauth2"
-grants = {{ crypto = {{}} }}
+grants = {{ {grants} }}
 [plugins.auth.config]
 issuer = "https://id.example.com"
 audience = "orders"
@@ -116,13 +116,18 @@ plugins = ["auth"]
     }
 }
 
+/// What it needs for keys that are written, and for those that it fetches: then each call may wait, and has an instance and a stack of its own.
+const WRITTEN: &str = "crypto = {}";
+const FETCHED: &str = "crypto = {}, http-client = { hosts = [\"id.example.com\"] }";
+
 /// `oauth2` with a token it knows and with tokens it does not: more than it keeps, in turn. Beside the dearest of them ring's own check of the same
 /// signature, which is what it cannot be cheaper than.
 pub(super) fn tokens(criterion: &mut Criterion) {
     let issuer = Issuer::es256();
-    decisions(criterion, &issuer, &[("a token it knows", 1), ("a token it does not know", 2_000)]);
+    decisions(criterion, &issuer, WRITTEN, &[("a token it knows", 1), ("a token it does not know", 2_000)]);
+    decisions(criterion, &issuer, FETCHED, &[("a token it knows, where it might wait", 1)]);
     let issuer = Issuer::rs256();
-    decisions(criterion, &issuer, &[("a token it does not know, RS256", 2_000)]);
+    decisions(criterion, &issuer, WRITTEN, &[("a token it does not know, RS256", 2_000)]);
     verification(criterion, &issuer);
 }
 
@@ -137,8 +142,8 @@ fn verification(criterion: &mut Criterion, issuer: &Issuer) {
     });
 }
 
-fn decisions(criterion: &mut Criterion, issuer: &Issuer, cases: &[(&str, usize)]) {
-    let ready = ready(&issuer.configuration());
+fn decisions(criterion: &mut Criterion, issuer: &Issuer, grants: &str, cases: &[(&str, usize)]) {
+    let ready = ready(&issuer.configuration(grants));
     let generation = &ready.generation;
     for (name, different) in cases {
         let tokens: Vec<HeaderValue> = (0..*different).map(|subject| issuer.authorization(subject)).collect();

@@ -99,7 +99,7 @@ impl Shadowed<'_> {
 impl Shadow {
     /// What comes of a filter that will not be called once it serves: as good as called.
     fn left_out(self, plugins: &Plugins, hook: Hook) -> Option<Flow> {
-        if !plugins.leaves_out(hook, (self.slot, self.config)) {
+        if !plugins.leaves_out(hook, (self.slot, self.config), false) {
             return None;
         }
         plugins.at(self.slot).iter().for_each(|slot| slot.cells().called(hook as usize));

@@ -2,7 +2,6 @@
 
 #![allow(unreachable_pub, reason = "the generated bindings re-export the handles")]
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -12,10 +11,10 @@ use super::bindings::plugway::gateway::types;
 use super::budget::{CpuMeter, MemoryLimiter};
 use super::computing::Place;
 use super::failure::Failure;
+use super::left_out::LeftOut;
 use super::names::Names;
 use super::plan::PlanDraft;
 use super::reserve::Reserve;
-use super::rights::Hook;
 use super::wasi::Wasi;
 use crate::capability::crypto::PublicKey;
 use crate::capability::keys::Keys;
@@ -78,7 +77,7 @@ pub(super) struct Guest {
     /// The configuration it is given, while `configure` runs.
     pub(super) configuring: Option<u32>,
     /// Hooks that have nothing to do with a configuration.
-    pub(super) left_out: BTreeSet<(Hook, u32)>,
+    pub(super) left_out: LeftOut,
     /// The plan, while `forward` runs.
     pub(super) plan: Option<PlanDraft>,
     /// What has ended, while `on-batch` runs.

@@ -1,7 +1,6 @@
 //! One live instance of a plugin: a store, its hooks, and the two ways to call one: on the request's path with an
 //! exchange, and off it.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,11 +14,11 @@ use super::computing::{Computing, Place, State};
 use super::failure::Failure;
 use super::guest::Guest;
 use super::hooks::{Hooks, now};
+use super::left_out::LeftOut;
 use super::names::Names;
 use super::nursery::Nursery;
 use super::recipe::runs_in_turns;
 use super::reserve::Reserve;
-use super::rights::Hook;
 use super::ticker::{self, Watched};
 use super::wasi::Wasi;
 use crate::capability::granted::Granted;
@@ -93,7 +92,7 @@ impl Instance {
             exchange: None,
             rescue,
             configuring: None,
-            left_out: BTreeSet::new(),
+            left_out: LeftOut::default(),
             plan: None,
             batch: None,
             cpu: CpuMeter::new(),
@@ -143,7 +142,7 @@ impl Instance {
     }
 
     /// Hooks that have nothing to do with a configuration, by their own words.
-    pub(super) fn left_out(&self) -> &BTreeSet<(Hook, u32)> {
+    pub(super) fn left_out(&self) -> &LeftOut {
         &self.store.data().left_out
     }
 

@@ -7,7 +7,7 @@
 
 mod failing;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ use super::guest::Guest;
 use super::hooks::Hooks;
 use super::instance::{Instance, Surroundings};
 use super::kept_plans::KeptPlans;
+use super::left_out::LeftOut;
 use super::pool::Pool;
 use super::recipe::{Recipe, SetupError, SetupTime};
 use super::rights::Hook;
@@ -44,7 +45,7 @@ pub struct Slot {
     /// What its forwarder need not be asked again.
     pub(super) plans: KeptPlans,
     /// Hooks that have nothing to do with a configuration.
-    left_out: BTreeSet<(Hook, u32)>,
+    left_out: LeftOut,
 }
 
 /// What became of a call: the exchange always comes back.
@@ -92,17 +93,14 @@ impl Slot {
         &self.recipe().name
     }
 
-    /// Whether a hook has nothing to do in places with that configuration.
-    pub fn leaves_out(&self, hook: Hook, config: u32) -> bool {
-        self.left_out.contains(&(hook, config))
+    /// Whether a filter has nothing to do in a place with that configuration. `is_first`: no authorizer is called before the one beside it.
+    pub fn leaves_out(&self, hook: Hook, config: u32, is_first: bool) -> bool {
+        self.left_out.has(hook, config, is_first)
     }
 
-    /// Filters that some configurations leave without work, and how many do.
+    /// Filters that some configurations leave without work wherever they stand, and how many do.
     pub fn left_out(&self) -> BTreeMap<Hook, usize> {
-        self.left_out.iter().fold(BTreeMap::new(), |mut counted, (hook, _)| {
-            *counted.entry(*hook).or_default() += 1;
-            counted
-        })
+        self.left_out.counted()
     }
 
     /// Its counters.

@@ -6,6 +6,7 @@ use crate::binding::Binding;
 use crate::denial::Denial;
 use crate::issuer::Issuer;
 use crate::json::{Json, Members};
+use crate::published::CheckedWith;
 use crate::requirement::Requirement;
 
 /// What must hold, whoever issued the token.
@@ -38,6 +39,8 @@ pub(crate) struct Verified<'a> {
     pub(crate) lifetime: Lifetime,
     /// Until when it counts what the issuer's server said of it, where that was asked.
     pub(crate) counts_until: Option<Duration>,
+    /// The set its signature was checked with, where that may change.
+    pub(crate) checked_with: Option<CheckedWith>,
     pub(crate) binding: Binding,
     pub(crate) subject: &'a str,
     pub(crate) client: Option<&'a str>,
@@ -77,7 +80,7 @@ pub(crate) fn judge<'a>(claims: &'a Members<'a>, issuer: &'a Issuer, rules: &Rul
     if !rules.required.iter().all(|rule| rule.is_met(claims)) {
         return Err(Denial::RequirementNotMet);
     }
-    Ok(Verified { issuer: &issuer.name, lifetime, counts_until: None, binding, subject, client, scopes, claims })
+    Ok(Verified { issuer: &issuer.name, lifetime, counts_until: None, checked_with: None, binding, subject, client, scopes, claims })
 }
 
 impl Lifetime {

@@ -8,6 +8,8 @@ use crate::document::{Document, MOST_STALE, Trouble};
 /// Whatever a server says, it is asked no more often than this, and no less often than that: a key that it takes back is gone then.
 const SHORTEST: Duration = Duration::from_secs(60);
 const LONGEST: Duration = Duration::from_secs(60 * 60);
+/// What is only used, and not asked for anything new, makes it be asked for so long after its time: something new does sooner, where there is any.
+const OVERDUE: Duration = SHORTEST;
 /// From one vain attempt to the next.
 pub(crate) const RETRY: Duration = Duration::from_secs(10);
 
@@ -20,13 +22,15 @@ pub(crate) struct Held<T> {
     made: Duration,
     /// When to ask again.
     due: Duration,
+    /// Until when the gateway's cache has it.
+    cached_until: Duration,
     /// Whether the last attempt was in vain.
     in_trouble: bool,
 }
 
 impl<T> Default for Held<T> {
     fn default() -> Self {
-        Self { value: None, body: Vec::new(), made: Duration::ZERO, due: Duration::ZERO, in_trouble: false }
+        Self { value: None, body: Vec::new(), made: Duration::ZERO, due: Duration::ZERO, cached_until: Duration::ZERO, in_trouble: false }
     }
 }
 
@@ -41,9 +45,19 @@ impl<T> Held<T> {
         now >= self.due || now + LONGEST < self.due
     }
 
+    /// Whether it was time to ask long ago.
+    pub(crate) fn is_overdue(&self, now: Duration) -> bool {
+        self.is_due(now.saturating_sub(OVERDUE))
+    }
+
     /// Whether its server was away, or talked rubbish, when it was asked last.
     pub(crate) fn is_in_trouble(&self) -> bool {
         self.in_trouble
+    }
+
+    /// Whether the gateway's cache has it, or a newer one.
+    pub(crate) fn is_cached(&self, now: Duration) -> bool {
+        now < self.cached_until
     }
 
     /// How old it is.
@@ -82,6 +96,7 @@ impl<T> Held<T> {
             self.body = document.body;
         }
         self.made = now.saturating_sub(document.age);
+        self.cached_until = now + document.fresh_for;
         if document.is_stale {
             return Err(Trouble::Away("it is away, and the gateway's cache has the last good answer".to_owned()));
         }

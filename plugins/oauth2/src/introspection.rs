@@ -121,11 +121,24 @@ impl Introspection {
         }
         let claims = json::read_object(&answer.body()).ok_or_else(|| Trouble::Rubbish("no JSON object".to_owned()))?;
         match claims.get("active") {
+            Some(Value::Bool(true)) if is_for_renewal(&claims) => {
+                log::info!("introspection at {issuer}: a refresh token was sent as an access token");
+                Ok(None)
+            }
             Some(Value::Bool(true)) => Ok(Some(claims)),
             Some(Value::Bool(false)) => Ok(None),
             _ => Err(Trouble::Rubbish("`active` is neither true nor false".to_owned())),
         }
     }
+}
+
+/// Whether the server says that it is a refresh token, which is for the server alone. RFC 7662 has no word for it; these are Ory's, Okta's and
+/// Keycloak's.
+fn is_for_renewal(claims: &Map<String, Value>) -> bool {
+    ["token_use", "token_type", "typ"].into_iter().filter_map(|name| claims.get(name)?.as_str()).any(|kind| {
+        let kind = kind.to_ascii_lowercase();
+        matches!(kind.as_str(), "refresh" | "refresh_token" | "refresh-token" | "offline")
+    })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::denial::Denial;
 use crate::introspection::Introspection;
 use crate::json::{self, Json, Members};
 use crate::keys::KeySet;
-use crate::published::Published;
+use crate::published::{CheckedWith, Published};
 use crate::token::Token;
 
 /// One issuer.
@@ -38,6 +38,15 @@ pub(crate) enum Keys {
     Written(KeySet),
     /// At its server.
     Published(Rc<Published>),
+}
+
+/// A token whose signature is good.
+struct Signed<'i, 'c> {
+    issuer: &'i Issuer,
+    /// Its claims, where they were read to find the issuer.
+    read: Option<Members<'c>>,
+    payload: Vec<u8>,
+    checked_with: Option<CheckedWith>,
 }
 
 /// Those of one place.
@@ -81,7 +90,7 @@ impl Issuers {
             Ok(early) => early,
             Err(_) => return self.ask_about(text, rules, now, take),
         };
-        let (issuer, read, payload) = match self.verify(&token, &early) {
+        let Signed { issuer, read, payload, checked_with } = match self.verify(&token, &early) {
             Ok(verified) => verified,
             // An opaque token may look much like a JWT. This is only asked of those that do not pass: the others pay nothing for it.
             Err(_) if !token.is_well_formed() => return self.ask_about(text, rules, now, take),
@@ -90,6 +99,7 @@ impl Issuers {
         // What was read before is what was signed: the same text.
         let claims = read.or_else(|| json::members(&payload)).ok_or(Denial::Malformed)?;
         let mut verified = claims::judge(&claims, issuer, rules, now)?;
+        verified.checked_with = checked_with;
         if let Some(introspection) = issuer.introspection.as_ref().filter(|introspection| introspection.asks_about_jwt) {
             verified.counts_until = Some(introspection.ask(text, &issuer.name, now)?.until);
         }
@@ -97,8 +107,17 @@ impl Issuers {
         Ok(take(&verified))
     }
 
-    /// Picks the issuer and checks its signature: gives the issuer, the claims where they were read for that, and the payload.
-    fn verify<'a>(&self, token: &Token<'_>, early: &'a [u8]) -> Result<(&Issuer, Option<Members<'a>>, Vec<u8>), Refusal> {
+    /// Asks for published keys that were due long ago.
+    pub(crate) fn renew_overdue_keys(&self, now: Duration) {
+        for issuer in &self.0 {
+            if let Keys::Published(published) = &issuer.keys {
+                published.renew_overdue(now);
+            }
+        }
+    }
+
+    /// Picks the issuer and checks its signature.
+    fn verify<'a>(&self, token: &Token<'_>, early: &'a [u8]) -> Result<Signed<'_, 'a>, Refusal> {
         let (issuer, read) = match self.only() {
             Some(only) => (only, None),
             None => {
@@ -109,8 +128,8 @@ impl Issuers {
         };
         issuer.check_kind(token.header.kind.as_deref())?;
         let algorithm = Algorithm::named(&token.header.algorithm).filter(|algorithm| issuer.algorithms.contains(algorithm));
-        let payload = issuer.keys.verify(algorithm.ok_or(Denial::Algorithm)?, token)?;
-        Ok((issuer, read, payload))
+        let (payload, checked_with) = issuer.keys.verify(algorithm.ok_or(Denial::Algorithm)?, token)?;
+        Ok(Signed { issuer, read, payload, checked_with })
     }
 
     /// What is no JWT only the server that issued it can read. At most one of the issuers is asked: another would learn a token that is
@@ -129,11 +148,11 @@ impl Issuers {
 }
 
 impl Keys {
-    /// The payload, if the token was signed with one of them.
-    pub(crate) fn verify(&self, algorithm: Algorithm, token: &Token<'_>) -> Result<Vec<u8>, Refusal> {
+    /// The payload, if the token was signed with one of them, and the set where that may change.
+    pub(crate) fn verify(&self, algorithm: Algorithm, token: &Token<'_>) -> Result<(Vec<u8>, Option<CheckedWith>), Refusal> {
         match self {
-            Self::Written(keys) => Ok(keys.verify(algorithm, token)?),
-            Self::Published(keys) => keys.verify(algorithm, token),
+            Self::Written(keys) => Ok((keys.verify(algorithm, token)?, None)),
+            Self::Published(keys) => keys.verify(algorithm, token).map(|(payload, checked_with)| (payload, Some(checked_with))),
         }
     }
 }

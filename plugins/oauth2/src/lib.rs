@@ -40,8 +40,8 @@ use std::time::Duration;
 
 use plugway_sdk::metrics::Counter;
 use plugway_sdk::{
-    AuthError, Authorizer, ChangeError, Decision, Error, Filter, Flow, Identity, LocalResponse, Plugin, Request, RequestFilter, Status,
-    Value, clock, header,
+    AuthError, Authorizer, ChangeError, Decision, Error, Flow, Identity, LocalResponse, Plugin, Request, RequestFilter, Status, Value,
+    clock, header,
 };
 
 use anonymous::Anonymous;
@@ -115,8 +115,8 @@ impl Plugin for OAuth2 {
         Ok(config.check()?)
     }
 
-    fn leaves_out(&self) -> &'static [Filter] {
-        if self.headers.is_empty() && self.own_token().is_none() { &[Filter::Request] } else { &[] }
+    fn leaves_out_if_first(&self) -> bool {
+        self.own_token().is_none()
     }
 }
 
@@ -131,7 +131,12 @@ impl Authorizer for OAuth2 {
             Credentials::Malformed => return self.deny(request, Denial::MalformedCredentials, None),
         };
         match self.decide(request, scheme, token).and_then(|decision| self.exchange(request, token, decision)) {
-            Ok(decision) => Ok(decision),
+            Ok(decision) => {
+                if let Some(login) = &self.login {
+                    login.take_cookies(request)?;
+                }
+                Ok(decision)
+            }
             Err(Refusal::Denied(denial)) => self.deny(request, denial, Some((scheme, token))),
             Err(Refusal::Failed(error)) => Err(error),
         }
@@ -139,9 +144,14 @@ impl Authorizer for OAuth2 {
 }
 
 impl RequestFilter for OAuth2 {
-    /// Comes after the authorizer, also where another one let the request pass: then nobody has looked at these headers yet.
+    /// Comes after the authorizer, also where another one let the request pass: then nobody has looked at these headers yet, nor at a token that
+    /// came along. An upstream that reads it believes that the gateway did.
     fn on_request(&self, request: &mut Request) -> Result<Flow, Error> {
         self.headers.clear_unless_set(request)?;
+        self.take_unchecked(request).map_err(|error| match error {
+            AuthError::Failed(why) => why,
+            AuthError::Unavailable(_) => "the request cannot be changed now".to_owned(),
+        })?;
         let Some(own) = self.own_token() else { return Ok(Flow::Next) };
         match own.attach(request, None, clock::now()) {
             Ok(()) => Ok(Flow::Next),
@@ -163,6 +173,12 @@ fn unavailable(seconds: Option<u32>) -> LocalResponse {
 
 /// Requests that go no further, or without a token.
 impl OAuth2 {
+    /// Takes away what came along with a request that passed by something else.
+    fn take_unchecked(&self, request: &mut Request) -> Result<(), AuthError> {
+        passed_on::drop_unchecked_token(request)?;
+        self.login.as_ref().map_or(Ok(()), |login| login.take_cookies(request))
+    }
+
     /// A token of the gateway's own for the upstream, whoever asks.
     fn own_token(&self) -> Option<&UpstreamToken> {
         self.upstream_token.as_ref().filter(|token| token.grant == Grant::ClientCredentials)
@@ -177,7 +193,13 @@ impl OAuth2 {
             return self.visit(login, request);
         }
         match &self.anonymous {
-            Some(anonymous) => Ok(Decision::Allow(anonymous.identity())),
+            Some(anonymous) => {
+                // Nobody else looks at one that is not for this place.
+                if passed_on::is_token(request) {
+                    passed_on::drop_token(request, true)?;
+                }
+                Ok(Decision::Allow(anonymous.identity()))
+            }
             None if self.optional => Ok(Decision::Abstain),
             None => self.deny(request, Denial::NoCredentials, None),
         }
@@ -211,7 +233,7 @@ impl OAuth2 {
         match visit {
             Visit::Answer(answer) => Ok(Decision::respond(answer)),
             // One that would not pass here would be sent back to the server, and so on.
-            Visit::Arrived(token, answer) => match self.judge(&token, |_| ()) {
+            Visit::Arrived(token, answer) => match self.judge(&token, clock::now(), |_| ()) {
                 Ok(_) | Err(Refusal::Denied(Denial::InsufficientScope | Denial::RequirementNotMet)) => Ok(Decision::respond(answer)),
                 Err(refusal) => Err(refusal),
             },
@@ -222,6 +244,10 @@ impl OAuth2 {
                         login.take_cookies(request)?;
                         if self.forward_token {
                             request.set_header(header::AUTHORIZATION, format!("Bearer {token}"))?;
+                        }
+                        if !lines.is_empty() {
+                            // Whatever the upstream says of its answer, nobody else may be given this one.
+                            request.append_response_header(header::CACHE_CONTROL, "private")?;
                         }
                         for line in lines {
                             request.append_response_header(header::SET_COOKIE, line)?;
@@ -248,15 +274,21 @@ impl OAuth2 {
 /// A token that passed before is known by all of its bytes; what can have changed since is the time, and who sends it.
 impl OAuth2 {
     fn decide(&self, request: &mut Request, scheme: Scheme, token: &[u8]) -> Result<Decision, Refusal> {
+        let now = clock::now();
+        self.issuers.renew_overdue_keys(now);
         let again = self.remembered.look_up(token, |pass| {
-            let now = clock::now();
-            if pass.has_to_be_asked_about(now) {
+            if pass.is_outdated(now) {
                 return None;
             }
             Some(self.admit_again(request, scheme, token, pass, now))
         });
+        let is_outdated = matches!(again, Some(None));
         match again.flatten() {
-            None => self.decide_anew(request, scheme, token),
+            None => self.decide_anew(request, scheme, token, now).inspect_err(|refusal| {
+                if is_outdated && matches!(refusal, Refusal::Denied(_)) {
+                    self.remembered.forget(token);
+                }
+            }),
             Some(Err(Refusal::Denied(denial))) => {
                 if denial == Denial::Expired {
                     self.remembered.forget(token);
@@ -282,10 +314,10 @@ impl OAuth2 {
         self.admit(request, pass)
     }
 
-    fn decide_anew(&self, request: &mut Request, scheme: Scheme, bytes: &[u8]) -> Result<Decision, Refusal> {
+    fn decide_anew(&self, request: &mut Request, scheme: Scheme, bytes: &[u8], now: Duration) -> Result<Decision, Refusal> {
         // What is a JWT is a `b64token`; of what is none it is asked there.
         let token = std::str::from_utf8(bytes).map_err(|_| Denial::MalformedCredentials)?;
-        let judged = self.judge(token, |verified| self.pass(verified));
+        let judged = self.judge(token, now, |verified| self.pass(verified));
         let result = match &judged {
             Ok(Ok(_)) => "passed",
             Ok(Err(_)) | Err(Refusal::Denied(_)) => "refused",
@@ -299,11 +331,11 @@ impl OAuth2 {
         Ok(decision)
     }
 
-    fn judge<R>(&self, text: &str, take: impl FnOnce(&Verified<'_>) -> R) -> Result<R, Refusal> {
+    fn judge<R>(&self, text: &str, now: Duration, take: impl FnOnce(&Verified<'_>) -> R) -> Result<R, Refusal> {
         if text.len() > self.max_token_bytes {
             return Err(Denial::TooLarge.into());
         }
-        self.issuers.judge(text, &self.rules, clock::now(), take)
+        self.issuers.judge(text, &self.rules, now, take)
     }
 
     /// Whether the token came from who it was given to.
@@ -322,14 +354,22 @@ impl OAuth2 {
     fn pass(&self, verified: &Verified<'_>) -> Result<Pass, Denial> {
         let headers = self.headers.values(verified.claims)?;
         let kept = passed_on::values(&self.claims, verified.claims);
-        let client = verified.client.map(Value::from);
+        let (client, checked) = (verified.client.map(Value::from), Value::Boolean(true));
         // Under one name, whichever of the two claims it came from.
         let client = client.as_ref().map(|client| ("client_id", client));
-        let mut claims: Vec<(&str, &Value)> = Vec::with_capacity(kept.len() + 1);
+        let mut claims: Vec<(&str, &Value)> = Vec::with_capacity(kept.len() + 2);
         claims.extend(kept.iter().map(|(name, value)| (*name, value)).chain(client));
+        claims.push((passed_on::CHECKED, &checked));
         let identity = Identity::of(verified.subject, Some(verified.issuer), &verified.scopes, &claims);
         let identity = identity.map_err(|error| passed_on::not_passed_on("`claims`", &self.claims.join(" "), error))?;
-        Ok(Pass { lifetime: verified.lifetime, counts_until: verified.counts_until, binding: verified.binding, headers, identity })
+        Ok(Pass {
+            lifetime: verified.lifetime,
+            counts_until: verified.counts_until,
+            checked_with: verified.checked_with.clone(),
+            binding: verified.binding,
+            headers,
+            identity,
+        })
     }
 
     fn admit(&self, request: &mut Request, pass: &Pass) -> Result<Decision, Refusal> {

@@ -159,7 +159,7 @@ impl Login {
         };
         // The browser is told to forget its cookie, but somebody may have kept a copy.
         let used = format!("login:{}", begun.state);
-        match kv::pin(&used, b"1", PATIENCE) {
+        match kv::pin(&used, b"1", Duration::from_secs(begun.ends).saturating_sub(now).max(Duration::from_secs(1))) {
             Ok(()) => {}
             Err(KvError::Mismatch) => {
                 log::info!("a login was refused: its state was used before");
@@ -181,6 +181,8 @@ impl Login {
             let _ = kv::delete(&used);
         })?;
         let Some(given) = given else {
+            // Nobody was logged in by it, and a code that is none costs whoever sends it nothing: such notes could take all the room there is.
+            let _ = kv::delete(&used);
             log::info!("a login was refused: the server takes the code for none of its own");
             return Ok(refused(Status::FORBIDDEN, &self.begun.clear()));
         };

@@ -6,6 +6,7 @@ use plugway_sdk::Identity;
 
 use crate::binding::Binding;
 use crate::claims::Lifetime;
+use crate::published::CheckedWith;
 
 /// Everything a request with the token needs.
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub(crate) struct Pass {
     pub(crate) lifetime: Lifetime,
     /// When the server that said so has to be asked again, where one was.
     pub(crate) counts_until: Option<Duration>,
+    /// The set its signature was checked with, where that may change.
+    pub(crate) checked_with: Option<CheckedWith>,
     /// Checked at each use.
     pub(crate) binding: Binding,
     /// Values of `claims_as_headers`, in the order of the configuration.
@@ -23,9 +26,9 @@ pub(crate) struct Pass {
 }
 
 impl Pass {
-    /// Whether what a server said of it does not count any more.
-    pub(crate) fn has_to_be_asked_about(&self, now: Duration) -> bool {
-        self.counts_until.is_some_and(|until| now >= until)
+    /// Whether it has to be judged anew: what a server said of it does not count any more, or its issuer has other keys now.
+    pub(crate) fn is_outdated(&self, now: Duration) -> bool {
+        self.counts_until.is_some_and(|until| now >= until) || self.checked_with.as_ref().is_some_and(|set| !set.holds(now))
     }
 
     /// Bytes it holds in the plugin's memory, beside its own size.

@@ -6,11 +6,16 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use plugway_sdk::{AuthError, ChangeError, HeaderName, Request, Value, header, log};
 
 use crate::Refusal;
+use crate::credentials::{self, Credentials};
 use crate::denial::Denial;
 use crate::json::{Json, Members};
 
 /// The attribute that says which of these headers were set here.
 const SET: &str = "claims_as_headers";
+
+/// The claim of identities made here which says that they are of the request's token: whichever plugin of this kind made them, what it left in
+/// `authorization` may go on.
+pub(crate) const CHECKED: &str = "token_checked";
 
 /// The claims that go to the upstream as headers.
 #[derive(Debug)]
@@ -42,11 +47,6 @@ impl ClaimHeaders {
         let mut hasher = DefaultHasher::new();
         list.iter().for_each(|header| header.name().hash(&mut hasher));
         Ok(Self { list, mark: hasher.finish().cast_signed() })
-    }
-
-    /// Whether there are none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.list.is_empty()
     }
 
     /// Takes away what a client may have sent under these names, so that an upstream can believe them. Done for every request
@@ -151,6 +151,23 @@ pub(crate) fn drop_token(request: &mut Request<'_>, with_proof: bool) -> Result<
         request.remove_header(header::DPOP).map_err(|error| failed("`forward_token`", "dpop", error))?;
     }
     Ok(())
+}
+
+/// Whether the request has what looks like an access token, or several of them.
+pub(crate) fn is_token(request: &Request<'_>) -> bool {
+    !matches!(credentials::read(&request.header_values(header::AUTHORIZATION)), Credentials::NoToken)
+}
+
+/// Takes a token away that came with a request which passed by something else, such as a key: nobody has looked at it. Where nobody has let the
+/// request pass yet, somebody may still look.
+pub(crate) fn drop_unchecked_token(request: &mut Request<'_>) -> Result<(), AuthError> {
+    if !is_token(request) {
+        return Ok(());
+    }
+    match request.optional_identity() {
+        Some(identity) if identity.claim(CHECKED) != Some(Value::Boolean(true)) => drop_token(request, true),
+        _ => Ok(()),
+    }
 }
 
 /// For what is wrong with a token, and not with the gateway: whoever chose the claim gets an answer, and the operator a line among those of

@@ -50,6 +50,14 @@ pub(crate) struct Published {
     patience: RefCell<Patience>,
 }
 
+/// The set that a signature was checked with. What was found good by it is good as long as it is the issuer's: a key that the issuer takes back
+/// must not go on through tokens that were seen before.
+#[derive(Debug, Clone)]
+pub(crate) struct CheckedWith {
+    published: Rc<Published>,
+    keys: Weak<KeySet>,
+}
+
 /// How often unknown keys may still be asked for: a bucket that fills with time.
 #[derive(Debug)]
 struct Patience {
@@ -72,39 +80,66 @@ impl Published {
         })
     }
 
-    /// Checks a signature, as [`KeySet::verify`].
-    pub(crate) fn verify(&self, algorithm: Algorithm, token: &Token<'_>) -> Result<Vec<u8>, Refusal> {
+    /// Checks a signature, as [`KeySet::verify`]. Gives the payload, and what it was checked with.
+    pub(crate) fn verify(self: &Rc<Self>, algorithm: Algorithm, token: &Token<'_>) -> Result<(Vec<u8>, CheckedWith), Refusal> {
         let now = clock::now();
         if self.keys.borrow().is_due(now) {
             // What there is counts meanwhile.
             let _ = self.fetch(now, None);
         }
-        let verify = |keys: Rc<KeySet>| keys.verify(algorithm, token);
-        let known = self.current(now).ok_or_else(|| self.unavailable(now)).map(verify)?;
-        if known != Err(Denial::UnknownKey) {
-            return Ok(known?);
+        let keys = self.current(now).ok_or_else(|| self.unavailable(now))?;
+        match self.check(&keys, algorithm, token) {
+            Err(Denial::UnknownKey) => {}
+            known => return Ok(known?),
         }
         // It may be newer than what is here. While the server is away nobody can say, and it is not a reason to ask again.
         if self.keys.borrow().is_in_trouble() {
             return Err(self.unavailable(now).into());
         }
-        if !self.patience.borrow_mut().take(now) {
+        // Another instance may have asked already: what it got is in the gateway's cache, and to look there costs the server nothing, so that no
+        // flood of unknown keys keeps a good one away.
+        let is_young = || self.keys.borrow().age(now) < YOUNG;
+        let is_cached = self.keys.borrow().is_cached(now);
+        if is_cached
+            && !is_young()
+            && let Some(known) = self.look_again(now, None, algorithm, token)?
+        {
+            return Ok(known);
+        }
+        if is_young() || !self.patience.borrow_mut().take(now) {
             return Err(Denial::UnknownKey.into());
         }
-        // Another instance may have asked already: what it got is in the gateway's cache.
-        for most_age in [None, Some(YOUNG)] {
-            if self.keys.borrow().age(now) < YOUNG {
-                break;
-            }
-            if self.fetch(now, most_age).is_err() {
-                return Err(self.unavailable(now).into());
-            }
-            match self.current(now).map(verify) {
-                Some(Err(Denial::UnknownKey)) | None => {}
-                Some(known) => return Ok(known?),
-            }
+        Ok(self.look_again(now, Some(YOUNG), algorithm, token)?.ok_or(Denial::UnknownKey)?)
+    }
+
+    /// Fetches the set once more, at most so old, and checks the signature with it; none where it has no key for it either.
+    fn look_again(
+        self: &Rc<Self>,
+        now: Duration,
+        most_age: Option<Duration>,
+        algorithm: Algorithm,
+        token: &Token<'_>,
+    ) -> Result<Option<(Vec<u8>, CheckedWith)>, Refusal> {
+        if self.fetch(now, most_age).is_err() {
+            return Err(self.unavailable(now).into());
         }
-        Err(Denial::UnknownKey.into())
+        match self.current(now).map(|keys| self.check(&keys, algorithm, token)) {
+            Some(Err(Denial::UnknownKey)) | None => Ok(None),
+            Some(known) => Ok(Some(known?)),
+        }
+    }
+
+    fn check(self: &Rc<Self>, keys: &Rc<KeySet>, algorithm: Algorithm, token: &Token<'_>) -> Result<(Vec<u8>, CheckedWith), Denial> {
+        let payload = keys.verify(algorithm, token)?;
+        Ok((payload, CheckedWith { published: Rc::clone(self), keys: Rc::downgrade(keys) }))
+    }
+
+    /// Asks for the set where that was due long ago: tokens that are known need no key, and would never ask.
+    pub(crate) fn renew_overdue(&self, now: Duration) {
+        if self.keys.borrow().is_overdue(now) {
+            // What there is counts meanwhile.
+            let _ = self.fetch(now, None);
+        }
     }
 
     fn current(&self, now: Duration) -> Option<Rc<KeySet>> {
@@ -128,6 +163,13 @@ impl Published {
 
     fn unavailable(&self, now: Duration) -> AuthError {
         AuthError::Unavailable(Some(self.keys.borrow().retry_after(now)))
+    }
+}
+
+impl CheckedWith {
+    /// Whether it is still the issuer's set.
+    pub(crate) fn holds(&self, now: Duration) -> bool {
+        self.published.current(now).is_some_and(|keys| std::ptr::eq(Rc::as_ptr(&keys), self.keys.as_ptr()))
     }
 }
 

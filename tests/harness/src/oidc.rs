@@ -74,6 +74,14 @@ impl Provider {
         self.order(json!({ "command": "rotate" }))
     }
 
+    /// As [`rotate`](Self::rotate), and takes the keys back that there were.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn withdraw(&self) -> Result<()> {
+        self.order(json!({ "command": "withdraw" }))
+    }
+
     /// From now on requests whose path begins with this are answered `well`, with `rubbish`, with 500 (`broken`), or late (`delayed`, by so long).
     ///
     /// # Errors

@@ -97,6 +97,24 @@ fn a_server_that_talks_rubbish_breaks_hangs_or_dies_lets_nobody_in_and_those_it_
     until_logged(&gateway, "the keys of ");
 }
 
+#[test]
+fn a_token_that_passed_ends_with_its_key() {
+    let (server, upstream) = (Server::start(&[machine("shop")]), Upstream::plain("up").unwrap());
+    let gateway = gateway(&server, &upstream);
+    let known = server.token("shop", "scope=orders:read");
+    crate::common::until("both workers know it", || (0..8).all(|_| ask(&gateway, &known).status == 200));
+    server.provider.withdraw().unwrap();
+    // Nobody has heard of it yet. The first token of the new key brings the new set, and that is the end of what the old one signed.
+    assert_eq!(ask(&gateway, &known).status, 200);
+    let new = server.token("shop", "scope=orders:read");
+    crate::common::until("the new key is known", || (0..8).all(|_| ask(&gateway, &new).status == 200));
+    crate::common::until("the old one is nobody's", || (0..8).all(|_| ask(&gateway, &known).status == 401));
+    until_logged(&gateway, "why=unknown-key");
+    assert_eq!(ask(&gateway, &new).status, 200);
+    server.assert_issued(2, 0);
+    server.assert_content();
+}
+
 pub(super) fn base64_decoded(text: &str) -> Vec<u8> {
     use base64::Engine;
     base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).unwrap()

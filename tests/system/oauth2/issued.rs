@@ -54,6 +54,55 @@ fn a_token_of_a_real_server_passes_and_another_for_less_does_not() {
     assert_eq!(ask(&token).status, 200);
 }
 
+/// Routes that ask for claims which this server puts into its tokens, for others, and for nothing.
+const RULED: &str = r#"
+[[routes]]
+name = "equals"
+match = { path = "/equals" }
+upstream = "up"
+plugins = [{ plugin = "auth", config = { require = [{ claim = "tenant", equals = "acme" }] } }]
+[[routes]]
+name = "one-of"
+match = { path = "/one-of" }
+upstream = "up"
+plugins = [{ plugin = "auth", config = { require = [{ claim = "tenant", one_of = ["other", "acme"] }, { claim = "roles", contains = "buyer" }] } }]
+[[routes]]
+name = "other"
+match = { path = "/other" }
+upstream = "up"
+plugins = [{ plugin = "auth", config = { require = [{ claim = "tenant", equals = "acme" }, { claim = "roles", contains = "seller" }] } }]
+[[routes]]
+name = "open"
+match = { path = "/open" }
+upstream = "up"
+plugins = [{ plugin = "auth", config = { anonymous = { scopes = ["orders:read"] } } }]
+"#;
+
+#[test]
+fn routes_ask_for_what_the_server_says_of_whom_it_gave_a_token() {
+    let (server, upstream) = (Server::start(&[machine("shop")]), Upstream::plain("up").unwrap());
+    let gateway = believing(Launch::new(BINARY).unwrap(), &server, &upstream, "", RULED);
+    let address = gateway.address("web").unwrap();
+    let token = format!("Bearer {}", server.token("shop", "scope=orders:read"));
+    for (path, status) in [("/equals", 200), ("/one-of", 200), ("/other", 403), ("/open", 200)] {
+        let answer = get(address, path, &[("authorization", &token), ("x-user", "root")]);
+        assert_eq!(answer.status, status, "{path}: {}", answer.text());
+        if status == 200 {
+            assert_eq!(seen(&answer, "x-user").as_deref(), Some("shop"), "{path}");
+        }
+    }
+    // Whoever brings nothing is nobody, where nobody may come.
+    for (path, status) in [("/equals", 401), ("/open", 200)] {
+        let answer = get(address, path, &[("x-user", "root")]);
+        assert_eq!(answer.status, status, "{path}");
+        if status == 200 {
+            assert_eq!(seen(&answer, "x-user"), None);
+        }
+    }
+    server.assert_issued(1, 0);
+    server.assert_content();
+}
+
 #[test]
 fn a_token_that_the_server_signed_on_p_521_passes_where_that_is_accepted() {
     let (server, upstream) = (Server::signing_by(&[machine("shop")], "ES512"), Upstream::plain("up").unwrap());

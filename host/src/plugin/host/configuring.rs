@@ -12,8 +12,21 @@ impl Host for Guest {
             Filter::Request => Hook::RequestFilter,
             Filter::Response => Hook::ResponseFilter,
         };
-        let Some(id) = self.configuring else { return Err(wasmtime::Error::msg("used `configuring` outside `configure`")) };
-        self.left_out.insert((hook, id));
+        let id = self.configured()?;
+        self.left_out.everywhere(hook, id);
         Ok(())
+    }
+
+    fn leave_out_if_first(&mut self) -> Result<()> {
+        let id = self.configured()?;
+        self.left_out.if_first(id);
+        Ok(())
+    }
+}
+
+impl Guest {
+    /// The configuration that is being taken.
+    fn configured(&self) -> Result<u32> {
+        self.configuring.ok_or_else(|| wasmtime::Error::msg("used `configuring` outside `configure`"))
     }
 }

@@ -185,6 +185,55 @@ fn an_answer_counts_for_a_while_for_every_instance() {
 }
 
 #[test]
+fn a_jwt_may_have_to_be_active_too() {
+    let server = Server::start();
+    let plugin = configured(json!({ "jwt": true, "cache": "60s" }));
+    testing::set_key("issuer", KEY);
+    let signed = |claims: Value| {
+        let parts = [json!({ "alg": "EdDSA", "typ": "at+jwt" }), claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string())).join(".");
+        format!("{parts}.{}", URL_SAFE_NO_PAD.encode(plugway_sdk::keys::sign("issuer", "EdDSA", parts.as_bytes()).unwrap()))
+    };
+    let token = signed(active(json!({})));
+    for _ in 0..3 {
+        assert_eq!(decide(&plugin, &token).as_deref(), Ok("ann"));
+    }
+    assert_eq!(asked().len(), 1);
+    // Its signature is as good as ever when it is taken back.
+    server.says(json!({ "active": false }));
+    testing::advance(Duration::from_secs(60));
+    assert!(decide(&plugin, &token).unwrap().ends_with("why=inactive"));
+    // Nobody is asked about what does not pass by itself.
+    asked();
+    let expired = signed(active(json!({ "exp": NOW.as_secs() - 3600 })));
+    assert!(decide(&plugin, &expired).unwrap().ends_with("why=expired"));
+    assert_eq!(asked().len(), 0);
+}
+
+#[test]
+fn a_refresh_token_is_no_access_token() {
+    let server = Server::start();
+    let plugin = configured(json!({ "audience_optional": true }));
+    for (number, kind) in [
+        json!({ "token_use": "refresh_token" }),
+        json!({ "token_type": "refresh_token" }),
+        json!({ "typ": "Refresh" }),
+        json!({ "typ": "Offline" }),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        server.says(active(kind.clone()));
+        assert!(decide(&plugin, &format!("refresh-{number}")).unwrap().ends_with("why=inactive"), "{kind}");
+    }
+    for (number, kind) in
+        [json!({ "token_type": "Bearer" }), json!({ "typ": "Bearer" }), json!({ "token_use": "access_token" })].into_iter().enumerate()
+    {
+        server.says(active(kind));
+        assert_eq!(decide(&plugin, &format!("access-{number}")).as_deref(), Ok("ann"));
+    }
+}
+
+#[test]
 fn an_answer_counts_no_longer_than_the_token() {
     let server = Server::start();
     server.says(active(json!({ "exp": NOW.as_secs() + 20 })));

@@ -20,7 +20,7 @@ pub(super) fn check(text: &str, issuer: &Issuer, (client, nonce): (&str, &str), 
         return Err(Denial::WrongType.into());
     }
     let algorithm = Algorithm::named(&token.header.algorithm).filter(|algorithm| issuer.algorithms.contains(algorithm));
-    let payload = issuer.keys.verify(algorithm.ok_or(Denial::Algorithm)?, &token)?;
+    let (payload, _) = issuer.keys.verify(algorithm.ok_or(Denial::Algorithm)?, &token)?;
     let claims = json::members(&payload).ok_or(Denial::Malformed)?;
     if claims::text(&claims, "iss")? != Some(&issuer.name) {
         return Err(Denial::Issuer.into());

@@ -68,6 +68,24 @@ fn what_is_no_browser_is_told_that_it_needs_a_token() {
 }
 
 #[test]
+fn the_session_never_goes_to_the_upstream_whoever_let_the_request_pass() {
+    let server = Server::start();
+    let plugin = configured();
+    let mut browser = Browser::default();
+    browser.log_in(&plugin, &server, "/");
+    let cookies: Vec<String> = browser.0.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let with_session = || testing::Request::get("/").header(header::COOKIE, format!("theme=dark; {}", cookies.join("; ")));
+    // A token came along.
+    let mut request = with_session().header(header::AUTHORIZATION, format!("Bearer {}", access_token(60))).build();
+    assert!(matches!(plugin.authorize(&mut request).unwrap(), Decision::Allow(_)));
+    assert_eq!(request.header_str(header::COOKIE).as_deref(), Some("theme=dark"));
+    // Another authorizer was first.
+    let mut request = with_session().build();
+    plugin.on_request(&mut request).unwrap();
+    assert_eq!(request.header_str(header::COOKIE).as_deref(), Some("theme=dark"));
+}
+
+#[test]
 fn nobody_can_be_made_to_log_in_as_somebody_else() {
     let server = Server::start();
     let plugin = configured();

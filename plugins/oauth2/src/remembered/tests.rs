@@ -6,6 +6,7 @@ use crate::claims::Lifetime;
 fn pass(subject: &str) -> Pass {
     Pass {
         counts_until: None,
+        checked_with: None,
         binding: Default::default(),
         lifetime: Lifetime { begins: None, expires: 0.0 },
         headers: Vec::new(),

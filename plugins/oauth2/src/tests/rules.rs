@@ -1,6 +1,6 @@
 //! Rules of a place beside those of a token: several issuers, claims, requests without a token, metadata.
 
-use plugway_sdk::{Filter, Plugin};
+use plugway_sdk::{AuthError, Authorizer, Error, Identity, NoConfig, Plugin};
 
 use super::*;
 
@@ -161,7 +161,68 @@ fn what_only_the_gateway_may_say_is_taken_from_requests_that_another_let_pass() 
 }
 
 #[test]
-fn without_headers_to_guard_its_filter_has_nothing_to_do() {
-    assert_eq!(configured(json!({})).leaves_out(), [Filter::Request]);
-    assert!(configured(json!({ "claims_as_headers": { "x-user": "sub" } })).leaves_out().is_empty());
+fn where_it_is_first_its_filter_has_nothing_to_do() {
+    for config in [json!({}), json!({ "claims_as_headers": { "x-user": "sub" } }), json!({ "forward_token": true })] {
+        assert!(configured(config.clone()).leaves_out_if_first() && configured(config).leaves_out().is_empty());
+    }
+}
+
+/// Another authorizer, which lets everybody pass.
+struct Other;
+
+impl Plugin for Other {
+    type Config = NoConfig;
+
+    fn configure(NoConfig {}: NoConfig) -> Result<Self, Error> {
+        Ok(Self)
+    }
+}
+
+impl Authorizer for Other {
+    fn authorize(&self, _: &mut Request) -> Result<Decision, AuthError> {
+        Ok(Decision::Allow(Identity::new("consumer")))
+    }
+}
+
+#[test]
+fn a_token_that_nobody_looked_at_never_goes_on() {
+    testing::set_now(now());
+    let (keeps, drops) = (configured(json!({ "forward_token": true })), configured(json!({})));
+    let other = testing::configure::<Other>(json!({})).unwrap();
+    let lines = |request: &Request| request.header_values(header::AUTHORIZATION);
+    let good = format!("Bearer {}", token("valid_rs256"));
+    for plugin in [&keeps, &drops] {
+        for forged in ["Bearer forged", "bearer\tforged", "DPoP forged", good.as_str()] {
+            let mut request = testing::Request::get("/").header(header::AUTHORIZATION, forged).header(header::DPOP, "a.b.c").build();
+            assert!(matches!(other.authorize(&mut request).unwrap(), Decision::Allow(_)));
+            plugin.on_request(&mut request).unwrap();
+            assert_eq!((lines(&request), request.header(header::DPOP)), (Vec::new(), None), "{forged}");
+        }
+        // Two of them are no better; what is no token is somebody else's affair.
+        let twice = testing::Request::get("/").header(header::AUTHORIZATION, "Bearer a").header(header::AUTHORIZATION, "Bearer b");
+        let mut request = twice.build();
+        assert!(matches!(other.authorize(&mut request).unwrap(), Decision::Allow(_)));
+        plugin.on_request(&mut request).unwrap();
+        assert!(lines(&request).is_empty());
+        let mut request = testing::Request::get("/").header(header::AUTHORIZATION, "Basic YTpi").build();
+        assert!(matches!(other.authorize(&mut request).unwrap(), Decision::Allow(_)));
+        plugin.on_request(&mut request).unwrap();
+        assert_eq!(lines(&request), [b"Basic YTpi"]);
+        // As long as nobody let it pass somebody may still look at it.
+        let mut request = testing::Request::get("/").header(header::AUTHORIZATION, "DPoP for-the-next").build();
+        plugin.on_request(&mut request).unwrap();
+        assert_eq!(lines(&request), [b"DPoP for-the-next"]);
+    }
+    // One that was looked at by another place of the route goes on, where that says so.
+    let mut request = testing::Request::get("/").header(header::AUTHORIZATION, &good).build();
+    assert!(matches!(keeps.authorize(&mut request).unwrap(), Decision::Allow(_)));
+    for plugin in [&keeps, &drops] {
+        plugin.on_request(&mut request).unwrap();
+        assert_eq!(lines(&request), [good.as_bytes()]);
+    }
+    // Whoever passes for nobody brings no token of a kind that is not looked at here.
+    let open = configured(json!({ "anonymous": { "scopes": ["orders:read"] } }));
+    let mut request = testing::Request::get("/").header(header::AUTHORIZATION, "DPoP forged").header(header::DPOP, "a.b.c").build();
+    assert!(matches!(open.authorize(&mut request).unwrap(), Decision::Allow(_)));
+    assert_eq!((lines(&request), request.header(header::DPOP)), (Vec::new(), None));
 }

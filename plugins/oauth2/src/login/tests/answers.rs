@@ -1,7 +1,7 @@
 //! What a browser may be made to bring back: every wrong answer is told so, makes no session, and nothing of it reaches the server.
 
 use plugway_sdk::testing::{self, HttpAnswer, json};
-use plugway_sdk::{AuthError, LocalResponse, header};
+use plugway_sdk::{AuthError, LocalResponse, header, kv};
 use serde_json::Value;
 
 use super::scene::{Browser, ISSUER, Server, configured, sent_to};
@@ -139,13 +139,22 @@ fn a_state_is_good_once_whoever_kept_its_cookie() {
             assert!(status == 400 && text.contains(why), "{text}");
         }
     }
-    // A code that the server takes for none has used the state too.
-    let (mut browser, state) = begun(&plugin, &server);
-    let kept = browser.clone();
-    server.answers(HttpAnswer::json(400, &json!({ "error": "invalid_grant" })));
-    assert_eq!(finish(&plugin, &mut browser, &state).status(), 403);
-    testing::take_http_requests();
-    assert_eq!(told(&plugin, &kept, &format!("?code=abc&state={state}")).0, 400);
+}
+
+#[test]
+fn codes_that_are_none_take_no_room_from_those_who_log_in() {
+    let server = Server::start();
+    let plugin = configured();
+    for _ in 0..3 {
+        let (mut browser, state) = begun(&plugin, &server);
+        let mut kept = browser.clone();
+        server.answers(HttpAnswer::json(400, &json!({ "error": "invalid_grant" })));
+        assert_eq!(finish(&plugin, &mut browser, &state).status(), 403);
+        assert!(browser.0.is_empty(), "the browser begins anew");
+        assert_eq!(kv::get(&format!("login:{state}")), Ok(None));
+        // Nobody was logged in by it, so whoever kept the cookie is where they were: the server is asked about the code.
+        assert_eq!(finish(&plugin, &mut kept, &state).status(), 403);
+    }
 }
 
 #[test]
