@@ -37,3 +37,6 @@ impl Open {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = open;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! The monitoring store: an embedded database (SQLite) that the gateway writes and that reports and analysis read.
 //!
-//! One thread writes it: it takes what workers tallied by message, adds it up by minute, and about once a second commits what is
+//! One thread writes it: it takes what workers tallied by message, adds it up by minute, and about twice a second commits what is
 //! new. Minutes are rolled up into hours and days as they end. Nothing that serves requests ever waits for a disk. The tables are
 //! in `schema`; `docs/adr/0014-the-store-is-sqlite.md` says why they are as they are.
 

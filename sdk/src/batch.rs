@@ -64,7 +64,8 @@ impl<'a> Batch<'a> {
         sys::batch::statuses()
     }
 
-    /// Stable fault codes; empty where an upstream or a plugin answered.
+    /// Stable fault codes: the gateway's own; `upstream-status` or `plugin-status` where an upstream or a plugin answered with 4xx or 5xx;
+    /// empty where nothing went wrong.
     pub fn faults(&self) -> Texts {
         sys::batch::faults()
     }

@@ -9,7 +9,7 @@ use plugway_harness::upstream::Upstream;
 use rustix::process::Signal;
 
 use crate::common::{BINARY, ask, metric, one_route, one_upstream, start, status, until, web, wire};
-use crate::guest::{config, guest, route, tell};
+use crate::guest::{config, get, guest, route};
 
 /// For what must come, on a machine with neighbours too.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -43,6 +43,20 @@ fn a_combined_line_is_apaches_and_holds_no_secret() {
         format!("\"GET /a%20b?x=1&access_token=[redacted] HTTP/1.1\" 200 {length} \"https://b/?code=[redacted]\" \"curl \\\"7\\\"\"");
     assert_eq!(rest, expected);
     assert!(!gateway.log().text().contains("s3cret"));
+}
+
+#[test]
+fn a_common_line_ends_where_a_combined_one_goes_on() {
+    let upstream = Upstream::plain("up").unwrap();
+    let gateway = start(&one_route(&upstream, "[access_log]\nformat = \"common\""));
+    let request = "GET /a%20b?x=1&token=s3cret HTTP/1.1\nhost: a\nreferer: https://b/\nuser-agent: curl\n\n";
+    let length = ask(&gateway, request).body.len();
+    let line = lines(&gateway, "GET /a%20b", 1).remove(0).text;
+    let (before, after) = line.split_once(" [").unwrap();
+    let (time, rest) = after.split_once("] ").unwrap();
+    assert!(time.len() == "26/Nov/2026:04:05:06 +0000".len() && time.ends_with(" +0000"), "{line}");
+    let expected = format!("\"GET /a%20b?x=1&token=[redacted] HTTP/1.1\" 200 {length}");
+    assert_eq!((before, rest), ("127.0.0.1 - -", expected.as_str()));
 }
 
 #[test]
@@ -157,14 +171,16 @@ fn lines_that_nobody_takes_are_dropped_and_counted_and_requests_do_not_wait() {
 fn a_line_of_a_plugin_says_which_version_wrote_it_for_which_request() {
     let upstream = Upstream::plain("up").unwrap();
     let gateway = start(&config(&upstream, &[&guest("misbehaving", GUEST, ""), &route("plugins = [\"misbehaving\"]")]));
-    let answer = tell(&gateway, "log-flood:1");
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let parent = format!("00-{trace}-00f067aa0ba902b7-01");
+    let answer = get(gateway.address("web").unwrap(), "/", &[("x-misbehave", "log-flood:1"), ("traceparent", &parent)]);
     let id = String::from_utf8(answer.header("x-request-id").unwrap().to_vec()).unwrap();
     let line = lines(&gateway, "line 0", 1).remove(0);
     let digest = status(&gateway)["plugins"][0]["digest"].as_str().unwrap().to_owned();
     assert_eq!(line.field("plugin"), Some("misbehaving"), "{}", line.text);
     assert_eq!(line.field("version"), digest.strip_prefix("sha256:").and_then(|digest| digest.get(..12)), "{}", line.text);
     assert_eq!(line.field("request_id"), Some(&*id), "{}", line.text);
-    assert_eq!(line.field("trace_id").map(str::len), Some(32), "{}", line.text);
+    assert_eq!(line.field("trace_id"), Some(trace), "{}", line.text);
 }
 
 /// 64 KiB fit into a pipe, and some thousand lines wait beside it.

@@ -22,12 +22,15 @@ fn every_column_has_what_each_exchange_was() {
     for _ in 0..2 {
         assert_eq!(get(address, "/", &[("x-misbehave", "trap")]).status, 500);
     }
-    until("all exchanges to be told", || told(&gateway, &[]) == 32.0);
+    assert_eq!(get(address, "/status/503", &[]).status, 503);
+    until("all exchanges to be told", || told(&gateway, &[]) == 33.0);
+    let upstreams_own = ["method=\"GET\"", "status=\"503\"", "fault=\"upstream-status\"", "answered=\"endpoint\"", "taken=\"timed\""];
+    assert_eq!(told(&gateway, &upstreams_own), 1.0);
     let good = ["method=\"GET\"", "status=\"200\"", "answered=\"endpoint\"", "taken=\"timed\""];
     assert_eq!(told(&gateway, &good), 30.0);
     let failed = ["method=\"GET\"", "status=\"500\"", "fault=\"plugin-failed\"", "answered=\"nobody\"", "taken=\"timed\""];
     assert_eq!(told(&gateway, &failed), 2.0);
-    assert_eq!(metric(&gateway, "plugway_plugin_observed_total", &[]), 32.0, "whole records of the same exchanges");
+    assert_eq!(metric(&gateway, "plugway_plugin_observed_total", &[]), 33.0, "whole records of the same exchanges");
     assert_eq!(metric(&gateway, "plugway_records_lost_total", &[]), 0.0);
     assert_eq!(metric(&gateway, "plugway_hook_failures_total", &["hook=\"batch-observer\""]), 0.0);
 }

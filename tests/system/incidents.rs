@@ -97,6 +97,14 @@ fn what_the_store_has_is_looked_at_when_a_gateway_starts_and_told_once_whoever_s
     assert_eq!(get(gateway.address("web").unwrap(), "/orders/1", &[]).status, 200);
     let report: Value = serde_json::from_str(&admin(&gateway, "/report?since=24h&format=json")).unwrap();
     assert_eq!(report["incidents"].as_array().unwrap().len(), 7);
+    // The report of a route, or its API, has those of its plugins and of its upstream's endpoints too, and none of others.
+    let of_it = ["endpoint", "error-rate", "plugin-version", "slo-burn"];
+    // Without the plugin, and behind the same upstream: what was over before anybody looked is its own.
+    for (whose, kinds) in [("route=orders", &of_it[..]), ("api=shop", &of_it[..]), ("route=status", &of_it[..2])] {
+        let report: Value = serde_json::from_str(&admin(&gateway, &format!("/report?since=24h&{whose}&format=json"))).unwrap();
+        let found: Vec<_> = about(report["incidents"].as_array().unwrap()).into_iter().map(|(kind, _)| kind).collect();
+        assert_eq!(found, kinds, "{whose}");
+    }
     let slo = &report["slos"][0];
     assert_eq!((&slo["route"], &slo["name"]), (&"orders".into(), &"availability".into()));
     assert_eq!(slo["total"].as_i64().unwrap() - slo["good"].as_i64().unwrap(), 20 * 81, "{slo:#}");

@@ -20,6 +20,7 @@ fn config(upstream: &Upstream) -> String {
     let route = |name: &str, path: &str, upstream: &str, more: &str| {
         format!("[[routes]]\nname = \"{name}\"\nmatch = {{ path = \"{path}\" }}\npublic = true\nupstream = \"{upstream}\"\n{more}\n")
     };
+    let fast = "slo = { latency = { under = \"250ms\", share = \"99%\" }, window = \"28d\" }";
     let slo = "slo = { availability = \"99.9%\", latency = { under = \"1ms\", share = \"99%\" }, window = \"28d\" }";
     two_workers(HEAD)
         + &format!("[upstreams.up]\nendpoints = [\"{}\"]\n", upstream.url())
@@ -27,7 +28,7 @@ fn config(upstream: &Upstream) -> String {
         + "[plugins.limit]\nsource = \"builtin:rate-limit\"\ngrants = { rate-limit = {} }\n"
         + "config = { limits = [{ name = \"all\", key = \"route\", requests = 100000, period = \"1s\" }] }\n"
         + &route("orders", "/orders", "up", "plugins = [\"limit\"]")
-        + &route("items", "/items/*", "up", "")
+        + &route("items", "/items/*", "up", fast)
         + &route("gone", "/gone", "gone", slo)
 }
 
@@ -61,6 +62,17 @@ fn prometheus_counts_what_was_sent_and_its_rules_have_data() {
     );
     assert_eq!(now("plugway_slo_window_seconds")[0].1, 28.0 * 86_400.0);
     assert_eq!(now("plugway_slo_broken_total{slo=\"availability\"}")[0].1, 10.0);
+    // Too slow are those that are in no bucket up to the limit; on a busy machine others may be.
+    for _ in 0..3 {
+        assert_eq!(ask(&gateway, "GET /items/1 HTTP/1.1\nhost: a\nx-behave: /slow/400\n\n").status, 200);
+    }
+    let of_items = |metric: &str| now(metric).iter().map(|(_, value)| *value).sum::<f64>();
+    until("slow answers in Prometheus", || of_items("plugway_slo_requests_total{route=\"items\",slo=\"latency\"}") == 28.0);
+    let slow = of_items(
+        "plugway_request_duration_seconds_count{route=\"items\"} - on(route) plugway_request_duration_seconds_bucket{route=\"items\",le=\"0.25\"}",
+    );
+    assert_eq!(of_items("plugway_slo_broken_total{route=\"items\",slo=\"latency\"}"), slow);
+    assert!((3.0..28.0).contains(&slow), "{slow}");
     // More of it while it looks, since a rate needs two scrapes with something between them. All of it fails: a thousand times what is promised.
     until("a burn rate", || {
         assert_eq!(ask(&gateway, "GET /gone HTTP/1.1\nhost: a\n\n").status, 502);

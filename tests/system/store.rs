@@ -2,10 +2,14 @@
 
 mod disk;
 mod exact;
+mod generated;
 mod killed;
 mod page;
 mod prometheus;
 mod sketch;
+/// What `cargo xtask conformance store-year` fills a store with.
+#[path = "../../host/benches/store_year/year.rs"]
+mod year;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -7,8 +7,6 @@ use std::sync::Arc;
 pub use crate::telemetry::{DeclareError, InstrumentKind as Kind, MAX_LABELS};
 use crate::telemetry::{Declared, Instruments, PluginUse, Series};
 
-/// Instruments one plugin may declare.
-const MAX_INSTRUMENTS: usize = 64;
 /// Amounts one call may record.
 const MAX_AMOUNTS: usize = 16_384;
 /// Longest label value, bytes; what is longer is cut.
@@ -55,11 +53,10 @@ impl PluginMetrics {
     /// # Errors
     /// See [`DeclareError`].
     pub fn declare(&mut self, kind: Kind, name: &str, description: &str, labels: &[String], bounds: &[f64]) -> Result<u32, DeclareError> {
-        let declared = self.instruments.declare(kind, name, description, labels, bounds)?;
+        let declared = self.instruments.declare(&self.used, kind, name, description, labels, bounds)?;
         let known = self.declared.iter().position(|local| Arc::ptr_eq(&local.declared, &declared));
         let number = match known {
             Some(number) => number,
-            None if self.declared.len() >= MAX_INSTRUMENTS => return Err(DeclareError::TooMany),
             None => {
                 self.declared.push(Local { declared, series: HashMap::new(), overflow: None });
                 self.declared.len() - 1
@@ -191,5 +188,30 @@ mod tests {
         assert_eq!(metrics.declare(Kind::Gauge, "ok_total", "", &labels(&["a"]), &[]), Err(DeclareError::Conflict));
         assert!(matches!(metrics.declare(Kind::Histogram, "h", "", &[], &[2.0, 1.0]), Err(DeclareError::InvalidName(_))));
         assert_eq!(metrics.declare(Kind::Counter, "n", "", &vec!["a".to_owned(); 9], &[]), Err(DeclareError::TooMany));
+    }
+
+    #[test]
+    fn a_plugin_has_so_many_instruments_whatever_becomes_of_its_instances() {
+        let telemetry = Telemetry::new().unwrap();
+        let instance = |plugin: &str| PluginMetrics::new(telemetry.instruments(), &plugin.into(), 0, 1_000);
+        let declare = |plugin: &str, name: &str| {
+            let mut metrics = instance(plugin);
+            let gauge = metrics.declare(Kind::Gauge, name, "", &[], &[])?;
+            metrics.record(gauge, &[1.0], &[]);
+            Ok::<_, DeclareError>(())
+        };
+        // Each of them by an instance of its own, and by a name that nobody had before.
+        let declared: Vec<_> = (0..200).map(|number| declare("p", &format!("n{number}"))).collect();
+        assert!(
+            declared[..64].iter().all(Result::is_ok) && declared[64..].iter().all(|no| *no == Err(DeclareError::TooMany)),
+            "{declared:?}"
+        );
+        assert_eq!(lines(&telemetry, "plugway_plugin_n").len(), 64);
+        // What it has it may declare again, and what another has is no more of its own.
+        assert_eq!(declare("p", "n63"), Ok(()));
+        assert_eq!(declare("q", "own"), Ok(()));
+        assert_eq!(declare("p", "own"), Err(DeclareError::TooMany));
+        assert_eq!(instance("p").declare(Kind::Counter, "n1", "", &["a".to_owned()], &[]), Err(DeclareError::TooMany));
+        assert_eq!(instance("p").declare(Kind::Gauge, "n1", "", &["a".to_owned()], &[]), Err(DeclareError::Conflict));
     }
 }

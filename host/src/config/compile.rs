@@ -152,6 +152,7 @@ impl<'a> Compiler<'a> {
         self.warn_of_unused();
         self.warn_of_trust_without_keys(&config.trust, &config.plugins);
         self.warn_of_tls_without_use(&config.upstreams, &routes);
+        self.warn_of_short_memory(&config.store, &routes);
         Config { routes, otlp, plugin_texts: std::mem::take(&mut self.plugin_texts), ..config }
     }
 

@@ -126,6 +126,20 @@ fn warnings_do_not_stop_a_configuration() {
 }
 
 #[test]
+fn a_promise_over_more_days_than_are_kept_is_a_warning() {
+    let kept = |days: u32, more: &str| {
+        let slo = "slo = { availability = '99.9%', window = '60d' }";
+        let text = with(&format!("{slo}\n[store]\n{more}\n[store.keep]\nhours = '20d'\ndays = '{days}d'\n"));
+        let loaded = parse(&text, Path::new("plugway.toml")).unwrap();
+        loaded.warnings.iter().map(|warning| format!("{}: {}", warning.key, warning.message)).collect::<Vec<_>>()
+    };
+    let warned = kept(59, "");
+    assert!(warned.len() == 1 && warned[0].starts_with("store.keep.days: what is promised of route `a` is over 60 days"), "{warned:?}");
+    assert_eq!(kept(60, ""), [""; 0]);
+    assert_eq!(kept(59, "enabled = false"), [""; 0]);
+}
+
+#[test]
 fn deep_nesting_is_a_problem() {
     for text in [format!("a = {}", "[".repeat(100_000)), format!("a = {}", "{a=".repeat(100_000)), format!("[{}a]\n", "a.".repeat(50_000))]
     {

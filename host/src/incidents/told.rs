@@ -13,11 +13,11 @@ pub(super) type Key = (String, String, String);
 /// An incident as the store keeps it.
 pub(super) fn incident(found: &Found, watched: &Watched) -> Incident {
     let (kind, subject, route) = key(found);
-    let api = match &found.subject {
-        Subject::Route(route) | Subject::Objective { route, .. } => watched.api(route),
-        Subject::Endpoint { upstream, .. } => watched.api_of(|facts| facts.upstream.as_ref() == Some(upstream)),
-        Subject::Plugin(plugin) => watched.api_of(|facts| facts.plugins.contains(plugin)),
-        Subject::Consumer(_) | Subject::Certificate(_) => "",
+    let (api, routes) = match &found.subject {
+        Subject::Route(route) | Subject::Objective { route, .. } => (watched.api(route), vec![route.to_string()]),
+        Subject::Endpoint { upstream, .. } => watched.served(|facts| facts.upstream.as_ref() == Some(upstream)),
+        Subject::Plugin(plugin) => watched.served(|facts| facts.plugins.contains(plugin)),
+        Subject::Consumer(_) | Subject::Certificate(_) => ("", Vec::new()),
     };
     let evidence: Map<_, _> = found.evidence.iter().map(|figure| (figure.what.to_owned(), figure.figure().into())).collect();
     Incident {
@@ -25,6 +25,7 @@ pub(super) fn incident(found: &Found, watched: &Watched) -> Incident {
         subject,
         api: api.to_owned(),
         route,
+        routes,
         severity: found.severity.as_str().to_owned(),
         started: seconds(found.start.seconds()),
         ended: found.end.map(|(end, _)| seconds(end.seconds())),

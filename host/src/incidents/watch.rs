@@ -1,6 +1,6 @@
 //! Who looks at each minute that is complete, on the store's thread.
 //!
-//! After a start it learns hours, then lives through the last day's minutes again, in parts of a tenth of a second. What was told by an
+//! After a start it learns days and hours, then lives through the last day's minutes again, in parts of a tenth of a second. What was told by an
 //! earlier run it only follows; from `analysed` on it tells. Should the store fail meanwhile, it begins anew from what the store has.
 
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use plugway_analysis::{Analyst, Change, Ended, Kind, LogHistogram, Minute, Severity};
 use rusqlite::{Connection, Result, Transaction, TransactionBehavior};
 
-use super::past::Past;
+use super::past::{self, Past};
 use super::told::{self, Key};
 use super::watched::Watched;
 use super::{Open, minute};
@@ -22,7 +22,8 @@ use crate::telemetry::Telemetry;
 const PART: Duration = Duration::from_millis(100);
 /// Minutes that are lived through again, seconds: nothing but a certificate or a budget stays open for longer.
 const AGAIN: i64 = 24 * 3_600;
-/// Hours that are learnt, seconds: four weeks for what is usual; a promise may be over 90 days.
+/// Hours that are learnt, seconds: four weeks for what is usual; a promise may be over 90 days, and where hours are not kept for so long,
+/// days are.
 const PAST: i64 = 90 * 86_400;
 /// Hours learnt at once, seconds.
 const STRETCH: i64 = 6 * 3_600;
@@ -43,6 +44,10 @@ pub struct Watch {
 struct Running {
     analyst: Analyst<LogHistogram>,
     past: Past,
+    /// Days before are learnt, seconds since 1970.
+    day: i64,
+    /// From here on there are hours.
+    hours: i64,
     /// Hours before are learnt, seconds since 1970.
     learnt: i64,
     /// The first minute that is lived through.
@@ -69,8 +74,21 @@ impl Watch {
         let past = Past::read(store, &self.watched, until - PAST, until)?;
         let oldest: Option<i64> = store.query_row("SELECT min(at) FROM route_hour WHERE at >= ?1", [until - PAST], |row| row.get(0))?;
         let analyst = Analyst::new(self.watched.topology.clone());
-        let learnt = oldest.unwrap_or(first).min(first);
-        Ok(Running { analyst, past, learnt, first, next: first, numbers: HashMap::new(), is_current: false })
+        let hours = oldest.unwrap_or(first).min(first);
+        let day = |at: i64| at - at.rem_euclid(Tier::Day.seconds());
+        let reach = day(until - self.watched.longest_window());
+        let oldest: Option<i64> = store.query_row("SELECT min(at) FROM route_day WHERE at >= ?1", [reach], |row| row.get(0))?;
+        Ok(Running {
+            analyst,
+            past,
+            day: oldest.unwrap_or(hours).min(hours),
+            hours,
+            learnt: hours,
+            first,
+            next: first,
+            numbers: HashMap::new(),
+            is_current: false,
+        })
     }
 
     /// Shows what is open.
@@ -107,7 +125,7 @@ impl store::Analyst for Watch {
             }
         }
         let began = Instant::now();
-        while running.next < until {
+        while running.is_behind(until) {
             if began.elapsed() >= PART {
                 self.running = Some(running);
                 return Ok(true);
@@ -125,8 +143,18 @@ impl store::Analyst for Watch {
 }
 
 impl Running {
-    /// Learns some hours, or lives through a minute.
+    /// Whether there is something to learn or to live through.
+    fn is_behind(&self, until: i64) -> bool {
+        self.day < self.hours || self.learnt < self.first || self.next < until
+    }
+
+    /// Learns a day or some hours, or lives through a minute.
     fn step(&mut self, store: &Connection, watched: &Watched) -> Result<()> {
+        if self.day < self.hours {
+            past::learn_day(store, watched, &mut self.analyst, self.day, self.hours)?;
+            self.day += Tier::Day.seconds();
+            return Ok(());
+        }
         if self.learnt < self.first {
             let until = (self.learnt + STRETCH).min(self.first);
             self.past.learn(store, watched, &mut self.analyst, self.learnt, until)?;

@@ -7,6 +7,7 @@ use plugway_analysis::{Certificate, LatencyObjective, RouteFacts, Slo, Topology}
 
 use super::certificates;
 use crate::config::model::{Config, Route};
+use crate::store::Tier;
 
 /// Routes with their plugins, upstreams and promises; certificates.
 #[derive(Debug, Default)]
@@ -26,16 +27,24 @@ impl Watched {
         Self { topology: Topology { routes }, certificates: certificates::of(config), apis }
     }
 
+    /// Seconds of the longest window that something is promised over; 0 where nothing is.
+    pub(super) fn longest_window(&self) -> i64 {
+        let days = self.topology.routes.values().filter_map(|facts| facts.slo.as_ref()).map(|slo| slo.days).max();
+        i64::from(days.unwrap_or_default()) * Tier::Day.seconds()
+    }
+
     /// The API of a route; empty without.
     pub(super) fn api(&self, route: &str) -> &str {
         self.apis.get(route).map_or("", String::as_str)
     }
 
-    /// The one API whose routes all those are that a plugin or an upstream serves; empty where there is no such.
-    pub(super) fn api_of(&self, serves: impl Fn(&RouteFacts) -> bool) -> &str {
-        let mut apis = self.topology.routes.iter().filter(|(_, facts)| serves(facts)).map(|(route, _)| self.api(route));
+    /// The routes that a plugin or an upstream serves, and the one API all of them are of; empty where there is no such.
+    pub(super) fn served(&self, serves: impl Fn(&RouteFacts) -> bool) -> (&str, Vec<String>) {
+        let served = || self.topology.routes.iter().filter(|(_, facts)| serves(facts)).map(|(route, _)| route);
+        let mut apis = served().map(|route| self.api(route));
         let first = apis.next().unwrap_or_default();
-        if apis.all(|api| api == first) { first } else { "" }
+        let api = if apis.all(|api| api == first) { first } else { "" };
+        (api, served().map(|route| route.to_string()).collect())
     }
 }
 

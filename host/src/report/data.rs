@@ -29,8 +29,8 @@ pub struct Report {
     pub latency_accuracy: f64,
     /// Everything added up.
     pub totals: Totals,
-    /// The same of the time of equal length before it; `None` where the store does not reach back so far.
-    pub before: Option<Totals>,
+    /// The same of the time before it; `None` where the store does not reach back so far.
+    pub before: Option<Before>,
     /// Steps in order; those without requests too.
     pub timeline: Vec<Point>,
     /// Requests by what clients got.
@@ -51,7 +51,7 @@ pub struct Report {
     pub slowest: Vec<Sample>,
     /// The latest failed ones.
     pub failed: Vec<Sample>,
-    /// What analysis found.
+    /// What analysis found that these routes felt.
     pub incidents: Vec<Incident>,
     /// Error budgets.
     pub slos: Vec<Slo>,
@@ -75,6 +75,17 @@ pub struct Totals {
     /// How long they took.
     #[serde(flatten)]
     pub latency: Latency,
+}
+
+/// The time before the one that a report is about, to compare with. A report's own time begins with a step and ends now, within one; this
+/// one is of whole steps, as many as cover that long a time. It may be longer by a part of a step, so what is compared are rates.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Before {
+    /// When it begins; it ends where the other begins.
+    pub from: i64,
+    /// What happened in it.
+    #[serde(flatten)]
+    pub totals: Totals,
 }
 
 /// How long requests took, microseconds.

@@ -6,7 +6,7 @@ mod traffic;
 use rusqlite::{Connection, Result, Row, params};
 
 use super::ReportError;
-use super::data::{Plugin, Report, Sample};
+use super::data::{Before, Plugin, Report, Sample};
 use super::request::{Request, Scope};
 use crate::store::{Incident, Reader, Slo, Tier};
 use crate::telemetry::latency::ACCURACY;
@@ -47,14 +47,16 @@ fn gather_within(reader: &Reader, request: &Request, now: i64) -> std::result::R
         known(store, &request.scope, scope)?;
     }
     // What was before the store began would only make the rest small.
-    let since = reader.begins()?.map_or(now - request.since, |begins| begins.clamp(now - request.since, now));
+    let begins = reader.begins()?;
+    let since = begins.map_or(now - request.since, |begins| begins.clamp(now - request.since, now));
     let tier = tier(reader, since, now - since)?;
     let from = begin(tier, since);
     // The second that it is belongs to it: a minute may have begun with it.
     let asked = Asked { store, tier, from, until: now + 1, which, name: name.clone() };
-    let length = now - from;
-    let earlier = Asked { from: from - length, until: from, name: name.clone(), ..asked };
-    let reaches_back = reader.oldest(tier)?.is_some_and(|oldest| oldest <= earlier.from);
+    // Of whole steps: a part of the first one could not be told from the rest of it.
+    let earlier = Asked { from: begin(tier, from - (now - from)), until: from, name: name.clone(), ..asked };
+    let reaches_back =
+        reader.oldest(tier)?.is_some_and(|oldest| oldest <= earlier.from) && begins.is_none_or(|begins| begins <= earlier.from);
     let routes = asked.routes()?;
     let traffic = asked.traffic(&routes)?;
     let (statuses, faults) = asked.outcomes(&routes)?;
@@ -66,6 +68,9 @@ fn gather_within(reader: &Reader, request: &Request, now: i64) -> std::result::R
         Scope::Api(name) => api == name,
         Scope::Route(name) => route == name,
     };
+    // What a plugin or an endpoint did is told of each route that felt it.
+    let names = traffic::names(&routes);
+    let felt = |incident: &Incident| about(&incident.api, &incident.route) || incident.routes.iter().any(|route| names.contains(&**route));
     let title = match &request.scope {
         Scope::Gateway => "Gateway".to_owned(),
         Scope::Api(name) => format!("API {name}"),
@@ -81,7 +86,7 @@ fn gather_within(reader: &Reader, request: &Request, now: i64) -> std::result::R
         step: tier.seconds(),
         latency_accuracy: ACCURACY,
         totals: traffic.totals(),
-        before: if reaches_back { Some(earlier.traffic(&routes)?.totals()) } else { None },
+        before: if reaches_back { Some(Before { from: earlier.from, totals: earlier.traffic(&routes)?.totals() }) } else { None },
         timeline: traffic.timeline(&asked),
         statuses,
         faults,
@@ -92,7 +97,7 @@ fn gather_within(reader: &Reader, request: &Request, now: i64) -> std::result::R
         plugins: asked.plugins()?,
         slowest: asked.samples("slow")?,
         failed: asked.samples("failed")?,
-        incidents: incidents.filter(|incident| about(&incident.api, &incident.route)).collect(),
+        incidents: incidents.filter(felt).collect(),
         slos: slos.into_iter().filter(|slo| about(&slo.api, &slo.route)).collect(),
         gaps: reader.gaps(from, now)?,
     })

@@ -68,10 +68,15 @@ fn head(out: &mut String, report: &Report) {
 fn tiles(out: &mut String, report: &Report) {
     let (now, before) = (&report.totals, report.before.as_ref());
     let length = (report.until - report.from).max(1) as f64;
+    let length_before = before.map_or(0, |before| report.from - before.from);
     let latency = |of: fn(&Latency) -> Option<f64>| {
-        (Cell::Latency(of(&now.latency)), of(&now.latency), before.and_then(|before| of(&before.latency)))
+        (Cell::Latency(of(&now.latency)), of(&now.latency), before.and_then(|before| of(&before.totals.latency)))
     };
-    let count = |of: fn(&Totals) -> u64| (Cell::Count(of(now)), Some(of(now) as f64), before.map(|before| of(before) as f64));
+    // The two times are not quite of one length.
+    let rate_before = |count: u64| count as f64 / length_before.max(1) as f64;
+    let count = |of: fn(&Totals) -> u64| {
+        (Cell::Count(of(now)), Some(of(now) as f64 / length), before.map(|before| rate_before(of(&before.totals))))
+    };
     let good = Cell::Share(now.requests - now.server_errors, now.requests);
     let tiles = [
         ("Requests", count(|totals| totals.requests), ""),
@@ -86,8 +91,7 @@ fn tiles(out: &mut String, report: &Report) {
     out.push_str("<dl class=\"tiles\">\n");
     for (name, (cell, now, before), note) in tiles {
         let change = now.zip(before).and_then(|(now, before)| format::change(now, before));
-        let length = format::span(report.until - report.from);
-        let note = change.map_or_else(|| note.to_owned(), |change| format!("{change} against the {length} before"));
+        let note = change.map_or_else(|| note.to_owned(), |change| format!("{change} against the {} before", format::span(length_before)));
         let (raw, shown) = (cell.raw(), cell.shown());
         let _ = writeln!(out, "<div><dt>{name}</dt><dd data-value=\"{raw}\">{shown}</dd><dd class=\"note\">{note}</dd></div>");
     }
@@ -231,7 +235,7 @@ fn notes(out: &mut String, report: &Report) {
         out,
         "<p>Counts are exact: every request the gateway answered in this time is in them, also those that matched no route. Latencies are from a request's head \
          to the last byte of its response; percentiles are right to {:.0} % of their value. Plugin time is that of one call in 64, \
-         multiplied. Status 499 is a client that left before it was answered. All times are UTC.</p>\n<footer>plugway {} · made {}</footer>\n</section>\n",
+         multiplied. Status 499 is a client that left before it was answered. What has changed is said of rates, against the time before in whole steps. All times are UTC.</p>\n<footer>plugway {} · made {}</footer>\n</section>\n",
         report.latency_accuracy * 100.0,
         env!("CARGO_PKG_VERSION"),
         time::second(report.generated_at)

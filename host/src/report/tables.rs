@@ -131,8 +131,7 @@ impl Report {
     pub(super) fn totals_table(&self) -> Table {
         let mut rows = vec![row(vec![text("this time"), Cell::Moment(self.from), Cell::Moment(self.until)], totals(&self.totals))];
         if let Some(before) = &self.before {
-            let from = self.from - (self.until - self.from);
-            rows.push(row(vec![text("before"), Cell::Moment(from), Cell::Moment(self.from)], totals(before)));
+            rows.push(row(vec![text("before"), Cell::Moment(before.from), Cell::Moment(self.from)], totals(&before.totals)));
         }
         Table { id: "totals", title: "In all", columns: with(&["which", "from", "until"], &TOTALS), rows }
     }
@@ -200,7 +199,9 @@ impl Report {
             ]
         };
         let columns = vec!["plugin", "version", "calls", "failures", "by kind", "mean of a call", "p99 of a call", "time in all"];
-        Table { id: "plugins", title: "Plugins", columns, rows: self.plugins.iter().map(of).collect() }
+        // They are counted by hook and not by route, so in a report of some routes the table says whose they are.
+        let title = if self.scope == "gateway" { "Plugins" } else { "Plugins of the whole gateway" };
+        Table { id: "plugins", title, columns, rows: self.plugins.iter().map(of).collect() }
     }
 
     pub(super) fn incidents_table(&self) -> Table {

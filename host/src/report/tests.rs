@@ -1,3 +1,5 @@
+mod compared;
+
 use super::data::{Report, Totals};
 use super::*;
 use crate::store::Incident;
@@ -59,6 +61,7 @@ fn names_are_text_wherever_they_stand() {
         subject: evil.into(),
         api: evil.into(),
         route: evil.into(),
+        routes: vec![evil.into()],
         severity: evil.into(),
         started: 1_795_662_000,
         ended: None,
@@ -141,6 +144,7 @@ fn an_incident_lasts_no_longer_than_there_is_a_gateway_to_see_it() {
         subject: String::new(),
         api: String::new(),
         route: "orders".into(),
+        routes: vec!["orders".into()],
         severity: "ticket".into(),
         started: 1_795_662_060,
         ended: None,
@@ -165,6 +169,7 @@ fn incidents_at_one_time_are_one_band_that_names_them_all() {
         subject: String::new(),
         api: String::new(),
         route: "orders".into(),
+        routes: vec!["orders".into()],
         severity: severity.into(),
         started: 1_795_662_000 + started,
         ended: Some(1_795_662_060 + started),

@@ -14,6 +14,10 @@ pub struct Incident {
     pub api: String,
     /// The route, or empty for the whole gateway.
     pub route: String,
+    /// Every route it is felt on, as far as that is known of what it is about: its own; those with the plugin in their chain when it was
+    /// found, or of the endpoint's upstream. Readers choose by them and do not show them: a plugin may stand in a thousand chains.
+    #[serde(skip)]
+    pub routes: Vec<String>,
     /// `page` or `ticket`.
     pub severity: String,
     /// Seconds since 1970.
@@ -38,7 +42,7 @@ fn object<S: Serializer>(evidence: &str, serializer: S) -> std::result::Result<S
 }
 
 /// Its columns after its number, in the order they are read.
-const COLUMNS: &str = "kind, subject, api, route, severity, started, ended, title, cause, evidence, outcome";
+const COLUMNS: &str = "kind, subject, api, route, severity, started, ended, title, cause, evidence, outcome, routes";
 
 /// How much of an objective's error budget is left.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -77,7 +81,8 @@ impl Incident {
     /// # Errors
     /// When it cannot be written.
     pub fn insert(&self, store: &Connection) -> Result<i64> {
-        let sql = format!("INSERT INTO incidents ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)");
+        let sql = format!("INSERT INTO incidents ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)");
+        let routes = serde_json::json!(self.routes).to_string();
         store.prepare_cached(&sql)?.execute(params![
             self.kind,
             self.subject,
@@ -89,7 +94,8 @@ impl Incident {
             self.title,
             self.cause,
             self.evidence,
-            self.outcome
+            self.outcome,
+            routes
         ])?;
         Ok(store.last_insert_rowid())
     }
@@ -135,6 +141,7 @@ impl Incident {
                 cause: row.get(9)?,
                 evidence: row.get(10)?,
                 outcome: row.get(11)?,
+                routes: serde_json::from_str(row.get_ref(12)?.as_str()?).unwrap_or_default(),
             };
             Ok((row.get(0)?, incident))
         })?;

@@ -8,7 +8,7 @@ use rusqlite::{Connection, Result, Transaction};
 /// Whose file it is: "plwy".
 pub(super) const APPLICATION: i32 = 0x706c_7779;
 /// What this program writes.
-pub(super) const VERSION: i64 = 4;
+pub(super) const VERSION: i64 = 5;
 
 /// How finely time is divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,6 +170,9 @@ DROP TABLE faults;
 ALTER TABLE blamed RENAME TO faults;
 ";
 
+/// A plugin or an endpoint is of no one route: an incident of theirs has a JSON array of those it is felt on.
+const FELT: &str = "ALTER TABLE incidents ADD COLUMN routes TEXT NOT NULL DEFAULT '[]';";
+
 /// Plugins have distributions of what their calls took.
 fn plugins_have_times() -> String {
     let mut script = String::new();
@@ -205,6 +208,9 @@ pub(super) fn migrate(transaction: &Transaction<'_>, from: i64) -> Result<()> {
     if (1..4).contains(&from) {
         transaction.execute_batch(&plugins_have_times())?;
     }
+    if from < 5 {
+        transaction.execute_batch(FELT)?;
+    }
     transaction.pragma_update(None, "user_version", VERSION)
 }
 
@@ -222,6 +228,7 @@ mod tests {
         let mut store = Connection::open_in_memory().unwrap();
         store.execute_batch(REST).unwrap();
         store.execute_batch("INSERT INTO faults VALUES (7, 'no-route', 'client')").unwrap();
+        store.execute_batch("INSERT INTO incidents VALUES (3, 'latency', '', '', 'orders', 'page', 60, NULL, 'slow', '', '{}')").unwrap();
         let plugin = Kind { name: "plugin", key: &["plugin", "hook"], sums: &["calls", "failures", "timed", "timed_ns"], times: &[] };
         for tier in Tier::ALL {
             store.execute_batch(&plugin.create(tier)).unwrap();
@@ -235,6 +242,7 @@ mod tests {
         assert_eq!(version(&store).unwrap(), VERSION);
         let number = |sql: &str| store.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
         assert_eq!(number("SELECT calls FROM plugin_by_day WHERE length(latency) = 0"), 5);
+        assert_eq!(number("SELECT id FROM incidents WHERE routes = '[]'"), 3);
         assert_eq!((number("SELECT id FROM faults WHERE fault = 'no-route'"), number("SELECT id FROM faults WHERE fault = ''")), (7, 0));
         store
             .execute_batch("INSERT INTO faults (fault, blame) VALUES ('upstream-status', 'client'), ('upstream-status', 'upstream')")

@@ -343,6 +343,7 @@ fn analysis_writes_incidents_and_objectives_that_readers_find() {
         subject: String::new(),
         api: "shop".into(),
         route: "orders".into(),
+        routes: vec!["orders".into(), "\"items\"".into()],
         severity: "page".into(),
         started: HOUR,
         ended: None,

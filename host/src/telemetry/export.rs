@@ -58,7 +58,7 @@ pub(super) fn register(registry: &Registry, cells: &Arc<Cells>) -> Result<SdkMet
     super::stored::register(&meter, cells);
     super::incidents::register(&meter, cells);
     super::process::register(&meter, cells);
-    std::mem::take(&mut *lock(&cells.folded)).register(&meter);
+    std::mem::take(&mut *lock(&cells.folded)).register(&meter, &cells.instruments);
     cells.instruments.connect(meter);
     let families = Families::new(Arc::clone(cells)).map_err(|error| error.to_string())?;
     registry.register(Box::new(families)).map_err(|error| error.to_string())?;
@@ -67,32 +67,38 @@ pub(super) fn register(registry: &Registry, cells: &Arc<Cells>) -> Result<SdkMet
 
 pub(super) type Observer<'a> = &'a dyn AsyncInstrument<u64>;
 
-pub(super) fn counter(
-    meter: &Meter,
-    cells: &Arc<Cells>,
-    name: &'static str,
-    help: &'static str,
-    read: impl Fn(&Cells, Observer<'_>) + Send + Sync + 'static,
-) {
-    let cells = Arc::clone(cells);
-    // The exporter adds `_total`.
-    let name = name.trim_end_matches("_total");
-    let limited = lock(&cells.folded).instrument(name);
-    let callback = move |observer: Observer<'_>| limited.read(observer, |counting| read(&cells, counting));
-    meter.u64_observable_counter(name).with_description(help).with_callback(callback).build();
+/// Instruments that are read from the cells. What the SDK would fold of one is counted.
+macro_rules! instruments {
+    ($($(#[$doc:meta])* $name:ident: $number:ty, $builder:ident;)*) => {
+        $(
+            $(#[$doc])*
+            pub(super) fn $name(
+                meter: &Meter,
+                cells: &Arc<Cells>,
+                name: &'static str,
+                help: &'static str,
+                read: impl Fn(&Cells, &dyn AsyncInstrument<$number>) + Send + Sync + 'static,
+            ) {
+                let cells = Arc::clone(cells);
+                // The exporter adds it to counters.
+                let name = name.trim_end_matches("_total");
+                let limited = lock(&cells.folded).instrument(name);
+                let callback = move |observer: &dyn AsyncInstrument<$number>| limited.read(observer, |counting| read(&cells, counting));
+                meter.$builder(name).with_description(help).with_callback(callback).build();
+            }
+        )*
+    };
 }
 
-pub(super) fn gauge(
-    meter: &Meter,
-    cells: &Arc<Cells>,
-    name: &'static str,
-    help: &'static str,
-    read: impl Fn(&Cells, Observer<'_>) + Send + Sync + 'static,
-) {
-    let cells = Arc::clone(cells);
-    let limited = lock(&cells.folded).instrument(name);
-    let callback = move |observer: Observer<'_>| limited.read(observer, |counting| read(&cells, counting));
-    meter.u64_observable_gauge(name).with_description(help).with_callback(callback).build();
+instruments! {
+    /// What only grows.
+    counter: u64, u64_observable_counter;
+    /// What comes and goes.
+    gauge: u64, u64_observable_gauge;
+    /// A counter of seconds, and parts of them.
+    seconds: f64, f64_observable_counter;
+    /// A gauge of what is no whole number.
+    fraction: f64, f64_observable_gauge;
 }
 
 pub(super) fn each_worker(cells: &Cells, mut each: impl FnMut(&WorkerCells, KeyValue)) {
@@ -241,13 +247,11 @@ fn reloads(meter: &Meter, cells: &Arc<Cells>) {
 
 fn canaries(meter: &Meter, cells: &Arc<Cells>) {
     let share = "Of the clients, 0 to 1, that meet a canary; 0 in shadow.";
-    let cells_there = Arc::clone(cells);
-    let read = move |observer: &dyn AsyncInstrument<f64>| {
-        for running in cells_there.canaries.running() {
+    fraction(meter, cells, names::CANARY_SHARE, share, |cells, observer| {
+        for running in cells.canaries.running() {
             observer.observe(running.share, &[KeyValue::new("plugin", running.plugin), KeyValue::new("version", running.version)]);
         }
-    };
-    meter.f64_observable_gauge(names::CANARY_SHARE).with_description(share).with_callback(read).build();
+    });
     counter(meter, cells, names::CANARIES_ENDED, "Canaries that ended, by how.", |cells, observer| {
         for (plugin, end, count) in cells.canaries.ends() {
             observer.observe(count, &[KeyValue::new("plugin", plugin), KeyValue::new("end", end.as_str())]);

@@ -2,7 +2,7 @@
 //! of these are in maps without a lock, so that whoever reads them keeps nobody waiting. Recording into a series that exists does
 //! not even ask these (`capability::metrics` keeps what a thread has seen).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -31,12 +31,14 @@ pub enum DeclareError {
     InvalidName(String),
     /// Declared before, by this plugin or another, with another kind, labels or bounds.
     Conflict,
-    /// More instruments or labels than allowed.
+    /// More instruments than a plugin may have, or more labels than an instrument.
     TooMany,
 }
 
 /// Labels the gateway adds, and the one Prometheus keeps for buckets.
 const RESERVED: [&str; 2] = ["plugin", "le"];
+/// Instruments of one plugin, over all of its instances and versions: what was once exported is never taken back.
+const MAX_INSTRUMENTS: usize = 64;
 /// Labels of one instrument.
 pub const MAX_LABELS: usize = 8;
 /// Buckets of one histogram.
@@ -59,6 +61,9 @@ pub struct Instruments {
 /// How much of its share a plugin has used, over all threads.
 #[derive(Debug, Default)]
 pub struct PluginUse {
+    /// Names of its instruments, as they are exported.
+    names: HashSet<String>,
+    instruments: AtomicUsize,
     series: AtomicUsize,
     ignored: AtomicU64,
     folded: AtomicU64,
@@ -113,12 +118,13 @@ impl Instruments {
         Arc::clone(self.plugins.pin().get_or_insert_with(Arc::clone(plugin), Arc::default))
     }
 
-    /// Declares an instrument, or finds the same one.
+    /// Declares an instrument of whoever has used that much, or finds the same one.
     ///
     /// # Errors
     /// See [`DeclareError`].
     pub fn declare(
         &self,
+        used: &PluginUse,
         kind: InstrumentKind,
         name: &str,
         description: &str,
@@ -145,8 +151,12 @@ impl Instruments {
             if same { Ok(Arc::clone(known)) } else { Err(DeclareError::Conflict) }
         };
         let declared = self.declared.pin();
-        if let Some(known) = declared.get(&exported) {
-            return again(known);
+        let known = declared.get(&exported).map(&again).transpose()?;
+        if !used.admits(&exported) {
+            return Err(DeclareError::TooMany);
+        }
+        if let Some(known) = known {
+            return Ok(known);
         }
         let new = Arc::new(Declared {
             name: exported.clone(),
@@ -170,6 +180,12 @@ impl Instruments {
         let declared = self.declared.pin();
         let in_order: BTreeMap<_, _> = declared.iter().collect();
         in_order.values().for_each(|declared| each(declared));
+    }
+
+    /// Series past so many of an instrument. Histograms are not the SDK's, and have all of theirs.
+    pub(super) fn past(&self, most: usize) -> usize {
+        let declared = self.declared.pin();
+        declared.values().filter(|declared| declared.kind != InstrumentKind::Histogram).map(|declared| declared.past(most)).sum()
     }
 
     /// Plugin, records ignored, records folded into `overflow`.
@@ -251,6 +267,17 @@ impl Declared {
         Arc::clone(self.series.pin().get_or_insert_with((labelled, thread), new))
     }
 
+    /// How many more label sets there are than that.
+    fn past(&self, most: usize) -> usize {
+        let series = self.series.pin();
+        // Every thread has a series of its own for a label set, so there are no more of these.
+        if series.len() <= most {
+            return 0;
+        }
+        let sets: BTreeSet<_> = series.keys().map(|(labelled, _)| labelled).collect();
+        sets.len().saturating_sub(most)
+    }
+
     /// What all threads have of each label set, in the order of these.
     fn by_labels(&self) -> BTreeMap<Labelled, Vec<Arc<Series>>> {
         let mut sets = BTreeMap::<_, Vec<_>>::new();
@@ -291,6 +318,23 @@ impl Declared {
 }
 
 impl PluginUse {
+    /// Whether it has that instrument, or may have one more.
+    fn admits(&self, exported: &str) -> bool {
+        let names = self.names.pin();
+        if names.contains(exported) {
+            return true;
+        }
+        let one_more = |count: usize| (count < MAX_INSTRUMENTS).then_some(count + 1);
+        if self.instruments.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_err() {
+            return false;
+        }
+        if !names.insert(exported.to_owned()) {
+            // Another thread was faster, and has counted it.
+            self.instruments.fetch_sub(1, Ordering::Relaxed);
+        }
+        true
+    }
+
     /// Records were ignored: unknown instrument, negative amount, wrong number of labels.
     pub fn ignored(&self, records: u64) {
         self.ignored.fetch_add(records, Ordering::Relaxed);

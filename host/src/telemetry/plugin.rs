@@ -202,6 +202,7 @@ impl PluginCells {
         self.started.add(others.started.get());
         self.ended.add(others.ended.get());
         self.outcomes_lost.add(others.outcomes_lost.get());
+        self.outlived.add(others.outlived.get());
         self.failed_cpu.add(others.failed_cpu.get());
         for (own, theirs) in self.breakers.iter().zip(&others.breakers) {
             own.open.add(theirs.open.get());

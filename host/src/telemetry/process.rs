@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{AsyncInstrument, Meter};
+use opentelemetry::metrics::Meter;
 use rustix::process::{Resource, getrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
-use super::export::gauge;
+use super::export::{gauge, seconds};
 use super::{Cells, names};
 
 /// Registers them, and which program it is. What the system does not tell is not there.
@@ -33,10 +33,8 @@ pub(super) fn register(meter: &Meter, cells: &Arc<Cells>) {
             }
         });
     }
-    // The exporter adds `_total`.
-    let cpu = meter.f64_observable_counter(names::PROCESS_CPU.trim_end_matches("_total"));
-    let read = |observer: &dyn AsyncInstrument<f64>| observer.observe(cpu_time().as_secs_f64(), &[]);
-    cpu.with_description("CPU time of the process, user and system, seconds.").with_callback(read).build();
+    let help = "CPU time of the process, user and system, seconds.";
+    seconds(meter, cells, names::PROCESS_CPU, help, |_, observer| observer.observe(cpu_time().as_secs_f64(), &[]));
 }
 
 /// Of all threads; compilers in processes of their own are not in it.

@@ -12,7 +12,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
 
 use super::cell::{Count, lock};
-use super::export::{counter, each_worker};
+use super::export::{counter, each_worker, fraction};
 use super::families::Labels;
 use super::route::Answers;
 use super::{Cells, RouteCells, names};
@@ -98,13 +98,9 @@ pub(super) fn register(meter: &Meter, cells: &Arc<Cells>) {
         (names::SLO_WINDOW, "Over how long it is promised, seconds.", |reading| reading.seconds),
     ];
     for (name, help, value) in gauges {
-        let cells = Arc::clone(cells);
-        let gauge = meter.f64_observable_gauge(name).with_description(help);
-        gauge
-            .with_callback(move |observer| {
-                readings(&cells).into_iter().for_each(|(key, reading)| observer.observe(value(&reading), &labels(key)))
-            })
-            .build();
+        fraction(meter, cells, name, help, move |cells, observer| {
+            readings(cells).into_iter().for_each(|(key, reading)| observer.observe(value(&reading), &labels(key)));
+        });
     }
     // Both are there from the start, so that rates of them are of the same requests.
     let counters: [(_, _, fn(&Reading) -> u64); 2] = [

@@ -1,5 +1,5 @@
 //! What one worker counts for the monitoring store: every request, exactly, by route, endpoint and consumer. Counting finds its
-//! key without an allocation; what was counted is moved out about once a second and handed over by message. When nobody takes it, it
+//! key without an allocation; what was counted is moved out three times a second and handed over by message. When nobody takes it, it
 //! goes on adding up here, so nothing is lost for want of a reader.
 
 use std::cell::RefCell;
@@ -20,7 +20,7 @@ use crate::fault::{ErrorCause, Fault};
 const MAX_KEYS: usize = 4096;
 /// Stands for every consumer and endpoint that there was no room for.
 pub const OTHER: &str = "(other)";
-/// Hand-overs without a request after which a key is forgotten: ten minutes or so.
+/// Hand-overs without a request after which a key is forgotten: six minutes or so.
 const FORGOTTEN: u32 = 1_200;
 
 /// What a request came to.
@@ -148,7 +148,7 @@ impl Tallies {
         }
     }
 
-    /// Hands over what was counted, about three times a second. What the reader has no room for stays here.
+    /// Hands over what was counted, three times a second. What the reader has no room for stays here.
     pub fn hand_over(&self) {
         let Some(reader) = &self.reader else { return };
         let mut state = self.state.borrow_mut();

@@ -3,6 +3,7 @@ use std::time::Duration;
 use http::Method;
 
 use super::*;
+use crate::config::model::LatencyObjective;
 use crate::fault::{ErrorCause, Fault};
 
 fn lines(telemetry: &Telemetry, of: &str) -> Vec<String> {
@@ -134,6 +135,56 @@ fn two_versions_are_told_apart_and_a_counter_of_one_that_serves_never_falls() {
 }
 
 #[test]
+fn no_counter_of_a_plugin_falls_when_a_version_or_its_shadow_ends() {
+    let telemetry = Telemetry::new().unwrap();
+    let name: Arc<str> = "auth".into();
+    let shadow = PluginVersion { digest: "b".into(), is_shadow: true };
+    let worked = |digest: &str, version: Option<&PluginVersion>| {
+        let cells = telemetry.plugin(&name, &digest.into(), version, 0, &["authorizer"], &["trap"]);
+        cells.instance_started();
+        cells.called(0);
+        cells.took(0, Duration::from_millis(250));
+        cells.failed(0, 0);
+        cells.wasted(Duration::from_millis(500));
+        cells.outlived();
+        cells.outcomes_lost(3);
+        cells.breaker_opened(0, false, false);
+        cells
+    };
+    // Those of versions are there for as long as the version is.
+    let counters = || {
+        let mut all = lines(&telemetry, "plugway_");
+        all.retain(|line| line.contains("_total{") && line.contains("plugin=\"auth\"") && !line.contains("version="));
+        all
+    };
+    let serving = worked("a", None);
+    let before = counters();
+    for (counter, value) in [
+        ("plugway_breakers_opened_total{hook=\"authorizer\",plugin=\"auth\"}", "1"),
+        ("plugway_failed_cpu_seconds_total{plugin=\"auth\"}", "0.5"),
+        ("plugway_hook_calls_outlived_total{plugin=\"auth\"}", "1"),
+        ("plugway_hook_calls_total{hook=\"authorizer\",plugin=\"auth\"}", "1"),
+        ("plugway_hook_failures_total{hook=\"authorizer\",kind=\"trap\",plugin=\"auth\"}", "1"),
+        ("plugway_hook_timed_calls_total{hook=\"authorizer\",plugin=\"auth\"}", "1"),
+        ("plugway_hook_timed_seconds_total{hook=\"authorizer\",plugin=\"auth\"}", "0.25"),
+        ("plugway_instances_started_total{plugin=\"auth\"}", "1"),
+        ("plugway_outcomes_lost_total{plugin=\"auth\"}", "3"),
+    ] {
+        assert!(before.contains(&format!("{counter} {value}")), "{counter} {value} is not among {before:#?}");
+    }
+    // What answers nobody adds nothing, and takes nothing away when it ends.
+    let beside = worked("b", Some(&shadow));
+    assert_eq!(counters(), before);
+    drop(beside);
+    telemetry.end_versions();
+    assert_eq!(counters(), before);
+    // Nor does the version that served: what it counted stays.
+    drop(serving);
+    telemetry.end_versions();
+    assert_eq!(counters(), before);
+}
+
+#[test]
 fn upstreams_are_read_once_for_all_that_is_told_of_them() {
     #[derive(Debug, Default)]
     struct Counting(std::sync::atomic::AtomicU64);
@@ -202,6 +253,27 @@ fn every_error_says_whose_it_was_and_an_answer_that_broke_off_breaks_a_promise()
 }
 
 #[test]
+fn a_promise_of_latency_is_broken_by_whatever_takes_longer() {
+    let telemetry = Telemetry::new().unwrap();
+    let latency = Some(LatencyObjective { under: Duration::from_millis(1), share: 0.99 });
+    let promise = Slo { availability: None, latency, days: 30 };
+    for worker in [0, 1] {
+        let route = telemetry.worker(worker).route("orders", Some("shop"), Some("v1"));
+        telemetry.promise(&BTreeMap::from([("orders", promise)]));
+        for (status, us) in [(200, 3), (200, 1_000), (200, 1_001), (404, 2_000), (503, 60_000_000), (503, 999)] {
+            route.started();
+            let cause = (status >= 400).then_some(ErrorCause::Upstream);
+            route.finished(&Method::GET, false, status, cause, Duration::from_micros(us));
+        }
+    }
+    let of = |name: &str| lines(&telemetry, &format!("plugway_slo_{name}{{"));
+    let labels = "api=\"shop\",route=\"orders\",slo=\"latency\",version=\"v1\"";
+    for (name, value) in [("broken_total", "6"), ("requests_total", "12"), ("objective_ratio", "0.99"), ("window_seconds", "2592000")] {
+        assert_eq!(of(name), [format!("plugway_slo_{name}{{{labels}}} {value}")]);
+    }
+}
+
+#[test]
 fn series_past_the_limit_are_folded_into_one_and_counted() {
     let telemetry = Telemetry::new().unwrap();
     let worker = telemetry.worker(0);
@@ -210,6 +282,23 @@ fn series_past_the_limit_are_folded_into_one_and_counted() {
     assert_eq!(of("plugway_requests_in_flight{").len(), 10_001);
     assert!(of("plugway_requests_in_flight{").iter().any(|line| line.contains("otel_metric_overflow=\"true\"")));
     // With the one that stands for requests without a route, if it is there.
-    let folded = of("plugway_series_folded").pop().unwrap();
-    assert_eq!(folded, format!("plugway_series_folded {}", routes.len() - 10_000));
+    let folded = || of("plugway_series_folded").pop().unwrap();
+    assert_eq!(folded(), format!("plugway_series_folded {}", routes.len() - 10_000));
+
+    // Those of a plugin's instrument too, each of them once however many threads record it; and those of what is no whole number.
+    let (instruments, plugin) = (telemetry.instruments(), Arc::<str>::from("p"));
+    let used = instruments.of_plugin(&plugin);
+    let seen = instruments.declare(&used, InstrumentKind::Counter, "seen", "", &["who".to_owned()], &[]).unwrap();
+    for who in 0..10_005 {
+        for thread in [0, 1] {
+            assert!(seen.series(&plugin, &used, 20_000, thread, &[who.to_string()]).unwrap().record(1.0));
+        }
+    }
+    assert_eq!(of("plugway_plugin_seen_total{").len(), 10_001);
+    assert_eq!(folded(), format!("plugway_series_folded {}", 3 + 5));
+    let promise = Slo { availability: Some(0.999), latency: None, days: 30 };
+    telemetry.promise(&routes.iter().map(|route| (&*route.name, promise)).collect());
+    assert_eq!(of("plugway_slo_objective_ratio{").len(), 10_001);
+    // Of a promise there are two gauges, and two counters.
+    assert_eq!(folded(), format!("plugway_series_folded {}", 3 + 5 + 4 * 3));
 }

@@ -36,7 +36,10 @@ fn a_record_says_what_the_exchange_was() {
     let upstream = Upstream::plain("up").unwrap();
     let routes = "[[routes]]\nname = \"orders\"\nmatch = { path = \"/*\" }\napi = \"shop\"\nversion = \"v7\"\npublic = true\nupstream = \"up\"\n\
                   plugins = [{ plugin = \"witness\", config = { name = \"here\" } }]\n\
-                  [[routes]]\nname = \"closed\"\nmatch = { path = \"/closed\" }\nupstream = \"up\"\nplugins = [\"witness\"]\n";
+                  [[routes]]\nname = \"closed\"\nmatch = { path = \"/closed\" }\nupstream = \"up\"\nplugins = [\"witness\"]\n\
+                  [[routes]]\nname = \"once\"\nmatch = { path = \"/once\" }\npublic = true\nupstream = \"up\"\nplugins = [\"limit\", \"witness\"]\n\
+                  [plugins.limit]\nsource = \"builtin:rate-limit\"\ngrants = { rate-limit = {} }\n\
+                  config = { limits = [{ name = \"one\", key = \"route\", requests = 1, period = \"1h\" }] }\n";
     let text = config(&upstream, &[&plugin("witness", witness(), "", ""), routes]);
     let gateway = start(&format!("trusted_proxies = [\"127.0.0.1\"]\n{text}"));
     let mut client = crate::common::web(&gateway);
@@ -81,6 +84,10 @@ fn a_record_says_what_the_exchange_was() {
     for (path, behave, id, expected) in [
         ("/", "/close", "the-second", [("status", "502"), ("fault", "upstream-reset"), ("blame", "upstream"), ("endpoint", "none")]),
         ("/closed", "-", "the-third", [("status", "401"), ("fault", "denied"), ("blame", "client"), ("attempts", "0")]),
+        ("/", "/status/503", "the-fourth", [("status", "503"), ("fault", "upstream-status"), ("blame", "upstream"), ("endpoint", &*url)]),
+        ("/", "/status/404", "the-fifth", [("status", "404"), ("fault", "upstream-status"), ("blame", "client"), ("endpoint", &*url)]),
+        ("/once", "-", "the-sixth", [("status", "200"), ("fault", "none"), ("blame", "none"), ("attempts", "1")]),
+        ("/once", "-", "the-seventh", [("status", "429"), ("fault", "plugin-status"), ("blame", "client"), ("attempts", "0")]),
     ] {
         send(&mut client, path, &[("x-behave", behave), ("x-request-id", id)]);
         let record = record(&gateway, id);

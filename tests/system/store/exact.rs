@@ -116,6 +116,39 @@ fn what_is_cut_off_and_what_never_was_a_request_is_counted_too() {
 }
 
 #[test]
+fn slow_and_failed_requests_are_reported_one_by_one() {
+    let scene = Scene::new();
+    let gateway = scene.start();
+    let asked = |path: &str| {
+        let answer = get(gateway.address("web").unwrap(), path, &[]);
+        String::from_utf8(answer.header("x-request-id").unwrap().to_vec()).unwrap()
+    };
+    let [slow, failed, gone] = ["/slow/300?token=s3cret", "/status/503?token=s3cret", "/gone"].map(asked);
+    // Which of a minute's requests were the slowest is known when it is over.
+    gateway.stop().unwrap();
+    let report = json_report(&scene.file(), &["--since", "1d"]);
+    let sample = |list: &str, id: &str| {
+        let kept = report[list].as_array().unwrap().iter().find(|sample| sample["request_id"] == id);
+        kept.unwrap_or_else(|| panic!("{id} is not among {list}: {report:#}")).clone()
+    };
+    let url = scene.upstream.url();
+    for (list, id, route, path, status, fault, endpoint) in [
+        ("slowest", &slow, "slow", "/slow/300", 200, "", url.as_str()),
+        ("failed", &failed, "status", "/status/503", 503, "upstream-status", url.as_str()),
+        ("failed", &gone, "gone", "/gone", 502, "upstream-connect-failed", "http://127.0.0.1:1"),
+    ] {
+        let sample = sample(list, id);
+        for (key, value) in [("route", route), ("method", "GET"), ("path", path), ("fault", fault), ("endpoint", endpoint)] {
+            assert_eq!(sample[key], value, "{key} of {sample:#}");
+        }
+        assert_eq!(sample["status"], status, "{sample:#}");
+    }
+    let took = |key: &str| sample("slowest", &slow)[key].as_u64().unwrap();
+    assert!(took("upstream_us") >= 300_000 && took("duration_us") >= took("upstream_us"), "{report:#}");
+    assert!(!report.to_string().contains("s3cret"), "no query is kept");
+}
+
+#[test]
 fn one_api_is_reported_by_itself() {
     let scene = Scene::new();
     let (gateway, mut counts) = (scene.start(), Counts::new());

@@ -1,7 +1,9 @@
 //! Every number of the page, derived again: by SQL of its own over the minutes alone, with sketches read by a second hand.
 
+mod bars;
 mod charts;
 mod seeded;
+mod short;
 mod shown;
 
 use std::time::SystemTime;
@@ -119,7 +121,7 @@ fn every_number_of_the_page_is_what_the_store_holds() {
     let page = report(&file, &["--since", "6h"]);
     all(&page, &store, "1", 60);
     let counts = ["Routes", "Endpoints", "Consumers", "Over time"].map(|title| table(&page, title).len());
-    assert_eq!(counts[..3], [3, 4, 7]);
+    assert_eq!(counts[..3], [3, 4, 20]);
     assert!(counts[3] >= 300, "one point each minute");
 
     let page = report(&file, &["--since", "6h", "--api", "shop"]);
@@ -129,6 +131,8 @@ fn every_number_of_the_page_is_what_the_store_holds() {
     let page = report(&file, &["--since", "6h", "--route", "orders"]);
     all(&page, &store, "r.route = 'orders'", 60);
     assert!(!page.contains("aria-label=\"Routes\""), "one route needs no list of routes");
+    // Nothing happened to it, nor to what serves it.
+    assert!(report(&file, &["--since", "6h", "--route", "invoices"]).contains("<p class=\"none\">None was found.</p>"));
 }
 
 #[test]
@@ -157,11 +161,15 @@ fn a_page_says_what_has_changed_since_the_time_before() {
     let page = report(&file, &["--since", "100m"]);
     let [from, until] = when(&page, &store);
     let of = |from: i64, until: i64| derive(&store, "route", &format!("at >= {from} AND at < {until}"));
-    let (now, before) = (of(from, until), of(from - (until - from), from));
+    // Whole minutes, as many as cover the time it is about, which ends within one; counts by the second, since that makes it longer.
+    let begun = texts(&store, &format!("SELECT {from} - 60 * (({until} - {from} + 59) / 60)")).remove(0).remove(0);
+    let begun: i64 = begun.parse().unwrap();
+    let (now, before) = (of(from, until), of(begun, from));
     assert!(before.requests > 0.0 && before.requests < now.requests);
+    let [seconds, seconds_before] = [until - from, from - begun].map(|seconds| seconds as f64);
     for (tile, now, before) in [
-        ("Requests", now.requests, before.requests),
-        ("Server errors (5xx)", now.server, before.server),
+        ("Requests", now.requests / seconds, before.requests / seconds_before),
+        ("Server errors (5xx)", now.server / seconds, before.server / seconds_before),
         ("Half took less than", now.bins.quantile(0.5).unwrap(), before.bins.quantile(0.5).unwrap()),
         ("99 of 100 took less than", now.bins.quantile(0.99).unwrap(), before.bins.quantile(0.99).unwrap()),
     ] {
@@ -176,6 +184,20 @@ fn a_page_says_what_has_changed_since_the_time_before() {
     }
 }
 
+#[test]
+fn a_page_with_everything_on_it_needs_nothing_from_anywhere() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("monitoring.db");
+    generate(&file, seconds(SystemTime::now()), 1);
+    // Endpoints are called by their URLs, which are text.
+    let page =
+        ["http://10.0.0.1:80", "http://10.0.0.2:80"].iter().fold(report(&file, &["--since", "6h"]), |page, url| page.replace(url, ""));
+    assert_eq!(page.matches("<svg ").count(), 9);
+    for outside in ["http:", "https:", "//", "src=", "href=", "@import", "url(", "<link", "<script", "<img", "<iframe", "<object", "<use"] {
+        assert!(!page.contains(outside), "{outside}: {page}");
+    }
+}
+
 /// The time a page is about.
 fn when(page: &str, store: &Connection) -> [i64; 2] {
     let mut times = page.split("<time datetime=\"").skip(1).map(|time| time.split('"').next().unwrap());
@@ -186,6 +208,8 @@ fn when(page: &str, store: &Connection) -> [i64; 2] {
 fn all(page: &str, store: &Connection, of: &str, step: i64) {
     assert!(shown::texts_are_right(page) > 100);
     charts::are_right(page, store, of, step);
+    bars::are_right(page, store, of);
+    short::is_right(page, store, of);
     incidents_are_right(page, store);
     tiles(page, &derive(store, "route", of));
     for row in table(page, "Over time") {
@@ -220,6 +244,11 @@ fn all(page: &str, store: &Connection, of: &str, step: i64) {
         assert_eq!(row[1], routes.to_string(), "{consumer}");
         same(&row[2..], &derive(store, "consumer", &consumer).columns(false), &consumer);
     }
+    let most = format!(
+        "SELECT sum(m.requests) FROM consumer_minute m JOIN routes r ON r.id = m.route WHERE {of} GROUP BY m.consumer ORDER BY 1 DESC LIMIT 20"
+    );
+    let shown: Vec<_> = table(page, "Consumers").iter().map(|row| vec![row[2].clone()]).collect();
+    assert_eq!(shown, texts(store, &most), "those with most requests");
     let total = derive(store, "route", of).requests;
     let outcomes = format!("FROM outcome_minute o JOIN routes r ON r.id = o.route JOIN faults f ON f.id = o.fault WHERE {of}");
     let statuses =
@@ -266,7 +295,9 @@ fn all(page: &str, store: &Connection, of: &str, step: i64) {
 }
 
 fn plugins_are_right(page: &str, store: &Connection) {
-    let shown = table(page, "Plugins");
+    // Plugins of a gateway are not its routes'.
+    let title = if page.contains("Gateway report") { "Plugins" } else { "Plugins of the whole gateway" };
+    let shown = table(page, title);
     assert_eq!(shown.len(), 3);
     for row in shown {
         let of = format!("plugin = (SELECT id FROM plugins WHERE plugin = '{}' AND digest = '{}')", row[0], row[1]);

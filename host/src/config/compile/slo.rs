@@ -5,12 +5,12 @@ use std::time::Duration;
 use super::Compiler;
 use crate::config::defaults;
 use crate::config::document::At;
-use crate::config::model::{LatencyObjective, Slo};
+use crate::config::model::{LatencyObjective, Route, Slo, Store};
 use crate::config::{schema, units};
 
 /// Seconds of a day.
 const DAY: u64 = 24 * 60 * 60;
-/// The longest window, days: what is counted by the hour is kept that long.
+/// The longest window, days.
 const MOST_DAYS: u64 = 90;
 
 impl Compiler<'_> {
@@ -24,6 +24,16 @@ impl Compiler<'_> {
         let latency = raw.latency.and_then(|raw| self.latency_objective(&at.key("latency"), raw));
         let days = self.days(&at.key("window"), raw.window);
         (availability.is_some() || latency.is_some()).then_some(Slo { availability, latency, days })
+    }
+
+    /// What is left of a promise is what the store knows of its window.
+    pub(super) fn warn_of_short_memory(&mut self, store: &Store, routes: &[Route]) {
+        let longest = routes.iter().filter_map(|route| Some((route.slo?.days, &route.name))).max_by_key(|(days, _)| *days);
+        let Some((days, route)) = longest.filter(|_| store.enabled) else { return };
+        if store.keep.days < Duration::from_secs(u64::from(days) * DAY) {
+            let message = format!("what is promised of route `{route}` is over {days} days, and the store forgets the first of them");
+            self.warn(&At::default().key("store").key("keep").key("days"), message, format!("write at least \"{days}d\""));
+        }
     }
 
     fn latency_objective(&mut self, at: &At, raw: schema::LatencyObjective) -> Option<LatencyObjective> {

@@ -4,6 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::{Ending, Took};
 use crate::exchange::Exchange;
+use crate::fault::ErrorCause;
 use crate::plugin::{EndedRow, ExchangeRecord, RecordValue, Texts};
 use crate::proxy::records::KeptRecord;
 
@@ -22,8 +23,8 @@ impl Ending {
             api: exchange.route.api.as_deref().map(|api| texts.keep(api)),
             api_version: exchange.route.version.as_deref().map(|version| texts.keep(version)),
             status: self.status,
-            fault: self.fault.map(|fault| texts.keep(fault.code())),
-            blame: self.fault.map(|fault| texts.keep(fault.blame().as_str())),
+            fault: self.cause().map(|cause| texts.keep(cause.code())),
+            blame: self.cause().map(|cause| texts.keep(cause.blame(self.status).as_str())),
             consumer: exchange.identity.as_ref().map(|identity| texts.keep(&identity.subject)),
             client_address: texts.show(exchange.client),
             endpoint: self.endpoint.as_ref().map(|endpoint| texts.keep(&endpoint.url)),
@@ -52,8 +53,8 @@ impl Ending {
             method: texts.keep_unless(before.method, self.method.as_str()),
             protocol: texts.keep_unless(before.protocol, self.protocol().alpn()),
             status: self.status,
-            fault: texts.keep_unless(before.fault, self.fault.map_or("", |fault| fault.code())),
-            blame: texts.keep_unless(before.blame, self.fault.map_or("", |fault| fault.blame().as_str())),
+            fault: texts.keep_unless(before.fault, self.cause().map_or("", ErrorCause::code)),
+            blame: texts.keep_unless(before.blame, self.cause().map_or("", |cause| cause.blame(self.status).as_str())),
             consumer: texts.keep_unless(before.consumer, exchange.identity.as_ref().map_or("", |identity| &identity.subject)),
             endpoint: texts.keep_unless(before.endpoint, self.endpoint.as_ref().map_or("", |endpoint| &endpoint.url)),
             attempts: exchange.attempts.number,

@@ -23,6 +23,11 @@ pub(super) struct Named {
     version: String,
 }
 
+/// Their names, each once: a route may have been of several versions of its API.
+pub(super) fn names(routes: &Routes) -> HashSet<&str> {
+    routes.values().map(|named| &*named.route).collect()
+}
+
 /// Requests, added up in three ways.
 #[derive(Debug, Default)]
 pub(super) struct Traffic {

@@ -169,7 +169,7 @@ pub(super) fn busiest(report: &Report) -> Option<String> {
         }
     };
     let shown: Vec<_> = report.routes.iter().take(BARS).map(bar).collect();
-    let caption = more("Busiest routes, requests", report.routes.len(), shown.len());
+    let caption = more("Busiest routes, requests", report.routes.len(), report.routes.len(), shown.len());
     (!shown.is_empty())
         .then(|| figure(&[("ok", "answered"), ("client", "4xx"), ("server", "5xx")], &caption, &bars("busiest", "Busiest routes", &shown)))
 }
@@ -181,7 +181,7 @@ pub(super) fn slowest(report: &Report) -> Option<String> {
     routes.sort_by(|a, b| b.totals.latency.p95_us.unwrap_or_default().total_cmp(&a.totals.latency.p95_us.unwrap_or_default()));
     let of = |route: &&super::super::data::Route| spread(route_name(route), &route.totals.latency, false);
     let shown: Vec<_> = routes.iter().take(BARS).filter_map(of).collect();
-    let caption = more("Slowest routes, by p95", routes.len(), shown.len());
+    let caption = more("Slowest routes, by p95", routes.len(), routes.len(), shown.len());
     let legend = [("p50", "p50"), ("p95", "p95"), ("p99", "p99")];
     (!shown.is_empty()).then(|| figure(&legend, &caption, &spreads("slowest-routes", "Slowest routes", &shown, format::latency)))
 }
@@ -217,7 +217,7 @@ pub(super) fn endpoints(report: &Report) -> Option<String> {
         }
         shown.push(spread);
     }
-    let caption = more("Latency of each endpoint, by route", report.endpoints.len(), shown.len());
+    let caption = more("Latency of each endpoint, by route", report.endpoints.len(), report.endpoints.len(), shown.len());
     let legend = [("p50", "p50"), ("p95", "p95"), ("p99", "p99")];
     (!shown.is_empty()).then(|| figure(&legend, &caption, &spreads("endpoints-chart", "Endpoints compared", &shown, format::latency)))
 }
@@ -236,7 +236,8 @@ pub(super) fn consumers(report: &Report) -> Option<String> {
         ),
     };
     let shown: Vec<_> = report.consumers.iter().take(BARS).map(bar).collect();
-    let caption = more("Requests of each consumer", usize::try_from(report.consumers_in_all).unwrap_or(usize::MAX), shown.len());
+    let all = usize::try_from(report.consumers_in_all).unwrap_or(usize::MAX);
+    let caption = more("Requests of each consumer", all, report.consumers.len(), shown.len());
     let legend = [("ok", "answered"), ("client", "4xx"), ("server", "5xx")];
     (!shown.is_empty()).then(|| figure(&legend, &caption, &bars("consumers-chart", "Top consumers", &shown)))
 }
@@ -261,7 +262,8 @@ pub(super) fn plugins(report: &Report) -> Option<String> {
         }
     };
     let shown: Vec<_> = report.plugins.iter().take(BARS).map(bar).collect();
-    let caption = more("Time of workers that each version of a plugin used, whole gateway", report.plugins.len(), shown.len());
+    let all = report.plugins.len();
+    let caption = more("Time of workers that each version of a plugin used, whole gateway", all, all, shown.len());
     (!shown.is_empty()).then(|| figure(&[], &caption, &bars("plugins-chart", "Plugin cost", &shown)))
 }
 
@@ -288,7 +290,11 @@ pub(super) fn budgets(report: &Report) -> Option<String> {
     })
 }
 
-/// Whoever sees a part should know of the rest.
-fn more(caption: &str, all: usize, shown: usize) -> String {
-    if all > shown { format!("{caption} ({shown} of {all}; the others are in the table)") } else { caption.to_owned() }
+/// Whoever sees a part should know of the rest, and how many of it the table lists.
+fn more(caption: &str, all: usize, listed: usize, shown: usize) -> String {
+    match all > shown {
+        true if all > listed => format!("{caption} ({shown} of {all}; the first {listed} are in the table)"),
+        true => format!("{caption} ({shown} of {all}; the others are in the table)"),
+        false => caption.to_owned(),
+    }
 }

@@ -1,4 +1,5 @@
-//! How many series the SDK folds into one of each instrument, because there are more than it keeps: it says that it does, and not how many.
+//! How many series of each instrument the SDK does not show, because there are more than it keeps: it says that there are some, and not how
+//! many.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,7 +8,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Meter};
 
 use super::{MAX_SERIES, grows};
-use crate::telemetry::names;
+use crate::telemetry::{Instruments, names};
 
 /// What the SDK keeps of an instrument that no view is for (metrics SDK, "Cardinality limits").
 const DEFAULT_SERIES: usize = 2_000;
@@ -23,8 +24,8 @@ pub(super) struct Limited {
 }
 
 /// One reading of it.
-struct Counting<'a> {
-    observer: &'a dyn AsyncInstrument<u64>,
+struct Counting<'a, T> {
+    observer: &'a dyn AsyncInstrument<T>,
     series: AtomicUsize,
 }
 
@@ -35,27 +36,30 @@ impl Folded {
         Limited { most: if grows(name) { MAX_SERIES } else { DEFAULT_SERIES }, folded }
     }
 
-    /// Last of all: what others came to is known by then.
-    pub(super) fn register(self, meter: &Meter) {
-        let sum = move || self.0.iter().map(|folded| folded.load(Ordering::Relaxed) as u64).sum();
+    /// Last of all: what others came to is known by then. Of plugins' instruments, which come later, it is asked.
+    pub(super) fn register(self, meter: &Meter, instruments: &Arc<Instruments>) {
+        let instruments = Arc::clone(instruments);
+        let own = move || self.0.iter().map(|folded| folded.load(Ordering::Relaxed)).sum::<usize>();
         meter
             .u64_observable_gauge(names::SERIES_FOLDED)
-            .with_description("Series that are added up in one of each metric, with `otel_metric_overflow`, because there are too many.")
-            .with_callback(move |observer| observer.observe(sum(), &[]))
+            .with_description(
+                "Series that are not shown, because their metric has too many: one with `otel_metric_overflow` stands for them.",
+            )
+            .with_callback(move |observer| observer.observe((own() + instruments.past(MAX_SERIES)) as u64, &[]))
             .build();
     }
 }
 
 impl Limited {
-    pub(super) fn read(&self, observer: &dyn AsyncInstrument<u64>, read: impl FnOnce(&dyn AsyncInstrument<u64>)) {
+    pub(super) fn read<T: 'static>(&self, observer: &dyn AsyncInstrument<T>, read: impl FnOnce(&dyn AsyncInstrument<T>)) {
         let counting = Counting { observer, series: AtomicUsize::new(0) };
         read(&counting);
         self.folded.store(counting.series.into_inner().saturating_sub(self.most), Ordering::Relaxed);
     }
 }
 
-impl AsyncInstrument<u64> for Counting<'_> {
-    fn observe(&self, measurement: u64, attributes: &[KeyValue]) {
+impl<T: 'static> AsyncInstrument<T> for Counting<'_, T> {
+    fn observe(&self, measurement: T, attributes: &[KeyValue]) {
         self.series.fetch_add(1, Ordering::Relaxed);
         self.observer.observe(measurement, attributes);
     }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{AsyncInstrument, Meter};
+use opentelemetry::metrics::Meter;
 
-use super::{Observer, counter, gauge};
+use super::{Observer, counter, gauge, seconds};
 use crate::telemetry::cell::lock;
 use crate::telemetry::held::Held;
 use crate::telemetry::plugin::BreakerReading;
@@ -79,7 +79,7 @@ pub(super) fn register(meter: &Meter, cells: &Arc<Cells>) {
     let by_plugin = |read: fn(&PluginCells) -> u64| {
         move |cells: &Cells, observer: Observer<'_>| {
             let mut sums = BTreeMap::<_, u64>::new();
-            for plugin in lock(&cells.plugins).iter() {
+            for plugin in lock(&cells.plugins).iter().filter(|plugin| plugin.serves()) {
                 *sums.entry(plugin.name().to_string()).or_default() += read(plugin);
             }
             sums.into_iter().for_each(|(plugin, count)| observer.observe(count, &[KeyValue::new("plugin", plugin)]));
@@ -100,11 +100,9 @@ pub(super) fn register(meter: &Meter, cells: &Arc<Cells>) {
     counter(meter, cells, names::HOOK_TIMED, "Calls of hooks whose time was taken: one of 64.", |cells, observer| {
         timed(cells).into_iter().for_each(|(of, (calls, _))| observer.observe(calls, &of_hook(of)));
     });
-    let (help, plugins) = ("The time that those calls took together.", Arc::clone(cells));
-    let time = move |observer: &dyn AsyncInstrument<f64>| {
-        timed(&plugins).into_iter().for_each(|(of, (_, ns))| observer.observe(ns as f64 / 1e9, &of_hook(of)));
-    };
-    meter.f64_observable_counter(names::HOOK_TIME.trim_end_matches("_total")).with_description(help).with_callback(time).build();
+    seconds(meter, cells, names::HOOK_TIME, "The time that those calls took together.", |cells, observer| {
+        timed(cells).into_iter().for_each(|(of, (_, ns))| observer.observe(ns as f64 / 1e9, &of_hook(of)));
+    });
     counter(meter, cells, names::INSTANCES_STARTED, "Plugin instances made.", by_plugin(PluginCells::started));
     counter(
         meter,
@@ -113,15 +111,14 @@ pub(super) fn register(meter: &Meter, cells: &Arc<Cells>) {
         "Calls that waited and went on to their end after their client had left.",
         by_plugin(PluginCells::outlived_calls),
     );
-    let (help, plugins) = ("CPU time of calls that failed, and of what replaced their instances.", Arc::clone(cells));
-    let failed_cpu = move |observer: &dyn AsyncInstrument<f64>| {
+    let help = "CPU time of calls that failed, and of what replaced their instances.";
+    seconds(meter, cells, names::FAILED_CPU, help, |cells, observer| {
         let mut sums = BTreeMap::<_, f64>::new();
-        for plugin in lock(&plugins.plugins).iter() {
+        for plugin in lock(&cells.plugins).iter().filter(|plugin| plugin.serves()) {
             *sums.entry(plugin.name().to_string()).or_default() += plugin.failed_cpu().as_secs_f64();
         }
         sums.into_iter().for_each(|(plugin, spent)| observer.observe(spent, &[KeyValue::new("plugin", plugin)]));
-    };
-    meter.f64_observable_counter(names::FAILED_CPU.trim_end_matches("_total")).with_description(help).with_callback(failed_cpu).build();
+    });
     counter(meter, cells, names::HTTP_CLIENT_REQUESTS, "Requests of plugins' own, by how they ended.", |cells, observer| {
         for client in lock(&cells.http_clients).iter() {
             let labels = |outcome| [KeyValue::new("plugin", client.plugin().to_string()), KeyValue::new("outcome", outcome)];

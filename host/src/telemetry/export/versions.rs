@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{AsyncInstrument, Meter};
+use opentelemetry::metrics::Meter;
 
-use super::{Observer, counter};
+use super::{Observer, counter, seconds};
 use crate::telemetry::cell::lock;
 use crate::telemetry::{Cells, PluginCells, names};
 
@@ -65,9 +65,7 @@ pub(super) fn register(meter: &Meter, cells: &Arc<Cells>) {
     counter(meter, cells, names::VERSION_TIMED, "Calls of hooks whose time was taken, by version.", |cells, observer| {
         timed(cells).into_iter().for_each(|(of, (calls, _))| observer.observe(calls, &of.labels()));
     });
-    let (help, plugins) = ("The time that those calls took together.", Arc::clone(cells));
-    let time = move |observer: &dyn AsyncInstrument<f64>| {
-        timed(&plugins).into_iter().for_each(|(of, (_, ns))| observer.observe(ns as f64 / 1e9, &of.labels()));
-    };
-    meter.f64_observable_counter(names::VERSION_TIME.trim_end_matches("_total")).with_description(help).with_callback(time).build();
+    seconds(meter, cells, names::VERSION_TIME, "The time that those calls took together.", |cells, observer| {
+        timed(cells).into_iter().for_each(|(of, (_, ns))| observer.observe(ns as f64 / 1e9, &of.labels()));
+    });
 }

@@ -13,7 +13,7 @@ use plugway::telemetry::{PluginTally, Sample, Tally, TallyCell, Why};
 const HOUR: i64 = 3_600;
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Five hours of three routes, two endpoints each, and seven consumers; with holes in them. Drawn out so many times: one minute in so many
+/// Five hours of three routes, two endpoints each, and thirty consumers; with holes in them. Drawn out so many times: one minute in so many
 /// has requests, all of which are kept.
 pub(super) fn generate(file: &Path, now: i64, drawn_out: i64) {
     let keep = Keep { minutes: 365 * DAY, hours: 365 * DAY, days: 365 * DAY, samples: 365 * DAY };
@@ -68,7 +68,7 @@ fn tally(random: &mut fastrand::Rng, at: i64) -> Tally {
                 api,
                 route: (*route).into(),
                 endpoint: if number < 2 { endpoint.into() } else { "".into() },
-                consumer: if number < 2 { format!("consumer-{}", random.u8(..7)).into() } else { "".into() },
+                consumer: if number < 2 { format!("consumer-{}", random.u8(..30)).into() } else { "".into() },
                 outcomes,
                 bins,
                 duration: sum,
@@ -132,12 +132,15 @@ fn plugins(random: &mut fastrand::Rng) -> Vec<PluginTally> {
     ]
 }
 
+/// The last one is of a plugin, which is of no route and no API and stands in the chain of one.
 fn incident(number: i64, now: i64) -> Incident {
+    let of_route = number < 2;
     Incident {
-        kind: "error-rate".into(),
-        subject: format!("endpoint-{number}"),
-        api: "shop".into(),
-        route: "orders".into(),
+        kind: if of_route { "error-rate".into() } else { "plugin-version".into() },
+        subject: format!("subject-{number}"),
+        api: if of_route { "shop".into() } else { String::new() },
+        route: if of_route { "orders".into() } else { String::new() },
+        routes: vec!["orders".into()],
         severity: if number == 0 { "page".into() } else { "ticket".into() },
         started: now - HOUR - 60 * number,
         ended: (number > 0).then_some(now - 60 * number),
@@ -148,8 +151,9 @@ fn incident(number: i64, now: i64) -> Incident {
     }
 }
 
+/// The last one has overspent what it had.
 fn slo(number: i64, now: i64) -> Slo {
-    let (good, total) = (9_990 - number, 10_000 + number);
+    let (good, total) = (9_990 - 30 * number, 10_000 + number);
     Slo {
         name: format!("slo-{number}"),
         api: "shop".into(),

@@ -39,7 +39,7 @@ pub(super) fn figure(text: &str) -> Option<(f64, f64)> {
 }
 
 /// A length of time: `3 d 4 h` in seconds, and that of its last part.
-fn span(text: &str) -> Option<(f64, f64)> {
+pub(super) fn span(text: &str) -> Option<(f64, f64)> {
     let words: Vec<&str> = text.split(' ').collect();
     let (mut sum, mut last) = (0.0, 0.0);
     for part in words.chunks(2) {

@@ -1,58 +1,52 @@
-//! A year of a large gateway, written into a store: 200 routes, each with 10 endpoints and 20 consumers, all of them busy in every
-//! minute, hour and day that is kept by default. `cargo xtask conformance store-year` runs it and reports from what it left.
-//!
-//! Rows are written as they are, not counted up: what is shown is how large a store becomes and how long it takes to read it.
-
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a tool that cannot go on ends")]
+//! The rows of a gateway that was busy in all of its minutes, hours and days. A test of the store writes a few of them, so that they stay
+//! what its tables take.
 
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
-use plugway::config::defaults;
 use plugway::config::model::Keep;
-use plugway::store::{Sketch, Tier, Writer, seconds};
+use plugway::store::{Sketch, Tier, Writer};
 use plugway::telemetry::latency::Bins;
 use rusqlite::{Connection, params};
 
-const ROUTES: i64 = 200;
 const ENDPOINTS: i64 = 10;
 const CONSUMERS: i64 = 20;
-/// Requests of one route in a minute: 500 a second of the gateway.
+/// Requests of one route in a minute: 500 a second of a gateway of 200 routes.
 const A_MINUTE: i64 = 150;
+/// One call of a plugin in so many has its time taken.
+const ONE_OF: i64 = 64;
 /// Distributions to choose from: more would take longer to make, and no more room.
 const SKETCHES: usize = 64;
-/// Values a distribution is made of at most: a day's has as many bins as a million.
-const VALUES: i64 = 20_000;
 
-fn main() {
-    let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
-    let [file] = words.as_slice() else {
-        eprintln!("store_year FILE");
-        std::process::exit(2);
-    };
-    let (file, now, began) = (Path::new(file), seconds(SystemTime::now()), Instant::now());
-    let keep = Keep {
-        minutes: defaults::STORE_MINUTES,
-        hours: defaults::STORE_HOURS,
-        days: defaults::STORE_DAYS,
-        samples: defaults::STORE_SAMPLES,
-    };
-    let whole = |span: Duration| i64::try_from(span.as_secs()).unwrap();
-    let mut writer = Writer::open(file, keep.clone(), 1 << 40, now).unwrap();
-    names(writer.connection());
-    let mut rows = 0;
-    for (tier, kept) in [(Tier::Minute, keep.minutes), (Tier::Hour, keep.hours), (Tier::Day, keep.days)] {
-        rows += fill(writer.connection(), tier, now - whole(kept), now);
-    }
-    samples(writer.connection(), now, whole(keep.samples));
-    writer.roll_up(now - now % 60).unwrap();
-    writer.end(now).unwrap();
-    println!("{rows} rows in {:.0} s", began.elapsed().as_secs_f64());
+/// How much there is.
+#[derive(Debug)]
+pub(crate) struct Scale {
+    pub(crate) routes: i64,
+    /// Values a distribution is made of at most.
+    pub(crate) values: i64,
+    /// How long each tier reaches back.
+    pub(crate) keep: Keep,
 }
 
-fn names(store: &Connection) {
+/// Writes a store. How many rows of counts it has.
+pub(crate) fn write(file: &Path, scale: &Scale, now: i64) -> u64 {
+    let whole = |span: Duration| i64::try_from(span.as_secs()).unwrap();
+    let keep = &scale.keep;
+    let mut writer = Writer::open(file, keep.clone(), 1 << 40, now).unwrap();
+    names(writer.connection(), scale.routes);
+    let mut rows = 0;
+    for (tier, kept) in [(Tier::Minute, keep.minutes), (Tier::Hour, keep.hours), (Tier::Day, keep.days)] {
+        rows += fill(writer.connection(), scale, tier, now - whole(kept), now);
+    }
+    samples(writer.connection(), scale.routes, now, whole(keep.samples));
+    writer.roll_up(now - now % 60).unwrap();
+    writer.end(now).unwrap();
+    rows
+}
+
+fn names(store: &Connection, routes: i64) {
     store.execute_batch("BEGIN").unwrap();
-    for route in 1..=ROUTES {
+    for route in 1..=routes {
         let api = format!("api-{:02}", route / 5);
         store.execute("INSERT INTO routes VALUES (?1, ?2, 'v1', ?3)", params![route, api, format!("route-{route:03}")]).unwrap();
         for endpoint in 0..ENDPOINTS {
@@ -69,9 +63,9 @@ fn names(store: &Connection) {
     store.execute_batch("COMMIT").unwrap();
 }
 
-/// Distributions of that many requests, each around a median of its own.
-fn sketches(requests: i64) -> Vec<Vec<u8>> {
-    let mut random = fastrand::Rng::with_seed(requests.unsigned_abs());
+/// Distributions of that many values, each around a median of its own.
+fn sketches(count: i64, most: i64) -> Vec<Vec<u8>> {
+    let mut random = fastrand::Rng::with_seed(count.unsigned_abs());
     let mut normal = {
         let mut random = random.fork();
         move || (0..12).map(|_| random.f64()).sum::<f64>() - 6.0
@@ -79,7 +73,7 @@ fn sketches(requests: i64) -> Vec<Vec<u8>> {
     (0..SKETCHES)
         .map(|_| {
             let (mut bins, median) = (Bins::default(), 500.0 + 20_000.0 * random.f64());
-            (0..requests.min(VALUES)).for_each(|_| bins.add(Duration::from_secs_f64(median * (0.5 * normal()).exp() / 1e6)));
+            (0..count.min(most)).for_each(|_| bins.add(Duration::from_secs_f64(median * (0.5 * normal()).exp() / 1e6)));
             let mut sketch = Sketch::default();
             sketch.add(&bins);
             sketch.to_bytes()
@@ -88,10 +82,12 @@ fn sketches(requests: i64) -> Vec<Vec<u8>> {
 }
 
 /// Every row of a tier. How many there are.
-fn fill(store: &Connection, tier: Tier, from: i64, until: i64) -> u64 {
+fn fill(store: &Connection, scale: &Scale, tier: Tier, from: i64, until: i64) -> u64 {
     let (name, step) = (tier.as_str(), tier.seconds());
     let of_route = A_MINUTE * step / 60;
-    let [whole, endpoint, consumer] = [of_route, of_route / ENDPOINTS, of_route / CONSUMERS].map(|requests| (requests, sketches(requests)));
+    let calls = of_route * scale.routes;
+    let [whole, endpoint, consumer, timed] =
+        [of_route, of_route / ENDPOINTS, of_route / CONSUMERS, calls / ONE_OF].map(|count| (count, sketches(count, scale.values)));
     let mut rows = 0;
     let insert = |table: &str, marks: &str| store.prepare(&format!("INSERT INTO {table}_{name} VALUES ({marks})")).unwrap();
     let mut routes = insert("route", "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10");
@@ -100,7 +96,7 @@ fn fill(store: &Connection, tier: Tier, from: i64, until: i64) -> u64 {
         (insert("endpoint", "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9"), ENDPOINTS, &endpoint),
         (insert("consumer", "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9"), CONSUMERS, &consumer),
     ];
-    let mut plugins = insert("plugin", "?1, 1, 'authorizer', ?2, 0, ?2, ?3");
+    let mut plugins = insert("plugin", "?1, 1, 'authorizer', ?2, 0, ?3, ?4, ?5");
     let mut pick = 0;
     let mut sketch = |sketches: &'_ [Vec<u8>]| {
         pick = (pick + 7) % SKETCHES;
@@ -108,7 +104,7 @@ fn fill(store: &Connection, tier: Tier, from: i64, until: i64) -> u64 {
     };
     for at in (from - from % step..until).step_by(usize::try_from(step).unwrap()) {
         store.execute_batch("BEGIN").unwrap();
-        for route in 1..=ROUTES {
+        for route in 1..=scale.routes {
             let (requests, latencies) = &whole;
             let (client, server) = (requests / 50, requests / 1_000);
             let bytes = requests * 2_000;
@@ -130,14 +126,17 @@ fn fill(store: &Connection, tier: Tier, from: i64, until: i64) -> u64 {
                 }
             }
         }
-        plugins.execute(params![at, of_route * ROUTES, of_route * ROUTES * 400]).unwrap();
+        // The same values as those of requests, but nanoseconds.
+        let (timed, nanoseconds) = &timed;
+        plugins.execute(params![at, calls, timed, timed * 12_000, sketch(nanoseconds)]).unwrap();
+        rows += 1;
         store.execute_batch("COMMIT").unwrap();
     }
     rows
 }
 
 /// As many as are kept of every minute.
-fn samples(store: &Connection, now: i64, kept: i64) {
+fn samples(store: &Connection, routes: i64, now: i64, kept: i64) {
     let sql = "INSERT INTO samples (at_us, why, request_id, route, endpoint, consumer, method, path, status, fault, duration_us, upstream_us, attempts) \
                VALUES (?1, ?2, ?3, ?4, 'http://10.0.1.1:8080', 'consumer-01', 'GET', '/orders/1234567/lines', ?5, 0, ?6, 900, 1)";
     let mut insert = store.prepare(sql).unwrap();
@@ -146,7 +145,7 @@ fn samples(store: &Connection, now: i64, kept: i64) {
         for number in 0..40 {
             let (why, status) = if number < 10 { ("slow", 200) } else { ("failed", 502) };
             let id = format!("{:032x}", u128::from(at.unsigned_abs()) << 64 | number);
-            insert.execute(params![at * 1_000_000, why, id, at % ROUTES + 1, status, 5_000 + at % 100_000]).unwrap();
+            insert.execute(params![at * 1_000_000, why, id, at % routes + 1, status, 5_000 + at % 100_000]).unwrap();
         }
     }
     store.execute_batch("COMMIT").unwrap();
