@@ -69,7 +69,7 @@ faults! {
     InvalidAuthority = "invalid-authority", BAD_REQUEST, Client, false, "The request's host is missing or invalid.";
     /// A method the gateway does not forward (CONNECT, TRACE).
     MethodNotForwarded = "method-not-forwarded", NOT_IMPLEMENTED, Client, false, "This method is not forwarded.";
-    /// The authority is not covered by this connection's certificate or client-certificate rule.
+    /// The authority is not covered by this connection's certificate or client-certificate rule, or the target says `https` where there is no TLS.
     MisdirectedRequest = "misdirected-request", MISDIRECTED_REQUEST, Client, false, "This connection is not for that host.";
     /// No route takes it.
     NoRoute = "no-route", NOT_FOUND, Client, false, "Nothing is published here.";

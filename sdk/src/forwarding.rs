@@ -94,12 +94,13 @@ impl Plan<'_> {
         Ok(ask!(self, forward_plan::set_scheme(scheme))?)
     }
 
-    /// Chooses one of the upstream's `tls_profiles` by name.
+    /// Chooses one of the upstream's `tls_profiles` by name. It does not ask for TLS; [`Plan::set_scheme`] does, before or after. A hook that returns with a
+    /// profile or a server name chosen and the scheme still `http` has failed: nothing goes out in the clear that was meant to be verified.
     pub fn set_tls_profile(&mut self, name: &str) -> Result<(), PlanError> {
         Ok(ask!(self, forward_plan::set_tls_profile(name))?)
     }
 
-    /// Server name to send (SNI) and to verify the certificate against; one of the upstream's `server_names`.
+    /// Server name to send (SNI) and to verify the certificate against; one of the upstream's `server_names`. It does not ask for TLS either.
     pub fn set_server_name(&mut self, name: &str) -> Result<(), PlanError> {
         Ok(ask!(self, forward_plan::set_server_name(name))?)
     }

@@ -1,41 +1,49 @@
-//! The four shipped plugins at work together; and a built-in is nothing but its file.
+//! Shipped plugins at work together; and each built-in is nothing but its file.
 
 mod scene;
 
 use std::collections::BTreeMap;
 
+use plugway_harness::client::{Answer, reported};
+
 use crate::common::{metric, run, status, until, until_logged};
 use crate::guest::shipped;
-use scene::{PLUGINS, Scene};
+use scene::{KEY, PLUGINS, Scene};
 
 /// One request as the client and the upstream saw it.
 #[derive(Debug, PartialEq)]
 struct Seen {
     status: u16,
     challenge: Option<String>,
+    policy: Option<String>,
     endpoint: Option<String>,
     /// Of the upstream's report: what the plugins decide.
     report: BTreeMap<&'static str, serde_json::Value>,
 }
 
 fn ask(scene: &Scene, path: &str, token: Option<&str>, tenant: &str) -> Seen {
-    let answer = run(scene.get(path, token, tenant));
+    let caller = token.map(|token| ("authorization", format!("Bearer {token}")));
+    seen(&run(scene.get(path, caller, tenant)))
+}
+
+fn seen(answer: &Answer) -> Seen {
     let report: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let header = |name| plugway_harness::client::reported(&report, name).into_iter().map(str::to_owned).collect::<Vec<_>>().into();
+    let header = |name| reported(&report, name).into_iter().map(str::to_owned).collect::<Vec<_>>().into();
     let mut said = BTreeMap::new();
     if answer.status == 200 {
         said = ["target", "sni", "tls", "client_certificate", "alpn_h2"].into_iter().map(|key| (key, report[key].clone())).collect();
-        said.extend(["authorization", "x-user", "x-gateway", "cookie"].map(|name| (name, header(name))));
+        said.extend(["authorization", "x-api-key", "x-user", "x-gateway", "cookie"].map(|name| (name, header(name))));
     }
     Seen {
         status: answer.status.as_u16(),
         challenge: answer.header("www-authenticate").map(str::to_owned),
+        policy: answer.header("ratelimit-policy").map(str::to_owned),
         endpoint: answer.header("x-upstream").map(str::to_owned),
         report: said,
     }
 }
 
-/// Every request of the scene, in order.
+/// Every request of callers with tokens, in order.
 fn story(scene: &Scene) -> Vec<Seen> {
     let [good, poor, late] = [scene.token("orders:read", 600), scene.token("orders:list", 600), scene.token("orders:read", -600)];
     let stranger = crate::issuer::Issuer::new().token("orders:read", 600);
@@ -52,8 +60,14 @@ fn story(scene: &Scene) -> Vec<Seen> {
     seen
 }
 
+/// The same of callers with keys: without one, with a wrong one, and with a good one once more than it may.
+fn keyed_story(scene: &Scene) -> Vec<Seen> {
+    let keys = [None, Some("wrong"), Some(KEY), Some(KEY), Some(KEY)];
+    keys.map(|key| seen(&run(scene.get("/keyed/orders", key.map(|key| ("x-api-key", key.to_owned())), "acme")))).into()
+}
+
 #[test]
-fn the_four_shipped_plugins_work_together_over_tls() {
+fn four_shipped_plugins_work_together_over_tls() {
     let scene = Scene::start(|name| format!("builtin:{name}"));
     let seen = story(&scene);
 
@@ -132,10 +146,19 @@ fn plugins(scene: &Scene) -> Vec<serde_json::Value> {
 }
 
 #[test]
-fn a_built_in_is_the_same_component_as_its_file() {
+fn each_built_in_is_the_same_component_as_its_file() {
     let embedded = Scene::start(|name| format!("builtin:{name}"));
-    let as_embedded = (plugins(&embedded), story(&embedded));
+    let as_embedded = (plugins(&embedded), story(&embedded), keyed_story(&embedded));
     assert_eq!(as_embedded.0.len(), PLUGINS.len());
+    let folders = std::fs::read_dir(plugway_harness::guests::root().join("plugins")).unwrap();
+    let mut folders: Vec<String> = folders.map(|folder| folder.unwrap().file_name().into_string().unwrap()).collect();
+    folders.sort();
+    let mut names = PLUGINS.map(|(_, name)| name);
+    names.sort();
+    assert_eq!(folders, names, "one of each");
+    let keyed = |number: usize| (as_embedded.2[number].status, as_embedded.2[number].report.get("x-user"));
+    assert_eq!([keyed(0), keyed(1), keyed(4)], [(401, None), (401, None), (429, None)]);
+    assert_eq!([keyed(2), keyed(3)], [(200, Some(&serde_json::json!(["shop"]))); 2]);
     let Scene { settings, .. } = embedded;
 
     // The same addresses and keys, so that nothing but the sources differs; a copy, so that no other file can be meant.
@@ -145,9 +168,10 @@ fn a_built_in_is_the_same_component_as_its_file() {
         std::fs::copy(shipped(name), &copy).unwrap();
         copy.to_str().unwrap().to_owned()
     });
-    let as_files = (plugins(&files), story(&files));
+    let as_files = (plugins(&files), story(&files), keyed_story(&files));
     assert_eq!(as_files.0, as_embedded.0, "digest, size, hooks and capabilities");
     assert_eq!(as_files.1, as_embedded.1, "status, challenge, endpoint and what the upstream saw");
+    assert_eq!(as_files.2, as_embedded.2, "the same, and the limit's policy");
     for plugin in &as_files.0 {
         let name = PLUGINS.into_iter().find(|(configured, _)| plugin["name"] == *configured).unwrap().1;
         let digest = ring::digest::digest(&ring::digest::SHA256, &std::fs::read(shipped(name)).unwrap());

@@ -79,19 +79,23 @@ fn readiness_ends_when_draining_begins() {
 
 #[test]
 fn a_second_signal_ends_at_once() {
-    let upstream = Upstream::plain("up").unwrap();
-    let mut gateway = start(&one_route(&upstream, ""));
-    let mut client = web(&gateway);
-    client.send(wire("GET /hang HTTP/1.1\nhost: a\n\n")).unwrap();
-    until("it is with the upstream", || upstream.requests() == 1);
-    gateway.signal(Signal::TERM).unwrap();
-    gateway.log().wait(PATIENCE, |line| line.message() == "Draining").unwrap();
-    let began = Instant::now();
-    gateway.signal(Signal::TERM).unwrap();
-    let status = gateway.wait(PATIENCE).unwrap();
-    assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
-    assert_eq!(status.code(), Some(130));
-    assert!(client.closes().unwrap());
+    for (first, second) in
+        [(Signal::TERM, Signal::TERM), (Signal::INT, Signal::INT), (Signal::INT, Signal::TERM), (Signal::TERM, Signal::INT)]
+    {
+        let upstream = Upstream::plain("up").unwrap();
+        let mut gateway = start(&one_route(&upstream, ""));
+        let mut client = web(&gateway);
+        client.send(wire("GET /hang HTTP/1.1\nhost: a\n\n")).unwrap();
+        until("it is with the upstream", || upstream.requests() == 1);
+        gateway.signal(first).unwrap();
+        gateway.log().wait(PATIENCE, |line| line.message() == "Draining").unwrap();
+        let began = Instant::now();
+        gateway.signal(second).unwrap();
+        let status = gateway.wait(PATIENCE).unwrap();
+        assert!(began.elapsed() < PATIENCE, "{first:?}, {second:?}: {:?}", began.elapsed());
+        assert_eq!(status.code(), Some(130), "{first:?}, {second:?}");
+        assert!(client.closes().unwrap(), "{first:?}, {second:?}");
+    }
 }
 
 #[test]

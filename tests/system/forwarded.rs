@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use plugway_harness::client::reported;
+use plugway_harness::client::{Client, reported};
 use plugway_harness::gateway::{Gateway, Line};
+use plugway_harness::raw::Raw;
 use plugway_harness::upstream::Upstream;
 use serde_json::Value;
 
-use crate::common::{ask, json, one_route, start};
+use crate::common::{ask, assert_problem, json, one_route, run, start, start_tls, wire};
 
 const CLAIMS: &str = "x-forwarded-for: 6.6.6.6, 10.1.1.1\nforwarded: for=6.6.6.6\nx-forwarded-host: evil.example\nx-forwarded-proto: https\n\
     x-forwarded-port: 1\nx-real-ip: 6.6.6.6\nvia: 1.1 before\nx-request-id: id-of-the-proxy\n";
@@ -54,6 +55,49 @@ fn what_a_trusted_proxy_says_is_kept_and_added_to() {
     assert_eq!(reported(&report, "x-request-id"), ["id-of-the-proxy"]);
     assert_eq!(line.field("client"), Some("6.6.6.6"));
     assert_eq!(line.field("request_id"), Some("id-of-the-proxy"));
+}
+
+#[test]
+fn over_tls_it_is_said_that_the_client_used_it() {
+    let upstream = Upstream::plain("up").unwrap();
+    let (gateway, authority) = start_tls(&one_route(&upstream, ""));
+    let client = Client::https(gateway.address("tls").unwrap(), "example.com", &authority);
+    for client in [client.clone(), client.http2()] {
+        let report = run(client.get("/")).unwrap().json().unwrap();
+        assert_eq!(reported(&report, "forwarded"), ["for=127.0.0.1;host=example.com;proto=https"], "{client:?}");
+        assert_eq!(reported(&report, "x-forwarded-proto"), ["https"], "{client:?}");
+    }
+}
+
+/// RFC 7239, section 6: an address of IPv6 is in brackets, and so in quotes.
+#[test]
+fn a_client_of_ipv6_is_named_in_brackets() {
+    drop(std::net::TcpListener::bind("[::1]:0").expect("IPv6 on this machine's loopback interface, which this test cannot do without"));
+    let upstream = Upstream::plain("up").unwrap();
+    for (trusted, client) in [("", "::1"), ("trusted_proxies = [\"::1\"]\n", "2001:db8::7")] {
+        let config = one_route(&upstream, "").replacen("127.0.0.1:0", "[::1]:0", 1);
+        let gateway = start(&format!("{trusted}{config}"));
+        let mut raw = Raw::connect(gateway.address("web").unwrap()).unwrap();
+        raw.send(wire("GET /six HTTP/1.1\nhost: [2001:db8::1]:81\nx-forwarded-for: 2001:db8::7\n\n")).unwrap();
+        let report = json(&raw.response().unwrap());
+        assert_eq!(reported(&report, "forwarded"), ["for=\"[::1]\";host=\"[2001:db8::1]:81\";proto=http"], "{trusted}");
+        // This one has no brackets, as everybody writes it.
+        assert_eq!(reported(&report, "x-forwarded-for").last(), Some(&"::1"), "{trusted}");
+        let line = gateway.log().wait(Duration::from_secs(10), |line| line.field("path") == Some("/six")).unwrap();
+        assert_eq!(line.field("client"), Some(client), "{trusted}");
+    }
+}
+
+/// RFC 9110, section 7.4: who ended TLS in front of this connection may say `https` on it, and nobody else.
+#[test]
+fn a_target_of_https_in_the_clear_is_taken_of_a_trusted_proxy_alone() {
+    let upstream = Upstream::plain("up").unwrap();
+    let request = "GET https://shop.example/a HTTP/1.1\nhost: shop.example\n\n";
+    assert_problem(&ask(&trusting(&upstream, "\"192.0.2.0/24\""), request), 421, "misdirected-request");
+    assert_eq!(upstream.bytes(), 0);
+    let report = json(&ask(&trusting(&upstream, "\"127.0.0.1\""), request));
+    assert_eq!(report["target"], "/a");
+    assert_eq!(reported(&report, "host"), ["shop.example"]);
 }
 
 /// What makes variables of headers takes `X_User` for `X-User`, which a plugin sets or strips.

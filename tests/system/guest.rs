@@ -83,7 +83,13 @@ pub(crate) fn holding() -> &'static Path {
     &examples().holding
 }
 
+/// The guest whose forwarder writes the plan it is configured with; see `tests/guest/examples/planner.rs`.
+pub(crate) fn planner() -> &'static Path {
+    &examples().planner
+}
+
 struct Examples {
+    planner: PathBuf,
     witness: PathBuf,
     holding: PathBuf,
     asking: PathBuf,
@@ -107,7 +113,7 @@ fn examples() -> &'static Examples {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.current_dir(guests::root().join("tests/guest"));
         command.args(["build", "--release", "--target", "wasm32-wasip2", "--package", "plugway-test-guest", "--examples"]);
-        command.arg("--target-dir").arg(guests::root().join("target/guests"));
+        command.arg("--target-dir").arg(guests::target());
         for name in ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_TARGET_DIR"] {
             command.env_remove(name);
         }
@@ -115,6 +121,7 @@ fn examples() -> &'static Examples {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let component = |name: &str| release.join(format!("examples/{name}.wasm"));
         Examples {
+            planner: component("planner"),
             witness: component("witness"),
             holding: component("holding"),
             asking: component("asking"),
@@ -135,7 +142,7 @@ fn examples() -> &'static Examples {
 /// A component of the shipped plugins as a file: what the gateway embeds was built there.
 pub(crate) fn shipped(name: &str) -> PathBuf {
     let file = format!("plugway_plugin_{}.wasm", name.replace('-', "_"));
-    guests::root().join("target/guests/wasm32-wasip2/release").join(file)
+    guests::target().join("wasm32-wasip2/release").join(file)
 }
 
 /// `[plugins.NAME]` of a file; `more` is the rest of its table.

@@ -139,6 +139,9 @@ fn a_host_that_the_certificate_does_not_cover_is_misdirected_in_http1() {
         // The target's authority counts, not the header's.
         client.send(format!("GET https://{host}/ HTTP/1.1\r\nHost: {name}\r\n\r\n")).unwrap();
         assert_eq!(client.response().unwrap().status, if covered { 200 } else { 421 }, "https://{host}/ on {name}");
+        // More security than was asked for harms nobody.
+        client.send(format!("GET http://{host}/ HTTP/1.1\r\nHost: {name}\r\n\r\n")).unwrap();
+        assert_eq!(client.response().unwrap().status, if covered { 200 } else { 421 }, "http://{host}/ on {name}");
     }
 }
 

@@ -40,13 +40,12 @@ pub fn strip(headers: &mut HeaderMap, present: Present) -> Trailers {
     trailers
 }
 
-/// What `Connection` names beside the headers that always belong to it.
+/// What `Connection` names beside the headers that always belong to it. Read as bytes: one option that is no name leaves the others what they are.
 fn named(headers: &HeaderMap) -> Vec<HeaderName> {
-    let options =
-        headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(str::trim);
+    let options = headers.get_all(CONNECTION).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
     options
-        .filter(|option| !option.eq_ignore_ascii_case("keep-alive") && !option.eq_ignore_ascii_case("close"))
-        .filter_map(|option| option.parse().ok())
+        .filter(|option| !option.eq_ignore_ascii_case(b"keep-alive") && !option.eq_ignore_ascii_case(b"close"))
+        .filter_map(|option| HeaderName::from_bytes(option).ok())
         // `Connection: host` must not take the message's own meaning away.
         .filter(|name| *name != HOST && *name != CONTENT_LENGTH && !is_connection_header(name))
         .collect()
@@ -78,6 +77,19 @@ mod tests {
         assert_eq!(trailers.announced.unwrap(), "x-sum");
         assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>().len(), 2);
         assert!(headers.contains_key("host") && headers.contains_key("x-stays"));
+    }
+
+    #[test]
+    fn takes_off_what_connection_names_beside_what_is_no_name() {
+        for connection in [&b"caf\xe9, X-Hop"[..], b"X-Hop,\xff", b"\xc3\xa9,\tx-hop\t, a b", b", X-Hop"] {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONNECTION, http::HeaderValue::from_bytes(connection).unwrap());
+            headers.insert("x-hop", "1".parse().unwrap());
+            headers.insert("x-stays", "1".parse().unwrap());
+            let present = Present::of(&headers);
+            strip(&mut headers, present);
+            assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-stays"], "{}", connection.escape_ascii());
+        }
     }
 
     #[test]

@@ -141,7 +141,7 @@ impl Slot {
                 Ok((answer, plan))
             },
             |(answer, plan), store| match answer {
-                Ok(()) => Ok(plan.map_or_else(|| Forwarded::Planned(Arc::default()), Forwarded::from)),
+                Ok(()) => plan.map_or_else(|| Ok(Forwarded::Planned(Arc::default())), planned),
                 Err(exports::forwarder::ForwardError::Refused) => Ok(Forwarded::Refused),
                 Err(exports::forwarder::ForwardError::Failed(why)) => Err(given(store, |guest| guest.take_failure(why))?),
             },
@@ -238,13 +238,6 @@ impl Forwarded {
     }
 }
 
-impl From<PlanDraft> for Forwarded {
-    fn from(plan: PlanDraft) -> Self {
-        let edits = Arc::new(plan.edits);
-        if plan.keep { Self::Kept(edits) } else { Self::Planned(edits) }
-    }
-}
-
 impl From<Outcome> for routing::Outcome {
     fn from(outcome: Outcome) -> Self {
         Self { endpoint: outcome.endpoint, status: outcome.status, fault: outcome.fault.map(|fault| fault.code().to_owned()) }
@@ -282,6 +275,15 @@ fn flow(answer: Answered, store: &mut Store<Guest>) -> Result<Flow, Failure> {
         Ok(types::Flow::Respond(response)) => Ok(Flow::Respond(given(store, |guest| guest.take_local_response(response))?)),
         Err(why) => Err(given(store, |guest| guest.take_failure(why))?),
     }
+}
+
+/// A plan as its forwarder left it. What it chose of TLS it counts on, so it is a mistake where none would be spoken.
+fn planned(plan: PlanDraft) -> Result<Forwarded, Failure> {
+    if let Some(choice) = plan.chosen_in_vain() {
+        return Err(Failure::output(format!("chose a {choice} for an endpoint without TLS, and not the scheme `https`")));
+    }
+    let edits = Arc::new(plan.edits);
+    Ok(if plan.keep { Forwarded::Kept(edits) } else { Forwarded::Planned(edits) })
 }
 
 /// What a guest gave away with its answer.

@@ -106,6 +106,16 @@ impl PlanDraft {
         if self.endpoint.tls || self.edits.force_tls { "https" } else { "http" }
     }
 
+    /// What was chosen of TLS for a request that would go out in the clear, and so counts for nothing.
+    pub fn chosen_in_vain(&self) -> Option<&'static str> {
+        match (&self.edits.tls_profile, &self.edits.server_name) {
+            _ if self.scheme() == "https" => None,
+            (Some(_), _) => Some("TLS profile"),
+            (None, Some(_)) => Some("server name"),
+            (None, None) => None,
+        }
+    }
+
     /// Asks for TLS, or for what is there already.
     pub fn set_scheme(&mut self, scheme: &str) -> Planned {
         match scheme {

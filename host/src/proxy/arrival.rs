@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, VIA};
-use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version};
+use http::uri::{PathAndQuery, Scheme};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 use hyper::body::Incoming;
 
 use super::client_address::{client_address, is_trusted};
@@ -65,11 +65,12 @@ pub(super) fn receive(generation: &Generation, connection: &Connection, request:
     let authority = authority(target, &headers, parts.version).and_then(|raw| connection.authority(raw));
     let known = authority.map_err(|invalid| fault = fault.or(Some(invalid))).ok();
 
+    let peer = connection.facts.peer.ip();
+    let trusted = !snapshot.trusted_proxies.is_empty() && is_trusted(&snapshot.trusted_proxies, peer);
+    fault = fault.or(without_tls(&parts.uri, connection, trusted));
     let (target, refused) = normalised(parts.uri.into_parts().path_and_query, &parts.method);
     fault = fault.or(refused);
 
-    let peer = connection.facts.peer.ip();
-    let trusted = !snapshot.trusted_proxies.is_empty() && is_trusted(&snapshot.trusted_proxies, peer);
     let client = if trusted { client_address(&snapshot.trusted_proxies, peer, &headers) } else { peer.to_canonical() };
     let ids = Ids::of(&headers, present, trusted);
     let trailers = connection_headers::strip(&mut headers, present);
@@ -187,6 +188,12 @@ fn authority<'a>(target: Option<&'a [u8]>, headers: &'a HeaderMap, version: Vers
         (Some(authority), _) | (None, Some(authority)) => Ok(authority),
         (None, None) => Err(Fault::InvalidAuthority),
     }
+}
+
+/// A target that says `https` is for a connection with TLS (RFC 9110, section 7.4); a trusted proxy has ended TLS in front of this one.
+fn without_tls(target: &Uri, connection: &Connection, trusted: bool) -> Option<Fault> {
+    let in_the_clear = connection.facts.tls.is_none() && !trusted;
+    (in_the_clear && target.scheme() == Some(&Scheme::HTTPS)).then_some(Fault::MisdirectedRequest)
 }
 
 /// Tells the upstream who is calling. What a stranger says of itself is replaced; what a trusted proxy says is kept and

@@ -98,7 +98,7 @@ impl<P: Forwarder> Configured<P> {
     /// Calls the hook.
     pub fn forward(&self, request: &Request<'_>, endpoint: EndpointId, plan: &mut Plan<'_>) -> Result<(), ForwardError> {
         let before = plan.fake().planned();
-        let result = during(Phase::Other, || self.plugin.forward(request, endpoint, plan));
+        let result = during(Phase::Other, || self.plugin.forward(request, endpoint, plan)).and_then(|()| plan.fake().finished());
         if result.is_err() {
             plan.fake().restore(before);
         }

@@ -9,6 +9,7 @@ use crate::bindings::imports::plugway::gateway::forward_plan::{PlanError, Protoc
 use crate::bindings::imports::plugway::gateway::types::ChangeError;
 use crate::forwarding::RetryCondition;
 use crate::header::{self, HeaderLine, HeaderName};
+use crate::plugin::ForwardError;
 
 /// Builds a plan: the upstream's own settings, which a forwarder can tighten but not weaken.
 #[derive(Debug, Clone)]
@@ -167,6 +168,18 @@ impl FakePlan {
         self.planned.replace(planned);
     }
 
+    /// Whether the gateway would take it: what a forwarder chose of TLS must not count for nothing.
+    pub(crate) fn finished(&self) -> Result<(), ForwardError> {
+        let planned = self.planned.borrow();
+        let choice = match (&planned.tls_profile, &planned.server_name) {
+            _ if planned.scheme == "https" => return Ok(()),
+            (None, None) => return Ok(()),
+            (Some(_), _) => "TLS profile",
+            (None, Some(_)) => "server name",
+        };
+        Err(ForwardError::Failed(format!("chose a {choice} for an endpoint without TLS, and not the scheme `https`")))
+    }
+
     pub(crate) fn scheme(&self) -> String {
         self.planned.borrow().scheme.clone()
     }
@@ -284,4 +297,56 @@ fn shorter(milliseconds: u32, own: Duration) -> Result<Duration, PlanError> {
         return Err(PlanError::Invalid("a timeout of nothing".to_owned()));
     }
     if wanted > own { Err(PlanError::Weaker) } else { Ok(wanted) }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{self, json};
+    use crate::{EndpointId, Error, ForwardError, Forwarder, Plan, Plugin, Request};
+
+    /// Makes these calls in turn.
+    struct Chooses(Vec<String>);
+
+    impl Plugin for Chooses {
+        type Config = Vec<String>;
+        fn configure(calls: Vec<String>) -> Result<Self, Error> {
+            Ok(Self(calls))
+        }
+    }
+
+    impl Forwarder for Chooses {
+        fn forward(&self, _: &Request, _: EndpointId, plan: &mut Plan) -> Result<(), ForwardError> {
+            for call in &self.0 {
+                match call.as_str() {
+                    "profile" => plan.set_tls_profile("mutual")?,
+                    "name" => plan.set_server_name("orders.internal")?,
+                    scheme => plan.set_scheme(scheme)?,
+                }
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_is_chosen_of_tls_is_not_for_requests_in_the_clear() {
+        let forwarded = |scheme: &str, calls: &[&str]| {
+            let mut plan = testing::Plan::new(scheme).tls_profile("mutual").server_name("orders.internal").build();
+            let plugin = testing::configure::<Chooses>(json!(calls)).unwrap();
+            let result = plugin.forward(&testing::Request::get("/").build(), 1, &mut plan);
+            (result, testing::planned(&plan).tls_profile.is_some())
+        };
+        let in_vain: [(&[&str], &str); 3] =
+            [(&["profile"], "TLS profile"), (&["name"], "server name"), (&["profile", "https", "http"], "TLS profile")];
+        for (calls, choice) in in_vain {
+            let (result, kept) = forwarded("http", calls);
+            let why = format!("chose a {choice} for an endpoint without TLS, and not the scheme `https`");
+            assert_eq!((result, kept), (Err(ForwardError::Failed(why)), false), "{calls:?}");
+            // Where TLS is configured it is spoken anyway.
+            let configured = calls.iter().filter(|call| **call != "http").copied().collect::<Vec<_>>();
+            assert_eq!(forwarded("https", &configured).0, Ok(()), "{calls:?}");
+        }
+        assert_eq!(forwarded("http", &["profile", "https"]), (Ok(()), true));
+        assert_eq!(forwarded("http", &["profile", "name", "https"]), (Ok(()), true));
+        assert_eq!(forwarded("http", &[]), (Ok(()), false));
+    }
 }

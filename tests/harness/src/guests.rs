@@ -15,6 +15,11 @@ pub fn root() -> PathBuf {
     here.ancestors().find(|directory| directory.join("Cargo.lock").is_file()).unwrap_or(&here).to_path_buf()
 }
 
+/// Where guests are built: the shipped plugins by the gateway's build script, and those of tests beside them.
+pub fn target() -> PathBuf {
+    std::env::var_os("PLUGWAY_GUEST_TARGET_DIR").map_or_else(|| root().join("target").join("guests"), PathBuf::from)
+}
+
 /// Builds the misbehaving guest of `tests/guest` and gives its component.
 ///
 /// # Errors
@@ -44,7 +49,7 @@ pub fn example(package: &str, name: &str) -> Result<PathBuf> {
 /// Runs cargo and gives the folder that it builds into.
 fn build(directory: &Path, package: &str, more: &[&str]) -> Result<PathBuf> {
     let _one_at_a_time = BUILDING.lock();
-    let target = root().join("target").join("guests");
+    let target = target();
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(directory).args(["build", "--release", "--target", "wasm32-wasip2", "--package", package]).args(more);
     command.arg("--target-dir").arg(&target);

@@ -1,8 +1,8 @@
-//! Three upstreams that ask for client certificates, one route with every shipped plugin, and an issuer of tokens.
+//! Three upstreams that ask for client certificates, a route for callers with tokens, one for callers with keys, and all shipped plugins on them.
 
 use std::rc::Rc;
 
-use plugway_harness::ca::{Authority, Issued};
+use plugway_harness::ca::{Authority, Issued, hex};
 use plugway_harness::client::{Answer, Client, get};
 use plugway_harness::gateway::{Gateway, Launch};
 use plugway_harness::upstream::{Settings as UpstreamSettings, Upstream};
@@ -10,8 +10,17 @@ use plugway_harness::upstream::{Settings as UpstreamSettings, Upstream};
 use crate::issuer::Issuer;
 
 /// Configured names, and the names of the plugins.
-pub(super) const PLUGINS: [(&str, &str); 4] =
-    [("auth", "oauth2"), ("by-tenant", "hash-router"), ("forward", "tls-forward"), ("metrics", "metrics")];
+pub(super) const PLUGINS: [(&str, &str); 6] = [
+    ("auth", "oauth2"),
+    ("by-tenant", "hash-router"),
+    ("forward", "tls-forward"),
+    ("metrics", "metrics"),
+    ("keys", "api-key"),
+    ("limited", "rate-limit"),
+];
+
+/// A key of the one consumer that the route for keys knows, who may ask twice a day.
+pub(super) const KEY: &str = "sk-2f8d1c";
 
 /// What scenes with other sources share.
 pub(super) struct Settings {
@@ -58,14 +67,14 @@ impl Scene {
         self.issuer.token(scope, seconds)
     }
 
-    /// One GET over TLS.
-    pub(super) async fn get(&self, path: &str, token: Option<&str>, tenant: &str) -> Answer {
+    /// One GET over TLS, with the header that says who is calling.
+    pub(super) async fn get(&self, path: &str, caller: Option<(&'static str, String)>, tenant: &str) -> Answer {
         let client = Client::https(self.gateway.address("web").unwrap(), "localhost", &self.authority);
         let mut request = get(path).unwrap();
         request.headers_mut().insert("x-tenant-id", tenant.parse().unwrap());
         request.headers_mut().insert("cookie", "session=secret".parse().unwrap());
-        if let Some(token) = token {
-            request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+        if let Some((name, value)) = caller {
+            request.headers_mut().insert(name, value.parse().unwrap());
         }
         client.connect().await.unwrap().request(request).await.unwrap()
     }
@@ -80,7 +89,9 @@ impl Kept {
         launch.file("jwks.json", settings.issuer.jwks()).unwrap();
         settings.server.write(launch.directory(), "web").unwrap();
         settings.client.write(launch.directory(), "gateway").unwrap();
-        let [auth, router, forwarder, metrics] = PLUGINS.map(|(name, plugin)| format!("[plugins.{name}]\nsource = {:?}", source(plugin)));
+        let [auth, router, forwarder, metrics, keys, limited] =
+            PLUGINS.map(|(name, plugin)| format!("[plugins.{name}]\nsource = {:?}", source(plugin)));
+        let digest = hex(ring::digest::digest(&ring::digest::SHA256, KEY.as_bytes()).as_ref());
         let text = format!(
             r#"workers = 1
 [listen.web]
@@ -105,6 +116,14 @@ path = {{ strip_prefix = "/v1", add_prefix = "/api" }}
 headers = {{ set = {{ "x-gateway" = "plugway" }}, remove = ["cookie"] }}
 {metrics}
 config = {{ labels = ["route", "status"] }}
+{keys}
+grants = {{ crypto = {{}} }}
+[plugins.keys.config]
+consumers = [{{ name = "shop", keys = ["sha256:{digest}"] }}]
+consumer_header = "x-user"
+{limited}
+grants = {{ rate-limit = {{}} }}
+config = {{ limits = [{{ name = "each", key = "identity", requests = 2, period = "1d" }}] }}
 [upstreams.orders]
 endpoints = {:?}
 server_names = ["orders.internal"]
@@ -116,6 +135,13 @@ client_certificate = {{ certificate = "gateway.pem", key = "gateway.key" }}
 name = "orders"
 match = {{ path = "/v1/*" }}
 plugins = [{{ plugin = "auth", config = {{ scopes = ["orders:read"] }} }}, "metrics"]
+router = "by-tenant"
+forwarder = "forward"
+upstream = "orders"
+[[routes]]
+name = "keyed"
+match = {{ path = "/keyed/*" }}
+plugins = ["keys", "limited"]
 router = "by-tenant"
 forwarder = "forward"
 upstream = "orders"

@@ -220,6 +220,26 @@ fn an_upstream_at_its_limit_of_connections_is_a_503_on_every_worker() {
 }
 
 #[test]
+fn unused_connections_are_kept_up_to_a_limit_of_all_workers() {
+    const AT_ONCE: u64 = 24;
+    for limit in [5, AT_ONCE] {
+        let upstream = Upstream::plain("up").unwrap();
+        let gateway = start(&two_workers(&one_upstream(&[upstream.url()], &format!("max_idle_connections = {limit}"), "")));
+        let mut clients: Vec<_> = (0..AT_ONCE).map(|_| web(&gateway)).collect();
+        clients.iter_mut().for_each(|client| client.send(wire("GET /held HTTP/1.1\nhost: a\n\n")).unwrap());
+        until("all are with the upstream", || upstream.requests() == AT_ONCE);
+        let busy = |worker| metric(&gateway, "plugway_worker_requests_total", &[&format!("worker=\"{worker}\"")]);
+        upstream.release();
+        clients.iter_mut().for_each(|client| assert_eq!(client.response().unwrap().status, 200));
+        assert!(busy(0) > 0.0 && busy(1) > 0.0 && busy(0) + busy(1) == AT_ONCE as f64, "{} and {}", busy(0), busy(1));
+        let connections = || status(&gateway)["upstreams"][0]["endpoints"][0]["connections"].clone();
+        until("those above it are closed", || connections() == limit);
+        assert_eq!(metric(&gateway, "plugway_upstream_connections_idle", &[]), limit as f64);
+        assert_eq!(upstream.connections(), AT_ONCE);
+    }
+}
+
+#[test]
 fn an_upstream_that_was_restarted_is_found_again() {
     for (http2, protocol) in [(false, "http1"), (true, "http2")] {
         let first = Upstream::start(&Settings { http2, ..Settings::new("first") }).unwrap();

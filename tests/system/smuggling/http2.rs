@@ -206,6 +206,15 @@ fn http2_lengths_that_are_not_kept_carry_nothing_else() {
     }
 }
 
+/// A client may say less than it has (RFC 9113, section 8.3.1). The other way round, `https` in the clear, HTTP/2 cannot: it is spoken over TLS alone.
+#[test]
+fn a_scheme_of_http_is_served_over_tls() {
+    let upstream = Upstream::plain("up").unwrap();
+    let (authority, gateway) = start(&upstream);
+    let lines = [(":method", "GET"), (":scheme", "http"), (":path", "/x"), (":authority", "a.example")];
+    assert_eq!(run(exchange(gateway.address("web").unwrap(), &authority, &lines, None)), End::Status(200));
+}
+
 /// HTTP/2 may split a cookie into lines; text has one (RFC 9113, section 8.2.3).
 #[test]
 fn a_cookie_in_crumbs_arrives_whole() {
