@@ -87,11 +87,40 @@ fn a_key_or_a_token_opens_the_same_route() {
     assert_eq!((forged.status, seen(&forged, "x-user")), (200, None));
     let known = get(address, "/", &[("authorization", &token), ("x-user", "root")]);
     assert_eq!((seen(&known, "x-user").as_deref(), seen(&known, "authorization").as_deref()), (Some("ann"), Some(token.as_str())));
+    let calls = metric(&gateway, "plugway_hook_calls_total", &["plugin=\"auth\"", "hook=\"request-filter\""]);
+    assert!(calls >= 4.0, "behind another authorizer its filter is called: {calls}");
     // With both it is the key that counts, and it goes no further; nor does a token at which nobody has looked, for an upstream that believes that the
     // gateway did.
     for beside in [token.as_str(), "Bearer forged", "DPoP forged"] {
         let both = get(address, "/", &[("x-api-key", KEY), ("authorization", beside)]);
         assert_eq!((both.status, seen(&both, "x-api-key"), seen(&both, "authorization")), (200, None, None), "{beside}");
+    }
+}
+
+#[test]
+fn a_token_that_no_place_takes_goes_nowhere_whatever_the_order_of_plugins() {
+    let (issuer, upstream) = (Issuer::new(), Upstream::plain("up").unwrap());
+    let auth = format!(
+        "[plugins.auth]\nsource = \"builtin:oauth2\"\ngrants = {{ crypto = {{}} }}\n[plugins.auth.config]\nissuer = \"https://id.example.com\"\n\
+         audience = \"orders\"\nforward_token = true\njwks = '{}'\nclaims_as_headers = {{ \"x-user\" = \"sub\" }}\noptional = true\n",
+        issuer.jwks()
+    );
+    for rest in ["plugins = [\"auth\", \"keys\"]", "plugins = [\"auth\"]\npublic = true"] {
+        let gateway = start(&config(&upstream, &[&plugin(""), &auth, &route(rest)]));
+        let address = gateway.address("web").unwrap();
+        let forged = [("x-api-key", KEY), ("authorization", "DPoP forged"), ("dpop", "a.b.c"), ("x-user", "root")];
+        let answer = get(address, "/", &forged);
+        assert_eq!(
+            (answer.status, seen(&answer, "authorization"), seen(&answer, "dpop"), seen(&answer, "x-user")),
+            (200, None, None, None),
+            "{rest}"
+        );
+        let token = format!("Bearer {}", issuer.token("orders:read", 600));
+        assert_eq!(seen(&get(address, "/", &[("authorization", &token)]), "authorization"), Some(token), "{rest}");
+        assert_eq!(get(address, "/", &[("x-api-key", KEY), ("authorization", "Bearer forged")]).status, 401, "{rest}");
+        // Its filter has nothing to do where it is first, and is not called.
+        let calls = |hook: &str| metric(&gateway, "plugway_hook_calls_total", &["plugin=\"auth\"", &format!("hook=\"{hook}\"")]);
+        assert_eq!((calls("authorizer"), calls("request-filter")), (3.0, 0.0), "{rest}");
     }
 }
 

@@ -36,3 +36,21 @@ impl LeftOut {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_is_left_out_where_its_plugin_says_so() {
+        let mut left_out = LeftOut::default();
+        left_out.everywhere(Hook::ResponseFilter, 1);
+        left_out.if_first(2);
+        for is_first in [true, false] {
+            assert!(left_out.has(Hook::ResponseFilter, 1, is_first) && !left_out.has(Hook::RequestFilter, 1, is_first));
+            assert!(!left_out.has(Hook::ResponseFilter, 2, is_first) && !left_out.has(Hook::RequestFilter, 3, is_first));
+            assert_eq!(left_out.has(Hook::RequestFilter, 2, is_first), is_first);
+        }
+        assert_eq!(left_out.counted(), BTreeMap::from([(Hook::ResponseFilter, 1)]));
+    }
+}

@@ -38,19 +38,16 @@ pub(crate) enum Trouble {
 }
 
 impl Document {
-    /// Fetches one, at most so old; from the gateway's cache as long as that is fresh, where nothing is said. `freshness` is for a server that says nothing of it.
-    pub(crate) fn fetch(url: &str, most_age: Option<Duration>, freshness: Duration) -> Result<Self, Trouble> {
-        let request = OutgoingRequest::get(url)
+    /// Fetches one, at most so old; from the gateway's cache as long as that is fresh. `freshness` is for a server that says nothing of it.
+    pub(crate) fn fetch(url: &str, most_age: Duration, freshness: Duration) -> Result<Self, Trouble> {
+        let answer = OutgoingRequest::get(url)
             .with_header(header::ACCEPT, "application/json")
             .with_timeout(TIMEOUT)
             .with_max_body_bytes(MOST_BYTES)
             .with_default_freshness(freshness)
-            .with_stale_if_error(MOST_STALE);
-        let request = match most_age {
-            Some(age) => request.with_max_age(age),
-            None => request,
-        };
-        let answer = request.send()?;
+            .with_stale_if_error(MOST_STALE)
+            .with_max_age(most_age)
+            .send()?;
         match answer.status() {
             Status::OK => Ok(Self::from(&answer)),
             status => Err(Trouble::Status(status)),

@@ -20,6 +20,8 @@ pub(crate) struct Held<T> {
     body: Vec<u8>,
     /// When the server made it, or said that it has not changed.
     made: Duration,
+    /// When it was known to be of use.
+    good: Duration,
     /// When to ask again.
     due: Duration,
     /// Until when the gateway's cache has it.
@@ -30,14 +32,22 @@ pub(crate) struct Held<T> {
 
 impl<T> Default for Held<T> {
     fn default() -> Self {
-        Self { value: None, body: Vec::new(), made: Duration::ZERO, due: Duration::ZERO, cached_until: Duration::ZERO, in_trouble: false }
+        Self {
+            value: None,
+            body: Vec::new(),
+            made: Duration::ZERO,
+            good: Duration::ZERO,
+            due: Duration::ZERO,
+            cached_until: Duration::ZERO,
+            in_trouble: false,
+        }
     }
 }
 
 impl<T> Held<T> {
     /// What counts now.
     pub(crate) fn value(&self, now: Duration) -> Option<Rc<T>> {
-        self.value.clone().filter(|_| now.saturating_sub(self.made) <= LONGEST + MOST_STALE)
+        self.value.clone().filter(|_| now.saturating_sub(self.good) <= LONGEST + MOST_STALE)
     }
 
     /// Whether it is time to ask. A clock that was set back must not make it wait for long.
@@ -47,7 +57,7 @@ impl<T> Held<T> {
 
     /// Whether it was time to ask long ago.
     pub(crate) fn is_overdue(&self, now: Duration) -> bool {
-        self.is_due(now.saturating_sub(OVERDUE))
+        now >= self.due.saturating_add(OVERDUE) || now + LONGEST < self.due
     }
 
     /// Whether its server was away, or talked rubbish, when it was asked last.
@@ -65,9 +75,10 @@ impl<T> Held<T> {
         now.saturating_sub(self.made)
     }
 
-    /// How old an answer may be: one that was rubbish may be in the gateway's cache, and fresh there.
-    pub(crate) fn most_age(&self) -> Option<Duration> {
-        self.in_trouble.then_some(RETRY / 2)
+    /// How old an answer may be: one that was rubbish may be in the gateway's cache, and fresh there; and for how long one is fresh there its
+    /// server says alone.
+    pub(crate) fn most_age(&self) -> Duration {
+        if self.in_trouble { RETRY / 2 } else { LONGEST }
     }
 
     /// Seconds until it may be there: at once, unless its server is away.
@@ -96,7 +107,9 @@ impl<T> Held<T> {
             self.body = document.body;
         }
         self.made = now.saturating_sub(document.age);
-        self.cached_until = now + document.fresh_for;
+        self.cached_until = (now + document.fresh_for).min(self.made + LONGEST);
+        // A fresh answer is of now, however long it lay in caches on its way.
+        self.good = if document.is_stale { self.made } else { now };
         if document.is_stale {
             return Err(Trouble::Away("it is away, and the gateway's cache has the last good answer".to_owned()));
         }
@@ -133,9 +146,22 @@ mod tests {
             held.take(NOON, Ok(document("a", fresh)), read).unwrap();
             assert!(!held.is_due(NOON + seconds(first) - seconds(1)), "{fresh}");
             assert!(held.is_due(NOON + seconds(first)), "{fresh}");
+            // What is only used waits a minute longer.
+            let overdue = NOON + seconds(first) + OVERDUE;
+            assert!(!held.is_overdue(NOON + seconds(1)) && !held.is_overdue(overdue - seconds(1)) && held.is_overdue(overdue), "{fresh}");
+            assert!(held.is_overdue(NOON - seconds(100_000)));
             // A clock that was wrong by days is no reason to wait for days.
             assert!(held.is_due(NOON - seconds(100_000)));
         }
+    }
+
+    #[test]
+    fn an_answer_that_lay_long_in_caches_is_as_good_as_it_is_fresh() {
+        let mut held = Held::default();
+        let old = Document { age: seconds(200_000), ..document("a", 3_000) };
+        held.take(NOON, Ok(old), read).unwrap();
+        assert!(held.value(NOON).is_some() && !held.is_cached(NOON), "it is not asked of the cache again");
+        assert!(held.value(NOON + MOST_STALE + LONGEST).is_some() && held.value(NOON + MOST_STALE + LONGEST + seconds(1)).is_none());
     }
 
     #[test]
@@ -146,13 +172,13 @@ mod tests {
         for vain in [Err(Trouble::Status(plugway_sdk::Status(500))), Ok(document("rubbish", 300))] {
             assert!(held.take(later, vain, read).is_err());
             assert!(held.is_in_trouble() && !held.is_due(later + seconds(9)) && held.is_due(later + RETRY));
-            assert_eq!((held.value(later).unwrap().as_str(), held.most_age()), ("a", Some(RETRY / 2)));
+            assert_eq!((held.value(later).unwrap().as_str(), held.most_age()), ("a", RETRY / 2));
         }
         let stale = Document { is_stale: true, age: seconds(400), ..document("b", 0) };
         assert!(held.take(later, Ok(stale), read).is_err());
         assert_eq!((held.value(later).unwrap().as_str(), held.retry_after(later)), ("b", 10));
         assert!(held.value(later + MOST_STALE + LONGEST).is_none());
         held.take(later, Ok(document("c", 300)), read).unwrap();
-        assert_eq!((held.value(later).unwrap().as_str(), held.is_in_trouble(), held.most_age()), ("c", false, None));
+        assert_eq!((held.value(later).unwrap().as_str(), held.is_in_trouble(), held.most_age()), ("c", false, LONGEST));
     }
 }

@@ -107,15 +107,6 @@ impl Issuers {
         Ok(take(&verified))
     }
 
-    /// Asks for published keys that were due long ago.
-    pub(crate) fn renew_overdue_keys(&self, now: Duration) {
-        for issuer in &self.0 {
-            if let Keys::Published(published) = &issuer.keys {
-                published.renew_overdue(now);
-            }
-        }
-    }
-
     /// Picks the issuer and checks its signature.
     fn verify<'a>(&self, token: &Token<'_>, early: &'a [u8]) -> Result<Signed<'_, 'a>, Refusal> {
         let (issuer, read) = match self.only() {

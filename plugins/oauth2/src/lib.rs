@@ -124,7 +124,11 @@ impl Authorizer for OAuth2 {
     fn authorize(&self, request: &mut Request) -> Result<Decision, AuthError> {
         let values = request.header_values(header::AUTHORIZATION);
         let (scheme, token) = match credentials::read(&values) {
-            Credentials::Token(Scheme::Dpop, _) if self.dpop.is_none() => return self.without_token(request),
+            Credentials::Token(Scheme::Dpop, _) if self.dpop.is_none() => {
+                // Whoever lets the request pass has not looked at it.
+                passed_on::drop_token(request, true)?;
+                return self.without_token(request);
+            }
             Credentials::Token(scheme, token) => (scheme, token),
             Credentials::NoToken => return self.without_token(request),
             Credentials::Several => return self.deny(request, Denial::SeveralCredentials, None),
@@ -193,13 +197,7 @@ impl OAuth2 {
             return self.visit(login, request);
         }
         match &self.anonymous {
-            Some(anonymous) => {
-                // Nobody else looks at one that is not for this place.
-                if passed_on::is_token(request) {
-                    passed_on::drop_token(request, true)?;
-                }
-                Ok(Decision::Allow(anonymous.identity()))
-            }
+            Some(anonymous) => Ok(Decision::Allow(anonymous.identity())),
             None if self.optional => Ok(Decision::Abstain),
             None => self.deny(request, Denial::NoCredentials, None),
         }
@@ -275,13 +273,16 @@ impl OAuth2 {
 impl OAuth2 {
     fn decide(&self, request: &mut Request, scheme: Scheme, token: &[u8]) -> Result<Decision, Refusal> {
         let now = clock::now();
-        self.issuers.renew_overdue_keys(now);
-        let again = self.remembered.look_up(token, |pass| {
-            if pass.is_outdated(now) {
-                return None;
-            }
-            Some(self.admit_again(request, scheme, token, pass, now))
+        let mut overdue = None;
+        let mut again = self.remembered.look_up(token, |pass| {
+            overdue = pass.overdue_set(now);
+            (overdue.is_none() && !pass.is_outdated(now)).then(|| self.admit_again(request, scheme, token, pass, now))
         });
+        if let Some(set) = overdue {
+            set.renew(now);
+            let admit = |pass: &Pass| (!pass.is_outdated(now)).then(|| self.admit_again(request, scheme, token, pass, now));
+            again = self.remembered.look_up(token, admit);
+        }
         let is_outdated = matches!(again, Some(None));
         match again.flatten() {
             None => self.decide_anew(request, scheme, token, now).inspect_err(|refusal| {

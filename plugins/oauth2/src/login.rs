@@ -157,6 +157,10 @@ impl Login {
             }
             Err(Malformed) => return Ok(malformed(&self.begun.clear())),
         };
+        if kv::get(&refused_place(&begun.state)).is_ok_and(|state| state.as_deref() == Some(begun.state.as_bytes())) {
+            log::info!("a login was refused: its state was used before");
+            return Ok(refused(Status::BAD_REQUEST, &self.begun.clear()));
+        }
         // The browser is told to forget its cookie, but somebody may have kept a copy.
         let used = format!("login:{}", begun.state);
         match kv::pin(&used, b"1", Duration::from_secs(begun.ends).saturating_sub(now).max(Duration::from_secs(1))) {
@@ -181,8 +185,10 @@ impl Login {
             let _ = kv::delete(&used);
         })?;
         let Some(given) = given else {
-            // Nobody was logged in by it, and a code that is none costs whoever sends it nothing: such notes could take all the room there is.
+            // It was used all the same, but a code that is none costs whoever sends it nothing: of such notes there are no more than a thousand, and
+            // none is pinned.
             let _ = kv::delete(&used);
+            let _ = kv::set(&refused_place(&begun.state), &begun.state, Some(PATIENCE));
             log::info!("a login was refused: the server takes the code for none of its own");
             return Ok(refused(Status::FORBIDDEN, &self.begun.clear()));
         };
@@ -328,6 +334,12 @@ fn given(members: &Map<String, Value>) -> Result<Given, Trouble> {
         Some(seconds) => Duration::from_secs(seconds.as_u64().ok_or_else(|| rubbish("`expires_in` is no number of seconds"))?),
     };
     Ok(Given { access_token, refresh_token: text("refresh_token"), id_token: text("id_token"), life })
+}
+
+/// Where it is noted that a code with this state was none: one of a thousand places, so that whoever sends many takes no room from others.
+fn refused_place(state: &str) -> String {
+    let number = state.bytes().fold(0_u32, |number, byte| number.wrapping_mul(31).wrapping_add(byte.into()));
+    format!("login-refused:{}", number % 1_024)
 }
 
 fn random_text(bytes: u32) -> String {

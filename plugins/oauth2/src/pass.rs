@@ -31,6 +31,11 @@ impl Pass {
         self.counts_until.is_some_and(|until| now >= until) || self.checked_with.as_ref().is_some_and(|set| !set.holds(now))
     }
 
+    /// The set that has to be asked for before it counts once more.
+    pub(crate) fn overdue_set(&self, now: Duration) -> Option<CheckedWith> {
+        self.checked_with.as_ref().filter(|set| set.is_overdue(now)).cloned()
+    }
+
     /// Bytes it holds in the plugin's memory, beside its own size.
     pub(crate) fn bytes(&self) -> usize {
         self.headers.iter().map(|text| size_of::<Option<String>>() + text.as_ref().map_or(0, String::len)).sum()

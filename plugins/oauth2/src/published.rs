@@ -1,7 +1,7 @@
 //! The keys of an issuer as its server publishes them: fetched when they are needed, again in time, and at once where a token names
 //! a key that is not among them. Requests that name keys nobody has cannot make the gateway ask more often than it would for one.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
@@ -48,6 +48,8 @@ pub(crate) struct Published {
     accepted: Vec<Algorithm>,
     keys: RefCell<Held<KeySet>>,
     patience: RefCell<Patience>,
+    /// When the gateway's cache was asked last because of an unknown key.
+    looked: Cell<Duration>,
 }
 
 /// The set that a signature was checked with. What was found good by it is good as long as it is the issuer's: a key that the issuer takes back
@@ -77,6 +79,7 @@ impl Published {
             accepted: accepted.to_vec(),
             keys: RefCell::default(),
             patience: RefCell::new(Patience { left: BURST, since: Duration::ZERO }),
+            looked: Cell::default(),
         })
     }
 
@@ -96,15 +99,15 @@ impl Published {
         if self.keys.borrow().is_in_trouble() {
             return Err(self.unavailable(now).into());
         }
-        // Another instance may have asked already: what it got is in the gateway's cache, and to look there costs the server nothing, so that no
-        // flood of unknown keys keeps a good one away.
+        // Another instance may have asked already: what it got is in the gateway's cache, and to look there, once in a second, costs the server
+        // nothing, so that no flood of unknown keys keeps a good one away.
         let is_young = || self.keys.borrow().age(now) < YOUNG;
-        let is_cached = self.keys.borrow().is_cached(now);
-        if is_cached
-            && !is_young()
-            && let Some(known) = self.look_again(now, None, algorithm, token)?
-        {
-            return Ok(known);
+        let may_look = self.keys.borrow().is_cached(now) && !is_young() && now.abs_diff(self.looked.get()) >= YOUNG;
+        if may_look {
+            self.looked.set(now);
+            if let Some(known) = self.look_again(now, None, algorithm, token)? {
+                return Ok(known);
+            }
         }
         if is_young() || !self.patience.borrow_mut().take(now) {
             return Err(Denial::UnknownKey.into());
@@ -120,8 +123,11 @@ impl Published {
         algorithm: Algorithm,
         token: &Token<'_>,
     ) -> Result<Option<(Vec<u8>, CheckedWith)>, Refusal> {
-        if self.fetch(now, most_age).is_err() {
-            return Err(self.unavailable(now).into());
+        match self.fetch(now, most_age) {
+            // Nobody was asked, which is no news of the key.
+            Err(Trouble::Busy) if most_age.is_none() => return Ok(None),
+            Err(_) => return Err(self.unavailable(now).into()),
+            Ok(()) => {}
         }
         match self.current(now).map(|keys| self.check(&keys, algorithm, token)) {
             Some(Err(Denial::UnknownKey)) | None => Ok(None),
@@ -134,20 +140,12 @@ impl Published {
         Ok((payload, CheckedWith { published: Rc::clone(self), keys: Rc::downgrade(keys) }))
     }
 
-    /// Asks for the set where that was due long ago: tokens that are known need no key, and would never ask.
-    pub(crate) fn renew_overdue(&self, now: Duration) {
-        if self.keys.borrow().is_overdue(now) {
-            // What there is counts meanwhile.
-            let _ = self.fetch(now, None);
-        }
-    }
-
     fn current(&self, now: Duration) -> Option<Rc<KeySet>> {
         self.keys.borrow().value(now)
     }
 
     fn fetch(&self, now: Duration, most_age: Option<Duration>) -> Result<(), Trouble> {
-        let most_age = most_age.or_else(|| self.keys.borrow().most_age());
+        let most_age = most_age.unwrap_or_else(|| self.keys.borrow().most_age());
         // Nothing is borrowed while it waits.
         let fetched = self.url(now).and_then(|url| Document::fetch(&url, most_age, FRESHNESS));
         let taken = self.keys.borrow_mut().take(now, fetched, |body| KeySet::parse(body, &self.accepted));
@@ -167,6 +165,17 @@ impl Published {
 }
 
 impl CheckedWith {
+    /// Whether the set was to be asked for long ago: tokens that are known need no key, and would never ask.
+    pub(crate) fn is_overdue(&self, now: Duration) -> bool {
+        self.published.keys.borrow().is_overdue(now)
+    }
+
+    /// Asks for it.
+    pub(crate) fn renew(&self, now: Duration) {
+        // What there is counts meanwhile.
+        let _ = self.published.fetch(now, None);
+    }
+
     /// Whether it is still the issuer's set.
     pub(crate) fn holds(&self, now: Duration) -> bool {
         self.published.current(now).is_some_and(|keys| std::ptr::eq(Rc::as_ptr(&keys), self.keys.as_ptr()))

@@ -81,7 +81,7 @@ impl Server {
     }
 
     /// By OpenID Connect, which most servers know, and else by RFC 8414: they differ in where the path of the issuer goes.
-    fn fetch(&self, most_age: Option<Duration>) -> Result<Document, Trouble> {
+    fn fetch(&self, most_age: Duration) -> Result<Document, Trouble> {
         let issuer = self.issuer.trim_end_matches('/');
         match Document::fetch(&format!("{issuer}/.well-known/openid-configuration"), most_age, FRESHNESS) {
             Err(Trouble::Status(status)) if (400..500).contains(&status.0) => {}

@@ -52,6 +52,7 @@ struct Server {
     asked: Rc<Cell<usize>>,
     /// Whether what it answers is a set.
     is_well: Rc<Cell<bool>>,
+    fresh: Duration,
 }
 
 /// How long a set is fresh.
@@ -59,19 +60,24 @@ const FRESH: Duration = Duration::from_secs(300);
 
 impl Server {
     fn start(names: &[&str]) -> Self {
+        Self::fresh_for(names, FRESH)
+    }
+
+    fn fresh_for(names: &[&str], fresh: Duration) -> Self {
         testing::set_now(NOW);
         let server = Self {
             answer: Rc::new(RefCell::new(Ok(HttpAnswer::json(200, &set(names))))),
             cache: Rc::default(),
             asked: Rc::default(),
             is_well: Rc::new(Cell::new(true)),
+            fresh,
         };
         let shared = server.clone();
         testing::serve_http(move |request: &SentRequest| match request.url.as_str() {
             "https://id.example.com/.well-known/openid-configuration" => {
                 Ok(HttpAnswer::json(200, &json!({ "issuer": ISSUER, "jwks_uri": "https://id.example.com/keys" })))
             }
-            "https://id.example.com/keys" => shared.keys(request.max_age.unwrap_or(FRESH)),
+            "https://id.example.com/keys" => shared.keys(request.max_age.unwrap_or(shared.fresh)),
             _ => Ok(HttpAnswer::new(404)),
         });
         server
@@ -90,8 +96,8 @@ impl Server {
     fn keys(&self, most_age: Duration) -> Result<HttpAnswer, HttpError> {
         if let Some((answer, made)) = &*self.cache.borrow() {
             let age = clock::now().saturating_sub(*made);
-            if age < FRESH && age <= most_age {
-                return Ok(answer.clone().from_cache(AnswerSource::Cache, age).fresh_for(FRESH - age));
+            if age < self.fresh && age <= most_age {
+                return Ok(answer.clone().from_cache(AnswerSource::Cache, age).fresh_for(self.fresh - age));
             }
         }
         self.ask()
@@ -103,7 +109,7 @@ impl Server {
         if self.is_well.get() {
             *self.cache.borrow_mut() = Some((answer.clone(), clock::now()));
         }
-        Ok(answer.fresh_for(FRESH))
+        Ok(answer.fresh_for(self.fresh))
     }
 
     /// How often it was asked since this was asked last.
@@ -139,7 +145,7 @@ fn nothing_is_fetched_before_a_token_needs_it_and_once_is_enough() {
     let sent = testing::take_http_requests();
     assert_eq!(sent.len(), 2);
     assert!(sent[0].url.ends_with("/.well-known/openid-configuration") && sent[1].url.ends_with("/keys"));
-    assert_eq!((sent[1].max_age, sent[1].default_freshness), (None, Duration::from_secs(300)));
+    assert_eq!((sent[1].max_age, sent[1].default_freshness), (Some(Duration::from_secs(3600)), Duration::from_secs(300)));
     assert!(sent[1].shared && sent[1].stale_if_error >= Duration::from_secs(3600) && sent[1].max_body_bytes.is_some());
     // Another place of the instance has them too.
     assert_eq!((decide(&other, &token("old")), fetched()), (Ok(200), 0));
@@ -189,6 +195,39 @@ fn a_token_that_is_known_ends_with_the_key_it_was_checked_with() {
 }
 
 #[test]
+fn a_token_of_one_issuer_asks_for_no_keys_of_another() {
+    let _server = Server::start(&["old"]);
+    let issuers = json!([{ "issuer": ISSUER }, { "issuer": "https://away.example.com" }]);
+    let plugin = testing::configure(json!({ "audience": "orders", "issuers": issuers })).unwrap();
+    for _ in 0..3 {
+        assert_eq!(decide(&plugin, &token("old")), Ok(200));
+        assert_eq!(decide(&plugin, "x"), Ok(401));
+        testing::advance(Duration::from_secs(400));
+    }
+    let sent = testing::take_http_requests();
+    assert!(sent.len() >= 3 && sent.iter().all(|request| request.url.starts_with(ISSUER)), "{sent:?}");
+}
+
+#[test]
+fn a_set_that_says_it_is_fresh_for_days_is_asked_for_by_the_hour() {
+    let server = Server::fresh_for(&["old"], Duration::from_secs(172_800));
+    let plugin = configured();
+    for _ in 0..3_000 {
+        assert_eq!(decide(&plugin, &token("old")), Ok(200));
+        testing::advance(Duration::from_secs(1));
+    }
+    assert_eq!(server.asked(), 1);
+    server.publish(&["new"]);
+    testing::advance(Duration::from_secs(660));
+    assert_eq!((decide(&plugin, &token("old")), server.asked()), (Ok(401), 1), "not from the cache, though it is fresh there");
+    // Nor is it given up because it is old there.
+    for _ in 0..60 {
+        testing::advance(Duration::from_secs(3_600));
+        assert_eq!(decide(&plugin, &token("new")), Ok(200));
+    }
+}
+
+#[test]
 fn a_flood_of_unknown_keys_keeps_no_new_key_away() {
     let server = Server::start(&["old"]);
     let plugin = configured();
@@ -197,7 +236,7 @@ fn a_flood_of_unknown_keys_keeps_no_new_key_away() {
         testing::advance(Duration::from_secs(1));
         assert_eq!(decide(&plugin, &token_named("new", &number.to_string())), Ok(401));
     }
-    // This instance may not ask the server any more. Another one has, so the gateway's cache has the set of now.
+    // One that comes a second later is looked for, however many come meanwhile. This instance may not ask the server any more. Another one has, so the gateway's cache has the set of now.
     server.publish(&["new", "old"]);
     assert_eq!(decide(&plugin, &token("new")), Ok(401));
     server.ask().unwrap();
@@ -218,7 +257,10 @@ fn another_instance_may_have_fetched_the_new_set_already() {
     server.asked();
     assert_eq!((decide(&plugin, &token("new")), server.asked()), (Ok(200), 0));
     let sent = testing::take_http_requests();
-    assert_eq!(sent.iter().filter(|request| request.url.ends_with("/keys")).map(|request| request.max_age).collect::<Vec<_>>(), [None]);
+    assert_eq!(
+        sent.iter().filter(|request| request.url.ends_with("/keys")).map(|request| request.max_age).collect::<Vec<_>>(),
+        [Some(Duration::from_secs(3600))]
+    );
 }
 
 #[test]
@@ -235,6 +277,7 @@ fn a_flood_of_unknown_keys_is_no_flood_at_the_server() {
     let asked = server.asked();
     assert!((1..=6).contains(&asked), "{asked}");
     let sent = testing::take_http_requests();
+    assert!(sent.len() <= 16, "nor at the gateway's cache: {}", sent.len());
     assert!(sent.iter().all(|request| request.max_age.is_none_or(|age| age >= Duration::from_secs(1))), "never past the cache");
     assert_eq!(decide(&plugin, &token("old")), Ok(200));
 }
