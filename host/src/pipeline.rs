@@ -17,7 +17,7 @@ use std::sync::Arc;
 use crate::config::model::FailurePolicy;
 use crate::exchange::LocalResponse;
 use crate::fault::Fault;
-use crate::plugin::{Hook, Slot};
+use crate::plugin::{Hook, Slot, Stands};
 
 pub use called::Holds;
 pub use finish::Finished;
@@ -124,7 +124,8 @@ impl Chain {
     /// The same without the filters that have nothing to do, by the plugins' own words.
     pub fn on(&self, plugins: &Plugins) -> Self {
         let first = self.incoming.iter().find(|step| matches!(step.kind, StepKind::Authorize { .. })).map(|step| step.place.at());
-        let has_work = |hook, place: &Place| self.compared || !plugins.leaves_out(hook, place.at(), first == Some(place.at()));
+        let stands = |place: &Place| if first == Some(place.at()) { Stands::First } else { Stands::Behind };
+        let has_work = |hook, place: &Place| self.compared || !plugins.leaves_out(hook, place.at(), stands(place));
         let mut chain = self.clone();
         chain.incoming.retain(|step| step.kind != StepKind::Filter || has_work(Hook::RequestFilter, &step.place));
         chain.outgoing.retain(|place| has_work(Hook::ResponseFilter, place));
@@ -148,8 +149,8 @@ impl Plugins {
         Self { slots: slots.into_iter().map(RefCell::new).collect(), outcomes }
     }
 
-    fn leaves_out(&self, hook: Hook, (slot, config): (usize, u32), is_first: bool) -> bool {
-        self.slots.get(slot).is_some_and(|slot| slot.borrow().leaves_out(hook, config, is_first))
+    fn leaves_out(&self, hook: Hook, (slot, config): (usize, u32), stands: Stands) -> bool {
+        self.slots.get(slot).is_some_and(|slot| slot.borrow().leaves_out(hook, config, stands))
     }
 
     /// Whether there is none.

@@ -49,6 +49,7 @@ pub use engine::build as build_engine;
 pub use failure::{Failure, FailureKind};
 pub use file::{ComponentFile, Import};
 pub use instance::Surroundings;
+pub use left_out::Stands;
 pub use nursery::Nursery;
 pub use plan::{PlanDraft, PlanEdits};
 pub use recipe::{Configuration, Recipe, SetupError};

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use plugway_harness::Result;
 use plugway_harness::error::Context;
+use plugway_harness::{Result, guests};
 
 use crate::setup;
-use crate::workspace::{self, GUEST_TARGET, cargo, guest_directory, root};
+use crate::workspace::{self, GUEST_TARGET, cargo, root};
 
 /// The crates in `plugins/`, by folder.
 const SHIPPED: [&str; 6] = ["api-key", "hash-router", "tls-forward", "oauth2", "rate-limit", "metrics"];
@@ -27,7 +27,7 @@ pub(crate) fn run() -> Result<()> {
 
 /// Builds one guest of this workspace and returns its component.
 pub(crate) fn build(package: &str) -> Result<PathBuf> {
-    let target = guest_directory();
+    let target = guests::target();
     let words = ["build", "--release", "--locked", "--target", GUEST_TARGET, "--package", package, "--target-dir"];
     workspace::run(cargo(words).arg(&target))?;
     Ok(target.join(GUEST_TARGET).join("release").join(format!("{}.wasm", package.replace('-', "_"))))
@@ -35,7 +35,7 @@ pub(crate) fn build(package: &str) -> Result<PathBuf> {
 
 /// Builds an example of a guest's package, which is a component as well, and returns it.
 pub(crate) fn build_example(package: &str, example: &str) -> Result<PathBuf> {
-    let target = guest_directory();
+    let target = guests::target();
     let words = ["build", "--release", "--locked", "--target", GUEST_TARGET, "--package", package, "--example", example, "--target-dir"];
     workspace::run(cargo(words).arg(&target))?;
     Ok(target.join(GUEST_TARGET).join("release").join("examples").join(format!("{example}.wasm")))

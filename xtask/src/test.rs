@@ -5,10 +5,10 @@ use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 
 use plugway_harness::error::Context;
-use plugway_harness::{Error, Result};
+use plugway_harness::{Error, Result, guests};
 
 use crate::setup;
-use crate::workspace::{GUEST_TARGET, cargo, guest_directory, root, shown};
+use crate::workspace::{GUEST_TARGET, cargo, root, shown};
 
 /// The misbehaving guest: only ever built for wasm, by the tests that load it.
 const GUEST: &str = "plugway-test-guest";
@@ -27,7 +27,7 @@ fn run_tests(tally: &mut Tally) -> Result<()> {
     for line in commands(&example.join("README.md"))? {
         let mut command = Command::new("sh");
         // The folder itself stays as it was copied.
-        command.args(["-c", &line]).current_dir(&example).env("CARGO_TARGET_DIR", guest_directory().join("hello-plugin"));
+        command.args(["-c", &line]).current_dir(&example).env("CARGO_TARGET_DIR", guests::target().join("hello-plugin"));
         tally.follow(&format!("examples/hello-plugin: {line}"), &mut command)?;
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
 
 use plugway_harness::error::Context;
@@ -20,12 +20,6 @@ pub(crate) fn root() -> &'static Path {
 /// Where cargo builds for this machine.
 pub(crate) fn target_directory() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |directory| root().join(directory))
-}
-
-/// Where guests are built: a nested cargo in the shared directory would wait for the cargo around it. `host/build.rs` uses
-/// the same.
-pub(crate) fn guest_directory() -> PathBuf {
-    std::env::var_os("PLUGWAY_GUEST_TARGET_DIR").map_or_else(|| root().join("target").join("guests"), PathBuf::from)
 }
 
 /// Where benches leave what they found.
@@ -80,6 +74,22 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     let line = shown(command);
     println!("$ {line}");
     let status = command.status().context(&line)?;
+    well(&line, status)
+}
+
+/// The same, without a text that it says over and over at its standard error.
+///
+/// # Errors
+/// When it cannot be run or fails.
+pub(crate) fn run_without(noise: &str, command: &mut Command) -> Result<()> {
+    let line = shown(command);
+    println!("$ {line}");
+    let output = command.stdout(Stdio::inherit()).output().context(&line)?;
+    eprint!("{}", String::from_utf8_lossy(&output.stderr).replace(noise, ""));
+    well(&line, output.status)
+}
+
+fn well(line: &str, status: ExitStatus) -> Result<()> {
     if status.success() { Ok(()) } else { Err(Error::new(format!("`{line}` ended with {status}"))) }
 }
 

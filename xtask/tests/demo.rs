@@ -6,7 +6,7 @@
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use plugway_harness::temp::TempDir;
 use plugway_harness::terminal::Terminal;
@@ -21,18 +21,8 @@ fn gateway() -> String {
     gateway.to_str().unwrap().to_owned()
 }
 
-/// Waits for what a terminal shows.
-fn shown(terminal: &Terminal, what: &str) -> String {
-    let deadline = Instant::now() + Duration::from_secs(120);
-    loop {
-        let text = terminal.text();
-        if text.contains(what) {
-            return text;
-        }
-        assert!(Instant::now() < deadline, "{what:?} was not shown:\n{text}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
+/// Longest wait for what it shows: first of all components are compiled.
+const SHOWN: Duration = Duration::from_secs(120);
 
 /// What a line of shell prints.
 fn shell(line: &str) -> String {
@@ -46,7 +36,8 @@ fn its_lines_can_be_tried_its_count_is_right_and_ctrl_c_ends_it() {
     let directory = TempDir::new().unwrap();
     let line = format!("exec {XTASK} demo --free-ports --gateway {}", gateway());
     let mut terminal = Terminal::start(&line, directory.path()).unwrap();
-    let text = shown(&terminal, "\u{1b}[2Krequests 0 | orders-1 0, orders-2 0, orders-3 0 | hello 0 | refused 0").replace('\r', "");
+    let text =
+        terminal.shown("\u{1b}[2Krequests 0 | orders-1 0, orders-2 0, orders-3 0 | hello 0 | refused 0", SHOWN).unwrap().replace('\r', "");
     for upstream in ["orders-1", "orders-2", "orders-3", "hello", "stranger"] {
         assert!(
             text.lines().any(|line| line.starts_with("  /") && line.contains("://127.0.0.1:") && line.contains(upstream)),
@@ -73,7 +64,7 @@ fn its_lines_can_be_tried_its_count_is_right_and_ctrl_c_ends_it() {
     assert!(shell(status).contains("\"routes\"") && shell(metrics).contains("plugway_requests_total"));
 
     // Each was sent once, and the partner's six times.
-    let text = shown(&terminal, "\u{1b}[2Krequests 10 |");
+    let text = terminal.shown("\u{1b}[2Krequests 10 |", SHOWN).unwrap();
     let last = text.rsplit("\u{1b}[2K").find(|line| line.starts_with("requests 10")).unwrap();
     assert!(last.contains("| hello 6 | refused 2") && last.matches("orders-").count() == 3, "{last}");
     assert_eq!([1, 2, 3].map(|number| last.contains(&format!("orders-{number} 1"))).into_iter().filter(|is| *is).count(), 1, "{last}");

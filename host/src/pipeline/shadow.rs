@@ -8,7 +8,7 @@ use super::called::{self, Holds};
 use super::{Place, Plugins, Shadow};
 use crate::exchange::{Exchange, LocalResponse};
 use crate::fault::Fault;
-use crate::plugin::{Decision, Flow, Forwarded, Hook, PlanDraft, Routed, Slot};
+use crate::plugin::{Decision, Flow, Forwarded, Hook, PlanDraft, Routed, Slot, Stands};
 use crate::telemetry::Comparison;
 
 /// What a canary is shown, for one hook.
@@ -99,7 +99,7 @@ impl Shadowed<'_> {
 impl Shadow {
     /// What comes of a filter that will not be called once it serves: as good as called.
     fn left_out(self, plugins: &Plugins, hook: Hook) -> Option<Flow> {
-        if !plugins.leaves_out(hook, (self.slot, self.config), false) {
+        if !plugins.leaves_out(hook, (self.slot, self.config), Stands::Behind) {
             return None;
         }
         plugins.at(self.slot).iter().for_each(|slot| slot.cells().called(hook as usize));

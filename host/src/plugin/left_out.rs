@@ -4,6 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::rights::Hook;
 
+/// Where an authorizer stands in a chain, and with it the filter beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stands {
+    /// Before all other authorizers: it is called for every request.
+    First,
+    /// Behind another one, which may have let a request pass; or nobody knows.
+    Behind,
+}
+
 /// By the plugin's own words, for each configuration it was given.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LeftOut {
@@ -23,9 +32,10 @@ impl LeftOut {
         self.if_first.insert(config);
     }
 
-    /// Whether a filter has nothing to do. `is_first`: no authorizer is called before the one beside it.
-    pub(super) fn has(&self, hook: Hook, config: u32, is_first: bool) -> bool {
-        self.everywhere.contains(&(hook, config)) || (is_first && hook == Hook::RequestFilter && self.if_first.contains(&config))
+    /// Whether a filter that stands there has nothing to do.
+    pub(super) fn has(&self, hook: Hook, config: u32, stands: Stands) -> bool {
+        let if_first = || stands == Stands::First && hook == Hook::RequestFilter && self.if_first.contains(&config);
+        self.everywhere.contains(&(hook, config)) || if_first()
     }
 
     /// Filters that some configurations leave without work wherever they stand, and how many do.
@@ -46,10 +56,10 @@ mod tests {
         let mut left_out = LeftOut::default();
         left_out.everywhere(Hook::ResponseFilter, 1);
         left_out.if_first(2);
-        for is_first in [true, false] {
-            assert!(left_out.has(Hook::ResponseFilter, 1, is_first) && !left_out.has(Hook::RequestFilter, 1, is_first));
-            assert!(!left_out.has(Hook::ResponseFilter, 2, is_first) && !left_out.has(Hook::RequestFilter, 3, is_first));
-            assert_eq!(left_out.has(Hook::RequestFilter, 2, is_first), is_first);
+        for stands in [Stands::First, Stands::Behind] {
+            assert!(left_out.has(Hook::ResponseFilter, 1, stands) && !left_out.has(Hook::RequestFilter, 1, stands));
+            assert!(!left_out.has(Hook::ResponseFilter, 2, stands) && !left_out.has(Hook::RequestFilter, 3, stands));
+            assert_eq!(left_out.has(Hook::RequestFilter, 2, stands), stands == Stands::First);
         }
         assert_eq!(left_out.counted(), BTreeMap::from([(Hook::ResponseFilter, 1)]));
     }

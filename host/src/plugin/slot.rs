@@ -19,7 +19,7 @@ use super::guest::Guest;
 use super::hooks::Hooks;
 use super::instance::{Instance, Surroundings};
 use super::kept_plans::KeptPlans;
-use super::left_out::LeftOut;
+use super::left_out::{LeftOut, Stands};
 use super::pool::Pool;
 use super::recipe::{Recipe, SetupError, SetupTime};
 use super::rights::Hook;
@@ -93,9 +93,9 @@ impl Slot {
         &self.recipe().name
     }
 
-    /// Whether a filter has nothing to do in a place with that configuration. `is_first`: no authorizer is called before the one beside it.
-    pub fn leaves_out(&self, hook: Hook, config: u32, is_first: bool) -> bool {
-        self.left_out.has(hook, config, is_first)
+    /// Whether a filter has nothing to do in a place with that configuration.
+    pub fn leaves_out(&self, hook: Hook, config: u32, stands: Stands) -> bool {
+        self.left_out.has(hook, config, stands)
     }
 
     /// Filters that some configurations leave without work wherever they stand, and how many do.

@@ -52,12 +52,16 @@ impl<T> Held<T> {
 
     /// Whether it is time to ask. A clock that was set back must not make it wait for long.
     pub(crate) fn is_due(&self, now: Duration) -> bool {
-        now >= self.due || now + LONGEST < self.due
+        self.is_late(now, Duration::ZERO)
     }
 
     /// Whether it was time to ask long ago.
     pub(crate) fn is_overdue(&self, now: Duration) -> bool {
-        now >= self.due.saturating_add(OVERDUE) || now + LONGEST < self.due
+        self.is_late(now, OVERDUE)
+    }
+
+    fn is_late(&self, now: Duration, by: Duration) -> bool {
+        now >= self.due.saturating_add(by) || now + LONGEST < self.due
     }
 
     /// Whether its server was away, or talked rubbish, when it was asked last.

@@ -29,6 +29,7 @@ mod metadata;
 mod pass;
 mod passed_on;
 mod published;
+mod refusals;
 mod remembered;
 mod requirement;
 mod server;
@@ -135,12 +136,7 @@ impl Authorizer for OAuth2 {
             Credentials::Malformed => return self.deny(request, Denial::MalformedCredentials, None),
         };
         match self.decide(request, scheme, token).and_then(|decision| self.exchange(request, token, decision)) {
-            Ok(decision) => {
-                if let Some(login) = &self.login {
-                    login.take_cookies(request)?;
-                }
-                Ok(decision)
-            }
+            Ok(decision) => Ok(decision),
             Err(Refusal::Denied(denial)) => self.deny(request, denial, Some((scheme, token))),
             Err(Refusal::Failed(error)) => Err(error),
         }
@@ -152,10 +148,8 @@ impl RequestFilter for OAuth2 {
     /// came along. An upstream that reads it believes that the gateway did.
     fn on_request(&self, request: &mut Request) -> Result<Flow, Error> {
         self.headers.clear_unless_set(request)?;
-        self.take_unchecked(request).map_err(|error| match error {
-            AuthError::Failed(why) => why,
-            AuthError::Unavailable(_) => "the request cannot be changed now".to_owned(),
-        })?;
+        passed_on::drop_unchecked_token(request)?;
+        self.take_cookies(request)?;
         let Some(own) = self.own_token() else { return Ok(Flow::Next) };
         match own.attach(request, None, clock::now()) {
             Ok(()) => Ok(Flow::Next),
@@ -177,12 +171,6 @@ fn unavailable(seconds: Option<u32>) -> LocalResponse {
 
 /// Requests that go no further, or without a token.
 impl OAuth2 {
-    /// Takes away what came along with a request that passed by something else.
-    fn take_unchecked(&self, request: &mut Request) -> Result<(), AuthError> {
-        passed_on::drop_unchecked_token(request)?;
-        self.login.as_ref().map_or(Ok(()), |login| login.take_cookies(request))
-    }
-
     /// A token of the gateway's own for the upstream, whoever asks.
     fn own_token(&self) -> Option<&UpstreamToken> {
         self.upstream_token.as_ref().filter(|token| token.grant == Grant::ClientCredentials)
@@ -239,7 +227,6 @@ impl OAuth2 {
                 let decided = self.decide(request, Scheme::Bearer, token.as_bytes());
                 match decided.and_then(|decision| self.exchange(request, token.as_bytes(), decision)) {
                     Ok(decision) => {
-                        login.take_cookies(request)?;
                         if self.forward_token {
                             request.set_header(header::AUTHORIZATION, format!("Bearer {token}"))?;
                         }
@@ -378,7 +365,13 @@ impl OAuth2 {
         if !self.forward_token {
             passed_on::drop_token(request, self.dpop.is_some())?;
         }
+        self.take_cookies(request)?;
         Ok(Decision::Allow(pass.identity.clone()))
+    }
+
+    /// Sessions are the gateway's affair, whoever let the request pass.
+    fn take_cookies(&self, request: &mut Request) -> Result<(), ChangeError> {
+        self.login.as_ref().map_or(Ok(()), |login| login.take_cookies(request))
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use plugway_sdk::crypto::{self, DigestAlgorithm};
-use plugway_sdk::{AuthError, KvError, LocalResponse, Request, Status, header, kv, log, random};
+use plugway_sdk::{AuthError, ChangeError, KvError, LocalResponse, Request, Status, header, kv, log, random};
 use serde_json::{Map, Value};
 
 use crate::Refusal;
@@ -22,6 +22,7 @@ use crate::document::Trouble;
 use crate::form::{Form, encoded};
 use crate::issuer::Issuer;
 use crate::json;
+use crate::refusals;
 use crate::server::{AUTHORIZATION, END_SESSION, Server, TOKEN};
 use response::{Malformed, Outcome, Response};
 use session::{Begun, Cookie, Session};
@@ -157,13 +158,15 @@ impl Login {
             }
             Err(Malformed) => return Ok(malformed(&self.begun.clear())),
         };
-        if kv::get(&refused_place(&begun.state)).is_ok_and(|state| state.as_deref() == Some(begun.state.as_bytes())) {
+        let digest = crypto::digest(DigestAlgorithm::Sha256, begun.state.as_bytes()).map_err(failed)?;
+        let place = refusals::place("login", &digest);
+        if kv::get(&place).is_ok_and(|state| state.as_deref() == Some(begun.state.as_bytes())) {
             log::info!("a login was refused: its state was used before");
             return Ok(refused(Status::BAD_REQUEST, &self.begun.clear()));
         }
         // The browser is told to forget its cookie, but somebody may have kept a copy.
         let used = format!("login:{}", begun.state);
-        match kv::pin(&used, b"1", Duration::from_secs(begun.ends).saturating_sub(now).max(Duration::from_secs(1))) {
+        match kv::pin(&used, b"1", PATIENCE) {
             Ok(()) => {}
             Err(KvError::Mismatch) => {
                 log::info!("a login was refused: its state was used before");
@@ -185,10 +188,9 @@ impl Login {
             let _ = kv::delete(&used);
         })?;
         let Some(given) = given else {
-            // It was used all the same, but a code that is none costs whoever sends it nothing: of such notes there are no more than a thousand, and
-            // none is pinned.
+            // It was used all the same, but a code that is none costs whoever sends it nothing: such notes are not pinned.
             let _ = kv::delete(&used);
-            let _ = kv::set(&refused_place(&begun.state), &begun.state, Some(PATIENCE));
+            let _ = kv::set(&place, &begun.state, Some(PATIENCE));
             log::info!("a login was refused: the server takes the code for none of its own");
             return Ok(refused(Status::FORBIDDEN, &self.begun.clear()));
         };
@@ -285,7 +287,7 @@ impl Login {
     }
 
     /// Takes the session from the request: the upstream has no use for it. What else is in `Cookie` stays.
-    pub(crate) fn take_cookies(&self, request: &mut Request<'_>) -> Result<(), AuthError> {
+    pub(crate) fn take_cookies(&self, request: &mut Request<'_>) -> Result<(), ChangeError> {
         let mut kept: Vec<Vec<u8>> = Vec::new();
         for line in request.header_values(header::COOKIE) {
             let own = |pair: &&[u8]| {
@@ -334,12 +336,6 @@ fn given(members: &Map<String, Value>) -> Result<Given, Trouble> {
         Some(seconds) => Duration::from_secs(seconds.as_u64().ok_or_else(|| rubbish("`expires_in` is no number of seconds"))?),
     };
     Ok(Given { access_token, refresh_token: text("refresh_token"), id_token: text("id_token"), life })
-}
-
-/// Where it is noted that a code with this state was none: one of a thousand places, so that whoever sends many takes no room from others.
-fn refused_place(state: &str) -> String {
-    let number = state.bytes().fold(0_u32, |number, byte| number.wrapping_mul(31).wrapping_add(byte.into()));
-    format!("login-refused:{}", number % 1_024)
 }
 
 fn random_text(bytes: u32) -> String {

@@ -145,22 +145,22 @@ pub(crate) fn values<'a>(wanted: &'a [String], claims: &Members<'_>) -> Vec<(&'a
 }
 
 /// Takes the token away from the upstream, which has no use for what it could be made to replay.
-pub(crate) fn drop_token(request: &mut Request<'_>, with_proof: bool) -> Result<(), AuthError> {
-    request.remove_header(header::AUTHORIZATION).map_err(|error| failed("`forward_token`", "authorization", error))?;
+pub(crate) fn drop_token(request: &mut Request<'_>, with_proof: bool) -> Result<(), ChangeError> {
+    request.remove_header(header::AUTHORIZATION)?;
     if with_proof {
-        request.remove_header(header::DPOP).map_err(|error| failed("`forward_token`", "dpop", error))?;
+        request.remove_header(header::DPOP)?;
     }
     Ok(())
 }
 
 /// Whether the request has what looks like an access token, or several of them.
-pub(crate) fn is_token(request: &Request<'_>) -> bool {
+fn is_token(request: &Request<'_>) -> bool {
     !matches!(credentials::read(&request.header_values(header::AUTHORIZATION)), Credentials::NoToken)
 }
 
 /// Takes a token away that came with a request which passed by something else, such as a key: nobody has looked at it. Where nobody has let the
 /// request pass yet, somebody may still look.
-pub(crate) fn drop_unchecked_token(request: &mut Request<'_>) -> Result<(), AuthError> {
+pub(crate) fn drop_unchecked_token(request: &mut Request<'_>) -> Result<(), ChangeError> {
     if !is_token(request) {
         return Ok(());
     }

@@ -15,7 +15,8 @@ pub fn root() -> PathBuf {
     here.ancestors().find(|directory| directory.join("Cargo.lock").is_file()).unwrap_or(&here).to_path_buf()
 }
 
-/// Where guests are built: the shipped plugins by the gateway's build script, and those of tests beside them.
+/// Where guests are built, the shipped plugins by the gateway's build script and those of tests beside them: a nested cargo in the shared directory would
+/// wait for the cargo around it.
 pub fn target() -> PathBuf {
     std::env::var_os("PLUGWAY_GUEST_TARGET_DIR").map_or_else(|| root().join("target").join("guests"), PathBuf::from)
 }

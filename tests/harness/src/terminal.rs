@@ -4,11 +4,11 @@ use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use crate::process;
 
 /// The program, and all it has written to its terminal.
@@ -45,6 +45,24 @@ impl Terminal {
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.written.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+
+    /// Everything, once this is among it.
+    ///
+    /// # Errors
+    /// When it is not, within that time.
+    pub fn shown(&self, what: &str, bound: Duration) -> Result<String> {
+        let deadline = Instant::now() + bound;
+        loop {
+            let text = self.text();
+            if text.contains(what) {
+                return Ok(text);
+            }
+            if Instant::now() > deadline {
+                return Err(Error::new(format!("{what:?} was not shown within {bound:?}:\n{text}")));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Sends a signal to what runs on the terminal. `script` ends with it; the other way round a program would take the end of its terminal

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use plugway_harness::ca::Authority;
+use plugway_harness::ca::{Authority, hex};
 use plugway_harness::gateway::{Gateway, Launch};
 use plugway_harness::upstream::Upstream;
 use plugway_harness::{Error, Result};
@@ -70,8 +70,7 @@ impl World {
 
 /// Keys are configured by their digests.
 fn digest(key: &str) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, key.as_bytes());
-    digest.as_ref().iter().fold("sha256:".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+    format!("sha256:{}", hex(ring::digest::digest(&ring::digest::SHA256, key.as_bytes()).as_ref()))
 }
 
 fn configuration(orders: &[Upstream], hello: &Upstream, stranger: &Upstream, ports: Ports) -> String {

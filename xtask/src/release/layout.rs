@@ -2,7 +2,6 @@
 //! the linked program is watched at work, and what it runs through is put one behind the other, apart from what it never comes to.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use plugway_harness::error::Context;
 use plugway_harness::peers::Peer;
@@ -45,23 +44,15 @@ pub(super) fn arrange(compiled: &Path, shipped: &Path) -> Result<()> {
     let (counting, counts) = (folder.join("plugway"), folder.join("counts"));
 
     let count = ["-instrument", "-instrumentation-file-append-pid"];
-    run(command(&bolt, count).arg(format!("-instrumentation-file={}", counts.display())).arg("-o").arg(&counting).arg(compiled))?;
+    let file = format!("-instrumentation-file={}", counts.display());
+    workspace::run_without(UNKNOWN_FORM, command(&bolt, count).arg(file).arg("-o").arg(&counting).arg(compiled))?;
     bench::exercise(&counting)?;
     let merged = folder.join("merged");
     workspace::run(command(MERGER.find()?, ["-q", "-o"]).arg(&merged).args(counted(&folder)?))?;
     // Written beside what is shipped and renamed: a copy that is at work keeps its file.
     let arranged = folder.join("arranged");
-    run(command(&bolt, ORDER).arg("-data").arg(&merged).arg("-o").arg(&arranged).arg(compiled))?;
+    workspace::run_without(UNKNOWN_FORM, command(&bolt, ORDER).arg("-data").arg(&merged).arg("-o").arg(&arranged).arg(compiled))?;
     std::fs::rename(&arranged, shipped).context(shipped.display())
-}
-
-/// Shows BOLT's command, runs it, and says what it said that tells anything.
-fn run(bolt: &mut Command) -> Result<()> {
-    let line = workspace::shown(bolt);
-    println!("$ {line}");
-    let output = bolt.stdout(Stdio::inherit()).output().context(&line)?;
-    eprint!("{}", String::from_utf8_lossy(&output.stderr).replace(UNKNOWN_FORM, ""));
-    if output.status.success() { Ok(()) } else { Err(Error::new(format!("`{line}` ended with {}", output.status))) }
 }
 
 /// What each gateway that was watched left.

@@ -292,9 +292,9 @@ pub(super) fn budgets(report: &Report) -> Option<String> {
 
 /// Whoever sees a part should know of the rest, and how many of it the table lists.
 fn more(caption: &str, all: usize, listed: usize, shown: usize) -> String {
-    match all > shown {
-        true if all > listed => format!("{caption} ({shown} of {all}; the first {listed} are in the table)"),
-        true => format!("{caption} ({shown} of {all}; the others are in the table)"),
-        false => caption.to_owned(),
+    if all <= shown {
+        return caption.to_owned();
     }
+    let rest = if all > listed { format!("the first {listed}") } else { "the others".to_owned() };
+    format!("{caption} ({shown} of {all}; {rest} are in the table)")
 }

@@ -11,9 +11,7 @@ use plugway_sdk::kv;
 use super::Answer;
 use crate::denial::Denial;
 use crate::json;
-
-/// Refusals kept at once. Each has one place it can be, so that tokens which nobody issued take no room from what is worth keeping.
-const REFUSALS: u16 = 1024;
+use crate::refusals;
 
 /// Those of one server and client: another client may be told something else.
 #[derive(Debug)]
@@ -64,8 +62,7 @@ impl Name {
     }
 
     fn place(&self) -> String {
-        let [first, second, ..] = self.0;
-        format!("refused:{}", u16::from_le_bytes([first, second]) % REFUSALS)
+        refusals::place("token", &self.0)
     }
 }
 
