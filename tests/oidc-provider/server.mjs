@@ -5,7 +5,7 @@
 //
 //   {"command": "rotate"}                      sign with a new key from now on; the old one is published too
 //   {"command": "settle"}                      nothing: what was said before comes before the answer
-//   {"command": "behave", "path": P, "as": B}  requests whose path begins with P: "delayed" (by "ms"), "rubbish", "broken" (500) or "well"
+//   {"command": "behave", "path": P, "as": B}  requests whose path begins with P: "delayed" (by "ms"), "rubbish", "broken" (500), "absent" (404) or "well"
 //
 // It ends with its standard input.
 
@@ -132,6 +132,9 @@ server.on('request', async (request, response) => {
       return;
     case 'broken':
       response.writeHead(500, { 'content-type': 'text/html' }).end('<h1>Oops</h1>');
+      return;
+    case 'absent':
+      response.writeHead(404).end();
       return;
     case 'delayed':
       await new Promise((resolve) => setTimeout(resolve, found.ms));

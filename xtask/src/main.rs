@@ -22,7 +22,7 @@ const HELP: &str = "\
 cargo xtask COMMAND
 
   setup            install what is missing: the target wasm32-wasip2, Debian's nginx, wrk, h2load, curl, Prometheus, Chromium,
-                   valgrind, Node and Python, componentize-py, npm's oidc-provider and playwright-core
+                   valgrind, Node and Python, componentize-py, npm's oidc-provider, oauth4webapi and playwright-core
   test             setup, then build everything and run every test
   demo             run the gateway with every shipped plugin in front of four upstreams and one not to trust, until Ctrl-C, at 8443 and 9901
                    --free-ports: at others; --gateway FILE: one that is built already

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use plugway_harness::error::Context;
-use plugway_harness::{Error, Result, browser, oidc, peers};
+use plugway_harness::{Error, Result, browser, oauth_client, oidc, peers};
 
 use crate::workspace::{self, GUEST_TARGET, command};
 
@@ -31,6 +31,7 @@ pub(crate) fn run() -> Result<()> {
     componentize_py()?;
     oidc::install()?;
     browser::install()?;
+    oauth_client::install()?;
     println!("everything is there");
     Ok(())
 }

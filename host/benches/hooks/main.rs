@@ -29,6 +29,8 @@ use plugway::plugin::Compiler;
 use plugway::proxy::Generation;
 use plugway::telemetry::Telemetry;
 use plugway_harness::guests;
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::LocalSet;
 
 /// The gateway's own.
 #[global_allocator]
@@ -71,6 +73,22 @@ fn now<R>(call: impl Future<Output = R>) -> R {
     match pin!(call).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(came) => came,
         Poll::Pending => unreachable!("none of these plugins waits"),
+    }
+}
+
+/// What a worker runs on: a call that may wait gives way when its alarm comes, and goes on as a task.
+struct Worker {
+    runtime: Runtime,
+    tasks: LocalSet,
+}
+
+fn worker() -> Worker {
+    Worker { runtime: Builder::new_current_thread().enable_time().build().unwrap(), tasks: LocalSet::new() }
+}
+
+impl Worker {
+    fn run<R>(&self, work: impl Future<Output = R>) -> R {
+        self.tasks.block_on(&self.runtime, work)
     }
 }
 

@@ -10,6 +10,9 @@ const SHORTEST: Duration = Duration::from_secs(60);
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 /// What is only used, and not asked for anything new, makes it be asked for so long after its time: something new does sooner, where there is any.
 const OVERDUE: Duration = SHORTEST;
+/// Ages are told in whole seconds (RFC 9111, section 5.1). One answer that is taken from the cache again seems younger than it did by up to this; the
+/// older reckoning is nearer.
+const AGES_STEP: Duration = Duration::from_secs(1);
 /// From one vain attempt to the next.
 pub(crate) const RETRY: Duration = Duration::from_secs(10);
 
@@ -106,11 +109,14 @@ impl<T> Held<T> {
         self.in_trouble = true;
         self.due = now + RETRY;
         let document = fetched?;
+        let made = now.saturating_sub(document.age);
         if self.value.is_none() || self.body != document.body {
             self.value = Some(Rc::new(read(&document.body).map_err(Trouble::Rubbish)?));
             self.body = document.body;
+            self.made = made;
+        } else if made < self.made || made >= self.made + AGES_STEP {
+            self.made = made;
         }
-        self.made = now.saturating_sub(document.age);
         self.cached_until = (now + document.fresh_for).min(self.made + LONGEST);
         // A fresh answer is of now, however long it lay in caches on its way.
         self.good = if document.is_stale { self.made } else { now };
@@ -157,6 +163,24 @@ mod tests {
             // A clock that was wrong by days is no reason to wait for days.
             assert!(held.is_due(NOON - seconds(100_000)));
         }
+    }
+
+    #[test]
+    fn of_one_answer_taken_again_the_older_reckoning_counts() {
+        let mut held = Held::default();
+        let millis = |millis: u64| NOON + Duration::from_millis(millis);
+        // Made at noon, and told in whole seconds.
+        let mut take = |at: u64| {
+            held.take(millis(at), Ok(Document { age: seconds(at / 1_000), ..document("a", 300) }), read).unwrap();
+            held.age(millis(at))
+        };
+        assert_eq!(take(900), Duration::ZERO);
+        assert_eq!([take(950), take(1_050), take(1_950)], [50, 1_000, 1_900].map(Duration::from_millis));
+        // Another that says the same, and a new one.
+        held.take(millis(5_000), Ok(document("a", 300)), read).unwrap();
+        assert_eq!(held.age(millis(5_000)), Duration::ZERO);
+        held.take(millis(5_500), Ok(document("b", 300)), read).unwrap();
+        assert_eq!(held.age(millis(5_500)), Duration::ZERO);
     }
 
     #[test]

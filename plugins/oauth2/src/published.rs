@@ -22,6 +22,8 @@ const FRESHNESS: Duration = Duration::from_secs(300);
 /// A set younger than this is not asked for again, whatever a token names. The gateway's cache is one for all workers, so it is at most one
 /// request in this time.
 const YOUNG: Duration = Duration::from_secs(1);
+/// The gateway's cache is asked no more often than this because of unknown keys: for so long one instance may refuse what another has a key for.
+const LOOK: Duration = Duration::from_millis(100);
 /// So often in a row an instance asks because of an unknown key, and then once in so long.
 const BURST: f64 = 5.0;
 const AFTER_BURST: Duration = Duration::from_secs(10);
@@ -99,17 +101,16 @@ impl Published {
         if self.keys.borrow().is_in_trouble() {
             return Err(self.unavailable(now).into());
         }
-        // Another instance may have asked already: what it got is in the gateway's cache, and to look there, once in a second, costs the server
-        // nothing, so that no flood of unknown keys keeps a good one away.
-        let is_young = || self.keys.borrow().age(now) < YOUNG;
-        let may_look = self.keys.borrow().is_cached(now) && !is_young() && now.abs_diff(self.looked.get()) >= YOUNG;
+        // Another instance may have asked already: what it got is in the gateway's cache, and to look there costs the server nothing, so that no flood
+        // of unknown keys keeps a good one away.
+        let may_look = self.keys.borrow().is_cached(now) && now.abs_diff(self.looked.get()) >= LOOK;
         if may_look {
             self.looked.set(now);
             if let Some(known) = self.look_again(now, None, algorithm, token)? {
                 return Ok(known);
             }
         }
-        if is_young() || !self.patience.borrow_mut().take(now) {
+        if self.keys.borrow().age(now) < YOUNG || !self.patience.borrow_mut().take(now) {
             return Err(Denial::UnknownKey.into());
         }
         Ok(self.look_again(now, Some(YOUNG), algorithm, token)?.ok_or(Denial::UnknownKey)?)

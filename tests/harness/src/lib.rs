@@ -11,7 +11,7 @@
 //! | [`gateway`] | the `plugway` program, its addresses, log lines and use of the machine |
 //! | [`guests`] | components built from this checkout |
 //! | [`instructions`] | instructions of a request, counted by valgrind |
-//! | [`node`], [`oidc`] | peers that run in Node; a real authorization server |
+//! | [`node`], [`oidc`], [`oauth_client`] | peers that run in Node; a real authorization server, and a client |
 //! | [`otlp`] | a receiver of OpenTelemetry's protocol that decodes for real |
 //! | [`nginx`], [`peers`] | Debian's nginx and wrk, as the programs to compare with |
 //! | [`terminal`] | a terminal for a program that people look at |
@@ -29,6 +29,7 @@ pub mod guests;
 pub mod instructions;
 pub mod nginx;
 pub mod node;
+pub mod oauth_client;
 pub mod oidc;
 pub mod otlp;
 pub mod peers;

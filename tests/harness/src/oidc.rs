@@ -82,7 +82,8 @@ impl Provider {
         self.order(json!({ "command": "withdraw" }))
     }
 
-    /// From now on requests whose path begins with this are answered `well`, with `rubbish`, with 500 (`broken`), or late (`delayed`, by so long).
+    /// From now on requests whose path begins with this are answered `well`, with `rubbish`, with 500 (`broken`), with 404 (`absent`), or late
+    /// (`delayed`, by so long).
     ///
     /// # Errors
     /// When it has ended.

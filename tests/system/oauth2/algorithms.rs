@@ -7,6 +7,7 @@ use plugway_harness::peers;
 use plugway_harness::upstream::Upstream;
 use serde_json::{Value, json};
 
+use super::TIME_FOR_P521;
 use crate::common::BINARY;
 use crate::guest::{config, get, route};
 use crate::issuer::now;
@@ -54,7 +55,7 @@ fn signed() -> Value {
 
 fn gateway(upstream: &Upstream, signed: &Value, algorithms: &[&str]) -> Gateway {
     let auth = format!(
-        "[plugins.auth]\nsource = \"builtin:oauth2\"\ngrants = {{ crypto = {{}} }}\n[plugins.auth.config]\nissuer = \"https://id.example.com\"\n\
+        "[plugins.auth]\nsource = \"builtin:oauth2\"\ngrants = {{ crypto = {{}} }}\n{TIME_FOR_P521}[plugins.auth.config]\nissuer = \"https://id.example.com\"\n\
          audience = \"orders\"\njwks = '{}'\nalgorithms = {algorithms:?}\n",
         signed["jwks"]
     );

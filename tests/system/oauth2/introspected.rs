@@ -5,47 +5,27 @@ use std::time::Duration;
 use plugway_harness::ca::{Authority, Issued};
 use plugway_harness::gateway::{Gateway, Launch};
 use plugway_harness::upstream::Upstream;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::server::{SECRET, Server, machine, machine_with};
+use super::server::{SECRET, Server, known_by, machine, machine_with};
 use super::{Holder, ask_over_tls};
-use crate::common::{BINARY, two_workers, until_logged};
-use crate::guest::{config, get, route, seen};
+use crate::common::until_logged;
+use crate::guest::{get, seen};
 use crate::issuer::Issuer;
 
 const OPAQUE: &str = "scope=orders:read&resource=urn:orders:opaque";
 const ASKED: &str = "POST /token/introspection";
 
-/// The gateway as a client of the server.
-fn asking(method: &str, mut more: Value) -> Value {
-    more["token_endpoint_auth_method"] = method.into();
-    machine_with("gateway", more)
-}
-
 /// Two workers, and a public route beside the one that asks.
 fn gateway(server: &Server, upstream: &Upstream, client: &str, more: &str) -> Gateway {
-    let launch = Launch::new(BINARY).unwrap();
-    launch.file("secret", SECRET).unwrap();
-    launch.file("signing", Issuer::new().pem()).unwrap();
-    start(launch, server, upstream, client, more)
+    start(server.launch(&Issuer::new()), server, upstream, client, more)
 }
 
 fn start(launch: Launch, server: &Server, upstream: &Upstream, client: &str, more: &str) -> Gateway {
-    let parts = [
-        "[secrets.gateway]\nfile = \"secret\"\n[secrets.signing]\nfile = \"signing\"\n".to_owned(),
-        format!(
-            "[plugins.auth]\nsource = \"builtin:oauth2\"\n\
-             grants = {{ crypto = {{}}, kv = {{}}, secrets = [\"gateway\"], keys = [\"signing\"], http-client = {} }}\n\
-             [plugins.auth.config]\nissuer = \"{}\"\naudience = \"urn:orders:opaque\"\nscopes = [\"orders:read\"]\nclient = {{ {client} }}\n\
-             claims_as_headers = {{ \"x-user\" = \"sub\" }}\n{more}\n",
-            server.grant(),
-            server.provider.issuer()
-        ),
-        route("plugins = [\"auth\"]"),
-        "[[routes]]\nname = \"public\"\nmatch = { path = \"/public/*\" }\npublic = true\nupstream = \"up\"\n".to_owned(),
-        server.upstream(),
-    ];
-    launch.start(&two_workers(&config(upstream, &parts.each_ref().map(String::as_str)))).unwrap()
+    let plugin =
+        format!("audience = \"urn:orders:opaque\"\nscopes = [\"orders:read\"]\nclaims_as_headers = {{ \"x-user\" = \"sub\" }}\n{more}");
+    let public = "[[routes]]\nname = \"public\"\nmatch = { path = \"/public/*\" }\npublic = true\nupstream = \"up\"\n";
+    server.gateway_as(client, launch, upstream, &plugin, public)
 }
 
 fn ask(gateway: &Gateway, token: &str) -> plugway_harness::raw::RawResponse {
@@ -54,7 +34,8 @@ fn ask(gateway: &Gateway, token: &str) -> plugway_harness::raw::RawResponse {
 
 #[test]
 fn an_opaque_token_passes_with_what_its_server_says_of_it_and_is_asked_about_once() {
-    let (server, upstream) = (Server::start(&[machine("shop"), asking("client_secret_basic", json!({}))]), Upstream::plain("up").unwrap());
+    let (server, upstream) =
+        (Server::start(&[machine("shop"), known_by("client_secret_basic", json!({}))]), Upstream::plain("up").unwrap());
     let gateway = gateway(
         &server,
         &upstream,
@@ -91,7 +72,7 @@ fn an_opaque_token_passes_with_what_its_server_says_of_it_and_is_asked_about_onc
 #[test]
 fn the_gateway_is_known_by_a_secret_a_signature_or_a_certificate() {
     let upstream = Upstream::plain("up").unwrap();
-    let post = Server::start(&[machine("shop"), asking("client_secret_post", json!({}))]);
+    let post = Server::start(&[machine("shop"), known_by("client_secret_post", json!({}))]);
     let gateway_of =
         gateway(&post, &upstream, "id = \"gateway\", secret = \"gateway\", method = \"client_secret_post\"", "introspection = {}");
     assert_eq!(ask(&gateway_of, &post.token("shop", OPAQUE)).status, 200, "{}", post.provider.said());
@@ -100,11 +81,8 @@ fn the_gateway_is_known_by_a_secret_a_signature_or_a_certificate() {
 
     let key = Issuer::new();
     let signs = json!({ "jwks": { "keys": [key.jwk()] }, "token_endpoint_auth_signing_alg": "EdDSA", "client_secret": null });
-    let signed = Server::start(&[machine("shop"), asking("private_key_jwt", signs)]);
-    let launch = Launch::new(BINARY).unwrap();
-    launch.file("secret", SECRET).unwrap();
-    launch.file("signing", key.pem()).unwrap();
-    let gateway_of = start(launch, &signed, &upstream, "id = \"gateway\", key = \"signing\"", "introspection = {}");
+    let signed = Server::start(&[machine("shop"), known_by("private_key_jwt", signs)]);
+    let gateway_of = start(signed.launch(&key), &signed, &upstream, "id = \"gateway\", key = \"signing\"", "introspection = {}");
     for _ in 0..2 {
         assert_eq!(ask(&gateway_of, &signed.token("shop", OPAQUE)).status, 200, "{}\n{}", signed.provider.said(), gateway_of.log().text());
     }
@@ -126,13 +104,8 @@ fn the_gateway_is_known_by_a_secret_a_signature_or_a_certificate() {
     assert_eq!(signed.provider.events("introspection.error"), 1, "{}", signed.provider.said());
 
     let by_certificate = json!({ "tls_client_auth_subject_dn": "CN=gateway", "client_secret": null });
-    let mutual = Server::over_tls(&[machine("shop"), asking("tls_client_auth", by_certificate)]);
-    let launch = Launch::new(BINARY).unwrap();
-    launch.file("secret", SECRET).unwrap();
-    launch.file("signing", key.pem()).unwrap();
-    launch.file("id.pem", mutual.authority().pem()).unwrap();
-    mutual.authority().client("gateway").unwrap().write(launch.directory(), "gateway").unwrap();
-    let gateway_of = start(launch, &mutual, &upstream, "id = \"gateway\", method = \"tls_client_auth\"", "introspection = {}");
+    let mutual = Server::over_tls(&[machine("shop"), known_by("tls_client_auth", by_certificate)]);
+    let gateway_of = gateway(&mutual, &upstream, "id = \"gateway\", method = \"tls_client_auth\"", "introspection = {}");
     assert_eq!(ask(&gateway_of, &mutual.token("shop", OPAQUE)).status, 200, "{}\n{}", mutual.provider.said(), gateway_of.log().text());
     mutual.assert_issued(0, 1);
     mutual.assert_content();
@@ -140,7 +113,8 @@ fn the_gateway_is_known_by_a_secret_a_signature_or_a_certificate() {
 
 #[test]
 fn an_opaque_token_bound_to_a_key_needs_its_proof() {
-    let (server, upstream) = (Server::start(&[machine("shop"), asking("client_secret_basic", json!({}))]), Upstream::plain("up").unwrap());
+    let (server, upstream) =
+        (Server::start(&[machine("shop"), known_by("client_secret_basic", json!({}))]), Upstream::plain("up").unwrap());
     let gateway = gateway(&server, &upstream, "id = \"gateway\", secret = \"gateway\"", "introspection = {}\ndpop = {}");
     let holder = Holder { key: Issuer::new(), origin: "http://example.com".to_owned() };
     let proof =
@@ -160,14 +134,10 @@ fn an_opaque_token_bound_to_a_key_needs_its_proof() {
 fn an_opaque_token_bound_to_a_certificate_needs_its_connection() {
     let bound = machine_with("shop", json!({ "tls_client_certificate_bound_access_tokens": true }));
     let by_certificate = json!({ "tls_client_auth_subject_dn": "CN=gateway", "client_secret": null });
-    let (server, upstream) = (Server::over_tls(&[bound, asking("tls_client_auth", by_certificate)]), Upstream::plain("up").unwrap());
+    let (server, upstream) = (Server::over_tls(&[bound, known_by("tls_client_auth", by_certificate)]), Upstream::plain("up").unwrap());
     let clients = server.authority();
     let (own, other) = (clients.client("shop").unwrap(), clients.client("thief").unwrap());
-    let launch = Launch::new(BINARY).unwrap();
-    launch.file("secret", SECRET).unwrap();
-    launch.file("signing", Issuer::new().pem()).unwrap();
-    launch.file("id.pem", clients.pem()).unwrap();
-    clients.client("gateway").unwrap().write(launch.directory(), "gateway").unwrap();
+    let launch = server.launch(&Issuer::new());
     let web = Authority::new("web").unwrap();
     web.server(&["localhost"]).unwrap().write(launch.directory(), "web").unwrap();
     let more = "introspection = {}\n[listen.tls]\naddress = \"127.0.0.1:0\"\n\
@@ -190,7 +160,7 @@ fn an_opaque_token_bound_to_a_certificate_needs_its_connection() {
 #[test]
 fn a_slow_or_dead_server_holds_up_nobody_else_and_lets_nobody_in() {
     let (mut server, upstream) =
-        (Server::start(&[machine("shop"), asking("client_secret_basic", json!({}))]), Upstream::plain("up").unwrap());
+        (Server::start(&[machine("shop"), known_by("client_secret_basic", json!({}))]), Upstream::plain("up").unwrap());
     let gateway = gateway(&server, &upstream, "id = \"gateway\", secret = \"gateway\"", "introspection = { cache = \"10m\" }");
     let address = gateway.address("web").unwrap();
     let known = server.token("shop", OPAQUE);

@@ -8,7 +8,7 @@ use plugway_harness::upstream::Upstream;
 use serde_json::json;
 
 use super::server::{Server, machine, machine_with};
-use super::{Holder, ask_over_tls};
+use super::{Holder, TIME_FOR_P521, ask_over_tls};
 use crate::common::{BINARY, until_logged};
 use crate::guest::{config, get, report, route, seen};
 use crate::issuer::Issuer;
@@ -17,7 +17,7 @@ use crate::issuer::Issuer;
 fn believing(launch: Launch, server: &Server, upstream: &Upstream, grants: &str, more: &str) -> Gateway {
     launch.file("jwks.json", server.jwks()).unwrap();
     let auth = format!(
-        "[plugins.auth]\nsource = \"builtin:oauth2\"\ngrants = {{ crypto = {{}}{grants} }}\n[plugins.auth.config]\nissuer = \"{}\"\n\
+        "[plugins.auth]\nsource = \"builtin:oauth2\"\ngrants = {{ crypto = {{}}{grants} }}\n{TIME_FOR_P521}[plugins.auth.config]\nissuer = \"{}\"\n\
          audience = \"urn:orders\"\njwks = {{ file = \"jwks.json\" }}\nscopes = [\"orders:read\"]\nclaims_as_headers = {{ \"x-user\" = \"sub\" }}\n{more}\n",
         server.provider.issuer()
     );
@@ -175,7 +175,7 @@ fn a_token_that_the_server_bound_to_a_certificate_passes_with_it_alone() {
 
 #[test]
 fn what_runs_in_node_is_installed_by_locks_that_name_no_registry() {
-    for folder in ["oidc-provider", "browser"] {
+    for folder in ["oidc-provider", "oauth-client", "browser"] {
         let lock = std::fs::read_to_string(guests::root().join("tests").join(folder).join("package-lock.json")).unwrap();
         assert!(!lock.contains("\"resolved\""), "{folder}");
     }

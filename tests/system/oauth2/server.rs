@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::common::{BINARY, run, two_workers};
 use crate::guest::{config, route};
+use crate::issuer::Issuer;
 
 /// Every client has this secret.
 pub(super) const SECRET: &str = "correct horse battery staple, and 32 bytes";
@@ -29,6 +30,12 @@ pub(super) fn machine_with(id: &str, more: Value) -> Value {
     members.extend(more.as_object().unwrap().clone());
     members.retain(|_, value| !value.is_null());
     client
+}
+
+/// The gateway as a client of the server, and how it proves to be it (RFC 7591, section 2).
+pub(super) fn known_by(method: &str, mut more: Value) -> Value {
+    more["token_endpoint_auth_method"] = method.into();
+    machine_with("gateway", more)
 }
 
 /// A provider that is asked as a client would ask it.
@@ -74,8 +81,8 @@ impl Server {
         }
     }
 
-    /// `[upstreams.id]` with the certificate of a client, where it speaks TLS. The files are `id.pem`, `gateway.pem` and `gateway.key`.
-    pub(super) fn upstream(&self) -> String {
+    /// `[upstreams.id]` with the certificate of a client, where it speaks TLS.
+    fn upstream(&self) -> String {
         let certificate = "client_certificate = { certificate = \"gateway.pem\", key = \"gateway.key\" }";
         match self.authority {
             None => String::new(),
@@ -87,17 +94,34 @@ impl Server {
 
     /// A gateway of two workers whose route is for bearers of its tokens. The gateway is its client `gateway`, with the secret of all.
     pub(super) fn gateway(&self, upstream: &Upstream, plugin: &str, more: &str) -> Gateway {
-        let launch = Launch::new(BINARY).unwrap();
-        launch.file("secret", SECRET).unwrap();
+        self.gateway_as("id = \"gateway\", secret = \"gateway\"", self.launch(&Issuer::new()), upstream, plugin, more)
+    }
+
+    /// The same, as the client that `client` says it is.
+    pub(super) fn gateway_as(&self, client: &str, launch: Launch, upstream: &Upstream, plugin: &str, more: &str) -> Gateway {
         let auth = format!(
-            "[secrets.gateway]\nfile = \"secret\"\n\
+            "[secrets.gateway]\nfile = \"secret\"\n[secrets.signing]\nfile = \"signing\"\n\
              [plugins.auth]\nsource = \"builtin:oauth2\"\n\
-             grants = {{ crypto = {{}}, kv = {{}}, secrets = [\"gateway\"], http-client = {} }}\n\
-             [plugins.auth.config]\nissuer = \"{}\"\nclient = {{ id = \"gateway\", secret = \"gateway\" }}\n{plugin}\n",
+             grants = {{ crypto = {{}}, kv = {{}}, secrets = [\"gateway\"], keys = [\"signing\"], http-client = {} }}\n\
+             [plugins.auth.config]\nissuer = \"{}\"\nclient = {{ {client} }}\n{plugin}\n",
             self.grant(),
             self.provider.issuer()
         );
-        launch.start(&two_workers(&config(upstream, &[&auth, &route("plugins = [\"auth\"]"), more]))).unwrap()
+        let parts = [&auth, &route("plugins = [\"auth\"]"), more, &self.upstream()];
+        launch.start(&two_workers(&config(upstream, &parts))).unwrap()
+    }
+
+    /// Where a gateway finds what it proves with to be a client of this server: the secret `gateway`, the key `signing`, and, where the server
+    /// speaks TLS, a certificate.
+    pub(super) fn launch(&self, key: &Issuer) -> Launch {
+        let launch = Launch::new(BINARY).unwrap();
+        launch.file("secret", SECRET).unwrap();
+        launch.file("signing", key.pem()).unwrap();
+        if let Some(authority) = &self.authority {
+            launch.file("id.pem", authority.pem()).unwrap();
+            authority.client("gateway").unwrap().write(launch.directory(), "gateway").unwrap();
+        }
+        launch
     }
 
     /// Its key set, as it publishes it.

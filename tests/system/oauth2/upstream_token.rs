@@ -4,9 +4,10 @@ use plugway_harness::client::reported;
 use plugway_harness::gateway::Gateway;
 use plugway_harness::upstream::Upstream;
 
-use super::server::{SECRET, Server, machine, machine_with};
+use super::server::{SECRET, Server, known_by, machine, machine_with};
 use crate::common::until_logged;
 use crate::guest::{get, report};
+use crate::issuer::Issuer;
 use serde_json::json;
 
 fn gateway(server: &Server, upstream: &Upstream, more: &str) -> Gateway {
@@ -52,6 +53,41 @@ fn the_gateways_own_token_goes_to_the_upstream_got_once_for_all_workers() {
     assert_eq!(got(&gateway, &token)["sub"], "gateway");
     let log = gateway.log().text();
     assert!(!log.contains(SECRET), "{log}");
+}
+
+#[test]
+fn the_gateway_gets_its_token_by_a_posted_secret_a_signature_or_a_certificate() {
+    let (key, upstream) = (Issuer::new(), Upstream::plain("up").unwrap());
+    let by_key = json!({ "jwks": { "keys": [key.jwk()] }, "token_endpoint_auth_signing_alg": "EdDSA", "client_secret": null });
+    let by_certificate = json!({ "tls_client_auth_subject_dn": "CN=gateway", "client_secret": null });
+    let cases = [
+        (
+            Server::start(&[machine("shop"), known_by("client_secret_post", json!({}))]),
+            "secret = \"gateway\", method = \"client_secret_post\"",
+        ),
+        (Server::start(&[machine("shop"), known_by("private_key_jwt", by_key)]), "key = \"signing\""),
+        (Server::over_tls(&[machine("shop"), known_by("tls_client_auth", by_certificate)]), "method = \"tls_client_auth\""),
+    ];
+    let own = "audience = \"urn:orders\"\nupstream_token = { grant = \"client_credentials\", resource = \"urn:billing\" }";
+    for (server, client) in &cases {
+        let gateway = server.gateway_as(&format!("id = \"gateway\", {client}"), server.launch(&key), &upstream, own, "");
+        let token = server.token("shop", "scope=orders:read");
+        for _ in 0..4 {
+            let claims = got(&gateway, &token);
+            assert_eq!((&claims["sub"], &claims["aud"]), (&json!("gateway"), &json!("urn:billing")), "{client}");
+        }
+        server.assert_issued(2, 0);
+        server.assert_content();
+    }
+    // Another key is another client: the server refuses it, and the request does not go on without.
+    let (server, client) = &cases[1];
+    let stranger = server.gateway_as(&format!("id = \"gateway\", {client}"), server.launch(&Issuer::new()), &upstream, own, "");
+    let token = server.token("shop", "scope=orders:read");
+    let before = upstream.requests();
+    let refused = get(stranger.address("web").unwrap(), "/", &[("authorization", &format!("Bearer {token}"))]);
+    assert_eq!((refused.status, upstream.requests()), (503, before), "{}", refused.text());
+    until_logged(&stranger, "it answers with 401");
+    assert_eq!(server.provider.events("grant.error"), 1, "{}", server.provider.said());
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Keys from a server of the double, through the whole plugin.
 
+mod unknown;
+
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
@@ -225,61 +227,6 @@ fn a_set_that_says_it_is_fresh_for_days_is_asked_for_by_the_hour() {
         testing::advance(Duration::from_secs(3_600));
         assert_eq!(decide(&plugin, &token("new")), Ok(200));
     }
-}
-
-#[test]
-fn a_flood_of_unknown_keys_keeps_no_new_key_away() {
-    let server = Server::start(&["old"]);
-    let plugin = configured();
-    assert_eq!(decide(&plugin, &token("old")), Ok(200));
-    for number in 0..20 {
-        testing::advance(Duration::from_secs(1));
-        assert_eq!(decide(&plugin, &token_named("new", &number.to_string())), Ok(401));
-    }
-    // One that comes a second later is looked for, however many come meanwhile. This instance may not ask the server any more. Another one has, so the gateway's cache has the set of now.
-    server.publish(&["new", "old"]);
-    assert_eq!(decide(&plugin, &token("new")), Ok(401));
-    server.ask().unwrap();
-    testing::advance(Duration::from_secs(1));
-    server.asked();
-    assert_eq!((decide(&plugin, &token("new")), server.asked()), (Ok(200), 0));
-}
-
-#[test]
-fn another_instance_may_have_fetched_the_new_set_already() {
-    let server = Server::start(&["old"]);
-    let plugin = configured();
-    assert_eq!((decide(&plugin, &token("old")), fetched()), (Ok(200), 1));
-    testing::advance(Duration::from_secs(20));
-    server.publish(&["new", "old"]);
-    server.ask().unwrap();
-    testing::advance(Duration::from_secs(5));
-    server.asked();
-    assert_eq!((decide(&plugin, &token("new")), server.asked()), (Ok(200), 0));
-    let sent = testing::take_http_requests();
-    assert_eq!(
-        sent.iter().filter(|request| request.url.ends_with("/keys")).map(|request| request.max_age).collect::<Vec<_>>(),
-        [Some(Duration::from_secs(3600))]
-    );
-}
-
-#[test]
-fn a_flood_of_unknown_keys_is_no_flood_at_the_server() {
-    let server = Server::start(&["old"]);
-    let plugin = configured();
-    assert_eq!((decide(&plugin, &token("old")), server.asked()), (Ok(200), 1));
-    fetched();
-    for number in 0..10_000 {
-        testing::advance(Duration::from_millis(1));
-        assert_eq!(decide(&plugin, &token_named("new", &format!("../../{number}"))), Ok(401));
-    }
-    // Ten seconds: five in a row at most, and one in ten seconds; the others are questions of the cache.
-    let asked = server.asked();
-    assert!((1..=6).contains(&asked), "{asked}");
-    let sent = testing::take_http_requests();
-    assert!(sent.len() <= 16, "nor at the gateway's cache: {}", sent.len());
-    assert!(sent.iter().all(|request| request.max_age.is_none_or(|age| age >= Duration::from_secs(1))), "never past the cache");
-    assert_eq!(decide(&plugin, &token("old")), Ok(200));
 }
 
 #[test]
