@@ -29,26 +29,35 @@ const CALLS: [(&str, &str); 14] = [
 ];
 
 pub(super) fn calls(criterion: &mut Criterion) {
-    let routes: String = std::iter::once(("nothing", 0))
-        .chain(CALLS.iter().map(|(call, _)| (*call, TIMES)))
-        .map(|(call, times)| {
+    let ready = ready(&kinds::configuration(&routes(CALLS.map(|(call, _)| (call, String::new())))));
+    for (call, what) in CALLS {
+        each(criterion, &ready, call, what);
+    }
+}
+
+/// A route for each call, with what else its configuration is to have, and one that calls nothing.
+pub(super) fn routes(calls: impl IntoIterator<Item = (&'static str, String)>) -> String {
+    let nothing = ("nothing", "times = 0".to_owned());
+    std::iter::once(nothing)
+        .chain(calls.into_iter().map(|(call, more)| (call, format!("times = {TIMES}{more}"))))
+        .map(|(call, config)| {
             format!(
                 "[[routes]]\nname = \"{call}\"\nmatch = {{ path = \"/{call}\" }}\nupstream = \"up\"\n\
-                 plugins = [{{ plugin = \"all\", config = {{ call = \"{call}\", times = {times} }} }}]\n"
+                 plugins = [{{ plugin = \"all\", config = {{ call = \"{call}\", {config} }} }}]\n"
             )
         })
-        .collect();
-    let ready = ready(&kinds::configuration(&routes));
-    let nothing = filter(&ready, "nothing");
-    for (call, what) in CALLS {
-        let chain = filter(&ready, call);
-        criterion.bench_function(&format!("call: {what}"), |bencher| {
-            bencher.iter_custom(|iterations| {
-                let with = run(&ready, &chain, iterations);
-                with.saturating_sub(run(&ready, &nothing, iterations)) / TIMES
-            });
+        .collect()
+}
+
+/// One call of the route's fifty.
+pub(super) fn each(criterion: &mut Criterion, ready: &Ready, call: &str, what: &str) {
+    let (nothing, chain) = (filter(ready, "nothing"), filter(ready, call));
+    criterion.bench_function(&format!("call: {what}"), |bencher| {
+        bencher.iter_custom(|iterations| {
+            let with = run(ready, &chain, iterations);
+            with.saturating_sub(run(ready, &nothing, iterations)) / TIMES
         });
-    }
+    });
 }
 
 /// The request filter of a route by itself.

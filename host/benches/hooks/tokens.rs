@@ -13,8 +13,9 @@ use ring::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair,
     RsaPublicKeyComponents,
 };
+use serde_json::json;
 
-use super::{exchange, head, ready, worker};
+use super::{calls, exchange, head, kinds, ready, worker};
 
 /// Who signs tokens, and how.
 struct Issuer {
@@ -61,16 +62,16 @@ impl Issuer {
         }
     }
 
-    fn jwk(&self) -> String {
+    fn jwk(&self) -> serde_json::Value {
         match &self.key {
             Key::Es256(key) => {
                 let point = key.public_key().as_ref();
                 let [x, y] = [1..33, 33..65].map(|range| BASE64.encode(&point[range]));
-                format!(r#"kty = "EC", crv = "P-256", kid = "1", x = "{x}", y = "{y}""#)
+                json!({ "kty": "EC", "crv": "P-256", "kid": "1", "x": x, "y": y })
             }
             Key::Rs256(key) => {
                 let public = RsaPublicKeyComponents::<Vec<u8>>::from(key.public());
-                format!(r#"kty = "RSA", kid = "1", n = "{}", e = "{}""#, BASE64.encode(public.n), BASE64.encode(public.e))
+                json!({ "kty": "RSA", "kid": "1", "n": BASE64.encode(public.n), "e": BASE64.encode(public.e) })
             }
         }
     }
@@ -88,7 +89,7 @@ audience = "orders"
 scopes = ["orders:read"]
 claims = ["tenant"]
 claims_as_headers = {{ "x-user" = "sub" }}
-jwks = {{ keys = [{{ {} }}] }}
+jwks = '{}'
 [[routes]]
 name = "all"
 match = {{ path = "/*" }}
@@ -96,7 +97,7 @@ upstream = "up"
 plugins = ["auth"]
 "#,
             head(),
-            self.jwk()
+            json!({ "keys": [self.jwk()] })
         )
     }
 
@@ -106,11 +107,11 @@ plugins = ["auth"]
 
     fn token(&self, subject: usize) -> String {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        let claims = serde_json::json!({
+        let claims = json!({
             "iss": "https://id.example.com", "aud": "orders", "sub": format!("user-{subject}"), "client_id": "shop", "iat": now,
             "nbf": now, "exp": now + 86_400, "scope": "orders:read orders:write", "tenant": "acme", "roles": ["buyer", "seller"],
         });
-        let header = serde_json::json!({ "alg": self.algorithm(), "kid": "1", "typ": "at+jwt" }).to_string();
+        let header = json!({ "alg": self.algorithm(), "kid": "1", "typ": "at+jwt" }).to_string();
         let signed = [&header, &claims.to_string()].map(|part| BASE64.encode(part)).join(".");
         let signature = self.sign(signed.as_bytes());
         format!("{signed}.{}", BASE64.encode(signature))
@@ -130,6 +131,7 @@ pub(super) fn tokens(criterion: &mut Criterion) {
     let issuer = Issuer::rs256();
     decisions(criterion, &issuer, WRITTEN, &[("a token it does not know, RS256", 2_000)]);
     verification(criterion, &issuer);
+    check(criterion, &issuer);
 }
 
 fn verification(criterion: &mut Criterion, issuer: &Issuer) {
@@ -141,6 +143,13 @@ fn verification(criterion: &mut Criterion, issuer: &Issuer) {
     criterion.bench_function("ring: check of the same signature, RS256", |bencher| {
         bencher.iter(|| public.verify(&RSA_PKCS1_2048_8192_SHA256, signed.as_bytes(), &signature).unwrap());
     });
+}
+
+/// The same signature checked for a plugin: what crosses into the gateway and back, base64 of the signature and of the payload are in it.
+fn check(criterion: &mut Criterion, issuer: &Issuer) {
+    let token = format!(", jwk = '{}', jws = \"{}\"", issuer.jwk(), issuer.token(0));
+    let ready = ready(&kinds::configuration(&calls::routes([("verify-jws", token)])));
+    calls::each(criterion, &ready, "verify-jws", "crypto.verify-jws, RS256");
 }
 
 fn decisions(criterion: &mut Criterion, issuer: &Issuer, grants: &str, cases: &[(&str, usize)]) {

@@ -15,11 +15,14 @@ use plugway_sdk::{
 struct Config {
     call: Call,
     times: u32,
+    /// Of `verify-jws`.
+    jwk: Option<String>,
+    jws: String,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { call: Call::Nothing, times: 0 }
+        Self { call: Call::Nothing, times: 0, jwk: None, jws: String::new() }
     }
 }
 
@@ -41,6 +44,7 @@ enum Call {
     AskLogLevel,
     Sha256,
     Hmac,
+    VerifyJws,
 }
 
 struct Guest {
@@ -48,6 +52,8 @@ struct Guest {
     times: u32,
     header: HeaderName<'static>,
     counter: Counter<1>,
+    key: Option<crypto::PublicKey>,
+    jws: String,
     endpoints: Vec<EndpointId>,
 }
 
@@ -60,6 +66,8 @@ impl Plugin for Guest {
             times: config.times,
             header: HeaderName::numbered("x-plugin")?,
             counter: Counter::declare("bench_total", "Calls of the bench.", "1", ["kind"])?,
+            key: config.jwk.as_deref().map(crypto::PublicKey::from_jwk).transpose()?,
+            jws: config.jws,
             endpoints: Vec::new(),
         })
     }
@@ -82,6 +90,10 @@ impl Guest {
             Call::CountMetric => self.counter.add(1.0, ["bench"]),
             Call::AskLogLevel => _ = black_box(log::enabled(log::Level::Debug)),
             Call::Sha256 => drop(black_box(crypto::digest(crypto::DigestAlgorithm::Sha256, &[7; 64]))),
+            Call::VerifyJws => {
+                let key = self.key.as_ref().ok_or("no `jwk`")?;
+                drop(black_box(key.verify_jws("RS256", &self.jws)?));
+            }
             Call::Hmac => drop(black_box(crypto::hmac(crypto::DigestAlgorithm::Sha256, &[1; 32], &[7; 64]))),
         }
         Ok(())
