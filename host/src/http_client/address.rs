@@ -25,7 +25,7 @@ const V4: [(Ipv4Net, &str); 16] = [
     (v4(255, 255, 255, 255, 32), "broadcast"),
 ];
 
-/// The same of version 6. Only global unicast is left, and of it what is not set apart.
+/// The same of version 6, of what is set apart in it.
 const V6: [(Ipv6Net, &str); 13] = [
     (v6([0, 0, 0, 0], 96), "of this machine"),
     (v6([0x64, 0xff9b, 1, 0], 48), "of a local translator"),
@@ -42,6 +42,8 @@ const V6: [(Ipv6Net, &str); 13] = [
     (v6([0xff00, 0, 0, 0], 8), "multicast"),
 ];
 
+/// What there is on the internet (RFC 4291, section 2.4; IANA).
+const GLOBAL: Ipv6Net = v6([0x2000, 0, 0, 0], 3);
 /// Addresses of version 6 that stand for one of version 4: by NAT64 (RFC 6052, section 2.1).
 const NAT64: Ipv6Net = v6([0x64, 0xff9b, 0, 0], 96);
 /// By 6to4 (RFC 3056, section 2).
@@ -62,9 +64,14 @@ pub(super) fn special(address: IpAddr) -> Option<&'static str> {
         IpAddr::V4(address) => V4.iter().find(|(network, _)| network.contains(&address)).map(|(_, what)| *what),
         IpAddr::V6(address) => match embedded(address) {
             Some(inner) => special(IpAddr::V4(inner)),
-            None => V6.iter().find(|(network, _)| network.contains(&address)).map(|(_, what)| *what),
+            None => V6.iter().find(|(network, _)| network.contains(&address)).map(|(_, what)| *what).or_else(|| beyond(address)),
         },
     }
+}
+
+/// Whatever else is not global unicast: translated addresses (RFC 2765), and what nobody was given yet.
+fn beyond(address: Ipv6Addr) -> Option<&'static str> {
+    (!GLOBAL.contains(&address)).then_some("of no network on the internet")
 }
 
 /// Whether a grant's networks have an address, however it is written.
@@ -117,6 +124,10 @@ mod tests {
             "64:ff9b::7f00:1",
             "64:ff9b::a9fe:a9fe",
             "64:ff9b:1::1",
+            "::ffff:0:127.0.0.1",
+            "::ffff:0:10.0.0.1",
+            "200::1",
+            "4000::1",
             "2002:7f00:1::",
             "2002:a00:1::1",
             "2001:0:4136:e378:8000:63bf:3fff:fdd2",

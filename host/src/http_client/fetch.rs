@@ -78,7 +78,7 @@ impl Fetch<'_> {
             Look::Fresh(answer) if answer.body.len() as u64 <= max_body => return Ok(answer),
             Look::Fresh(_) => return Err(HttpError::TooLarge),
             Look::Ask(_) if !self.may_wait => {
-                let stale = self.cache.borrow_mut().stale(&hop.head, wanted, SystemTime::now());
+                let stale = self.cache.borrow_mut().past_its_time(&hop.head, wanted, SystemTime::now());
                 return stale.ok_or(HttpError::TooManyCalls);
             }
             Look::Ask(validators) => validators,

@@ -13,8 +13,8 @@ mod place;
 
 use plugway_sdk::metrics::Counter;
 use plugway_sdk::{
-    AuthError, Authorizer, Decision, Error, Flow, HeaderName, Identity, LocalResponse, Plugin, Request, RequestFilter, Status, clock,
-    header,
+    AuthError, Authorizer, Decision, Error, Flow, HeaderName, Identity, LocalResponse, Plugin, Request, RequestFilter, Status, Value,
+    clock, header,
 };
 
 use config::Config;
@@ -23,8 +23,10 @@ use digest::Digest;
 use manage::Manage;
 use place::{Place, Read};
 
-/// Vouches for the identities made here. It is no URL, so no issuer of tokens has it.
+/// Vouches for the identities made here. `oauth2` takes no issuer of that name.
 const ISSUER: &str = "urn:plugway:api-key";
+/// The attribute that says where a key was that was found good.
+const CHECKED: &str = "checked";
 
 /// What one place asks of a request, checked.
 #[derive(Debug)]
@@ -67,16 +69,18 @@ impl Authorizer for ApiKey {
         };
         let found = self.find(&key)?;
         self.checks.add(1.0, [if found.is_some() { "passed" } else { "refused" }]);
-        Ok(match found {
-            Some(found) => Decision::Allow(identity(&found)?),
-            None => self.deny(Denial::UnknownKey),
-        })
+        let Some(found) = found else { return Ok(self.deny(Denial::UnknownKey)) };
+        if self.forward_key {
+            request.set_attribute(CHECKED, self.place.name()).map_err(|error| AuthError::Failed(error.to_string()))?;
+        }
+        Ok(Decision::Allow(identity(&found)?))
     }
 }
 
 impl RequestFilter for ApiKey {
     fn on_request(&self, request: &mut Request) -> Result<Flow, Error> {
-        if !self.forward_key {
+        // An upstream that is to have the key believes that it was looked at, and another authorizer may have let the request pass.
+        if !self.forward_key || request.own_attribute(CHECKED) != Some(Value::Text(self.place.name().to_owned())) {
             self.place.remove(request)?;
         }
         if let Some(name) = &self.consumer_header {

@@ -21,6 +21,14 @@ pub(crate) enum Read {
 }
 
 impl Place {
+    /// What it is called.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Header(name) => name.as_str(),
+            Self::Query(name) => name,
+        }
+    }
+
     /// The key of a request. An empty one is a wrong one, and not none.
     pub(crate) fn read(&self, request: &Request<'_>) -> Read {
         match self {

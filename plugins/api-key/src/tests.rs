@@ -126,6 +126,20 @@ fn keeps_a_key_where_it_is_told_to() {
 }
 
 #[test]
+fn a_key_that_nobody_looked_at_goes_no_further_wherever_it_is_told_to() {
+    for (changes, request) in [
+        (json!({ "forward_key": true, "optional": true }), get("/").header(header::X_API_KEY, "made up")),
+        (json!({ "forward_key": true, "optional": true, "query": "key" }), get("/?key=made-up")),
+    ] {
+        let plugin = testing::configure::<ApiKey>(config(changes)).unwrap();
+        // Another authorizer has let it pass, so this one was not asked.
+        let mut request = request.build();
+        assert_eq!(plugin.on_request(&mut request).unwrap(), Flow::Next);
+        assert_eq!((request.header(header::X_API_KEY), request.query()), (None, None));
+    }
+}
+
+#[test]
 fn refuses_a_configuration_that_cannot_work_and_shows_no_key() {
     let consumer = |name: &str, keys: &[&str]| json!({ "name": name, "keys": keys });
     let (one, two) = (digest("one"), digest("two"));

@@ -190,6 +190,12 @@ impl Config {
         if config.issuer.is_empty() {
             return Err("`issuer` is missing: write the `iss` of your tokens, such as \"https://id.example.com\"".to_owned());
         }
+        if config.issuer.starts_with("urn:plugway:") {
+            return Err(format!(
+                "`issuer` = {:?}: these names are the gateway's own; its plugins vouch for others than tokens by them",
+                config.issuer
+            ));
+        }
         // Names that are no URLs are names; over http anybody on the way can put his keys in the place of the issuer's.
         if Url::parse(&config.issuer).is_some_and(|url| !url.is_safe()) {
             return Err(format!("`issuer` = {:?}: an issuer is reached over https; http is for this machine alone", config.issuer));

@@ -34,14 +34,19 @@ const RETRY_AFTER: u32 = 5;
 pub(crate) struct Introspection {
     location: Location,
     client: Rc<Client>,
-    /// How long an answer counts, and how long a refusal.
-    cache: Duration,
-    negative_cache: Duration,
+    limits: Limits,
     /// Whether JWTs are asked about too, once their signature is good.
     pub(crate) asks_about_jwt: bool,
     /// Whether an answer without `aud` is for every audience.
     audience_optional: bool,
     answers: Answers,
+}
+
+/// How long an answer counts, and how long a refusal.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    cache: Duration,
+    negative_cache: Duration,
 }
 
 /// Where to ask.
@@ -59,11 +64,19 @@ pub(crate) struct Answer {
     pub(crate) until: Duration,
 }
 
+impl Answer {
+    /// What the server said then: it counts for so long, and no longer than the token.
+    fn said(claims: Map<String, Value>, then: Duration, cache: Duration) -> Self {
+        let expires = claims.get("exp").and_then(Value::as_f64).map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 1e12)));
+        Self { until: expires.map_or(then + cache, |expires| expires.min(then + cache)), claims }
+    }
+}
+
 impl Introspection {
     /// Asks about a token, or remembers; `now` is since the Unix epoch.
     pub(crate) fn ask(&self, token: &str, issuer: &str, now: Duration) -> Result<Answer, Refusal> {
         let name = self.answers.name(token).map_err(AuthError::Failed)?;
-        if let Some(known) = self.answers.find(&name, now) {
+        if let Some(known) = self.answers.find(&name, self.limits, now) {
             return Ok(known?);
         }
         let said = self.fetch(token, issuer, now).map_err(|trouble| {
@@ -72,14 +85,12 @@ impl Introspection {
         })?;
         match said {
             Some(claims) => {
-                let expires = claims.get("exp").and_then(Value::as_f64).map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 1e12)));
-                let until = expires.map_or(now + self.cache, |expires| expires.min(now + self.cache));
-                let answer = Answer { claims, until };
+                let answer = Answer::said(claims, now, self.limits.cache);
                 self.answers.keep(&name, &answer, now);
                 Ok(answer)
             }
             None => {
-                self.answers.keep_refusal(&name, now + self.negative_cache, now);
+                self.answers.keep_refusal(&name, now + self.limits.negative_cache, now);
                 Err(Denial::Inactive.into())
             }
         }

@@ -218,24 +218,29 @@ impl OAuth2 {
     fn receive(&self, login: &Login, request: &mut Request, visit: Visit) -> Result<Decision, Refusal> {
         match visit {
             Visit::Answer(answer) => Ok(Decision::respond(answer)),
-            // One that would not pass here would be sent back to the server, and so on.
-            Visit::Arrived(token, answer) => match self.judge(&token, clock::now(), |_| ()) {
-                Ok(_) | Err(Refusal::Denied(Denial::InsufficientScope | Denial::RequirementNotMet)) => Ok(Decision::respond(answer)),
+            // One that would not pass here would be sent back to the server, and so on: so would one that is bound to what the browser has not.
+            Visit::Arrived(token, answer) => match self.judge(&token, clock::now(), |verified| verified.binding) {
+                Ok(binding) => {
+                    self.check_holder(request, Scheme::Bearer, token.as_bytes(), &binding)?;
+                    Ok(Decision::respond(answer))
+                }
+                Err(Refusal::Denied(Denial::InsufficientScope | Denial::RequirementNotMet)) => Ok(Decision::respond(answer)),
                 Err(refusal) => Err(refusal),
             },
             Visit::Known(token, lines) => {
+                // Whatever becomes of this request: the server takes what was renewed no more.
+                if !lines.is_empty() {
+                    // Whatever the upstream says of its answer, nobody else may be given this one.
+                    request.append_response_header(header::CACHE_CONTROL, "private")?;
+                }
+                for line in lines {
+                    request.append_response_header(header::SET_COOKIE, line)?;
+                }
                 let decided = self.decide(request, Scheme::Bearer, token.as_bytes());
                 match decided.and_then(|decision| self.exchange(request, token.as_bytes(), decision)) {
                     Ok(decision) => {
                         if self.forward_token {
                             request.set_header(header::AUTHORIZATION, format!("Bearer {token}"))?;
-                        }
-                        if !lines.is_empty() {
-                            // Whatever the upstream says of its answer, nobody else may be given this one.
-                            request.append_response_header(header::CACHE_CONTROL, "private")?;
-                        }
-                        for line in lines {
-                            request.append_response_header(header::SET_COOKIE, line)?;
                         }
                         Ok(decision)
                     }

@@ -20,7 +20,8 @@ use crate::token::Token;
 /// How long a set counts that does not say so.
 const FRESHNESS: Duration = Duration::from_secs(300);
 /// A set younger than this is not asked for again, whatever a token names. The gateway's cache is one for all workers, so it is at most one
-/// request in this time.
+/// request in this time, where the set may be kept and does not come out of another cache, which makes it older: then it is one of each instance
+/// whose patience lasts.
 const YOUNG: Duration = Duration::from_secs(1);
 /// The gateway's cache is asked no more often than this because of unknown keys: for so long one instance may refuse what another has a key for.
 const LOOK: Duration = Duration::from_millis(100);

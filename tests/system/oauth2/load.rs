@@ -35,7 +35,7 @@ const SHORT: Form = Form {
     time: Duration::from_millis(1_500),
     least_rate: 0.1,
     // Whoever waits for the server waits for two seconds.
-    slower: [Duration::from_millis(250), Duration::from_millis(1_200)],
+    slower: [Duration::from_millis(400), Duration::from_millis(1_700)],
     put_off: 480,
 };
 /// On one that does nothing else.

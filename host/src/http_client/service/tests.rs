@@ -121,14 +121,22 @@ fn a_failure_is_not_kept_for_who_asks_late() {
 fn who_must_not_wait_gets_what_is_here_or_nothing() {
     let (port, asked) = server(HELLO.replace("content-length", "cache-control: max-age=60\r\ncontent-length"));
     let client = client(port, &["127.0.0.1"]);
-    let at_once = |path: &str| {
+    let at_once_with = |path: &str, change: fn(&mut OutgoingRequest)| {
         let mut request = OutgoingRequest::new("GET", &format!("http://id.example:{port}{path}"));
         request.must_not_wait();
+        change(&mut request);
         Builder::new_current_thread().build().unwrap().block_on(client.send(request))
     };
+    let at_once = |path| at_once_with(path, |_| ());
     assert_eq!(at_once("/").unwrap_err(), HttpError::TooManyCalls);
     assert_eq!(get(&client, &format!("http://id.example:{port}/")).unwrap().body, "hello");
     assert_eq!(at_once("/").unwrap().source, AnswerSource::Cache);
     assert_eq!(at_once("/other").unwrap_err(), HttpError::TooManyCalls);
+    // What is fresh, and older than was wanted, is no sign of a server that is away.
+    let younger = |request: &mut OutgoingRequest| {
+        request.set_max_age(Duration::ZERO);
+        request.set_stale_if_error(Duration::from_secs(60));
+    };
+    assert_eq!(at_once_with("/", younger).unwrap_err(), HttpError::TooManyCalls);
     assert_eq!(asked.load(Ordering::Relaxed), 1);
 }

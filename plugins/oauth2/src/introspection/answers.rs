@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use plugway_sdk::crypto::{self, DigestAlgorithm};
 use plugway_sdk::kv;
 
-use super::Answer;
+use super::{Answer, Limits};
 use crate::denial::Denial;
 use crate::json;
 use crate::refusals;
@@ -35,24 +35,27 @@ impl Answers {
         digest.try_into().map(Name).map_err(|_| "`introspection`: no digest".to_owned())
     }
 
-    /// What is known of a token, if anything is.
-    pub(super) fn find(&self, name: &Name, now: Duration) -> Option<Result<Answer, Denial>> {
-        if let Some((until, claims)) = entry(&name.key()).filter(|(until, _)| *until > now) {
-            return Some(Ok(Answer { claims: json::read_object(&claims)?, until }));
+    /// What is known of a token, if anything is that counts still: places share what was said, and each has limits of its own.
+    pub(super) fn find(&self, name: &Name, limits: Limits, now: Duration) -> Option<Result<Answer, Denial>> {
+        if let Some((asked, claims)) = entry(&name.key(), now) {
+            let answer = Answer::said(json::read_object(&claims)?, asked, limits.cache);
+            if answer.until > now {
+                return Some(Ok(answer));
+            }
         }
-        let (until, refused) = entry(&name.place())?;
+        let (asked, refused) = entry(&name.place(), now)?;
         // The place is another token's too.
-        (until > now && refused == name.0).then_some(Err(Denial::Inactive))
+        (asked + limits.negative_cache > now && refused == name.0).then_some(Err(Denial::Inactive))
     }
 
     pub(super) fn keep(&self, name: &Name, answer: &Answer, now: Duration) {
         if let Ok(claims) = serde_json::to_vec(&answer.claims) {
-            keep(&name.key(), answer.until, &claims, now);
+            keep(&name.key(), now, answer.until, &claims);
         }
     }
 
     pub(super) fn keep_refusal(&self, name: &Name, until: Duration, now: Duration) {
-        keep(&name.place(), until, &name.0, now);
+        keep(&name.place(), now, until, &name.0);
     }
 }
 
@@ -66,16 +69,17 @@ impl Name {
     }
 }
 
-/// Until when, in milliseconds, and what.
-fn entry(key: &str) -> Option<(Duration, Vec<u8>)> {
+/// When it was said, in milliseconds, and what. A clock that was set back makes nothing count for longer.
+fn entry(key: &str, now: Duration) -> Option<(Duration, Vec<u8>)> {
     let value = kv::get(key).ok()??;
-    let (until, rest) = value.split_first_chunk()?;
-    Some((Duration::from_millis(u64::from_le_bytes(*until)), rest.to_vec()))
+    let (asked, rest) = value.split_first_chunk()?;
+    let asked = Duration::from_millis(u64::from_le_bytes(*asked));
+    (asked <= now).then(|| (asked, rest.to_vec()))
 }
 
 /// What has no room is asked again.
-fn keep(key: &str, until: Duration, what: &[u8], now: Duration) {
-    let Some(left) = until.checked_sub(now).filter(|left| left.as_millis() > 0) else { return };
-    let until = u64::try_from(until.as_millis()).unwrap_or(u64::MAX);
-    let _ = kv::set(key, [&until.to_le_bytes(), what].concat(), Some(left));
+fn keep(key: &str, asked: Duration, until: Duration, what: &[u8]) {
+    let Some(left) = until.checked_sub(asked).filter(|left| left.as_millis() > 0) else { return };
+    let asked = u64::try_from(asked.as_millis()).unwrap_or(u64::MAX);
+    let _ = kv::set(key, [&asked.to_le_bytes(), what].concat(), Some(left));
 }

@@ -7,7 +7,7 @@ use plugway_sdk::granted;
 use serde::Deserialize;
 
 use super::answers::Answers;
-use super::{Introspection, Location};
+use super::{Introspection, Limits, Location};
 use crate::client::Client;
 use crate::config::span;
 use crate::server::Server;
@@ -55,8 +55,10 @@ impl IntrospectionConfig {
             Location::Server(_) => "",
         };
         Ok(Introspection {
-            cache: span("cache", &self.cache, DEFAULT_CACHE)?,
-            negative_cache: span("negative_cache", &self.negative_cache, DEFAULT_NEGATIVE_CACHE)?,
+            limits: Limits {
+                cache: span("cache", &self.cache, DEFAULT_CACHE)?,
+                negative_cache: span("negative_cache", &self.negative_cache, DEFAULT_NEGATIVE_CACHE)?,
+            },
             asks_about_jwt: self.jwt,
             audience_optional: self.audience_optional,
             answers: Answers::new(place, issuer, &client.id),

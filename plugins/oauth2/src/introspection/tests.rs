@@ -185,6 +185,26 @@ fn an_answer_counts_for_a_while_for_every_instance() {
 }
 
 #[test]
+fn an_answer_counts_in_each_place_for_as_long_as_that_one_says() {
+    let server = Server::start();
+    let (patient, strict) =
+        (configured(json!({ "cache": "600s", "negative_cache": "60s" })), configured(json!({ "cache": "5s", "negative_cache": "1s" })));
+    let never = configured(json!({ "cache": "0s", "negative_cache": "0s" }));
+    assert_eq!((decide(&patient, TOKEN).as_deref(), decide(&strict, TOKEN).as_deref(), asked().len()), (Ok("ann"), Ok("ann"), 1));
+    assert_eq!((decide(&never, TOKEN).as_deref(), asked().len()), (Ok("ann"), 1));
+    server.says(json!({ "active": false }));
+    testing::advance(Duration::from_secs(5));
+    assert_eq!((decide(&patient, TOKEN).as_deref(), asked().len()), (Ok("ann"), 0));
+    assert!(decide(&strict, TOKEN).unwrap().ends_with("why=inactive") && asked().len() == 1, "it was taken back");
+    // The other way round, a refusal.
+    assert!(decide(&patient, "another").unwrap().ends_with("why=inactive") && asked().len() == 1);
+    server.says(active(json!({})));
+    testing::advance(Duration::from_secs(1));
+    assert!(decide(&patient, "another").unwrap().ends_with("why=inactive") && asked().is_empty());
+    assert_eq!((decide(&strict, "another").as_deref(), asked().len()), (Ok("ann"), 1));
+}
+
+#[test]
 fn a_jwt_may_have_to_be_active_too() {
     let server = Server::start();
     let plugin = configured(json!({ "jwt": true, "cache": "60s" }));

@@ -193,6 +193,31 @@ fn a_session_is_renewed_in_time_by_one_request_for_all() {
 }
 
 #[test]
+fn what_was_renewed_is_the_browsers_though_its_request_goes_no_further() {
+    let server = Server::start();
+    let mut closed = config(json!({}));
+    closed["scopes"] = json!(["orders:write"]);
+    let (plugin, closed) = (configured(), testing::configure::<OAuth2>(closed).unwrap());
+    let mut browser = Browser::default();
+    browser.log_in(&plugin, &server, "/");
+    testing::advance(Duration::from_secs(570));
+    server.answers(HttpAnswer::json(
+        200,
+        &json!({ "access_token": access_token(600), "token_type": "Bearer", "expires_in": 600, "refresh_token": "refresh-2" }),
+    ));
+    let mut request = browser.request("/");
+    let Decision::Respond(answer) = closed.authorize(&mut request).unwrap() else { panic!("let in") };
+    assert_eq!(answer.status().0, 403);
+    let given = testing::response_headers(&request).into_iter();
+    browser.keep(given.filter(|line| line.name == "set-cookie").map(|line| String::from_utf8(line.value).unwrap()));
+    // When the note of the renewal is gone the browser still has what the server takes.
+    testing::advance(Duration::from_secs(600));
+    testing::take_http_requests();
+    assert_eq!(browser.go(&plugin, "/").unwrap_err(), "ann");
+    assert!(testing::take_http_requests().iter().any(|request| request.body.ends_with(b"refresh-2")));
+}
+
+#[test]
 fn a_session_ends_when_it_ends_and_by_logout() {
     let server = Server::start();
     let plugin = testing::configure::<OAuth2>(config(json!({ "lifetime": "5m" }))).unwrap();

@@ -4,7 +4,7 @@ use plugway_sdk::testing::{self, HttpAnswer, json};
 use plugway_sdk::{AuthError, LocalResponse, header, kv};
 use serde_json::Value;
 
-use super::scene::{Browser, ISSUER, Server, configured, sent_to};
+use super::scene::{Browser, ISSUER, Server, configured, sent_to, signed};
 use crate::OAuth2;
 
 type Plugin = testing::Configured<OAuth2>;
@@ -37,6 +37,27 @@ fn told(plugin: &Plugin, browser: &Browser, query: &str) -> (u16, String) {
 
 fn finish(plugin: &Plugin, browser: &mut Browser, state: &str) -> LocalResponse {
     browser.go(plugin, &format!("/callback?code=abc&state={state}")).unwrap()
+}
+
+#[test]
+fn a_login_that_brings_a_token_for_somebody_with_a_key_ends_there() {
+    let server = Server::start();
+    let plugin = configured();
+    for cnf in [json!({ "jkt": "A".repeat(43) }), json!({ "x5t#S256": "A".repeat(43) })] {
+        let mut browser = Browser::default();
+        let query = sent_to(&browser.go(&plugin, "/orders").unwrap());
+        let now = plugway_sdk::clock::now().as_secs();
+        let token = signed("at+jwt", &json!({ "iss": ISSUER, "aud": "shop", "sub": "ann", "exp": now + 600, "cnf": cnf }));
+        let id = signed("JWT", &json!({ "iss": ISSUER, "aud": "gateway", "sub": "ann", "nonce": query["nonce"], "exp": now + 60 }));
+        server.answers(HttpAnswer::json(200, &json!({ "access_token": token, "token_type": "Bearer", "expires_in": 600, "id_token": id })));
+        // Not to the page, which would send it back to log in, and so on.
+        let answer = finish(&plugin, &mut browser, &query["state"]);
+        assert_eq!(
+            (answer.status().0, answer.header(header::LOCATION), browser.0.contains_key("__Host-plugway")),
+            (401, None, false),
+            "{cnf}"
+        );
+    }
 }
 
 #[test]
