@@ -47,6 +47,27 @@ async fn both_ways(connection: &mut Connection) {
 }
 
 #[test]
+fn a_body_that_comes_with_get_goes_on_however_it_is_framed() {
+    for protocol in ["http1", "http2"] {
+        let upstream = Upstream::start(&Settings { http2: protocol == "http2", ..Settings::new("up") }).unwrap();
+        let (gateway, authority) = start_tls(&one_upstream(&[upstream.url()], &format!("protocol = \"{protocol}\""), ""));
+        for framed in ["content-length: 5\n\nhello", "transfer-encoding: chunked\n\n5\nhello\n0\n\n"] {
+            let report = json(&ask(&gateway, &format!("GET /search HTTP/1.1\nhost: a\n{framed}")));
+            assert_eq!((&report["method"], &report["body"]["length"]), (&"GET".into(), &5.into()), "{protocol}, {framed:?}");
+        }
+        let report = json(&ask(&gateway, "GET / HTTP/1.1\nhost: a\n\n"));
+        for name in ["transfer-encoding", "content-length"] {
+            assert!(reported(&report, name).is_empty(), "{protocol}: {name} of a body that is none");
+        }
+        run(async {
+            let mut connection = Client::https(gateway.address("tls").unwrap(), "example.com", &authority).http2().connect().await.unwrap();
+            let sent = request(Method::GET, "/search", body::pattern(1_000, false)).unwrap();
+            assert_eq!(connection.request(sent).await.unwrap().json().unwrap()["body"]["length"], 1_000, "{protocol}");
+        });
+    }
+}
+
+#[test]
 fn bodies_arrive_as_they_were_sent_over_every_pair_of_protocols() {
     for upstream_http2 in [false, true] {
         let upstream = Upstream::start(&Settings { http2: upstream_http2, ..Settings::new("up") }).unwrap();

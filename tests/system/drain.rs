@@ -5,10 +5,14 @@ use std::time::{Duration, Instant};
 
 use plugway_harness::client::{Answer, Client, get};
 use plugway_harness::gateway::Launch;
+use plugway_harness::tls;
 use plugway_harness::upstream::Upstream;
 use rustix::process::Signal;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_rustls::TlsConnector;
 
-use crate::common::{BINARY, ask, one_route, run, start, start_tls, two_workers, until, web, wire};
+use crate::common::{BINARY, ask, metric, one_route, run, start, start_tls, two_workers, until, web, wire};
+use crate::frames::{self, Frame, HEADERS, PREFACE, SETTINGS, frame};
 
 /// Less than a drain may take by default.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -52,6 +56,43 @@ fn requests_in_flight_are_finished_and_new_connections_refused() {
     let lines = gateway.log().lines();
     assert_eq!(lines.iter().filter(|line| line.field("target") == Some("access")).count(), 5, "{}", gateway.log().text());
     assert!(lines.iter().any(|line| line.message() == "Stopped"));
+}
+
+#[test]
+fn who_was_accepted_before_is_served_though_its_handshake_comes_after() {
+    for protocol in [None, Some(tls::H2)] {
+        let upstream = Upstream::plain("up").unwrap();
+        let (mut gateway, authority) = start_tls(&two_workers(&one_route(&upstream, "")));
+        run(async {
+            let address = gateway.address("tls").unwrap();
+            let socket = tokio::net::TcpStream::connect(address).await.unwrap();
+            until("it is accepted", || metric(&gateway, "plugway_connections_total", &["listener=\"tls\""]) == 1.0);
+            gateway.signal(Signal::TERM).unwrap();
+            until("new connections are refused", || TcpStream::connect(address).is_err());
+            let config = tls::client(&authority, protocol.as_slice(), None).unwrap();
+            let mut stream = TlsConnector::from(config).connect("example.com".try_into().unwrap(), socket).await.unwrap();
+            if protocol.is_some() {
+                let lines = [(":method", "GET"), (":scheme", "https"), (":path", "/"), (":authority", "example.com")];
+                let ask = frame(HEADERS, frames::END_HEADERS | frames::END_STREAM, 1, &frames::headers(&lines));
+                stream.write_all(&[PREFACE.to_vec(), frame(SETTINGS, 0, 0, &[]), ask].concat()).await.unwrap();
+                let answered = loop {
+                    if let Frame { kind: HEADERS, stream, payload } = frames::read(&mut stream).await.unwrap() {
+                        break (stream, payload[0]);
+                    }
+                };
+                // The first line is `:status 200`, an index of the static table.
+                assert_eq!(answered, (1, 0x88));
+            } else {
+                stream.write_all(b"GET / HTTP/1.1\r\nhost: example.com\r\n\r\n").await.unwrap();
+                let mut answer = Vec::new();
+                stream.read_to_end(&mut answer).await.unwrap();
+                let text = String::from_utf8_lossy(&answer);
+                assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && text.contains("\r\nconnection: close\r\n"), "{text}");
+            }
+        });
+        let status = gateway.wait(PATIENCE).unwrap();
+        assert!(status.success() && upstream.requests() == 1, "{protocol:?}: {status}");
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What a configuration says, the certificates and secrets it names included, in a few bytes: whether a reload would change anything.
+//! What a configuration says, the certificates, secrets and keys it names included, in a few bytes: whether a reload would change anything.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -25,6 +25,7 @@ impl Fingerprint {
                 sum.file(file);
             }
         }
+        config.trust.keys.iter().for_each(|key| sum.file(&key.file));
         for upstream in &config.upstreams {
             sum.profile(&upstream.tls);
             upstream.tls_profiles.values().for_each(|profile| sum.profile(profile));

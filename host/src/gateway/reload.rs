@@ -210,16 +210,19 @@ impl Reloader {
         Read { digest, parsed }
     }
 
-    /// Makes a configuration ready; `None` when it is what serves.
-    fn make(&mut self, config: &Config, supplies: Supplies) -> Result<Option<Ready>, Problems> {
+    /// Makes a configuration ready, and says by what; `None` when it is what serves.
+    fn make(&mut self, config: &Config, supplies: Supplies) -> Result<Option<(Ready, Fingerprint)>, Problems> {
         let fixed = fixed::differences(&self.config, config);
         if !fixed.is_empty() {
             return Err(fixed);
         }
-        if self.catalogue.is_in_use(config, &supplies) && Fingerprint::of(config) == self.fingerprint {
+        // Before any of its files is read: one that changes meanwhile is news to the next reload.
+        let fingerprint = Fingerprint::of(config);
+        if self.catalogue.is_in_use(config, &supplies) && fingerprint == self.fingerprint {
             return Ok(None);
         }
-        Ready::make(&mut self.workshop, config, supplies, config.workers, &mut self.terminated).map(Some)
+        let ready = Ready::make(&mut self.workshop, config, supplies, config.workers, &mut self.terminated)?;
+        Ok(Some((ready, fingerprint)))
     }
 
     /// Not everything that is new can be served. What was known to be bad is left out, since it must not keep back the rest; if
@@ -280,7 +283,14 @@ impl Reloader {
     }
 
     /// Has every worker serve by what is ready.
-    fn install(&mut self, config: &Arc<Config>, ready: Ready, stock: &Stock, cause: Cause, began: Instant) -> Outcome {
+    fn install(
+        &mut self,
+        config: &Arc<Config>,
+        (ready, fingerprint): (Ready, Fingerprint),
+        stock: &Stock,
+        cause: Cause,
+        began: Instant,
+    ) -> Outcome {
         let generation = ready.assembled.snapshot.number;
         let served: Vec<_> = ready.assembled.components(Version::Serving).collect();
         let tried: Vec<_> = ready.assembled.components(Version::Canary).collect();
@@ -292,7 +302,6 @@ impl Reloader {
             return Outcome::Unchanged { generation: self.generation() };
         }
         self.shown.serves(snapshot);
-        let fingerprint = Fingerprint::of(config);
         let mut changes = self.catalogue.serve(config, &served);
         changes.extend(self.catalogue.try_out(config, &tried, &self.telemetry));
         self.catalogue.keep(config, stock);

@@ -259,8 +259,15 @@ impl Slot {
     /// Makes an instance for whoever is first in the queue, unless that is done in turns.
     fn serve(&mut self) -> Option<Coming> {
         let most = self.recipe().budget.instances;
-        let pool = self.pool.as_mut().filter(|pool| pool.live < most && !pool.is_making)?;
-        let (_, config) = pool.first()?;
+        let config = loop {
+            let pool = self.pool.as_mut().filter(|pool| pool.live < most && !pool.is_making)?;
+            let first = pool.first()?;
+            if self.is_left_alone(first).is_none() {
+                break first.1;
+            }
+            // No instance is made for a call that is not made. Who is given none is told so, as one that came now would be.
+            self.pool.as_mut()?.queue.pop_front();
+        };
         match self.one_more(Some(config)) {
             Another::Made(made) => match *made {
                 Ok(instance) => self.hand_on(instance),
@@ -383,16 +390,4 @@ impl Slot {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_queue_has_an_end_and_who_leaves_makes_room() {
-        let mut pool = Pool::default();
-        let mut waiting: Vec<_> = (0..QUEUE).map(|_| pool.enqueue((Hook::Authorizer, 0), true, 0).unwrap()).collect();
-        assert!(pool.enqueue((Hook::Authorizer, 0), true, 0).is_none());
-        waiting.truncate(QUEUE - 2);
-        waiting.extend((0..2).map(|_| pool.enqueue((Hook::Authorizer, 0), true, 0).unwrap()));
-        assert!(pool.enqueue((Hook::Authorizer, 0), true, 0).is_none());
-    }
-}
+mod tests;

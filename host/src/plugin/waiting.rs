@@ -166,10 +166,17 @@ async fn lend<H: Holder>(holder: &H, (hook, config): (Hook, u32), deadline: Inst
     await_instance(holder, coming);
     let mut queued = Queueing { holder, given };
     match tokio::time::timeout_at(deadline.into(), &mut queued.given).await {
-        Ok(Ok(instance)) => {
-            holder.with(|slot| slot.cells().called(hook as usize));
-            Ok(instance)
-        }
+        Ok(Ok(instance)) => match holder.with(|slot| slot.not_now(hook, config)) {
+            // Others failed while it waited.
+            Some(not_now) => {
+                await_instance(holder, holder.with(|slot| slot.give_back(*instance)));
+                Err(not_now)
+            }
+            None => {
+                holder.with(|slot| slot.cells().called(hook as usize));
+                Ok(instance)
+            }
+        },
         Ok(Err(_)) | Err(_) => Err(holder.with(|slot| slot.no_instance(hook))),
     }
 }

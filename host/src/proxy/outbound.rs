@@ -1,8 +1,9 @@
 //! The request as it leaves for one attempt.
 
-use http::header::{CONNECTION, HOST, TE, TRAILER};
+use http::header::{CONNECTION, HOST, TE, TRAILER, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Request, Uri};
+use http::{HeaderValue, Method, Request, Uri};
+use http_body::Body;
 
 use super::request_body::RequestBody;
 use crate::config::model::Protocol;
@@ -85,6 +86,11 @@ impl Outbound<'_> {
                 Some(value) => drop(headers.insert(name.clone(), value.clone())),
                 None => drop(headers.remove(name)),
             }
+        }
+        // hyper takes these two for requests without a body, unless they say that they have one.
+        let is_silent = matches!(*request.method(), Method::GET | Method::HEAD);
+        if protocol == Protocol::Http1 && is_silent && !request.body().is_end_stream() && request.body().size_hint().exact().is_none() {
+            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
         *request.headers_mut() = headers;
         Ok(request)

@@ -37,10 +37,10 @@ pub(super) async fn accept(listener: TcpListener, context: Rc<Context>, mut stop
                     place = Place::free(&context) => place,
                     _ = stop.wait_for(|stop| *stop) => return,
                 };
-                let context = Rc::clone(&context);
+                let (context, accepted) = (Rc::clone(&context), context.sweep.accepts());
                 tokio::task::spawn_local(async move {
                     serve(context, stream, peer).await;
-                    drop(place);
+                    drop((place, accepted));
                 });
             }
             // The client gave up while it was queued.

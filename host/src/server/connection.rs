@@ -112,6 +112,9 @@ async fn http2(context: &Context, stream: Box<TlsStream<TcpStream>>, connection:
     let stream = ClientStream::new(stream, Rc::clone(&connection), None, stall);
     let seen = stream.seen();
     let watched = context.sweep.watch(Rc::clone(&connection));
+    if context.sweep.is_draining() {
+        watched.ask(Ask::EndWhenIdle);
+    }
     let served = Served::new(context, &connection, &limits, &watched);
     let hyper = http2::Builder::new(OnThisThread)
         .timer(TokioTimer::new())
@@ -158,7 +161,8 @@ impl Served {
             worker: Rc::clone(&context.worker),
             connection: Rc::clone(connection),
             watched: watched.clone(),
-            max_requests: limits.max_requests_per_connection,
+            // One whose handshake took until now has its first request answered all the same.
+            max_requests: if context.sweep.is_draining() { Some(1) } else { limits.max_requests_per_connection },
         }
     }
 

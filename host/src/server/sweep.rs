@@ -36,8 +36,13 @@ pub(super) struct Sweep {
     /// Where the next look begins.
     from: Cell<usize>,
     open: Rc<Cell<usize>>,
+    accepted: Rc<Cell<usize>>,
     draining: Cell<bool>,
 }
+
+/// A connection, from when it was accepted to its end: it is looked after once its handshake is done.
+#[derive(Debug)]
+pub(super) struct Accepted(Rc<Cell<usize>>);
 
 #[derive(Debug)]
 struct Entry {
@@ -79,11 +84,7 @@ impl Sweep {
             task: RefCell::new(None),
         });
         self.connections.borrow_mut().push(Rc::downgrade(&entry));
-        let watched = Watched(entry);
-        if self.draining.get() {
-            watched.ask(Ask::EndWhenIdle);
-        }
-        watched
+        Watched(entry)
     }
 
     /// Looks at the next connections, asks each to end that has been idle, sending a head, or open for too long, and those to rest that are idle.
@@ -116,7 +117,12 @@ impl Sweep {
         self.from.set((begin + step(connections.len(), looks)) % connections.len().max(1));
     }
 
-    /// Asks every connection to end when it is idle, those that come later too.
+    /// Whether connections are being asked to end. One that was accepted before, and comes now, is served once.
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Asks every connection to end when it is idle.
     pub(super) fn drain(&self) {
         self.draining.set(true);
         for entry in self.connections.borrow().iter().filter_map(Weak::upgrade) {
@@ -127,6 +133,23 @@ impl Sweep {
     /// Connections open.
     pub(super) fn open(&self) -> usize {
         self.open.get()
+    }
+
+    /// One more was accepted.
+    pub(super) fn accepts(&self) -> Accepted {
+        self.accepted.set(self.accepted.get() + 1);
+        Accepted(Rc::clone(&self.accepted))
+    }
+
+    /// Connections that have not ended, those in the midst of a handshake included.
+    pub(super) fn accepted(&self) -> usize {
+        self.accepted.get()
+    }
+}
+
+impl Drop for Accepted {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
     }
 }
 

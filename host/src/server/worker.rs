@@ -178,14 +178,14 @@ async fn run(start: Start, mut commands: mpsc::Receiver<Command>) {
     }
     // Draining: until every connection has ended, or the control side has had enough.
     let drained = async {
-        while sweep.open() > 0 {
+        while sweep.accepted() > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
     tokio::select! {
         () = drained => {}
         _ = async { while !matches!(commands.recv().await, None | Some(Command::Stop)) {} } => {
-            tracing::warn!(worker = worker.index, connections = sweep.open(), "Connections were cut off");
+            tracing::warn!(worker = worker.index, connections = sweep.accepted(), "Connections were cut off");
         }
     }
     worker.records.flush();

@@ -20,10 +20,11 @@ use super::permit::ConnectionPermit;
 use super::stream::Stream;
 use crate::fault::Fault;
 
-/// What an upstream may send ahead of its reader, for one response and for all of one connection: what a slow client can
-/// make the gateway hold.
+/// What an upstream may send ahead of its reader, for one response: what a slow client can make the gateway hold.
 const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// The same for all of one connection: of as many responses as servers usually let be on their way at once, so that slow clients hold up nobody
+/// else, whose responses come by the same connection.
+const CONNECTION_WINDOW: u32 = 256 * STREAM_WINDOW;
 /// Largest response head, decoded.
 const MAX_HEADER_LIST: u32 = 64 * 1024;
 

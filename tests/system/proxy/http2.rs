@@ -9,7 +9,7 @@ use plugway_harness::tls;
 use tokio::io::AsyncWriteExt;
 use tokio_rustls::TlsConnector;
 
-use crate::common::{ask, json, metric, one_route, one_upstream, run, start, start_tls, until};
+use crate::common::{ask, json, metric, one_route, one_upstream, run, start, start_tls, until, web, wire};
 use crate::frames::{self, Frame, HEADERS, PREFACE, RST_STREAM, SETTINGS, frame};
 
 #[test]
@@ -27,6 +27,22 @@ fn an_upstream_may_speak_http2() {
     }
     let mixed = ask(&gateway, "HEAD /bytes/9 HTTP/1.1\nhost: shop.example\n\n");
     assert_eq!((mixed.status, mixed.body.len()), (200, 0));
+    assert_eq!(upstream.connections(), 1);
+}
+
+#[test]
+fn clients_that_read_nothing_hold_up_nobody_else_on_an_upstreams_connection() {
+    let upstream = Upstream::start(&Settings { http2: true, ..Settings::new("up") }).unwrap();
+    let gateway = start(&one_upstream(&[upstream.url()], "protocol = \"http2\"", ""));
+    let mut slow: Vec<_> = (0..24).map(|_| web(&gateway)).collect();
+    for client in &mut slow {
+        client.send(wire("GET /bytes/268435456 HTTP/1.1\nhost: a\n\n")).unwrap();
+    }
+    until("all are with the upstream", || upstream.requests() == 24);
+    // More and more of what may be on its way is theirs.
+    for _ in 0..40 {
+        assert_eq!(ask(&gateway, "GET /bytes/300000 HTTP/1.1\nhost: a\n\n").body.len(), 300_000);
+    }
     assert_eq!(upstream.connections(), 1);
 }
 

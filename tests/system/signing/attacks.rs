@@ -102,6 +102,22 @@ fn an_old_version_that_was_signed_is_taken_until_its_key_is_not() {
 }
 
 #[test]
+fn a_key_whose_file_is_replaced_vouches_for_nothing_any_more() {
+    let (gateway, _upstream) = start();
+    assert_eq!(reload(&gateway), 200);
+    assert_eq!(plugin(gateway.directory(), &["keygen", "another"]).0, 0);
+    // Under the same name, where nothing else of the configuration changes.
+    fs::copy(gateway.directory().join("another.pub"), gateway.directory().join("release.pub")).unwrap();
+    assert_eq!(reload(&gateway), 422);
+    let reason = status(&gateway)["configuration"]["rejected"]["reason"].as_str().unwrap().to_owned();
+    assert!(reason.contains("plugins.filter.source") && reason.contains("signed by a key that is not trusted"), "{reason}");
+    assert_eq!(serves(&gateway), 1, "what served before serves on");
+    assert_eq!(plugin(gateway.directory(), &["sign", "plugins.d/filter.wasm", "--key", "another.key"]).0, 0);
+    assert_eq!(reload(&gateway), 200);
+    assert_eq!(serves(&gateway), 1);
+}
+
+#[test]
 fn a_link_leads_where_it_likes_and_to_nothing_that_is_not_signed() {
     let (gateway, _upstream) = start();
     let outside = plugway_harness::temp::TempDir::new().unwrap();
