@@ -1,5 +1,5 @@
 //! A filter that asks other servers as each request says, in turn: `x-ask: GET http://127.0.0.1:1/ stale=60`, and answers with what
-//! became of it: status, source and length of the body, or the error. `x-ask: spin 30` burns CPU time, `loop` never returns. It loads without
+//! became of it: status, source and length of the body, or the error. `x-ask: spin 30` burns CPU time, `loop` never returns, `trap` does not either. It loads without
 //! the grant, and traps when it asks all the same.
 
 use std::time::Duration;
@@ -36,6 +36,7 @@ impl RequestFilter for Asking {
                 spin(Duration::from_millis(milliseconds.parse()?));
                 "spun".to_owned()
             }
+            ["trap"] => panic!("as it was told"),
             ["loop"] => loop {
                 std::hint::black_box(());
             },

@@ -138,6 +138,25 @@ fn who_finds_no_instance_queues_up_for_as_long_as_the_deadline() {
 }
 
 #[test]
+fn those_that_queue_are_not_called_once_others_have_opened_the_breaker() {
+    const QUEUED: usize = 40;
+    let world = World::new(PATIENT, "budget = { instances = 1, deadline = \"60s\" }");
+    let mut held = world.send(&format!("GET {} timeout=60000", world.url("/held")));
+    until("it is on its way", || world.in_flight() == 1.0);
+    let queued: Vec<_> = (0..QUEUED).map(|_| world.send("trap")).collect();
+    until("all of them queue", || world.hits("instances") == QUEUED as f64);
+    world.server.release();
+    assert_eq!(held.response().unwrap().status, 200);
+    for mut raw in queued {
+        assert!(raw.response().unwrap().status >= 500);
+    }
+    let failed = |kind: &str| metric(&world.gateway, "plugway_hook_failures_total", &[&format!("kind=\"{kind}\"")]);
+    let (trapped, all) = (failed("trap"), metric(&world.gateway, "plugway_hook_failures_total", &[]));
+    // Five in a row open it, each on an instance of its own.
+    assert!((5.0..=6.0).contains(&trapped) && all == QUEUED as f64, "{trapped} of {all}");
+}
+
+#[test]
 fn where_all_plugins_together_have_as_many_instances_as_may_be_calls_queue_up() {
     let limit = |config: &str| format!("{config}\n[limits]\nmax_plugin_instances = 16\n");
     let world = World::with(limit, LOOPBACK, "budget = { deadline = \"20s\" }");
