@@ -250,6 +250,20 @@ fn a_plan_asks_an_endpoint_without_tls_for_it_and_verifies_it() {
 }
 
 #[test]
+fn what_goes_wrong_with_the_tls_of_a_plan_makes_no_endpoint_unavailable_to_others() {
+    let scene = Scene::new();
+    let upstreams = scene.upstreams();
+    let unspoken = planned("unspoken", "plain", &[&["set-tls-profile", "internal"], &["set-scheme", "https"]]);
+    let Scene { launch, plain: _plain, secured: _secured } = scene;
+    let gateway = launch.start(&config(&[upstreams, unspoken, planned("clear", "plain", &[])])).unwrap();
+    for _ in 0..12 {
+        assert_problem(&ask(&gateway, "unspoken", "/report"), 502, "upstream-tls-failed");
+    }
+    assert_eq!(metric(&gateway, "plugway_upstream_endpoints_available", &["upstream=\"plain\""]), 1.0);
+    assert_eq!(told(&gateway, "clear")["upstream"], "plain");
+}
+
+#[test]
 fn what_is_chosen_of_tls_never_goes_out_in_the_clear() {
     let scene = Scene::new();
     let upstreams = scene.upstreams();

@@ -11,6 +11,8 @@ use super::write::Writer;
 
 /// A share of `max_size` that is left free, so that what comes next has room before anything is deleted.
 const HEADROOM: u64 = 10;
+/// The same where what came next had none.
+const MORE_HEADROOM: u64 = 2;
 /// Pages given back to the file system at once.
 const VACUUM: i64 = 2_000;
 
@@ -20,6 +22,18 @@ impl Writer {
     /// # Errors
     /// When it cannot be written.
     pub fn tidy(&mut self, now: i64) -> Result<()> {
+        self.tidy_within(now, self.max_size - self.max_size / HEADROOM)
+    }
+
+    /// The same where something had no room: much of what is oldest goes. A file may be larger than it may be because it might be larger before.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn make_room(&mut self, now: i64) -> Result<()> {
+        self.tidy_within(now, self.max_size - self.max_size / MORE_HEADROOM)
+    }
+
+    fn tidy_within(&mut self, now: i64, limit: u64) -> Result<()> {
         let keep = self.keep.clone();
         for (tier, kept) in [(Tier::Minute, keep.minutes), (Tier::Hour, keep.hours), (Tier::Day, keep.days)] {
             self.delete_before(tier, now.saturating_sub(whole_seconds(kept)))?;
@@ -35,7 +49,7 @@ impl Writer {
             self.connection.prepare_cached(sql)?.execute([old])?;
         }
         for tier in Tier::ALL {
-            self.shrink(tier, now)?;
+            self.shrink(tier, now, limit)?;
         }
         let mut vacuum = self.connection.prepare(&format!("PRAGMA incremental_vacuum({VACUUM})"))?;
         let mut pages = vacuum.query([])?;
@@ -75,9 +89,8 @@ impl Writer {
         Ok((pragma("page_count")? - pragma("freelist_count")?).unsigned_abs() * pragma("page_size")?.unsigned_abs())
     }
 
-    /// Deletes the older half of a tier for as long as all of it is too large. What is not rolled up yet stays.
-    fn shrink(&mut self, tier: Tier, now: i64) -> Result<()> {
-        let limit = self.max_size - self.max_size / HEADROOM;
+    /// Deletes the older half of a tier for as long as all of it is larger than so many bytes. What is not rolled up yet stays.
+    fn shrink(&mut self, tier: Tier, now: i64, limit: u64) -> Result<()> {
         while self.used()? > limit {
             let sql = format!("SELECT min(at) FROM route_{}", tier.as_str());
             let oldest: Option<i64> = self.connection.prepare_cached(&sql)?.query_row([], |row| row.get(0))?;

@@ -18,8 +18,10 @@ const STATEMENTS: usize = 128;
 pub enum OpenError {
     /// There is no such file.
     Missing(PathBuf),
-    /// It is no store of this program, or broken.
+    /// It is no store, or broken.
     NotAStore(PathBuf, String),
+    /// It is another program's.
+    Foreign(PathBuf),
     /// A newer plugway wrote it.
     Newer(PathBuf, i64),
     /// The machine refused it.
@@ -27,12 +29,17 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    fn of(file: &Path, error: &rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Self::NotAStore(file.to_owned(), error.to_string()),
-            _ => Self::Failed(file.to_owned(), error.to_string()),
+    pub(super) fn of(file: &Path, error: &rusqlite::Error) -> Self {
+        match is_broken(error) {
+            true => Self::NotAStore(file.to_owned(), error.to_string()),
+            false => Self::Failed(file.to_owned(), error.to_string()),
         }
     }
+}
+
+/// Whether the file is no database any more, or a part of it is none.
+pub(super) fn is_broken(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt))
 }
 
 impl fmt::Display for OpenError {
@@ -40,6 +47,7 @@ impl fmt::Display for OpenError {
         match self {
             Self::Missing(file) => write!(f, "there is no monitoring store at {}: a gateway makes it when it first runs", file.display()),
             Self::NotAStore(file, error) => write!(f, "{} is no monitoring store: {error}", file.display()),
+            Self::Foreign(file) => write!(f, "{} is another program's database: name another `file` in [store]", file.display()),
             Self::Newer(file, version) => {
                 let ours = schema::VERSION;
                 write!(f, "{} was written by a newer plugway (format {version}, this one knows {ours}); use that one", file.display())
@@ -87,9 +95,7 @@ fn prepare(connection: &Connection, file: &Path) -> Result<i64, OpenError> {
     let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(failed)?;
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
     match version {
-        _ if tables > 0 && application != schema::APPLICATION => {
-            Err(OpenError::NotAStore(file.to_owned(), "it is another program's database".to_owned()))
-        }
+        _ if tables > 0 && application != schema::APPLICATION => Err(OpenError::Foreign(file.to_owned())),
         newer if newer > schema::VERSION => Err(OpenError::Newer(file.to_owned(), newer)),
         version => Ok(version),
     }

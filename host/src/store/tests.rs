@@ -1,3 +1,5 @@
+mod thread;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -326,7 +328,7 @@ fn a_file_that_is_no_store_is_told_apart() {
     assert!(matches!(Writer::open(&folder.file(), keep(), 1 << 30, HOUR), Err(OpenError::NotAStore(..))));
     std::fs::remove_file(folder.file()).unwrap();
     Connection::open(folder.file()).unwrap().execute_batch("CREATE TABLE mine (a)").unwrap();
-    assert!(matches!(Writer::open(&folder.file(), keep(), 1 << 30, HOUR), Err(OpenError::NotAStore(..))));
+    assert!(matches!(Writer::open(&folder.file(), keep(), 1 << 30, HOUR), Err(OpenError::Foreign(_))));
     assert_eq!(folder.number("SELECT count(*) FROM mine"), 0, "and left alone");
     std::fs::remove_file(folder.file()).unwrap();
     folder.writer(HOUR);

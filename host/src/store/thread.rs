@@ -7,8 +7,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
+use rusqlite::ErrorCode;
+
 use super::incident::Analyst;
-use super::open::OpenError;
+use super::open::{OpenError, is_broken};
 use super::pending::Pending;
 use super::seconds;
 use super::write::{Writer, minute};
@@ -70,6 +72,7 @@ pub fn start(
             behind: false,
             seen: 0,
             failing: None,
+            broken: None,
             retry: now,
             forgot: now,
         };
@@ -93,6 +96,8 @@ struct Keeper {
     /// When something was last written.
     seen: i64,
     failing: Option<Failing>,
+    /// What is wrong with the file, where it was found to be broken as it was written.
+    broken: Option<String>,
     /// When to try again.
     retry: Instant,
     forgot: Instant,
@@ -165,34 +170,44 @@ impl Keeper {
             Some(writer) => writer,
             None => self.open(now).map_err(|error| error.to_string())?,
         };
-        let pending = &mut self.pending;
-        let mut written = || {
-            writer.write(pending, now)?;
-            if self.rolled < minute {
-                if writer.roll_up(minute)? {
-                    writer.tidy(now)?;
-                }
-                if self.forgot.elapsed() > FORGET {
-                    writer.forget_names()?;
-                    self.forgot = Instant::now();
-                }
-                self.rolled = minute;
-                self.behind = true;
-            }
-            if let Some(analyst) = self.analyst.as_mut().filter(|_| self.behind) {
-                self.behind = analyst.analyse(writer.connection(), self.rolled)?;
-            }
-            Ok(writer.size())
-        };
-        let written = written().map_err(|error: rusqlite::Error| error.to_string());
-        self.writer = Some(writer);
-        written
+        let mut written = self.write_by(&mut writer, now, minute);
+        if written.as_ref().is_err_and(is_full) && writer.make_room(now).is_ok() {
+            written = self.write_by(&mut writer, now, minute);
+        }
+        match &written {
+            // The next try puts it aside.
+            Err(error) if is_broken(error) => self.broken = Some(error.to_string()),
+            _ => self.writer = Some(writer),
+        }
+        written.map_err(|error| error.to_string())
     }
 
-    fn open(&self, now: i64) -> Result<Writer, OpenError> {
+    fn write_by(&mut self, writer: &mut Writer, now: i64, minute: i64) -> rusqlite::Result<u64> {
+        writer.write(&mut self.pending, now)?;
+        if self.rolled < minute {
+            if writer.roll_up(minute)? {
+                writer.tidy(now)?;
+            }
+            if self.forgot.elapsed() > FORGET {
+                writer.forget_names()?;
+                self.forgot = Instant::now();
+            }
+            self.rolled = minute;
+            self.behind = true;
+        }
+        if let Some(analyst) = self.analyst.as_mut().filter(|_| self.behind) {
+            self.behind = analyst.analyse(writer.connection(), self.rolled)?;
+        }
+        Ok(writer.size())
+    }
+
+    fn open(&mut self, now: i64) -> Result<Writer, OpenError> {
+        let broken = self.broken.take();
         let Store { file, max_size, keep, .. } = &self.settings;
         let open = || Writer::open(file, keep.clone(), *max_size, now);
-        match open() {
+        // Of a file that is broken in its midst nothing is seen where it is opened.
+        let opened = broken.map_or_else(open, |why| Err(OpenError::NotAStore(file.clone(), why)));
+        match opened {
             Err(OpenError::NotAStore(_, why)) => {
                 // Counting goes on; what is there may be worth mending by hand.
                 let aside = with(file, &format!(".broken-{now}"));
@@ -247,6 +262,11 @@ impl Keeper {
             }
         }
     }
+}
+
+/// Whether there was no room, on the disk or within `max_size`.
+fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
 }
 
 /// A file beside it.

@@ -32,7 +32,7 @@ impl Writer {
     pub fn open(file: &Path, keep: Keep, max_size: u64, now: i64) -> Result<Self, OpenError> {
         let connection = open::write(file)?;
         let mut writer = Self { file: file.to_owned(), connection, names: Names::default(), run: 0, keep, max_size };
-        writer.begin(now).map_err(|error| OpenError::Failed(file.to_owned(), error.to_string()))?;
+        writer.begin(now).map_err(|error| OpenError::of(file, &error))?;
         Ok(writer)
     }
 

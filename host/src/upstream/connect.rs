@@ -35,6 +35,11 @@ impl ConnectError {
         self.fault == Fault::Overloaded
     }
 
+    /// Whether it is how the endpoint was spoken to.
+    fn is_of_tls(&self) -> bool {
+        matches!(self.fault, Fault::UpstreamTlsFailed | Fault::Internal)
+    }
+
     fn connecting(error: io::Error) -> Self {
         let fault = if is_for_want_of_room(&error) { Fault::Overloaded } else { Fault::UpstreamConnectFailed };
         Self { fault, source: Some(Box::new(error)) }
@@ -65,7 +70,7 @@ pub(super) async fn connect(plan: &Plan) -> Result<Stream, ConnectError> {
     match &result {
         Ok(_) => availability.succeeded(),
         // Says nothing of the endpoint.
-        Err(error) if error.is_ours() => {
+        Err(error) if error.is_ours() || (plan.is_edited() && error.is_of_tls()) => {
             if is_try {
                 availability.not_tried(Instant::now().into_std());
             }

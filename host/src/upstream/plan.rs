@@ -46,6 +46,12 @@ impl Plan {
 }
 
 impl Plan {
+    /// Whether it says otherwise than the upstream how the endpoint is spoken to: what goes wrong with that says nothing of the endpoint, which others
+    /// reach by the upstream's own words.
+    pub(super) fn is_edited(&self) -> bool {
+        self.force_tls || self.tls.is_some() || self.server_name.is_some() || self.protocol != self.upstream.protocol
+    }
+
     /// Whether this try is made over TLS.
     pub(super) fn uses_tls(&self) -> bool {
         self.endpoint.tls || self.force_tls

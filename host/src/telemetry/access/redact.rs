@@ -96,7 +96,7 @@ impl Redaction {
         Cow::Owned(out)
     }
 
-    /// A header's value, unless it is secret. Addresses in it lose the secrets of their query.
+    /// A header's value, unless it is secret. Addresses in it lose the secrets of their query and of their fragment.
     pub(super) fn header<'v>(&self, name: &HeaderName, value: &'v [u8]) -> Cow<'v, str> {
         if self.is_secret_header(name) {
             return Cow::Borrowed(REDACTED);
@@ -105,15 +105,15 @@ impl Redaction {
         if *name != REFERER && *name != LOCATION {
             return value;
         }
-        let Some((before, rest)) = value.split_once('?') else { return value };
-        let (query, fragment) = rest.split_once('#').map_or((rest, None), |(query, fragment)| (query, Some(fragment)));
-        match self.query(query) {
-            Cow::Borrowed(_) => value,
-            Cow::Owned(query) => Cow::Owned(match fragment {
-                Some(fragment) => format!("{before}?{query}#{fragment}"),
-                None => format!("{before}?{query}"),
-            }),
+        // What is handed to a script in a page stands behind `#` (RFC 6749, section 4.2.2).
+        let (address, fragment) = value.split_once('#').map_or((&*value, None), |(address, fragment)| (address, Some(fragment)));
+        let (before, query) = address.split_once('?').map_or((address, None), |(before, query)| (before, Some(query)));
+        let [query, fragment] = [query, fragment].map(|pairs| pairs.map(|pairs| self.query(pairs)));
+        if [&query, &fragment].into_iter().flatten().all(|pairs| matches!(pairs, Cow::Borrowed(_))) {
+            return value;
         }
+        let [query, fragment] = [('?', query), ('#', fragment)].map(|(mark, pairs)| pairs.map(|pairs| format!("{mark}{pairs}")));
+        Cow::Owned(format!("{before}{}{}", query.unwrap_or_default(), fragment.unwrap_or_default()))
     }
 
     fn is_secret_header(&self, name: &HeaderName) -> bool {
@@ -170,5 +170,8 @@ mod tests {
         assert_eq!(redaction().header(&REFERER, b"https://a/b?code=s3cret#c"), "https://a/b?code=[redacted]#c");
         assert_eq!(redaction().header(&LOCATION, b"/b?a=1&token=s3cret"), "/b?a=1&token=[redacted]");
         assert_eq!(redaction().header(&LOCATION, b"/b"), "/b");
+        assert_eq!(redaction().header(&LOCATION, b"/cb#access_token=s3cret&state=1"), "/cb#access_token=[redacted]&state=1");
+        assert_eq!(redaction().header(&LOCATION, b"/cb?a=1#id_token=s3cret"), "/cb?a=1#id_token=[redacted]");
+        assert_eq!(redaction().header(&LOCATION, b"/cb?token=s3cret#top"), "/cb?token=[redacted]#top");
     }
 }

@@ -1,0 +1,90 @@
+//! The store's thread, and files that it cannot go on with.
+
+use std::io::{Seek, SeekFrom, Write};
+use std::time::Instant;
+
+use super::*;
+use crate::config::model::Store;
+use crate::telemetry::Telemetry;
+
+fn settings(folder: &Folder, max_size: u64) -> Store {
+    Store { enabled: true, file: folder.file(), max_size, keep: keep() }
+}
+
+/// A store of half an hour with many consumers.
+fn filled(folder: &Folder) {
+    let mut writer = folder.writer(HOUR);
+    for minute in 0..30 {
+        let at = HOUR + 60 * minute;
+        let cells = (0..1_900).map(|consumer| cell("orders", &format!("consumer-{consumer}"), &[(200, None, 1)], 2)).collect();
+        writer.write(&mut pending(at, cells), at).unwrap();
+        writer.roll_up(at + 60).unwrap();
+    }
+    writer.end(HOUR + 1_800).unwrap();
+    // No page of it is free.
+    Connection::open(folder.file()).unwrap().execute_batch("VACUUM").unwrap();
+}
+
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < Duration::from_secs(60), "not in a minute: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Requests of the consumer `mine`, where there is a store that can be read.
+fn of_mine(folder: &Folder) -> i64 {
+    let sql = "SELECT sum(requests) FROM consumer_by_minute m JOIN consumers c ON c.id = m.consumer WHERE c.consumer = 'mine'";
+    let asked = Reader::open(&folder.file()).ok().and_then(|reader| reader.connection().query_row(sql, [], |row| row.get(0)).ok());
+    asked.unwrap_or_default()
+}
+
+#[test]
+fn a_file_that_is_larger_than_it_may_be_now_gives_way_to_what_comes() {
+    let folder = Folder::new("smaller");
+    filled(&folder);
+    let size = || std::fs::metadata(folder.file()).unwrap().len();
+    let before = size();
+    let (tallies, thread) = start(settings(&folder, before / 2), Telemetry::new().unwrap(), None).unwrap();
+    for _ in 0..20 {
+        // More than fits on the pages that happen to be free.
+        let cells = (0..400).map(|number| cell("orders", &format!("another-{number}"), &[(200, None, 1)], 2));
+        tallies.send(tally(cells.chain([cell("orders", "mine", &[(200, None, 1)], 2)]).collect())).unwrap();
+    }
+    until("what came is there", || of_mine(&folder) == 20);
+    drop(tallies);
+    thread.join();
+    assert!(size() < before, "{} bytes, and {before} before", size());
+}
+
+#[test]
+fn a_file_that_is_broken_in_its_midst_is_put_aside_as_it_is_written() {
+    let folder = Folder::new("broken");
+    filled(&folder);
+    let length = std::fs::metadata(folder.file()).unwrap().len();
+    let mut file = std::fs::OpenOptions::new().write(true).open(folder.file()).unwrap();
+    // The header is as it was, and the table of tables behind it.
+    file.seek(SeekFrom::Start(16 << 10)).unwrap();
+    file.write_all(&vec![0x5a; usize::try_from(length).unwrap() - (16 << 10)]).unwrap();
+    drop(file);
+    let (tallies, thread) = start(settings(&folder, 1 << 30), Telemetry::new().unwrap(), None).unwrap();
+    tallies.send(tally(vec![cell("orders", "mine", &[(200, None, 3)], 2)])).unwrap();
+    let aside = || std::fs::read_dir(&folder.0).unwrap().any(|file| file.unwrap().file_name().to_string_lossy().contains(".broken-"));
+    until("it is put aside", aside);
+    until("what came is in the new one", || of_mine(&folder) == 3);
+    drop(tallies);
+    thread.join();
+}
+
+#[test]
+fn another_programs_database_is_left_alone() {
+    let folder = Folder::new("foreign");
+    Connection::open(folder.file()).unwrap().execute_batch("CREATE TABLE mine (a); INSERT INTO mine VALUES (1)").unwrap();
+    let (tallies, thread) = start(settings(&folder, 1 << 30), Telemetry::new().unwrap(), None).unwrap();
+    tallies.send(tally(vec![cell("orders", "mine", &[(200, None, 3)], 2)])).unwrap();
+    drop(tallies);
+    thread.join();
+    assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 1);
+    assert_eq!(folder.number("SELECT count(*) FROM mine"), 1);
+}
