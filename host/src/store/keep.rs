@@ -13,6 +13,8 @@ use super::write::Writer;
 const HEADROOM: u64 = 10;
 /// The same where what came next had none.
 const MORE_HEADROOM: u64 = 2;
+/// Free bytes below which a disk counts as full: the log of a large commit has no room there.
+const FULL_DISK: u64 = 32 << 20;
 /// Pages given back to the file system at once.
 const VACUUM: i64 = 2_000;
 
@@ -26,10 +28,15 @@ impl Writer {
     }
 
     /// The same where something had no room: much of what is oldest goes. A file may be larger than it may be because it might be larger before.
+    /// Where it is the disk that is full nothing goes: that is no fault of what was kept, and what comes waits in memory.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn make_room(&mut self, now: i64) -> Result<()> {
+        let disk = rustix::fs::statvfs(self.file()).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+        if disk.is_ok_and(|free| free < FULL_DISK) {
+            return Ok(());
+        }
         self.tidy_within(now, self.max_size - self.max_size / MORE_HEADROOM)
     }
 

@@ -109,6 +109,10 @@ impl Writer {
         &self.connection
     }
 
+    pub(super) fn file(&self) -> &Path {
+        &self.file
+    }
+
     /// Bytes of its files.
     pub fn size(&self) -> u64 {
         let of = |file: &Path| std::fs::metadata(file).map_or(0, |data| data.len());

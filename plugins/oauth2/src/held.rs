@@ -110,11 +110,12 @@ impl<T> Held<T> {
         self.due = now + RETRY;
         let document = fetched?;
         let made = now.saturating_sub(document.age);
-        if self.value.is_none() || self.body != document.body {
+        let is_new = self.value.is_none() || self.body != document.body;
+        if is_new {
             self.value = Some(Rc::new(read(&document.body).map_err(Trouble::Rubbish)?));
             self.body = document.body;
-            self.made = made;
-        } else if made < self.made || made >= self.made + AGES_STEP {
+        }
+        if is_new || made < self.made || made >= self.made + AGES_STEP {
             self.made = made;
         }
         self.cached_until = (now + document.fresh_for).min(self.made + LONGEST);

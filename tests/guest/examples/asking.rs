@@ -1,6 +1,6 @@
 //! A filter that asks other servers as each request says, in turn: `x-ask: GET http://127.0.0.1:1/ stale=60`, and answers with what
-//! became of it: status, source and length of the body, or the error. `x-ask: spin 30` burns CPU time, `loop` never returns, `trap` does not either. It loads without
-//! the grant, and traps when it asks all the same.
+//! became of it: status, source and length of the body, or the error. `x-ask: spin 30` burns CPU time, `loop` never returns, `trap` does not
+//! either. It loads without the grant, and traps when it asks all the same.
 
 use std::time::Duration;
 
