@@ -82,31 +82,69 @@ impl request_filter::Guest for Flooding {
     fn on_request(_: u32) -> Result<Flow, Failure> {
         let Some(told) = request::header(&HeaderName::Text("x-flood".to_owned())) else { return Ok(Flow::Next) };
         let told = String::from_utf8(told).unwrap();
-        let (call, count) = told.split_once(' ').unwrap();
-        let count: usize = count.parse().unwrap();
-        let lines = || vec![b'\n'; count];
-        let texts = || vec![String::new(); count];
+        let mut words = told.split(' ');
+        let (call, count) = (words.next().unwrap(), words.next().unwrap().parse::<usize>().unwrap());
+        // All that takes but the call: `CALL COUNT withheld` traps where it would be.
+        let is_withheld = words.next().is_some();
+        let ready = || assert!(!is_withheld);
+        let lines = || {
+            let lines = vec![b'\n'; count];
+            ready();
+            lines
+        };
         match call {
-            "random" => drop(random::get_random_bytes(count as u64)),
-            "insecure-random" => drop(insecure::get_insecure_random_bytes(count as u64)),
+            "random" => {
+                ready();
+                drop(random::get_random_bytes(count as u64));
+            }
+            "insecure-random" => {
+                ready();
+                drop(insecure::get_insecure_random_bytes(count as u64));
+            }
             "write" => drop(stdout::get_stdout().write(&lines())),
             "blocking-write" => drop(stdout::get_stdout().blocking_write_and_flush(&lines())),
-            "zeroes" => drop(stdout::get_stdout().write_zeroes(count as u64)),
-            "log" => log::write(log::Level::Info, &"l".repeat(count)),
-            "amounts" => metrics::record_all(COUNTER.load(Relaxed), &vec![0.5; count], &["many".to_owned()]),
-            "labels" => metrics::record_all(COUNTER.load(Relaxed), &[0.5], &texts()),
+            "zeroes" => {
+                ready();
+                drop(stdout::get_stdout().write_zeroes(count as u64));
+            }
+            "log" => {
+                let line = "l".repeat(count);
+                ready();
+                log::write(log::Level::Info, &line);
+            }
+            "amounts" => {
+                let amounts = vec![0.5; count];
+                ready();
+                metrics::record_all(COUNTER.load(Relaxed), &amounts, &["many".to_owned()]);
+            }
+            "labels" => {
+                let texts = vec![String::new(); count];
+                ready();
+                metrics::record_all(COUNTER.load(Relaxed), &[0.5], &texts);
+            }
             "equal" => {
-                crypto::equal(&lines(), &lines());
+                let (one, other) = (vec![b'\n'; count], lines());
+                crypto::equal(&one, &other);
             }
             "digest" => drop(crypto::digest(crypto::DigestAlgorithm::Sha256, &lines())),
             "headers" => {
                 let header = HeaderLine { name: "x".to_owned(), value: Vec::new() };
-                return Ok(Flow::Respond(LocalResponse::new(200, &vec![header; count], &[])));
+                let headers = vec![header; count];
+                ready();
+                return Ok(Flow::Respond(LocalResponse::new(200, &headers, &[])));
             }
             "body" => return Ok(Flow::Respond(LocalResponse::new(200, &[], &lines()))),
-            "failure" => return Err(Failure::new(&"f".repeat(count))),
+            "failure" => {
+                let why = "f".repeat(count);
+                ready();
+                return Err(Failure::new(&why));
+            }
             "set-header" => drop(request::set_header(&HeaderName::Text("x-long".to_owned()), &lines())),
-            "set-path" => drop(request::set_path(&"/".repeat(count))),
+            "set-path" => {
+                let path = "/".repeat(count);
+                ready();
+                drop(request::set_path(&path));
+            }
             _ => panic!("{told}"),
         }
         Ok(Flow::Next)
