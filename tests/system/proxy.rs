@@ -1,5 +1,6 @@
 //! Messages through the gateway, both ways: heads, methods, connections.
 
+mod connection_limits;
 mod faults;
 mod http2;
 mod retries;

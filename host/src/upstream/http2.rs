@@ -111,9 +111,14 @@ impl<B> Http2<B> {
         self.sender.is_closed()
     }
 
+    /// Whether it has no stream now.
+    pub(super) fn is_unused(&self) -> bool {
+        self.streams.get() == 0
+    }
+
     /// Whether nobody has used it for the idle timeout.
     pub(super) fn is_expired(&self, now: Instant) -> bool {
-        self.streams.get() == 0 && now.saturating_duration_since(self.last_used.get()) >= self.idle_timeout
+        self.is_unused() && now.saturating_duration_since(self.last_used.get()) >= self.idle_timeout
     }
 }
 

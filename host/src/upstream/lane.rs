@@ -3,21 +3,23 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 
 use bytes::Bytes;
 use http_body::Body;
 use rustls::pki_types::ServerName;
 use tokio::time::Instant;
 
-use super::Plan;
 use super::endpoint::ConnectionLimits;
 use super::http1::{Http1, Resting};
 use super::http2::{Http2, Shared};
+use super::{EndpointState, Plan};
 use crate::config::model::Protocol;
 
 /// Connections that can stand in for each other: to one endpoint, with one TLS profile, server name and protocol.
 pub(super) struct Lane<B: Body + 'static> {
     key: Key,
+    endpoint: Arc<EndpointState>,
     /// Unused HTTP/1.1 connections, the one used last on top: it is the one most surely alive and warm.
     idle: RefCell<Vec<Idle<B>>>,
     pub(super) shared: RefCell<Shared<B>>,
@@ -59,7 +61,8 @@ where
     pub(super) fn new(plan: &Plan) -> Self {
         let profile = plan.profile().map_or(0, |profile| profile.id);
         let key = Key { profile, server_name: plan.server_name.clone(), protocol: plan.protocol };
-        Self { key, idle: RefCell::default(), shared: RefCell::new(Shared::Closed) }
+        let endpoint = Arc::clone(&plan.endpoint.state);
+        Self { key, endpoint, idle: RefCell::default(), shared: RefCell::new(Shared::Closed) }
     }
 
     /// Whether its connections are what a plan wants.
@@ -97,11 +100,22 @@ where
         let mut idle = self.idle.borrow_mut();
         let few = most.min(idle.len());
         idle.drain(..few);
+        let mut shared = self.shared.borrow_mut();
+        if few < most && matches!(&*shared, Shared::Open(connection) if connection.is_unused()) {
+            *shared = Shared::Closed;
+            return few + 1;
+        }
         few
+    }
+
+    /// The same, of as many as requests wait for.
+    pub(super) fn give_up_what_is_asked_for(&self) {
+        self.give_up(self.endpoint.common.waiting.load(SeqCst));
     }
 
     /// Closes what was unused for too long, or closed by the other side, and lets rest what was unused when it was called before.
     pub(super) fn reap(&self, now: Instant) {
+        self.give_up_what_is_asked_for();
         self.idle.borrow_mut().retain_mut(|idle| {
             let is_old = std::mem::replace(&mut idle.is_old, true);
             if let Unused::Ready(connection) = &idle.connection {

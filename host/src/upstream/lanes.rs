@@ -1,11 +1,14 @@
 //! Every lane of one worker, by endpoint, and the looks at connections that nobody uses.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body::Body;
+use tokio::sync::Notify;
+use tokio::task::spawn_local;
 use tokio::time::Instant;
 
 use super::lane::Lane;
@@ -15,6 +18,8 @@ use super::{EndpointId, IdMap, Plan};
 pub(super) struct Lanes<B: Body + 'static> {
     by_endpoint: RefCell<IdMap<Vec<Rc<Lane<B>>>>>,
     looks: RefCell<Looks>,
+    /// Whether it listens to what its worker is asked.
+    listens: Cell<bool>,
 }
 
 /// Whose connections are looked at next.
@@ -46,14 +51,18 @@ where
 {
     /// No lanes yet.
     pub(super) fn new() -> Self {
-        Self { by_endpoint: RefCell::default(), looks: RefCell::default() }
+        Self { by_endpoint: RefCell::default(), looks: RefCell::default(), listens: Cell::new(false) }
     }
 
     /// The one whose connections a plan wants.
-    pub(super) fn of(&self, plan: &Plan) -> Rc<Lane<B>> {
+    pub(super) fn of(self: &Rc<Self>, plan: &Plan) -> Rc<Lane<B>> {
         let found = |lanes: &Vec<Rc<Lane<B>>>| lanes.iter().find(|lane| lane.fits(plan)).map(Rc::clone);
         if let Some(lane) = self.by_endpoint.borrow().get(&plan.endpoint.id).and_then(found) {
             return lane;
+        }
+        // Who is no worker gives up what is asked for when it looks.
+        if plan.endpoint.share().is_a_workers() && !self.listens.replace(true) {
+            spawn_local(listen(Rc::downgrade(self), Arc::clone(&plan.endpoint.share().asked)));
         }
         let mut by_endpoint = self.by_endpoint.borrow_mut();
         let lanes = by_endpoint.entry(plan.endpoint.id).or_default();
@@ -110,8 +119,26 @@ where
         self.by_endpoint.borrow().values().flatten().map(|lane| lane.resting()).sum()
     }
 
+    /// Closes unused connections for which requests of other workers wait.
+    pub(super) fn give_up_what_is_asked_for(&self) {
+        self.by_endpoint.borrow().values().flatten().for_each(|lane| lane.give_up_what_is_asked_for());
+    }
+
     /// Closes an unused connection to that endpoint; says whether there was one.
     pub(super) fn give_up_one(&self, endpoint: EndpointId) -> bool {
         self.by_endpoint.borrow().get(&endpoint).is_some_and(|lanes| lanes.iter().any(|lane| lane.give_up(1) > 0))
+    }
+}
+
+/// Gives up connections whenever this worker is asked to.
+async fn listen<B>(lanes: Weak<Lanes<B>>, asked: Arc<Notify>)
+where
+    B: Body<Data = Bytes> + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    loop {
+        asked.notified().await;
+        let Some(lanes) = lanes.upgrade() else { return };
+        lanes.give_up_what_is_asked_for();
     }
 }

@@ -1,7 +1,9 @@
 //! Leave to have one connection open.
 
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use super::Endpoint;
 use super::endpoint::ConnectionLimits;
@@ -15,23 +17,42 @@ pub(super) struct ConnectionPermit {
     idle: Option<Quota>,
 }
 
+/// Counts who waits for a connection to be given up.
+struct Waiting<'c>(&'c AtomicUsize);
+
 impl ConnectionPermit {
     /// Leave for one more connection, or `None` at the limit.
     pub(super) fn take(endpoint: &Arc<Endpoint>) -> Option<Self> {
         let common = &endpoint.state.common;
-        if common.connections.fetch_add(1, Relaxed) >= endpoint.limits.max_open {
-            common.connections.fetch_sub(1, Relaxed);
-            common.wanted.store(true, Relaxed);
+        if common.connections.fetch_add(1, SeqCst) >= endpoint.limits.max_open {
+            common.connections.fetch_sub(1, SeqCst);
             return None;
         }
         Some(Self { endpoint: Arc::clone(endpoint), idle: None })
     }
 
+    /// Leave in place of an unused connection, which every worker is asked to give up. To be waited for no longer than is worth it: there may be none.
+    pub(super) async fn in_place_of_another(endpoint: &Arc<Endpoint>) -> Self {
+        let common = &endpoint.state.common;
+        common.waiting.fetch_add(1, SeqCst);
+        let _waiting = Waiting(&common.waiting);
+        endpoint.state.ask();
+        loop {
+            // Listens before it looks, so that nothing comes between.
+            let mut freed = pin!(common.freed.notified());
+            freed.as_mut().enable();
+            if let Some(permit) = Self::take(endpoint) {
+                return permit;
+            }
+            freed.await;
+        }
+    }
+
     /// Counts the connection as unused, unless there are as many of those as may be kept: then it is to be closed.
     pub(super) fn enter_idle(&mut self, limits: &ConnectionLimits) -> bool {
         let (common, share) = (&self.endpoint.state.common, self.endpoint.share());
-        // One worker's unused connections must not starve another at the limit: a refusal costs one of them.
-        if common.wanted.load(Relaxed) && common.wanted.swap(false, Relaxed) {
+        // What is unused now is as good for another worker.
+        if common.waiting.load(Relaxed) > 0 {
             return false;
         }
         if !common.places.take(&share.kept, limits.idle) {
@@ -57,6 +78,17 @@ impl ConnectionPermit {
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.leave_idle();
-        self.endpoint.state.common.connections.fetch_sub(1, Relaxed);
+        let common = &self.endpoint.state.common;
+        common.connections.fetch_sub(1, SeqCst);
+        // Whoever began to wait later sees that there is room.
+        if common.waiting.load(SeqCst) > 0 {
+            common.freed.notify_waiters();
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, SeqCst);
     }
 }

@@ -24,11 +24,14 @@ use super::{Plan, framing};
 use crate::config::model::Protocol;
 use crate::fault::Fault;
 
+/// How long is waited for another worker to give up an unused connection: who is no worker looks once a second.
+const GIVEN_UP_WITHIN: Duration = Duration::from_secs(2);
+
 type SendResult<B> = Result<Response<ResponseBody<B>>, Box<SendError>>;
 
 /// One worker's connections. `B` is the request body. Lives on one thread, inside a local runtime.
 pub struct Pool<B: Body + 'static> {
-    lanes: Lanes<B>,
+    lanes: Rc<Lanes<B>>,
 }
 
 // === impl Pool ===
@@ -40,7 +43,7 @@ where
 {
     /// No connections yet.
     pub fn new() -> Self {
-        Self { lanes: Lanes::new() }
+        Self { lanes: Rc::new(Lanes::new()) }
     }
 
     /// Sends a request as the plan says and waits for the response head; `now` is when the sending begins.
@@ -128,7 +131,7 @@ where
     }
 
     async fn connect_http1(&self, plan: &Plan) -> Result<Box<Http1<B>>, ConnectError> {
-        let permit = self.permit(plan)?;
+        let permit = self.permit(plan).await?;
         let stream = self.connect(plan).await?;
         Http1::open(stream, permit)
             .await
@@ -212,7 +215,7 @@ where
     }
 
     async fn connect_http2(&self, plan: &Plan) -> Result<Rc<Http2<B>>, ConnectError> {
-        let permit = self.permit(plan)?;
+        let permit = self.permit(plan).await?;
         let stream = self.connect(plan).await?;
         let opened = Http2::open(stream, permit, plan.endpoint.limits.idle_timeout).await;
         opened.map_err(|error| ConnectError { fault: Fault::UpstreamConnectFailed, source: Some(Box::new(error)) })
@@ -226,12 +229,20 @@ where
         }
     }
 
-    /// Leave for one more connection; at the limit one of this worker's unused ones to the same endpoint is given up for it.
-    fn permit(&self, plan: &Plan) -> Result<ConnectionPermit, ConnectError> {
+    /// Leave for one more connection; at the limit an unused one to the same endpoint is given up for it, of this worker or of another.
+    async fn permit(&self, plan: &Plan) -> Result<ConnectionPermit, ConnectError> {
         let endpoint = &plan.endpoint;
-        ConnectionPermit::take(endpoint)
-            .or_else(|| self.lanes.give_up_one(endpoint.id).then(|| ConnectionPermit::take(endpoint)).flatten())
-            .ok_or(ConnectError { fault: Fault::UpstreamSaturated, source: None })
+        let take = || ConnectionPermit::take(endpoint);
+        if let Some(permit) = take().or_else(|| self.lanes.give_up_one(endpoint.id).then(take).flatten()) {
+            return Ok(permit);
+        }
+        let saturated = ConnectError { fault: Fault::UpstreamSaturated, source: None };
+        // Whether one of HTTP/2 is used now its own worker alone knows.
+        if plan.protocol == Protocol::Http1 && endpoint.state.idle_connections() == 0 {
+            return Err(saturated);
+        }
+        let given_up = ConnectionPermit::in_place_of_another(endpoint);
+        timeout(plan.connect_timeout.min(GIVEN_UP_WITHIN), given_up).await.map_err(|_| saturated)
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Instant;
 use http::HeaderValue;
 use rustls::RootCertStore;
 use rustls::pki_types::ServerName;
+use tokio::sync::Notify;
 
 use super::endpoint::{ConnectionLimits, EndpointFacts};
 use super::profile::{ProfileFiles, parse_server_name};
@@ -19,7 +20,8 @@ use crate::tls_files::SettingError;
 /// Assembles upstreams. One per process: ids are unique within it.
 #[derive(Debug, Default)]
 pub struct Registry {
-    workers: usize,
+    /// By worker: asks it to give up unused connections for which others wait.
+    asked: Box<[Arc<Notify>]>,
     last_endpoint: EndpointId,
     last_profile: u64,
     /// By upstream, then URL. An id stays reserved for its URL; the state goes when nothing uses it any more.
@@ -35,7 +37,7 @@ pub struct Registry {
 impl Registry {
     /// Nothing remembered, for upstreams that so many workers will use; 0 where only somebody else does.
     pub fn new(workers: usize) -> Self {
-        Self { workers, ..Self::default() }
+        Self { asked: (0..workers).map(|_| Arc::default()).collect(), ..Self::default() }
     }
 
     /// Reads the upstream's files and builds everything its requests will need.
@@ -113,7 +115,7 @@ impl Registry {
         if let Some(state) = self.upstreams.get(name).and_then(Weak::upgrade) {
             return state;
         }
-        let state = Arc::new(UpstreamState::new(self.workers));
+        let state = Arc::new(UpstreamState::new(self.asked.len()));
         self.upstreams.insert(name.to_owned(), Arc::downgrade(&state));
         state
     }
@@ -133,7 +135,7 @@ impl Registry {
                 (self.last_endpoint, None)
             }
         };
-        let state = state.unwrap_or_else(|| Arc::new(EndpointState::new(self.workers, Instant::now())));
+        let state = state.unwrap_or_else(|| Arc::new(EndpointState::new(&self.asked, Instant::now())));
         known.insert(url.clone(), (id, Arc::downgrade(&state)));
         let server_name: Option<ServerName<'static>> =
             if model.tls { Some(parse_server_name(&model.host)?) } else { parse_server_name(&model.host).ok() };
@@ -149,7 +151,7 @@ impl Registry {
             server_name,
             limits: ConnectionLimits {
                 idle_timeout: upstream.idle_timeout,
-                idle: Quota::new(upstream.max_idle_connections, self.workers),
+                idle: Quota::new(upstream.max_idle_connections, self.asked.len()),
                 max_open: upstream.max_connections,
             },
         };

@@ -2,8 +2,10 @@
 //! know adds them up.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
 
 use super::availability::Availability;
 use crate::places::{Kept, Places};
@@ -31,8 +33,10 @@ pub(super) struct Common {
     pub(super) connections: AtomicUsize,
     /// Of unused connections.
     pub(super) places: Places,
-    /// Some request was refused for want of a connection since one was last given up for it.
-    pub(super) wanted: AtomicBool,
+    /// Requests that wait for a connection to be given up for them.
+    pub(super) waiting: AtomicUsize,
+    /// One was closed while some waited.
+    pub(super) freed: Notify,
 }
 
 /// What one worker knows about an endpoint. On a cache line of its own, so that no worker waits for another one's: its neighbour, which CPUs fetch with it,
@@ -45,6 +49,8 @@ pub(super) struct EndpointShare {
     latency: AtomicU64,
     idle: Count,
     pub(super) kept: Kept,
+    /// Its worker is asked to give up unused connections.
+    pub(super) asked: Arc<Notify>,
 }
 
 /// What the gateway knows about one upstream.
@@ -73,12 +79,12 @@ enum Count {
 // === impl EndpointState ===
 
 impl EndpointState {
-    /// Nothing known yet, by so many workers.
-    pub(super) fn new(workers: usize, now: Instant) -> Self {
+    /// Nothing known yet, by as many workers as can be asked.
+    pub(super) fn new(asked: &[Arc<Notify>], now: Instant) -> Self {
         Self {
             since: now,
             availability: Availability::new(now),
-            workers: (0..workers).map(|_| Arc::new(EndpointShare::of_one_thread())).collect(),
+            workers: asked.iter().map(|asked| Arc::new(EndpointShare::of_one_thread(asked))).collect(),
             others: Arc::default(),
             common: Common::default(),
         }
@@ -113,6 +119,11 @@ impl EndpointState {
         total.checked_div(count).unwrap_or(0)
     }
 
+    /// Asks every worker to give up unused connections for those that wait.
+    pub(super) fn ask(&self) {
+        self.workers.iter().for_each(|share| share.asked.notify_one());
+    }
+
     /// Open connections, used or not.
     pub fn connections(&self) -> usize {
         self.common.connections.load(Relaxed)
@@ -127,8 +138,8 @@ impl EndpointState {
 // === impl EndpointShare ===
 
 impl EndpointShare {
-    fn of_one_thread() -> Self {
-        Self { in_flight: Count::own(), idle: Count::own(), ..Self::default() }
+    fn of_one_thread(asked: &Arc<Notify>) -> Self {
+        Self { in_flight: Count::own(), idle: Count::own(), asked: Arc::clone(asked), ..Self::default() }
     }
 
     pub(super) fn is_a_workers(&self) -> bool {
@@ -248,9 +259,14 @@ fn sum<'c>(counts: impl Iterator<Item = &'c Count>) -> usize {
 mod tests {
     use super::*;
 
+    /// Two workers.
+    fn asked() -> [Arc<Notify>; 2] {
+        Default::default()
+    }
+
     #[test]
     fn latency_follows_the_answers_slowly_and_is_never_unknown_again() {
-        let state = EndpointState::new(2, Instant::now());
+        let state = EndpointState::new(&asked(), Instant::now());
         assert_eq!(state.latency_us(), 0);
         let share = state.of(0);
         share.answered_in(Duration::from_micros(800), 0);
@@ -266,7 +282,7 @@ mod tests {
     #[test]
     fn what_one_worker_learned_long_ago_does_not_count_beside_what_another_knows_now() {
         let began = Instant::now();
-        let state = EndpointState::new(2, began);
+        let state = EndpointState::new(&asked(), began);
         let answered = |worker, latency, after| {
             state.of(worker).answered_in(Duration::from_micros(latency), state.second(began + Duration::from_secs(after)));
         };
@@ -279,7 +295,7 @@ mod tests {
 
     #[test]
     fn what_workers_know_is_added_up() {
-        let (state, upstream) = (EndpointState::new(2, Instant::now()), UpstreamState::new(2));
+        let (state, upstream) = (EndpointState::new(&asked(), Instant::now()), UpstreamState::new(2));
         assert!(state.of(1).is_a_workers() && !state.of(2).is_a_workers());
         for (worker, latency) in [(0, 300), (1, 500)] {
             let share = state.of(worker);

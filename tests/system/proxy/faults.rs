@@ -6,9 +6,7 @@ use std::time::{Duration, Instant};
 
 use plugway_harness::upstream::{Settings, Upstream};
 
-use crate::common::{
-    Scripted, ask, assert_problem, json, metric, one_route, one_upstream, read_head, start, status, two_workers, until, web, wire,
-};
+use crate::common::{Scripted, ask, assert_problem, json, metric, one_route, one_upstream, read_head, start, status, until, web, wire};
 
 /// An address nothing listens on: it was free a moment ago, and the kernel does not give it out again at once.
 fn refused() -> String {
@@ -200,43 +198,6 @@ fn an_answer_with_ambiguous_framing_is_refused() {
     });
     let gateway = start(&one_upstream(&[garbage.url()], "", ""));
     assert_problem(&ask(&gateway, "GET / HTTP/1.1\nhost: a\n\n"), 502, "upstream-malformed");
-}
-
-#[test]
-fn an_upstream_at_its_limit_of_connections_is_a_503_on_every_worker() {
-    let upstream = Upstream::plain("up").unwrap();
-    let gateway = start(&two_workers(&one_upstream(&[upstream.url()], "max_connections = 2", "")));
-    let mut busy: Vec<_> = (0..2).map(|_| web(&gateway)).collect();
-    for client in &mut busy {
-        client.send(wire("GET /hang HTTP/1.1\nhost: a\n\n")).unwrap();
-    }
-    until("both are with the upstream", || upstream.requests() == 2);
-    for _ in 0..5 {
-        assert_problem(&ask(&gateway, "GET / HTTP/1.1\nhost: a\n\n"), 503, "upstream-saturated");
-    }
-    drop(busy);
-    until("it is served again", || ask(&gateway, "GET / HTTP/1.1\nhost: a\n\n").status == 200);
-    assert!(upstream.connections() <= 4);
-}
-
-#[test]
-fn unused_connections_are_kept_up_to_a_limit_of_all_workers() {
-    const AT_ONCE: u64 = 24;
-    for limit in [5, AT_ONCE] {
-        let upstream = Upstream::plain("up").unwrap();
-        let gateway = start(&two_workers(&one_upstream(&[upstream.url()], &format!("max_idle_connections = {limit}"), "")));
-        let mut clients: Vec<_> = (0..AT_ONCE).map(|_| web(&gateway)).collect();
-        clients.iter_mut().for_each(|client| client.send(wire("GET /held HTTP/1.1\nhost: a\n\n")).unwrap());
-        until("all are with the upstream", || upstream.requests() == AT_ONCE);
-        let busy = |worker| metric(&gateway, "plugway_worker_requests_total", &[&format!("worker=\"{worker}\"")]);
-        upstream.release();
-        clients.iter_mut().for_each(|client| assert_eq!(client.response().unwrap().status, 200));
-        assert!(busy(0) > 0.0 && busy(1) > 0.0 && busy(0) + busy(1) == AT_ONCE as f64, "{} and {}", busy(0), busy(1));
-        let connections = || status(&gateway)["upstreams"][0]["endpoints"][0]["connections"].clone();
-        until("those above it are closed", || connections() == limit);
-        assert_eq!(metric(&gateway, "plugway_upstream_connections_idle", &[]), limit as f64);
-        assert_eq!(upstream.connections(), AT_ONCE);
-    }
 }
 
 #[test]
