@@ -69,3 +69,30 @@ fn a_promise_over_more_than_is_kept_by_the_hour_is_what_it_was_before_a_restart(
     let figures: Vec<_> = left.iter().map(|slo| (slo.name.as_str(), slo.total, slo.total - slo.good)).collect();
     assert_eq!(figures, [("availability", 14_400, 2 * bad_hours), ("latency", 14_400, 3 * bad_hours)]);
 }
+
+#[test]
+fn a_clock_that_was_ahead_makes_nobody_silent_until_then() {
+    let folder = TempDir::new().unwrap();
+    let day = Duration::from_secs(DAY.unsigned_abs());
+    let keep = Keep { minutes: day, hours: 30 * day, days: 365 * day, samples: 7 * day };
+    let mut writer = Writer::open(&folder.path().join("monitoring.db"), keep, 1 << 30, NOW).unwrap();
+    let mut watched = Watched::default();
+    watched.topology.routes.insert("orders".into(), RouteFacts::default());
+    let (_sender, news) = channel();
+    let mut watch = Watch::new(watched, news, Open::default(), Telemetry::new().unwrap());
+    let told = |writer: &Writer| -> i64 { writer.connection().query_row("SELECT until FROM analysed", [], |row| row.get(0)).unwrap() };
+    let mut pass = |writer: &mut Writer, at: i64| {
+        let mut pending = Pending::new();
+        pending.add(at, Tally { cells: vec![requests(false)], ..Tally::default() });
+        writer.write(&mut pending, at).unwrap();
+        writer.roll_up(at + 60).unwrap();
+        while watch.analyse(writer.connection(), at + 60).unwrap() {}
+        told(writer)
+    };
+    let ahead = NOW + 30 * DAY;
+    assert_eq!(pass(&mut writer, ahead), ahead + 60);
+    // It is set right, and by a little once more.
+    for (minute, until) in [(0, 1), (1, 2), (2, 3), (0, 3), (1, 3), (2, 3), (3, 4)] {
+        assert_eq!(pass(&mut writer, NOW + 60 * minute), NOW + 60 * until, "minute {minute}");
+    }
+}

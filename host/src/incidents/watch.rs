@@ -25,6 +25,8 @@ const AGAIN: i64 = 24 * 3_600;
 /// Hours that are learnt, seconds: four weeks for what is usual; a promise may be over 90 days, and where hours are not kept for so long,
 /// days are.
 const PAST: i64 = 90 * 86_400;
+/// What was lived through may be so far ahead of the clock, seconds; beyond it the clock was wrong.
+const AHEAD: i64 = 600;
 /// Hours learnt at once, seconds.
 const STRETCH: i64 = 6 * 3_600;
 
@@ -107,10 +109,11 @@ impl Watch {
 
 impl store::Analyst for Watch {
     fn analyse(&mut self, store: &Connection, until: i64) -> Result<bool> {
-        let mut running = match self.running.take() {
+        let mut running = match self.running.take().filter(|running| running.next <= until + AHEAD) {
             Some(running) => running,
             None => {
                 self.show(store)?;
+                told_until(store, until)?;
                 self.begin(store, until)?
             }
         };
@@ -284,6 +287,15 @@ fn ended(store: &Connection, number: i64, incident: &Incident) -> Result<()> {
 /// Until when incidents were told.
 fn analysed(store: &Connection) -> Result<i64> {
     store.prepare_cached("SELECT until FROM analysed")?.query_row([], |row| row.get(0))
+}
+
+/// What a clock told that was ahead is no reason to be silent until then.
+fn told_until(store: &Connection, until: i64) -> Result<()> {
+    if analysed(store)? > until + AHEAD {
+        tracing::warn!("Incidents were looked for by a clock that was ahead; they are looked for from now on");
+        store.prepare_cached("UPDATE analysed SET until = ?1")?.execute([until])?;
+    }
+    Ok(())
 }
 
 /// The number of an open one that is about the same.

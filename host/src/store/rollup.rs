@@ -6,7 +6,7 @@ use super::schema::{KINDS, Kind, Tier, is_distribution};
 use super::write::Writer;
 
 impl Writer {
-    /// Rolls up every minute before `until`. Whether there was anything to do.
+    /// Rolls up every minute before `until`. Whether there was anything to do: what was rolled up by a clock that was ahead stays so.
     ///
     /// # Errors
     /// When it cannot be written; then nothing was.

@@ -1,4 +1,5 @@
 mod thread;
+mod tiers;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -77,88 +78,6 @@ fn pending(minute: i64, cells: Vec<TallyCell>) -> Pending {
     let mut pending = Pending::new();
     pending.add(minute, tally(cells));
     pending
-}
-
-#[test]
-fn counts_add_up_in_every_tier_whenever_they_are_rolled_up() {
-    let folder = Folder::new("tiers");
-    let mut writer = folder.writer(HOUR);
-    // Two hours and a bit, in commits that share minutes.
-    for minute in 0..130 {
-        for _ in 0..2 {
-            let mut part = pending(
-                HOUR + 60 * minute,
-                vec![
-                    cell("orders", "mia", &[(200, None, 3), (502, Some(Fault::UpstreamReset), 1)], 2),
-                    cell("orders", "ben", &[(404, None, 1)], 40),
-                ],
-            );
-            part.add_plugins(
-                HOUR + 60 * minute,
-                &[PluginTally {
-                    plugin: "auth".into(),
-                    version: "abc".into(),
-                    hook: "authorizer",
-                    calls: 5,
-                    failures: vec![("trap", 1), ("cpu", 0)],
-                    timed: 1,
-                    timed_ns: 400,
-                    times: Bins::default(),
-                }],
-            );
-            writer.write(&mut part, HOUR + 60 * minute).unwrap();
-            assert!(part.is_empty());
-        }
-        // Not after every minute, as when a disk was full for a while.
-        if minute % 7 == 0 {
-            writer.roll_up(HOUR + 60 * minute).unwrap();
-            assert!(!writer.roll_up(HOUR + 60 * minute).unwrap(), "once is enough");
-        }
-    }
-    for tier in Tier::ALL {
-        let tier = tier.as_str();
-        for (column, wanted) in [
-            ("sum(requests)", 1300),
-            ("sum(client_errors)", 260),
-            ("sum(server_errors)", 260),
-            ("sum(request_bytes)", 1300),
-            ("sum(response_bytes)", 13_000),
-            ("sum(duration_us)", 260 * (4 * 2_000 + 40_000)),
-            ("max(longest_us)", 40_000),
-        ] {
-            assert_eq!(folder.number(&format!("SELECT {column} FROM route_by_{tier}")), wanted, "{column} by {tier}");
-        }
-        assert_eq!(folder.number(&format!("SELECT sum(requests) FROM outcome_by_{tier} WHERE status = 502")), 260);
-        assert_eq!(folder.number(&format!("SELECT sum(requests) FROM endpoint_by_{tier}")), 1300);
-        let mia = format!(
-            "SELECT sum(requests) FROM consumer_by_{tier} JOIN consumers c ON c.id = consumer_by_{tier}.consumer WHERE c.consumer = 'mia'"
-        );
-        assert_eq!(folder.number(&mia), 1040);
-        assert_eq!(folder.number(&format!("SELECT sum(calls) FROM plugin_by_{tier}")), 1300);
-        assert_eq!(folder.number(&format!("SELECT sum(failures) FROM plugin_failure_by_{tier} WHERE kind = 'trap'")), 260);
-        let reader = Reader::open(&folder.file()).unwrap();
-        let quantile = |share: f64| -> f64 {
-            let sql = format!("SELECT latency_quantile(latency_sum(latency), ?1) FROM route_by_{tier}");
-            reader.connection().query_row(&sql, [share], |row| row.get(0)).unwrap()
-        };
-        assert!((quantile(0.5) / 2_000.0 - 1.0).abs() < 0.021, "{tier}: {}", quantile(0.5));
-        assert!((quantile(0.99) / 40_000.0 - 1.0).abs() < 0.021, "{tier}: {}", quantile(0.99));
-    }
-    assert_eq!(folder.number("SELECT count(DISTINCT at) FROM route_by_hour"), 3);
-    assert_eq!(folder.number("SELECT count(*) FROM route_hour"), 3, "one row for each hour, however often it was added to");
-}
-
-#[test]
-fn what_comes_for_a_minute_that_was_rolled_up_is_counted_after_it() {
-    let folder = Folder::new("late");
-    let mut writer = folder.writer(HOUR);
-    writer.roll_up(HOUR + 600).unwrap();
-    // The clock was set back.
-    writer.write(&mut pending(HOUR, vec![cell("orders", "", &[(200, None, 1)], 2)]), HOUR).unwrap();
-    assert_eq!(folder.number("SELECT min(at) FROM route_minute"), HOUR + 600);
-    assert_eq!(folder.number("SELECT sum(requests) FROM route_by_day"), 1);
-    writer.roll_up(HOUR + 660).unwrap();
-    assert_eq!(folder.number("SELECT sum(requests) FROM route_by_day"), 1);
 }
 
 #[test]

@@ -89,7 +89,7 @@ struct Keeper {
     writer: Option<Writer>,
     pending: Pending,
     plugins: PluginTallies,
-    /// The minute before which everything is rolled up.
+    /// The minute before which everything was rolled up, as the clock was then.
     rolled: i64,
     /// Analysis has more to do.
     behind: bool,
@@ -140,7 +140,7 @@ impl Keeper {
     fn commit(&mut self, last: bool) {
         let moment = SystemTime::now();
         self.pending.add_plugins(minute(moment), &self.telemetry.plugin_tallies(&mut self.plugins));
-        if last || self.rolled < minute(moment) {
+        if last || self.rolled != minute(moment) {
             self.pending.close();
         }
         let cells = self.telemetry.store();
@@ -150,7 +150,8 @@ impl Keeper {
             return;
         }
         let now = seconds(moment);
-        let is_due = last || self.behind || self.failing.is_some() || now - self.seen >= HEARTBEAT || self.rolled < minute(moment);
+        let is_silent = (now - self.seen).abs() >= HEARTBEAT;
+        let is_due = last || self.behind || self.failing.is_some() || is_silent || self.rolled != minute(moment);
         if self.pending.is_empty() && !is_due {
             return;
         }
@@ -184,10 +185,10 @@ impl Keeper {
 
     fn write_by(&mut self, writer: &mut Writer, now: i64, minute: i64) -> rusqlite::Result<u64> {
         writer.write(&mut self.pending, now)?;
-        if self.rolled < minute {
-            if writer.roll_up(minute)? {
-                writer.tidy(now)?;
-            }
+        // Where the clock was set back it is another minute, too.
+        if self.rolled != minute {
+            writer.roll_up(minute)?;
+            writer.tidy(now)?;
             if self.forgot.elapsed() > FORGET {
                 writer.forget_names()?;
                 self.forgot = Instant::now();

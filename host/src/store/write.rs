@@ -75,8 +75,11 @@ impl Writer {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let rolled: i64 = transaction.prepare_cached("SELECT until FROM rolled")?.query_row([], |row| row.get(0))?;
         for (at, minute) in &pending.minutes {
-            // What was rolled up is over: a clock that was set back, or another process that is ending, counts in the minute after.
-            write_minute(&transaction, names, (*at).max(rolled), minute, now)?;
+            // What was rolled up is not rolled up again: what comes late, of a process that is ending or by a clock that was ahead, is added to each.
+            let tiers = if *at < rolled { &Tier::ALL[..] } else { &[Tier::Minute] };
+            for tier in tiers {
+                write_minute(&transaction, names, (*tier, *at), minute, now)?;
+            }
         }
         for sample in &pending.samples {
             write_sample(&transaction, names, sample)?;
@@ -122,15 +125,17 @@ impl Writer {
     }
 }
 
-fn upsert(kind: &Kind) -> String {
+fn upsert(kind: &Kind, tier: Tier) -> String {
     let columns = kind.columns();
     let marks = vec!["?"; columns.split(", ").count()].join(", ");
-    format!("INSERT INTO {}_minute ({columns}) VALUES ({marks}) {}", kind.name, kind.on_conflict())
+    format!("INSERT INTO {}_{} ({columns}) VALUES ({marks}) {}", kind.name, tier.as_str(), kind.on_conflict())
 }
 
-fn write_minute(transaction: &Transaction<'_>, names: &mut Names, at: i64, minute: &Minute, now: i64) -> Result<()> {
+fn write_minute(transaction: &Transaction<'_>, names: &mut Names, (tier, at): (Tier, i64), minute: &Minute, now: i64) -> Result<()> {
     let [route, outcome, endpoint, consumer, plugin, failure] = &KINDS;
-    let put = |kind: &Kind, values: Vec<Value>| transaction.prepare_cached(&upsert(kind))?.execute(params_from_iter(values)).map(drop);
+    let at = at - at.rem_euclid(tier.seconds());
+    let put =
+        |kind: &Kind, values: Vec<Value>| transaction.prepare_cached(&upsert(kind, tier))?.execute(params_from_iter(values)).map(drop);
     let row = |key: &[i64], rest: Vec<Value>| {
         let mut values = vec![Value::from(at)];
         values.extend(key.iter().copied().map(Value::from));
