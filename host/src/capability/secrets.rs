@@ -25,6 +25,8 @@ pub struct Secret(Arc<[u8]>);
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Secrets {
     by_name: BTreeMap<String, Secret>,
+    /// What is masked and the name of its secret, longest first: one that begins another must leave nothing of that.
+    masked: Vec<(Secret, String)>,
 }
 
 // === impl Secret ===
@@ -94,13 +96,10 @@ impl Secrets {
     /// around one that means harm: what it has encoded or cut is not found.
     pub fn mask<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let mut masked = Cow::Borrowed(text);
-        for (name, secret) in &self.by_name {
-            let Ok(secret) = std::str::from_utf8(secret.bytes()) else { continue };
-            // Of a key in many lines each may be logged on its own.
-            for part in std::iter::once(secret).chain(secret.lines()) {
-                if part.len() >= SHORTEST_MASKED && masked.contains(part) {
-                    masked = Cow::Owned(masked.replace(part, &format!("[secret {name}]")));
-                }
+        for (part, name) in &self.masked {
+            let Ok(part) = std::str::from_utf8(part.bytes()) else { continue };
+            if masked.contains(part) {
+                masked = Cow::Owned(masked.replace(part, &format!("[secret {name}]")));
             }
         }
         masked
@@ -123,8 +122,18 @@ fn cut(text: &str, most: usize) -> &str {
 
 impl FromIterator<(String, Secret)> for Secrets {
     fn from_iter<I: IntoIterator<Item = (String, Secret)>>(secrets: I) -> Self {
-        Self { by_name: secrets.into_iter().collect() }
+        let by_name: BTreeMap<_, _> = secrets.into_iter().collect();
+        let mut masked: Vec<_> = by_name.iter().flat_map(|(name, secret)| masked(secret).map(|part| (part, name.clone()))).collect();
+        masked.sort_by_key(|(part, _)| std::cmp::Reverse(part.bytes().len()));
+        Self { by_name, masked }
     }
+}
+
+/// What is masked of a secret. Of a key in many lines each may be logged on its own.
+fn masked(secret: &Secret) -> impl Iterator<Item = Secret> {
+    let text = std::str::from_utf8(secret.bytes()).unwrap_or_default();
+    let parts = std::iter::once(text).chain(text.lines().filter(move |line| line.len() < text.len()));
+    parts.filter(|part| part.len() >= SHORTEST_MASKED).map(|part| Secret(part.as_bytes().into()))
 }
 
 #[cfg(test)]
@@ -188,6 +197,19 @@ mod tests {
         assert_eq!(secrets.mask("got hunter2hunter2, twice hunter2hunter2."), "got [secret key], twice [secret key].");
         assert_eq!(secrets.mask("line MC4CAQAwBQYDK2Vw"), "line [secret pem]");
         assert!(matches!(secrets.mask("abc is in every alphabet"), Cow::Borrowed("abc is in every alphabet")));
+    }
+
+    #[test]
+    fn a_secret_that_begins_another_leaves_nothing_of_it() {
+        for names in [["a", "b"], ["b", "a"]] {
+            let secrets: Secrets = names
+                .into_iter()
+                .zip(["hunter2hunter2", "hunter2hunter2-and-more"])
+                .map(|(name, text)| (name.to_owned(), secret(text)))
+                .collect();
+            let shown = format!("[secret {}] or [secret {}]", names[1], names[0]);
+            assert_eq!(secrets.mask("hunter2hunter2-and-more or hunter2hunter2"), shown);
+        }
     }
 
     #[test]

@@ -43,6 +43,8 @@ struct Rotated {
     path: PathBuf,
     /// `None` before the first line of a log that was switched off.
     file: Option<File>,
+    /// A line of it was begun and not ended, for want of room.
+    is_torn: bool,
     looked: Instant,
 }
 
@@ -57,7 +59,7 @@ impl AccessWriter {
             Some(path) => {
                 // A log that is switched on later makes its file then.
                 let file = if log.enabled { Some(open(path)?) } else { None };
-                Output::File(Rotated { path: path.clone(), file, looked: Instant::now() })
+                Output::File(Rotated { path: path.clone(), file, is_torn: false, looked: Instant::now() })
             }
         };
         let lost = Arc::clone(&telemetry.cells.access_lines_lost);
@@ -140,7 +142,7 @@ impl Rotated {
             Some(file) => file,
             None => self.file.insert(open(&self.path)?),
         };
-        file.write_all(bytes)
+        write_lines(file, bytes, &mut self.is_torn)
     }
 
     /// Opens the file anew if what its path names is not what is written to: it was moved away or removed, as logrotate does.
@@ -156,13 +158,38 @@ impl Rotated {
             return;
         }
         match open(&self.path) {
-            Ok(file) => self.file = Some(file),
+            Ok(file) => (self.file, self.is_torn) = (Some(file), false),
             // The old one is better than none.
             Err(error) => {
                 tracing::warn!(file = %self.path.display(), %error, "The access log's file was moved away and cannot be made anew")
             }
         }
     }
+}
+
+/// Writes whole lines. One that was begun and not ended ends before them, so that it takes none of them along.
+fn write_lines(file: &mut impl Write, lines: &[u8], is_torn: &mut bool) -> io::Result<()> {
+    if *is_torn {
+        file.write_all(b"\n")?;
+        *is_torn = false;
+    }
+    let mut left = lines;
+    while !left.is_empty() {
+        let written = match file.write(left) {
+            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            written => written,
+        };
+        match written {
+            Ok(written) => left = left.get(written..).unwrap_or_default(),
+            Err(error) => {
+                let written = lines.len() - left.len();
+                *is_torn = lines.get(..written).and_then(<[u8]>::last).is_some_and(|last| *last != b'\n');
+                return Err(error);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// For appending, so that a file that is cut off in place is written on from its beginning. Lines may tell of people: others
@@ -181,7 +208,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("plugway-access-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("access.log");
-        let mut rotated = Rotated { path: path.clone(), file: None, looked: Instant::now() };
+        let mut rotated = Rotated { path: path.clone(), file: None, is_torn: false, looked: Instant::now() };
         rotated.write(b"one\n").unwrap();
         rotated.looked = Instant::now().checked_sub(LOOK).unwrap();
         rotated.follow();
@@ -198,5 +225,41 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "four\n");
         assert_eq!(std::fs::read_to_string(folder.join("access.log.1")).unwrap(), "one\ntwo\nthree\n");
         std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    /// Takes so many bytes, and more when there is room again.
+    struct Disk {
+        bytes: Vec<u8>,
+        room: usize,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let few = bytes.len().min(self.room);
+            if few == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.room -= few;
+            self.bytes.extend(&bytes[..few]);
+            Ok(few)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_that_a_full_disk_cut_off_takes_no_other_one_along() {
+        let lines = b"one\ntwo\n";
+        for (room, file) in [(0, "one\ntwo\n"), (2, "on\none\ntwo\n"), (4, "one\none\ntwo\n"), (7, "one\ntwo\none\ntwo\n")] {
+            let (mut disk, mut is_torn) = (Disk { bytes: Vec::new(), room }, false);
+            for _ in 0..3 {
+                assert!(write_lines(&mut disk, lines, &mut is_torn).is_err(), "{room}");
+            }
+            disk.room = 100;
+            write_lines(&mut disk, lines, &mut is_torn).unwrap();
+            assert_eq!(String::from_utf8(disk.bytes).unwrap(), file, "{room}");
+        }
     }
 }
