@@ -1,6 +1,7 @@
 //! What happens when files change under a gateway that serves: plugins, and the configuration itself.
 
 mod bad_files;
+mod beside_others;
 mod canary;
 mod compared;
 mod generations;

@@ -216,15 +216,17 @@ impl Catalogue {
         self.rejected.get("").is_some_and(|rejection| rejection.digest == digest)
     }
 
-    /// Whether files are known not to be taken for these very reasons: a signature that comes, and is the wrong one, is another.
-    pub(super) fn was_said(&self, rejections: &[Rejection]) -> bool {
-        let known = |name: &String, why| self.rejected.get(name).is_some_and(|known| known.why == why);
-        rejections.iter().all(|rejection| rejection.plugin.as_ref().is_none_or(|name| known(name, rejection.why)))
+    /// Whether a file is known not to be taken for this very reason: a signature that comes, and is the wrong one, is another.
+    pub(super) fn was_said(&self, rejection: &Rejection) -> bool {
+        let known = self.rejected.get(rejection.plugin.as_deref().unwrap_or_default());
+        let is_same = |known: &Rejection| known.why == rejection.why && (rejection.plugin.is_some() || known.reason == rejection.reason);
+        known.is_some_and(|known| known.digest == rejection.digest && is_same(known))
     }
 
-    /// What of a stock is to blame for a problem: the file of a plugin that is new.
+    /// What of a stock is to blame for a problem: the file of a plugin that is new where another version serves. Without one there is nothing to
+    /// leave it out for, and no configuration with it can be served.
     pub(super) fn blame(&self, stock: &Stock, problem: &Problem) -> Option<Rejection> {
-        let new = |name: &str| stock.item(name).filter(|item| item.is_new());
+        let new = |name: &str| stock.item(name).filter(|item| item.is_new() && item.serving.is_some());
         let (item, why) = match &problem.plugin {
             Some((name, why)) => (new(name)?, *why),
             None => (problem.suspects.iter().find_map(|name| new(name).filter(|_| self.was_authorizer(name)))?, "hooks"),
@@ -342,8 +344,12 @@ impl Catalogue {
 
     /// What status shows of plugins that no route uses: whether their files could be loaded.
     pub(super) fn unused(&self, config: &Config, stock: &Stock) -> Vec<Value> {
-        let unused = |(index, item): (usize, &Item)| {
-            let plugin = config.plugins.get(index).filter(|_| !config.uses(index))?;
+        let unused = |item: &Item| {
+            // It may be the stock of another configuration, which was not taken.
+            let (index, plugin) = config.plugins.iter().enumerate().find(|(_, plugin)| plugin.name == item.name)?;
+            if config.uses(index) {
+                return None;
+            }
             let problem = match &item.newest {
                 Supplied::Nothing(problem) => Some(problem.message.clone()),
                 Supplied::Bytes(bytes) => LoadedComponent::look_at(bytes.all(), &plugin.grants).err().map(|error| error.to_string()),
@@ -352,7 +358,7 @@ impl Catalogue {
             let digest = item.digest.as_ref().map(|digest| format!("sha256:{digest}"));
             Some(json!({ "name": item.name, "file_digest": digest, "problem": problem }))
         };
-        stock.0.iter().enumerate().filter_map(unused).collect()
+        stock.0.iter().filter_map(unused).collect()
     }
 
     /// What status shows of each plugin's file.

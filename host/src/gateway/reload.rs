@@ -1,6 +1,7 @@
 //! The thread on which reloads happen. It assembles, compiles and makes instances where nobody is kept waiting by it, and a
 //! reload is all or nothing: every worker's share is ready before the first worker gets its own.
 
+mod rejecting;
 mod trials;
 
 use std::collections::BTreeSet;
@@ -223,63 +224,6 @@ impl Reloader {
         }
         let ready = Ready::make(&mut self.workshop, config, supplies, config.workers, &mut self.terminated)?;
         Ok(Some((ready, fingerprint)))
-    }
-
-    /// Not everything that is new can be served. What was known to be bad is left out, since it must not keep back the rest; if
-    /// that is not it, the reload is rejected.
-    fn fall_back(&mut self, read: &Read, stock: &Stock, problems: Problems, cause: Cause, began: Instant) -> Outcome {
-        let (rejections, is_config) = self.rejections(read, stock, &problems);
-        let held_config = self.catalogue.is_rejected(&read.digest);
-        let held = self.catalogue.held(stock);
-        if held_config || !held.is_empty() {
-            let config = match &read.parsed {
-                Ok(config) if !held_config => Arc::clone(config),
-                _ => Arc::clone(&self.config),
-            };
-            let stock = self.catalogue.read(&config);
-            match self.make(&config, stock.supplies(&config, Scope::Used, &held)) {
-                Ok(Some(ready)) => return self.install(&config, ready, &stock, cause, began),
-                // Nothing else is new, and this was said before.
-                Ok(None) if cause == Cause::Files && self.catalogue.was_said(&rejections) => {
-                    return Outcome::Unchanged { generation: self.generation() };
-                }
-                Ok(None) | Err(_) => {}
-            }
-        }
-        if !is_config {
-            self.catalogue.configuration_is_good();
-        }
-        for rejection in &rejections {
-            tracing::warn!(
-                cause = cause.as_str(),
-                plugin = rejection.plugin,
-                file = %rejection.file.display(),
-                digest = rejection.digest,
-                why = rejection.why,
-                error = rejection.reason,
-                "A reload was rejected; what served before serves on"
-            );
-            self.catalogue.reject(rejection.clone());
-        }
-        Outcome::Rejected { problems, rejections }
-    }
-
-    /// Which files are to blame, and whether the configuration is one of them.
-    fn rejections(&self, read: &Read, stock: &Stock, problems: &Problems) -> (Vec<Rejection>, bool) {
-        let mut rejections: Vec<Rejection> = Vec::new();
-        let mut is_config = false;
-        for problem in problems.iter() {
-            match self.catalogue.blame(stock, problem) {
-                Some(rejection) if rejections.iter().any(|known| known.plugin == rejection.plugin) => {}
-                Some(rejection) => rejections.push(rejection),
-                None => is_config = true,
-            }
-        }
-        if is_config || rejections.is_empty() {
-            let text = problems.to_string().trim_end().to_owned();
-            rejections.push(Rejection::new(None, &self.config.file, &read.digest, "configuration", text));
-        }
-        (rejections, is_config)
     }
 
     /// Has every worker serve by what is ready.

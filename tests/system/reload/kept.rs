@@ -102,7 +102,8 @@ fn a_secret_is_read_anew_by_a_reload_and_a_bad_one_changes_nothing() {
     assert_eq!(ask(&gateway, "show key"), "the second key");
 
     replace(&key, "the third key");
-    assert_eq!(json(&post_reload(&gateway, ""))["result"], "swapped");
+    // On a busy machine the first look at files may come just now, and be the reload.
+    assert_eq!(post_reload(&gateway, "").status, 200);
     assert_eq!(ask(&gateway, "show key"), "the third key");
 }
 
