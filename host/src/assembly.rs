@@ -166,6 +166,10 @@ impl Workshop {
         let (Some(table), Some(upstreams), true) = (draft.table, upstreams, problems.is_empty()) else { return Err(problems) };
 
         let Numbered { plugins, on_workers, on_control } = draft.numbered;
+        if let Some(problem) = room::too_little(config, &on_workers, &on_control) {
+            problems.push(problem);
+            return Err(problems);
+        }
         let shortage = room::shortage(config, &plugins, &on_workers, &on_control);
         self.snapshots += 1;
         let (routes, effective) = chains::routes(config, draft.chains, &upstreams);

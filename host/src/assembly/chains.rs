@@ -54,7 +54,8 @@ pub(super) fn build(
             let builder = Builder { config, components, numbering: &mut *numbering, known, problems: &mut theirs, route, canaries: &met };
             let (with, _) = builder.build();
             // Off the request's path the version that serves is enough.
-            canaries.push((bound, Chain { observers: chain.observers.clone(), ..with }));
+            let (observers, batch_observers) = (chain.observers.clone(), chain.batch_observers.clone());
+            canaries.push((bound, Chain { observers, batch_observers, ..with }));
             theirs.iter().filter(|problem| !own.iter().any(|known| known == *problem)).for_each(|problem| problems.push(problem.clone()));
         }
         own.iter().for_each(|problem| problems.push(problem.clone()));

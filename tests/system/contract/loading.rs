@@ -371,19 +371,24 @@ fn a_plugins_words_cannot_look_like_the_gateways_or_move_a_terminal() {
 }
 
 #[test]
-fn more_instances_than_there_is_room_for_are_warned_of() {
+fn more_instances_than_there_is_room_for_are_warned_of_and_too_few_refused() {
     let upstream = Upstream::plain("up").unwrap();
-    let parts = |instances: u32| {
+    let parts = |instances: u32, room: u32, workers: u32| {
         let budget = format!("budget = {{ cpu = \"20ms\", instances = {instances} }}");
         let part = plugin("wide", filters(), "", &budget);
-        config(&upstream, &[&part, "[limits]\nmax_plugin_instances = 64\n", &route("public = true\nplugins = [\"wide\"]")])
+        let limits = format!("[limits]\nmax_plugin_instances = {room}\n");
+        let text = config(&upstream, &[&part, &limits, &route("public = true\nplugins = [\"wide\"]")]);
+        text.replace("workers = 1", &format!("workers = {workers}"))
     };
-    let (output, text) = check(&parts(64));
+    let (output, text) = check(&parts(64, 64, 1));
     assert!(output.status.success() && !text.contains("max_plugin_instances"), "{text}");
-    let (output, text) = check(&parts(65));
-    assert!(output.status.success(), "{text}");
-    assert!(
-        text.contains("limits.max_plugin_instances: plugins may ask for 65 instances (`workers` is 1), the most of them `wide`"),
-        "{text}"
-    );
+    for (of, succeeds, says) in [
+        (parts(65, 64, 1), true, "plugins may ask for 65 instances (`workers` is 1), the most of them `wide`"),
+        (parts(1, 4, 4), true, "a reload makes instances of plugins beside those that serve, 8 in all, and there is room for 4"),
+        (parts(1, 3, 4), false, "there is room for 3 instances of plugins, and 4 are needed (`workers` is 4)"),
+    ] {
+        let (output, text) = check(&of);
+        assert_eq!(output.status.success(), succeeds, "{text}");
+        assert!(text.contains(&format!("limits.max_plugin_instances: {says}")), "{text}");
+    }
 }
