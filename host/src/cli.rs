@@ -114,7 +114,17 @@ fn serve(file: &Path) -> Result<(), String> {
     block_on(async {
         // Before anything says that it serves: a signal that nobody listens for kills, and a second one may follow at once.
         let mut signals = Signals::listen().map_err(|error| error.to_string())?;
-        let gateway = Gateway::start(config, compiler()).map_err(|error| error.to_string())?;
+        let starting = tokio::task::spawn_blocking(|| Gateway::start(config, compiler()));
+        let started = tokio::select! {
+            started = starting => started.map_err(|error| error.to_string())?,
+            () = signals.end() => {
+                tracing::warn!("Ended before it served");
+                drop(log);
+                // What is being compiled would be waited for.
+                std::process::exit(130);
+            }
+        };
+        let gateway = started.map_err(|error| error.to_string())?;
         while let Asked::Reload = signals.next().await {
             gateway.reload().await;
         }

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use clap::Args;
 use serde_json::Value;
 
+use plugway::config::plain;
 use plugway::incidents::{Asked, list};
 use plugway::report::{Request, time};
 use plugway::store;
@@ -49,7 +50,8 @@ fn table(incidents: &[Value], open: bool) -> String {
     }
     let mut out = format!("{:<20}  {:<20}  {:<8}  {:<16}  WHAT\n", "SINCE", "UNTIL", "SEVERITY", "KIND");
     for incident in incidents {
-        let text = |key: &str| incident.get(key).and_then(Value::as_str).unwrap_or_default();
+        // Consumers choose what they are called, and a store may come from anywhere.
+        let text = |key: &str| plain(incident.get(key).and_then(Value::as_str).unwrap_or_default()).to_string();
         let moment = |key: &str| incident.get(key).and_then(Value::as_i64).map(time::moment);
         let (since, until) = (moment("started").unwrap_or_default(), moment("ended").unwrap_or_else(|| "lasts".to_owned()));
         let line = format!("{since:<20}  {until:<20}  {:<8}  {:<16}  {}\n", text("severity"), text("kind"), text("title"));

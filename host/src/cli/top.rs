@@ -78,23 +78,30 @@ pub(super) fn run(options: &Options) -> Result<(), String> {
             show(&watched.frame(Size { lines: usize::MAX, colours: false, ..size(WIDE) }).await?)
         });
     }
-    show(ENTER)?;
-    let ended = block_on(async move { live(watched.await?, interval).await });
-    show(LEAVE)?;
-    ended
+    block_on(async move {
+        // Until there is something to show the terminal stays as it is, and Ctrl-C ends the program by itself.
+        let watched = watched.await?;
+        let text = |error: std::io::Error| error.to_string();
+        let (mut interrupt, mut terminate) =
+            (signal(SignalKind::interrupt()).map_err(text)?, signal(SignalKind::terminate()).map_err(text)?);
+        show(ENTER)?;
+        // Whatever it waits for.
+        let ended = tokio::select! {
+            _ = interrupt.recv() => Ok(()),
+            _ = terminate.recv() => Ok(()),
+            ended = live(watched, interval) => ended,
+        };
+        show(LEAVE)?;
+        ended
+    })
 }
 
+/// Shows frame after frame.
 async fn live(mut watched: Watched, interval: Duration) -> Result<(), String> {
-    let text = |error: std::io::Error| error.to_string();
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt()).map_err(text)?, signal(SignalKind::terminate()).map_err(text)?);
     // The first frame comes soon.
     let mut pause = Duration::from_millis(500);
     loop {
-        tokio::select! {
-            _ = interrupt.recv() => return Ok(()),
-            _ = terminate.recv() => return Ok(()),
-            () = tokio::time::sleep(pause) => {}
-        }
+        tokio::time::sleep(pause).await;
         pause = interval;
         match watched.frame(size(80)).await {
             // Each line is written over what was there, and the rest cleared.

@@ -95,7 +95,7 @@ fn row(step: &Value) -> [String; 6] {
 fn notes(step: &Value) -> Vec<[String; 6]> {
     let pairs = |value: &Value| {
         let pairs = value.as_object().into_iter().flatten();
-        pairs.map(|(name, value)| format!("{name}={}", text(value))).collect::<Vec<_>>().join(" ")
+        pairs.map(|(name, value)| format!("{}={}", shown(name), text(value))).collect::<Vec<_>>().join(" ")
     };
     let line = |after: String, what: String| [after, String::new(), String::new(), String::new(), what, String::new()];
     let attributes =
@@ -150,11 +150,15 @@ fn ended(story: &Value) -> String {
 
 /// Text without what a terminal would obey: some of it comes from clients.
 fn text(value: &Value) -> String {
-    let text = match value {
+    match value {
         Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
+        Value::String(text) => shown(text),
+        other => shown(&other.to_string()),
+    }
+}
+
+/// As a terminal may have it.
+fn shown(text: &str) -> String {
     text.chars().map(|char| if char.is_control() { char::REPLACEMENT_CHARACTER } else { char }).collect()
 }
 

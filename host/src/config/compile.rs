@@ -27,7 +27,7 @@ mod values;
 pub(crate) use self::plugins::BUILTINS;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::{Map, Value};
 
@@ -37,6 +37,10 @@ use super::model::{Config, Position};
 use super::problems::Problem;
 use super::schema::{self, List};
 use super::suggest::advice;
+
+/// How many cores the process may use, as it was when that was first asked: workers cannot change while a gateway runs, whatever becomes of its share of
+/// the machine.
+static CORES: LazyLock<usize> = LazyLock::new(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
 
 /// Names that are declared, whether what they name is right or not: a reference to something that is wrong is not wrong itself.
 #[derive(Debug, Default)]
@@ -115,10 +119,9 @@ impl<'a> Compiler<'a> {
         };
         let store = self.store(raw.store.unwrap_or_default(), &state_directory);
         let trust = self.trust(raw.trust.unwrap_or_default());
-        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let config = Config {
             file: self.file.clone(),
-            workers: raw.workers.and_then(|workers| usize::try_from(workers).ok()).unwrap_or_else(cores),
+            workers: raw.workers.and_then(|workers| usize::try_from(workers).ok()).unwrap_or(*CORES),
             cache_directory,
             plugin_directory: self.plugin_directory.clone(),
             state_directory,

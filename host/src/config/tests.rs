@@ -148,6 +148,29 @@ fn deep_nesting_is_a_problem() {
 }
 
 #[test]
+fn no_number_is_only_found_too_large_when_it_is_read() {
+    fn each(schema: &Value, name: &str) {
+        if schema["format"] == "uint32" {
+            assert!(schema["maximum"].as_u64().is_some_and(|most| most <= u32::MAX.into()), "{name}: {schema}");
+        }
+        match schema {
+            Value::Object(members) => members.iter().for_each(|(name, schema)| each(schema, name)),
+            Value::Array(items) => items.iter().for_each(|schema| each(schema, name)),
+            _ => {}
+        }
+    }
+    each(&serde_json::from_str(&json_schema()).unwrap(), "");
+    let printed = problems_of(&with("[tracing]\nmax_per_second = 5000000000\n"));
+    assert!(printed.starts_with("plugway.toml:9:18: tracing.max_per_second: "), "{printed}");
+}
+
+#[test]
+fn a_header_is_asked_for_once() {
+    let printed = problems_of(&with("match = { headers = { X-A = \"1\", x-a = \"2\" } }"));
+    assert!(printed.contains("\"x-a\" is there twice, in upper and lower case"), "{printed}");
+}
+
+#[test]
 fn the_schema_is_one_that_editors_read() {
     let schema: Value = serde_json::from_str(&json_schema()).unwrap();
     assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");

@@ -27,7 +27,8 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
             return Err(format!("the units of `{text}` must stand largest first, each once"));
         }
         smallest = one;
-        let part = u32::try_from(number).ok().and_then(|number| one.checked_mul(number));
+        let micros = one.as_micros().checked_mul(number.into()).and_then(|micros| u64::try_from(micros).ok());
+        let part = micros.map(Duration::from_micros);
         total = part
             .and_then(|part| total.checked_add(part))
             .filter(|total| *total <= LONGEST)
@@ -111,6 +112,8 @@ mod tests {
             ("1h", 3_600_000_000),
             ("10 ms", 10_000),
             ("20us", 20),
+            ("5000000000us", 5_000_000_000),
+            ("31536000000ms", 31_536_000_000_000),
             ("365d", 31_536_000_000_000),
         ];
         for (text, micros) in good {
@@ -127,6 +130,7 @@ mod tests {
             "5ms1s",
             "1.5s",
             "366d",
+            "31536000001ms",
             "99999999999999999999s",
             "5x",
             "5s ",

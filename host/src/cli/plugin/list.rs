@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::cli::print;
 use crate::cli::running::Running;
+use plugway::config::plain;
 
 /// What to list.
 #[derive(Debug, Args)]
@@ -146,10 +147,11 @@ fn row(plugin: &Value) -> [String; HEADINGS.len()] {
     cells.map(|cell| if cell.is_empty() { "-".to_owned() } else { cell })
 }
 
+/// As a terminal may have it: some of it are plugins' own words.
 fn text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => plain(text).to_string(),
         other => other.to_string(),
     }
 }

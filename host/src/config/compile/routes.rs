@@ -140,8 +140,13 @@ impl Compiler<'_> {
             }
         }
         for (name, header) in raw.headers {
-            let header = self.header(&at.key("headers").key(&name), &name, header);
-            matches.headers.extend(header);
+            let at = at.key("headers").key(&name);
+            match self.header(&at, &name, header) {
+                Some(header) if matches.headers.iter().any(|known| known.name == header.name) => {
+                    self.error(&at, format!("{name:?} is there twice, in upper and lower case"), "remove one");
+                }
+                header => matches.headers.extend(header),
+            }
         }
         matches
     }

@@ -46,7 +46,7 @@ pub struct HttpClientGrant {
     pub max_body_bytes: usize,
     /// Redirects one request may follow; default 3.
     pub max_redirects: u32,
-    /// Requests at once; default 256.
+    /// Requests at once; default 1,024.
     pub max_in_flight: usize,
     /// Bytes of answers kept; default 16 MiB.
     pub max_cache_bytes: usize,

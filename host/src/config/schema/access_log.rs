@@ -17,7 +17,7 @@ pub(in crate::config) struct AccessLog {
     #[schemars(example = &"/var/log/plugway/access.log")]
     pub(in crate::config) file: Option<String>,
     /// What a JSON line holds, in this order: facts by name, and `request.NAME`, `response.NAME` and `attribute.PLUGIN.NAME` for
-    /// headers and attributes. Default: everything a request has but `query`, `peer`, `listener` and headers.
+    /// headers and attributes. Default: everything a request has but `query`, `peer`, `listener`, `tls_version` and headers.
     #[schemars(length(min = 1), example = vec!["method", "path", "status", "duration_us", "request.user-agent"])]
     pub(in crate::config) fields: Option<List<String>>,
     /// Share of the requests that have a line. Those that failed, were slow or are traced always do. Default: `"100%"`.

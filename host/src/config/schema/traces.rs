@@ -14,6 +14,7 @@ pub(in crate::config) struct Tracing {
     /// Share of the requests that are sampled, of those whose caller has not decided. Without `[otlp]` none is. Default: `"1%"`.
     pub(in crate::config) sample: Option<Share>,
     /// Requests sampled a second at most, for all workers together. Default: 100.
+    #[schemars(range(max = 4_294_967_295_u32))]
     pub(in crate::config) max_per_second: Option<u32>,
     /// `"follow"`: what a caller's `traceparent` says decides. `"ignore"`: it does not. Default: `"follow"`.
     pub(in crate::config) callers: Option<Callers>,
