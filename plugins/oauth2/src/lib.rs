@@ -34,6 +34,7 @@ mod remembered;
 mod requirement;
 mod server;
 mod token;
+mod token_response;
 mod upstream_token;
 mod url;
 
@@ -149,7 +150,9 @@ impl RequestFilter for OAuth2 {
     fn on_request(&self, request: &mut Request) -> Result<Flow, Error> {
         self.headers.clear_unless_set(request)?;
         passed_on::drop_unchecked_token(request)?;
-        self.take_cookies(request)?;
+        if let Some(answer) = self.take_cookies(request)? {
+            return Ok(answer.into());
+        }
         let Some(own) = self.own_token() else { return Ok(Flow::Next) };
         match own.attach(request, None, clock::now()) {
             Ok(()) => Ok(Flow::Next),
@@ -294,7 +297,8 @@ impl OAuth2 {
 
     /// Puts the upstream's token where the client's was.
     fn exchange(&self, request: &mut Request, token: &[u8], decision: Decision) -> Result<Decision, Refusal> {
-        if let Some(exchanged) = self.upstream_token.as_ref().filter(|token| token.grant == Grant::TokenExchange) {
+        let exchanges = self.upstream_token.as_ref().filter(|token| token.grant == Grant::TokenExchange);
+        if let (Some(exchanged), Decision::Allow(_)) = (exchanges, &decision) {
             let subject = credentials::b64token(token).ok_or(Denial::MalformedCredentials)?;
             exchanged.attach(request, Some(subject), clock::now())?;
         }
@@ -370,13 +374,13 @@ impl OAuth2 {
         if !self.forward_token {
             passed_on::drop_token(request, self.dpop.is_some())?;
         }
-        self.take_cookies(request)?;
-        Ok(Decision::Allow(pass.identity.clone()))
+        let answer = self.take_cookies(request)?;
+        Ok(answer.map_or_else(|| Decision::Allow(pass.identity.clone()), Decision::respond))
     }
 
     /// Sessions are the gateway's affair, whoever let the request pass.
-    fn take_cookies(&self, request: &mut Request) -> Result<(), ChangeError> {
-        self.login.as_ref().map_or(Ok(()), |login| login.take_cookies(request))
+    fn take_cookies(&self, request: &mut Request) -> Result<Option<LocalResponse>, ChangeError> {
+        self.login.as_ref().map_or(Ok(None), |login| login.take_cookies(request))
     }
 }
 

@@ -2,46 +2,42 @@
 //! comes back with a code; the access token it is worth is kept in a session and judged at each request as one that was sent.
 
 mod config;
+mod cookies;
 mod id_token;
 mod response;
 mod session;
 mod sessions;
+mod tokens;
 
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use plugway_sdk::crypto::{self, DigestAlgorithm};
-use plugway_sdk::{AuthError, ChangeError, KvError, LocalResponse, Request, Status, header, kv, log, random};
-use serde_json::{Map, Value};
+use plugway_sdk::{AuthError, CryptoError, KvError, LocalResponse, Request, Status, header, kv, log, random};
 
 use crate::Refusal;
 use crate::client::Client;
-use crate::credentials::b64token;
 use crate::document::Trouble;
 use crate::form::{Form, encoded};
 use crate::issuer::Issuer;
-use crate::json;
 use crate::refusals;
-use crate::server::{AUTHORIZATION, END_SESSION, Server, TOKEN};
+use crate::server::{AUTHORIZATION, END_SESSION, Server};
 use response::{Malformed, Outcome, Response};
 use session::{Begun, Cookie, Session};
 use sessions::{Found, Sessions};
+use tokens::{Given, Grant};
 
 pub(crate) use config::LoginConfig;
 
-/// Time for an answer of the token endpoint. Where the grant allows less, that counts.
-const TIMEOUT: Duration = Duration::from_secs(3);
-/// Bytes of one.
-const MOST_BYTES: u64 = 64 << 10;
 /// How long somebody may take to log in.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// Access tokens are renewed so long before they end.
 const MARGIN: Duration = Duration::from_secs(30);
 /// How long other requests of the same browser find what one of them renewed.
 const RENEWED: Duration = Duration::from_secs(60);
-/// How long an access token counts that does not say so.
-const DEFAULT_LIFE: Duration = Duration::from_secs(300);
+/// How many renewals a cookie may be behind: others of the same browser made them meanwhile, each within that time.
+const MOST_BEHIND: usize = 4;
 /// When to come again, seconds, where the server was of no use.
 const RETRY_AFTER: u32 = 5;
 /// Longest path, with its query, that a login comes back to.
@@ -75,14 +71,6 @@ pub(crate) enum Visit {
     Known(String, Vec<String>),
     /// Nobody is.
     Nobody,
-}
-
-/// Tokens the server gave.
-struct Given {
-    access_token: String,
-    refresh_token: Option<String>,
-    id_token: Option<String>,
-    life: Duration,
 }
 
 impl Login {
@@ -146,8 +134,15 @@ impl Login {
             return Ok(refused(Status::BAD_REQUEST, &[]));
         };
         // Another server's answer must not be taken for this one's (RFC 9207).
-        if response.issuer.as_ref().is_some_and(|from| *from != self.issuer) {
-            log::info!("a login was refused: the answer is from another issuer");
+        let why = match &response.issuer {
+            Some(from) if *from != self.issuer => Some("the answer is from another issuer"),
+            None if self.server.names_itself(now).map_err(|trouble| self.unavailable(&trouble))? => {
+                Some("the answer does not say from which issuer it is, and the server says that its own do")
+            }
+            _ => None,
+        };
+        if let Some(why) = why {
+            log::info!("a login was refused: {why}");
             return Ok(refused(Status::BAD_REQUEST, &[]));
         }
         let code = match response.outcome() {
@@ -178,12 +173,7 @@ impl Login {
             }
             Err(error) => return Err(failed(error).into()),
         }
-        let mut form = Form::default();
-        form.add("grant_type", "authorization_code");
-        form.add("code", &code);
-        form.add("redirect_uri", &self.redirect);
-        form.add("code_verifier", &begun.verifier);
-        let given = self.ask(form, now).inspect_err(|_| {
+        let given = self.ask(&Grant::Code(&code, &begun.verifier), now).inspect_err(|_| {
             // It may be tried again when the server is back.
             let _ = kv::delete(&used);
         })?;
@@ -210,16 +200,11 @@ impl Login {
         let Some(refresh_token) = session.refresh_token.clone() else {
             return Ok(if is_good { Visit::Known(session.access_token, Vec::new()) } else { Visit::Nobody });
         };
-        let digest = crypto::digest(DigestAlgorithm::Sha256, refresh_token.as_bytes()).map_err(failed)?;
-        let name = format!("renewed:{}", URL_SAFE_NO_PAD.encode(digest));
-        let found = kv::get(&name).ok().flatten().and_then(|bytes| serde_json::from_slice::<Session>(&bytes).ok());
-        let renewed = match found {
+        let Latest { refresh_token, place, renewed } = Latest::find(refresh_token, now).map_err(failed)?;
+        let renewed = match renewed {
             Some(renewed) => renewed,
             None => {
-                let mut form = Form::default();
-                form.add("grant_type", "refresh_token");
-                form.add("refresh_token", &refresh_token);
-                let given = match self.ask(form, now) {
+                let given = match self.ask(&Grant::RefreshToken(&refresh_token), now) {
                     Ok(Some(given)) => given,
                     Ok(None) => return Ok(Visit::Nobody),
                     // It is still good for a moment.
@@ -229,7 +214,7 @@ impl Login {
                 let mut renewed = self.made(given, session.ends, now);
                 renewed.refresh_token.get_or_insert(refresh_token);
                 if let Ok(text) = serde_json::to_vec(&renewed) {
-                    let _ = kv::set(&name, text, Some(RENEWED));
+                    let _ = kv::set(&place, text, Some(RENEWED));
                 }
                 renewed
             }
@@ -252,26 +237,6 @@ impl Login {
         Ok(with_cookies(LocalResponse::redirect(Status(303), &to), &self.sessions.end(request)))
     }
 
-    /// Asks the token endpoint; none where it says no to this code or token.
-    fn ask(&self, form: Form, now: Duration) -> Result<Option<Given>, Refusal> {
-        let asked = move || {
-            let url = self.server.endpoint(TOKEN, self.client.has_certificate(), now)?;
-            let request = self.client.request(&self.issuer, &url, form, now).map_err(Trouble::Away)?;
-            let answer = request.with_timeout(TIMEOUT).with_max_body_bytes(MOST_BYTES).with_shared(true).send()?;
-            let members = json::read_object(&answer.body());
-            match answer.status() {
-                Status::OK => given(&members.ok_or_else(|| Trouble::Rubbish("no JSON object".to_owned()))?).map(Some),
-                Status::BAD_REQUEST
-                    if members.is_some_and(|members| members.get("error").is_some_and(|error| error == "invalid_grant")) =>
-                {
-                    Ok(None)
-                }
-                status => Err(Trouble::Status(status)),
-            }
-        };
-        asked().map_err(|trouble| self.unavailable(&trouble).into())
-    }
-
     fn made(&self, given: Given, ends: u64, now: Duration) -> Session {
         Session {
             access_token: given.access_token,
@@ -285,25 +250,37 @@ impl Login {
         log::warn!("login at {}: {trouble}", self.issuer);
         AuthError::Unavailable(Some(RETRY_AFTER))
     }
+}
 
-    /// Takes the session from the request: the upstream has no use for it. What else is in `Cookie` stays.
-    pub(crate) fn take_cookies(&self, request: &mut Request<'_>) -> Result<(), ChangeError> {
-        let mut kept: Vec<Vec<u8>> = Vec::new();
-        for line in request.header_values(header::COOKIE) {
-            let own = |pair: &&[u8]| {
-                let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
-                std::str::from_utf8(name).is_ok_and(|name| self.sessions.is(name) || self.begun.is(name))
-            };
-            let rest: Vec<&[u8]> = line.split(|byte| *byte == b';').filter(|pair| !own(pair)).map(<[u8]>::trim_ascii).collect();
-            if !rest.is_empty() {
-                kept.push(rest.join(&b"; "[..]));
+/// How far the renewal of a session is that some cookie has.
+struct Latest {
+    /// What it can be renewed by: not one that was used already, for which a server may end the whole session (RFC 9700, section 4.14.2).
+    refresh_token: String,
+    /// Where what comes of it is noted.
+    place: String,
+    /// What came of it, as long as its access token is good.
+    renewed: Option<Session>,
+}
+
+impl Latest {
+    fn find(refresh_token: String, now: Duration) -> Result<Self, CryptoError> {
+        let mut latest = Self::of(refresh_token)?;
+        for _ in 0..MOST_BEHIND {
+            let ended = latest.renewed.take_if(|renewed| now >= Duration::from_secs(renewed.expires));
+            match ended.and_then(|ended| ended.refresh_token) {
+                Some(next) if next != latest.refresh_token => latest = Self::of(next)?,
+                _ => return Ok(latest),
             }
         }
-        request.remove_header(header::COOKIE)?;
-        for line in kept {
-            request.append_header(header::COOKIE, line)?;
-        }
-        Ok(())
+        latest.renewed.take_if(|renewed| now >= Duration::from_secs(renewed.expires));
+        Ok(latest)
+    }
+
+    fn of(refresh_token: String) -> Result<Self, CryptoError> {
+        let digest = crypto::digest(DigestAlgorithm::Sha256, refresh_token.as_bytes())?;
+        let place = format!("renewed:{}", URL_SAFE_NO_PAD.encode(digest));
+        let renewed = kv::get(&place).ok().flatten().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        Ok(Self { refresh_token, place, renewed })
     }
 }
 
@@ -320,22 +297,6 @@ fn origin(url: &str) -> &str {
     let after_scheme = url.find("://").map_or(0, |place| place + 3);
     let end = url.get(after_scheme..).and_then(|rest| rest.find('/')).map_or(url.len(), |place| after_scheme + place);
     url.get(..end).unwrap_or(url)
-}
-
-/// RFC 6749, section 5.1; OpenID Connect Core 1.0, section 3.1.3.3.
-fn given(members: &Map<String, Value>) -> Result<Given, Trouble> {
-    let rubbish = |why: &str| Trouble::Rubbish(why.to_owned());
-    let text = |name: &str| members.get(name).and_then(Value::as_str).map(str::to_owned);
-    let access_token =
-        text("access_token").filter(|token| b64token(token.as_bytes()).is_some()).ok_or_else(|| rubbish("`access_token` is no token"))?;
-    if !text("token_type").is_some_and(|kind| kind.eq_ignore_ascii_case("bearer")) {
-        return Err(rubbish("`token_type` is not Bearer"));
-    }
-    let life = match members.get("expires_in") {
-        None => DEFAULT_LIFE,
-        Some(seconds) => Duration::from_secs(seconds.as_u64().ok_or_else(|| rubbish("`expires_in` is no number of seconds"))?),
-    };
-    Ok(Given { access_token, refresh_token: text("refresh_token"), id_token: text("id_token"), life })
 }
 
 fn random_text(bytes: u32) -> String {

@@ -34,6 +34,8 @@ pub(crate) struct Endpoints {
     members: BTreeMap<&'static str, String>,
     /// For clients with certificates (RFC 8705, section 5).
     mutual: BTreeMap<&'static str, String>,
+    /// Whether what it answers to browsers has `iss` (RFC 9207, section 3).
+    names_itself: bool,
 }
 
 /// An endpoint by its name in the document.
@@ -61,6 +63,11 @@ impl Server {
         let endpoints = self.endpoints(now)?;
         let missing = || Trouble::Rubbish(format!("its metadata has no `{}`", endpoint.0));
         endpoints.find(endpoint, with_certificate).map(str::to_owned).ok_or_else(missing)
+    }
+
+    /// Whether each of its authorization responses says that it is its own: then one that does not is somebody else's (RFC 9207, section 2.4).
+    pub(crate) fn names_itself(&self, now: Duration) -> Result<bool, Trouble> {
+        Ok(self.endpoints(now)?.names_itself)
     }
 
     fn endpoints(&self, now: Duration) -> Result<Rc<Endpoints>, Trouble> {
@@ -101,7 +108,8 @@ impl Endpoints {
             return Err("its `issuer` is another one".to_owned());
         }
         let mutual = members.get("mtls_endpoint_aliases").and_then(Value::as_object);
-        Ok(Self { members: urls(&members)?, mutual: mutual.map(urls).transpose()?.unwrap_or_default() })
+        let names_itself = members.get("authorization_response_iss_parameter_supported") == Some(&Value::Bool(true));
+        Ok(Self { members: urls(&members)?, mutual: mutual.map(urls).transpose()?.unwrap_or_default(), names_itself })
     }
 
     fn find(&self, endpoint: Endpoint, with_certificate: bool) -> Option<&str> {

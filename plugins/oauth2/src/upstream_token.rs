@@ -20,6 +20,7 @@ use crate::document::Trouble;
 use crate::form::Form;
 use crate::json;
 use crate::server::{Server, TOKEN};
+use crate::token_response;
 
 pub(crate) use config::UpstreamTokenConfig;
 
@@ -138,14 +139,15 @@ impl UpstreamToken {
         match answer.status() {
             Status::OK => read(&members.ok_or_else(|| Trouble::Rubbish("no JSON object".to_owned()))?),
             // What is wrong is the client's token, and not the gateway or its server (RFC 8693, section 2.2.2; RFC 6749, section 5.2).
-            Status::BAD_REQUEST if subject.is_some() && members.is_some_and(|members| is_about_subject(&members)) => Ok(Said::No),
+            status if subject.is_some() && is_about_subject(status, members.as_ref()) => Ok(Said::No),
             status => Err(Trouble::Status(status)),
         }
     }
 }
 
-fn is_about_subject(members: &Map<String, Value>) -> bool {
-    let error = members.get("error").and_then(Value::as_str);
+/// A 401 is about the gateway as a client, whatever its word.
+fn is_about_subject(status: Status, members: Option<&Map<String, Value>>) -> bool {
+    let error = token_response::error(status, members).filter(|_| status != Status::UNAUTHORIZED);
     error.is_some_and(|error| ["invalid_grant", "invalid_request", "invalid_target", "invalid_scope", "access_denied"].contains(&error))
 }
 
@@ -158,10 +160,7 @@ fn read(members: &Map<String, Value>) -> Result<Said, Trouble> {
     if !members.get("token_type").and_then(Value::as_str).is_some_and(|kind| kind.eq_ignore_ascii_case("bearer")) {
         return Err(rubbish("`token_type` is not Bearer"));
     }
-    let life = match members.get("expires_in") {
-        None => DEFAULT_LIFE,
-        Some(seconds) => Duration::from_secs(seconds.as_u64().ok_or_else(|| rubbish("`expires_in` is no number of seconds"))?),
-    };
+    let life = token_response::life(members)?.unwrap_or(DEFAULT_LIFE);
     Ok(Said::Token(token.to_owned(), life))
 }
 

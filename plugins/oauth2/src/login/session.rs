@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 /// Bytes of one piece, its name and attributes aside.
 const PIECE: usize = 3_800;
-/// A session has no more pieces than this: what a client sends of headers is bounded too.
-const MOST_PIECES: usize = 3;
+/// What is behind the name of each piece. A session has no more of them: what a client sends of headers is bounded too.
+const ENDS: [&str; 3] = ["", "-1", "-2"];
 
 /// Tokens of somebody who is logged in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,8 +55,8 @@ impl Cookie {
     /// What it holds, if it is one of ours.
     pub(super) fn read<T: DeserializeOwned>(&self, request: &Request<'_>) -> Option<T> {
         let mut text = request.cookie(&self.name)?;
-        for number in 1..MOST_PIECES {
-            match request.cookie(&self.piece(number)) {
+        for end in ENDS.into_iter().skip(1) {
+            match request.cookie(&format!("{}{end}", self.name)) {
                 Some(piece) => text.push_str(&piece),
                 None => break,
             }
@@ -69,34 +69,31 @@ impl Cookie {
     pub(super) fn set<T: Serialize>(&self, what: &T, seconds: Duration) -> Result<Vec<String>, String> {
         let text = serde_json::to_vec(what).map_err(|error| error.to_string())?;
         let sealed = URL_SAFE_NO_PAD.encode(keys::seal(&self.key, &self.context, &text).map_err(|error| error.to_string())?);
-        let pieces: Vec<&str> = sealed.as_bytes().chunks(PIECE).filter_map(|piece| std::str::from_utf8(piece).ok()).collect();
-        if pieces.len() > MOST_PIECES {
+        let mut pieces = sealed.as_bytes().chunks(PIECE).filter_map(|piece| std::str::from_utf8(piece).ok());
+        let line = |end| match pieces.next() {
+            Some(piece) => self.line(end, piece, seconds.as_secs()),
+            None => self.line(end, "", 0),
+        };
+        let lines = ENDS.into_iter().map(line).collect();
+        if pieces.next().is_some() {
             return Err(format!("the tokens have {} bytes, too many for cookies; let the server issue smaller ones", text.len()));
         }
-        let line = |number| match pieces.get(number) {
-            Some(piece) => self.line(number, piece, seconds.as_secs()),
-            None => self.line(number, "", 0),
-        };
-        Ok((0..MOST_PIECES).map(line).collect())
+        Ok(lines)
     }
 
     /// Lines that take it away.
     pub(super) fn clear(&self) -> Vec<String> {
-        (0..MOST_PIECES).map(|number| self.line(number, "", 0)).collect()
+        ENDS.into_iter().map(|end| self.line(end, "", 0)).collect()
     }
 
-    /// Whether a cookie of this name is one of its pieces.
-    pub(super) fn is(&self, name: &str) -> bool {
-        (0..MOST_PIECES).any(|number| name == self.piece(number))
-    }
-
-    fn piece(&self, number: usize) -> String {
-        if number == 0 { self.name.clone() } else { format!("{}-{number}", self.name) }
+    /// Whether a cookie of this name is one of its pieces. It is asked of each cookie that a client cares to send.
+    pub(super) fn is(&self, name: &[u8]) -> bool {
+        name.strip_prefix(self.name.as_bytes()).is_some_and(|rest| ENDS.iter().any(|end| end.as_bytes() == rest))
     }
 
     /// Not for scripts, and not sent along when another site makes the browser post something.
-    fn line(&self, number: usize, value: &str, seconds: u64) -> String {
+    fn line(&self, end: &str, value: &str, seconds: u64) -> String {
         let secure = if self.is_secure { "; Secure" } else { "" };
-        format!("{}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}", self.piece(number))
+        format!("{}{end}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}", self.name)
     }
 }

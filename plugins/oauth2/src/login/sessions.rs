@@ -82,7 +82,7 @@ impl Sessions {
     }
 
     /// Whether a cookie of this name is one of its own.
-    pub(super) fn is(&self, name: &str) -> bool {
+    pub(super) fn is(&self, name: &[u8]) -> bool {
         self.cookie.is(name)
     }
 }

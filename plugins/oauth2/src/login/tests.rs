@@ -1,6 +1,8 @@
 //! A login at a server of the double, walked as a browser would, and what somebody else's browser could be made to do.
 
 mod answers;
+mod cookies;
+mod renewed;
 mod scene;
 
 use std::collections::BTreeMap;

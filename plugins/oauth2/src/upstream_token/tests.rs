@@ -125,8 +125,23 @@ fn a_token_of_the_client_is_exchanged_and_never_goes_on_itself() {
     assert_eq!(sent(&plugin, None).as_deref(), Ok(""));
     // A bad one is not even shown to the server.
     assert_eq!((sent(&plugin, Some("bad")), asked().len()), (Err(401), 0));
-    server.answers(HttpAnswer::json(400, &json!({ "error": "invalid_target" })));
-    assert_eq!(sent(&configured(json!({ "grant": "token_exchange", "audience": "other" })), Some(&token)), Err(403));
+    let other = || configured(json!({ "grant": "token_exchange", "audience": "other" }));
+    for (status, error, told) in [
+        (400, "invalid_target", 403),
+        // Keycloak, where a policy says no.
+        (403, "access_denied", 403),
+        (422, "invalid_grant", 403),
+        (401, "invalid_grant", 503),
+        (429, "invalid_request", 503),
+        (403, "unauthorized_client", 503),
+        (500, "access_denied", 503),
+    ] {
+        server.answers(HttpAnswer::json(status, &json!({ "error": error })));
+        assert_eq!(sent(&other(), Some(&token)), Err(told), "{status} {error}");
+    }
+    // Lives are written in more ways than one.
+    server.answers(HttpAnswer::json(200, &json!({ "access_token": "exchanged", "token_type": "Bearer", "expires_in": "600" })));
+    assert_eq!(sent(&other(), Some(&token)).as_deref(), Ok("Bearer exchanged"));
 }
 
 #[test]
@@ -139,7 +154,7 @@ fn a_server_that_is_of_no_use_sends_nothing_on() {
         HttpAnswer::new(200).with_body("<html>").into(),
         HttpAnswer::json(200, &json!({ "access_token": "a\r\nx-admin: 1", "token_type": "Bearer" })).into(),
         HttpAnswer::json(200, &json!({ "access_token": "abc", "token_type": "DPoP" })).into(),
-        HttpAnswer::json(200, &json!({ "access_token": "abc", "token_type": "Bearer", "expires_in": "600" })).into(),
+        HttpAnswer::json(200, &json!({ "access_token": "abc", "token_type": "Bearer", "expires_in": "soon" })).into(),
     ];
     for answer in bad {
         server.answers(answer);

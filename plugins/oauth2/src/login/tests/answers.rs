@@ -4,7 +4,7 @@ use plugway_sdk::testing::{self, HttpAnswer, json};
 use plugway_sdk::{AuthError, LocalResponse, header, kv};
 use serde_json::Value;
 
-use super::scene::{Browser, ISSUER, Server, configured, sent_to, signed};
+use super::scene::{Browser, ISSUER, Server, config, configured, sent_to, signed};
 use crate::OAuth2;
 
 type Plugin = testing::Configured<OAuth2>;
@@ -166,10 +166,10 @@ fn a_state_is_good_once_whoever_kept_its_cookie() {
 fn codes_that_are_none_take_no_room_from_those_who_log_in() {
     let server = Server::start();
     let plugin = configured();
-    for _ in 0..3 {
+    for status in [400, 401, 403] {
         let (mut browser, state) = begun(&plugin, &server);
         let kept = browser.clone();
-        server.answers(HttpAnswer::json(400, &json!({ "error": "invalid_grant" })));
+        server.answers(HttpAnswer::json(status, &json!({ "error": "invalid_grant" })));
         assert_eq!(finish(&plugin, &mut browser, &state).status(), 403);
         assert!(browser.0.is_empty(), "the browser begins anew");
         assert_eq!(kv::get(&format!("login:{state}")), Ok(None));
@@ -191,4 +191,40 @@ fn a_login_that_met_a_server_in_trouble_can_be_finished_when_it_is_back() {
     assert_eq!(plugin.authorize(&mut request).unwrap_err(), AuthError::Unavailable(Some(5)));
     server.gives(&query["nonce"], 600, json!({}));
     assert_eq!(finish(&plugin, &mut browser, &query["state"]).status(), 302);
+}
+
+#[test]
+fn an_answer_that_does_not_say_whose_it_is_is_refused_where_the_servers_own_do() {
+    let names_itself = |value: Value| json!({ "authorization_response_iss_parameter_supported": value });
+    let server = Server::that_says(names_itself(true.into()));
+    let plugin = configured();
+    for query in ["code=abc", "error=access_denied"] {
+        let (browser, state) = begun(&plugin, &server);
+        let (status, text) = told(&plugin, &browser, &format!("?{query}&state={state}"));
+        assert!(status == 400 && text.contains("does not say from which issuer"), "{query}: {status} {text}");
+    }
+    let (mut browser, state) = begun(&plugin, &server);
+    assert_eq!(browser.go(&plugin, &format!("/callback?code=abc&state={state}&iss={ISSUER}")).unwrap().status(), 302);
+    drop(plugin);
+    for other in [names_itself(false.into()), names_itself("true".into())] {
+        let server = Server::that_says(other.clone());
+        let plugin = configured();
+        let (mut browser, state) = begun(&plugin, &server);
+        assert_eq!(finish(&plugin, &mut browser, &state).status(), 302, "{other}");
+    }
+}
+
+#[test]
+fn the_token_is_asked_for_the_resource_that_was_asked_for() {
+    let server = Server::start();
+    let plugin = testing::configure::<OAuth2>(config(json!({ "resource": "urn:shop" }))).unwrap();
+    let mut browser = Browser::default();
+    assert_eq!(sent_to(&browser.clone().go(&plugin, "/").unwrap())["resource"], "urn%3Ashop");
+    browser.log_in(&plugin, &server, "/");
+    testing::advance(std::time::Duration::from_secs(580));
+    server.gives("", 600, json!({}));
+    assert_eq!(browser.go(&plugin, "/").unwrap_err(), "ann");
+    let sent = testing::take_http_requests().into_iter().filter(|request| request.url.ends_with("/token"));
+    let forms: Vec<_> = sent.map(|request| String::from_utf8(request.body).unwrap()).collect();
+    assert!(forms.len() == 2 && forms.iter().all(|form| form.ends_with("&resource=urn%3Ashop")), "{forms:?}");
 }

@@ -36,20 +36,24 @@ pub(super) struct Server(Rc<RefCell<Result<HttpAnswer, HttpError>>>);
 
 impl Server {
     pub(super) fn start() -> Self {
+        Self::that_says(json!({}))
+    }
+
+    /// With more in what it says of itself.
+    pub(super) fn that_says(more: Value) -> Self {
         testing::set_now(NOW);
         testing::set_secret("gateway", "secret");
         testing::set_key("session", "0123456789abcdef0123456789abcdef");
         testing::set_key("issuer", json!({ "kty": "OKP", "crv": "Ed25519", "d": PRIVATE, "x": PUBLIC }).to_string());
         let server = Self(Rc::new(RefCell::new(Err(HttpError::Timeout))));
         let shared = server.clone();
+        let mut metadata = json!({
+            "issuer": ISSUER, "authorization_endpoint": "https://id.example.com/auth?tenant=1", "token_endpoint": "https://id.example.com/token",
+            "end_session_endpoint": "https://id.example.com/end",
+        });
+        metadata.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         testing::serve_http(move |request: &SentRequest| match request.url.as_str() {
-            "https://id.example.com/.well-known/openid-configuration" => Ok(HttpAnswer::json(
-                200,
-                &json!({
-                    "issuer": ISSUER, "authorization_endpoint": "https://id.example.com/auth?tenant=1", "token_endpoint": "https://id.example.com/token",
-                    "end_session_endpoint": "https://id.example.com/end",
-                }),
-            )),
+            "https://id.example.com/.well-known/openid-configuration" => Ok(HttpAnswer::json(200, &metadata)),
             "https://id.example.com/token" => shared.0.borrow().clone(),
             other => panic!("asked for {other}"),
         });
