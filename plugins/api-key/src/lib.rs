@@ -13,8 +13,8 @@ mod place;
 
 use plugway_sdk::metrics::Counter;
 use plugway_sdk::{
-    AuthError, Authorizer, Decision, Error, Flow, HeaderName, Identity, LocalResponse, Plugin, Request, RequestFilter, Status, Value,
-    clock, header,
+    AuthError, Authorizer, ChangeError, Decision, Error, Flow, HeaderName, Identity, LocalResponse, Plugin, Request, RequestFilter, Status,
+    Value, clock, header,
 };
 
 use config::Config;
@@ -81,7 +81,11 @@ impl RequestFilter for ApiKey {
     fn on_request(&self, request: &mut Request) -> Result<Flow, Error> {
         // An upstream that is to have the key believes that it was looked at, and another authorizer may have let the request pass.
         if !self.forward_key || request.own_attribute(CHECKED) != Some(Value::Text(self.place.name().to_owned())) {
-            self.place.remove(request)?;
+            match self.place.remove(request) {
+                // What arrives may be longer than what a plugin may set, and the key must not go on.
+                Err(ChangeError::TooLarge) => return Ok(LocalResponse::problem(Status(414), "The request's target is too long.").into()),
+                removed => removed?,
+            }
         }
         if let Some(name) = &self.consumer_header {
             // What a client wrote there is never kept, whoever let the request pass.

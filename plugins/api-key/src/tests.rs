@@ -84,6 +84,19 @@ fn abstains_without_a_key_where_it_may() {
 }
 
 #[test]
+fn a_query_too_long_to_be_set_again_is_the_clients_and_its_key_goes_no_further() {
+    let plugin = testing::configure::<ApiKey>(config(json!({ "query": "key" }))).unwrap();
+    for (length, is_too_long) in [(30_000, false), (40_000, true)] {
+        let mut request = get(&format!("/?key={KEY}&a={}", "x".repeat(length))).build();
+        assert!(matches!(plugin.authorize(&mut request).unwrap(), Decision::Allow(_)));
+        match plugin.on_request(&mut request).unwrap() {
+            Flow::Respond(answer) => assert!(is_too_long && answer.status() == 414),
+            Flow::Next => assert!(!is_too_long && !request.query().unwrap().contains(KEY)),
+        }
+    }
+}
+
+#[test]
 fn finds_a_key_in_the_query_and_takes_it_out_however_it_was_written() {
     let query = || json!({ "query": "key" });
     let other = digest("a b");
