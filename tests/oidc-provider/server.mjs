@@ -68,7 +68,6 @@ const configuration = () => ({
     resourceIndicators: {
       enabled: true,
       defaultResource: () => 'urn:orders',
-      useGrantedResource: () => true,
       // What is asked for by name decides the form of its tokens.
       getResourceServerInfo: (context, resource) => ({
         scope: 'orders:read orders:write',

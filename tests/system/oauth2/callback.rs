@@ -74,8 +74,11 @@ fn what_is_no_answer_of_the_server_logs_nobody_in_and_is_not_asked_about() {
         format!("?state={state}&code={code}%0d%0ahost:%20evil"),
         format!("?state={state}&code={long}"),
         format!("?state={state}&code={code}&error=access_denied"),
-        format!("?state={state}&code={code}&iss=https://evil.example.com"),
     ] {
+        refused(&browser, &format!("{callback}{query}&iss={}", part(&good, "iss")), 400);
+    }
+    // Both are good, and it is another server's answer or nobody's: this one says that its own name it.
+    for query in [format!("?state={state}&code={code}&iss=https://evil.example.com"), format!("?state={state}&code={code}")] {
         refused(&browser, &format!("{callback}{query}"), 400);
     }
     assert_eq!(asked(&server), 0, "{}", server.provider.said());

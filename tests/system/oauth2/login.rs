@@ -40,7 +40,8 @@ pub(super) fn start(launch: Launch, server: &Server, upstream: &Upstream, change
              grants = {{ crypto = {{}}, kv = {{}}, secrets = [\"gateway\"], keys = [\"session\"], http-client = {} }}\n\
              [plugins.app.config]\nissuer = \"{}\"\naudience = \"urn:orders\"\nclient = {{ id = \"gateway\", secret = \"gateway\" }}\n\
              claims_as_headers = {{ \"x-user\" = \"sub\" }}\n\
-             login = {{ redirect = \"{APP}/callback\", key = \"session\", scopes = [\"openid\", \"orders:read\"], logout = \"/logout\", after_logout = \"/goodbye\" }}\n",
+             login = {{ redirect = \"{APP}/callback\", key = \"session\", scopes = [\"openid\", \"orders:read\"], resource = \"urn:orders\", \
+             logout = \"/logout\", after_logout = \"/goodbye\" }}\n",
             server.grant(),
             server.provider.issuer()
         ),
