@@ -252,7 +252,7 @@ impl Login {
     }
 }
 
-/// How far the renewal of a session is that some cookie has.
+/// Where a session is by now that a cookie has: other requests of its browser may have renewed it.
 struct Latest {
     /// What it can be renewed by: not one that was used already, for which a server may end the whole session (RFC 9700, section 4.14.2).
     refresh_token: String,
@@ -272,6 +272,7 @@ impl Latest {
                 _ => return Ok(latest),
             }
         }
+        // Renewed more often than anybody waits: by the newest that was found.
         latest.renewed.take_if(|renewed| now >= Duration::from_secs(renewed.expires));
         Ok(latest)
     }
