@@ -141,6 +141,8 @@ pub struct Incident {
     pub end: Option<(Minute, Ended)>,
     /// The numbers, at its worst.
     pub evidence: Vec<Evidence>,
+    /// The minute they are of.
+    pub measured: Minute,
     /// The likely cause, where there is one.
     pub cause: Option<Cause>,
 }

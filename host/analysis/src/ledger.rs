@@ -75,12 +75,13 @@ impl Ledger {
                 open.weight = open.weight.max(weight);
                 open.incident.severity = open.incident.severity.max(severity);
                 open.incident.evidence = evidence;
+                open.incident.measured = at;
                 open.incident.cause = cause.or_else(|| open.incident.cause.take());
             }
             return worse.then(|| Change::Updated(open.incident.clone()));
         }
-        let incident =
-            Incident { number: self.next, kind, subject: subject.clone(), severity, start, found: at, end: None, evidence, cause };
+        let (number, found, measured) = (self.next, at, at);
+        let incident = Incident { number, kind, subject: subject.clone(), severity, start, found, end: None, evidence, measured, cause };
         self.next += 1;
         let open = Open { incident: incident.clone(), weight, last_sign: at, last_word: at };
         self.open.insert((kind, subject.clone()), open);
@@ -131,7 +132,9 @@ mod tests {
         let mut raise = |at, weight| ledger.raise(Minute(at), Kind::Latency, &subject, finding(weight));
         assert!(matches!(raise(10, 2.0), Some(Change::Opened(incident)) if incident.start == Minute(8) && incident.found == Minute(10)));
         assert_eq!(raise(11, 2.1), None, "hardly worse");
-        assert!(matches!(raise(12, 4.0), Some(Change::Updated(_))));
+        assert!(
+            matches!(raise(12, 4.0), Some(Change::Updated(incident)) if (incident.found, incident.measured) == (Minute(10), Minute(12)))
+        );
         let mut settle = |at, verdict| ledger.settle(Minute(at), Kind::Latency, &subject, verdict);
         assert_eq!(settle(13, Verdict::Held), None);
         assert_eq!(settle(27, Verdict::Calm), None);

@@ -94,37 +94,38 @@ fn consumers(store: &Connection, at: i64) -> Result<Vec<(Arc<str>, u64)>> {
 
 /// Plugins with the version that was called most, and what all of their versions did.
 fn plugins(store: &Connection, at: i64) -> Result<Vec<(Arc<str>, Arc<str>, Counted)>> {
-    /// Calls, failures, and how many of them took how long together.
     #[derive(Default)]
     struct Plugin {
         versions: HashMap<Arc<str>, u64>,
         calls: u64,
         failures: u64,
-        timed: u64,
-        seconds: f64,
+        /// By hook, over all versions: how many calls were timed, and what they took together, nanoseconds.
+        hooks: BTreeMap<Arc<str>, (u64, u64)>,
     }
     let mut all = BTreeMap::<Arc<str>, Plugin>::new();
-    let sql = "SELECT p.plugin, p.digest, m.calls, m.failures, m.timed, m.timed_ns FROM plugin_minute m \
+    let sql = "SELECT p.plugin, p.digest, m.hook, m.calls, m.failures, m.timed, m.timed_ns FROM plugin_minute m \
                JOIN plugins p ON p.id = m.plugin WHERE m.at = ?1";
     let mut rows = store.prepare_cached(sql)?;
     let mut rows = rows.query([at])?;
     while let Some(row) = rows.next()? {
         let plugin = all.entry(text(row, 0)?).or_default();
-        let (calls, timed) = (number(row, 2)?, number(row, 4)?);
+        let calls = number(row, 3)?;
         *plugin.versions.entry(text(row, 1)?).or_default() += calls;
         plugin.calls += calls;
-        plugin.failures += number(row, 3)?;
-        if timed > 0 {
-            // What a request pays that meets each of its hooks, whatever the hooks' shares of the calls are.
-            plugin.seconds += number(row, 5)? as f64 / timed as f64 / 1e9;
-            plugin.timed = plugin.timed.max(timed);
-        }
+        plugin.failures += number(row, 4)?;
+        let (timed, nanos) = plugin.hooks.entry(text(row, 2)?).or_default();
+        *timed += number(row, 5)?;
+        *nanos += number(row, 6)?;
     }
     let counted = |plugin: Plugin| {
         let version = plugin.versions.into_iter().max_by_key(|(version, calls)| (*calls, Arc::clone(version)))?.0;
+        // What a request pays that meets each of its hooks, whatever the hooks' shares of the calls are; of versions that serve
+        // beside each other it meets one.
+        let timed = || plugin.hooks.values().filter(|(timed, _)| *timed > 0);
+        let seconds = timed().map(|(timed, nanos)| *nanos as f64 / *timed as f64 / 1e9).sum();
         // The store keeps times of calls as a sum: a minute has its mean.
         let mut latency = LogHistogram::default();
-        latency.record(plugin.seconds, plugin.timed);
+        latency.record(seconds, timed().map(|(timed, _)| *timed).max().unwrap_or_default());
         let errors = Errors { plugin: plugin.failures.min(plugin.calls), ..Errors::default() };
         Some((version, Traffic { requests: plugin.calls, errors, latency }))
     };

@@ -73,8 +73,9 @@ fn title(found: &Found) -> String {
         (Kind::PluginVersion, _) => format!("With a new version of {subject} it is worse: {now}, {before} in the hour before"),
         (Kind::ConsumerTraffic, _) => format!("The {subject} sends {now} requests a second, {before} in the hour before"),
         (Kind::Certificate, _) => {
+            // What is left of it was so much when it was last measured: a page comes days after the ticket.
             let left = found.evidence.first().map_or(0.0, |left| left.value);
-            format!("The {subject} is valid until {}", time::moment(seconds(found.found.seconds()) + left as i64))
+            format!("The {subject} is valid until {}", time::moment(seconds(found.measured.seconds()) + left as i64))
         }
         (Kind::SloBurn, _) => format!("The error budget for {subject} is used up {now} too fast"),
     }

@@ -69,10 +69,7 @@ impl Watch {
     }
 
     fn begin(&self, store: &Connection, until: i64) -> Result<Running> {
-        let oldest: Option<i64> = store.query_row("SELECT min(at) FROM route_minute WHERE at >= ?1", [until - AGAIN], |row| row.get(0))?;
-        let first = oldest.unwrap_or(until);
-        // Where hours end and minutes begin nothing is missing, and nothing is there twice.
-        let first = if first >= until { until } else { first - first.rem_euclid(Tier::Hour.seconds()) };
+        let first = first(store, until)?;
         let past = Past::read(store, &self.watched, until - PAST, until)?;
         let oldest: Option<i64> = store.query_row("SELECT min(at) FROM route_hour WHERE at >= ?1", [until - PAST], |row| row.get(0))?;
         let analyst = Analyst::new(self.watched.topology.clone());
@@ -282,6 +279,21 @@ fn ended(store: &Connection, number: i64, incident: &Incident) -> Result<()> {
     Incident::end(store, number, ended, outcome)?;
     tracing::info!(number, kind, outcome, lasted_seconds = (ended - started).max(0), "An incident ended: {title}");
     Ok(())
+}
+
+/// The first minute to live through. Where hours end and minutes begin nothing may be missing, and nothing there twice.
+pub(super) fn first(store: &Connection, until: i64) -> Result<i64> {
+    let oldest: Option<i64> = store.query_row("SELECT min(at) FROM route_minute WHERE at >= ?1", [until - AGAIN], |row| row.get(0))?;
+    let Some(oldest) = oldest.filter(|oldest| *oldest < until) else { return Ok(until) };
+    let hour = oldest - oldest.rem_euclid(Tier::Hour.seconds());
+    let next = hour + Tier::Hour.seconds();
+    let requests = |tier: Tier| {
+        let sql = format!("SELECT coalesce(sum(requests), 0) FROM route_{} WHERE at >= ?1 AND at < ?2", tier.as_str());
+        store.query_row(&sql, [hour, next], |row| row.get::<_, i64>(0))
+    };
+    // Of an hour whose first minutes were deleted only its own row has all.
+    let is_whole = requests(Tier::Minute)? >= requests(Tier::Hour)?;
+    Ok(if is_whole || next > until { hour } else { next })
 }
 
 /// Until when incidents were told.
