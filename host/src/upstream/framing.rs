@@ -3,7 +3,7 @@
 //! hyper's client reads such responses one way and hands the headers on as they came; forwarding them would let whoever
 //! reads next see another end (RFC 9112, section 6.3, RFC 9110, section 8.6). So exactly two forms pass: one
 //! `Content-Length` of digits, or a `Transfer-Encoding` that is `chunked` and nothing else. Other transfer codings were not
-//! asked for (the gateway sends no `TE` that names any) and cannot be forwarded.
+//! asked for (the gateway sends no `TE` that names any) and cannot be forwarded. Nor can a status that means nothing.
 
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode};
@@ -12,6 +12,10 @@ use http::{HeaderMap, StatusCode};
 pub(super) fn problem(status: StatusCode, headers: &HeaderMap) -> Option<&'static str> {
     if status == StatusCode::SWITCHING_PROTOCOLS {
         return Some("the upstream switched protocols without being asked");
+    }
+    // RFC 9110, section 15: valid ones are 100 to 599. Of another nobody could tell whose fault it was.
+    if status.as_u16() >= 600 {
+        return Some("a status that is of no class");
     }
     let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
     let length = lengths.next();
@@ -52,6 +56,11 @@ mod tests {
         assert!(!refused(304, &[("content-length", "17")]));
         assert!(!refused(200, &[("transfer-encoding", "chunked")]));
         assert!(!refused(200, &[("transfer-encoding", "Chunked")]));
+    }
+
+    #[test]
+    fn refuses_a_status_that_is_of_no_class() {
+        assert_eq!([200, 599, 600, 999].map(|status| refused(status, &[])), [false, false, true, true]);
     }
 
     #[test]
