@@ -186,6 +186,9 @@ mod tests {
         metrics.declare(Kind::Counter, "ok", "", &labels(&["a"]), &[]).unwrap();
         assert_eq!(metrics.declare(Kind::Counter, "ok", "", &labels(&["b"]), &[]), Err(DeclareError::Conflict));
         assert_eq!(metrics.declare(Kind::Gauge, "ok_total", "", &labels(&["a"]), &[]), Err(DeclareError::Conflict));
+        assert!(matches!(metrics.declare(Kind::Counter, "records_folded", "", &[], &[]), Err(DeclareError::InvalidName(_))));
+        metrics.declare(Kind::Histogram, "size", "", &[], &[]).unwrap();
+        assert_eq!(metrics.declare(Kind::Gauge, "size_count", "", &[], &[]), Err(DeclareError::Conflict));
         assert!(matches!(metrics.declare(Kind::Histogram, "h", "", &[], &[2.0, 1.0]), Err(DeclareError::InvalidName(_))));
         assert_eq!(metrics.declare(Kind::Counter, "n", "", &vec!["a".to_owned(); 9], &[]), Err(DeclareError::TooMany));
     }
@@ -211,7 +214,7 @@ mod tests {
         assert_eq!(declare("p", "n63"), Ok(()));
         assert_eq!(declare("q", "own"), Ok(()));
         assert_eq!(declare("p", "own"), Err(DeclareError::TooMany));
-        assert_eq!(instance("p").declare(Kind::Counter, "n1", "", &["a".to_owned()], &[]), Err(DeclareError::TooMany));
+        assert_eq!(instance("p").declare(Kind::Counter, "m1", "", &["a".to_owned()], &[]), Err(DeclareError::TooMany));
         assert_eq!(instance("p").declare(Kind::Gauge, "n1", "", &["a".to_owned()], &[]), Err(DeclareError::Conflict));
     }
 }

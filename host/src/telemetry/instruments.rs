@@ -4,13 +4,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
 use papaya::{HashMap, HashSet};
 
-use super::cell::Sum;
+use super::cell::{Sum, lock};
+use super::claims::{self, Claims};
 use super::histogram::{Histogram, Reading};
 
 /// What an instrument measures.
@@ -29,7 +30,7 @@ pub enum InstrumentKind {
 pub enum DeclareError {
     /// Not `[a-z][a-z0-9_]*`, or reserved; the text says which.
     InvalidName(String),
-    /// Declared before, by this plugin or another, with another kind, labels or bounds.
+    /// Declared before, by this plugin or another, with another kind, labels or bounds; or one that was would be read as this one.
     Conflict,
     /// More instruments than a plugin may have, or more labels than an instrument.
     TooMany,
@@ -54,6 +55,8 @@ const EVERY_THREAD: usize = usize::MAX;
 #[derive(Debug, Default)]
 pub struct Instruments {
     declared: HashMap<String, Arc<Declared>>,
+    /// Asked only for an instrument that is new.
+    claims: Mutex<Claims>,
     plugins: HashMap<Arc<str>, Arc<PluginUse>>,
     meter: OnceLock<Meter>,
 }
@@ -144,7 +147,10 @@ impl Instruments {
         if !growing || bounds.iter().any(|bound| !bound.is_finite()) {
             return Err(DeclareError::InvalidName("bounds must be finite and grow".to_owned()));
         }
-        let exported = exported(kind, name);
+        let exported = claims::exported(kind, name);
+        if claims::is_the_gateways(kind, &exported) {
+            return Err(DeclareError::InvalidName(name.to_owned()));
+        }
         let bounds = if bounds.is_empty() { &BOUNDS[..] } else { bounds };
         let again = |known: &Arc<Declared>| {
             let same = known.kind == kind && known.labels == labels && (kind != InstrumentKind::Histogram || known.bounds == bounds);
@@ -152,12 +158,10 @@ impl Instruments {
         };
         let declared = self.declared.pin();
         let known = declared.get(&exported).map(&again).transpose()?;
-        if !used.admits(&exported) {
-            return Err(DeclareError::TooMany);
-        }
         if let Some(known) = known {
-            return Ok(known);
+            return if used.admits(&exported) { Ok(known) } else { Err(DeclareError::TooMany) };
         }
+        self.claim(used, kind, &exported)?;
         let new = Arc::new(Declared {
             name: exported.clone(),
             kind,
@@ -174,6 +178,19 @@ impl Instruments {
             observe(meter, &new);
         }
         Ok(new)
+    }
+
+    /// Takes the names of one that is new, where nobody has them and one more may be had.
+    fn claim(&self, used: &PluginUse, kind: InstrumentKind, exported: &str) -> Result<(), DeclareError> {
+        let mut claims = lock(&self.claims);
+        if !claims.are_free(kind, exported) {
+            return Err(DeclareError::Conflict);
+        }
+        if !used.admits(exported) {
+            return Err(DeclareError::TooMany);
+        }
+        claims.take(kind, exported);
+        Ok(())
     }
 
     pub(super) fn each(&self, mut each: impl FnMut(&Declared)) {
@@ -357,13 +374,6 @@ impl Series {
             Self::Histogram(histogram) => histogram.0.record(amount),
         }
         true
-    }
-}
-
-fn exported(kind: InstrumentKind, name: &str) -> String {
-    match kind {
-        InstrumentKind::Counter => format!("plugway_plugin_{}_total", name.trim_end_matches("_total")),
-        InstrumentKind::Histogram | InstrumentKind::Gauge => format!("plugway_plugin_{name}"),
     }
 }
 

@@ -60,6 +60,11 @@ pub fn method_name(method: &str) -> &'static str {
     name_of(method_number(method))
 }
 
+/// Whether it is counted as itself.
+pub fn is_known_method(method: &str) -> bool {
+    METHODS.contains(&method)
+}
+
 fn method_number(method: &str) -> usize {
     METHODS.iter().position(|known| *known == method).unwrap_or(METHODS.len())
 }
