@@ -4,6 +4,7 @@
 //! new. Minutes are rolled up into hours and days as they end. Nothing that serves requests ever waits for a disk. The tables are
 //! in `schema`; `docs/adr/0014-the-store-is-sqlite.md` says why they are as they are.
 
+mod clock;
 mod incident;
 mod keep;
 mod names;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use rusqlite::Result;
+use rusqlite::{Result, Row};
 
 use super::schema::{KINDS, Tier};
 use super::whole_seconds;
@@ -19,7 +19,8 @@ const FULL_DISK: u64 = 32 << 20;
 const VACUUM: i64 = 2_000;
 
 impl Writer {
-    /// Deletes what is older than it may be, and the oldest where all of it is larger than it may be.
+    /// Deletes what is older than it may be, and the oldest where all of it is larger than it may be. `now` is what a clock told that is
+    /// to be believed: what is gone does not come back.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -99,10 +100,15 @@ impl Writer {
     /// Deletes the older half of a tier for as long as all of it is larger than so many bytes. What is not rolled up yet stays.
     fn shrink(&mut self, tier: Tier, now: i64, limit: u64) -> Result<()> {
         while self.used()? > limit {
-            let sql = format!("SELECT min(at) FROM route_{}", tier.as_str());
-            let oldest: Option<i64> = self.connection.prepare_cached(&sql)?.query_row([], |row| row.get(0))?;
+            let sql = format!("SELECT (SELECT min(at) FROM route_{0}), (SELECT max(at) FROM route_{0})", tier.as_str());
+            let ends = |row: &Row<'_>| Ok(row.get::<_, Option<i64>>(0)?.zip(row.get(1)?));
+            let Some((oldest, newest)) = self.connection.prepare_cached(&sql)?.query_row([], ends)? else { return Ok(()) };
             let rolled: i64 = self.connection.prepare_cached("SELECT until FROM rolled")?.query_row([], |row| row.get(0))?;
-            let Some(oldest) = oldest.filter(|oldest| *oldest < now - 2 * tier.seconds() && *oldest < rolled) else { return Ok(()) };
+            // What was counted by a clock that is not believed yet gives way when it alone is left.
+            let now = if oldest < now - 2 * tier.seconds() { now } else { newest };
+            if oldest >= now - 2 * tier.seconds() || oldest >= rolled {
+                return Ok(());
+            }
             let middle = (oldest + (now - oldest) / 2).clamp(oldest + 1, rolled);
             tracing::warn!(
                 tier = tier.as_str(),

@@ -18,6 +18,8 @@ pub(super) struct Names {
     routes: HashMap<RouteKey, i64>,
     endpoints: HashMap<Arc<str>, i64>,
     consumers: HashMap<Arc<str>, i64>,
+    /// How many consumers there are; `None` until they are counted.
+    known_consumers: Option<i64>,
     plugins: HashMap<(Arc<str>, Arc<str>), i64>,
     faults: HashMap<(ErrorCause, Blame), i64>,
 }
@@ -41,21 +43,29 @@ impl Names {
         Ok(id)
     }
 
-    pub(super) fn consumer(&mut self, connection: &Connection, name: &Arc<str>) -> Result<i64> {
+    /// Its number, and whether it is its own: names past the limit have one together. None of these is remembered, since they are without
+    /// end.
+    pub(super) fn consumer(&mut self, connection: &Connection, name: &Arc<str>) -> Result<(i64, bool)> {
         if let Some(id) = self.consumers.get(name) {
-            return Ok(*id);
+            return Ok((*id, true));
         }
         let mut known = connection.prepare_cached("SELECT id FROM consumers WHERE consumer = ?1")?;
-        let id = match known.query_row([name], |row| row.get(0)).optional()? {
-            Some(id) => id,
-            None => {
-                let count: i64 = connection.prepare_cached("SELECT count(*) FROM consumers")?.query_row([], |row| row.get(0))?;
-                let name = if count < MAX_CONSUMERS { &**name } else { OTHER };
-                id(connection, "consumers (consumer) VALUES (?1)", params![name])?
-            }
+        if let Some(id) = known.query_row([name], |row| row.get(0)).optional()? {
+            self.consumers.insert(Arc::clone(name), id);
+            return Ok((id, true));
+        }
+        let count = match self.known_consumers {
+            Some(count) => count,
+            None => connection.prepare_cached("SELECT count(*) FROM consumers")?.query_row([], |row| row.get(0))?,
         };
+        self.known_consumers = Some(count);
+        if count >= MAX_CONSUMERS && &**name != OTHER {
+            return Ok((self.consumer(connection, &OTHER.into())?.0, false));
+        }
+        let id = id(connection, "consumers (consumer) VALUES (?1)", params![name])?;
+        self.known_consumers = Some(count + 1);
         self.consumers.insert(Arc::clone(name), id);
-        Ok(id)
+        Ok((id, true))
     }
 
     pub(super) fn plugin(&mut self, connection: &Connection, name: &Arc<str>, digest: &Arc<str>, now: i64) -> Result<i64> {
@@ -98,4 +108,34 @@ fn id(connection: &Connection, into: &str, params: impl Params) -> Result<i64> {
     };
     let sql = format!("INSERT INTO {into} ON CONFLICT ({key}) DO UPDATE SET {column} = excluded.{column} RETURNING id");
     connection.prepare_cached(&sql)?.query_row(params, |row| row.get(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::schema;
+
+    #[test]
+    fn consumers_past_the_limit_are_neither_named_nor_remembered_until_some_are_forgotten() {
+        let mut store = Connection::open_in_memory().unwrap();
+        let transaction = store.transaction().unwrap();
+        schema::migrate(&transaction, 0).unwrap();
+        transaction.commit().unwrap();
+        let fill =
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1) INSERT INTO consumers SELECT i, 'c-' || i FROM n";
+        store.execute(fill, [MAX_CONSUMERS - 1]).unwrap();
+        let mut names = Names::default();
+        assert!(names.consumer(&store, &"last".into()).unwrap().1);
+        let (other, is_named) = names.consumer(&store, &"one-more".into()).unwrap();
+        assert!(!is_named);
+        for number in 0..1_000 {
+            assert_eq!(names.consumer(&store, &format!("new-{number}").into()).unwrap(), (other, false));
+        }
+        assert_eq!(names.consumer(&store, &"c-7".into()).unwrap(), (7, true));
+        assert_eq!(names.consumers.len(), 3, "the last, the one of two that is known, and what stands for the rest");
+        store.execute("DELETE FROM consumers WHERE id = 8", []).unwrap();
+        store.execute("DELETE FROM consumers WHERE id = 9", []).unwrap();
+        names.forget();
+        assert!(names.consumer(&store, &"one-more".into()).unwrap().1);
+    }
 }

@@ -149,6 +149,11 @@ impl Pending {
         std::mem::take(&mut self.folded)
     }
 
+    /// Requests were written whose consumer had no name of its own.
+    pub(super) fn fold(&mut self, requests: u64) {
+        self.folded += requests;
+    }
+
     /// Lets go of the oldest minutes where all of it takes too much memory. How many requests that were.
     pub fn bound(&mut self) -> u64 {
         let mut lost = 0;

@@ -132,6 +132,28 @@ fn consumers_past_the_limit_of_a_minute_are_counted_together() {
 }
 
 #[test]
+fn requests_of_consumers_that_the_store_has_no_name_for_are_counted() {
+    let folder = Folder::new("nameless");
+    let mut writer = folder.writer(HOUR);
+    let fill =
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) INSERT INTO consumers SELECT i, 'c-' || i FROM n";
+    writer.connection().execute_batch(fill).unwrap();
+    let cells = || vec![cell("orders", "c-7", &[(200, None, 2)], 2), cell("orders", "new", &[(200, None, 3)], 2)];
+    let mut waiting = pending(HOUR, cells());
+    writer.write(&mut waiting, HOUR).unwrap();
+    assert_eq!(waiting.take_folded(), 3);
+    // What comes late is written to three tiers, and counted once.
+    writer.roll_up(HOUR + 60).unwrap();
+    waiting.add(HOUR, tally(cells()));
+    writer.write(&mut waiting, HOUR + 60).unwrap();
+    assert_eq!(waiting.take_folded(), 3);
+    writer.forget_names().unwrap();
+    waiting.add(HOUR + 60, tally(cells()));
+    writer.write(&mut waiting, HOUR + 120).unwrap();
+    assert_eq!(waiting.take_folded(), 0, "there is room again");
+}
+
+#[test]
 fn each_tier_has_its_time_and_all_of_them_their_size() {
     let folder = Folder::new("keep");
     let limit = 4 << 20;

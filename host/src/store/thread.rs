@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rusqlite::ErrorCode;
 
+use super::clock::Clock;
 use super::incident::Analyst;
 use super::open::{OpenError, is_broken};
 use super::pending::Pending;
@@ -25,7 +26,9 @@ const BREATH: Duration = Duration::from_millis(50);
 const HEARTBEAT: i64 = 5;
 /// The longest pause between two tries to write.
 const RETRY: Duration = Duration::from_secs(5);
-/// How often names without rows are looked for.
+/// When names without rows are first looked for: not in a start, and in runs that do not last a day, too.
+const FIRST_FORGET: Duration = Duration::from_secs(10 * 60);
+/// How often they are from then on.
 const FORGET: Duration = Duration::from_secs(24 * 60 * 60);
 /// How much the thread steps back where workers want the core, as `nice` counts.
 const NICE: i32 = 5;
@@ -74,7 +77,8 @@ pub fn start(
             failing: None,
             broken: None,
             retry: now,
-            forgot: now,
+            clock: Clock::new(seconds(SystemTime::now()), now),
+            forget: now + FIRST_FORGET,
         };
         keeper.run(&tallies);
     })?;
@@ -100,7 +104,10 @@ struct Keeper {
     broken: Option<String>,
     /// When to try again.
     retry: Instant,
-    forgot: Instant,
+    /// What is old is deleted by it.
+    clock: Clock,
+    /// When names without rows are looked for.
+    forget: Instant,
 }
 
 /// Nothing can be written.
@@ -169,10 +176,14 @@ impl Keeper {
     fn write(&mut self, now: i64, minute: i64) -> Result<u64, String> {
         let mut writer = match self.writer.take() {
             Some(writer) => writer,
-            None => self.open(now).map_err(|error| error.to_string())?,
+            None => {
+                let writer = self.open(now).map_err(|error| error.to_string())?;
+                self.clock = Clock::new(writer.known(), Instant::now());
+                writer
+            }
         };
         let mut written = self.write_by(&mut writer, now, minute);
-        if written.as_ref().is_err_and(is_full) && writer.make_room(now).is_ok() {
+        if written.as_ref().is_err_and(is_full) && writer.make_room(self.clock.settled(now, Instant::now())).is_ok() {
             written = self.write_by(&mut writer, now, minute);
         }
         match &written {
@@ -188,10 +199,10 @@ impl Keeper {
         // Where the clock was set back it is another minute, too.
         if self.rolled != minute {
             writer.roll_up(minute)?;
-            writer.tidy(now)?;
-            if self.forgot.elapsed() > FORGET {
+            writer.tidy(self.clock.settled(now, Instant::now()))?;
+            if Instant::now() >= self.forget {
                 writer.forget_names()?;
-                self.forgot = Instant::now();
+                self.forget = Instant::now() + FORGET;
             }
             self.rolled = minute;
             self.behind = true;

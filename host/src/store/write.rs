@@ -20,6 +20,8 @@ pub struct Writer {
     pub(super) connection: Connection,
     names: Names,
     run: i64,
+    /// When earlier runs were last seen, or where there was none when this one began, seconds since 1970.
+    known: i64,
     pub(super) keep: Keep,
     pub(super) max_size: u64,
 }
@@ -31,7 +33,7 @@ impl Writer {
     /// When it cannot be opened.
     pub fn open(file: &Path, keep: Keep, max_size: u64, now: i64) -> Result<Self, OpenError> {
         let connection = open::write(file)?;
-        let mut writer = Self { file: file.to_owned(), connection, names: Names::default(), run: 0, keep, max_size };
+        let mut writer = Self { file: file.to_owned(), connection, names: Names::default(), run: 0, known: now, keep, max_size };
         writer.begin(now).map_err(|error| OpenError::of(file, &error))?;
         Ok(writer)
     }
@@ -41,6 +43,8 @@ impl Writer {
         // Twenty pages hold every table of a new store; whatever is asked, it can be opened.
         let pages = (self.max_size / page).max(64);
         self.connection.pragma_update_and_check(None, "max_page_count", int(pages), |_| Ok(()))?;
+        let known: Option<i64> = self.connection.query_row("SELECT max(last_seen) FROM runs", [], |row| row.get(0))?;
+        self.known = known.unwrap_or(now);
         self.connection.execute("INSERT INTO runs (started, last_seen) VALUES (?1, ?1)", [now])?;
         self.run = self.connection.last_insert_rowid();
         Ok(())
@@ -52,9 +56,10 @@ impl Writer {
     /// When it cannot be written.
     pub fn write(&mut self, pending: &mut Pending, now: i64) -> Result<()> {
         match self.try_write(pending, now) {
-            Ok(()) => {
+            Ok(folded) => {
                 pending.minutes.clear();
                 pending.samples.clear();
+                pending.fold(folded);
                 Ok(())
             }
             Err(error) => {
@@ -70,22 +75,26 @@ impl Writer {
         self.names.forget();
     }
 
-    fn try_write(&mut self, pending: &Pending, now: i64) -> Result<()> {
+    /// How many requests' consumers had no name of their own.
+    fn try_write(&mut self, pending: &Pending, now: i64) -> Result<u64> {
         let Self { connection, names, run, .. } = self;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let rolled: i64 = transaction.prepare_cached("SELECT until FROM rolled")?.query_row([], |row| row.get(0))?;
+        let mut folded = 0;
         for (at, minute) in &pending.minutes {
             // What was rolled up is not rolled up again: what comes late, of a process that is ending or by a clock that was ahead, is added to each.
             let tiers = if *at < rolled { &Tier::ALL[..] } else { &[Tier::Minute] };
             for tier in tiers {
-                write_minute(&transaction, names, (*tier, *at), minute, now)?;
+                let nameless = write_minute(&transaction, names, (*tier, *at), minute, now)?;
+                folded += if *tier == Tier::Minute { nameless } else { 0 };
             }
         }
         for sample in &pending.samples {
             write_sample(&transaction, names, sample)?;
         }
         transaction.prepare_cached("UPDATE runs SET last_seen = ?2 WHERE id = ?1")?.execute([*run, now])?;
-        transaction.commit()
+        transaction.commit()?;
+        Ok(folded)
     }
 
     /// Writes down that nothing could be written for a while, and how many requests were lost meanwhile.
@@ -112,6 +121,10 @@ impl Writer {
         &self.connection
     }
 
+    pub(super) fn known(&self) -> i64 {
+        self.known
+    }
+
     pub(super) fn file(&self) -> &Path {
         &self.file
     }
@@ -131,7 +144,8 @@ fn upsert(kind: &Kind, tier: Tier) -> String {
     format!("INSERT INTO {}_{} ({columns}) VALUES ({marks}) {}", kind.name, tier.as_str(), kind.on_conflict())
 }
 
-fn write_minute(transaction: &Transaction<'_>, names: &mut Names, (tier, at): (Tier, i64), minute: &Minute, now: i64) -> Result<()> {
+/// How many requests' consumers had no name of their own.
+fn write_minute(transaction: &Transaction<'_>, names: &mut Names, (tier, at): (Tier, i64), minute: &Minute, now: i64) -> Result<u64> {
     let [route, outcome, endpoint, consumer, plugin, failure] = &KINDS;
     let at = at - at.rem_euclid(tier.seconds());
     let put =
@@ -152,8 +166,11 @@ fn write_minute(transaction: &Transaction<'_>, names: &mut Names, (tier, at): (T
     for ((key, name), counts) in &minute.endpoints {
         put(endpoint, row(&[names.route(transaction, key)?, names.endpoint(transaction, name)?], counts.values(false)))?;
     }
+    let mut folded = 0;
     for ((key, name), counts) in &minute.consumers {
-        put(consumer, row(&[names.route(transaction, key)?, names.consumer(transaction, name)?], counts.values(false)))?;
+        let (id, is_named) = names.consumer(transaction, name)?;
+        put(consumer, row(&[names.route(transaction, key)?, id], counts.values(false)))?;
+        folded += if is_named { 0 } else { counts.requests };
     }
     for ((name, digest, hook), counts) in &minute.plugins {
         let id = names.plugin(transaction, name, digest, now)?;
@@ -165,7 +182,7 @@ fn write_minute(transaction: &Transaction<'_>, names: &mut Names, (tier, at): (T
             put(failure, row(&[id], vec![hook.clone(), (*kind).to_owned().into(), int(*count).into()]))?;
         }
     }
-    Ok(())
+    Ok(folded)
 }
 
 fn write_sample(transaction: &Transaction<'_>, names: &mut Names, sample: &Sample) -> Result<()> {

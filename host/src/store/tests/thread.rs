@@ -88,3 +88,22 @@ fn another_programs_database_is_left_alone() {
     assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 1);
     assert_eq!(folder.number("SELECT count(*) FROM mine"), 1);
 }
+
+#[test]
+fn a_clock_that_is_ahead_when_a_gateway_starts_deletes_nothing() {
+    let wall = seconds(std::time::SystemTime::now());
+    // What is believed after ten minutes without a run, and what is not after more than a year.
+    for (name, seen, left) in [("believed", wall - 600, 0), ("ahead", wall - 400 * 86_400, 1)] {
+        let folder = Folder::new(name);
+        let old = seen - seen % 60 - 86_100;
+        let mut writer = folder.writer(old);
+        writer.write(&mut pending(old, vec![cell("orders", "", &[(200, None, 1)], 1)]), seen).unwrap();
+        writer.end(seen).unwrap();
+        let (tallies, thread) = start(settings(&folder, 1 << 30), Telemetry::new().unwrap(), None).unwrap();
+        tallies.send(tally(vec![cell("orders", "mine", &[(200, None, 3)], 2)])).unwrap();
+        drop(tallies);
+        thread.join();
+        assert_eq!(folder.number(&format!("SELECT count(*) FROM route_minute WHERE at = {old}")), left, "{name}");
+        assert_eq!(folder.number("SELECT sum(requests) FROM route_by_hour"), 4, "{name}");
+    }
+}
