@@ -6,6 +6,7 @@ mod client;
 mod exemplars;
 mod gathering;
 mod metrics;
+mod parts;
 mod resource;
 mod sending;
 mod spans;

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, RETRY_AFTER, TE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
@@ -15,7 +17,10 @@ use crate::upstream::{Plan, Pool};
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+const GRPC_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+/// What says in a status when it may be sent again.
+const RETRY_INFO: &str = "type.googleapis.com/google.rpc.RetryInfo";
 /// The largest answer that is read: it has a count and a message.
 const MAX_ANSWER: usize = 64 << 10;
 
@@ -146,14 +151,92 @@ fn grpc(status: http::StatusCode, headers: &HeaderMap, trailers: Option<&HeaderM
     let of = |name: &HeaderName| trailers.and_then(|trailers| trailers.get(name)).or_else(|| headers.get(name));
     let code: Option<u32> = of(&GRPC_STATUS).and_then(|code| code.to_str().ok()?.parse().ok());
     let message = of(&GRPC_MESSAGE).map(|message| String::from_utf8_lossy(message.as_bytes()).into_owned()).unwrap_or_default();
+    let wanted = || of(&GRPC_DETAILS).and_then(retry_delay);
     match code {
         Some(0) => Ok(body.get(5..).map(|message| body.slice_ref(message)).unwrap_or_default()),
-        // Cancelled, deadline exceeded, resource exhausted, aborted, out of range, unavailable, data loss.
-        Some(code @ (1 | 4 | 8 | 10 | 11 | 14 | 15)) => Err(Refusal::passing(format!("gRPC status {code} {message}"))),
+        // Resource exhausted: what is too large stays so. A receiver that will have room again says when.
+        Some(code @ 8) => Err(Refusal { why: format!("gRPC status {code} {message}"), again: wanted() }),
+        // Cancelled, deadline exceeded, aborted, out of range, unavailable, data loss.
+        Some(code @ (1 | 4 | 10 | 11 | 14 | 15)) => {
+            Err(Refusal { why: format!("gRPC status {code} {message}"), again: Some(wanted().unwrap_or_default()) })
+        }
         Some(code) => Err(Refusal::for_good(format!("gRPC status {code} {message}"))),
         None => {
             let why = format!("it answered {status} without a gRPC status");
             Err(if matches!(status.as_u16(), 429 | 502 | 503 | 504) { Refusal::passing(why) } else { Refusal::for_good(why) })
         }
+    }
+}
+
+/// How long a receiver wants to be left alone: the `google.rpc.RetryInfo` among what it says of a status.
+fn retry_delay(details: &HeaderValue) -> Option<Duration> {
+    // With padding or without (gRPC over HTTP/2, Custom-Metadata).
+    let bytes = STANDARD_NO_PAD.decode(details.to_str().ok()?.trim_end_matches('=')).ok()?;
+    let info = Details::decode(&*bytes).ok()?.details.into_iter().find(|detail| detail.kind == RETRY_INFO)?;
+    let delay = RetryInfo::decode(&*info.value).ok()?.delay.unwrap_or_default();
+    Some(Duration::new(u64::try_from(delay.seconds).unwrap_or(0), u32::try_from(delay.nanos).unwrap_or(0).min(999_999_999)))
+}
+
+/// `google.rpc.Status`, as much of it as is asked for here.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Details {
+    #[prost(message, repeated, tag = "3")]
+    details: Vec<Detail>,
+}
+
+/// `google.protobuf.Any`.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Detail {
+    #[prost(string, tag = "1")]
+    kind: String,
+    #[prost(bytes = "vec", tag = "2")]
+    value: Vec<u8>,
+}
+
+/// `google.rpc.RetryInfo`.
+#[derive(Clone, PartialEq, prost::Message)]
+struct RetryInfo {
+    #[prost(message, optional, tag = "1")]
+    delay: Option<Delay>,
+}
+
+/// `google.protobuf.Duration`.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Delay {
+    #[prost(int64, tag = "1")]
+    seconds: i64,
+    #[prost(int32, tag = "2")]
+    nanos: i32,
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::engine::general_purpose::STANDARD;
+
+    use super::*;
+
+    fn again(code: &str, details: Option<&str>) -> Option<Duration> {
+        let mut trailers = HeaderMap::new();
+        trailers.insert(GRPC_STATUS, code.parse().unwrap());
+        if let Some(details) = details {
+            trailers.insert(GRPC_DETAILS, details.parse().unwrap());
+        }
+        grpc(http::StatusCode::OK, &HeaderMap::new(), Some(&trailers), &Bytes::new()).unwrap_err().again
+    }
+
+    #[test]
+    fn what_exhausts_a_receiver_is_sent_again_only_where_it_says_when() {
+        let info = RetryInfo { delay: Some(Delay { seconds: 7, nanos: 500_000_000 }) };
+        let other = Detail { kind: "type.googleapis.com/google.rpc.ErrorInfo".to_owned(), value: vec![1, 2, 3] };
+        let details = |details| STANDARD.encode(Details { details }.encode_to_vec());
+        let told = details(vec![other.clone(), Detail { kind: RETRY_INFO.to_owned(), value: info.encode_to_vec() }]);
+        let wanted = Some(Duration::from_millis(7_500));
+        assert_eq!(again("8", Some(&told)), wanted);
+        assert_eq!(again("8", Some(told.trim_end_matches('='))), wanted);
+        assert_eq!(again("14", Some(&told)), wanted);
+        for nothing in [None, Some(&*details(vec![other])), Some("!"), Some("AAAA"), Some("")] {
+            assert_eq!((again("8", nothing), again("14", nothing)), (None, Some(Duration::ZERO)), "{nothing:?}");
+        }
+        assert_eq!(again("3", Some(&told)), None);
     }
 }

@@ -13,6 +13,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use prometheus::proto::{LabelPair, Metric as Series, MetricFamily, MetricType};
 
 use super::exemplars::Exemplars;
+use super::parts::{MOST, parts};
 use super::resource::{integer, nanos, scope, text};
 
 /// The one family that has exemplars: sampled requests are of it.
@@ -25,21 +26,46 @@ const NAMES: [(&str, &str, &str); 2] =
 /// Labels that it has names for, in all families about requests.
 const LABELS: [(&str, &str); 4] =
     [("route", "http.route"), ("method", "http.request.method"), ("status", "http.response.status_code"), ("scheme", "url.scheme")];
-/// What methods are that have no series of their own, here and there.
-const OTHER_METHOD: (&str, &str) = ("other", "_OTHER");
+/// What methods are that have no series of their own.
+pub(super) const OTHER_METHOD: &str = "_OTHER";
+/// What plugins' instruments are called; with their units, which tell some apart.
+const OF_PLUGINS: &str = "plugway_plugin_";
 
-/// Everything that was gathered, counted since `began`.
-pub(super) fn request(
+/// Everything that was gathered, counted since `began`, in as many messages as it takes.
+pub(super) fn requests(
     families: &[MetricFamily],
     began: SystemTime,
     resource: &Resource,
     exemplars: &Exemplars,
-) -> ExportMetricsServiceRequest {
+) -> impl Iterator<Item = ExportMetricsServiceRequest> {
     let times = (nanos(began), nanos(SystemTime::now()));
-    let metrics = families.iter().filter_map(|family| metric(family, times, exemplars)).collect();
-    let scope_metrics = vec![ScopeMetrics { scope: Some(scope()), metrics, ..Default::default() }];
-    let resource = Some(resource.clone());
-    ExportMetricsServiceRequest { resource_metrics: vec![ResourceMetrics { resource, scope_metrics, ..Default::default() }] }
+    let metrics = families.iter().filter_map(|family| metric(family, times, exemplars));
+    parts(metrics.flat_map(|metric| split(metric, MOST)).collect(), MOST).into_iter().map(|metrics| {
+        let scope_metrics = vec![ScopeMetrics { scope: Some(scope()), metrics, ..Default::default() }];
+        let resource_metrics = ResourceMetrics { resource: Some(resource.clone()), scope_metrics, ..Default::default() };
+        ExportMetricsServiceRequest { resource_metrics: vec![resource_metrics] }
+    })
+}
+
+/// A metric in pieces of so many bytes: each has some of its series.
+fn split(metric: Metric, most: usize) -> Vec<Metric> {
+    let Metric { name, unit, description, data, .. } = metric;
+    let whole = |data| Metric { name: name.clone(), unit: unit.clone(), description: description.clone(), data, ..Default::default() };
+    let pieces: Vec<_> = match data {
+        Some(Data::Sum(Sum { data_points, aggregation_temporality, is_monotonic })) => {
+            let sum = |data_points| Data::Sum(Sum { data_points, aggregation_temporality, is_monotonic });
+            parts(data_points, most).into_iter().map(sum).collect()
+        }
+        Some(Data::Gauge(Gauge { data_points })) => {
+            parts(data_points, most).into_iter().map(|data_points| Data::Gauge(Gauge { data_points })).collect()
+        }
+        Some(Data::Histogram(Histogram { data_points, aggregation_temporality })) => {
+            let histogram = |data_points| Data::Histogram(Histogram { data_points, aggregation_temporality });
+            parts(data_points, most).into_iter().map(histogram).collect()
+        }
+        other => return vec![whole(other)],
+    };
+    pieces.into_iter().map(|piece| whole(Some(piece))).collect()
 }
 
 fn metric(family: &MetricFamily, times: (u64, u64), exemplars: &Exemplars) -> Option<Metric> {
@@ -123,7 +149,7 @@ fn attributes(labels: &[LabelPair]) -> Vec<KeyValue> {
             let name = LABELS.iter().find(|(known, _)| *known == label.name()).map_or(label.name(), |(_, name)| name);
             match label.value().parse() {
                 Ok(status) if label.name() == "status" => integer(name, status),
-                _ if (label.name(), label.value()) == ("method", OTHER_METHOD.0) => text(name, OTHER_METHOD.1),
+                _ if (label.name(), label.value()) == ("method", "other") => text(name, OTHER_METHOD),
                 _ => text(name, label.value()),
             }
         })
@@ -142,13 +168,16 @@ fn name(exported: &str) -> (String, String) {
         None => "1",
     };
     let bare = exported.trim_end_matches("_total");
-    let bare = unit.and_then(|unit| bare.strip_suffix(unit)?.strip_suffix('_')).unwrap_or(bare);
+    let named = unit.filter(|_| !exported.starts_with(OF_PLUGINS));
+    let bare = named.and_then(|unit| bare.strip_suffix(unit)?.strip_suffix('_')).unwrap_or(bare);
     let name = bare.strip_prefix("plugway_").map_or_else(|| bare.to_owned(), |rest| format!("plugway.{rest}"));
     (name, symbol.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
+    use prost::Message;
+
     use super::*;
 
     #[test]
@@ -159,9 +188,28 @@ mod tests {
             ("plugway_requests_total", "plugway.requests", "1"),
             ("plugway_worker_event_loop_lag_seconds", "plugway.worker_event_loop_lag", "s"),
             ("plugway_kv_bytes", "plugway.kv", "By"),
-            ("plugway_plugin_sent_bytes_total", "plugway.plugin_sent", "By"),
+            ("plugway_store_size_bytes", "plugway.store_size", "By"),
+            ("plugway_plugin_sent_bytes_total", "plugway.plugin_sent_bytes", "By"),
+            ("plugway_plugin_sent_total", "plugway.plugin_sent", "1"),
         ] {
             assert_eq!(name(exported), (expected.to_owned(), unit.to_owned()));
         }
+    }
+    #[test]
+    fn a_metric_that_is_too_large_has_its_series_in_several_messages() {
+        let point = |value: f64| NumberDataPoint { value: Some(Value::AsDouble(value)), ..Default::default() };
+        let sum = |data_points| Sum { data_points, aggregation_temporality: AggregationTemporality::Cumulative.into(), is_monotonic: true };
+        let data = Some(Data::Sum(sum((0..1_000_u32).map(|value| point(value.into())).collect())));
+        let metric = Metric { name: "plugway.requests".to_owned(), unit: "1".to_owned(), data, ..Default::default() };
+        assert_eq!(split(metric.clone(), 1 << 20), [metric.clone()]);
+        let pieces = split(metric, 2_000);
+        assert!(pieces.len() > 4 && pieces.iter().all(|piece| piece.encoded_len() < 2_100), "{}", pieces.len());
+        let mut values = Vec::new();
+        for piece in pieces {
+            let Some(Data::Sum(Sum { data_points, is_monotonic: true, .. })) = piece.data else { unreachable!("a sum was split") };
+            assert_eq!((piece.name.as_str(), piece.unit.as_str()), ("plugway.requests", "1"));
+            values.extend(data_points.into_iter().map(|point| point.value));
+        }
+        assert_eq!(values, (0..1_000_u32).map(|value| Some(Value::AsDouble(value.into()))).collect::<Vec<_>>());
     }
 }

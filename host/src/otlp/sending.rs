@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
+use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prometheus::proto::MetricFamily;
 use prost::Message;
@@ -82,8 +82,13 @@ impl Sending<'_> {
         if !self.settings.traces {
             return;
         }
-        let (request, count) = spans::request(batch, &self.resource);
-        match self.deliver(Signal::Traces, &request).await {
+        for (request, count) in spans::requests(batch, &self.resource) {
+            self.send_some_spans(&request, count).await;
+        }
+    }
+
+    async fn send_some_spans(&self, request: &ExportTraceServiceRequest, count: u64) {
+        match self.deliver(Signal::Traces, request).await {
             Ok(answer) => {
                 let partial = ExportTraceServiceResponse::decode(answer).ok().and_then(|answer| answer.partial_success);
                 let rejected = partial.as_ref().map_or(0, |partial| u64::try_from(partial.rejected_spans).unwrap_or(0)).min(count);
@@ -108,17 +113,23 @@ impl Sending<'_> {
     }
 
     async fn send_metrics(&self, families: &[MetricFamily]) {
-        let request = metrics::request(families, self.telemetry.began(), &self.resource, &self.exemplars);
-        match self.deliver(Signal::Metrics, &request).await {
-            Ok(answer) => {
-                let partial = ExportMetricsServiceResponse::decode(answer).ok().and_then(|answer| answer.partial_success);
-                if let Some(partial) = partial.filter(|partial| partial.rejected_data_points > 0) {
-                    let (rejected, why) = (partial.rejected_data_points, partial.error_message);
-                    tracing::warn!(rejected, why, "The OTLP receiver did not take every metric");
+        for request in metrics::requests(families, self.telemetry.began(), &self.resource, &self.exemplars) {
+            match self.deliver(Signal::Metrics, &request).await {
+                Ok(answer) => {
+                    let partial = ExportMetricsServiceResponse::decode(answer).ok().and_then(|answer| answer.partial_success);
+                    if let Some(partial) = partial.filter(|partial| partial.rejected_data_points > 0) {
+                        let (rejected, why) = (partial.rejected_data_points, partial.error_message);
+                        tracing::warn!(rejected, why, "The OTLP receiver did not take every metric");
+                    }
+                }
+                Err(refusal) => {
+                    self.lost("Metrics", &refusal);
+                    // Counts go on: the next push has all of it. Who does not take one now takes no other.
+                    if refusal.again.is_some() {
+                        return;
+                    }
                 }
             }
-            // Counts go on: the next push has all of it.
-            Err(refusal) => self.lost("Metrics", &refusal),
         }
     }
 

@@ -12,8 +12,11 @@ use opentelemetry_proto::tonic::trace::v1::span::{Event, SpanKind};
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 
+use super::metrics::OTHER_METHOD;
+use super::parts::{MOST, parts};
 use super::resource::{attribute, integer, nanos, nanos_after, scope, text};
 use crate::fault::{ErrorCause, Fault};
+use crate::telemetry::is_known_method;
 use crate::trace::{Asked, NoteValue, Notes, StepResult, Story, StorySpan, StoryStep, StoryTime, StoryTrace, What};
 
 /// Version of the conventions the names below are of.
@@ -23,13 +26,18 @@ const SAMPLED: u32 = 1;
 const KNOWN_LOCAL: u32 = 0x100;
 const KNOWN_REMOTE: u32 = 0x300;
 
-/// Everything there is of some stories, and how many spans that is.
-pub(super) fn request(stories: &[Arc<Story>], resource: &Resource) -> (ExportTraceServiceRequest, u64) {
+/// The longest text of a client's in an attribute, bytes: a request's target may be as long as its head.
+const LONGEST: usize = 4 << 10;
+
+/// Everything there is of some stories, in as many messages as it takes, and how many spans each has.
+pub(super) fn requests(stories: &[Arc<Story>], resource: &Resource) -> impl Iterator<Item = (ExportTraceServiceRequest, u64)> {
     let spans: Vec<_> = stories.iter().flat_map(|story| spans(story)).collect();
-    let count = spans.len() as u64;
-    let scope_spans = vec![ScopeSpans { scope: Some(scope()), spans, schema_url: SCHEMA.to_owned() }];
-    let resource = Some(resource.clone());
-    (ExportTraceServiceRequest { resource_spans: vec![ResourceSpans { resource, scope_spans, schema_url: SCHEMA.to_owned() }] }, count)
+    parts(spans, MOST).into_iter().map(|spans| {
+        let count = spans.len() as u64;
+        let scope_spans = vec![ScopeSpans { scope: Some(scope()), spans, schema_url: SCHEMA.to_owned() }];
+        let resource_spans = ResourceSpans { resource: Some(resource.clone()), scope_spans, schema_url: SCHEMA.to_owned() };
+        (ExportTraceServiceRequest { resource_spans: vec![resource_spans] }, count)
+    })
 }
 
 fn spans(story: &Story) -> Vec<Span> {
@@ -50,7 +58,8 @@ fn spans(story: &Story) -> Vec<Span> {
 fn asked(story: &Story, trace: &StoryTrace, hook: u64, asked: &Asked, after: Duration) -> Span {
     let (scheme, rest) = asked.url.split_once("://").unwrap_or(("http", &asked.url));
     let (host, port) = address(rest.split('/').next().unwrap_or_default(), scheme);
-    let mut attributes = vec![text("http.request.method", &asked.method), text("url.full", &asked.url), text("server.address", host)];
+    let mut attributes = vec![text("url.full", cut(&asked.url)), text("server.address", host)];
+    attributes.extend(methods(&asked.method));
     attributes.extend(port.map(|port| integer("server.port", port.into())));
     let error = match asked.outcome {
         Ok((status, source)) => {
@@ -79,9 +88,8 @@ fn asked(story: &Story, trace: &StoryTrace, hook: u64, asked: &Asked, after: Dur
 fn server(story: &Story, trace: &StoryTrace) -> Span {
     let (host, port) = address(&story.authority, story.scheme);
     let mut attributes = vec![
-        text("http.request.method", &story.method),
         text("url.scheme", story.scheme),
-        text("url.path", &story.path),
+        text("url.path", cut(&story.path)),
         text("server.address", host),
         text("client.address", &story.client.to_string()),
         text("network.peer.address", &story.peer.ip().to_string()),
@@ -93,14 +101,15 @@ fn server(story: &Story, trace: &StoryTrace) -> Span {
         integer("http.response.body.size", story.response_bytes),
         text("plugway.request_id", story.id.to_str().unwrap_or_default()),
     ];
+    attributes.extend(methods(&story.method));
     attributes.extend(port.map(|port| integer("server.port", port.into())));
     let optional = [
-        ("url.query", story.query.as_deref()),
+        ("url.query", story.query.as_deref().map(cut)),
         ("http.route", story.route.as_deref()),
         ("plugway.api", story.api.as_deref()),
         ("plugway.api.version", story.version.as_deref()),
         ("plugway.consumer", story.consumer.as_deref()),
-        ("user_agent.original", trace.user_agent.as_deref()),
+        ("user_agent.original", trace.user_agent.as_deref().map(cut)),
         ("plugway.fault", story.fault.map(ErrorCause::code)),
         ("plugway.blame", story.fault.map(|fault| fault.blame(story.status).as_str())),
     ];
@@ -185,12 +194,12 @@ fn attempt(story: &Story, number: u32, upstream: &str, endpoint: &str) -> Vec<Ke
     let (host, port) = address(authority, scheme);
     let query = story.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
     let mut attributes = vec![
-        text("http.request.method", &story.method),
         // As received: what a plugin made of it is not kept.
-        text("url.full", &format!("{endpoint}{}{query}", story.path)),
+        text("url.full", cut(&format!("{endpoint}{}{query}", story.path))),
         text("server.address", host),
         text("plugway.upstream", upstream),
     ];
+    attributes.extend(methods(&story.method));
     attributes.extend(port.map(|port| integer("server.port", port.into())));
     if number > 1 {
         attributes.push(integer("http.request.resend_count", u64::from(number - 1)));
@@ -233,10 +242,21 @@ fn failed(message: &str) -> Status {
     Status { message: message.to_owned(), code: StatusCode::Error.into() }
 }
 
-/// A span's name must not have what anybody may write: methods that are not registered are `HTTP`.
+/// A span's name must not have what anybody may write: methods that are not known are `HTTP`.
 fn method(method: &str) -> &str {
-    let known = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"];
-    if known.contains(&method) { method } else { "HTTP" }
+    if is_known_method(method) { method } else { "HTTP" }
+}
+
+/// A method as attributes have it, and as metrics do: one of the few that are known, or that it is another, and which.
+fn methods(method: &str) -> impl Iterator<Item = KeyValue> + '_ {
+    let known = is_known_method(method);
+    let original = (!known).then(|| text("http.request.method_original", cut(method)));
+    std::iter::once(text("http.request.method", if known { method } else { OTHER_METHOD })).chain(original)
+}
+
+/// As much of what a client may write as a span keeps, in whole characters.
+fn cut(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(LONGEST)).unwrap_or_default()
 }
 
 /// Host and port of an authority; the scheme's own port where it names none.
@@ -270,6 +290,24 @@ mod tests {
 
     #[test]
     fn names_of_spans_are_few() {
-        assert_eq!((method("GET"), method("BREW")), ("GET", "HTTP"));
+        assert_eq!((method("GET"), method("BREW"), method("other")), ("GET", "HTTP", "HTTP"));
+    }
+
+    #[test]
+    fn methods_are_those_that_metrics_know() {
+        let of = |method: &str| methods(method).collect::<Vec<_>>();
+        assert_eq!(of("PATCH"), [text("http.request.method", "PATCH")]);
+        for unknown in ["BREW", "QUERY", "get", "other"] {
+            assert_eq!(of(unknown), [text("http.request.method", "_OTHER"), text("http.request.method_original", unknown)]);
+        }
+    }
+
+    #[test]
+    fn what_a_client_wrote_is_cut_between_characters() {
+        assert_eq!(cut("/orders/ö"), "/orders/ö");
+        let long = "ö".repeat(LONGEST);
+        assert_eq!(cut(&long).len(), LONGEST);
+        let odd = format!("/{long}");
+        assert_eq!(cut(&odd).len(), LONGEST - 1);
     }
 }
