@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, EXPIRES, IF_MODIFIED_SINCE, IF_NONE_MATCH, PRAGMA};
+use http::header::{AGE, CACHE_CONTROL, ETAG, EXPIRES, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, PRAGMA};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_cache_semantics::{AfterResponse, BeforeRequest, CacheOptions, CachePolicy};
 
@@ -17,6 +17,8 @@ use super::message::{AnswerSource, IncomingResponse};
 const MAX_ENTRIES: usize = 1024;
 /// What one takes beside its bytes.
 const OVERHEAD: usize = 1024;
+/// The greatest age that is told, seconds; what is older counts as that old (RFC 9111, section 1.2.2).
+const OLDEST: u64 = 1 << 31;
 
 /// The answers of one plugin.
 #[derive(Debug)]
@@ -106,21 +108,43 @@ impl Cache {
         }
     }
 
+    /// The server answered 304 to a request with these validators. What the plugin gets where that is about what is here; none where that was taken
+    /// away or replaced meanwhile, or where the 304 has the validator of another answer (RFC 9111, section 4.3.4).
+    pub(super) fn validated(
+        &mut self,
+        request: &Request<()>,
+        validators: &HeaderMap,
+        not_modified: &Response<Bytes>,
+        wanted: Use,
+        now: SystemTime,
+    ) -> Option<IncomingResponse> {
+        let entry = self.entries.get_mut(&key(request))?;
+        let is_asked_for = [(IF_NONE_MATCH, ETAG), (IF_MODIFIED_SINCE, LAST_MODIFIED)]
+            .into_iter()
+            .all(|(condition, name)| validators.get(condition).is_none_or(|sent| entry.headers.get(name) == Some(sent)));
+        if !is_asked_for {
+            return None;
+        }
+        let (mut parts, _) = not_modified.clone().into_parts();
+        limit_age(&mut parts.headers);
+        // Without an age it is of now; that of the answer which it makes new is over (RFC 9111, section 4.2.3).
+        parts.headers.entry(AGE).or_insert(HeaderValue::from_static("0"));
+        add_validators(&mut parts.headers, &entry.headers);
+        let AfterResponse::NotModified(policy, renewed) = entry.policy.after_response(request, &Response::from_parts(parts, ()), now)
+        else {
+            return None;
+        };
+        entry.policy = renewed_policy(request, &renewed, policy, wanted, now);
+        entry.lifetime = lifetime(&entry.policy, now);
+        entry.headers = renewed.headers;
+        Some(entry.answer(request, AnswerSource::Validated, now))
+    }
+
     /// The server answered. Keeps the answer where that may be, and gives what the plugin gets.
     pub(super) fn answered(&mut self, request: &Request<()>, response: Response<Bytes>, wanted: Use, now: SystemTime) -> IncomingResponse {
         let key = key(request);
         let (mut parts, body) = response.into_parts();
-        if parts.status == StatusCode::NOT_MODIFIED
-            && let Some(entry) = self.entries.get_mut(&key)
-        {
-            let not_modified = Response::from_parts(parts.clone(), ());
-            if let AfterResponse::NotModified(policy, renewed) = entry.policy.after_response(request, &not_modified, now) {
-                entry.policy = renewed_policy(request, &renewed, policy, wanted, now);
-                entry.lifetime = lifetime(&entry.policy, now);
-                entry.headers = renewed.headers;
-                return entry.answer(request, AnswerSource::Validated, now);
-            }
-        }
+        limit_age(&mut parts.headers);
         let policy = policy(request, &parts, wanted, now);
         // A 5xx that the server wants kept would hide the answer that is better.
         if policy.is_storable() && !parts.status.is_server_error() {
@@ -234,6 +258,30 @@ fn renewed_policy(
     now: SystemTime,
 ) -> CachePolicy {
     if says_how_long(&renewed.headers) { as_said } else { policy(request, renewed, wanted, now) }
+}
+
+/// An age past the greatest would overflow when time is added to it; what is no number is no age (RFC 9111, section 5.1).
+fn limit_age(headers: &mut HeaderMap) {
+    let Some(age) = headers.get(AGE).map(HeaderValue::as_bytes) else { return };
+    let is_number = !age.is_empty() && age.iter().all(u8::is_ascii_digit);
+    let seconds = std::str::from_utf8(age).ok().and_then(|age| age.parse().ok()).unwrap_or(u64::MAX);
+    if !is_number {
+        headers.remove(AGE);
+    } else if seconds > OLDEST {
+        headers.insert(AGE, HeaderValue::from(OLDEST));
+    }
+}
+
+/// What a 304 leaves out it does not deny: some servers repeat no validator, or only one of two. Another `Last-Modified` is a denial.
+fn add_validators(not_modified: &mut HeaderMap, kept: &HeaderMap) {
+    if not_modified.get(LAST_MODIFIED).is_some_and(|modified| kept.get(LAST_MODIFIED).is_some_and(|kept| kept != modified)) {
+        return;
+    }
+    for name in [ETAG, LAST_MODIFIED] {
+        if let (false, Some(value)) = (not_modified.contains_key(&name), kept.get(&name)) {
+            not_modified.insert(name, value.clone());
+        }
+    }
 }
 
 fn says_how_long(headers: &HeaderMap) -> bool {

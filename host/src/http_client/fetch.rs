@@ -71,7 +71,7 @@ impl Fetch<'_> {
             if !self.may_wait {
                 return Err(HttpError::TooManyCalls);
             }
-            return Ok(self.cache_less(hop, self.in_time(&place, hop, HeaderMap::new(), max_body).await?));
+            return Ok(self.cache_less(hop, self.in_time(&place, hop, &HeaderMap::new(), max_body).await?));
         }
         let look = self.cache.borrow_mut().look(&hop.head, wanted, SystemTime::now());
         let validators = match look {
@@ -83,7 +83,19 @@ impl Fetch<'_> {
             }
             Look::Ask(validators) => validators,
         };
-        let sent = self.in_time(&place, hop, validators, max_body).await;
+        let is_conditional = !validators.is_empty();
+        let mut sent = self.in_time(&place, hop, &validators, max_body).await;
+        if let Ok(response) = &sent
+            && is_conditional
+            && response.status() == StatusCode::NOT_MODIFIED
+        {
+            let validated = self.cache.borrow_mut().validated(&hop.head, &validators, response, wanted, SystemTime::now());
+            if let Some(answer) = validated {
+                return Ok(answer);
+            }
+            // Not the same as what is here: whatever it is, the plugin did not ask on a condition and gets a whole answer.
+            sent = self.in_time(&place, hop, &HeaderMap::new(), max_body).await;
+        }
         let mut cache = self.cache.borrow_mut();
         let now = SystemTime::now();
         let is_away = match &sent {
@@ -101,23 +113,23 @@ impl Fetch<'_> {
     }
 
     /// Sends, for as long as there is time: what is late may have a stale answer in its place.
-    async fn in_time(&self, place: &Place, hop: &Hop, validators: HeaderMap, max_body: u64) -> Result<Response<Bytes>, HttpError> {
+    async fn in_time(&self, place: &Place, hop: &Hop, validators: &HeaderMap, max_body: u64) -> Result<Response<Bytes>, HttpError> {
         let sent = tokio::time::timeout_at(self.deadline, self.send(place, hop, validators, max_body)).await;
         sent.unwrap_or(Err(HttpError::Timeout))
     }
 
     /// Sends one request to where it may go and reads the whole answer.
-    async fn send(&self, place: &Place, hop: &Hop, validators: HeaderMap, max_body: u64) -> Result<Response<Bytes>, HttpError> {
+    async fn send(&self, place: &Place, hop: &Hop, validators: &HeaderMap, max_body: u64) -> Result<Response<Bytes>, HttpError> {
         match place {
             Place::Endpoint(upstream, endpoint) => {
-                self.send_to(Plan::default_for(upstream, endpoint), self.pool, hop, &validators, max_body).await
+                self.send_to(Plan::default_for(upstream, endpoint), self.pool, hop, validators, max_body).await
             }
             Place::Host(origin) => {
                 let mut last = HttpError::Unresolved(origin.host.clone());
                 for address in self.hosts.addresses(origin, &self.grant.addresses).await? {
                     let (upstream, pool): (_, Rc<Pool<_>>) = self.hosts.at(origin, address)?;
                     let Some(endpoint) = upstream.endpoints.first() else { continue };
-                    match self.send_to(Plan::default_for(&upstream, endpoint), &pool, hop, &validators, max_body).await {
+                    match self.send_to(Plan::default_for(&upstream, endpoint), &pool, hop, validators, max_body).await {
                         Err(error @ HttpError::NotConnected(_)) => last = error,
                         sent => return sent,
                     }

@@ -96,9 +96,11 @@ struct Plugin {
     cache: RefCell<Cache>,
     in_flight: Cell<usize>,
     /// Requests that are made once, by who makes them and what makes requests identical.
-    shared: RefCell<HashMap<(usize, Vec<u8>), Shared>>,
+    shared: RefCell<HashMap<Key, Shared>>,
     late_answers: Cell<usize>,
 }
+
+type Key = (usize, Vec<u8>);
 
 /// How far a request is that several may ask for.
 enum Shared {
@@ -122,11 +124,12 @@ async fn serve(mut orders: mpsc::Receiver<Order>, resolver: Resolver) {
             order = orders.recv() => match order {
                 Some(Order::Register(client)) => {
                     if let Some(granted) = client.upgrade() {
-                        service.plugin(&granted).clients.borrow_mut().push(client);
+                        service.plugin(&granted).knows(&granted);
                     }
                 }
                 Some(Order::Send(granted, request, answer)) => {
                     let plugin = service.plugin(&granted);
+                    plugin.knows(&granted);
                     take(Rc::clone(&service), plugin, granted, *request, answer);
                 }
                 None => return,
@@ -184,13 +187,10 @@ fn take(service: Rc<Service>, plugin: Rc<Plugin>, granted: Arc<Granted>, request
         }
     }
     let may_wait = request.may_wait && plugin.in_flight.get() < granted.grant.max_in_flight;
-    let key = key.filter(|_| may_wait);
-    if let Some(key) = key.clone() {
-        plugin.shared.borrow_mut().insert(key, Shared::InFlight(Vec::new()));
-    }
-    plugin.flies(1, &granted.cells);
+    let began = caller.began;
+    let flight = Flight::begin(Rc::clone(&plugin), Arc::clone(&granted.cells), caller, key.clone().filter(|_| may_wait));
     tokio::task::spawn_local(async move {
-        let for_late = request.is_shared_late();
+        let for_late = may_wait && request.is_shared_late();
         let time = request.timeout.map_or(granted.grant.timeout, |timeout| timeout.min(granted.grant.timeout));
         let fetch = Fetch {
             grant: &granted.grant,
@@ -198,22 +198,59 @@ fn take(service: Rc<Service>, plugin: Rc<Plugin>, granted: Arc<Granted>, request
             cache: &plugin.cache,
             hosts: &service.hosts,
             pool: &service.pool,
-            deadline: caller.began + time,
+            deadline: began + time,
             may_wait,
         };
         let answered = fetch.run(request).await;
-        plugin.flies(-1, &granted.cells);
-        let Some(key) = key else { return caller.tell(answered, &granted.cells) };
-        if let Some(Shared::InFlight(waiting)) = plugin.shared.borrow_mut().remove(&key) {
-            for other in waiting {
-                other.tell(answered.clone(), &granted.cells);
-            }
-        }
-        caller.tell(answered.clone(), &granted.cells);
-        if let (true, Ok(answer)) = (for_late, answered) {
+        let late = key.filter(|_| for_late).and_then(|key| Some((key, answered.as_ref().ok()?.clone())));
+        flight.end(answered);
+        if let Some((key, answer)) = late {
             plugin.keep_for_late(key, answer).await;
         }
     });
+}
+
+/// A request that is being made. However that ends, it counts no more, whoever asks next asks anew, and those who wait are told.
+struct Flight {
+    plugin: Rc<Plugin>,
+    cells: Arc<HttpClientCells>,
+    /// Who asked first.
+    caller: Option<Caller>,
+    /// Where others wait with them.
+    key: Option<Key>,
+    answered: Answered,
+}
+
+impl Flight {
+    fn begin(plugin: Rc<Plugin>, cells: Arc<HttpClientCells>, caller: Caller, key: Option<Key>) -> Self {
+        if let Some(key) = key.clone() {
+            plugin.shared.borrow_mut().insert(key, Shared::InFlight(Vec::new()));
+        }
+        plugin.flies(1, &cells);
+        Self { plugin, cells, caller: Some(caller), key, answered: given_up() }
+    }
+
+    fn end(mut self, answered: Answered) {
+        self.answered = answered;
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.plugin.flies(-1, &self.cells);
+        let shared = self.key.take().and_then(|key| self.plugin.shared.borrow_mut().remove(&key));
+        let others = if let Some(Shared::InFlight(waiting)) = shared { waiting } else { Vec::new() };
+        for other in others {
+            other.tell(self.answered.clone(), &self.cells);
+        }
+        if let Some(caller) = self.caller.take() {
+            caller.tell(std::mem::replace(&mut self.answered, given_up()), &self.cells);
+        }
+    }
+}
+
+fn given_up() -> Answered {
+    Err(HttpError::Protocol("the gateway gave up on it".to_owned()))
 }
 
 /// Tells clients apart while they live: what one may reach, the one of another configuration may not.
@@ -222,8 +259,16 @@ fn client(granted: &Arc<Granted>) -> usize {
 }
 
 impl Plugin {
+    /// Notes a client: while there is one, all of this is kept. Where the thread was too busy to be told of it, its first request tells.
+    fn knows(&self, granted: &Arc<Granted>) {
+        let mut clients = self.clients.borrow_mut();
+        if !clients.iter().any(|client| std::ptr::eq(client.as_ptr(), Arc::as_ptr(granted))) {
+            clients.push(Arc::downgrade(granted));
+        }
+    }
+
     /// Has an answer for a moment, where there is room.
-    async fn keep_for_late(&self, key: (usize, Vec<u8>), answer: IncomingResponse) {
+    async fn keep_for_late(&self, key: Key, answer: IncomingResponse) {
         if self.late_answers.get() >= LATE_ANSWERS || answer.body.len() > LATE_BYTES {
             return;
         }

@@ -83,9 +83,88 @@ fn what_has_not_changed_is_not_sent_again() {
     cache.answered(&request(&[]), response(200, &[("cache-control", "max-age=10"), ("etag", "\"1\"")], "a"), ANY, at(0));
     let Look::Ask(validators) = cache.look(&request(&[]), ANY, at(20)) else { panic!("it is fresh no more") };
     assert_eq!(validators.get(IF_NONE_MATCH).unwrap(), "\"1\"");
-    let answer = cache.answered(&request(&[]), response(304, &[("cache-control", "max-age=10"), ("etag", "\"1\"")], ""), ANY, at(20));
+    let same = response(304, &[("cache-control", "max-age=10"), ("etag", "\"1\"")], "");
+    let answer = cache.validated(&request(&[]), &validators, &same, ANY, at(20)).unwrap();
     assert_eq!((answer.source, answer.status.as_u16(), &answer.body[..]), (AnswerSource::Validated, 200, &b"a"[..]));
     assert_eq!(fresh(cache.look(&request(&[]), ANY, at(29))).unwrap().body, "a");
+}
+
+#[test]
+fn a_304_is_about_what_is_here_unless_it_says_otherwise() {
+    const MAY: &str = "Tue, 05 May 2026 05:05:05 GMT";
+    const JUNE: &str = "Sat, 06 Jun 2026 06:06:06 GMT";
+    let (tag, other, weak, may, june) =
+        (("etag", "\"1\""), ("etag", "\"2\""), ("etag", "W/\"1\""), ("last-modified", MAY), ("last-modified", JUNE));
+    for (kept, said, is_same) in [
+        // As Python's `http.server` has it.
+        (&[may][..], &[][..], true),
+        (&[tag], &[], true),
+        (&[weak], &[], true),
+        (&[tag, may], &[], true),
+        (&[tag, may], &[may], true),
+        (&[tag, may], &[tag], true),
+        (&[tag, may], &[tag, june], true),
+        (&[tag], &[may], true),
+        (&[tag], &[weak], true),
+        (&[may], &[may], true),
+        (&[may], &[june], false),
+        (&[tag], &[other], false),
+        (&[may], &[other], false),
+        (&[tag, may], &[june], false),
+        (&[tag, may], &[other, may], false),
+    ] {
+        let mut cache = Cache::new(1 << 20);
+        let headers: Vec<_> = [("cache-control", "max-age=10")].into_iter().chain(kept.iter().copied()).collect();
+        cache.answered(&request(&[]), response(200, &headers, "a"), ANY, at(0));
+        let Look::Ask(validators) = cache.look(&request(&[]), ANY, at(20)) else { panic!("it is fresh no more") };
+        let answer = cache.validated(&request(&[]), &validators, &response(304, said, ""), ANY, at(20));
+        assert_eq!(
+            answer.map(|answer| (answer.source, answer.body)),
+            is_same.then(|| (AnswerSource::Validated, "a".into())),
+            "{kept:?} {said:?}"
+        );
+        assert_eq!(fresh(cache.look(&request(&[]), ANY, at(29))).is_some(), is_same, "{kept:?} {said:?}");
+    }
+}
+
+#[test]
+fn a_304_about_what_is_here_no_more_is_about_nothing() {
+    let mut cache = Cache::new(1 << 20);
+    let tagged = |tag: &'static str| [("cache-control", "max-age=10"), ("etag", tag)];
+    cache.answered(&request(&[]), response(200, &tagged("\"1\""), "a"), ANY, at(0));
+    let Look::Ask(validators) = cache.look(&request(&[]), ANY, at(20)) else { panic!("it is fresh no more") };
+    cache.answered(&request(&[]), response(200, &tagged("\"2\""), "b"), ANY, at(20));
+    assert!(cache.validated(&request(&[]), &validators, &response(304, &[], ""), ANY, at(20)).is_none(), "replaced");
+    cache.resize(0);
+    assert!(cache.validated(&request(&[]), &validators, &response(304, &[], ""), ANY, at(20)).is_none(), "evicted");
+}
+
+#[test]
+fn an_age_past_all_bounds_is_the_greatest_and_what_is_none_is_none() {
+    for (said, seconds) in [
+        ("18446744073709551615", OLDEST),
+        ("99999999999999999999999", OLDEST),
+        ("2147483649", OLDEST),
+        ("2147483648", OLDEST),
+        ("7", 7),
+        ("-1", 0),
+        ("1.5", 0),
+        ("+7", 0),
+        ("", 0),
+    ] {
+        let mut cache = Cache::new(1 << 20);
+        let headers = [("cache-control", "max-age=4000000000"), ("age", said), ("etag", "\"1\"")];
+        let answer = cache.answered(&request(&[]), response(200, &headers, "a"), ANY, at(0));
+        assert_eq!(answer.age, Duration::from_secs(seconds), "{said}");
+        let later = fresh(cache.look(&request(&[]), ANY, at(5))).unwrap();
+        assert_eq!(later.age, Duration::from_secs(seconds + 5), "{said}");
+        let validators = HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_static("\"1\""))]);
+        let same = cache.validated(&request(&[]), &validators, &response(304, &headers, ""), ANY, at(5)).unwrap();
+        assert_eq!(same.age, Duration::from_secs(seconds), "{said}");
+        assert!(fresh(cache.look(&request(&[]), ANY, at(6))).is_some(), "{said}");
+        let same = cache.validated(&request(&[]), &validators, &response(304, &[], ""), ANY, at(7)).unwrap();
+        assert_eq!(same.age, Duration::ZERO, "it is of now");
+    }
 }
 
 #[test]

@@ -8,6 +8,11 @@ use crate::http_client::AnswerSource;
 
 /// A server on this machine that gives everyone the same answer, and counts whom.
 fn server(answer: String) -> (u16, Arc<AtomicUsize>) {
+    server_by(move |_| answer.clone())
+}
+
+/// The same, with an answer to each head.
+fn server_by(answer: impl Fn(&str) -> String + Clone + Send + 'static) -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     let counted = Arc::new(AtomicUsize::new(0));
@@ -23,7 +28,7 @@ fn server(answer: String) -> (u16, Arc<AtomicUsize>) {
                     head.extend_from_slice(&byte);
                 }
                 asked.fetch_add(1, Ordering::Relaxed);
-                let _ = stream.write_all(answer.as_bytes());
+                let _ = stream.write_all(answer(&String::from_utf8_lossy(&head).to_ascii_lowercase()).as_bytes());
             });
         }
     });
@@ -47,6 +52,14 @@ fn client(port: u16, answers: &[&str]) -> Arc<HttpClient> {
         max_cache_bytes: 1 << 16,
     };
     service.client("p", &grant, Vec::new(), &Telemetry::new().unwrap())
+}
+
+/// A client with the same grants, of which its thread has not heard.
+fn unheard_of(client: &HttpClient) -> HttpClient {
+    let Granted { plugin, grant, upstreams, cells } = &*client.granted;
+    let granted = Granted { plugin: "unheard of".into(), grant: grant.clone(), upstreams: upstreams.clone(), cells: Arc::clone(cells) };
+    assert_ne!(*plugin, granted.plugin);
+    HttpClient { granted: Arc::new(granted), orders: client.orders.clone() }
 }
 
 fn get(client: &HttpClient, url: &str) -> Answered {
@@ -139,4 +152,61 @@ fn who_must_not_wait_gets_what_is_here_or_nothing() {
     };
     assert_eq!(at_once_with("/", younger).unwrap_err(), HttpError::TooManyCalls);
     assert_eq!(asked.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn who_could_not_be_registered_has_a_cache_from_their_first_request_on() {
+    let (port, asked) = server(HELLO.replace("content-length", "cache-control: max-age=60\r\ncontent-length"));
+    let client = unheard_of(&client(port, &["127.0.0.1"]));
+    let url = format!("http://id.example:{port}/");
+    for _ in 0..2 {
+        assert_eq!(get(&client, &url).unwrap().body, "hello");
+        std::thread::sleep(TIDY + TIDY / 5);
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn a_304_that_is_about_another_answer_is_no_answer_for_a_plugin() {
+    let head = "etag: \"1\"\r\ncache-control: max-age=0\r\nconnection: close\r\n";
+    for (said, times) in [("", 2), ("etag: \"1\"\r\n", 2), ("etag: \"2\"\r\n", 3)] {
+        let (port, asked) = server_by(move |request| {
+            if request.contains("if-none-match") {
+                format!("HTTP/1.1 304 Not Modified\r\n{said}connection: close\r\n\r\n")
+            } else {
+                format!("HTTP/1.1 200 OK\r\n{head}content-length: 5\r\n\r\nhello")
+            }
+        });
+        let client = client(port, &["127.0.0.1"]);
+        let url = format!("http://id.example:{port}/");
+        assert_eq!(get(&client, &url).unwrap().source, AnswerSource::Server);
+        let again = get(&client, &url).unwrap();
+        let source = if times == 2 { AnswerSource::Validated } else { AnswerSource::Server };
+        assert_eq!((again.status.as_u16(), &again.body[..], again.source), (200, &b"hello"[..], source), "{said}");
+        assert_eq!(asked.load(Ordering::Relaxed), times, "{said}");
+    }
+}
+
+#[test]
+fn whoever_waits_for_a_request_that_is_given_up_is_told_and_who_asks_next_asks_anew() {
+    let granted = Arc::clone(&client(1, &[]).granted);
+    let service = Service { hosts: Hosts::new(Resolver::System), pool: Pool::new(), plugins: RefCell::default() };
+    let plugin = service.plugin(&granted);
+    let caller = || {
+        let (answer, answered) = oneshot::channel();
+        (Caller { answer, began: Instant::now() }, answered)
+    };
+    let key = (super::client(&granted), b"key".to_vec());
+    let ((first, of_first), (other, of_other)) = (caller(), caller());
+    let flight = Flight::begin(Rc::clone(&plugin), Arc::clone(&granted.cells), first, Some(key.clone()));
+    if let Some(Shared::InFlight(waiting)) = plugin.shared.borrow_mut().get_mut(&key) {
+        waiting.push(other);
+    }
+    assert_eq!(plugin.in_flight.get(), 1);
+    // As a panic on its way would.
+    drop(flight);
+    for mut answered in [of_first, of_other] {
+        assert_eq!(answered.try_recv().unwrap().unwrap_err(), HttpError::Protocol("the gateway gave up on it".to_owned()));
+    }
+    assert_eq!((plugin.in_flight.get(), plugin.shared.borrow().len()), (0, 0));
 }
