@@ -67,7 +67,7 @@ pub(super) fn receive(generation: &Generation, connection: &Connection, request:
 
     let peer = connection.facts.peer.ip();
     let trusted = !snapshot.trusted_proxies.is_empty() && is_trusted(&snapshot.trusted_proxies, peer);
-    fault = fault.or(without_tls(&parts.uri, connection, trusted));
+    fault = fault.or(without_tls(&parts.uri, connection, trusted)).or(refused_query(&parts.uri, parts.version));
     let (target, refused) = normalised(parts.uri.into_parts().path_and_query, &parts.method);
     fault = fault.or(refused);
 
@@ -133,6 +133,13 @@ fn normalised(received: Option<PathAndQuery>, method: &Method) -> (Target, Optio
         Err(refused) => (Some("/".to_owned()), Some(refused.fault())),
     };
     (Target::new(received, path), fault)
+}
+
+/// Bytes that a query does not have (RFC 3986, section 3.4): an upstream of HTTP/1.1 would refuse them, and plugins could not set them again. In
+/// HTTP/1.1 the connection's scanner has refused them before.
+fn refused_query(target: &Uri, version: Version) -> Option<Fault> {
+    let is_query = |query: &str| query.bytes().all(|byte| byte.is_ascii_graphic());
+    (version == Version::HTTP_2 && !target.query().is_none_or(is_query)).then_some(Fault::MalformedRequest)
 }
 
 /// HTTP/2 frames its messages without it, and its parser looks at the first alone, but the upstream may frame by another
@@ -223,6 +230,26 @@ fn forwarding_headers(headers: &mut HeaderMap, present: Present, connection: &Co
         }
         if present.has(Present::X_REAL_IP) {
             headers.remove(X_REAL_IP);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_ascii_over_http2_as_it_is_over_http1() {
+        for (target, fault) in [
+            ("/x", None),
+            ("/x?", None),
+            ("/x?q=%C3%BC&a={b}|\"c\"", None),
+            ("/x?q=\u{fc}", Some(Fault::MalformedRequest)),
+            ("https://a.example/x?\u{80}", Some(Fault::MalformedRequest)),
+        ] {
+            let target: Uri = target.parse().unwrap();
+            assert_eq!(refused_query(&target, Version::HTTP_2), fault, "{target}");
+            assert_eq!(refused_query(&target, Version::HTTP_11), None, "{target}");
         }
     }
 }

@@ -113,6 +113,7 @@ const TARGETS: &[(&str, [(&str, &str); 4])] = &[
     ("path without a slash", [(":method", "GET"), (":scheme", "https"), (":path", "smuggled"), (":authority", "a.example")]),
     ("empty path", [(":method", "GET"), (":scheme", "https"), (":path", ""), (":authority", "a.example")]),
     ("ambiguous path", [(":method", "GET"), (":scheme", "https"), (":path", "/x/%2e%2e/smuggled"), (":authority", "a.example")]),
+    ("a query that is no ASCII", [(":method", "GET"), (":scheme", "https"), (":path", "/x?q=\u{fc}"), (":authority", "a.example")]),
     ("a request line in the method", [(":method", "GET /smuggled HTTP/1.1\r\n"), (":scheme", "https"), (":path", "/"), (":authority", "a.example")]),
     ("space in the method", [(":method", "GET /"), (":scheme", "https"), (":path", "/x"), (":authority", "a.example")]),
     ("user information", [(":method", "GET"), (":scheme", "https"), (":path", "/x"), (":authority", "b.example@a.example")]),
