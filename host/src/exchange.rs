@@ -57,9 +57,10 @@ pub struct Exchange {
     pub attributes: Attributes,
     /// Request headers that hooks set or removed, whether or not the hook then failed.
     pub claimed: Claims,
-    /// Headers left for the final response.
+    /// Headers left for the final response: for each that is put in the place of another, too.
     pub response_headers: Vec<(HeaderName, HeaderValue)>,
-    /// Seconds until a plugin that could not be called is tried again; for the answer, if that is what ends the request.
+    /// Seconds until a plugin that could not be called is tried again, or an authorizer has its service back; for the answer, if that
+    /// is what ends the request.
     pub retry_after: Option<u64>,
     /// Tries at an upstream so far.
     pub attempts: Attempts,
@@ -128,6 +129,14 @@ impl Exchange {
             response: None,
             journal: Journal::default(),
         })
+    }
+
+    /// Answers it, with every header that was left for whoever answers.
+    pub fn answer(&mut self, mut head: ResponseHead) {
+        for (name, value) in &self.response_headers {
+            head.headers.append(name, value.clone());
+        }
+        self.response = Some(head);
     }
 
     /// The trace it belongs to.

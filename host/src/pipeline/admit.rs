@@ -33,9 +33,7 @@ impl Chain {
                         Ok(Decision::Abstain) => {}
                         Ok(Decision::Respond(response)) => return (exchange, Verdict::Answer { by: step.place.name.clone(), response }),
                         Ok(Decision::Unavailable(retry_after)) => {
-                            if let Some(seconds) = retry_after {
-                                exchange.response_headers.push((http::header::RETRY_AFTER, seconds.into()));
-                            }
+                            exchange.retry_after = retry_after.map(u64::from);
                             return (exchange, Verdict::Fault(Fault::AuthorizerUnavailable));
                         }
                         Err(fault) => return (exchange, Verdict::Fault(fault)),

@@ -38,14 +38,14 @@ impl Chain {
                 (Ok(Flow::Next), _) | (Err(_), FailurePolicy::Skip) => {}
                 (Ok(Flow::Respond(response)), _) => {
                     let (head, body) = local(response, Origin::Plugin(place.name.clone()));
-                    exchange.response = Some(head);
+                    exchange.answer(head);
                     finished = Finished::NewBody(body);
                 }
                 // A plugin that ended the request by a fault may have no instance on the way back: what it did is what is told.
                 (Err(Fault::PluginUnavailable), FailurePolicy::Reject) if is_refusal(&exchange) => {}
                 (Err(fault), FailurePolicy::Reject) => {
                     let (head, body) = problem::respond(fault, Some(&exchange.id));
-                    exchange.response = Some(head);
+                    exchange.answer(head);
                     finished = Finished::NewBody(body);
                 }
             }
@@ -78,3 +78,6 @@ impl super::Verdict {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -66,14 +66,22 @@ impl Reply {
         client_reads_trailers: bool,
         version: Version,
     ) -> Response<ResponseBody> {
-        let Self { head, mut body, trailers } = self;
-        exchange.response = Some(head);
-        if let Some(response) = &mut exchange.response {
-            for (name, value) in exchange.response_headers.drain(..) {
-                response.headers.append(name, value);
+        let Self { mut head, mut body, trailers } = self;
+        if let (Some(seconds), Origin::Gateway(Fault::AuthorizerUnavailable)) = (exchange.retry_after, &head.origin) {
+            head.headers.append(RETRY_AFTER, seconds.into());
+        }
+        let filters = route.filter(|route| !route.chain.outgoing.is_empty());
+        match filters {
+            // A filter may put another answer in the place of this one, and what was left is for that one then.
+            Some(_) => exchange.answer(head),
+            None => {
+                for (name, value) in exchange.response_headers.drain(..) {
+                    head.headers.append(name, value);
+                }
+                exchange.response = Some(head);
             }
         }
-        if let Some(route) = route.filter(|route| !route.chain.outgoing.is_empty()) {
+        if let Some(route) = filters {
             let (back, finished) = route.chain.finish(generation, exchange).await;
             exchange = back;
             if let Finished::NewBody(bytes) = finished {

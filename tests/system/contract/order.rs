@@ -77,3 +77,17 @@ fn a_failing_response_filter_rejects_what_the_upstream_said() {
     assert_eq!(response.header("x-large").map(<[u8]>::len), Some(5), "filters after it see the gateway's answer");
     assert_eq!(upstream.requests(), 1);
 }
+
+#[test]
+fn what_is_left_for_the_response_is_there_whoever_answers_in_the_end() {
+    let upstream = Upstream::plain("up").unwrap();
+    let part = plugin("leaves", filters(), "mode = \"by-header\"", "");
+    let [one, ..] = parts();
+    let gateway = start(&config(&upstream, &[&one, &part, &route("public = true\nplugins = [\"one\", \"leaves\"]")]));
+    for (mode, status) in [("leave-and-answer", 203), ("leave-and-trap", 500)] {
+        let response = get(gateway.address("web").unwrap(), "/", &[("x-misbehave", mode)]);
+        let left = response.headers.iter().filter(|(name, _)| name == "x-left").count();
+        assert_eq!((response.status, left), (status, 1), "{mode}: {}", response.text());
+        assert_eq!(response.header("x-large").map(<[u8]>::len), Some(5), "filters after it see that answer");
+    }
+}

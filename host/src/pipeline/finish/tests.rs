@@ -1,0 +1,47 @@
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+
+use super::*;
+use crate::exchange::{ConnectionFacts, RequestHead, RouteFacts, Target};
+use crate::pipeline::{Place, Plugins};
+
+/// An upstream's answer to a request that had headers left for it.
+fn answered(left: &[(&'static str, &'static str)]) -> Box<Exchange> {
+    let head = RequestHead {
+        method: Method::GET,
+        tls: false,
+        authority: "a.example".into(),
+        target: Target::default(),
+        headers: HeaderMap::new(),
+    };
+    let connection = ConnectionFacts { peer: "192.0.2.7:4711".parse().unwrap(), listener: "web".into(), tls: None };
+    let route = RouteFacts { name: "orders".into(), api: None, version: None };
+    let (client, id) = (connection.peer.ip(), HeaderValue::from_static("id-1"));
+    let parent = HeaderValue::from_static("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00");
+    let mut exchange =
+        Exchange::new(head, Arc::new(connection), client, id, parent, std::time::Instant::now(), Arc::new(route), Vec::new());
+    exchange.response_headers = left.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
+    exchange.answer(ResponseHead { status: StatusCode::OK, headers: HeaderMap::new(), origin: Origin::Upstream(1) });
+    exchange
+}
+
+/// A response filter that nothing can call.
+fn missing(on_failure: FailurePolicy) -> Place {
+    Place { slot: 0, config: 0, name: "missing".into(), version: "1".into(), on_failure, shadow: None }
+}
+
+#[tokio::test]
+async fn what_was_left_for_the_response_is_in_whichever_answer_there_is_in_the_end() {
+    let left = [("set-cookie", "a=1"), ("set-cookie", "b=2"), ("dpop-nonce", "n")];
+    for (on_failure, status) in [(FailurePolicy::Reject, 500), (FailurePolicy::Skip, 200)] {
+        // Two of them: what fails again is still answered with them once.
+        let chain = Chain { outgoing: vec![missing(on_failure), missing(on_failure)], ..Chain::default() };
+        let (exchange, _) = chain.finish(&Rc::new(Plugins::default()), answered(&left)).await;
+        let response = exchange.response.as_ref().unwrap();
+        assert_eq!(response.status.as_u16(), status);
+        let values = |name| response.headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect::<Vec<_>>();
+        assert_eq!((values("set-cookie"), values("dpop-nonce")), (vec!["a=1", "b=2"], vec!["n"]), "{on_failure:?}");
+    }
+}
