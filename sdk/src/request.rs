@@ -142,12 +142,13 @@ impl Request<'_> {
         Ok(ask!(self, request::set_path(path))?)
     }
 
-    /// Sets or removes the query.
+    /// Sets or removes the query. White space, control characters, `"`, `#`, `<`, `>` and what is not ASCII must be percent-encoded.
     pub fn set_query(&mut self, query: Option<&str>) -> Result<(), ChangeError> {
         Ok(ask!(self, request::set_query(query))?)
     }
 
-    /// Leaves a header for the final response, whoever makes it (e.g. `set-cookie`, `dpop-nonce`).
+    /// Leaves a header for the final response, whoever makes it (e.g. `set-cookie`, `dpop-nonce`): also one that a response filter, or its
+    /// failure, puts in the place of another. Response filters after that may change it.
     pub fn append_response_header<'n>(&mut self, name: impl Into<HeaderName<'n>>, value: impl AsRef<[u8]>) -> Result<(), ChangeError> {
         Ok(ask!(self, request::append_response_header(name.into(), value.as_ref()))?)
     }

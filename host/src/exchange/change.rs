@@ -154,7 +154,7 @@ impl Exchange {
         if query.as_ref().is_some_and(|query| query.len() > path::LONGEST) {
             return Err(ChangeError::TooLarge);
         }
-        if query.as_ref().is_some_and(|query| !query.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')) {
+        if query.as_ref().is_some_and(|query| !path::may_be_query(query)) {
             return Err(ChangeError::Invalid("the query holds a byte that must be percent-encoded"));
         }
         let previous = self.request.target.replace_query(Query::Set(query));

@@ -137,6 +137,11 @@ pub fn is_normal(path: &str) -> bool {
     }
 }
 
+/// Whether every byte may stand in a query as it is: what the `http` crate refuses would only fail the request once it is sent.
+pub fn may_be_query(query: &str) -> bool {
+    query.bytes().all(|byte| matches!(byte, 0x21 | 0x24..=0x3B | 0x3D | 0x3F..=0x7E))
+}
+
 /// The bytes a segment of a normal path stands for. Allocates only when something in it is escaped.
 pub fn decode_segment(segment: &str) -> Cow<'_, [u8]> {
     let bytes = segment.as_bytes();

@@ -330,7 +330,7 @@ impl FakeRequest {
         if query.is_some_and(|query| query.len() > rules::LONGEST_PATH) {
             return Err(ChangeError::TooLarge);
         }
-        if query.is_some_and(|query| !query.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')) {
+        if query.is_some_and(|query| !rules::may_be_query(query)) {
             return Err(ChangeError::Invalid("the query holds a byte that must be percent-encoded".to_owned()));
         }
         self.facts.borrow_mut().query = query.map(str::to_owned);

@@ -116,6 +116,11 @@ pub(crate) fn is_normal_path(path: &str) -> bool {
     true
 }
 
+/// Whether every byte may stand in a query as it is.
+pub(crate) fn may_be_query(query: &str) -> bool {
+    query.bytes().all(|byte| matches!(byte, 0x21 | 0x24..=0x3B | 0x3D | 0x3F..=0x7E))
+}
+
 fn is_normal_segment(segment: &str) -> bool {
     let mut bytes = segment.bytes();
     while let Some(byte) = bytes.next() {

@@ -77,6 +77,12 @@ modes! {
         ForbiddenHeader = "forbidden-header",
         /// Set a header with a line break in its value.
         InvalidHeader = "invalid-header",
+        /// Leave `x-left: yes` for the response, or answer in its place.
+        LeaveAndAnswer = "leave-and-answer",
+        /// Leave `x-left: yes` for the response, or trap there.
+        LeaveAndTrap = "leave-and-trap",
+        /// Set a query that needs percent-encoding.
+        BadQuery = "bad-query",
         /// Set the path to `/rewritten`.
         SetPath = "set-path",
         /// Set a path that is not in normal form.

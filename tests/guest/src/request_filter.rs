@@ -41,6 +41,8 @@ impl Guest {
                 request.set_attribute("changed", true)?;
                 behaviour::trap()
             }
+            Mode::LeaveAndAnswer | Mode::LeaveAndTrap => return Ok(request.append_response_header("x-left", "yes")?),
+            Mode::BadQuery => request.set_query(Some("a=<b>")),
             Mode::ForbiddenHeader => request.set_header(header::CONTENT_LENGTH, "0"),
             Mode::InvalidHeader => request.set_header("x-split", "a\r\nx-injected: b"),
             Mode::SetPath => request.set_path("/rewritten"),

@@ -1,6 +1,6 @@
 //! Changes to responses.
 
-use plugway_sdk::{Error, Flow, Request, Response, ResponseFilter, header};
+use plugway_sdk::{Error, Flow, LocalResponse, Request, Response, ResponseFilter, header};
 
 use crate::mode::Mode;
 use crate::{Guest, Hook, behaviour};
@@ -32,6 +32,8 @@ impl ResponseFilter for Guest {
                 response.remove_header(header::CONTENT_TYPE)?;
                 behaviour::trap()
             }
+            Mode::LeaveAndAnswer => return Ok(Flow::respond(LocalResponse::text(203, "instead"))),
+            Mode::LeaveAndTrap => behaviour::trap(),
             Mode::ForbiddenHeader => response.set_header(header::CONTENT_LENGTH, "0"),
             Mode::InvalidHeader => response.set_header("x-split", "a\r\nx-injected: b"),
             Mode::Weaken => response.set_status(418),

@@ -94,6 +94,9 @@ fn each_hook_changes_what_its_phase_allows() {
     let response = tell(&gateway, "bad-path");
     assert_eq!(seen(&response, "x-result").as_deref(), Some("invalid"));
     assert_eq!(report(&response)["target"], "/");
+    // Refused where it is set: once it was sent it would only be an internal error.
+    let response = tell(&gateway, "bad-query");
+    assert_eq!((response.status, seen(&response, "x-result").as_deref()), (200, Some("invalid")));
     for (bytes, result, target) in [(32_766, "ok", 32_766), (32_767, "too-large", 1)] {
         let response = tell(&gateway, &format!("path-bytes:{bytes}"));
         assert_eq!(seen(&response, "x-result").as_deref(), Some(result));

@@ -137,3 +137,14 @@ proptest! {
         prop_assert_eq!(normal.as_deref(), Ok(&*plain));
     }
 }
+
+#[test]
+fn a_query_holds_what_the_http_crate_takes_of_ascii() {
+    for byte in 0..=0x7F_u8 {
+        let query = char::from(byte).to_string();
+        // A fragment is cut off there, and nobody would miss it.
+        let taken = byte != b'#' && http::uri::PathAndQuery::try_from(format!("/?a={query}")).is_ok();
+        assert_eq!(may_be_query(&query), taken, "{byte:#x}");
+    }
+    assert!(may_be_query("") && !may_be_query("é"));
+}
