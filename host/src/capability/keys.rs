@@ -11,10 +11,12 @@ use std::fmt;
 
 use super::secrets::Secret;
 use private::PrivateKey;
-use sealing::SealingKey;
+use sealing::{SEALING_ADDS, SealingKey};
 
 /// Most input of one call, bytes: its time grows with what the guest passes.
 const MAX_INPUT: usize = 1 << 20;
+/// The same of what was sealed: whatever could be sealed can be opened.
+const MAX_SEALED: usize = MAX_INPUT + SEALING_ADDS;
 
 /// The keys one plugin was granted, by name.
 #[derive(Debug, Default)]
@@ -77,7 +79,9 @@ impl Keys {
     /// # Errors
     /// As [`seal`](Self::seal); [`KeyError::Mismatch`] for everything that was not sealed with this key and context.
     pub fn open(&self, key: &str, context: &str, sealed: &[u8]) -> Result<Vec<u8>, KeyError> {
-        bounded(sealed)?;
+        if sealed.len() > MAX_SEALED {
+            return Err(KeyError::TooLarge);
+        }
         self.symmetric(key)?.open(context, sealed)
     }
 

@@ -1,7 +1,7 @@
 //! Sealing: AES-256-GCM (NIST SP 800-38D) with a key and nonce for each message, derived by HKDF (RFC 5869). Random nonces under one key
 //! would wear it out after 2^32 messages; a salt of 256 bits never meets itself.
 
-use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, MAX_TAG_LEN, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, KeyType, Salt};
 use ring::rand::{SecureRandom, SystemRandom};
 
@@ -11,6 +11,8 @@ use super::KeyError;
 const VERSION: u8 = 1;
 /// Bytes of the salt.
 const SALT: usize = 32;
+/// Bytes that are added to a message.
+pub(super) const SEALING_ADDS: usize = 1 + SALT + MAX_TAG_LEN;
 /// Bytes of the derived key, and of the nonce behind it.
 const DERIVED: usize = 32 + NONCE_LEN;
 /// Shortest key, bytes. A password is none: whoever has one sealed message could try them all.
