@@ -55,6 +55,8 @@ pub use state::{EndpointState, UpstreamState};
 pub struct Upstream {
     /// Its name.
     pub name: Arc<str>,
+    /// Which of its memberships this is: it grows where the members, their weights or labels are others than before.
+    pub version: u64,
     /// Its members, as written.
     pub endpoints: Vec<Arc<Endpoint>>,
     /// Application protocol where a plan names none.

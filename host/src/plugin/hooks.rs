@@ -101,10 +101,10 @@ impl Hooks {
     }
 
     /// `router.on-endpoints`, where there is a router.
-    pub(super) fn on_endpoints(&self, store: &mut Store<Guest>, id: u32, members: &[Endpoint]) -> Called<Result<(), String>> {
+    pub(super) fn on_endpoints(&self, store: &mut Store<Guest>, id: u32, version: u64, members: &[Endpoint]) -> Called<Result<(), String>> {
         match (&self.router, self.in_turns().and_then(|hooks| hooks.on_endpoints.as_ref())) {
-            (Some(router), _) => router.call_on_endpoints(store, id, 1, members),
-            (None, Some(on_endpoints)) => at_once(store, on_endpoints, (id, 1, members.to_vec())),
+            (Some(router), _) => router.call_on_endpoints(store, id, version, members),
+            (None, Some(on_endpoints)) => at_once(store, on_endpoints, (id, version, members.to_vec())),
             (None, None) => Ok(Ok(())),
         }
     }

@@ -184,6 +184,6 @@ fn configure(instance: &mut Instance, id: usize, configuration: &Configuration, 
             labels: endpoint.labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
         })
         .collect();
-    let taken = instance.call(Phase::Setup, limit, |hooks, store| hooks.on_endpoints(store, id, &members))?;
+    let taken = instance.call(Phase::Setup, limit, |hooks, store| hooks.on_endpoints(store, id, upstream.version, &members))?;
     taken.map_err(|why| instance.refused(&why))
 }

@@ -27,10 +27,15 @@ pub struct Registry {
     /// By upstream, then URL. An id stays reserved for its URL; the state goes when nothing uses it any more.
     endpoints: HashMap<String, HashMap<String, (EndpointId, Weak<EndpointState>)>>,
     upstreams: HashMap<String, Weak<UpstreamState>>,
+    /// By upstream: what was last assembled, and its version.
+    memberships: HashMap<String, (u64, Vec<Member>)>,
     /// By upstream and profile name (`None` is the upstream's own), with the fingerprint of its files.
     profiles: HashMap<(String, Option<String>), ([u8; 32], Weak<Profile>)>,
     system_roots: Option<Arc<RootCertStore>>,
 }
+
+/// What a router is told of an endpoint; its URL goes with the id.
+type Member = (EndpointId, u16, BTreeMap<String, String>);
 
 // === impl Registry ===
 
@@ -95,6 +100,7 @@ impl Registry {
         }
         Ok(Arc::new(Upstream {
             name: Arc::from(model.name.as_str()),
+            version: self.version(&model.name, &endpoints),
             endpoints,
             protocol: model.protocol,
             host,
@@ -109,6 +115,16 @@ impl Registry {
             profiles,
             server_names,
         }))
+    }
+
+    /// The version of these members: that of the last ones, where they are the same.
+    fn version(&mut self, upstream: &str, endpoints: &[Arc<Endpoint>]) -> u64 {
+        let members: Vec<Member> = endpoints.iter().map(|endpoint| (endpoint.id, endpoint.weight, endpoint.labels.clone())).collect();
+        let (version, last) = self.memberships.entry(upstream.to_owned()).or_default();
+        if *version == 0 || *last != members {
+            (*version, *last) = (*version + 1, members);
+        }
+        *version
     }
 
     fn upstream_state(&mut self, name: &str) -> Arc<UpstreamState> {

@@ -23,6 +23,7 @@ struct Config {
 struct Witness {
     config: Config,
     endpoints: RefCell<Vec<Endpoint>>,
+    version: u64,
 }
 
 /// Configurations of this instance so far.
@@ -115,7 +116,7 @@ impl Plugin for Witness {
 
     fn configure(config: Config) -> Result<Self, Error> {
         CONFIGURED.fetch_add(1, Relaxed);
-        Ok(Self { config, endpoints: RefCell::default() })
+        Ok(Self { config, endpoints: RefCell::default(), version: 0 })
     }
 }
 
@@ -178,8 +179,9 @@ impl RequestFilter for Witness {
 }
 
 impl Router for Witness {
-    fn on_endpoints(&mut self, _: u64, endpoints: Vec<Endpoint>) -> Result<(), Error> {
+    fn on_endpoints(&mut self, version: u64, endpoints: Vec<Endpoint>) -> Result<(), Error> {
         self.endpoints.replace(endpoints);
+        self.version = version;
         Ok(())
     }
 
@@ -194,6 +196,7 @@ impl Router for Witness {
         let before = tried.iter().map(|id| url(*id)).collect::<Vec<_>>().join(",");
         request.set_attribute(&format!("attempt-{number}"), format!("{number} tried={before} last={last}"))?;
         let picked = members.iter().find(|member| !tried.contains(&member.id)).or(members.first()).ok_or(RouteError::NoEndpoint)?;
+        request.set_attribute("version", self.version.to_string())?;
         request.set_attribute("latency", endpoints::latency(picked.id).as_micros().to_string())?;
         Ok(picked.id)
     }
@@ -207,7 +210,7 @@ impl ResponseFilter for Witness {
             ResponseOrigin::Plugin(name) => format!("plugin {name}"),
         };
         response.set_header("x-origin", origin)?;
-        for name in ["attempt-1", "attempt-2", "attempt-3", "latency"] {
+        for name in ["attempt-1", "attempt-2", "attempt-3", "latency", "version"] {
             if let Some(Value::Text(text)) = request.own_attribute(name) {
                 response.set_header(&*format!("x-{name}"), text)?;
             }

@@ -6,8 +6,9 @@ use plugway_harness::client::reported;
 use plugway_harness::raw::RawResponse;
 use plugway_harness::upstream::Upstream;
 
-use crate::common::{HEAD, metric, one_upstream, start};
+use crate::common::{HEAD, metric, one_upstream, start, until};
 use crate::guest::{config, get, guest, plugin, report, route, seen, witness};
+use crate::reload::replace;
 
 fn text(response: &RawResponse, name: &str) -> String {
     String::from_utf8_lossy(response.header(name).unwrap_or(b"(absent)")).into_owned()
@@ -161,4 +162,21 @@ fn configure_is_called_once_for_each_distinct_configuration() {
         assert_eq!(seen(&response, "x-configured").as_deref(), Some("2"), "r{number}");
     }
     assert_eq!(metric(&gateway, "plugway_hook_failures_total", &[]), 0.0);
+}
+
+#[test]
+fn a_router_is_told_another_version_of_its_members_when_they_change() {
+    let upstream = Upstream::plain("up").unwrap();
+    let part = plugin("witness", witness(), "", "");
+    let weighing = |weight: u32, attempts: u32| {
+        let up = format!("[upstreams.up]\nendpoints = [{{ url = {:?}, weight = {weight} }}]\nmax_attempts = {attempts}\n", upstream.url());
+        format!("{HEAD}{up}{part}{}", route("public = true\nplugins = [\"witness\"]\nrouter = \"witness\""))
+    };
+    let gateway = start(&weighing(1, 1));
+    let version = || text(&get(gateway.address("web").unwrap(), "/", &[]), "x-version");
+    assert_eq!(version(), "1");
+    replace(&gateway.directory().join("plugway.toml"), &weighing(2, 1));
+    until("the other weight", || version() == "2");
+    replace(&gateway.directory().join("plugway.toml"), &weighing(3, 2));
+    until("both changes", || version() == "3");
 }

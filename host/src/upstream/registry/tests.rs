@@ -96,3 +96,22 @@ fn the_schemes_own_port_is_left_out_of_host() {
     let hosts: Vec<_> = assembled(&model).endpoints.iter().map(|endpoint| endpoint.authority.clone()).collect();
     assert_eq!(hosts, ["10.0.0.0", "10.0.0.1:8080", "[2001:db8::1]"]);
 }
+
+#[test]
+fn the_version_of_an_upstream_grows_with_its_members_and_with_nothing_else() {
+    let mut registry = Registry::new(1);
+    let mut model = model(&[1, 1]);
+    let mut version = |model: &model::Upstream| registry.assemble(model).unwrap().version;
+    assert_eq!((version(&model), version(&model)), (1, 1));
+    model.max_attempts = 2;
+    assert_eq!(version(&model), 1, "members are what they were");
+    model.endpoints[0].weight = 7;
+    assert_eq!((version(&model), version(&model)), (2, 2));
+    let left = model.endpoints.remove(0);
+    assert_eq!(version(&model), 3);
+    // As it was before, and still a change.
+    model.endpoints.insert(0, left);
+    assert_eq!(version(&model), 4);
+    model.name = "another".to_owned();
+    assert_eq!(version(&model), 1);
+}
