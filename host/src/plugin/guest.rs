@@ -24,7 +24,7 @@ use crate::capability::metrics::PluginMetrics;
 use crate::capability::rate_limit::RateLimits;
 use crate::capability::secrets::Secrets;
 use crate::config::model::Budget;
-use crate::exchange::{ChangeLimits, Exchange, Identity, LocalResponse, Phase, Refused};
+use crate::exchange::{ChangeLimits, Exchange, Identity, LocalResponse, Phase, Refused, Value};
 use crate::http_client::{HttpClient, IncomingResponse, OutgoingRequest};
 use crate::telemetry::{BudgetHits, BudgetKey};
 use crate::upstream::Directory;
@@ -59,6 +59,12 @@ impl IdentityHandle {
             size if size > limit => Self { identity: Arc::default(), too_large: Some(size) },
             _ => Self { identity, too_large: None },
         }
+    }
+
+    /// Whether it can say that claim, too. What it replaces makes room; in one that is too large already nothing has any.
+    pub(super) fn has_room_for(&self, limit: usize, name: &str, value: &Value) -> bool {
+        let replaced = self.identity.claim(name).map_or(0, |old| name.len() + old.size());
+        self.too_large.is_none() && self.identity.size() - replaced + name.len() + value.size() <= limit
     }
 }
 
@@ -163,5 +169,22 @@ impl Guest {
     /// The plan of the running `forward`.
     pub(super) fn plan(&mut self) -> wasmtime::Result<&mut PlanDraft> {
         self.plan.as_mut().ok_or_else(|| wasmtime::Error::msg("used `forward-plan` outside `forward`"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_has_the_room_of_what_it_replaces_and_none_where_too_much_was_said() {
+        let number = Value::Integer(1);
+        let mut identity = Identity { subject: "ann".to_owned(), ..Identity::default() };
+        identity.set_claim("a".to_owned(), number.clone());
+        let held = IdentityHandle::within(12, Arc::new(identity.clone()));
+        assert!(held.has_room_for(12, "a", &number) && !held.has_room_for(12, "b", &number));
+        // Its parts are not kept, so that it looks as if there were room.
+        let too_large = IdentityHandle::within(11, Arc::new(identity));
+        assert!(too_large.too_large == Some(12) && !too_large.has_room_for(11, "b", &Value::Boolean(true)));
     }
 }

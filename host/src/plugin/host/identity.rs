@@ -93,12 +93,8 @@ impl HostIdentity for Guest {
     }
 
     fn set_claim(&mut self, handle: Handle, name: String, value: Value) -> Result<std::result::Result<(), ChangeError>> {
-        let limit = self.limits.attribute_bytes;
-        let identity = self.said(&handle)?;
         let value = crate::exchange::Value::from(value);
-        // What it replaces makes room.
-        let replaced = identity.claim(&name).map_or(0, |old| name.len() + old.size());
-        if identity.size() - replaced + name.len() + value.size() > limit {
+        if !self.wasi.table.get(&handle)?.has_room_for(self.limits.attribute_bytes, &name, &value) {
             self.hits.count(BudgetKey::MaxAttributeBytes, 1);
             return Ok(Err(ChangeError::TooLarge));
         }
