@@ -17,6 +17,9 @@ pub use crate::bindings::imports::plugway::gateway::metrics::Kind;
 use crate::error::MetricError;
 use crate::sys;
 
+/// Amounts that one call may record.
+const MOST_AMOUNTS: usize = 16_384;
+
 /// A sum that only grows, with `N` labels.
 #[derive(Debug, Clone, Copy)]
 pub struct Counter<const N: usize>(u32);
@@ -30,13 +33,14 @@ pub struct Histogram<const N: usize>(u32);
 pub struct Gauge<const N: usize>(u32);
 
 impl<const N: usize> Counter<N> {
-    /// Declares it. `name` and labels are `[a-z][a-z0-9_]*`, `unit` is a UCUM unit such as `s`, `By` or `1`. Declaring
+    /// Declares it. `name` and labels are `[a-z][a-z0-9_]*` of at most 64 bytes, `unit` is a UCUM unit such as `s`, `By` or `1`. Declaring
     /// the same one again gives the same instrument.
     pub fn declare(name: &str, description: &str, unit: &str, labels: [&str; N]) -> Result<Self, MetricError> {
         Ok(Self(sys::metrics::declare(Kind::Counter, name, description, unit, &labels, &[])?))
     }
 
-    /// Adds to it; `labels` are values in the declared order. A negative amount is ignored, and counted.
+    /// Adds to it; `labels` are values in the declared order. A negative amount, or one that is not finite, is ignored,
+    /// and counted.
     pub fn add(&self, amount: f64, labels: [&str; N]) {
         sys::metrics::record(self.0, amount, &labels);
     }
@@ -54,9 +58,9 @@ impl<const N: usize> Histogram<N> {
         sys::metrics::record(self.0, value, &labels);
     }
 
-    /// Records many values of one series at the price of one call.
+    /// Records many values of one series at the price of one call for each 16,384.
     pub fn record_all(&self, values: &[f64], labels: [&str; N]) {
-        sys::metrics::record_all(self.0, values, &labels);
+        values.chunks(MOST_AMOUNTS).for_each(|chunk| sys::metrics::record_all(self.0, chunk, &labels));
     }
 }
 
