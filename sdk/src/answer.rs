@@ -7,8 +7,9 @@ use crate::status::Status;
 
 /// An answer made by a plugin instead of an upstream.
 ///
-/// The gateway sets framing itself: `content-length`, `transfer-encoding` and hop-by-hop headers given here are a
-/// counted plugin failure, and so is a status outside 200 to 599.
+/// The gateway sets framing itself: `content-length`, `transfer-encoding` and hop-by-hop headers given here are a counted plugin
+/// failure, and so are a status outside 200 to 599, a body with 204, 205 or 304, and what is past the plugin's `max_headers`,
+/// `max_header_bytes` or `max_local_body_bytes`. `x-request-id` is the gateway's, whatever is said here.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LocalResponse {
     pub(crate) status: Status,

@@ -11,7 +11,7 @@ pub fn digest(algorithm: DigestAlgorithm, data: &[u8]) -> Result<Vec<u8>, Crypto
     Ok(sys::crypto::digest(algorithm, data)?)
 }
 
-/// HMAC (RFC 2104) of at most 1 MiB of data.
+/// HMAC (RFC 2104) of key and data of at most 1 MiB together.
 pub fn hmac(algorithm: DigestAlgorithm, key: &[u8], data: &[u8]) -> Result<Vec<u8>, CryptoError> {
     Ok(sys::crypto::hmac(algorithm, key, data)?)
 }
@@ -28,7 +28,8 @@ pub struct PublicKey {
 
 impl PublicKey {
     /// Reads a JSON Web Key (RFC 7517): `RSA` from 2048 to 8192 bits, `EC` on P-256, P-384 or P-521, `OKP` with Ed25519.
-    /// Symmetric keys are refused: there is no way to take a public key for a shared secret.
+    /// Anything else is `InvalidKey`: other curves and types, and private and symmetric keys, since there is no way to take a public
+    /// key for a shared secret.
     pub fn from_jwk(jwk: &str) -> Result<Self, CryptoError> {
         Ok(Self { raw: sys::crypto::PublicKey::from_jwk(jwk)? })
     }

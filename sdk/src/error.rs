@@ -38,11 +38,12 @@ pub enum PlanError {
 /// Why an instrument cannot be declared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MetricError {
-    /// Name or label is not `[a-z][a-z0-9_]*`; which.
+    /// Not a name, twice the same label, or bounds that are not finite and growing; which. A name or label is `[a-z][a-z0-9_]*` of at
+    /// most 64 bytes; the labels `plugin` and `le` are taken, and so are names the gateway itself exports.
     InvalidName(String),
     /// Declared before with another kind, other labels or other bounds.
     Conflict,
-    /// More than 64 instruments, or more than 8 labels.
+    /// More than 64 instruments, 8 labels or 64 bounds.
     TooMany,
     /// Not called from `configure`.
     TooLate,
@@ -93,7 +94,7 @@ pub enum KeyError {
     Unsupported,
     /// Not sealed with this key and context, or changed since.
     Mismatch,
-    /// More than 1 MiB of input.
+    /// More than 1 MiB of input, or, to open, than sealing makes of 1 MiB.
     TooLarge,
 }
 
@@ -157,9 +158,9 @@ impl fmt::Display for PlanError {
 impl fmt::Display for MetricError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::InvalidName(name) => write!(f, "`{name}` is not a legal name for an instrument or label: use [a-z][a-z0-9_]*"),
+            Self::InvalidName(name) => write!(f, "the instrument cannot be declared so: {name}"),
             Self::Conflict => f.write_str("the instrument was declared before with another kind, other labels or other bounds"),
-            Self::TooMany => f.write_str("more than 64 instruments, or more than 8 labels"),
+            Self::TooMany => f.write_str("more than 64 instruments, 8 labels or 64 bounds"),
             Self::TooLate => f.write_str("instruments are declared in configure"),
         }
     }

@@ -24,6 +24,8 @@
 //! instances for other calls meanwhile. Only [`Authorizer`](crate::Authorizer), [`RequestFilter`](crate::RequestFilter),
 //! [`ResponseFilter`](crate::ResponseFilter) and [`Timer::on_tick`](crate::Timer::on_tick) can wait; elsewhere it is
 //! [`HttpError::NotHere`]. A call as a whole has the plugin's `deadline`.
+//!
+//! An instance holds at most 16 requests and answers at a time, and making one more traps: drop an answer once it is read.
 
 use std::fmt;
 use std::time::Duration;

@@ -7,6 +7,10 @@ use crate::sys;
 use crate::value::Value;
 
 /// Who is calling, as an authorizer found. Every later plugin, the access log and the record can read it.
+///
+/// It has at most the plugin's `max_attribute_bytes`. [`new`](Self::new), [`set_issuer`](Self::set_issuer) and
+/// [`set_scopes`](Self::set_scopes) cannot say that this is too much: nothing of such an identity is kept, and to allow it fails the
+/// call. Where the size depends on a client's token take [`of`](Self::of), which says so at once.
 pub struct Identity {
     raw: sys::types::Identity,
 }

@@ -187,8 +187,9 @@ pub trait BatchObserver: Plugin {
     fn on_batch(&self, batch: &Batch<'_>) -> Result<(), Error>;
 }
 
-/// Is called by the clock, off every request's path, on an instance that serves no request (the same an [`Observer`] has). What it
-/// learns reaches the hooks of requests through [`kv`](crate::kv).
+/// Is called by the clock, off every request's path, on an instance that serves no request. Where the plugin's calls overlap, as those
+/// of one that may wait do, a tick may have another instance each time, and none that an [`Observer`] has. So what it learns is handed
+/// on by [`kv`](crate::kv): to the next tick, to observers and to the hooks of requests.
 ///
 /// ```
 /// use plugway_sdk::{Error, Flow, LocalResponse, NoConfig, Plugin, Request, RequestFilter, Timer, kv};
@@ -243,7 +244,8 @@ pub trait Timer: Plugin {
 pub enum Flow {
     /// Go on with the chain.
     Next,
-    /// Stop here and answer the client with this.
+    /// Stop here and answer the client with this. From `on_response`: this takes the response's place, and the remaining response
+    /// filters see it.
     Respond(LocalResponse),
 }
 

@@ -11,7 +11,8 @@ use super::timers::{Due, Timers};
 use crate::plugin::{Holder, Slot, on_tick};
 use crate::proxy::{Batch, Snapshot};
 
-/// The observers and timers of one snapshot, ready. A plugin that is both has one instance for it.
+/// The observers and timers of one snapshot, ready. A plugin that is both has one instance for it, unless its calls may
+/// overlap: then each tick is lent one of a pool.
 #[derive(Debug)]
 pub struct Observers {
     pub(super) number: u64,
