@@ -26,8 +26,8 @@
 //! ```
 //!
 //! [`configure`] gives a [`Configured`] plugin. Its hooks run under the rules of the contract: an authorizer cannot set the
-//! path, nobody can set `content-length`, sizes are bounded by the gateway's defaults, and a hook that fails leaves the
-//! request as it was. Time stands still until [`advance`]; random numbers are the same each time; log lines, instruments
+//! path, nobody can set `content-length`, sizes are bounded by the gateway's defaults, and a hook that fails, or answers what the
+//! gateway would not take, leaves the request as it was. Time stands still until [`advance`]; random numbers are the same each time; log lines, instruments
 //! and endpoint states belong to the test's thread. Signatures are checked for real.
 
 mod attempt;
@@ -45,6 +45,8 @@ pub(crate) mod keys;
 pub(crate) mod kv;
 pub(crate) mod metrics;
 mod outcome;
+mod output;
+mod path;
 mod plan;
 pub(crate) mod rate_limit;
 mod record;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use super::batch;
 use super::rules::{Phase, during};
+use super::{batch, output};
 use crate::batch::Batch;
 use crate::config;
 use crate::error::Error;
@@ -36,8 +36,8 @@ pub fn in_configure<R>(setup: impl FnOnce() -> R) -> R {
     during(Phase::Setup, setup)
 }
 
-/// A configured plugin. Its hooks are called under the rules of their phase, and a hook that fails changes nothing; the
-/// plugin itself is reached by dereferencing.
+/// A configured plugin. Its hooks are called under the rules of their phase, what they answer is held against what the gateway takes,
+/// and a hook that fails changes nothing; the plugin itself is reached by dereferencing.
 #[derive(Debug)]
 pub struct Configured<P> {
     plugin: P,
@@ -60,18 +60,26 @@ impl<P> DerefMut for Configured<P> {
 impl<P: Authorizer> Configured<P> {
     /// Calls the hook. On `Allow` the request has the identity afterwards.
     pub fn authorize(&self, request: &mut Request<'_>) -> Result<Decision, AuthError> {
-        let decision = keep_if_ok(request, |request| during(Phase::Authorize, || self.plugin.authorize(request)))?;
-        if let Decision::Allow(identity) = &decision {
-            request.fake().set_identity(identity.fake().facts());
+        let before = request.fake().save();
+        let result = during(Phase::Authorize, || self.plugin.authorize(request)).and_then(|decision| Ok(output::decision(decision)?));
+        match &result {
+            Ok(Decision::Allow(identity)) => request.fake().set_identity(identity.fake().facts()),
+            Err(AuthError::Failed(_)) => request.fake().restore(before),
+            _ => {}
         }
-        Ok(decision)
+        result
     }
 }
 
 impl<P: RequestFilter> Configured<P> {
     /// Calls the hook.
     pub fn on_request(&self, request: &mut Request<'_>) -> Result<Flow, Error> {
-        keep_if_ok(request, |request| during(Phase::Request, || self.plugin.on_request(request)))
+        let before = request.fake().save();
+        let result = during(Phase::Request, || self.plugin.on_request(request)).and_then(|flow| Ok(output::flow(flow)?));
+        if result.is_err() {
+            request.fake().restore(before);
+        }
+        result
     }
 }
 
@@ -83,7 +91,12 @@ impl<P: Router> Configured<P> {
 
     /// Calls the hook.
     pub fn route(&self, request: &Request<'_>, attempt: &Attempt<'_>) -> Result<EndpointId, RouteError> {
-        during(Phase::Other, || self.plugin.route(request, attempt))
+        let before = request.fake().save();
+        let result = during(Phase::Other, || self.plugin.route(request, attempt));
+        if matches!(result, Err(RouteError::Failed(_))) {
+            request.fake().restore(before);
+        }
+        result
     }
 }
 
@@ -97,10 +110,13 @@ impl<P: OutcomeObserver> Configured<P> {
 impl<P: Forwarder> Configured<P> {
     /// Calls the hook.
     pub fn forward(&self, request: &Request<'_>, endpoint: EndpointId, plan: &mut Plan<'_>) -> Result<(), ForwardError> {
-        let before = plan.fake().planned();
+        let (before, asked) = (plan.fake().planned(), request.fake().save());
         let result = during(Phase::Other, || self.plugin.forward(request, endpoint, plan)).and_then(|()| plan.fake().finished());
         if result.is_err() {
             plan.fake().restore(before);
+        }
+        if matches!(result, Err(ForwardError::Failed(_))) {
+            request.fake().restore(asked);
         }
         result
     }
@@ -109,10 +125,11 @@ impl<P: Forwarder> Configured<P> {
 impl<P: ResponseFilter> Configured<P> {
     /// Calls the hook.
     pub fn on_response(&self, request: &Request<'_>, response: &mut Response<'_>) -> Result<Flow, Error> {
-        let before = response.fake().save();
-        let result = during(Phase::Response, || self.plugin.on_response(request, response));
+        let (before, asked) = (response.fake().save(), request.fake().save());
+        let result = during(Phase::Response, || self.plugin.on_response(request, response)).and_then(|flow| Ok(output::flow(flow)?));
         if result.is_err() {
             response.fake().restore(before);
+            request.fake().restore(asked);
         }
         result
     }
@@ -146,14 +163,4 @@ impl<P: Timer> Configured<P> {
     pub fn on_tick(&mut self) -> Result<(), Error> {
         during(Phase::Tick, || self.plugin.on_tick())
     }
-}
-
-/// Runs a hook and takes its changes back when it fails.
-fn keep_if_ok<R, E>(request: &mut Request<'_>, hook: impl FnOnce(&mut Request<'_>) -> Result<R, E>) -> Result<R, E> {
-    let before = request.fake().save();
-    let result = hook(request);
-    if result.is_err() {
-        request.fake().restore(before);
-    }
-    result
 }

@@ -11,12 +11,12 @@ use crate::bindings::imports::plugway::gateway::crypto::{CryptoError, DigestAlgo
 /// The gateway's limit on input, bytes.
 const MAX_INPUT: usize = 1 << 20;
 
-fn bounded(data: &[u8]) -> Result<(), CryptoError> {
-    if data.len() > MAX_INPUT { Err(CryptoError::TooLarge) } else { Ok(()) }
+fn bounded(bytes: usize) -> Result<(), CryptoError> {
+    if bytes > MAX_INPUT { Err(CryptoError::TooLarge) } else { Ok(()) }
 }
 
 pub(crate) fn digest(algorithm: DigestAlgorithm, data: &[u8]) -> Result<Vec<u8>, CryptoError> {
-    bounded(data)?;
+    bounded(data.len())?;
     let algorithm = match algorithm {
         DigestAlgorithm::Sha256 => &ring_digest::SHA256,
         DigestAlgorithm::Sha384 => &ring_digest::SHA384,
@@ -26,7 +26,7 @@ pub(crate) fn digest(algorithm: DigestAlgorithm, data: &[u8]) -> Result<Vec<u8>,
 }
 
 pub(crate) fn hmac(algorithm: DigestAlgorithm, key: &[u8], data: &[u8]) -> Result<Vec<u8>, CryptoError> {
-    bounded(data)?;
+    bounded(key.len() + data.len())?;
     let algorithm = match algorithm {
         DigestAlgorithm::Sha256 => ring_hmac::HMAC_SHA256,
         DigestAlgorithm::Sha384 => ring_hmac::HMAC_SHA384,
@@ -51,7 +51,12 @@ pub(crate) enum PublicKey {
 
 impl PublicKey {
     pub(crate) fn from_jwk(jwk: &str) -> Result<Self, CryptoError> {
-        let jwk: Json = serde_json::from_str(jwk).map_err(|error| invalid(&error.to_string()))?;
+        bounded(jwk.len())?;
+        // serde_json's message may hold a piece of the input, and the input may be a private key.
+        let jwk: Json = serde_json::from_str(jwk).map_err(|_| invalid("not a JSON Web Key"))?;
+        if ["d", "k"].iter().any(|member| jwk.get(member).is_some_and(|value| !value.is_null())) {
+            return Err(invalid("this is a private or shared key; give the public one"));
+        }
         let text = |member: &str| jwk.get(member).and_then(Json::as_str);
         let bytes = |member: &str| {
             let text = text(member).ok_or_else(|| invalid(&format!("`{member}` is missing")))?;
@@ -66,8 +71,9 @@ impl PublicKey {
         };
         match (text("kty"), text("crv")) {
             (Some("RSA"), _) => {
-                let (modulus, exponent) = (bytes("n")?, bytes("e")?);
-                if !(256..=1024).contains(&modulus.len()) {
+                let (modulus, exponent) = (stripped(bytes("n")?), stripped(bytes("e")?));
+                let bits = modulus.len() * 8 - modulus.first().map_or(0, |first| first.leading_zeros() as usize);
+                if !(2048..=8192).contains(&bits) || exponent.is_empty() {
                     return Err(invalid("an RSA key has 2048 to 8192 bits"));
                 }
                 Ok(Self::Rsa { modulus, exponent })
@@ -84,7 +90,7 @@ impl PublicKey {
                 _ => Err(invalid("an Ed25519 key has 32 bytes")),
             },
             (Some("oct"), _) => Err(invalid("a symmetric key is no public key")),
-            _ => Err(CryptoError::Unsupported),
+            _ => Err(invalid("neither RSA, P-256, P-384, P-521 nor Ed25519")),
         }
     }
 
@@ -105,7 +111,7 @@ impl PublicKey {
     }
 
     pub(crate) fn verify(&self, algorithm: &str, message: &[u8], signature: &[u8]) -> Result<(), CryptoError> {
-        bounded(message)?;
+        bounded(message.len() + signature.len())?;
         let verified = match (self, family(algorithm).ok_or(CryptoError::Unsupported)?) {
             (Self::Rsa { modulus, exponent }, Family::Rsa(parameters)) => {
                 RsaPublicKeyComponents { n: modulus, e: exponent }.verify(parameters, message, signature)
@@ -122,10 +128,14 @@ impl PublicKey {
 
 impl PublicKey {
     pub(crate) fn verify_jws(&self, algorithm: &str, jws: &str) -> Result<Vec<u8>, JwsError> {
+        if jws.len() > MAX_INPUT {
+            return Err(JwsError::TooLarge);
+        }
         let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|_| JwsError::Malformed);
         let (signed, signature) = jws.rsplit_once('.').ok_or(JwsError::Malformed)?;
         let (header, payload) = signed.split_once('.').ok_or(JwsError::Malformed)?;
-        if header.is_empty() {
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if header.is_empty() || !header.bytes().all(legal) {
             return Err(JwsError::Malformed);
         }
         self.verify(algorithm, signed.as_bytes(), &decode(signature)?).map_err(|error| match error {
@@ -136,6 +146,11 @@ impl PublicKey {
         })?;
         decode(payload)
     }
+}
+
+/// Zeros in front of a number do not count: however it is written, it is one key with one thumbprint.
+fn stripped(number: Vec<u8>) -> Vec<u8> {
+    number.into_iter().skip_while(|byte| *byte == 0).collect()
 }
 
 enum Family {

@@ -7,8 +7,9 @@ thread_local! {
     static DENIED: RefCell<BTreeSet<&'static str>> = const { RefCell::new(BTreeSet::new()) };
 }
 
-/// Takes the grant of a capability from the plugin under test, by its name in the contract: `kv`, `rate-limit`, `secrets`, `keys`, `http-client`. What it
-/// then uses of it panics.
+/// Takes the grant of a capability from the plugin under test, by its name in the contract: `kv`, `rate-limit`, `secrets`, `keys`,
+/// `http-client`. As in the gateway, of `secrets` and `keys` nothing is granted by name then, and to use another one ends the call:
+/// it panics.
 pub fn deny(capability: &'static str) {
     DENIED.with_borrow_mut(|denied| denied.insert(capability));
 }

@@ -1,9 +1,10 @@
 //! Servers of the double: a test says what they answer, and reads what they were asked. Each test's thread has its own.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::granted;
 use super::rules::{Phase, phase};
 use crate::bindings::imports::plugway::gateway::http_client::HttpError as RawError;
 use crate::error::HttpError;
@@ -127,6 +128,7 @@ struct Servers {
 
 thread_local! {
     static SERVERS: RefCell<Servers> = RefCell::default();
+    static HELD: Cell<usize> = const { Cell::new(0) };
 }
 
 /// The answer to the next request that has none yet, or the error in place of one.
@@ -157,12 +159,35 @@ impl From<HttpError> for Result<HttpAnswer, HttpError> {
     }
 }
 
+/// Requests and answers that an instance holds at a time: the gateway's limit. Here it is the test's thread that holds them.
+const MOST_MESSAGES: usize = 16;
+
+/// One that is held.
+struct Message;
+
+impl Message {
+    /// Stands where the gateway would trap.
+    #[track_caller]
+    fn one_more() -> Self {
+        let held = HELD.get();
+        assert!(held < MOST_MESSAGES, "holds more than {MOST_MESSAGES} requests and answers of `http-client`");
+        HELD.set(held + 1);
+        Self
+    }
+}
+
+impl Drop for Message {
+    fn drop(&mut self) {
+        HELD.set(HELD.get().saturating_sub(1));
+    }
+}
+
 /// In the shape of the generated one.
-pub(crate) struct OutgoingRequest(RefCell<SentRequest>);
+pub(crate) struct OutgoingRequest(RefCell<SentRequest>, Message);
 
 impl OutgoingRequest {
     pub(crate) fn new(method: &str, url: &str) -> Self {
-        Self(RefCell::new(SentRequest {
+        let request = SentRequest {
             method: method.to_owned(),
             url: url.to_owned(),
             headers: Vec::new(),
@@ -175,7 +200,8 @@ impl OutgoingRequest {
             max_age: None,
             default_freshness: Duration::ZERO,
             stale_if_error: Duration::ZERO,
-        }))
+        };
+        Self(RefCell::new(request), Message::one_more())
     }
 
     pub(crate) fn append_header(&self, name: HeaderName<'_>, value: &[u8]) {
@@ -224,6 +250,7 @@ impl OutgoingRequest {
 pub(crate) struct IncomingResponse {
     answer: HttpAnswer,
     url: String,
+    _held: Message,
 }
 
 impl IncomingResponse {
@@ -268,10 +295,14 @@ const RESERVED: [&str; 9] =
     ["host", "content-length", "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
 
 pub(crate) fn send(request: OutgoingRequest) -> Result<IncomingResponse, RawError> {
+    granted::used("http-client");
     if matches!(phase(), Phase::Setup | Phase::Other) {
         return Err(RawError::NotHere);
     }
-    let request = request.0.into_inner();
+    let OutgoingRequest(request, held) = request;
+    let request = request.into_inner();
+    // It makes room for its answer.
+    drop(held);
     if let Some(line) = request.headers.iter().find(|line| RESERVED.contains(&line.name.as_str())) {
         return Err(RawError::Invalid(format!("`{}` is the gateway's", line.name)));
     }
@@ -294,7 +325,7 @@ pub(crate) fn send(request: OutgoingRequest) -> Result<IncomingResponse, RawErro
     if request.max_body_bytes.is_some_and(|most| answer.body.len() as u64 > most) {
         return Err(RawError::TooLarge);
     }
-    Ok(IncomingResponse { url: answer.url.clone().unwrap_or(request.url), answer })
+    Ok(IncomingResponse { url: answer.url.clone().unwrap_or(request.url), answer, _held: Message::one_more() })
 }
 
 impl From<HttpError> for RawError {

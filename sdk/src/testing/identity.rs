@@ -1,6 +1,6 @@
 //! Identities of the double.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use super::rules::{self, MAX_ATTRIBUTE_BYTES};
 use crate::bindings::imports::plugway::gateway::types::ChangeError;
@@ -15,6 +15,11 @@ pub(crate) struct IdentityFacts {
 }
 
 impl IdentityFacts {
+    fn set_claim(&mut self, name: String, value: Value) {
+        self.claims.retain(|(known, _)| *known != name);
+        self.claims.push((name, value));
+    }
+
     fn size(&self) -> usize {
         self.subject.len()
             + self.issuer.as_ref().map_or(0, String::len)
@@ -27,11 +32,13 @@ impl IdentityFacts {
 #[derive(Debug)]
 pub(crate) struct FakeIdentity {
     facts: RefCell<IdentityFacts>,
+    /// The size it was to have, where that is more than it may: its parts are not kept then.
+    too_large: Cell<Option<usize>>,
 }
 
 impl FakeIdentity {
     pub(crate) fn from_facts(facts: IdentityFacts) -> Self {
-        Self { facts: RefCell::new(facts) }
+        Self { facts: RefCell::new(facts), too_large: Cell::new(None) }
     }
 
     pub(crate) fn facts(&self) -> IdentityFacts {
@@ -39,18 +46,46 @@ impl FakeIdentity {
     }
 
     pub(crate) fn new(subject: &str) -> Self {
-        Self::from_facts(IdentityFacts { subject: subject.to_owned(), ..IdentityFacts::default() })
+        let made = Self::from_facts(IdentityFacts::default());
+        made.change(|facts| facts.subject = subject.to_owned());
+        made
     }
 
     pub(crate) fn of(subject: &str, issuer: Option<&str>, scopes: &[&str], claims: &[(&str, &Value)]) -> Result<Self, ChangeError> {
-        let made = Self::new(subject);
-        if let Some(issuer) = issuer {
-            made.set_issuer(issuer);
+        let owned = |(name, value): &(&str, &Value)| ((*name).to_owned(), (*value).clone());
+        let mut facts = IdentityFacts {
+            subject: subject.to_owned(),
+            issuer: issuer.map(str::to_owned),
+            scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+            claims: claims.iter().map(owned).collect(),
+        };
+        // Of everything that was passed, before the last of each name is looked for.
+        if facts.size() > MAX_ATTRIBUTE_BYTES {
+            return Err(ChangeError::TooLarge);
         }
-        made.set_scopes(scopes);
-        claims.iter().try_for_each(|(name, value)| made.set_claim(name, value))?;
-        let size = made.facts.borrow().size();
-        if size > MAX_ATTRIBUTE_BYTES { Err(ChangeError::TooLarge) } else { Ok(made) }
+        std::mem::take(&mut facts.claims).into_iter().for_each(|(name, value)| facts.set_claim(name, value));
+        Ok(Self::from_facts(facts))
+    }
+
+    /// Whether the gateway would let it be given away.
+    pub(crate) fn checked(&self) -> Result<(), String> {
+        match self.too_large.get() {
+            Some(size) => Err(format!("gave an identity of {size} bytes; max_attribute_bytes is {MAX_ATTRIBUTE_BYTES}")),
+            None => Ok(()),
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut IdentityFacts)) {
+        if self.too_large.get().is_some() {
+            return;
+        }
+        let mut facts = self.facts.borrow_mut();
+        change(&mut facts);
+        let size = facts.size();
+        if size > MAX_ATTRIBUTE_BYTES {
+            *facts = IdentityFacts::default();
+            self.too_large.set(Some(size));
+        }
     }
 
     pub(crate) fn subject(&self) -> String {
@@ -62,7 +97,7 @@ impl FakeIdentity {
     }
 
     pub(crate) fn set_issuer(&self, issuer: &str) {
-        self.facts.borrow_mut().issuer = Some(issuer.to_owned());
+        self.change(|facts| facts.issuer = Some(issuer.to_owned()));
     }
 
     pub(crate) fn scopes(&self) -> Vec<String> {
@@ -70,7 +105,7 @@ impl FakeIdentity {
     }
 
     pub(crate) fn set_scopes(&self, scopes: &[&str]) {
-        self.facts.borrow_mut().scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+        self.change(|facts| facts.scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect());
     }
 
     pub(crate) fn claim(&self, name: &str) -> Option<Value> {
@@ -78,16 +113,20 @@ impl FakeIdentity {
     }
 
     pub(crate) fn copy(&self) -> Self {
-        Self::from_facts(self.facts())
+        Self { facts: RefCell::new(self.facts()), too_large: self.too_large.clone() }
     }
 
     pub(crate) fn set_claim(&self, name: &str, value: &Value) -> Result<(), ChangeError> {
-        let mut facts = self.facts.borrow_mut();
-        if facts.size() + name.len() + rules::value_size(value) > MAX_ATTRIBUTE_BYTES {
+        let size = {
+            // What it replaces makes room.
+            let facts = self.facts.borrow();
+            let replaced = facts.claims.iter().find(|(known, _)| known == name).map_or(0, |(_, old)| name.len() + rules::value_size(old));
+            facts.size() - replaced + name.len() + rules::value_size(value)
+        };
+        if self.too_large.get().is_some() || size > MAX_ATTRIBUTE_BYTES {
             return Err(ChangeError::TooLarge);
         }
-        facts.claims.retain(|(known, _)| known != name);
-        facts.claims.push((name.to_owned(), value.clone()));
+        self.change(|facts| facts.set_claim(name.to_owned(), value.clone()));
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use super::handle::Handle;
-use super::rules;
+use super::{path, rules};
 use crate::bindings::imports::plugway::gateway::forward_plan::{PlanError, Protocol};
 use crate::bindings::imports::plugway::gateway::types::ChangeError;
 use crate::forwarding::RetryCondition;
@@ -249,10 +249,10 @@ impl FakePlan {
     }
 
     pub(crate) fn set_path(&self, path: &str) -> Made {
-        if path.len() > rules::LONGEST_PATH {
+        if path.len() > path::LONGEST_PATH {
             return Err(PlanError::Invalid("the path is longer than 32766 bytes".to_owned()));
         }
-        if !rules::is_normal_path(path) {
+        if !path::is_normal_path(path) {
             return Err(PlanError::Invalid("the path is not in normal form".to_owned()));
         }
         self.planned.borrow_mut().path = path.to_owned();
@@ -282,6 +282,8 @@ impl FakePlan {
 
     pub(crate) fn remove_header(&self, name: HeaderName<'_>) -> Result<(), ChangeError> {
         let name = rules::header_name(name.as_str(), header::is_reserved)?;
+        // A plan has a line for what is removed, too.
+        rules::one_more_line(name.len())?;
         self.planned.borrow_mut().removed_headers.push(name);
         Ok(())
     }

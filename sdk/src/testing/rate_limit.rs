@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use super::capabilities::clock;
+use super::granted;
 use super::rules::{self, Phase};
 use crate::bindings::imports::plugway::gateway::rate_limit::{Bucket, Quota, RateLimitError};
 
@@ -27,6 +28,7 @@ pub(crate) fn declare(name: &str, quota: Quota) -> Result<u32, RateLimitError> {
     if rules::phase() != Phase::Setup {
         return Err(RateLimitError::TooLate);
     }
+    granted::used("rate-limit");
     let invalid = |why: &str| Err(RateLimitError::InvalidQuota(why.to_owned()));
     if !(1..=LONGEST_PERIOD_MS).contains(&quota.period_ms) {
         return invalid("a period lasts a millisecond to a year");
@@ -52,6 +54,7 @@ pub(crate) fn declare(name: &str, quota: Quota) -> Result<u32, RateLimitError> {
 }
 
 pub(crate) fn take(limit: u32, key: &[u8], tokens: u32) -> Result<Bucket, RateLimitError> {
+    granted::used("rate-limit");
     let now = clock::monotonic();
     STATE.with_borrow_mut(|state| {
         let quota = state.quota(limit, key)?;
@@ -76,6 +79,7 @@ pub(crate) fn take(limit: u32, key: &[u8], tokens: u32) -> Result<Bucket, RateLi
 }
 
 pub(crate) fn give_back(limit: u32, key: &[u8], tokens: u32) -> Result<(), RateLimitError> {
+    granted::used("rate-limit");
     STATE.with_borrow_mut(|state| {
         let quota = state.quota(limit, key)?;
         if let Some(full_at) = state.full_at.get_mut(&(limit, key.to_vec())) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::handle::Handle;
 use super::headers::Headers;
 use super::identity::{FakeIdentity, IdentityFacts};
+use super::path;
 use super::rules::{self, MAX_ATTRIBUTE_BYTES};
 use crate::bindings::imports::plugway::gateway::types::ChangeError;
 use crate::header::{self, HeaderLine, HeaderName};
@@ -315,10 +316,10 @@ impl FakeRequest {
 
     pub(crate) fn set_path(&self, path: &str) -> Changed {
         rules::request_line_changes()?;
-        if path.len() > rules::LONGEST_PATH {
+        if path.len() > path::LONGEST_PATH {
             return Err(ChangeError::TooLarge);
         }
-        if !rules::is_normal_path(path) {
+        if !path::is_normal_path(path) {
             return Err(ChangeError::Invalid("the path is not in normal form".to_owned()));
         }
         self.facts.borrow_mut().path = path.to_owned();
@@ -327,10 +328,10 @@ impl FakeRequest {
 
     pub(crate) fn set_query(&self, query: Option<&str>) -> Changed {
         rules::request_line_changes()?;
-        if query.is_some_and(|query| query.len() > rules::LONGEST_PATH) {
+        if query.is_some_and(|query| query.len() > path::LONGEST_PATH) {
             return Err(ChangeError::TooLarge);
         }
-        if query.is_some_and(|query| !rules::may_be_query(query)) {
+        if query.is_some_and(|query| !path::may_be_query(query)) {
             return Err(ChangeError::Invalid("the query holds a byte that must be percent-encoded".to_owned()));
         }
         self.facts.borrow_mut().query = query.map(str::to_owned);
@@ -381,7 +382,8 @@ impl FakeRequest {
 
     pub(crate) fn set_attribute(&self, name: &str, value: &Value) -> Changed {
         let mut facts = self.facts.borrow_mut();
-        let own = facts.attributes.iter().filter(|(owner, _, _)| owner == super::PLUGIN);
+        // What it replaces makes room.
+        let own = facts.attributes.iter().filter(|(owner, known, _)| owner == super::PLUGIN && known != name);
         let held: usize = own.map(|(_, name, value)| name.len() + rules::value_size(value)).sum();
         if held + name.len() + rules::value_size(value) > MAX_ATTRIBUTE_BYTES {
             return Err(ChangeError::TooLarge);

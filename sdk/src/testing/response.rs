@@ -122,6 +122,6 @@ impl FakeResponse {
 }
 
 /// RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5.
-fn has_no_body(status: u16) -> bool {
+pub(crate) fn has_no_body(status: u16) -> bool {
     matches!(status, 204 | 205 | 304)
 }

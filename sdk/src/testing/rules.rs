@@ -29,9 +29,9 @@ thread_local! {
 }
 
 /// HeaderLine lines one hook may set; the gateway's default.
-const MAX_HEADERS: usize = 64;
+pub(crate) const MAX_HEADERS: usize = 64;
 /// Bytes of their names and values; the gateway's default.
-const MAX_HEADER_BYTES: usize = 32 * 1024;
+pub(crate) const MAX_HEADER_BYTES: usize = 32 * 1024;
 /// Bytes of attributes of one plugin, and of one identity; the gateway's default.
 pub(crate) const MAX_ATTRIBUTE_BYTES: usize = 16 * 1024;
 
@@ -73,16 +73,26 @@ fn allowed(phases: &[Phase]) -> Result<(), ChangeError> {
 /// A legal header line within the limits of the hook that runs; the name in lower case.
 pub(crate) fn header_line(name: &str, value: &[u8], reserved: fn(&str) -> bool) -> Result<String, ChangeError> {
     let name = header_name(name, reserved)?;
-    if value.iter().any(|byte| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f) {
+    if !is_header_value(value) {
         return Err(ChangeError::Invalid("the value holds a control character".to_owned()));
     }
-    let (lines, bytes) = HEADERS.get();
-    let bytes = bytes + name.len() + value.len();
-    if lines >= MAX_HEADERS || bytes > MAX_HEADER_BYTES {
+    one_more_line(name.len() + value.len())?;
+    Ok(name)
+}
+
+/// Room for one more line of so many bytes, by the hook that runs.
+pub(crate) fn one_more_line(bytes: usize) -> Result<(), ChangeError> {
+    let (lines, before) = HEADERS.get();
+    if lines >= MAX_HEADERS || before + bytes > MAX_HEADER_BYTES {
         return Err(ChangeError::TooLarge);
     }
-    HEADERS.set((lines + 1, bytes));
-    Ok(name)
+    HEADERS.set((lines + 1, before + bytes));
+    Ok(())
+}
+
+/// Whether it may stand in a header (RFC 9110, section 5.5).
+pub(crate) fn is_header_value(value: &[u8]) -> bool {
+    !value.iter().any(|byte| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f)
 }
 
 /// A legal header name that plugins may touch, in lower case.
@@ -97,58 +107,6 @@ pub(crate) fn header_name(name: &str, reserved: fn(&str) -> bool) -> Result<Stri
 /// A token (RFC 9110, section 5.6.2).
 pub(crate) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
-}
-
-/// Longest path that is set, and longest query, bytes.
-pub(crate) const LONGEST_PATH: usize = 32_766;
-
-/// Whether a path is in the one form the gateway works with: no dot segments, no `//`, and percent-encoding only where
-/// it is needed and in upper case.
-pub(crate) fn is_normal_path(path: &str) -> bool {
-    let Some(segments) = path.strip_prefix('/') else { return false };
-    let mut segments = segments.split('/').peekable();
-    while let Some(segment) = segments.next() {
-        let is_last = segments.peek().is_none();
-        if segment == "." || segment == ".." || (segment.is_empty() && !is_last) || !is_normal_segment(segment) {
-            return false;
-        }
-    }
-    true
-}
-
-/// Whether every byte may stand in a query as it is.
-pub(crate) fn may_be_query(query: &str) -> bool {
-    query.bytes().all(|byte| matches!(byte, 0x21 | 0x24..=0x3B | 0x3D | 0x3F..=0x7E))
-}
-
-fn is_normal_segment(segment: &str) -> bool {
-    let mut bytes = segment.bytes();
-    while let Some(byte) = bytes.next() {
-        let legal = match byte {
-            b'%' => match (bytes.next().and_then(upper_hex), bytes.next().and_then(upper_hex)) {
-                (Some(high), Some(low)) => !is_unreserved(high * 16 + low),
-                _ => false,
-            },
-            _ => is_unreserved(byte) || b"!$&'()*+,;=:@".contains(&byte),
-        };
-        if !legal {
-            return false;
-        }
-    }
-    true
-}
-
-fn upper_hex(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
-    }
-}
-
-/// RFC 3986, section 2.3.
-fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
 }
 
 /// Percent-decodes a query component; `+` is a space. Malformed sequences stay and invalid UTF-8 becomes U+FFFD.

@@ -15,5 +15,6 @@ pub fn set_secret(name: &str, value: impl AsRef<[u8]>) {
 }
 
 pub(crate) fn get(name: &str) -> Result<Vec<u8>, SecretError> {
-    SECRETS.with_borrow(|secrets| secrets.get(name).cloned()).ok_or(SecretError::NotGranted)
+    let granted = || SECRETS.with_borrow(|secrets| secrets.get(name).cloned());
+    super::granted::secrets().then(granted).flatten().ok_or(SecretError::NotGranted)
 }
