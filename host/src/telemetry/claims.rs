@@ -1,9 +1,13 @@
 //! Names that plugins' instruments take. One has more than its own: Prometheus shows a histogram as three series, and OTLP has no
 //! `_total`. Two of one name would be read as one.
 
-use std::collections::HashMap;
+#![allow(clippy::disallowed_types, reason = "locked for an instrument that nobody declared before, when a plugin is set up")]
 
-use super::instruments::InstrumentKind;
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use super::cell::lock;
+use super::instruments::{DeclareError, InstrumentKind};
 use super::names::{PLUGIN_RECORDS_FOLDED, PLUGIN_RECORDS_IGNORED};
 
 /// What plugins' instruments are called by: every one of them has it before its name.
@@ -12,17 +16,20 @@ const TOTAL: &str = "_total";
 
 /// By each name that is taken the instrument it is taken by, as it is exported.
 #[derive(Debug, Default)]
-pub(super) struct Claims(HashMap<String, String>);
+pub(super) struct Claims(Mutex<HashMap<String, String>>);
 
 impl Claims {
-    /// Whether all of its names are an instrument's own, or nobody's.
-    pub(super) fn are_free(&self, kind: InstrumentKind, exported: &str) -> bool {
-        names(kind, exported).all(|name| self.0.get(&name).is_none_or(|owner| owner == exported))
-    }
-
-    /// They are taken.
-    pub(super) fn take(&mut self, kind: InstrumentKind, exported: &str) {
-        self.0.extend(names(kind, exported).map(|name| (name, exported.to_owned())));
+    /// Takes all of an instrument's names, where nobody else has one of them and it `may` be.
+    pub(super) fn take(&self, kind: InstrumentKind, exported: &str, may: impl FnOnce() -> bool) -> Result<(), DeclareError> {
+        let mut taken = lock(&self.0);
+        if names(kind, exported).any(|name| taken.get(&name).is_some_and(|owner| owner != exported)) {
+            return Err(DeclareError::Conflict);
+        }
+        if !may() {
+            return Err(DeclareError::TooMany);
+        }
+        taken.extend(names(kind, exported).map(|name| (name, exported.to_owned())));
+        Ok(())
     }
 }
 
@@ -63,17 +70,18 @@ mod tests {
             ((Histogram, "sent_total"), (Gauge, "sent")),
         ] {
             for (first, second) in [(one, other), (other, one)] {
-                let mut claims = Claims::default();
-                claims.take(first.0, &exported(first.0, first.1));
-                assert!(claims.are_free(first.0, &exported(first.0, first.1)), "its own");
-                assert!(!claims.are_free(second.0, &exported(second.0, second.1)), "{first:?} {second:?}");
+                let claims = Claims::default();
+                let take = |(kind, name)| claims.take(kind, &exported(kind, name), || true);
+                assert_eq!((take(first), take(first)), (Ok(()), Ok(())), "its own");
+                assert_eq!(take(second), Err(DeclareError::Conflict), "{first:?} {second:?}");
             }
         }
-        let mut claims = Claims::default();
+        let claims = Claims::default();
         for (kind, name) in [(Counter, "sent"), (Counter, "sent_bytes"), (Histogram, "size"), (Gauge, "size_max"), (Counter, "buckets")] {
-            assert!(claims.are_free(kind, &exported(kind, name)), "{name}");
-            claims.take(kind, &exported(kind, name));
+            assert_eq!(claims.take(kind, &exported(kind, name), || true), Ok(()), "{name}");
         }
+        assert_eq!(claims.take(Histogram, "more", || false), Err(DeclareError::TooMany));
+        assert_eq!(claims.take(Gauge, "more_sum", || true), Ok(()), "what may not be has no names");
     }
 
     #[test]

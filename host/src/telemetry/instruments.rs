@@ -4,13 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
 use papaya::{HashMap, HashSet};
 
-use super::cell::{Sum, lock};
+use super::cell::Sum;
 use super::claims::{self, Claims};
 use super::histogram::{Histogram, Reading};
 
@@ -56,7 +56,7 @@ const EVERY_THREAD: usize = usize::MAX;
 pub struct Instruments {
     declared: HashMap<String, Arc<Declared>>,
     /// Asked only for an instrument that is new.
-    claims: Mutex<Claims>,
+    claims: Claims,
     plugins: HashMap<Arc<str>, Arc<PluginUse>>,
     meter: OnceLock<Meter>,
 }
@@ -161,7 +161,7 @@ impl Instruments {
         if let Some(known) = known {
             return if used.admits(&exported) { Ok(known) } else { Err(DeclareError::TooMany) };
         }
-        self.claim(used, kind, &exported)?;
+        self.claims.take(kind, &exported, || used.admits(&exported))?;
         let new = Arc::new(Declared {
             name: exported.clone(),
             kind,
@@ -178,19 +178,6 @@ impl Instruments {
             observe(meter, &new);
         }
         Ok(new)
-    }
-
-    /// Takes the names of one that is new, where nobody has them and one more may be had.
-    fn claim(&self, used: &PluginUse, kind: InstrumentKind, exported: &str) -> Result<(), DeclareError> {
-        let mut claims = lock(&self.claims);
-        if !claims.are_free(kind, exported) {
-            return Err(DeclareError::Conflict);
-        }
-        if !used.admits(exported) {
-            return Err(DeclareError::TooMany);
-        }
-        claims.take(kind, exported);
-        Ok(())
     }
 
     pub(super) fn each(&self, mut each: impl FnMut(&Declared)) {
