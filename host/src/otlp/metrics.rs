@@ -201,7 +201,7 @@ mod tests {
         let sum = |data_points| Sum { data_points, aggregation_temporality: AggregationTemporality::Cumulative.into(), is_monotonic: true };
         let data = Some(Data::Sum(sum((0..1_000_u32).map(|value| point(value.into())).collect())));
         let metric = Metric { name: "plugway.requests".to_owned(), unit: "1".to_owned(), data, ..Default::default() };
-        assert_eq!(split(metric.clone(), 1 << 20), [metric.clone()]);
+        assert_eq!(split(metric.clone(), 1 << 20), std::slice::from_ref(&metric));
         let pieces = split(metric, 2_000);
         assert!(pieces.len() > 4 && pieces.iter().all(|piece| piece.encoded_len() < 2_100), "{}", pieces.len());
         let mut values = Vec::new();
