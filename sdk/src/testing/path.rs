@@ -33,7 +33,7 @@ fn is_normal_segment(segment: &str) -> bool {
                 Some((value, tail)) => {
                     rest = tail;
                     decoded.push(value);
-                    !is_unreserved(value) && !is_structure(value) && !(value == b'%' && is_double_escape(tail))
+                    !(is_unreserved(value) || is_structure(value) || value == b'%' && is_double_escape(tail))
                 }
                 None => false,
             },
