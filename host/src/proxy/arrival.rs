@@ -243,9 +243,9 @@ mod tests {
         for (target, fault) in [
             ("/x", None),
             ("/x?", None),
-            ("/x?q=%C3%BC&a={b}|\"c\"", None),
+            ("/x?q=%C3%BC&a=b|~c", None),
             ("/x?q=\u{fc}", Some(Fault::MalformedRequest)),
-            ("https://a.example/x?\u{80}", Some(Fault::MalformedRequest)),
+            ("/x?\u{80}", Some(Fault::MalformedRequest)),
         ] {
             let target: Uri = target.parse().unwrap();
             assert_eq!(refused_query(&target, Version::HTTP_2), fault, "{target}");
