@@ -175,8 +175,8 @@ fn a_router_is_told_another_version_of_its_members_when_they_change() {
     let gateway = start(&weighing(1, 1));
     let version = || text(&get(gateway.address("web").unwrap(), "/", &[]), "x-version");
     assert_eq!(version(), "1");
-    replace(&gateway.directory().join("plugway.toml"), &weighing(2, 1));
+    replace(&gateway.directory().join("plugway.toml"), weighing(2, 1));
     until("the other weight", || version() == "2");
-    replace(&gateway.directory().join("plugway.toml"), &weighing(3, 2));
+    replace(&gateway.directory().join("plugway.toml"), weighing(3, 2));
     until("both changes", || version() == "3");
 }
