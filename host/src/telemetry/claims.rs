@@ -1,12 +1,8 @@
 //! Names that plugins' instruments take. One has more than its own: Prometheus shows a histogram as three series, and OTLP has no
 //! `_total`. Two of one name would be read as one.
 
-#![allow(clippy::disallowed_types, reason = "locked for an instrument that nobody declared before, when a plugin is set up")]
+use papaya::HashMap;
 
-use std::collections::HashMap;
-use std::sync::Mutex;
-
-use super::cell::lock;
 use super::instruments::{DeclareError, InstrumentKind};
 use super::names::{PLUGIN_RECORDS_FOLDED, PLUGIN_RECORDS_IGNORED};
 
@@ -16,20 +12,29 @@ const TOTAL: &str = "_total";
 
 /// By each name that is taken the instrument it is taken by, as it is exported.
 #[derive(Debug, Default)]
-pub(super) struct Claims(Mutex<HashMap<String, String>>);
+pub(super) struct Claims(HashMap<String, String>);
 
 impl Claims {
-    /// Takes all of an instrument's names, where nobody else has one of them and it `may` be.
+    /// Takes all of an instrument's names, where nobody else has one of them and it `may` be. Of two that want one name at the same time, one or both
+    /// have none.
     pub(super) fn take(&self, kind: InstrumentKind, exported: &str, may: impl FnOnce() -> bool) -> Result<(), DeclareError> {
-        let mut taken = lock(&self.0);
-        if names(kind, exported).any(|name| taken.get(&name).is_some_and(|owner| owner != exported)) {
-            return Err(DeclareError::Conflict);
+        let (taken, mut own) = (self.0.pin(), Vec::new());
+        let are_free = names(kind, exported).all(|name| match taken.try_insert(name.clone(), exported.to_owned()) {
+            Ok(_) => {
+                own.push(name);
+                true
+            }
+            Err(known) => known.current == exported,
+        });
+        let took = match are_free {
+            true if may() => Ok(()),
+            true => Err(DeclareError::TooMany),
+            false => Err(DeclareError::Conflict),
+        };
+        if took.is_err() {
+            own.iter().for_each(|name| drop(taken.remove(name)));
         }
-        if !may() {
-            return Err(DeclareError::TooMany);
-        }
-        taken.extend(names(kind, exported).map(|name| (name, exported.to_owned())));
-        Ok(())
+        took
     }
 }
 
