@@ -32,7 +32,9 @@ impl Claims {
             false => Err(DeclareError::Conflict),
         };
         if took.is_err() {
-            own.iter().for_each(|name| drop(taken.remove(name)));
+            for name in &own {
+                taken.remove(name);
+            }
         }
         took
     }
