@@ -179,9 +179,6 @@ impl Slot {
         if let Some(pool) = &mut self.pool {
             pool.coming = pool.coming.saturating_sub(1);
         }
-        if let Some(made) = &made {
-            self.supply_came(made.took);
-        }
         if let (Some(made), Some(pool)) = (&made, &mut self.pool)
             && pool.owed > 0
         {

@@ -301,11 +301,6 @@ impl Slot {
         self.supply.one_more(only)
     }
 
-    /// It has come, and took so long elsewhere.
-    pub(super) fn supply_came(&mut self, took: Duration) {
-        self.supply.came(took);
-    }
-
     /// An instance is ready.
     pub(super) fn started_one(&mut self) {
         self.cells.instance_started();

@@ -32,8 +32,6 @@ pub(super) struct Supply {
     surroundings: Surroundings,
     /// Ordered, oldest first; none for a plugin that is cheap to set up.
     spares: VecDeque<Coming>,
-    /// The last one could not be made here in time, or took longer elsewhere than it may take here.
-    is_dear: bool,
     /// CPU time of the nursery for those that were taken, since it was last asked for.
     elsewhere: Duration,
 }
@@ -48,7 +46,7 @@ impl Supply {
         let began = thread_cpu_time();
         let first = recipe.instantiate(&surroundings, SetupTime::PerCall, None)?;
         let is_dear = thread_cpu_time().saturating_sub(began) > here(&recipe);
-        let mut supply = Self { recipe, surroundings, spares: VecDeque::new(), is_dear: false, elsewhere: Duration::ZERO };
+        let mut supply = Self { recipe, surroundings, spares: VecDeque::new(), elsewhere: Duration::ZERO };
         if is_dear {
             supply.order();
         }
@@ -103,22 +101,14 @@ impl Supply {
                 self.order();
                 Another::Coming(spare)
             }
-            None if self.is_dear => Another::Coming(self.surroundings.nursery.order(&self.recipe, &self.surroundings)),
             None => match self.here(only) {
                 // Dearer than it was at first: it is made elsewhere.
                 Err(SetupError { failure, .. }) if failure.kind == FailureKind::Cpu => {
-                    self.is_dear = true;
-                    self.one_more(only)
+                    Another::Coming(self.surroundings.nursery.order(&self.recipe, &self.surroundings))
                 }
                 made => Another::Made(Box::new(made)),
             },
         }
-    }
-
-    /// [One more](Self::one_more) has come, that took so long elsewhere.
-    pub(super) fn came(&mut self, took: Duration) {
-        // On a busy machine a cheap one can look dear for once.
-        self.is_dear = took > here(&self.recipe);
     }
 
     fn here(&self, only: Option<u32>) -> Result<Instance, SetupError> {
