@@ -4,8 +4,8 @@
 mod bucket;
 mod buckets;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use papaya::{Compute, HashMap, Operation};
@@ -31,8 +31,8 @@ pub struct Limiter {
     buckets: Buckets,
     /// Takes that met a bucket shared by keys there was no room for.
     shared: AtomicU64,
-    /// By name and quota.
-    declared: HashMap<(String, Quota), Weak<Limit>>,
+    /// By name and quota. They outlive the instances that declared them, as their buckets do: the next instance finds what the last one took.
+    declared: HashMap<(String, Quota), Arc<Limit>>,
     /// Of limits so far.
     numbers: AtomicU32,
 }
@@ -90,20 +90,22 @@ impl Limiter {
     fn limit(&self, name: &str, quota: Quota) -> Result<Arc<Limit>, RateLimitError> {
         let declared = self.declared.pin();
         let key = (name.to_owned(), quota);
-        if let Some(known) = declared.get(&key).and_then(Weak::upgrade) {
+        if let Some(known) = declared.get(&key).map(Arc::clone) {
             return Ok(known);
         }
-        // Those that no instance has any more.
-        declared.retain(|_, limit| limit.strong_count() > 0);
+        if declared.len() >= MAX_LIMITS {
+            // Those that no instance has any more make room.
+            declared.retain(|_, limit| Arc::strong_count(limit) > 1);
+        }
         if declared.len() >= MAX_LIMITS {
             return Err(RateLimitError::TooMany);
         }
         let next = self.numbers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |number| number.checked_add(1));
         let number = next.map_err(|_| RateLimitError::TooMany)?;
         let new = Arc::new(Limit { number, quota, shared: Bucket::default() });
-        let decided = declared.compute(key, |entry| match entry.and_then(|(_, limit)| limit.upgrade()) {
+        let decided = declared.compute(key, |entry| match entry.map(|(_, limit)| Arc::clone(limit)) {
             Some(faster) => Operation::Abort(faster),
-            None => Operation::Insert(Arc::downgrade(&new)),
+            None => Operation::Insert(Arc::clone(&new)),
         });
         Ok(if let Compute::Aborted(faster) = decided { faster } else { new })
     }

@@ -178,6 +178,18 @@ fn the_same_limit_has_the_same_buckets_and_another_quota_others() {
 }
 
 #[test]
+fn a_limit_outlives_the_instances_that_declared_it() {
+    let limiter = Arc::new(Limiter::new(100));
+    let admitted = || {
+        let mut instance = RateLimits::new(Arc::clone(&limiter));
+        let limit = instance.declare("limit", quota(1, 1_000, 2)).unwrap();
+        instance.take_at(limit, b"k", 1, SECOND).unwrap().admitted
+    };
+    // As where each request has an instance of its own.
+    assert_eq!([admitted(), admitted(), admitted(), admitted()], [true, true, false, false]);
+}
+
+#[test]
 fn long_keys_are_told_apart_and_too_long_ones_refused() {
     let (limits, limit) = limits(100, quota(1, 1_000, 1));
     let keys = ["k".repeat(64), "k".repeat(65), "k".repeat(66), "k".repeat(MAX_KEY)];
