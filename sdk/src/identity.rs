@@ -8,7 +8,7 @@ use crate::value::Value;
 
 /// Who is calling, as an authorizer found. Every later plugin, the access log and the record can read it.
 ///
-/// It has at most the plugin's `max_attribute_bytes`. [`new`](Self::new), [`set_issuer`](Self::set_issuer) and
+/// It has at most the plugin's `max_attribute_bytes`, and 1,024 scopes and claims. [`new`](Self::new), [`set_issuer`](Self::set_issuer) and
 /// [`set_scopes`](Self::set_scopes) cannot say that this is too much: nothing of such an identity is kept, and to allow it fails the
 /// call. Where the size depends on a client's token take [`of`](Self::of), which says so at once.
 pub struct Identity {

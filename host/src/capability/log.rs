@@ -89,14 +89,11 @@ impl PluginLog {
         if !self.enabled(level) {
             return;
         }
-        let Admitted::Yes { dropped_before } = self.shared.rate.admit(self.shared.rate.started.elapsed().as_secs()) else {
-            return self.shared.hits.count(BudgetKey::LogLinesPerSecond, 1);
-        };
         let (plugin, version) = (&*self.shared.plugin, &*self.shared.version);
-        let About { request_id, trace_id } = about;
-        if dropped_before > 0 {
-            tracing::warn!(target: "plugin", plugin, version, lines = dropped_before, "Log lines were dropped: more than log_lines_per_second");
+        if !self.shared.rate.admits(plugin, version) {
+            return self.shared.hits.count(BudgetKey::LogLinesPerSecond, 1);
         }
+        let About { request_id, trace_id } = about;
         let message = self.shown(message);
         match level {
             Level::Debug => tracing::debug!(target: "plugin", plugin, version, request_id, trace_id, "{message}"),
@@ -129,6 +126,15 @@ impl LineRate {
     /// Nothing written yet.
     pub fn new(lines_per_second: u32) -> Self {
         Self { started: Instant::now(), lines_per_second: lines_per_second.into(), window: AtomicU64::new(0) }
+    }
+
+    /// Whether that version of a plugin may have one more line now. Says how many were dropped before.
+    pub fn admits(&self, plugin: &str, version: &str) -> bool {
+        let Admitted::Yes { dropped_before } = self.admit(self.started.elapsed().as_secs()) else { return false };
+        if dropped_before > 0 {
+            tracing::warn!(target: "plugin", plugin, version, lines = dropped_before, "Log lines were dropped: more than log_lines_per_second");
+        }
+        true
     }
 
     fn admit(&self, second: u64) -> Admitted {

@@ -130,7 +130,7 @@ impl Exchange {
             return Err(ChangeError::Forbidden);
         }
         let previous = std::mem::replace(&mut self.request.method, method);
-        self.journal.push(Undo::Method(previous));
+        self.journal.push_first(Undo::Method(previous));
         Ok(())
     }
 
@@ -144,7 +144,7 @@ impl Exchange {
             return Err(ChangeError::Invalid("the path is not in normal form"));
         }
         let previous = self.request.target.replace_path(Some(new));
-        self.journal.push(Undo::Path(previous));
+        self.journal.push_first(Undo::Path(previous));
         Ok(())
     }
 
@@ -158,7 +158,7 @@ impl Exchange {
             return Err(ChangeError::Invalid("the query holds a byte that must be percent-encoded"));
         }
         let previous = self.request.target.replace_query(Query::Set(query));
-        self.journal.push(Undo::Query(previous));
+        self.journal.push_first(Undo::Query(previous));
         Ok(())
     }
 
@@ -220,7 +220,7 @@ impl Exchange {
             return Err(ChangeError::Invalid("this status would change the message's framing"));
         }
         let previous = std::mem::replace(&mut response.status, status);
-        self.journal.push(Undo::Status(previous));
+        self.journal.push_first(Undo::Status(previous));
         Ok(())
     }
 
@@ -232,7 +232,7 @@ impl Exchange {
             return Err(ChangeError::TooLarge);
         }
         let previous = self.attributes.set(plugin, name, value);
-        self.journal.push(Undo::Attribute(Arc::clone(plugin), name.to_owned(), previous));
+        self.journal.push_first(Undo::Attribute(Arc::clone(plugin), name.to_owned(), previous));
         Ok(())
     }
 

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use super::Value;
 
+/// Scopes and claims of one.
+pub const MOST_PARTS: usize = 1_024;
 /// As many claims are looked through faster than found by their hash.
 const FEW: usize = 16;
 
@@ -49,6 +51,11 @@ impl Identity {
                 }
             }
         }
+    }
+
+    /// Whether it may be given away, by the plugin's `max_attribute_bytes`: of parts that hold nothing there is an end, too.
+    pub fn fits(&self, limit: usize) -> bool {
+        self.size() <= limit && self.scopes.len() + self.claims.len() <= MOST_PARTS
     }
 
     /// Bytes it holds, for the plugin's `max_attribute_bytes`.

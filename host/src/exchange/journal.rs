@@ -63,6 +63,13 @@ impl Journal {
         }
     }
 
+    /// The same of what is there once: what it was before the hook is all that counts, however often the hook changes it.
+    pub(super) fn push_first(&mut self, undo: Undo) {
+        if !self.first.iter().chain(&self.more).any(|known| known.is_of_the_same(&undo)) {
+            self.push(undo);
+        }
+    }
+
     /// The newest change.
     fn pop(&mut self) -> Option<Undo> {
         self.more.pop().or_else(|| self.first.take())
@@ -74,6 +81,19 @@ impl Journal {
         self.headers = 0;
         self.header_bytes = 0;
         self.refused = Refused::default();
+    }
+}
+
+impl Undo {
+    fn is_of_the_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Method(_), Self::Method(_))
+            | (Self::Path(_), Self::Path(_))
+            | (Self::Query(_), Self::Query(_))
+            | (Self::Status(_), Self::Status(_)) => true,
+            (Self::Attribute(plugin, name, _), Self::Attribute(other_plugin, other, _)) => name == other && plugin == other_plugin,
+            _ => false,
+        }
     }
 }
 
@@ -156,5 +176,31 @@ impl Exchange {
             }
         }
         self.commit();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_hook_changes_again_and_again_is_kept_once_as_it_was_before() {
+        let mut journal = Journal::default();
+        let plugin: Arc<str> = "p".into();
+        for turn in 0..1_000 {
+            let text = turn.to_string();
+            journal.push_first(Undo::Path(Some(text.clone())));
+            journal.push_first(Undo::Method(Method::POST));
+            journal.push_first(Undo::Status(StatusCode::OK));
+            for name in ["a", "b"] {
+                journal.push_first(Undo::Attribute(Arc::clone(&plugin), name.to_owned(), Some(Value::Text(text.clone()))));
+            }
+        }
+        let mut kept = Vec::new();
+        while let Some(undo) = journal.pop() {
+            kept.push(format!("{undo:?}"));
+        }
+        assert_eq!(kept.len(), 5);
+        assert!(kept.iter().all(|undo| !undo.contains("999")) && kept.concat().contains("Path(Some(\"0\"))"), "{kept:?}");
     }
 }

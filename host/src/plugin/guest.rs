@@ -24,7 +24,7 @@ use crate::capability::metrics::PluginMetrics;
 use crate::capability::rate_limit::RateLimits;
 use crate::capability::secrets::Secrets;
 use crate::config::model::Budget;
-use crate::exchange::{ChangeLimits, Exchange, Identity, LocalResponse, Phase, Refused, Value};
+use crate::exchange::{ChangeLimits, Exchange, Identity, LocalResponse, MOST_PARTS, Phase, Refused, Value};
 use crate::http_client::{HttpClient, IncomingResponse, OutgoingRequest};
 use crate::telemetry::{BudgetHits, BudgetKey};
 use crate::upstream::Directory;
@@ -55,16 +55,19 @@ pub struct PublicKeyHandle(pub(super) PublicKey);
 impl IdentityHandle {
     /// Within `limit` bytes. A guest can hold many, so what is too large for giving away is not kept until then either.
     pub(super) fn within(limit: usize, identity: Arc<Identity>) -> Self {
-        match identity.size() {
-            size if size > limit => Self { identity: Arc::default(), too_large: Some(size) },
-            _ => Self { identity, too_large: None },
+        if identity.fits(limit) {
+            Self { identity, too_large: None }
+        } else {
+            Self { identity: Arc::default(), too_large: Some(identity.size()) }
         }
     }
 
     /// Whether it can say that claim, too. What it replaces makes room; in one that is too large already nothing has any.
     pub(super) fn has_room_for(&self, limit: usize, name: &str, value: &Value) -> bool {
         let replaced = self.identity.claim(name).map_or(0, |old| name.len() + old.size());
-        self.too_large.is_none() && self.identity.size() - replaced + name.len() + value.size() <= limit
+        let parts = self.identity.scopes.len() + self.identity.claims.len();
+        let has_part = self.identity.claim(name).is_some() || parts < MOST_PARTS;
+        self.too_large.is_none() && has_part && self.identity.size() - replaced + name.len() + value.size() <= limit
     }
 }
 
@@ -186,5 +189,13 @@ mod tests {
         // Its parts are not kept, so that it looks as if there were room.
         let too_large = IdentityHandle::within(11, Arc::new(identity));
         assert!(too_large.too_large == Some(12) && !too_large.has_room_for(11, "b", &Value::Boolean(true)));
+    }
+
+    #[test]
+    fn of_parts_that_hold_nothing_there_is_an_end_too() {
+        let scopes = |many: usize| Arc::new(Identity { scopes: vec![String::new(); many], ..Identity::default() });
+        let held = IdentityHandle::within(1 << 14, scopes(MOST_PARTS));
+        assert!(held.too_large.is_none() && !held.has_room_for(1 << 14, "a", &Value::Integer(1)));
+        assert!(IdentityHandle::within(1 << 14, scopes(MOST_PARTS + 1)).too_large.is_some());
     }
 }

@@ -193,7 +193,8 @@ impl Slot {
             Some(Err(error)) => {
                 self.ended_one();
                 self.not_made(&error.failure);
-                None
+                // Those who queue would get what comes now: they need not wait for their deadline to be told.
+                self.serve()
             }
             // The nursery is gone, as at the end of a process.
             None => {

@@ -6,6 +6,9 @@ use super::rules::{self, MAX_ATTRIBUTE_BYTES};
 use crate::bindings::imports::plugway::gateway::types::ChangeError;
 use crate::value::Value;
 
+/// Scopes and claims of one.
+const MOST_PARTS: usize = 1_024;
+
 #[derive(Debug, Clone, Default)]
 pub(crate) struct IdentityFacts {
     subject: String,
@@ -18,6 +21,11 @@ impl IdentityFacts {
     fn set_claim(&mut self, name: String, value: Value) {
         self.claims.retain(|(known, _)| *known != name);
         self.claims.push((name, value));
+    }
+
+    /// Of parts that hold nothing there is an end, too.
+    fn fits(&self) -> bool {
+        self.size() <= MAX_ATTRIBUTE_BYTES && self.scopes.len() + self.claims.len() <= MOST_PARTS
     }
 
     fn size(&self) -> usize {
@@ -60,7 +68,7 @@ impl FakeIdentity {
             claims: claims.iter().map(owned).collect(),
         };
         // Of everything that was passed, before the last of each name is looked for.
-        if facts.size() > MAX_ATTRIBUTE_BYTES {
+        if !facts.fits() {
             return Err(ChangeError::TooLarge);
         }
         std::mem::take(&mut facts.claims).into_iter().for_each(|(name, value)| facts.set_claim(name, value));
@@ -81,10 +89,9 @@ impl FakeIdentity {
         }
         let mut facts = self.facts.borrow_mut();
         change(&mut facts);
-        let size = facts.size();
-        if size > MAX_ATTRIBUTE_BYTES {
+        if !facts.fits() {
+            self.too_large.set(Some(facts.size()));
             *facts = IdentityFacts::default();
-            self.too_large.set(Some(size));
         }
     }
 
@@ -117,16 +124,13 @@ impl FakeIdentity {
     }
 
     pub(crate) fn set_claim(&self, name: &str, value: &Value) -> Result<(), ChangeError> {
-        let size = {
-            // What it replaces makes room.
-            let facts = self.facts.borrow();
-            let replaced = facts.claims.iter().find(|(known, _)| known == name).map_or(0, |(_, old)| name.len() + rules::value_size(old));
-            facts.size() - replaced + name.len() + rules::value_size(value)
-        };
-        if self.too_large.get().is_some() || size > MAX_ATTRIBUTE_BYTES {
+        // What it replaces makes room.
+        let mut facts = self.facts();
+        facts.set_claim(name.to_owned(), value.clone());
+        if self.too_large.get().is_some() || !facts.fits() {
             return Err(ChangeError::TooLarge);
         }
-        self.change(|facts| facts.set_claim(name.to_owned(), value.clone()));
+        self.change(|held| *held = facts);
         Ok(())
     }
 }

@@ -7,6 +7,9 @@ use super::{CryptoError, Key, es512};
 /// RSA moduli, bits: smaller ones are broken (RFC 7518, section 3.3), larger ones cost more than a request may.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
+/// Bytes of an RSA exponent.
+const MOST_EXPONENT: usize = 8;
+
 /// Members that matter here; keys carry others, and those are ignored (RFC 7517, section 4).
 #[derive(Deserialize)]
 struct Jwk {
@@ -49,6 +52,10 @@ fn rsa(jwk: &Jwk) -> Result<Key, CryptoError> {
     let bits = n.len() * 8 - n.first().map_or(0, |first| first.leading_zeros() as usize);
     if !RSA_BITS.contains(&bits) {
         return Err(invalid(format!("RSA keys of {bits} bits are not taken; {} to {} are", RSA_BITS.start(), RSA_BITS.end())));
+    }
+    // What is used of them is small; what ring checks with has 33 bits at most.
+    if e.len() > MOST_EXPONENT {
+        return Err(invalid(format!("an exponent of {} bytes is not taken; {MOST_EXPONENT} are", e.len())));
     }
     Ok(Key::Rsa { n, e })
 }

@@ -85,9 +85,14 @@ impl From<DeclareError> for metrics::MetricError {
     }
 }
 
+/// Bytes of a description, and of a unit: an instrument is there for as long as the gateway.
+const MOST_DESCRIBED: usize = 1_024;
+
 /// Prometheus has no field for units; `1` is UCUM's for none.
 fn described(description: &str, unit: &str) -> String {
-    if unit.is_empty() || unit == "1" { description.to_owned() } else { format!("{description} ({unit})") }
+    let cut = |text: &str| text.get(..text.floor_char_boundary(MOST_DESCRIBED)).unwrap_or_default().to_owned();
+    let (description, unit) = (cut(description), cut(unit));
+    if unit.is_empty() || unit == "1" { description } else { format!("{description} ({unit})") }
 }
 
 impl metrics::Host for Guest {

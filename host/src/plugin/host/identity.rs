@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
-use crate::exchange::Identity;
+use crate::exchange::{Identity, MOST_PARTS};
 use crate::plugin::bindings::plugway::gateway::types::{ChangeError, HostIdentity, Value};
 use crate::plugin::failure::Failure;
 use crate::plugin::guest::{Guest, IdentityHandle};
@@ -35,7 +35,9 @@ impl Guest {
         match too_large {
             Some(size) => {
                 let limit = self.limits.attribute_bytes;
-                let message = format!("gave an identity of {size} bytes; max_attribute_bytes is {limit}");
+                let message = format!(
+                    "gave an identity of {size} bytes; max_attribute_bytes is {limit}, and there are {MOST_PARTS} scopes and claims at most"
+                );
                 Err(Failure::over(BudgetKey::MaxAttributeBytes, message).into())
             }
             None => Ok(identity),
@@ -59,7 +61,7 @@ impl HostIdentity for Guest {
         let claims: Vec<_> = claims.into_iter().map(|(name, value)| (name, value.into())).collect();
         let mut identity = Identity { subject, issuer, scopes, claims };
         // Before anything else is done with so much.
-        if identity.size() > self.limits.attribute_bytes {
+        if !identity.fits(self.limits.attribute_bytes) {
             self.hits.count(BudgetKey::MaxAttributeBytes, 1);
             return Ok(Err(ChangeError::TooLarge));
         }

@@ -86,19 +86,31 @@ impl Slot {
         }
     }
 
+    /// A plugin that says by each answer that it failed is left alone by no breaker: these are lines of its own, as many as it may write.
+    fn may_say(&self, failure: &Failure) -> bool {
+        let recipe = self.recipe();
+        let may = failure.kind != FailureKind::Refused || recipe.log_rate.admits(&recipe.name, recipe.component.short_digest());
+        if !may {
+            self.count_hit(BudgetKey::LogLinesPerSecond);
+        }
+        may
+    }
+
     /// Counts and logs what failed, and says what becomes of the instance.
     #[cold]
     pub(in crate::plugin) fn judge(&mut self, hook: Hook, config: u32, failure: &Failure, exchange: Option<&Exchange>) -> After {
         let route = exchange.map(|exchange| &*exchange.route.name);
-        tracing::warn!(
-            plugin = %self.recipe().name,
-            hook = hook.as_str(),
-            kind = failure.kind.as_str(),
-            route,
-            request_id = exchange.map(|exchange| exchange.id.to_str().unwrap_or_default()),
-            error = %failure,
-            "A plugin failed"
-        );
+        if self.may_say(failure) {
+            tracing::warn!(
+                plugin = %self.recipe().name,
+                hook = hook.as_str(),
+                kind = failure.kind.as_str(),
+                route,
+                request_id = exchange.map(|exchange| exchange.id.to_str().unwrap_or_default()),
+                error = %failure,
+                "A plugin failed"
+            );
+        }
         self.cells.failed(hook as usize, failure.kind as usize);
         self.count_budget(failure);
         match failure.kind {
