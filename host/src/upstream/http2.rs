@@ -92,10 +92,11 @@ where
             .max_header_list_size(MAX_HEADER_LIST)
             .handshake(TokioIo::new(stream))
             .await?;
+        let counted = permit.of_http2();
         spawn_local(async move {
             // Errors were given to the requests they concern.
             let _ = connection.await;
-            drop(permit);
+            drop(counted);
         });
         Ok(Rc::new(Self { sender, streams: Cell::new(0), last_used: Cell::new(Instant::now()), idle_timeout }))
     }

@@ -17,17 +17,18 @@ pub(super) struct ConnectionPermit {
     idle: Option<Quota>,
 }
 
+/// Leave to have one of HTTP/2, which is counted as such.
+pub(super) struct Http2Permit(ConnectionPermit);
+
 /// Counts who waits for a connection to be given up.
 struct Waiting<'c>(&'c AtomicUsize);
 
 impl ConnectionPermit {
     /// Leave for one more connection, or `None` at the limit.
     pub(super) fn take(endpoint: &Arc<Endpoint>) -> Option<Self> {
-        let common = &endpoint.state.common;
-        if common.connections.fetch_add(1, SeqCst) >= endpoint.limits.max_open {
-            common.connections.fetch_sub(1, SeqCst);
-            return None;
-        }
+        let more = |open: usize| (open < endpoint.limits.max_open).then(|| open + 1);
+        // Never more for a moment: who looks just then would wait for a place that is free.
+        endpoint.state.common.connections.fetch_update(SeqCst, SeqCst, more).ok()?;
         Some(Self { endpoint: Arc::clone(endpoint), idle: None })
     }
 
@@ -46,6 +47,12 @@ impl ConnectionPermit {
             }
             freed.await;
         }
+    }
+
+    /// For a connection that speaks HTTP/2: whether it is unused is not known here.
+    pub(super) fn of_http2(self) -> Http2Permit {
+        self.endpoint.state.common.http2.fetch_add(1, Relaxed);
+        Http2Permit(self)
     }
 
     /// Counts the connection as unused, unless there are as many of those as may be kept: then it is to be closed.
@@ -84,6 +91,12 @@ impl Drop for ConnectionPermit {
         if common.waiting.load(SeqCst) > 0 {
             common.freed.notify_waiters();
         }
+    }
+}
+
+impl Drop for Http2Permit {
+    fn drop(&mut self) {
+        self.0.endpoint.state.common.http2.fetch_sub(1, Relaxed);
     }
 }
 

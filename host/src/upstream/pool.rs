@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -232,13 +233,18 @@ where
     /// Leave for one more connection; at the limit an unused one to the same endpoint is given up for it, of this worker or of another.
     async fn permit(&self, plan: &Plan) -> Result<ConnectionPermit, ConnectError> {
         let endpoint = &plan.endpoint;
-        let take = || ConnectionPermit::take(endpoint);
-        if let Some(permit) = take().or_else(|| self.lanes.give_up_one(endpoint.id).then(take).flatten()) {
+        if let Some(permit) = ConnectionPermit::take(endpoint) {
+            return Ok(permit);
+        }
+        let gave_up = self.lanes.give_up_one(endpoint.id);
+        // One of HTTP/2 ends a moment after it was given up.
+        if let Some(permit) = gave_up.then(|| ConnectionPermit::take(endpoint)).flatten() {
             return Ok(permit);
         }
         let saturated = ConnectError { fault: Fault::UpstreamSaturated, source: None };
+        let common = &endpoint.state.common;
         // Whether one of HTTP/2 is used now its own worker alone knows.
-        if plan.protocol == Protocol::Http1 && endpoint.state.idle_connections() == 0 {
+        if !gave_up && endpoint.state.idle_connections() == 0 && common.http2.load(Relaxed) == 0 {
             return Err(saturated);
         }
         let given_up = ConnectionPermit::in_place_of_another(endpoint);

@@ -31,6 +31,8 @@ pub struct EndpointState {
 #[repr(align(128))]
 pub(super) struct Common {
     pub(super) connections: AtomicUsize,
+    /// Of these, those of HTTP/2.
+    pub(super) http2: AtomicUsize,
     /// Of unused connections.
     pub(super) places: Places,
     /// Requests that wait for a connection to be given up for them.
