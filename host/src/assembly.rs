@@ -179,6 +179,7 @@ impl Workshop {
             routes,
             unrouted: Arc::new(RouteFacts { name: "none".into(), api: None, version: None }),
             trusted_proxies: config.trusted_proxies.clone(),
+            client_address_header: config.client_address_header,
             keep_underscores: config.keep_underscores,
             limits: config.limits.clone(),
             timeouts: config.timeouts.clone(),

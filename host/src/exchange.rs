@@ -22,7 +22,7 @@ use http::{HeaderName, HeaderValue};
 pub use attribute::{Attributes, Value};
 pub use change::{ChangeError, ChangeLimits, Phase, final_status, has_no_body, is_reserved};
 pub use claims::Claims;
-pub use identity::Identity;
+pub use identity::{Identity, MOST_PARTS};
 pub use journal::Refused;
 pub use request::{ConnectionFacts, RequestHead, RouteFacts, TlsFacts, host_of};
 pub use response::{LocalResponse, Origin, ResponseHead};

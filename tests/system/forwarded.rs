@@ -48,7 +48,8 @@ fn what_a_trusted_proxy_says_is_kept_and_added_to() {
     let gateway = trusting(&upstream, "\"127.0.0.0/8\", \"10.0.0.0/8\"");
     let (report, line) = claim(&gateway, CLAIMS, "/trusted");
     assert_eq!(reported(&report, "x-forwarded-for").join(", "), "6.6.6.6, 10.1.1.1, 127.0.0.1");
-    assert_eq!(reported(&report, "forwarded").join(", "), "for=6.6.6.6, for=127.0.0.1;host=\"shop.example:81\";proto=http");
+    // The proxies write the one of the two, so the other is the client's own word.
+    assert_eq!(reported(&report, "forwarded"), ["for=127.0.0.1;host=\"shop.example:81\";proto=http"]);
     assert_eq!(reported(&report, "x-forwarded-host"), ["evil.example"]);
     assert_eq!(reported(&report, "x-forwarded-proto"), ["https"]);
     assert_eq!(reported(&report, "x-real-ip"), ["6.6.6.6"]);
@@ -122,12 +123,31 @@ fn the_client_is_the_nearest_address_that_is_no_trusted_proxy() {
     for (target, claims, client) in [
         ("/spoofed", "x-forwarded-for: 6.6.6.6, 192.0.2.7, 10.0.0.2\n", "192.0.2.7"),
         ("/two-lines", "x-forwarded-for: 6.6.6.6\nx-forwarded-for: 192.0.2.8:4711\n", "192.0.2.8"),
-        ("/rfc7239", "forwarded: for=6.6.6.6, for=\"[2001:db8::1]:443\"\n", "2001:db8::1"),
-        ("/unknown", "forwarded: for=unknown\n", "127.0.0.1"),
+        ("/other", "forwarded: for=6.6.6.6\nx-forwarded-for: 192.0.2.9\n", "192.0.2.9"),
+        ("/other-alone", "forwarded: for=6.6.6.6\n", "127.0.0.1"),
+        ("/unknown", "x-forwarded-for: unknown\n", "127.0.0.1"),
+        ("/no-text", "x-forwarded-for: \u{e9}, 192.0.2.10\n", "192.0.2.10"),
         ("/none", "", "127.0.0.1"),
     ] {
         let (_, line) = claim(&gateway, claims, target);
         assert_eq!(line.field("client"), Some(client), "{target}");
+    }
+}
+
+#[test]
+fn proxies_that_write_forwarded_are_believed_by_that_alone() {
+    let upstream = Upstream::plain("up").unwrap();
+    let text = format!("trusted_proxies = [\"127.0.0.1\"]\nclient_address_header = \"forwarded\"\n{}", one_route(&upstream, ""));
+    let gateway = start(&text);
+    for (target, claims, client) in [
+        ("/rfc7239", "forwarded: for=6.6.6.6, for=\"[2001:db8::1]:443\"\nx-forwarded-for: 7.7.7.7\n", "2001:db8::1"),
+        ("/other-alone", "x-forwarded-for: 7.7.7.7\n", "127.0.0.1"),
+        ("/unknown", "forwarded: for=unknown\n", "127.0.0.1"),
+    ] {
+        let (report, line) = claim(&gateway, claims, target);
+        assert_eq!(line.field("client"), Some(client), "{target}");
+        assert_eq!(reported(&report, "x-forwarded-for"), ["127.0.0.1"], "{target}");
+        assert!(reported(&report, "forwarded").join(", ").ends_with("for=127.0.0.1;host=\"shop.example:81\";proto=http"), "{target}");
     }
 }
 

@@ -130,7 +130,7 @@ fn the_clients_address_is_a_key_as_far_as_it_can_be_believed() {
             asked(format!("/{number}"), &[("x-forwarded-for", &format!("{client}:4711"))]),
             // What stands before the last address is the client's own word.
             asked("/", &[("x-forwarded-for", &format!("198.51.100.{number}, {client}"))]),
-            asked("/", &[("forwarded", &format!("for={client};proto=https"))]),
+            asked("/", &[("x-forwarded-for", &client), ("forwarded", "for=198.51.100.9;proto=https")]),
         ]
     });
 

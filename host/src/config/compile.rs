@@ -33,7 +33,7 @@ use serde_json::{Map, Value};
 
 use super::defaults;
 use super::document::{At, Places};
-use super::model::{Config, Position};
+use super::model::{ClientAddressHeader, Config, Position};
 use super::problems::Problem;
 use super::schema::{self, List};
 use super::suggest::advice;
@@ -130,6 +130,10 @@ impl<'a> Compiler<'a> {
             listeners: self.listeners(raw.listen),
             admin: self.admin(raw.admin.unwrap_or_default()),
             trusted_proxies: self.trusted_proxies(raw.trusted_proxies.unwrap_or_default()),
+            client_address_header: match raw.client_address_header {
+                Some(schema::ClientAddressHeader::Forwarded) => ClientAddressHeader::Forwarded,
+                Some(schema::ClientAddressHeader::XForwardedFor) | None => ClientAddressHeader::XForwardedFor,
+            },
             keep_underscores: raw.header_underscores == Some(schema::HeaderUnderscores::Keep),
             plugins: self.plugins(raw.plugins, trust.require_signature),
             trust,

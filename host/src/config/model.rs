@@ -63,6 +63,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Proxies whose `Forwarded` and `X-Forwarded-*` headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// By which header of theirs a client's address is known; default `X-Forwarded-For`.
+    pub client_address_header: ClientAddressHeader,
     /// Whether a client's headers with `_` in their names are passed on.
     pub keep_underscores: bool,
     /// Limits on what a client may use.
@@ -353,4 +355,14 @@ pub struct Position {
     pub line: usize,
     /// Column, in characters.
     pub column: usize,
+}
+
+/// The header by which proxies tell a client's address.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ClientAddressHeader {
+    /// As nearly every proxy does.
+    #[default]
+    XForwardedFor,
+    /// RFC 7239.
+    Forwarded,
 }

@@ -57,6 +57,9 @@ pub(super) struct File {
     /// Networks of proxies whose `Forwarded` and `X-Forwarded-*` headers are believed. Default: none.
     #[schemars(example = vec!["10.0.0.0/8"])]
     pub(super) trusted_proxies: Option<List<String>>,
+    /// The header by which these proxies tell a client's address, `"x-forwarded-for"` or `"forwarded"` (RFC 7239). The other one is not read, since a client
+    /// may have written it, and not passed on. Default: `"x-forwarded-for"`.
+    pub(super) client_address_header: Option<ClientAddressHeader>,
     /// What becomes of a client's headers with `_` in their names: `"drop"`, or `"keep"`. Upstreams that make variables of headers take `X_User` for
     /// `X-User`. Default: `"drop"`.
     pub(super) header_underscores: Option<HeaderUnderscores>,
@@ -104,6 +107,14 @@ pub(super) struct Defaults {
     /// Plugins that stand at the beginning of every route's chain. Default: none.
     #[schemars(example = vec!["metrics"])]
     pub(super) plugins: Option<List<PluginUse>>,
+}
+
+/// The header by which proxies tell a client's address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum ClientAddressHeader {
+    XForwardedFor,
+    Forwarded,
 }
 
 /// What becomes of headers with `_` in their names.

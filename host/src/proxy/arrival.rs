@@ -15,6 +15,7 @@ use super::connection::{Connection, Known};
 use super::ids::{Ids, TRACESTATE, X_REQUEST_ID};
 use super::request_trailers;
 use super::snapshot::Generation;
+use crate::config::model::ClientAddressHeader;
 use crate::exchange::{Claims, Exchange, RequestHead, Target};
 use crate::fault::Fault;
 use crate::http::connection_headers::{self, Trailers};
@@ -22,6 +23,8 @@ use crate::http::path;
 use crate::http::present::Present;
 use crate::trace::{Parent, TRACEPARENT, is_trace_state};
 
+/// Headers past which a map has hardly room for more, whatever `max_headers` is: 24,576 lines are the most that HTTP/2 fills it with.
+const CROWDED: usize = 16 << 10;
 /// Headers added to every request, with room for a few more.
 const ADDED: usize = 12;
 
@@ -71,7 +74,11 @@ pub(super) fn receive(generation: &Generation, connection: &Connection, request:
     let (target, refused) = normalised(parts.uri.into_parts().path_and_query, &parts.method);
     fault = fault.or(refused);
 
-    let client = if trusted { client_address(&snapshot.trusted_proxies, peer, &headers) } else { peer.to_canonical() };
+    let client = if trusted {
+        client_address(&snapshot.trusted_proxies, snapshot.client_address_header, peer, &headers)
+    } else {
+        peer.to_canonical()
+    };
     let ids = Ids::of(&headers, present, trusted);
     let trailers = connection_headers::strip(&mut headers, present);
     let trailers_may_come = request_trailers::may_come(&body, parts.version, present.has(Present::CONTENT_LENGTH));
@@ -82,9 +89,14 @@ pub(super) fn receive(generation: &Generation, connection: &Connection, request:
         join_cookies(&mut headers);
     }
     // Room for what is added below, and for the few headers plugins add.
+    if headers.len() > CROWDED {
+        // It is refused, and in a map that is full nothing could be set.
+        headers.clear();
+    }
     headers.reserve(ADDED);
     if let Some(known) = &known {
-        forwarding_headers(&mut headers, present, connection, known, trusted, parts.version);
+        let by = trusted.then_some(snapshot.client_address_header);
+        forwarding_headers(&mut headers, present, connection, known, by, parts.version);
     }
     headers.insert(X_REQUEST_ID, ids.request.clone());
     headers.insert(TRACEPARENT, ids.trace_parent.clone());
@@ -205,7 +217,14 @@ fn without_tls(target: &Uri, connection: &Connection, trusted: bool) -> Option<F
 
 /// Tells the upstream who is calling. What a stranger says of itself is replaced; what a trusted proxy says is kept and
 /// added to.
-fn forwarding_headers(headers: &mut HeaderMap, present: Present, connection: &Connection, known: &Known, trusted: bool, version: Version) {
+fn forwarding_headers(
+    headers: &mut HeaderMap,
+    present: Present,
+    connection: &Connection,
+    known: &Known,
+    trusted: Option<ClientAddressHeader>,
+    version: Version,
+) {
     let via = HeaderValue::from_static(if version == Version::HTTP_2 {
         "2.0 plugway"
     } else if version == Version::HTTP_10 {
@@ -215,7 +234,14 @@ fn forwarding_headers(headers: &mut HeaderMap, present: Present, connection: &Co
     });
     headers.append(VIA, via);
     let scheme = HeaderValue::from_static(if connection.facts.tls.is_some() { "https" } else { "http" });
-    if trusted {
+    if let Some(by) = trusted {
+        // Of the two the one that the proxies write has the way so far; the other one came from the client as it is, and an upstream may go by it.
+        if by != ClientAddressHeader::XForwardedFor {
+            headers.remove(X_FORWARDED_FOR);
+        }
+        if by != ClientAddressHeader::Forwarded {
+            headers.remove(FORWARDED);
+        }
         headers.append(X_FORWARDED_FOR, connection.peer.clone());
         headers.append(FORWARDED, known.forwarded.clone());
         headers.entry(X_FORWARDED_HOST).or_insert_with(|| known.host.clone());

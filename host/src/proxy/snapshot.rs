@@ -17,7 +17,7 @@ use super::request_body::RequestBody;
 use super::retries::Retries;
 use super::sampling::Tracing;
 use super::wall_clock::WallClock;
-use crate::config::model::{Limits, Timeouts};
+use crate::config::model::{ClientAddressHeader, Limits, Timeouts};
 use crate::exchange::{Exchange, RouteFacts};
 use crate::pipeline::{Chain, Holds, Plugins};
 use crate::places::{Kept, Places, Quota};
@@ -39,6 +39,8 @@ pub struct Snapshot {
     pub unrouted: Arc<RouteFacts>,
     /// Whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// By which of their headers the client's address is known.
+    pub client_address_header: ClientAddressHeader,
     /// Whether a client's headers with `_` in their names are passed on.
     pub keep_underscores: bool,
     /// What a client may use.

@@ -32,6 +32,9 @@ pub(super) fn summary(loaded: &Loaded) -> String {
     if !config.trusted_proxies.is_empty() {
         line(format!("trusted proxies: {:?}", config.trusted_proxies));
     }
+    if config.client_address_header != plain.client_address_header {
+        line(format!("client address by: {:?}", config.client_address_header));
+    }
     if config.keep_underscores {
         line("header underscores: kept".to_owned());
     }
