@@ -23,7 +23,7 @@ use crate::http::path;
 use crate::http::present::Present;
 use crate::trace::{Parent, TRACEPARENT, is_trace_state};
 
-/// Headers past which a map has hardly room for more, whatever `max_headers` is: 24,576 lines are the most that HTTP/2 fills it with.
+/// Headers past which a map has hardly room for more, which is past what `max_headers` may be: HTTP/2 fills it with 24,576 lines.
 const CROWDED: usize = 16 << 10;
 /// Headers added to every request, with room for a few more.
 const ADDED: usize = 12;
@@ -88,11 +88,11 @@ pub(super) fn receive(generation: &Generation, connection: &Connection, request:
     if parts.version == Version::HTTP_2 {
         join_cookies(&mut headers);
     }
-    // Room for what is added below, and for the few headers plugins add.
     if headers.len() > CROWDED {
-        // It is refused, and in a map that is full nothing could be set.
+        // `too_many` has refused it, and in a map that is full nothing could be set.
         headers.clear();
     }
+    // Room for what is added below, and for the few headers plugins add.
     headers.reserve(ADDED);
     if let Some(known) = &known {
         let by = trusted.then_some(snapshot.client_address_header);
@@ -236,12 +236,10 @@ fn forwarding_headers(
     let scheme = HeaderValue::from_static(if connection.facts.tls.is_some() { "https" } else { "http" });
     if let Some(by) = trusted {
         // Of the two the one that the proxies write has the way so far; the other one came from the client as it is, and an upstream may go by it.
-        if by != ClientAddressHeader::XForwardedFor {
-            headers.remove(X_FORWARDED_FOR);
-        }
-        if by != ClientAddressHeader::Forwarded {
-            headers.remove(FORWARDED);
-        }
+        headers.remove(match by {
+            ClientAddressHeader::XForwardedFor => FORWARDED,
+            ClientAddressHeader::Forwarded => X_FORWARDED_FOR,
+        });
         headers.append(X_FORWARDED_FOR, connection.peer.clone());
         headers.append(FORWARDED, known.forwarded.clone());
         headers.entry(X_FORWARDED_HOST).or_insert_with(|| known.host.clone());

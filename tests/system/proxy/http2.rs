@@ -112,6 +112,24 @@ fn a_head_over_a_limit_is_refused_and_other_streams_go_on() {
 }
 
 #[test]
+fn as_many_lines_as_hardly_fit_are_refused_in_good_order() {
+    let upstream = Upstream::plain("up").unwrap();
+    let (gateway, authority) = start_tls(&one_route(&upstream, "[limits]\nmax_headers = 10000\nmax_head_bytes = \"2MiB\""));
+    run(async {
+        let mut connection = Client::https(gateway.address("tls").unwrap(), "example.com", &authority).http2().connect().await.unwrap();
+        for count in [10_001, 17_000, 24_560, 24_570] {
+            let mut sent = get("/").unwrap();
+            for number in 0..count {
+                sent.headers_mut().insert(http::HeaderName::try_from(format!("x{number}")).unwrap(), http::HeaderValue::from_static("1"));
+            }
+            assert_eq!(connection.request(sent).await.unwrap().status, 431, "{count}");
+        }
+        assert_eq!(connection.get("/").await.unwrap().status, 200);
+    });
+    assert_eq!(upstream.requests(), 1);
+}
+
+#[test]
 fn a_connection_goes_away_after_its_last_request() {
     let upstream = Upstream::plain("up").unwrap();
     let (gateway, authority) = start_tls(&one_route(&upstream, "[limits]\nmax_requests_per_connection = 3"));
