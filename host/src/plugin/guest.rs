@@ -64,9 +64,9 @@ impl IdentityHandle {
 
     /// Whether it can say that claim, too. What it replaces makes room; in one that is too large already nothing has any.
     pub(super) fn has_room_for(&self, limit: usize, name: &str, value: &Value) -> bool {
-        let replaced = self.identity.claim(name).map_or(0, |old| name.len() + old.size());
-        let parts = self.identity.scopes.len() + self.identity.claims.len();
-        let has_part = self.identity.claim(name).is_some() || parts < MOST_PARTS;
+        let old = self.identity.claim(name);
+        let replaced = old.map_or(0, |old| name.len() + old.size());
+        let has_part = old.is_some() || self.identity.scopes.len() + self.identity.claims.len() < MOST_PARTS;
         self.too_large.is_none() && has_part && self.identity.size() - replaced + name.len() + value.size() <= limit
     }
 }
