@@ -1,6 +1,7 @@
 //! Requests at a pace: each is due at its time and sent by whichever connection is free, so that a gateway that slows down gets no fewer.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -28,9 +29,16 @@ pub(super) struct Paced<'a> {
 /// What came of them.
 #[derive(Debug)]
 pub(super) struct Took {
-    /// When each was sent, and how long its answer took.
-    pub(super) each: Vec<(Instant, Duration)>,
+    pub(super) each: Vec<Answered>,
     pub(super) seconds: f64,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct Answered {
+    number: usize,
+    sent: Instant,
+    took: Duration,
 }
 
 impl Paced<'_> {
@@ -47,7 +55,7 @@ impl Paced<'_> {
                 let lines: Vec<(&str, &str)> = lines.iter().map(|(name, value)| (*name, value.as_str())).collect();
                 let sent = Instant::now();
                 let answer = send(&mut raw, &path, &lines);
-                each.lock().unwrap_or_else(PoisonError::into_inner).push((sent, sent.elapsed()));
+                each.lock().unwrap_or_else(PoisonError::into_inner).push(Answered { number, sent, took: sent.elapsed() });
                 (self.judge)(number, &answer);
             }
         };
@@ -65,11 +73,12 @@ impl Took {
         self.each.len() as f64 / self.seconds
     }
 
-    /// Of those sent in this span, what this share of them took at most.
-    pub(super) fn quantile(&self, share: f64, from: Instant, to: Instant) -> Duration {
-        let mut times: Vec<Duration> = self.each.iter().filter(|(sent, _)| (from..to).contains(sent)).map(|(_, took)| *took).collect();
+    /// Of those with such numbers that were sent in this span, what this share of them took at most.
+    pub(super) fn quantile(&self, share: f64, is_one: impl Fn(usize) -> bool, span: Range<Instant>) -> Duration {
+        let of_them = self.each.iter().filter(|answered| is_one(answered.number) && span.contains(&answered.sent));
+        let mut times: Vec<Duration> = of_them.map(|answered| answered.took).collect();
         times.sort_unstable();
-        assert!(times.len() >= 50, "only {} requests", times.len());
+        assert!(times.len() >= 10, "only {} requests", times.len());
         times[((times.len() - 1) as f64 * share) as usize]
     }
 }
