@@ -25,7 +25,7 @@ use subtle::ConstantTimeEq;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use super::compiler::Artefact;
+use super::compiler::{self, Artefact};
 use crate::config::defaults;
 
 /// A folder of compiled components.
@@ -122,10 +122,11 @@ impl CompileCache {
         context.sign()
     }
 
-    /// The name holds everything the compiled form depends on: the bytes, and the engine's version and settings.
+    /// The name holds everything the compiled form depends on: the bytes, the engine's version and settings, and what the compiler changes.
     fn path(&self, engine: &Engine, digest: &str) -> PathBuf {
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
+        compiler::VERSION.hash(&mut hasher);
         self.directory.join(format!("{digest}-{:016x}.cwasm", hasher.finish()))
     }
 }

@@ -4,6 +4,7 @@
 //! interpreter. So the program hands each component to a child, which is this program again, and that memory ends with the
 //! child. Who is no `plugway` program, such as a bench, has nobody to hand it to and compiles here.
 
+mod at_hand;
 mod child;
 mod frame;
 mod parent;
@@ -16,6 +17,7 @@ use std::{fmt, io};
 
 use wasmtime::Engine;
 
+pub(super) use at_hand::VERSION;
 pub use child::serve as serve_compiler;
 
 use crate::config::defaults;
@@ -89,6 +91,8 @@ impl Compiler {
 
 /// Compiles in the process it is called in, whichever that is.
 fn compile(engine: &Engine, bytes: &[u8]) -> Result<Artefact, CompileError> {
+    let at_hand = at_hand::hooks(bytes);
+    let bytes = at_hand.as_deref().unwrap_or(bytes);
     engine.precompile_component(bytes).map(Artefact).map_err(|error| CompileError::Refused(format!("{error:#}")))
 }
 

@@ -14,6 +14,7 @@ const MAX_TABLE_ELEMENTS: usize = 100_000;
 pub fn build(instances: u32) -> wasmtime::Result<Engine> {
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(instances)
+        // Of the Rust SDK's components each has four: its own, two that its tools add, and the one that has its hooks at hand.
         .total_core_instances(instances * 4)
         .total_memories(instances)
         .total_tables(instances * 2)
