@@ -9,6 +9,7 @@ mod change;
 mod claims;
 mod identity;
 mod journal;
+mod line;
 mod request;
 mod response;
 mod target;
@@ -24,6 +25,7 @@ pub use change::{ChangeError, ChangeLimits, Phase, final_status, has_no_body, is
 pub use claims::Claims;
 pub use identity::{Identity, MOST_PARTS};
 pub use journal::Refused;
+pub use line::Line;
 pub use request::{ConnectionFacts, RequestHead, RouteFacts, TlsFacts, host_of};
 pub use response::{LocalResponse, Origin, ResponseHead};
 pub use target::Target;

@@ -20,6 +20,7 @@ mod host;
 mod instance;
 mod kept_plans;
 mod left_out;
+mod lines;
 mod names;
 mod nursery;
 mod output;

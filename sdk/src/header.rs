@@ -132,6 +132,67 @@ impl HeaderName<'static> {
     }
 }
 
+/// A header line that is the same in every request, such as one that a configuration says: made in `configure`, and written by
+/// [`Request::set_line`](crate::Request::set_line) and [`Response::set_line`](crate::Response::set_line). Its name and value are checked
+/// once and cross to the gateway once.
+///
+/// ```
+/// use plugway_sdk::header::NumberedLine;
+/// # use plugway_sdk::testing;
+///
+/// let line = NumberedLine::new("X-Plugin", "on")?;
+/// # let mut request = testing::Request::get("/").build();
+/// request.set_line(&line)?;
+/// # assert_eq!(request.header_str("x-plugin").as_deref(), Some("on"));
+/// assert!(NumberedLine::new("x plugin", "on").is_err());
+/// # Ok::<(), plugway_sdk::ChangeError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NumberedLine {
+    /// `None` past what an instance may have: it is written by name and value then.
+    number: Option<u16>,
+    name: String,
+    value: Vec<u8>,
+}
+
+impl NumberedLine {
+    /// A line of that name and value. Past the 256 lines or 64 KiB that an instance can have it goes without a number, and is written as
+    /// by `set_header`. A line is kept for as long as the instance lives, so never make one of what comes with a request.
+    ///
+    /// # Errors
+    /// When the name is none, or the value holds a control character.
+    pub fn new<'n>(name: impl Into<HeaderName<'n>>, value: impl AsRef<[u8]>) -> Result<Self, ChangeError> {
+        let (name, value) = (name.into(), value.as_ref());
+        let text = name.as_str().to_owned();
+        let number = match sys::header_lines::number(name, value) {
+            Ok(number) => Some(number),
+            Err(sys::header_lines::NumberError::TooMany) => None,
+            Err(sys::header_lines::NumberError::InvalidName) => {
+                return Err(ChangeError::Invalid(format!("`{text}` is not a header name")));
+            }
+            Err(sys::header_lines::NumberError::InvalidValue) => {
+                return Err(ChangeError::Invalid(format!("the value of `{text}` holds a control character")));
+            }
+        };
+        Ok(Self { number, name: text, value: value.to_vec() })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its value.
+    pub fn value(&self) -> &[u8] {
+        &self.value
+    }
+
+    #[inline]
+    pub(crate) fn number(&self) -> Option<u16> {
+        self.number
+    }
+}
+
 /// Texts of the numbers this plugin asked for.
 mod own {
     use super::{Mutex, PoisonError};
@@ -223,6 +284,17 @@ mod tests {
         assert_eq!(X_TENANT_ID.as_str(), "x-tenant-id");
         for (number, line) in lines.iter().enumerate() {
             assert_eq!(HeaderName::numbered(line), Ok(HeaderName::Known(number as u16)));
+        }
+    }
+
+    #[test]
+    fn a_line_is_checked_when_it_is_made_and_the_same_again_has_its_number() {
+        let line = NumberedLine::new(X_TENANT_ID, "acme").unwrap();
+        assert_eq!((line.name(), line.value()), ("x-tenant-id", &b"acme"[..]));
+        assert_eq!(NumberedLine::new("X-Tenant-Id", "acme").unwrap().number(), line.number());
+        assert_ne!(NumberedLine::new(X_TENANT_ID, "other").unwrap().number(), line.number());
+        for (name, value) in [("x tenant", "acme"), ("x-tenant-id", "a\r\nb"), ("", "acme")] {
+            assert!(matches!(NumberedLine::new(name, value), Err(ChangeError::Invalid(_))), "{name}: {value}");
         }
     }
 

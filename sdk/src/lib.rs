@@ -66,8 +66,8 @@
 //!   panicking is left alone for a while.
 //! - **Budgets.** CPU time, memory, sizes and log lines are bounded; past a bound the call ends, never the gateway.
 //! - **Cost.** Every method of a request is one call into the gateway, about 0.1 µs. Names in [`header`] cross as numbers, and
-//!   so do those [`HeaderName::numbered`] gave one; other names cross as text. Prepare in `configure` what does not depend on
-//!   the request.
+//!   so do those [`HeaderName::numbered`] gave one; other names cross as text. A [`NumberedLine`] crosses as one number. Prepare in `configure` what
+//!   does not depend on the request.
 //!
 //! # Testing
 //!
@@ -120,7 +120,7 @@ pub use error::{
     ChangeError, CryptoError, Error, HttpError, JwsError, KeyError, KvError, MetricError, PlanError, RateLimitError, SecretError,
 };
 pub use forwarding::{Plan, Protocol, RetryCondition};
-pub use header::{HeaderLine, HeaderName};
+pub use header::{HeaderLine, HeaderName, NumberedLine};
 pub use identity::Identity;
 pub use plugin::{
     AuthError, Authorizer, BatchObserver, Decision, Filter, Flow, ForwardError, Forwarder, NoConfig, Observer, OutcomeObserver, Plugin,

@@ -6,8 +6,8 @@ mod gateway {
     use std::marker::PhantomData;
 
     pub(crate) use crate::bindings::imports::plugway::gateway::{
-        attempt, batch, clock, configuring, crypto, endpoints, forward_plan, granted, header_names, http_client, keys, kv, log, metrics,
-        random, rate_limit, request, response, secrets, trace, types,
+        attempt, batch, clock, configuring, crypto, endpoints, forward_plan, granted, header_lines, header_names, http_client, keys, kv,
+        log, metrics, random, rate_limit, request, response, secrets, trace, types,
     };
 
     // There is only one request a hook can mean, so all there is to hold is how long it may be used.

@@ -11,11 +11,12 @@ use super::{Ready, exchange, kinds, now, ready};
 const TIMES: u32 = 50;
 
 /// How the guest calls them, and what they are.
-const CALLS: [(&str, &str); 14] = [
+const CALLS: [(&str, &str); 15] = [
     ("read-header", "request.header, by number"),
     ("read-header-by-text", "request.header, by text"),
     ("read-headers", "request.headers, 4 of them"),
     ("set-header", "request.set-header"),
+    ("set-line", "request.set-line"),
     ("read-path", "request.path"),
     ("read-request-id", "request.id"),
     ("set-attribute", "request.set-attribute"),

@@ -7,6 +7,7 @@ use http::header::{CONTENT_LENGTH, EXPECT, FORWARDED, HOST, VIA};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use super::journal::{Previous, Undo};
+use super::line::Line;
 use super::target::Query;
 use super::{Exchange, Identity, Value};
 use crate::http::connection_headers::is_connection_header;
@@ -80,7 +81,7 @@ pub fn is_reserved(name: &HeaderName) -> bool {
 }
 
 /// Whether no plugin may set this response header.
-fn is_reserved_in_response(name: &HeaderName) -> bool {
+pub(super) fn is_reserved_in_response(name: &HeaderName) -> bool {
     *name == CONTENT_LENGTH || is_connection_header(name)
 }
 
@@ -88,6 +89,15 @@ impl Exchange {
     /// Sets a request header.
     pub fn set_header(&mut self, phase: Phase, limits: &ChangeLimits, name: HeaderName, value: HeaderValue) -> Changed {
         self.write_header(phase, limits, name, value, Write::Set)
+    }
+
+    /// Sets a request header by a line that was looked at before.
+    pub fn set_line(&mut self, phase: Phase, limits: &ChangeLimits, line: &Line) -> Changed {
+        request_headers_change_in(phase)?;
+        if line.is_reserved {
+            return Err(ChangeError::Forbidden);
+        }
+        self.write_free_header(limits, line.name.clone(), line.value.clone(), Write::Set)
     }
 
     /// Adds a value to a request header.
@@ -115,6 +125,11 @@ impl Exchange {
         if is_reserved(&name) {
             return Err(ChangeError::Forbidden);
         }
+        self.write_free_header(limits, name, value, how)
+    }
+
+    /// One that is not reserved.
+    fn write_free_header(&mut self, limits: &ChangeLimits, name: HeaderName, value: HeaderValue, how: Write) -> Changed {
         self.count_header(limits, &name, &value)?;
         self.claimed.add(&name);
         let previous = write(&mut self.request.headers, name.clone(), value, how)?;
@@ -179,6 +194,15 @@ impl Exchange {
         self.write_response_header(phase, limits, name, value, Write::Set)
     }
 
+    /// Sets a response header by a line that was looked at before.
+    pub fn set_response_line(&mut self, phase: Phase, limits: &ChangeLimits, line: &Line) -> Changed {
+        changes_only_in(Phase::Response, phase)?;
+        if line.is_reserved_in_response {
+            return Err(ChangeError::Forbidden);
+        }
+        self.write_free_response_header(limits, line.name.clone(), line.value.clone(), Write::Set)
+    }
+
     /// Adds a value to a response header.
     pub fn append_response_header(&mut self, phase: Phase, limits: &ChangeLimits, name: HeaderName, value: HeaderValue) -> Changed {
         self.write_response_header(phase, limits, name, value, Write::Append)
@@ -204,6 +228,11 @@ impl Exchange {
         if is_reserved_in_response(&name) {
             return Err(ChangeError::Forbidden);
         }
+        self.write_free_response_header(limits, name, value, how)
+    }
+
+    /// One that is not reserved.
+    fn write_free_response_header(&mut self, limits: &ChangeLimits, name: HeaderName, value: HeaderValue, how: Write) -> Changed {
         self.count_header(limits, &name, &value)?;
         let response = self.response.as_mut().ok_or(ChangeError::Immutable)?;
         let previous = write(&mut response.headers, name.clone(), value, how)?;

@@ -154,6 +154,7 @@ fn link(engine: &Engine, rights: &Rights, waits: bool) -> wasmtime::Result<Linke
     imports::types::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
     imports::configuring::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
     imports::header_names::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
+    imports::header_lines::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
     imports::request::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
     imports::response::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;
     imports::routing::add_to_linker::<_, Has>(&mut linker, |guest| guest)?;

@@ -12,6 +12,7 @@ use super::budget::{CpuMeter, MemoryLimiter};
 use super::computing::Place;
 use super::failure::Failure;
 use super::left_out::LeftOut;
+use super::lines::Lines;
 use super::names::Names;
 use super::plan::PlanDraft;
 use super::reserve::Reserve;
@@ -24,7 +25,7 @@ use crate::capability::metrics::PluginMetrics;
 use crate::capability::rate_limit::RateLimits;
 use crate::capability::secrets::Secrets;
 use crate::config::model::Budget;
-use crate::exchange::{ChangeLimits, Exchange, Identity, LocalResponse, MOST_PARTS, Phase, Refused, Value};
+use crate::exchange::{ChangeError, ChangeLimits, Exchange, Identity, Line, LocalResponse, MOST_PARTS, Phase, Refused, Value};
 use crate::http_client::{HttpClient, IncomingResponse, OutgoingRequest};
 use crate::telemetry::{BudgetHits, BudgetKey};
 use crate::upstream::Directory;
@@ -108,8 +109,10 @@ pub(super) struct Guest {
     pub(super) http_client: Option<Arc<HttpClient>>,
     /// How many calls wait for them.
     pub(super) reserve: Arc<Reserve>,
-    /// HeaderLine names it uses.
+    /// Header names it uses.
     pub(super) names: Names,
+    /// Lines it writes by their number.
+    pub(super) lines: Lines,
     /// Answers it holds.
     pub(super) answers: usize,
     /// Requests and answers of `http-client` it holds.
@@ -153,6 +156,17 @@ impl Guest {
             Some(exchange) => change(exchange, &mut self.names),
             None => Err(types::ChangeError::Immutable),
         }
+    }
+
+    /// As [`change_exchange`](Self::change_exchange), by a line of the guest's.
+    pub(super) fn write_line(
+        &mut self,
+        number: u16,
+        write: impl FnOnce(&mut Exchange, Phase, &ChangeLimits, &Line) -> Result<(), ChangeError>,
+    ) -> Result<(), types::ChangeError> {
+        let Some(exchange) = &mut self.exchange else { return Err(types::ChangeError::Immutable) };
+        let line = self.lines.get(number).ok_or_else(|| types::ChangeError::Invalid("no line has this number".into()))?;
+        Ok(write(exchange, self.phase, &self.limits, line)?)
     }
 
     /// Counts changes that were refused for their size.

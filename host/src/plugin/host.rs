@@ -12,6 +12,7 @@ mod http_client;
 mod identity;
 mod keys;
 mod kv;
+mod lines;
 mod names;
 mod rate_limit;
 mod request;

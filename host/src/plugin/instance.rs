@@ -15,6 +15,7 @@ use super::failure::Failure;
 use super::guest::Guest;
 use super::hooks::{Hooks, now};
 use super::left_out::LeftOut;
+use super::lines::Lines;
 use super::names::Names;
 use super::nursery::Nursery;
 use super::recipe::runs_in_turns;
@@ -109,6 +110,7 @@ impl Instance {
             http_client: surroundings.http_client.clone(),
             reserve: Arc::clone(&surroundings.reserve),
             names: Names::default(),
+            lines: Lines::default(),
             answers: 0,
             messages: 0,
             endpoints: Arc::clone(&surroundings.endpoints),

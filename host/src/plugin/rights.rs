@@ -17,6 +17,7 @@ const ALWAYS: &[&str] = &[
     "types",
     "configuring",
     "header-names",
+    "header-lines",
     "request",
     "response",
     "routing",

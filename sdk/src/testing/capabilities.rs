@@ -119,6 +119,52 @@ pub(crate) mod header_names {
     }
 }
 
+pub(crate) mod header_lines {
+    use std::sync::{Mutex, PoisonError};
+
+    use super::super::rules;
+    pub(crate) use crate::bindings::imports::plugway::gateway::header_lines::NumberError;
+    use crate::header::HeaderName;
+
+    /// What one instance has in the gateway: lines, and bytes of their names and values.
+    const MOST: usize = 256;
+    const MOST_BYTES: usize = 64 << 10;
+
+    /// Name and value of each.
+    type Line = (String, Vec<u8>);
+
+    /// Of the whole process, as numbers of names are. A test has few, so all tests together are what one instance may have.
+    static LINES: Mutex<Vec<Line>> = Mutex::new(Vec::new());
+
+    pub(crate) fn number(name: HeaderName<'_>, value: &[u8]) -> Result<u16, NumberError> {
+        let name = name.as_str();
+        if !rules::is_token(name) {
+            return Err(NumberError::InvalidName);
+        }
+        if !rules::is_header_value(value) {
+            return Err(NumberError::InvalidValue);
+        }
+        let line = (name.to_ascii_lowercase(), value.to_vec());
+        let mut lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = match lines.iter().position(|known| *known == line) {
+            Some(at) => at,
+            None => {
+                let bytes: usize = lines.iter().chain([&line]).map(|(name, value)| name.len() + value.len()).sum();
+                if lines.len() == MOST || bytes > MOST_BYTES {
+                    return Err(NumberError::TooMany);
+                }
+                lines.push(line);
+                lines.len() - 1
+            }
+        };
+        u16::try_from(at).map_err(|_| NumberError::TooMany)
+    }
+
+    pub(crate) fn line(number: u16) -> Option<Line> {
+        LINES.lock().unwrap_or_else(PoisonError::into_inner).get(usize::from(number)).cloned()
+    }
+}
+
 pub(crate) mod log {
     use super::STATE;
     use crate::log::Level;

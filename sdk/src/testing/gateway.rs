@@ -1,6 +1,6 @@
 //! The double in the shape of the generated imports: what `sys` is natively.
 
-pub(crate) use super::capabilities::{clock, endpoints, header_names, log, random};
+pub(crate) use super::capabilities::{clock, endpoints, header_lines, header_names, log, random};
 pub(crate) use super::{batch, crypto, granted, http_client, keys, kv, metrics, rate_limit, secrets, trace};
 
 pub(crate) mod types {

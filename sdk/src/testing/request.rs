@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
+use super::capabilities::header_lines;
 use super::handle::Handle;
 use super::headers::Headers;
 use super::identity::{FakeIdentity, IdentityFacts};
@@ -286,6 +287,11 @@ impl FakeRequest {
         let name = rules::header_line(name.as_str(), value, header::is_reserved)?;
         self.facts.borrow_mut().headers.set(name, value);
         Ok(())
+    }
+
+    pub(crate) fn set_line(&self, line: u16) -> Changed {
+        let (name, value) = header_lines::line(line).ok_or_else(|| ChangeError::Invalid("no line has this number".to_owned()))?;
+        self.set_header(HeaderName::Text(&name), &value)
     }
 
     pub(crate) fn append_header(&self, name: HeaderName<'_>, value: &[u8]) -> Changed {

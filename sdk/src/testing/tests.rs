@@ -7,8 +7,8 @@ use crate::http_client::OutgoingRequest;
 use crate::testing::{self, json};
 use crate::{
     AuthError, Authorizer, ChangeError, Decision, Error, Flow, ForwardError, Forwarder, HttpError, Identity, KvError, LocalResponse,
-    MetricError, NoConfig, Plan, PlanError, Plugin, Request, RequestFilter, Response, ResponseFilter, Status, Timer, Value, clock, crypto,
-    endpoints, header, kv, log, metrics, random,
+    MetricError, NoConfig, NumberedLine, Plan, PlanError, Plugin, Request, RequestFilter, Response, ResponseFilter, Status, Timer, Value,
+    clock, crypto, endpoints, header, kv, log, metrics, random,
 };
 
 /// Does what a test tells it to.
@@ -50,6 +50,7 @@ impl ResponseFilter for Told {
     fn on_response(&self, request: &Request, response: &mut Response) -> Result<Flow, Error> {
         assert_eq!(response.set_status(204), Err(ChangeError::Invalid("this status would change the message's framing".to_owned())));
         assert_eq!(response.set_header("transfer-encoding", "chunked"), Err(ChangeError::Forbidden));
+        assert_eq!(response.set_line(&NumberedLine::new("Transfer-Encoding", "chunked")?), Err(ChangeError::Forbidden));
         request.set_attribute("seen", 1)?;
         response.set_status(Status::NOT_FOUND)?;
         response.remove_header("server")?;

@@ -6,7 +6,7 @@ use std::hint::black_box;
 use plugway_sdk::metrics::Counter;
 use plugway_sdk::{
     Attempt, AuthError, Authorizer, Batch, BatchObserver, Decision, Endpoint, EndpointId, EndpointOutcome, Error, ExchangeRecord, Flow,
-    ForwardError, Forwarder, HeaderName, Identity, Observer, OutcomeObserver, Plan, Plugin, Request, RequestFilter, Response,
+    ForwardError, Forwarder, HeaderName, Identity, NumberedLine, Observer, OutcomeObserver, Plan, Plugin, Request, RequestFilter, Response,
     ResponseFilter, RouteError, Router, clock, crypto, header, log, random,
 };
 
@@ -34,6 +34,7 @@ enum Call {
     ReadHeaderByText,
     ReadHeaders,
     SetHeader,
+    SetLine,
     ReadPath,
     ReadRequestId,
     SetAttribute,
@@ -51,6 +52,7 @@ struct Guest {
     call: Call,
     times: u32,
     header: HeaderName<'static>,
+    line: NumberedLine,
     counter: Counter<1>,
     key: Option<crypto::PublicKey>,
     jws: String,
@@ -65,6 +67,7 @@ impl Plugin for Guest {
             call: config.call,
             times: config.times,
             header: HeaderName::numbered("x-plugin")?,
+            line: NumberedLine::new("x-plugin", "on")?,
             counter: Counter::declare("bench_total", "Calls of the bench.", "1", ["kind"])?,
             key: config.jwk.as_deref().map(crypto::PublicKey::from_jwk).transpose()?,
             jws: config.jws,
@@ -81,6 +84,7 @@ impl Guest {
             Call::ReadHeaderByText => drop(black_box(request.header("x-tenant-id"))),
             Call::ReadHeaders => drop(black_box(request.headers())),
             Call::SetHeader => request.set_header(self.header.clone(), "on")?,
+            Call::SetLine => request.set_line(&self.line)?,
             Call::ReadPath => drop(black_box(request.path())),
             Call::ReadRequestId => drop(black_box(request.id())),
             Call::SetAttribute => request.set_attribute("tenant", "acme")?,

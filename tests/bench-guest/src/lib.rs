@@ -1,7 +1,7 @@
 //! The plugin of the bench, doing what every peer's plugin did when the numbers to reach were measured: read the request
 //! header `x-tenant-id` and add one header.
 
-use plugway_sdk::{Error, Flow, HeaderName, Plugin, Request, RequestFilter, header};
+use plugway_sdk::{Error, Flow, NumberedLine, Plugin, Request, RequestFilter, header};
 
 /// `config = { header = "x-plugin", value = "on" }`
 #[derive(Debug, serde::Deserialize)]
@@ -22,15 +22,14 @@ impl Default for Config {
 }
 
 struct Tagger {
-    header: HeaderName<'static>,
-    value: String,
+    line: NumberedLine,
 }
 
 impl Plugin for Tagger {
     type Config = Config;
 
     fn configure(config: Config) -> Result<Self, Error> {
-        Ok(Self { header: HeaderName::numbered(&config.header)?, value: config.value })
+        Ok(Self { line: NumberedLine::new(&config.header, config.value)? })
     }
 }
 
@@ -38,7 +37,7 @@ impl RequestFilter for Tagger {
     fn on_request(&self, request: &mut Request) -> Result<Flow, Error> {
         // The value decides, so that reading it cannot be left out.
         if request.header(header::X_TENANT_ID).is_some() {
-            request.set_header(self.header.clone(), &self.value)?;
+            request.set_line(&self.line)?;
         }
         Ok(Flow::Next)
     }

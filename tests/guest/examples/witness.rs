@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use plugway_sdk::header::{self, HeaderLine, HeaderName};
+use plugway_sdk::header::{self, HeaderLine, HeaderName, NumberedLine};
 use plugway_sdk::{
     Attempt, AuthError, Authorizer, ChangeError, Decision, Endpoint, EndpointId, Error, ExchangeRecord, Flow, LocalResponse, Observer,
     Plugin, Request, RequestFilter, Response, ResponseFilter, ResponseOrigin, RouteError, Router, Value, endpoints, log,
@@ -155,11 +155,15 @@ impl RequestFilter for Witness {
                 for (name, value) in ["x-values", "x-no-values", "x-lines"].into_iter().zip(told) {
                     request.set_header(name, value)?;
                 }
+                request.set_header("x-line", "another")?;
+                request.set_line(&NumberedLine::new("X-Line", [0xe9])?)?;
             }
             "reserved" => {
                 let [forbidden, unlike] = reserved(&self.config.headers, header::is_reserved, |name, no_use| {
                     let mut outcomes = vec![request.remove_header(name.clone())];
                     if no_use {
+                        let line = NumberedLine::new(name.clone(), "stolen");
+                        outcomes.push(line.and_then(|line| request.set_line(&line)));
                         outcomes.extend([request.set_header(name.clone(), "stolen"), request.append_header(name, "stolen")]);
                     }
                     outcomes
@@ -222,11 +226,15 @@ impl ResponseFilter for Witness {
                 for (name, value) in ["x-values", "x-no-values", "x-lines"].into_iter().zip(told) {
                     response.set_header(name, value)?;
                 }
+                response.set_header("x-line", "another")?;
+                response.set_line(&NumberedLine::new("X-Line", [0xe9])?)?;
             }
             Some("reserved") => {
                 let [forbidden, unlike] = reserved(&self.config.headers, header::is_reserved_in_response, |name, no_use| {
                     let mut outcomes = vec![response.remove_header(name.clone())];
                     if no_use {
+                        let line = NumberedLine::new(name.clone(), "stolen");
+                        outcomes.push(line.and_then(|line| response.set_line(&line)));
                         outcomes.extend([response.set_header(name.clone(), "stolen"), response.append_header(name, "stolen")]);
                     }
                     outcomes

@@ -60,6 +60,7 @@ fn every_line_of_a_header_is_told_in_order_and_in_bytes() {
         assert_eq!(lines(head, "x-values"), [told.as_bytes()], "{shown}");
         assert_eq!(lines(head, "x-no-values"), [b""], "{shown}");
         assert_eq!(lines(head, "x-lines"), [lined.as_bytes()], "{shown}");
+        assert_eq!(lines(head, "x-line"), [b"\xe9"], "{shown}");
     }
 }
 

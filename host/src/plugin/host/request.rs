@@ -6,7 +6,7 @@ use wasmtime::Result;
 use wasmtime::component::Resource;
 
 use super::{all, every, first, header_line, header_name};
-use crate::exchange::TlsFacts;
+use crate::exchange::{Exchange, TlsFacts};
 use crate::plugin::bindings::plugway::gateway::request::{ChangeError, HeaderLine, HeaderName, Host, Value};
 use crate::plugin::guest::{Guest, IdentityHandle};
 
@@ -72,6 +72,10 @@ impl Host for Guest {
             let (name, value) = header_line(names, &name, value)?;
             Ok(exchange.set_header(phase, &limits, name, value)?)
         }))
+    }
+
+    fn set_line(&mut self, line: u16) -> Changed {
+        Ok(self.write_line(line, Exchange::set_line))
     }
 
     fn append_header(&mut self, name: HeaderName, value: Vec<u8>) -> Changed {

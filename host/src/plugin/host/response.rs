@@ -3,7 +3,7 @@
 use wasmtime::Result;
 
 use super::{all, every, first, header_line, header_name};
-use crate::exchange::{Origin, ResponseHead};
+use crate::exchange::{Exchange, Origin, ResponseHead};
 use crate::plugin::bindings::plugway::gateway::response::{ChangeError, HeaderLine, HeaderName, Host, ResponseOrigin};
 use crate::plugin::guest::Guest;
 use crate::plugin::names::Names;
@@ -56,6 +56,10 @@ impl Host for Guest {
             let (name, value) = header_line(names, &name, value)?;
             Ok(exchange.set_response_header(phase, &limits, name, value)?)
         }))
+    }
+
+    fn set_line(&mut self, line: u16) -> Changed {
+        Ok(self.write_line(line, Exchange::set_response_line))
     }
 
     fn append_header(&mut self, name: HeaderName, value: Vec<u8>) -> Changed {

@@ -7,8 +7,8 @@ use crate::http_client::OutgoingRequest;
 use crate::rate_limit::{Quota, RateLimit};
 use crate::testing::{self, json};
 use crate::{
-    ChangeError, CryptoError, EndpointId, Error, Flow, ForwardError, Forwarder, Identity, KeyError, MetricError, NoConfig, Plan, Plugin,
-    RateLimitError, Request, RequestFilter, SecretError, crypto, keys, metrics, secrets,
+    ChangeError, CryptoError, EndpointId, Error, Flow, ForwardError, Forwarder, Identity, KeyError, MetricError, NoConfig, NumberedLine,
+    Plan, Plugin, RateLimitError, Request, RequestFilter, SecretError, crypto, keys, metrics, secrets,
 };
 
 struct Fills;
@@ -26,6 +26,9 @@ impl RequestFilter for Fills {
             request.set_attribute("large", value.repeat(16 * 1024 - "large".len()))?;
         }
         assert_eq!(request.set_attribute("other", true), Err(ChangeError::TooLarge));
+        let line = NumberedLine::new("x-line", "on")?;
+        (0..64).for_each(|_| assert_eq!(request.set_line(&line), Ok(())));
+        assert_eq!(request.set_line(&line), Err(ChangeError::TooLarge));
         Ok(Flow::Next)
     }
 }
