@@ -32,7 +32,7 @@ pub(crate) use config::LoginConfig;
 
 /// How long somebody may take to log in.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// Access tokens are renewed so long before they end.
+/// Access tokens are renewed so long before they end; those that are short when half of their time is over, and not at each request.
 const MARGIN: Duration = Duration::from_secs(30);
 /// How long other requests of the same browser find what one of them renewed.
 const RENEWED: Duration = Duration::from_secs(60);
@@ -86,7 +86,7 @@ impl Login {
         let Some(found) = self.sessions.find(request).filter(|found| now.as_secs() < found.session.ends) else {
             return Ok(Visit::Nobody);
         };
-        if now + MARGIN < Duration::from_secs(found.session.expires) {
+        if now.as_secs() < found.session.renews {
             return Ok(Visit::Known(found.session.access_token, Vec::new()));
         }
         self.renew(found, now)
@@ -238,10 +238,12 @@ impl Login {
     }
 
     fn made(&self, given: Given, ends: u64, now: Duration) -> Session {
+        let expires = now.saturating_add(given.life);
         Session {
             access_token: given.access_token,
             refresh_token: given.refresh_token,
-            expires: now.saturating_add(given.life).as_secs(),
+            renews: expires.saturating_sub(MARGIN.min(given.life / 2)).as_secs(),
+            expires: expires.as_secs(),
             ends,
         }
     }

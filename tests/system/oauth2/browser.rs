@@ -12,8 +12,8 @@ use crate::common::{BINARY, until};
 
 #[test]
 fn chromium_logs_in_is_kept_logged_in_and_leaves() {
-    // Tokens of 32 seconds are renewed two seconds later.
-    let (server, upstream) = (server(32), Upstream::plain("up").unwrap());
+    // Tokens of ten seconds are renewed five seconds later.
+    let (server, upstream) = (server(10), Upstream::plain("up").unwrap());
     let (launch, authority) = (Launch::new(BINARY).unwrap(), Authority::new("web").unwrap());
     let certificate = authority.server(&["app.example.com"]).unwrap();
     certificate.write(launch.directory(), "app").unwrap();

@@ -215,8 +215,8 @@ fn a_session_in_kv_is_known_on_both_workers_and_a_logout_ends_it_wherever_its_co
 
 #[test]
 fn a_session_is_renewed_at_the_server_before_its_token_ends() {
-    // A token of 32 seconds is renewed two seconds later.
-    let (server, upstream) = (server(32), Upstream::plain("up").unwrap());
+    // A token of ten seconds is renewed five seconds later.
+    let (server, upstream) = (server(10), Upstream::plain("up").unwrap());
     let gateway = gateway(&server, &upstream);
     let mut browser = Browser::new(&server, &gateway);
     let (_, answer) = browser.log_in(&format!("{APP}/"), "ann");

@@ -19,7 +19,10 @@ const ENDS: [&str; 3] = ["", "-1", "-2"];
 pub(super) struct Session {
     pub(super) access_token: String,
     pub(super) refresh_token: Option<String>,
-    /// When the access token ends, as far as was said, and when the session does; seconds since the Unix epoch.
+    /// From when on the access token is to be renewed, when it ends, as far as was said, and when the session does; seconds since the Unix epoch.
+    /// A session without the first is of an older gateway.
+    #[serde(default)]
+    pub(super) renews: u64,
     pub(super) expires: u64,
     pub(super) ends: u64,
 }
