@@ -225,6 +225,11 @@ impl Login {
     }
 
     fn leave(&self, request: &Request<'_>, now: Duration) -> Result<LocalResponse, Refusal> {
+        if is_unasked(request) {
+            log::info!("a logout was refused: a page of another site asked for it, or a browser that fetches ahead");
+            let problem = LocalResponse::problem(Status::FORBIDDEN, "Nobody was logged out.");
+            return Ok(with_cookies(problem.with_detail("Please log out on a page of this site.").into(), &[]));
+        }
         let to = match self.server.endpoint(END_SESSION, false, now) {
             Ok(endpoint) => {
                 let separator = if endpoint.contains('?') { '&' } else { '?' };
@@ -294,6 +299,13 @@ fn target(request: &Request<'_>) -> String {
     let is_own =
         path.starts_with('/') && !path.starts_with("//") && !target.contains('\\') && target.bytes().all(|byte| byte.is_ascii_graphic());
     if is_own && target.len() <= LONGEST_PATH { target } else { "/".to_owned() }
+}
+
+/// Whether a browser says that its user wants nothing of this: another site's link, form or picture made it ask (Fetch Metadata), or it asks for what
+/// may come to be wanted. One that says nothing of it is believed.
+fn is_unasked(request: &Request<'_>) -> bool {
+    let is_elsewhere = request.header_str("sec-fetch-site").is_some_and(|site| site == "cross-site");
+    is_elsewhere || request.header_str("sec-purpose").is_some_and(|purpose| purpose.contains("prefetch"))
 }
 
 fn origin(url: &str) -> &str {

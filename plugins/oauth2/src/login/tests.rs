@@ -2,6 +2,7 @@
 
 mod answers;
 mod cookies;
+mod leaving;
 mod renewed;
 mod scene;
 
