@@ -1,6 +1,7 @@
 //! Login in a browser: OpenID Connect's authorization code flow with PKCE (RFC 7636). Who has no session is sent to the issuer's server and
 //! comes back with a code; the access token it is worth is kept in a session and judged at each request as one that was sent.
 
+mod begun;
 mod config;
 mod cookies;
 mod id_token;
@@ -23,8 +24,9 @@ use crate::form::{Form, encoded};
 use crate::issuer::Issuer;
 use crate::refusals;
 use crate::server::{AUTHORIZATION, END_SESSION, Server};
+use begun::{Begun, Logins};
 use response::{Malformed, Outcome, Response};
-use session::{Begun, Cookie, Session};
+use session::Session;
 use sessions::{Found, Sessions};
 use tokens::{Given, Grant};
 
@@ -57,7 +59,7 @@ pub(crate) struct Login {
     resource: Option<String>,
     lifetime: Duration,
     sessions: Sessions,
-    begun: Cookie,
+    begun: Logins,
 }
 
 /// What to do with a request.
@@ -121,15 +123,14 @@ impl Login {
         }
         let separator = if endpoint.contains('?') { '&' } else { '?' };
         let answer = LocalResponse::redirect(Status(302), &format!("{endpoint}{separator}{}", query.as_str()));
-        Ok(Some(with_cookies(answer, &self.begun.set(&begun, PATIENCE).map_err(failed)?)))
+        Ok(Some(with_cookies(answer, &self.begun.keep(request, &begun, PATIENCE).map_err(failed)?)))
     }
 
     /// The browser comes back from the server. Only one that began here has the cookie with this `state`: nobody can be made to log in as
     /// somebody else (RFC 6749, section 10.12).
     fn come_back(&self, request: &Request<'_>, issuer: &Issuer, leeway: Duration, now: Duration) -> Result<Visit, Refusal> {
         let Ok(response) = Response::read(&request.query().unwrap_or_default()) else { return Ok(malformed(&[])) };
-        let begun = self.begun.read::<Begun>(request).filter(|begun| now.as_secs() < begun.ends);
-        let Some(begun) = begun.filter(|begun| crypto::equal(begun.state.as_bytes(), response.state.as_bytes())) else {
+        let Some(begun) = self.begun.find(request, &response.state).filter(|begun| now.as_secs() < begun.ends) else {
             log::info!("a login was refused: it was not begun by this browser, or too long ago");
             return Ok(refused(Status::BAD_REQUEST, &[]));
         };
@@ -149,15 +150,15 @@ impl Login {
             Ok(Outcome::Code(code)) => code,
             Ok(Outcome::Error(error)) => {
                 log::info!("a login was refused by the server: {error}");
-                return Ok(refused(Status::FORBIDDEN, &self.begun.clear()));
+                return Ok(refused(Status::FORBIDDEN, &self.begun.clear(&begun.state)));
             }
-            Err(Malformed) => return Ok(malformed(&self.begun.clear())),
+            Err(Malformed) => return Ok(malformed(&self.begun.clear(&begun.state))),
         };
         let digest = crypto::digest(DigestAlgorithm::Sha256, begun.state.as_bytes()).map_err(failed)?;
         let place = refusals::place("login", &digest);
         if kv::get(&place).is_ok_and(|state| state.as_deref() == Some(begun.state.as_bytes())) {
             log::info!("a login was refused: its state was used before");
-            return Ok(refused(Status::BAD_REQUEST, &self.begun.clear()));
+            return Ok(refused(Status::BAD_REQUEST, &self.begun.clear(&begun.state)));
         }
         // The browser is told to forget its cookie, but somebody may have kept a copy.
         let used = format!("login:{}", begun.state);
@@ -165,7 +166,7 @@ impl Login {
             Ok(()) => {}
             Err(KvError::Mismatch) => {
                 log::info!("a login was refused: its state was used before");
-                return Ok(refused(Status::BAD_REQUEST, &self.begun.clear()));
+                return Ok(refused(Status::BAD_REQUEST, &self.begun.clear(&begun.state)));
             }
             Err(error @ (KvError::Unavailable | KvError::Full)) => {
                 log::warn!("a login cannot be finished: {error}");
@@ -182,13 +183,13 @@ impl Login {
             let _ = kv::delete(&used);
             let _ = kv::set(&place, &begun.state, Some(PATIENCE));
             log::info!("a login was refused: the server takes the code for none of its own");
-            return Ok(refused(Status::FORBIDDEN, &self.begun.clear()));
+            return Ok(refused(Status::FORBIDDEN, &self.begun.clear(&begun.state)));
         };
         let id_token = given.id_token.as_deref().unwrap_or_default();
         id_token::check(id_token, issuer, (&self.client.id, &begun.nonce), leeway, now)?;
         let made = self.made(given, (now + self.lifetime).as_secs(), now);
         let mut lines = self.sessions.keep(None, &made, self.lifetime).map_err(failed)?;
-        lines.extend(self.begun.clear());
+        lines.extend(self.begun.clear(&begun.state));
         Ok(Visit::Arrived(made.access_token, with_cookies(LocalResponse::redirect(Status(302), &begun.to), &lines)))
     }
 
