@@ -21,6 +21,7 @@ use crate::Refusal;
 use crate::client::Client;
 use crate::document::Trouble;
 use crate::form::{Form, encoded};
+use crate::held::RETRY;
 use crate::issuer::Issuer;
 use crate::refusals;
 use crate::server::{AUTHORIZATION, END_SESSION, Server};
@@ -205,11 +206,19 @@ impl Login {
         let renewed = match renewed {
             Some(renewed) => renewed,
             None => {
+                // A server that is slow or away would hold up each request of a token that is good still.
+                let tried = format!("tried-{place}");
+                if is_good && kv::get(&tried).is_ok_and(|tried| tried.is_some()) {
+                    return Ok(Visit::Known(session.access_token, Vec::new()));
+                }
                 let given = match self.ask(&Grant::RefreshToken(&refresh_token), now) {
                     Ok(Some(given)) => given,
                     Ok(None) => return Ok(Visit::Nobody),
                     // It is still good for a moment.
-                    Err(_) if is_good => return Ok(Visit::Known(session.access_token, Vec::new())),
+                    Err(_) if is_good => {
+                        let _ = kv::set(&tried, b"1", Some(RETRY));
+                        return Ok(Visit::Known(session.access_token, Vec::new()));
+                    }
                     Err(refusal) => return Err(refusal),
                 };
                 let mut renewed = self.made(given, session.ends, now);

@@ -114,5 +114,6 @@ fn a_short_token_is_renewed_when_half_of_its_time_is_over_and_not_at_each_reques
         testing::advance(Duration::from_secs(1));
         // From then on it is tried, and is no matter while the token is good.
         assert_eq!((browser.go(&plugin, "/").unwrap_err().as_str(), sent().len()), ("ann", 1), "{seconds}");
+        testing::advance(Duration::from_secs(rest));
     }
 }
