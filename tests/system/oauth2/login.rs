@@ -199,6 +199,29 @@ fn somebody_logs_in_uses_the_app_and_leaves() {
 }
 
 #[test]
+fn pages_that_are_opened_at_once_come_back_each_to_its_own() {
+    let (server, upstream) = (server(600), Upstream::plain("up").unwrap());
+    let gateway = gateway(&server, &upstream);
+    let mut browser = Browser::new(&server, &gateway);
+    // Both are on their way to the server before there is any cookie.
+    let mut other = browser.clone();
+    let (first, _) = browser.follow_until(&format!("{APP}/orders?page=1"), server.provider.issuer());
+    let (second, _) = other.follow_until(&format!("{APP}/orders?page=2"), server.provider.issuer());
+    browser.cookies.extend(other.cookies);
+    let (url, answer) = browser.log_in(&first, "ann");
+    assert_eq!((url, answer.status), (format!("{APP}/orders?page=1"), 200), "{}\n{}", answer.text(), server.provider.said());
+    // The server knows by now who it is.
+    let (url, answer) = browser.follow(&second);
+    assert_eq!((url, answer.status), (format!("{APP}/orders?page=2"), 200), "{}\n{}", answer.text(), server.provider.said());
+    let kept: Vec<_> = browser.cookies.keys().filter(|(site, _)| site == APP).map(|(_, name)| name.as_str()).collect();
+    assert_eq!(kept, ["__Host-plugway"]);
+    for event in ["authorization.success", "grant.success"] {
+        assert_eq!(server.provider.events(event), 2, "{event}: {}", server.provider.said());
+    }
+    server.assert_content();
+}
+
+#[test]
 fn a_session_in_kv_is_known_on_both_workers_and_a_logout_ends_it_wherever_its_cookie_is() {
     let (server, upstream) = (server(600), Upstream::plain("up").unwrap());
     let in_kv = |config: String| config.replace("logout = \"/logout\"", "logout = \"/logout\", sessions = \"kv\"");
