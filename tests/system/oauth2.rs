@@ -10,6 +10,7 @@ mod introspected;
 mod issued;
 mod load;
 mod login;
+mod login_proved;
 mod paced;
 mod proved;
 mod recipes;

@@ -118,7 +118,8 @@ impl Cache {
         wanted: Use,
         now: SystemTime,
     ) -> Option<IncomingResponse> {
-        let entry = self.entries.get_mut(&key(request))?;
+        let key = key(request);
+        let entry = self.entries.get_mut(&key)?;
         let is_asked_for = [(IF_NONE_MATCH, ETAG), (IF_MODIFIED_SINCE, LAST_MODIFIED)]
             .into_iter()
             .all(|(condition, name)| validators.get(condition).is_none_or(|sent| entry.headers.get(name) == Some(sent)));
@@ -130,14 +131,26 @@ impl Cache {
         // Without an age it is of now; that of the answer which it makes new is over (RFC 9111, section 4.2.3).
         parts.headers.entry(AGE).or_insert(HeaderValue::from_static("0"));
         add_validators(&mut parts.headers, &entry.headers);
-        let AfterResponse::NotModified(policy, renewed) = entry.policy.after_response(request, &Response::from_parts(parts, ()), now)
-        else {
+        let said = Response::from_parts(parts, ());
+        if !matches!(entry.policy.after_response(request, &said, now), AfterResponse::NotModified(..)) {
             return None;
-        };
-        entry.policy = renewed_policy(request, &renewed, policy, wanted, now);
+        }
+        let (mut renewed, ()) = Response::new(()).into_parts();
+        renewed.status = entry.status;
+        renewed.headers = updated(&entry.headers, said.headers());
+        entry.policy = policy(request, &renewed, wanted, now);
         entry.lifetime = lifetime(&entry.policy, now);
+        let (before, after) = (size(&entry.headers), size(&renewed.headers));
         entry.headers = renewed.headers;
-        Some(entry.answer(request, AnswerSource::Validated, now))
+        entry.bytes = entry.bytes - before + after;
+        self.bytes = self.bytes - before + after;
+        let answer = entry.answer(request, AnswerSource::Validated, now);
+        if entry.policy.is_storable() {
+            self.evict();
+        } else {
+            self.forget(&key);
+        }
+        Some(answer)
     }
 
     /// The server answered. Keeps the answer where that may be, and gives what the plugin gets.
@@ -249,15 +262,20 @@ fn policy(request: &Request<()>, parts: &http::response::Parts, wanted: Use, now
     CachePolicy::new_options(request, &judged, now, options)
 }
 
-/// The policy of an answer that was found to be the same: as for a new one, where it does not say how long it is fresh.
-fn renewed_policy(
-    request: &Request<()>,
-    renewed: &http::response::Parts,
-    as_said: CachePolicy,
-    wanted: Use,
-    now: SystemTime,
-) -> CachePolicy {
-    if says_how_long(&renewed.headers) { as_said } else { policy(request, renewed, wanted, now) }
+/// The headers of an answer that was found to be the same. What a 304 says takes the place of what was said, all lines of a name at once, and what it
+/// says for the first time counts as well (RFC 9111, section 3.2). The body is the old one, and so is what is said of that.
+fn updated(kept: &HeaderMap, not_modified: &HeaderMap) -> HeaderMap {
+    let mut headers = kept.clone();
+    for name in not_modified.keys() {
+        if matches!(name.as_str(), "content-length" | "content-encoding" | "content-range" | "transfer-encoding") {
+            continue;
+        }
+        headers.remove(name);
+        for value in not_modified.get_all(name) {
+            headers.append(name.clone(), value.clone());
+        }
+    }
+    headers
 }
 
 /// An age past the greatest would overflow when time is added to it; what is no number is no age (RFC 9111, section 5.1).

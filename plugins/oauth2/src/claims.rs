@@ -101,8 +101,8 @@ impl Lifetime {
 pub(crate) fn lifetime(claims: &Members<'_>) -> Result<Lifetime, Denial> {
     // An access token must end (RFC 9068, section 2.2).
     let expires = time(claims, "exp")?.ok_or(Denial::Malformed)?;
-    let begins = time(claims, "nbf")?;
-    time(claims, "iat")?;
+    // What was made in the future was made by a clock that is wrong, or by nobody.
+    let begins = [time(claims, "nbf")?, time(claims, "iat")?].into_iter().flatten().reduce(f64::max);
     Ok(Lifetime { begins, expires })
 }
 

@@ -9,7 +9,7 @@ use crate::json::{self, Json};
 use crate::token::Token;
 
 /// What of a token helps to see what is wrong with it. None of it lets anybody in.
-const TELLING: [&str; 7] = ["iss", "aud", "exp", "nbf", "scope", "scp", "cnf"];
+const TELLING: [&str; 8] = ["iss", "aud", "exp", "nbf", "iat", "scope", "scp", "cnf"];
 /// Most characters of one value.
 const LONGEST: usize = 80;
 

@@ -1,6 +1,7 @@
 //! Login in a browser: OpenID Connect's authorization code flow with PKCE (RFC 7636). Who has no session is sent to the issuer's server and
 //! comes back with a code; the access token it is worth is kept in a session and judged at each request as one that was sent.
 
+mod begun;
 mod config;
 mod cookies;
 mod id_token;
@@ -20,11 +21,13 @@ use crate::Refusal;
 use crate::client::Client;
 use crate::document::Trouble;
 use crate::form::{Form, encoded};
+use crate::held::RETRY;
 use crate::issuer::Issuer;
 use crate::refusals;
 use crate::server::{AUTHORIZATION, END_SESSION, Server};
+use begun::{Begun, Logins};
 use response::{Malformed, Outcome, Response};
-use session::{Begun, Cookie, Session};
+use session::Session;
 use sessions::{Found, Sessions};
 use tokens::{Given, Grant};
 
@@ -32,7 +35,7 @@ pub(crate) use config::LoginConfig;
 
 /// How long somebody may take to log in.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// Access tokens are renewed so long before they end.
+/// Access tokens are renewed so long before they end; those that are short when half of their time is over, and not at each request.
 const MARGIN: Duration = Duration::from_secs(30);
 /// How long other requests of the same browser find what one of them renewed.
 const RENEWED: Duration = Duration::from_secs(60);
@@ -57,7 +60,7 @@ pub(crate) struct Login {
     resource: Option<String>,
     lifetime: Duration,
     sessions: Sessions,
-    begun: Cookie,
+    begun: Logins,
 }
 
 /// What to do with a request.
@@ -86,7 +89,7 @@ impl Login {
         let Some(found) = self.sessions.find(request).filter(|found| now.as_secs() < found.session.ends) else {
             return Ok(Visit::Nobody);
         };
-        if now + MARGIN < Duration::from_secs(found.session.expires) {
+        if now.as_secs() < found.session.renews {
             return Ok(Visit::Known(found.session.access_token, Vec::new()));
         }
         self.renew(found, now)
@@ -121,15 +124,14 @@ impl Login {
         }
         let separator = if endpoint.contains('?') { '&' } else { '?' };
         let answer = LocalResponse::redirect(Status(302), &format!("{endpoint}{separator}{}", query.as_str()));
-        Ok(Some(with_cookies(answer, &self.begun.set(&begun, PATIENCE).map_err(failed)?)))
+        Ok(Some(with_cookies(answer, &self.begun.keep(request, &begun, PATIENCE).map_err(failed)?)))
     }
 
     /// The browser comes back from the server. Only one that began here has the cookie with this `state`: nobody can be made to log in as
     /// somebody else (RFC 6749, section 10.12).
     fn come_back(&self, request: &Request<'_>, issuer: &Issuer, leeway: Duration, now: Duration) -> Result<Visit, Refusal> {
         let Ok(response) = Response::read(&request.query().unwrap_or_default()) else { return Ok(malformed(&[])) };
-        let begun = self.begun.read::<Begun>(request).filter(|begun| now.as_secs() < begun.ends);
-        let Some(begun) = begun.filter(|begun| crypto::equal(begun.state.as_bytes(), response.state.as_bytes())) else {
+        let Some(begun) = self.begun.find(request, &response.state).filter(|begun| now.as_secs() < begun.ends) else {
             log::info!("a login was refused: it was not begun by this browser, or too long ago");
             return Ok(refused(Status::BAD_REQUEST, &[]));
         };
@@ -149,15 +151,15 @@ impl Login {
             Ok(Outcome::Code(code)) => code,
             Ok(Outcome::Error(error)) => {
                 log::info!("a login was refused by the server: {error}");
-                return Ok(refused(Status::FORBIDDEN, &self.begun.clear()));
+                return Ok(refused(Status::FORBIDDEN, &self.begun.clear(&begun.state)));
             }
-            Err(Malformed) => return Ok(malformed(&self.begun.clear())),
+            Err(Malformed) => return Ok(malformed(&self.begun.clear(&begun.state))),
         };
         let digest = crypto::digest(DigestAlgorithm::Sha256, begun.state.as_bytes()).map_err(failed)?;
         let place = refusals::place("login", &digest);
         if kv::get(&place).is_ok_and(|state| state.as_deref() == Some(begun.state.as_bytes())) {
             log::info!("a login was refused: its state was used before");
-            return Ok(refused(Status::BAD_REQUEST, &self.begun.clear()));
+            return Ok(refused(Status::BAD_REQUEST, &self.begun.clear(&begun.state)));
         }
         // The browser is told to forget its cookie, but somebody may have kept a copy.
         let used = format!("login:{}", begun.state);
@@ -165,7 +167,7 @@ impl Login {
             Ok(()) => {}
             Err(KvError::Mismatch) => {
                 log::info!("a login was refused: its state was used before");
-                return Ok(refused(Status::BAD_REQUEST, &self.begun.clear()));
+                return Ok(refused(Status::BAD_REQUEST, &self.begun.clear(&begun.state)));
             }
             Err(error @ (KvError::Unavailable | KvError::Full)) => {
                 log::warn!("a login cannot be finished: {error}");
@@ -182,13 +184,13 @@ impl Login {
             let _ = kv::delete(&used);
             let _ = kv::set(&place, &begun.state, Some(PATIENCE));
             log::info!("a login was refused: the server takes the code for none of its own");
-            return Ok(refused(Status::FORBIDDEN, &self.begun.clear()));
+            return Ok(refused(Status::FORBIDDEN, &self.begun.clear(&begun.state)));
         };
         let id_token = given.id_token.as_deref().unwrap_or_default();
         id_token::check(id_token, issuer, (&self.client.id, &begun.nonce), leeway, now)?;
         let made = self.made(given, (now + self.lifetime).as_secs(), now);
         let mut lines = self.sessions.keep(None, &made, self.lifetime).map_err(failed)?;
-        lines.extend(self.begun.clear());
+        lines.extend(self.begun.clear(&begun.state));
         Ok(Visit::Arrived(made.access_token, with_cookies(LocalResponse::redirect(Status(302), &begun.to), &lines)))
     }
 
@@ -204,11 +206,19 @@ impl Login {
         let renewed = match renewed {
             Some(renewed) => renewed,
             None => {
+                // A server that is slow or away would hold up each request of a token that is good still.
+                let tried = format!("tried-{place}");
+                if is_good && kv::get(&tried).is_ok_and(|tried| tried.is_some()) {
+                    return Ok(Visit::Known(session.access_token, Vec::new()));
+                }
                 let given = match self.ask(&Grant::RefreshToken(&refresh_token), now) {
                     Ok(Some(given)) => given,
                     Ok(None) => return Ok(Visit::Nobody),
                     // It is still good for a moment.
-                    Err(_) if is_good => return Ok(Visit::Known(session.access_token, Vec::new())),
+                    Err(_) if is_good => {
+                        let _ = kv::set(&tried, b"1", Some(RETRY));
+                        return Ok(Visit::Known(session.access_token, Vec::new()));
+                    }
                     Err(refusal) => return Err(refusal),
                 };
                 let mut renewed = self.made(given, session.ends, now);
@@ -225,6 +235,11 @@ impl Login {
     }
 
     fn leave(&self, request: &Request<'_>, now: Duration) -> Result<LocalResponse, Refusal> {
+        if is_unasked(request) {
+            log::info!("a logout was refused: a page of another site asked for it, or a browser that fetches ahead");
+            let problem = LocalResponse::problem(Status::FORBIDDEN, "Nobody was logged out.");
+            return Ok(with_cookies(problem.with_detail("Please log out on a page of this site.").into(), &[]));
+        }
         let to = match self.server.endpoint(END_SESSION, false, now) {
             Ok(endpoint) => {
                 let separator = if endpoint.contains('?') { '&' } else { '?' };
@@ -238,10 +253,12 @@ impl Login {
     }
 
     fn made(&self, given: Given, ends: u64, now: Duration) -> Session {
+        let expires = now.saturating_add(given.life);
         Session {
             access_token: given.access_token,
             refresh_token: given.refresh_token,
-            expires: now.saturating_add(given.life).as_secs(),
+            renews: expires.saturating_sub(MARGIN.min(given.life / 2)).as_secs(),
+            expires: expires.as_secs(),
             ends,
         }
     }
@@ -292,6 +309,13 @@ fn target(request: &Request<'_>) -> String {
     let is_own =
         path.starts_with('/') && !path.starts_with("//") && !target.contains('\\') && target.bytes().all(|byte| byte.is_ascii_graphic());
     if is_own && target.len() <= LONGEST_PATH { target } else { "/".to_owned() }
+}
+
+/// Whether a browser says that its user wants nothing of this: another site's link, form or picture made it ask (Fetch Metadata), or it asks for what
+/// may come to be wanted. One that says nothing of it is believed.
+fn is_unasked(request: &Request<'_>) -> bool {
+    let is_elsewhere = request.header_str("sec-fetch-site").is_some_and(|site| site == "cross-site");
+    is_elsewhere || request.header_str("sec-purpose").is_some_and(|purpose| purpose.contains("prefetch"))
 }
 
 fn origin(url: &str) -> &str {

@@ -8,12 +8,12 @@ use plugway_harness::upstream::Upstream;
 use serde_json::Value;
 
 use super::login::{APP, server, start};
-use crate::common::{BINARY, until};
+use crate::common::{BINARY, until, until_logged};
 
 #[test]
 fn chromium_logs_in_is_kept_logged_in_and_leaves() {
-    // Tokens of 32 seconds are renewed two seconds later.
-    let (server, upstream) = (server(32), Upstream::plain("up").unwrap());
+    // Tokens of ten seconds are renewed five seconds later.
+    let (server, upstream) = (server(10), Upstream::plain("up").unwrap());
     let (launch, authority) = (Launch::new(BINARY).unwrap(), Authority::new("web").unwrap());
     let certificate = authority.server(&["app.example.com"]).unwrap();
     certificate.write(launch.directory(), "app").unwrap();
@@ -48,6 +48,14 @@ fn chromium_logs_in_is_kept_logged_in_and_leaves() {
         session() != first
     });
     assert!(server.provider.events("grant.success") >= 2, "{}", server.provider.said());
+
+    // A page of another site, here the server's, leads nobody out.
+    browser.visit(&format!("{}/.well-known/openid-configuration", server.provider.issuer())).unwrap();
+    browser.evaluate(&format!("setTimeout(() => {{ location.href = '{APP}/logout' }}, 0)")).unwrap();
+    until("it is there", || browser.evaluate("location.pathname").unwrap() == "/logout");
+    until_logged(&gateway, "a logout was refused: a page of another site asked for it");
+    let page = browser.visit(&format!("{APP}/orders?page=3")).unwrap();
+    assert_eq!((page.url.as_str(), page.status), ("https://app.example.com/orders?page=3", 200), "{page:?}");
 
     let page = browser.visit(&format!("{APP}/logout")).unwrap();
     assert!(page.url.starts_with(&format!("{}/session/end", server.provider.issuer())), "{page:?}");

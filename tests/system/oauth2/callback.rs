@@ -110,7 +110,7 @@ fn somebody_who_changes_their_mind_at_the_server_is_told_that_nobody_was_logged_
     assert_eq!(server.provider.events("authorization.error"), 1, "{}", server.provider.said());
     let answer = refused(&browser, &back, 403);
     let cleared = String::from_utf8_lossy(answer.header("set-cookie").unwrap()).into_owned();
-    assert!(cleared.starts_with("__Host-plugway-login=; ") && cleared.contains("Max-Age=0"), "the login is over: {cleared}");
+    assert!(cleared.starts_with("__Host-plugway-login-") && cleared.contains("=; Path=/; Max-Age=0"), "the login is over: {cleared}");
     until_logged(&gateway, "a login was refused by the server: access_denied");
     assert_eq!((asked(&server), upstream.requests()), (0, 0), "{}", server.provider.said());
 }

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use plugway_harness::ca::Authority;
 use plugway_harness::gateway::{Gateway, Launch};
 use plugway_harness::raw::{Raw, RawResponse};
 use plugway_harness::upstream::Upstream;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::server::{SECRET, Server, machine_with};
 use crate::common::{BINARY, two_workers};
@@ -18,11 +20,17 @@ const NOWHERE: &str = "nowhere";
 pub(super) const APP: &str = "https://app.example.com";
 
 pub(super) fn server(ttl: u64) -> Server {
-    let client = json!({
+    Server::start_with(&[people(&json!({}))], ttl)
+}
+
+/// The gateway as a client that people log in by, with more of RFC 7591; null takes a member away.
+pub(super) fn people(more: &Value) -> Value {
+    let mut client = json!({
         "grant_types": ["authorization_code", "refresh_token"], "response_types": ["code"], "redirect_uris": [format!("{APP}/callback")],
         "post_logout_redirect_uris": [format!("{APP}/goodbye")], "scope": "openid orders:read orders:write",
     });
-    Server::start_with(&[machine_with("gateway", client)], ttl)
+    client.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    machine_with("gateway", client)
 }
 
 pub(super) fn gateway(server: &Server, upstream: &Upstream) -> Gateway {
@@ -54,13 +62,15 @@ pub(super) fn start(launch: Launch, server: &Server, upstream: &Upstream, change
 #[derive(Clone)]
 pub(super) struct Browser {
     sites: [(String, SocketAddr); 2],
+    /// Of the first of them, where it speaks TLS.
+    authority: Option<Arc<Authority>>,
     pub(super) cookies: BTreeMap<(String, String), String>,
 }
 
 impl Browser {
     pub(super) fn new(server: &Server, gateway: &Gateway) -> Self {
         let sites = [(server.provider.issuer().to_owned(), server.provider.address()), (APP.to_owned(), gateway.address("web").unwrap())];
-        Self { sites, cookies: BTreeMap::new() }
+        Self { sites, authority: server.authority_of_tls(), cookies: BTreeMap::new() }
     }
 
     /// One request, without following where it leads.
@@ -76,7 +86,10 @@ impl Browser {
         } else {
             String::new()
         };
-        let mut raw = Raw::connect(address).unwrap();
+        let mut raw = match &self.authority {
+            Some(authority) if site == self.sites[0].0 => Raw::connect_tls(address, "localhost", authority).unwrap(),
+            _ => Raw::connect(address).unwrap(),
+        };
         let head = format!("{method} {} HTTP/1.1\r\nhost: {host}\r\naccept: text/html\r\n{cookie}{body}\r\n{form}", &url[site.len()..]);
         raw.send(head.as_bytes()).unwrap();
         let answer = raw.response().unwrap();
@@ -116,7 +129,7 @@ impl Browser {
     }
 
     /// Goes there, logs in where that is asked for, and arrives.
-    fn log_in(&mut self, url: &str, name: &str) -> (String, RawResponse) {
+    pub(super) fn log_in(&mut self, url: &str, name: &str) -> (String, RawResponse) {
         self.log_in_until(url, name, NOWHERE)
     }
 
@@ -186,6 +199,29 @@ fn somebody_logs_in_uses_the_app_and_leaves() {
 }
 
 #[test]
+fn pages_that_are_opened_at_once_come_back_each_to_its_own() {
+    let (server, upstream) = (server(600), Upstream::plain("up").unwrap());
+    let gateway = gateway(&server, &upstream);
+    let mut browser = Browser::new(&server, &gateway);
+    // Both are on their way to the server before there is any cookie.
+    let mut other = browser.clone();
+    let (first, _) = browser.follow_until(&format!("{APP}/orders?page=1"), server.provider.issuer());
+    let (second, _) = other.follow_until(&format!("{APP}/orders?page=2"), server.provider.issuer());
+    browser.cookies.extend(other.cookies);
+    let (url, answer) = browser.log_in(&first, "ann");
+    assert_eq!((url, answer.status), (format!("{APP}/orders?page=1"), 200), "{}\n{}", answer.text(), server.provider.said());
+    // The server knows by now who it is.
+    let (url, answer) = browser.follow(&second);
+    assert_eq!((url, answer.status), (format!("{APP}/orders?page=2"), 200), "{}\n{}", answer.text(), server.provider.said());
+    let kept: Vec<_> = browser.cookies.keys().filter(|(site, _)| site == APP).map(|(_, name)| name.as_str()).collect();
+    assert_eq!(kept, ["__Host-plugway"]);
+    for event in ["authorization.success", "grant.success"] {
+        assert_eq!(server.provider.events(event), 2, "{event}: {}", server.provider.said());
+    }
+    server.assert_content();
+}
+
+#[test]
 fn a_session_in_kv_is_known_on_both_workers_and_a_logout_ends_it_wherever_its_cookie_is() {
     let (server, upstream) = (server(600), Upstream::plain("up").unwrap());
     let in_kv = |config: String| config.replace("logout = \"/logout\"", "logout = \"/logout\", sessions = \"kv\"");
@@ -215,8 +251,8 @@ fn a_session_in_kv_is_known_on_both_workers_and_a_logout_ends_it_wherever_its_co
 
 #[test]
 fn a_session_is_renewed_at_the_server_before_its_token_ends() {
-    // A token of 32 seconds is renewed two seconds later.
-    let (server, upstream) = (server(32), Upstream::plain("up").unwrap());
+    // A token of ten seconds is renewed five seconds later.
+    let (server, upstream) = (server(10), Upstream::plain("up").unwrap());
     let gateway = gateway(&server, &upstream);
     let mut browser = Browser::new(&server, &gateway);
     let (_, answer) = browser.log_in(&format!("{APP}/"), "ann");

@@ -72,6 +72,7 @@ fn cases(issuer: &Issuer, holder: &Holder) -> Vec<Case> {
         case(with(json!({ "aud": "billing" })), token, "audience"),
         case(with(json!({ "exp": now() - 100 })), token, "expired"),
         case(with(json!({ "nbf": now() + 1000 })), token, "not-yet-valid"),
+        case(with(json!({ "iat": now() + 1000 })), token, "not-yet-valid"),
         case(with(json!({ "sub": "" })), token, "no-subject"),
         case(with(json!({ "scope": "orders:read", "cnf": { "x5t#S256": "A".repeat(43) } })), token, "wrong-certificate"),
         case(bearer(&bound), token, "bound"),

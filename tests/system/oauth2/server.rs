@@ -1,5 +1,7 @@
 //! An authorization server for a scene, and what a client gets from it.
 
+use std::sync::Arc;
+
 use plugway_harness::ca::{Authority, Issued};
 use plugway_harness::client::{Answer, Client, request};
 use plugway_harness::gateway::{Gateway, Launch};
@@ -41,7 +43,7 @@ pub(super) fn known_by(method: &str, mut more: Value) -> Value {
 /// A provider that is asked as a client would ask it.
 pub(super) struct Server {
     pub(super) provider: Provider,
-    authority: Option<Authority>,
+    authority: Option<Arc<Authority>>,
 }
 
 impl Server {
@@ -62,15 +64,25 @@ impl Server {
 
     /// Over TLS, with certificates of clients.
     pub(super) fn over_tls(clients: &[Value]) -> Self {
+        Self::over_tls_with(clients, 600)
+    }
+
+    /// The same, whose access tokens end after so many seconds.
+    pub(super) fn over_tls_with(clients: &[Value], ttl: u64) -> Self {
         let authority = Authority::new("id").unwrap();
         let identity = authority.server(&["localhost", "127.0.0.1"]).unwrap();
-        let provider = Provider::over_tls(&json!({ "clients": clients }), &identity, &authority).unwrap();
-        Self { provider, authority: Some(authority) }
+        let provider = Provider::over_tls(&json!({ "clients": clients, "ttl": ttl }), &identity, &authority).unwrap();
+        Self { provider, authority: Some(Arc::new(authority)) }
     }
 
     /// Who signed its certificate, and signs those of clients.
     pub(super) fn authority(&self) -> &Authority {
         self.authority.as_ref().unwrap()
+    }
+
+    /// The same for who may meet one without TLS.
+    pub(super) fn authority_of_tls(&self) -> Option<Arc<Authority>> {
+        self.authority.clone()
     }
 
     /// The grant `http-client` for it.
@@ -82,7 +94,7 @@ impl Server {
     }
 
     /// `[upstreams.id]` with the certificate of a client, where it speaks TLS.
-    fn upstream(&self) -> String {
+    pub(super) fn upstream(&self) -> String {
         let certificate = "client_certificate = { certificate = \"gateway.pem\", key = \"gateway.key\" }";
         match self.authority {
             None => String::new(),

@@ -128,6 +128,30 @@ fn a_304_is_about_what_is_here_unless_it_says_otherwise() {
 }
 
 #[test]
+fn what_a_304_says_for_the_first_time_counts_from_then_on() {
+    let tag = ("etag", "\"1\"");
+    let mut cache = Cache::new(1 << 20);
+    let wanted = Use { default_freshness: Duration::from_secs(10), ..ANY };
+    cache.answered(&request(&[]), response(200, &[tag, ("x-kept", "a"), ("x-kept", "b")], "a"), wanted, at(0));
+    let Look::Ask(validators) = cache.look(&request(&[]), ANY, at(20)) else { panic!("it is fresh no more") };
+    let said = [tag, ("cache-control", "max-age=100"), ("cache-control", "must-revalidate"), ("x-new", "c"), ("content-length", "0")];
+    let answer = cache.validated(&request(&[]), &validators, &response(304, &said, ""), wanted, at(20)).unwrap();
+    assert_eq!((&answer.body[..], answer.fresh_for), (&b"a"[..], Duration::from_secs(100)));
+    let lines = |name: &str| answer.headers.get_all(name).iter().count();
+    assert_eq!(["cache-control", "x-kept", "x-new", "content-length"].map(lines), [2, 2, 1, 0]);
+    assert!(fresh(cache.look(&request(&[]), ANY, at(119))).is_some());
+    let patient = Use { stale_if_error: Duration::from_secs(100), ..ANY };
+    assert!(cache.stale(&request(&[]), patient, at(120)).is_none(), "it has to be asked for now");
+
+    // What may be kept no longer is given once more.
+    let Look::Ask(validators) = cache.look(&request(&[]), ANY, at(120)) else { panic!("it is fresh no more") };
+    let said = [tag, ("cache-control", "no-store")];
+    let answer = cache.validated(&request(&[]), &validators, &response(304, &said, ""), wanted, at(120)).unwrap();
+    assert_eq!((&answer.body[..], answer.fresh_for, cache.bytes()), (&b"a"[..], Duration::ZERO, 0));
+    assert!(matches!(cache.look(&request(&[]), ANY, at(120)), Look::Ask(validators) if validators.is_empty()));
+}
+
+#[test]
 fn a_304_about_what_is_here_no_more_is_about_nothing() {
     let mut cache = Cache::new(1 << 20);
     let tagged = |tag: &'static str| [("cache-control", "max-age=10"), ("etag", tag)];

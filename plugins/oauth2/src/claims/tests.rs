@@ -62,8 +62,17 @@ fn times_have_a_leeway_and_an_end() {
     assert_eq!(denial(json!({ "exp": NOW - 5 })), Some(Denial::Expired));
     assert_eq!(denial(json!({ "exp": -LAST })), Some(Denial::Expired));
     assert_eq!(denial(json!({ "exp": LAST })), None);
-    assert_eq!(denial(json!({ "nbf": NOW + 5 })), None);
-    assert_eq!(denial(json!({ "nbf": NOW + 6 })), Some(Denial::NotYetValid));
+    for (times, expected) in [
+        (json!({ "nbf": NOW + 5 }), None),
+        (json!({ "nbf": NOW + 6 }), Some(Denial::NotYetValid)),
+        (json!({ "iat": NOW + 5 }), None),
+        (json!({ "iat": NOW + 6 }), Some(Denial::NotYetValid)),
+        (json!({ "nbf": NOW - 60, "iat": NOW + 6 }), Some(Denial::NotYetValid)),
+        (json!({ "nbf": NOW + 6, "iat": NOW - 60 }), Some(Denial::NotYetValid)),
+        (json!({ "nbf": NOW - 60, "iat": NOW - 60 }), None),
+    ] {
+        assert_eq!(denial(times.clone()), expected, "{times}");
+    }
     assert_eq!(denial(json!({ "exp": null })), Some(Denial::Malformed));
     for name in ["exp", "nbf", "iat"] {
         for value in [json!("1000010"), json!(LAST + 1.0), json!(-LAST - 1.0), json!(1e308), json!(-1e308), json!(u64::MAX), json!([])] {

@@ -6,6 +6,7 @@ use plugway_sdk::{granted, keys};
 use serde::Deserialize;
 
 use super::Login;
+use super::begun::Logins;
 use super::session::Cookie;
 use super::sessions::{Place, Sessions};
 use crate::client::ClientConfig;
@@ -59,7 +60,7 @@ impl LoginConfig {
             server: Server::of(issuer)?,
             issuer: issuer.to_owned(),
             sessions: Sessions::new(Cookie::new(&cookie, &self.key, "session", &of, is_secure), self.sessions),
-            begun: Cookie::new(&format!("{cookie}-login"), &self.key, "login", &of, is_secure),
+            begun: Logins::new(Cookie::new(&format!("{cookie}-login"), &self.key, "login", &of, is_secure)),
             client,
             redirect: self.redirect,
             callback,

@@ -43,11 +43,16 @@ impl Login {
     }
 
     fn is_own(&self, pair: &[u8]) -> bool {
-        let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
+        let name = name(pair);
         self.sessions.is(name) || self.begun.is(name)
     }
 }
 
-fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// What `Cookie` has, each with its name.
+pub(super) fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     line.split(|byte| *byte == b';')
+}
+
+pub(super) fn name(pair: &[u8]) -> &[u8] {
+    pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii()
 }

@@ -19,19 +19,11 @@ const ENDS: [&str; 3] = ["", "-1", "-2"];
 pub(super) struct Session {
     pub(super) access_token: String,
     pub(super) refresh_token: Option<String>,
-    /// When the access token ends, as far as was said, and when the session does; seconds since the Unix epoch.
+    /// From when on the access token is to be renewed, when it ends, as far as was said, and when the session does; seconds since the Unix epoch.
+    /// A session without the first is of an older gateway.
+    #[serde(default)]
+    pub(super) renews: u64,
     pub(super) expires: u64,
-    pub(super) ends: u64,
-}
-
-/// A login that was begun.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Begun {
-    pub(super) state: String,
-    pub(super) nonce: String,
-    pub(super) verifier: String,
-    /// Where the browser wanted to go: a path on this gateway.
-    pub(super) to: String,
     pub(super) ends: u64,
 }
 
@@ -52,6 +44,10 @@ impl Cookie {
         Self { name: format!("{prefix}{name}"), key: key.to_owned(), context: format!("oauth2 {kind} {of}"), is_secure }
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// What it holds, if it is one of ours.
     pub(super) fn read<T: DeserializeOwned>(&self, request: &Request<'_>) -> Option<T> {
         let mut text = request.cookie(&self.name)?;
@@ -61,14 +57,23 @@ impl Cookie {
                 None => break,
             }
         }
+        self.open(&text)
+    }
+
+    /// What this text is, if it was sealed here.
+    pub(super) fn open<T: DeserializeOwned>(&self, text: &str) -> Option<T> {
         let sealed = URL_SAFE_NO_PAD.decode(text).ok()?;
         serde_json::from_slice(&keys::open(&self.key, &self.context, &sealed).ok()?).ok()
     }
 
+    pub(super) fn seal<T: Serialize>(&self, what: &T) -> Result<String, String> {
+        let text = serde_json::to_vec(what).map_err(|error| error.to_string())?;
+        Ok(URL_SAFE_NO_PAD.encode(keys::seal(&self.key, &self.context, &text).map_err(|error| error.to_string())?))
+    }
+
     /// `Set-Cookie` lines that make it hold this, for so long. Pieces of an earlier, longer one go.
     pub(super) fn set<T: Serialize>(&self, what: &T, seconds: Duration) -> Result<Vec<String>, String> {
-        let text = serde_json::to_vec(what).map_err(|error| error.to_string())?;
-        let sealed = URL_SAFE_NO_PAD.encode(keys::seal(&self.key, &self.context, &text).map_err(|error| error.to_string())?);
+        let sealed = self.seal(what)?;
         let mut pieces = sealed.as_bytes().chunks(PIECE).filter_map(|piece| std::str::from_utf8(piece).ok());
         let line = |end| match pieces.next() {
             Some(piece) => self.line(end, piece, seconds.as_secs()),
@@ -76,7 +81,7 @@ impl Cookie {
         };
         let lines = ENDS.into_iter().map(line).collect();
         if pieces.next().is_some() {
-            return Err(format!("the tokens have {} bytes, too many for cookies; let the server issue smaller ones", text.len()));
+            return Err(format!("the tokens take {} bytes, too many for cookies; let the server issue smaller ones", sealed.len()));
         }
         Ok(lines)
     }
@@ -92,7 +97,7 @@ impl Cookie {
     }
 
     /// Not for scripts, and not sent along when another site makes the browser post something.
-    fn line(&self, end: &str, value: &str, seconds: u64) -> String {
+    pub(super) fn line(&self, end: &str, value: &str, seconds: u64) -> String {
         let secure = if self.is_secure { "; Secure" } else { "" };
         format!("{}{end}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}", self.name)
     }

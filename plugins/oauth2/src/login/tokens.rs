@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use plugway_sdk::Status;
+use plugway_sdk::{Status, log};
 use serde_json::{Map, Value};
 
 use super::Login;
@@ -21,6 +21,21 @@ const MOST_BYTES: u64 = 64 << 10;
 /// How long an access token counts that does not say so.
 const DEFAULT_LIFE: Duration = Duration::from_secs(300);
 
+/// Errors after which a refresh token renews nothing any more, whenever it comes again: all of RFC 6749, section 5.2, and RFC 8707, section 2, but
+/// those about the gateway as a client; and those of OpenID Connect Core 1.0, section 3.1.2.6, by which some servers refuse one whose session has
+/// ended.
+const OVER: [&str; 9] = [
+    "invalid_grant",
+    "invalid_request",
+    "invalid_scope",
+    "invalid_target",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "interaction_required",
+    "login_required",
+    "consent_required",
+];
+
 /// Tokens the server gave.
 pub(super) struct Given {
     pub(super) access_token: String,
@@ -37,12 +52,18 @@ pub(super) enum Grant<'a> {
 }
 
 impl Grant<'_> {
-    /// Whether an error says that it is good for nothing. Those of OpenID Connect Core 1.0, section 3.1.2.6, say that somebody has to log in
-    /// again: so some servers refuse a refresh token whose session has ended.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Code(..) => "a code",
+            Self::RefreshToken(_) => "to renew a session",
+        }
+    }
+
+    /// Whether an error says that it is good for nothing.
     fn is_over(&self, error: &str) -> bool {
         match self {
             Self::Code(..) => error == "invalid_grant",
-            Self::RefreshToken(_) => ["invalid_grant", "interaction_required", "login_required", "consent_required"].contains(&error),
+            Self::RefreshToken(_) => OVER.contains(&error),
         }
     }
 }
@@ -57,8 +78,13 @@ impl Login {
             let members = json::read_object(&answer.body());
             match answer.status() {
                 Status::OK => given(&members.ok_or_else(|| Trouble::Rubbish("no JSON object".to_owned()))?).map(Some),
-                status if token_response::error(status, members.as_ref()).is_some_and(|error| grant.is_over(error)) => Ok(None),
-                status => Err(Trouble::Status(status)),
+                status => match token_response::error(status, members.as_ref()).filter(|error| grant.is_over(error)) {
+                    Some(error) => {
+                        log::info!("the server at {} refuses {}: {error}", self.issuer, grant.name());
+                        Ok(None)
+                    }
+                    None => Err(Trouble::Status(status)),
+                },
             }
         };
         asked().map_err(|trouble| self.unavailable(&trouble).into())

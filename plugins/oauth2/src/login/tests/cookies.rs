@@ -19,7 +19,13 @@ fn the_gateways_own_go_and_all_else_stays_as_it_was_written() {
         ("a=1; __Host-plugway=x; b=2", Some("a=1; b=2")),
         ("__Host-plugway=x; b=2", Some("b=2")),
         ("a=1;__Host-plugway-1=x;b=2;c=3", Some("a=1;b=2;c=3")),
-        ("__Host-plugway-2=x; __Host-plugway-login=y; __Host-plugway-login-1", None),
+        ("__Host-plugway-2=x; __Host-plugway-login-AbC_12-x=y; __Host-plugway-login-00000000", None),
+        (
+            "__Host-plugway-login=x; __Host-plugway=x; __Host-plugway-login-AbC_12-=x; __Host-plugway-login-AbC_12-xy=x; __Host-plugway-login-AbC.12-x=x",
+            Some(
+                "__Host-plugway-login=x; __Host-plugway-login-AbC_12-=x; __Host-plugway-login-AbC_12-xy=x; __Host-plugway-login-AbC.12-x=x",
+            ),
+        ),
         (" ; __Host-plugway = x ;", None),
         (
             "a=1;;; __Host-plugway-3=x; __Host-plugway-=x; __Host-plugwa=x",

@@ -38,13 +38,19 @@ fn a_refresh_token_that_is_good_for_nothing_ends_the_session_and_a_server_in_tro
         (400, "interaction_required"),
         (400, "login_required"),
         (403, "consent_required"),
+        (400, "invalid_request"),
+        (400, "invalid_scope"),
+        (400, "invalid_target"),
+        (400, "unauthorized_client"),
+        (401, "unauthorized_client"),
+        (400, "unsupported_grant_type"),
     ] {
         let mut browser = ended(&plugin, &server);
         server.answers(HttpAnswer::json(status, &json!({ "error": error })));
         assert_eq!(browser.go(&plugin, "/").unwrap().status(), 302, "{status} {error}: log in again");
     }
     for (status, error) in
-        [(401, "invalid_client"), (429, "invalid_grant"), (500, "invalid_grant"), (503, "login_required"), (400, "invalid_request")]
+        [(401, "invalid_client"), (429, "invalid_grant"), (500, "invalid_grant"), (503, "login_required"), (400, "slow_down")]
     {
         let browser = ended(&plugin, &server);
         server.answers(HttpAnswer::json(status, &json!({ "error": error })));
@@ -87,5 +93,27 @@ fn a_refresh_token_that_stays_the_same_is_used_again_when_what_came_of_it_has_en
             assert_eq!(sent(), expected, "{seconds}");
         }
         testing::advance(Duration::from_secs(seconds));
+    }
+}
+
+#[test]
+fn a_short_token_is_renewed_when_half_of_its_time_is_over_and_not_at_each_request() {
+    let server = Server::start();
+    let plugin = configured();
+    let mut browser = ended(&plugin, &server);
+    for (seconds, next) in [(20, "refresh-2"), (2, "refresh-3"), (58, "refresh-4"), (60, "refresh-5")] {
+        server.answers(tokens(seconds, next));
+        assert_eq!(browser.go(&plugin, "/").unwrap_err(), "ann");
+        assert_eq!(sent().len(), 1, "{seconds}");
+        server.answers(HttpError::Timeout);
+        let rest = seconds / 2;
+        for _ in 1..rest {
+            testing::advance(Duration::from_secs(1));
+            assert_eq!((browser.go(&plugin, "/").unwrap_err().as_str(), sent().len()), ("ann", 0), "{seconds}");
+        }
+        testing::advance(Duration::from_secs(1));
+        // From then on it is tried, and is no matter while the token is good.
+        assert_eq!((browser.go(&plugin, "/").unwrap_err().as_str(), sent().len()), ("ann", 1), "{seconds}");
+        testing::advance(Duration::from_secs(rest));
     }
 }
