@@ -1,7 +1,7 @@
 //! `[listen.NAME]` and `[admin]`.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::{Compiler, items};
 use crate::config::defaults;
@@ -10,7 +10,7 @@ use crate::config::model::{CertificateFiles, ClientAuth, Config, Listener, Liste
 use crate::config::schema::{self, ClientAuthMode};
 
 /// Stands for an address that is wrong.
-const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
 
 impl Compiler<'_> {
     pub(super) fn listeners(&mut self, raw: BTreeMap<String, schema::Listener>) -> Vec<Listener> {
@@ -98,22 +98,23 @@ impl Compiler<'_> {
     /// Two sockets on one address: the second would fail to open, or take requests that were meant for the first.
     pub(super) fn check_addresses(&mut self, config: &Config) {
         let listen = At::default().key("listen");
-        let mut taken: BTreeMap<SocketAddr, At> = BTreeMap::new();
+        let mut taken: Vec<(SocketAddr, At)> = Vec::new();
         let named = config.listeners.iter().map(|listener| (listener.address, listen.key(&listener.name)));
         // Its own first: it may not be in the file, and then there is no place to show.
         let admin = config.admin.map(|address| (address, At::default().key("admin")));
         let all: Vec<_> = admin.into_iter().chain(named).collect();
         for (address, at) in all.into_iter().filter(|(address, _)| address.port() != 0) {
-            match taken.get(&address) {
-                Some(first) => {
-                    let message = format!("`{first}` listens on {address} already");
+            match taken.iter().find(|(known, _)| overlap(*known, address)) {
+                Some((known, first)) => {
+                    let mut message = format!("`{first}` listens on {known} already");
+                    if *known != address {
+                        message.push_str(&format!(", and {address} overlaps it"));
+                    }
                     let own = at.key("address");
                     let place = if self.places.has(&own) { own } else { at };
                     self.error(&place, message, "give each its own port");
                 }
-                None => {
-                    taken.insert(address, at);
-                }
+                None => taken.push((address, at)),
             }
         }
     }
@@ -150,4 +151,16 @@ impl Compiler<'_> {
         }
         networks
     }
+}
+
+/// Whether the system gives only one of them to a socket that listens: they are the same, or one of them is every address. That of version 6 stands for
+/// those of version 4 as well.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let plain = |address: SocketAddr| match address.ip().to_canonical() {
+        IpAddr::V4(ip) => SocketAddr::from((ip, address.port())),
+        IpAddr::V6(_) => address,
+    };
+    let (one, other) = (plain(one), plain(other));
+    let takes_in = |all: SocketAddr, own: SocketAddr| all.ip().is_unspecified() && (all.is_ipv6() || own.is_ipv4());
+    one == other || one.port() == other.port() && (takes_in(one, other) || takes_in(other, one))
 }
