@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
+use ipnet::{IpNet, Ipv4Net};
+
 use super::{Compiler, items};
 use crate::config::defaults;
 use crate::config::document::At;
@@ -119,7 +121,7 @@ impl Compiler<'_> {
         }
     }
 
-    pub(super) fn trusted_proxies(&mut self, raw: schema::List<String>) -> Vec<ipnet::IpNet> {
+    pub(super) fn trusted_proxies(&mut self, raw: schema::List<String>) -> Vec<IpNet> {
         let networks = self.networks(&At::default().key("trusted_proxies"), raw);
         for (at, _) in networks.iter().filter(|(_, network)| network.prefix_len() == 0) {
             self.warn(
@@ -132,10 +134,10 @@ impl Compiler<'_> {
     }
 
     /// Addresses and networks of addresses, with their places.
-    pub(super) fn networks(&mut self, at: &At, raw: schema::List<String>) -> Vec<(At, ipnet::IpNet)> {
+    pub(super) fn networks(&mut self, at: &At, raw: schema::List<String>) -> Vec<(At, IpNet)> {
         let mut networks = Vec::with_capacity(raw.len());
         for (at, text) in items(raw, at) {
-            let network = text.parse::<ipnet::IpNet>().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(ipnet::IpNet::from));
+            let network = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
             let Some(network) = network else {
                 self.error(
                     &at,
@@ -147,10 +149,18 @@ impl Compiler<'_> {
             if network.prefix_len() > 0 && network.addr() != network.network() {
                 self.warn(&at, format!("{text} has bits behind its prefix"), format!("{} is used: write it so", network.trunc()));
             }
-            networks.push((at, network.trunc()));
+            networks.push((at, plain(network.trunc())));
         }
         networks
     }
+}
+
+/// IPv4 written as IPv6: addresses are compared as what they are.
+fn plain(network: IpNet) -> IpNet {
+    let IpNet::V6(mapped) = network else { return network };
+    let (address, length) = (mapped.addr().to_ipv4_mapped(), mapped.prefix_len().checked_sub(96));
+    let net = address.zip(length).and_then(|(address, length)| Ipv4Net::new(address, length).ok());
+    net.map_or(network, IpNet::V4)
 }
 
 /// Whether the system gives only one of them to a socket that listens: they are the same, or one of them is every address. That of version 6 stands for
