@@ -7,6 +7,11 @@ use std::path::{Path, PathBuf};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::config::read_file;
+
+/// Largest file, bytes: sixty times what a system's roots take.
+pub(crate) const LARGEST: u64 = 16 << 20;
+
 /// Every certificate of a PEM file, in order; other sections are passed over.
 ///
 /// # Errors
@@ -120,7 +125,7 @@ pub(crate) fn read_pair(
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, TlsFileError> {
-    std::fs::read(file).map_err(|error| {
+    read_file(file, LARGEST).map_err(|error| {
         let help = match error.kind() {
             std::io::ErrorKind::PermissionDenied => "let the user that plugway runs as read it",
             _ => "correct the path; a relative one starts at the folder of the configuration file",
@@ -131,4 +136,17 @@ fn read(file: &Path) -> Result<Vec<u8>, TlsFileError> {
 
 fn contains(bytes: &[u8], text: &[u8]) -> bool {
     bytes.windows(text.len()).any(|window| window == text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_file_is_not_read() {
+        for place in ["/dev/zero", "/"] {
+            let error = read_certificates(Path::new(place)).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{place} cannot be read: it is no file")), "{error}");
+        }
+    }
 }

@@ -361,3 +361,25 @@ fn a_plugin_that_is_dear_to_configure_is_replaced_off_the_worker() {
     assert_eq!(started(), at_first + 2.0);
     assert_eq!(metric(&gateway, "plugway_instances", &["plugin=\"misbehaving\""]), at_first);
 }
+
+#[test]
+fn a_burst_has_no_more_instances_made_than_it_has_use_for() {
+    let upstream = Upstream::plain("up").unwrap();
+    // Its calls overlap, and each of its instances takes 300 ms to become ready.
+    let part = guest("misbehaving", "mode = \"by-header\", hook = \"request-filter\"", "budget = { cpu = \"100ms\" }");
+    let text = crate::guest::config(&upstream, &[&part, &route("plugins = [\"misbehaving\"]"), hogs::dear_route()]);
+    let gateway = crate::common::start(&text);
+    let address = gateway.address("web").unwrap();
+    let nursery = Thread::named(gateway.pid(), "plugway-nursery");
+    until("a spare", || nursery.read().ran >= Duration::from_millis(5) && nursery.sleeps());
+    std::thread::scope(|scope| {
+        for _ in 0..40 {
+            scope.spawn(|| crate::guest::report(&get(address, "/", &[("x-misbehave", "spin-ms:40")])));
+        }
+    });
+    // What is being made is made, and a spare; each of those who waited would have had one of its own.
+    let answered = nursery.read().ran;
+    until("what was ordered", || nursery.sleeps());
+    let more = nursery.read().ran - answered;
+    assert!(more <= Duration::from_millis(1_200), "{more:?} for calls that were answered long before");
+}

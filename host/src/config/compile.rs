@@ -63,6 +63,8 @@ pub(super) struct Compiler<'a> {
     secrets_used: Vec<bool>,
     upstreams_used: Vec<bool>,
     plugin_texts: BTreeSet<PathBuf>,
+    /// Whether requests have headers with `_` in their names.
+    keep_underscores: bool,
     errors: Vec<Problem>,
     warnings: Vec<Problem>,
 }
@@ -98,6 +100,7 @@ impl<'a> Compiler<'a> {
             upstreams_used: vec![false; declared.upstreams.len()],
             declared,
             plugin_texts: BTreeSet::new(),
+            keep_underscores: false,
             errors: Vec::new(),
             warnings: Vec::new(),
         }
@@ -106,6 +109,7 @@ impl<'a> Compiler<'a> {
     /// The model of a file. It is complete only if there are no errors.
     pub(super) fn file(&mut self, raw: schema::File) -> Config {
         let root = At::default();
+        self.keep_underscores = raw.header_underscores == Some(schema::HeaderUnderscores::Keep);
         if let Some(directory) = raw.plugin_directory {
             self.plugin_directory = self.path(&root.key("plugin_directory"), &directory);
         }
@@ -134,7 +138,7 @@ impl<'a> Compiler<'a> {
                 Some(schema::ClientAddressHeader::Forwarded) => ClientAddressHeader::Forwarded,
                 Some(schema::ClientAddressHeader::XForwardedFor) | None => ClientAddressHeader::XForwardedFor,
             },
-            keep_underscores: raw.header_underscores == Some(schema::HeaderUnderscores::Keep),
+            keep_underscores: self.keep_underscores,
             plugins: self.plugins(raw.plugins, trust.require_signature),
             trust,
             secrets: self.secrets(raw.secrets),

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use ring::digest::{Context, Digest, SHA256};
 
 use crate::config::model::{CertificateFiles, ClientAuth, Config, ListenerTls, SecretSource, TlsProfile};
+use crate::config::read_file;
+use crate::tls_files::LARGEST;
 
 /// Equal for what would be served alike. Plugin files have digests of their own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +75,8 @@ impl Sum {
     }
 
     fn file(&mut self, file: &Path) {
-        match std::fs::read(file) {
+        // What is larger is used by nobody.
+        match read_file(file, LARGEST) {
             Ok(bytes) => self.0.update(ring::digest::digest(&SHA256, &bytes).as_ref()),
             // Whoever uses it says why.
             Err(_) => self.0.update(&[0; 32]),

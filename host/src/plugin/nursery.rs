@@ -1,9 +1,11 @@
 //! Instances made off the workers, for plugins whose configuring is dear: a worker that replaced one of those itself would
-//! stall everyone it serves.
+//! stall everyone it serves. Plugins have their instances made by turns: a burst of one that is dear keeps no other waiting for all of it.
+
+mod lines;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -11,6 +13,7 @@ use tokio::sync::oneshot;
 use super::budget::thread_cpu_time;
 use super::instance::{Instance, Surroundings};
 use super::recipe::{Recipe, SetupError, SetupTime};
+use lines::Lines;
 
 /// A thread that makes instances. It ends when nobody can order any more.
 #[derive(Debug, Clone)]
@@ -43,14 +46,7 @@ impl Nursery {
     /// When the system gives none.
     pub fn start() -> io::Result<Self> {
         let (orders, received) = channel::<Order>();
-        std::thread::Builder::new().name("plugway-nursery".into()).spawn(move || {
-            for order in received {
-                let began = thread_cpu_time();
-                let instance = order.recipe.instantiate(&order.surroundings, SetupTime::PerCall, None);
-                // Whoever ordered it may be gone.
-                drop(order.deliver.send(Made { instance, took: thread_cpu_time().saturating_sub(began) }));
-            }
-        })?;
+        std::thread::Builder::new().name("plugway-nursery".into()).spawn(move || fill(&received))?;
         Ok(Self { orders })
     }
 
@@ -59,5 +55,25 @@ impl Nursery {
         let (deliver, coming) = oneshot::channel();
         drop(self.orders.send(Order { recipe: Arc::clone(recipe), surroundings: surroundings.clone(), deliver }));
         coming
+    }
+}
+
+fn fill(received: &Receiver<Order>) {
+    let mut lines = Lines::default();
+    loop {
+        if lines.is_empty() {
+            match received.recv() {
+                Ok(order) => lines.push(Arc::as_ptr(&order.recipe), order),
+                Err(_) => return,
+            }
+        }
+        for order in received.try_iter() {
+            lines.push(Arc::as_ptr(&order.recipe), order);
+        }
+        // Whoever ordered it may be gone, as when a reload left its generation behind.
+        let Some(Order { recipe, surroundings, deliver }) = lines.take_next(|order| !order.deliver.is_closed()) else { continue };
+        let began = thread_cpu_time();
+        let instance = recipe.instantiate(&surroundings, SetupTime::PerCall, None);
+        drop(deliver.send(Made { instance, took: thread_cpu_time().saturating_sub(began) }));
     }
 }

@@ -1,6 +1,8 @@
 //! Instances of a plugin whose calls overlap: one for each call that is being made, up to `budget.instances`, made as they are needed.
 //! Those who find none free queue up, first come, first served, for as long as their deadline lets them.
 
+mod making;
+
 use std::collections::VecDeque;
 use std::mem::take;
 use std::time::{Duration, Instant};
@@ -107,6 +109,12 @@ impl Pool {
         self.queue.front().map(|queued| (queued.hook, queued.config))
     }
 
+    /// Whether enough are on their way for so many who queue. Those that are always made elsewhere are made one after the other there, and a
+    /// spare beside them: the next is ordered when one has come, so that none is made for those who have left meanwhile.
+    fn is_awaiting(&self, queued: usize, is_dear: bool) -> bool {
+        self.coming >= if is_dear && !self.is_making { queued.min(1) } else { queued }
+    }
+
     /// How many instances end with the pool.
     pub(super) fn idle(&self) -> usize {
         self.idle.len()
@@ -119,14 +127,16 @@ impl Slot {
         if let Some(not_now) = self.not_now(hook, config) {
             return Lent::No(not_now);
         }
+        let is_dear = self.is_dear();
         let Some(pool) = &mut self.pool else { return Lent::No(self.no_instance(hook)) };
         if let Some(instance) = pool.take_idle() {
             self.cells().called(hook as usize);
             return Lent::Now(Box::new(instance));
         }
-        let (is_making, live) = (pool.is_making, pool.live);
+        let live = pool.live;
+        let is_cared_for = pool.is_making || pool.is_awaiting(pool.queue.len() + 1, is_dear);
         if live < self.recipe().budget.instances {
-            if is_making {
+            if is_cared_for {
                 return self.queue((hook, config), false, None);
             }
             match self.one_more(Some(config)) {
@@ -188,13 +198,14 @@ impl Slot {
         match made.map(|made| made.instance) {
             Some(Ok(instance)) => {
                 self.started_one();
-                self.hand_on(instance)
+                // The next one is for whoever is first now.
+                self.hand_on(instance).or_else(|| self.serve())
             }
             Some(Err(error)) => {
                 self.ended_one();
-                self.not_made(&error.failure);
-                // Those who queue would get what comes now: they need not wait for their deadline to be told.
-                self.serve()
+                // For want of room alone: who gives one back gives it to those who queue, and to order again would be to ask without end.
+                // Otherwise they would get what comes now: they need not wait for their deadline to be told.
+                if self.not_made(&error.failure) { None } else { self.serve() }
             }
             // The nursery is gone, as at the end of a process.
             None => {
@@ -219,78 +230,6 @@ impl Slot {
         self.serve()
     }
 
-    /// A new turn of the event loop: makes an instance for whoever is first in the queue, if one may be made. What is still to come for
-    /// them; `None` when nobody needs another turn.
-    ///
-    /// A burst of calls that wait needs as many instances, and a worker that made them in one go would serve nobody else meanwhile.
-    pub(super) fn make_next(&mut self) -> Option<Option<Coming>> {
-        let most = self.recipe().budget.instances;
-        let pool = self.pool.as_mut()?;
-        let first = pool.first();
-        let Some((hook, config)) = first.filter(|_| pool.live < most && pool.queue.len() > pool.coming) else {
-            return self.made_enough();
-        };
-        if self.is_left_alone((hook, config)).is_none() {
-            match self.one_more(Some(config)) {
-                Another::Coming(coming) => return Some(Some(coming)),
-                Another::Made(made) => match *made {
-                    Ok(instance) => return Some(self.hand_on(instance)),
-                    // For want of room alone: who gives one back gives it to them.
-                    Err(error) if self.not_made(&error.failure) => return self.made_enough(),
-                    Err(_) => {}
-                },
-            }
-        }
-        // Who is given none is told so, as one that came now would be.
-        self.pool.as_mut()?.queue.pop_front();
-        Some(None)
-    }
-
-    /// Those who still queue found no room.
-    fn made_enough<R>(&mut self) -> Option<R> {
-        let pool = self.pool.as_mut()?;
-        pool.is_making = false;
-        let coming = pool.coming;
-        let met = pool.queue.iter_mut().skip(coming).map(|queued| !std::mem::replace(&mut queued.met_limit, true));
-        let met = met.filter(|met| *met).count();
-        (0..met).for_each(|_| self.count_hit(BudgetKey::Instances));
-        None
-    }
-
-    /// Makes an instance for whoever is first in the queue, unless that is done in turns.
-    fn serve(&mut self) -> Option<Coming> {
-        let most = self.recipe().budget.instances;
-        let config = loop {
-            let pool = self.pool.as_mut().filter(|pool| pool.live < most && !pool.is_making)?;
-            let first = pool.first()?;
-            if self.is_left_alone(first).is_none() {
-                break first.1;
-            }
-            // No instance is made for a call that is not made. Who is given none is told so, as one that came now would be.
-            self.pool.as_mut()?.queue.pop_front();
-        };
-        match self.one_more(Some(config)) {
-            Another::Made(made) => match *made {
-                Ok(instance) => self.hand_on(instance),
-                // Whoever is first finds its breaker open, or its deadline.
-                Err(error) => {
-                    self.not_made(&error.failure);
-                    None
-                }
-            },
-            Another::Coming(coming) => Some(coming),
-        }
-    }
-
-    /// One more instance could not be made. Whether that is for want of room alone, and another will come free.
-    fn not_made(&mut self, failure: &Failure) -> bool {
-        let comes_free = failure.kind == FailureKind::NoInstance && self.pool.as_ref().is_some_and(|pool| pool.live > 0);
-        if !comes_free {
-            self.start_failed(failure);
-        }
-        comes_free
-    }
-
     /// Gives an instance to whoever is first in the queue, or keeps it.
     fn hand_on(&mut self, instance: Instance) -> Option<Coming> {
         let pool = self.pool.as_mut()?;
@@ -306,25 +245,6 @@ impl Slot {
             return None;
         }
         self.end_lent(Some(*instance))
-    }
-
-    fn one_more(&mut self, only: Option<u32>) -> Another {
-        let only = only.filter(|_| !self.keeps());
-        let began = self.pool.as_ref().filter(|pool| pool.owed > 0).map(|_| thread_cpu_time());
-        let another = self.supply_one_more(only);
-        let spent = began.map(|began| self.spent_since(began));
-        if let Some(pool) = &mut self.pool {
-            if let (Some(spent), Another::Made(_)) = (spent, &another) {
-                pool.owed -= 1;
-                pool.replacing += spent;
-            }
-            pool.live += usize::from(!matches!(&another, Another::Made(made) if made.is_err()));
-            pool.coming += usize::from(matches!(&another, Another::Coming(_)));
-        }
-        if matches!(&another, Another::Made(made) if made.is_ok()) {
-            self.started_one();
-        }
-        another
     }
 
     fn ended_one(&mut self) {

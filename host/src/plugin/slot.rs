@@ -301,6 +301,11 @@ impl Slot {
         self.supply.one_more(only)
     }
 
+    /// See [`Supply::is_dear`].
+    pub(super) fn is_dear(&self) -> bool {
+        self.supply.is_dear()
+    }
+
     /// An instance is ready.
     pub(super) fn started_one(&mut self) {
         self.cells.instance_started();

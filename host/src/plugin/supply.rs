@@ -61,6 +61,11 @@ impl Supply {
         &self.surroundings
     }
 
+    /// Whether what it takes to make one is too much for a worker, as far as is known: spares are made elsewhere.
+    pub(super) fn is_dear(&self) -> bool {
+        !self.spares.is_empty()
+    }
+
     /// Another instance; `None` while one is being made. One that serves a single call may know only that call's configuration.
     pub(super) fn another(&mut self, only: Option<u32>) -> Option<Result<Instance, SetupError>> {
         if self.spares.is_empty() {

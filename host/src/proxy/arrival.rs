@@ -148,10 +148,13 @@ fn normalised(received: Option<PathAndQuery>, method: &Method) -> (Target, Optio
 }
 
 /// Bytes that a query does not have (RFC 3986, section 3.4): an upstream of HTTP/1.1 would refuse them, and plugins could not set them again. In
-/// HTTP/1.1 the connection's scanner has refused them before.
+/// HTTP/1.1 the connection's scanner has refused them before. And one that no path stands before, which only an absolute target may have (RFC 9113,
+/// section 8.3.1).
 fn refused_query(target: &Uri, version: Version) -> Option<Fault> {
     let is_query = |query: &str| query.bytes().all(|byte| byte.is_ascii_graphic());
-    (version == Version::HTTP_2 && !target.query().is_none_or(is_query)).then_some(Fault::MalformedRequest)
+    let has_path = || target.path_and_query().is_none_or(|target| !target.as_str().starts_with('?'));
+    let is_right = || target.query().is_none_or(is_query) && has_path();
+    (version == Version::HTTP_2 && !is_right()).then_some(Fault::MalformedRequest)
 }
 
 /// HTTP/2 frames its messages without it, and its parser looks at the first alone, but the upstream may frame by another
@@ -263,13 +266,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_query_is_ascii_over_http2_as_it_is_over_http1() {
+    fn a_query_is_ascii_over_http2_as_it_is_over_http1_and_has_a_path() {
         for (target, fault) in [
             ("/x", None),
             ("/x?", None),
             ("/x?q=%C3%BC&a=b|~c", None),
             ("/x?q=\u{fc}", Some(Fault::MalformedRequest)),
             ("/x?\u{80}", Some(Fault::MalformedRequest)),
+            ("http://a?x", Some(Fault::MalformedRequest)),
         ] {
             let target: Uri = target.parse().unwrap();
             assert_eq!(refused_query(&target, Version::HTTP_2), fault, "{target}");

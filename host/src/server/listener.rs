@@ -49,6 +49,10 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A gateway that was just stopped leaves connections in TIME_WAIT, which must not keep the next one from starting.
     socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        // `[::]` has IPv4 too, whatever the system's default is.
+        socket.set_only_v6(false)?;
+    }
     socket.set_nonblocking(true)?;
     Ok(socket)
 }

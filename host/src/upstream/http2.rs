@@ -156,7 +156,12 @@ pub(super) fn to_http2<B>(request: &mut Request<B>, tls: bool, default_authority
     let mut parts = http::uri::Parts::default();
     parts.scheme = Some(if tls { Scheme::HTTPS } else { Scheme::HTTP });
     parts.authority = Some(Authority::try_from(host.as_bytes()).ok()?);
-    parts.path_and_query = Some(request.uri().path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")));
+    parts.path_and_query = Some(match request.uri().path_and_query() {
+        // A query may follow the authority at once (`http://host?x`); its path is `/` (RFC 9110, section 4.2.3), which HTTP/1.1's writer adds by itself.
+        Some(target) if target.as_str().starts_with('?') => PathAndQuery::try_from(format!("/{}", target.as_str())).ok()?,
+        Some(target) => target.clone(),
+        None => PathAndQuery::from_static("/"),
+    });
     *request.uri_mut() = Uri::from_parts(parts).ok()?;
     request.headers_mut().remove(HOST);
     *request.version_mut() = Version::HTTP_2;
@@ -177,6 +182,17 @@ pub(super) fn to_http1<B>(request: &mut Request<B>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_query_has_a_path_before_it() {
+        for (target, path) in [("http://a?x=1", "/?x=1"), ("http://a", "/"), ("http://a/b?x=1", "/b?x=1")] {
+            let target: Uri = target.parse().unwrap();
+            let mut request = Request::new(());
+            *request.uri_mut() = target.path_and_query().cloned().map(Uri::from).unwrap_or_default();
+            to_http2(&mut request, true, &HeaderValue::from_static("a")).unwrap();
+            assert_eq!(request.uri().path_and_query().map(PathAndQuery::as_str), Some(path));
+        }
+    }
 
     #[test]
     fn a_request_is_the_same_after_the_way_there_and_back() {

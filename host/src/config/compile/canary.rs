@@ -66,9 +66,11 @@ impl Compiler<'_> {
             }
             token
         };
-        CanaryBy {
-            header: raw.header.and_then(|name| token("header", &name)),
-            cookie: raw.cookie.filter(|name| token("cookie", name).is_some()),
+        let header = raw.header.and_then(|name| token("header", &name));
+        let cookie = raw.cookie.filter(|name| token("cookie", name).is_some());
+        if let Some(name) = &header {
+            self.must_arrive(&at.key("header"), name);
         }
+        CanaryBy { header, cookie }
     }
 }

@@ -81,9 +81,10 @@ fn parse(text: &str) -> Result<AllowedHost, Wrong> {
         }
         None => (true, text),
     };
-    if let Some(at) = rest.find(['/', '?', '#', '@']) {
-        let message = format!("{text:?} is more than a host");
-        return Err((message, format!("write `{}`; every path of it is allowed", rest.get(..at).unwrap_or_default())));
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let alone = authority.rsplit('@').next().unwrap_or_default();
+    if alone != rest {
+        return Err((format!("{text:?} is more than a host"), format!("write `{alone}`; every path of it is allowed")));
     }
     let (host, port) = match rest.rsplit_once(':') {
         Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, Some(port)),

@@ -1,7 +1,9 @@
 //! `[listen.NAME]` and `[admin]`.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::{IpNet, Ipv4Net};
 
 use super::{Compiler, items};
 use crate::config::defaults;
@@ -10,7 +12,7 @@ use crate::config::model::{CertificateFiles, ClientAuth, Config, Listener, Liste
 use crate::config::schema::{self, ClientAuthMode};
 
 /// Stands for an address that is wrong.
-const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
 
 impl Compiler<'_> {
     pub(super) fn listeners(&mut self, raw: BTreeMap<String, schema::Listener>) -> Vec<Listener> {
@@ -98,27 +100,28 @@ impl Compiler<'_> {
     /// Two sockets on one address: the second would fail to open, or take requests that were meant for the first.
     pub(super) fn check_addresses(&mut self, config: &Config) {
         let listen = At::default().key("listen");
-        let mut taken: BTreeMap<SocketAddr, At> = BTreeMap::new();
+        let mut taken: Vec<(SocketAddr, At)> = Vec::new();
         let named = config.listeners.iter().map(|listener| (listener.address, listen.key(&listener.name)));
         // Its own first: it may not be in the file, and then there is no place to show.
         let admin = config.admin.map(|address| (address, At::default().key("admin")));
         let all: Vec<_> = admin.into_iter().chain(named).collect();
         for (address, at) in all.into_iter().filter(|(address, _)| address.port() != 0) {
-            match taken.get(&address) {
-                Some(first) => {
-                    let message = format!("`{first}` listens on {address} already");
+            match taken.iter().find(|(known, _)| overlap(*known, address)) {
+                Some((known, first)) => {
+                    let mut message = format!("`{first}` listens on {known} already");
+                    if *known != address {
+                        message.push_str(&format!(", and {address} overlaps it"));
+                    }
                     let own = at.key("address");
                     let place = if self.places.has(&own) { own } else { at };
                     self.error(&place, message, "give each its own port");
                 }
-                None => {
-                    taken.insert(address, at);
-                }
+                None => taken.push((address, at)),
             }
         }
     }
 
-    pub(super) fn trusted_proxies(&mut self, raw: schema::List<String>) -> Vec<ipnet::IpNet> {
+    pub(super) fn trusted_proxies(&mut self, raw: schema::List<String>) -> Vec<IpNet> {
         let networks = self.networks(&At::default().key("trusted_proxies"), raw);
         for (at, _) in networks.iter().filter(|(_, network)| network.prefix_len() == 0) {
             self.warn(
@@ -131,10 +134,10 @@ impl Compiler<'_> {
     }
 
     /// Addresses and networks of addresses, with their places.
-    pub(super) fn networks(&mut self, at: &At, raw: schema::List<String>) -> Vec<(At, ipnet::IpNet)> {
+    pub(super) fn networks(&mut self, at: &At, raw: schema::List<String>) -> Vec<(At, IpNet)> {
         let mut networks = Vec::with_capacity(raw.len());
         for (at, text) in items(raw, at) {
-            let network = text.parse::<ipnet::IpNet>().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(ipnet::IpNet::from));
+            let network = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
             let Some(network) = network else {
                 self.error(
                     &at,
@@ -146,8 +149,28 @@ impl Compiler<'_> {
             if network.prefix_len() > 0 && network.addr() != network.network() {
                 self.warn(&at, format!("{text} has bits behind its prefix"), format!("{} is used: write it so", network.trunc()));
             }
-            networks.push((at, network.trunc()));
+            networks.push((at, plain(network.trunc())));
         }
         networks
     }
+}
+
+/// IPv4 written as IPv6: addresses are compared as what they are.
+fn plain(network: IpNet) -> IpNet {
+    let IpNet::V6(mapped) = network else { return network };
+    let (address, length) = (mapped.addr().to_ipv4_mapped(), mapped.prefix_len().checked_sub(96));
+    let net = address.zip(length).and_then(|(address, length)| Ipv4Net::new(address, length).ok());
+    net.map_or(network, IpNet::V4)
+}
+
+/// Whether the system gives only one of them to a socket that listens: they are the same, or one of them is every address. That of version 6 stands for
+/// those of version 4 as well.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let plain = |address: SocketAddr| match address.ip().to_canonical() {
+        IpAddr::V4(ip) => SocketAddr::from((ip, address.port())),
+        IpAddr::V6(_) => address,
+    };
+    let (one, other) = (plain(one), plain(other));
+    let takes_in = |all: SocketAddr, own: SocketAddr| all.ip().is_unspecified() && (all.is_ipv6() || own.is_ipv4());
+    one == other || one.port() == other.port() && (takes_in(one, other) || takes_in(other, one))
 }

@@ -74,7 +74,7 @@ impl Compiler<'_> {
     /// Text that stands in logs and metrics.
     fn label(&mut self, at: &At, label: Option<String>) -> Option<String> {
         let text = label.as_deref()?;
-        if text.is_empty() || text.len() > 64 || text.chars().any(char::is_control) {
+        if text.is_empty() || text.chars().count() > 64 || text.chars().any(char::is_control) {
             self.error(at, format!("{text:?} cannot stand in logs and metrics"), "write 1 to 64 characters, or leave it out");
         }
         label
@@ -162,6 +162,10 @@ impl Compiler<'_> {
     fn method(&mut self, at: &At, text: &str) -> Option<Method> {
         let upper = text.to_ascii_uppercase();
         match Method::from_bytes(text.as_bytes()) {
+            Ok(method) if method == Method::CONNECT || method == Method::TRACE => {
+                self.error(at, format!("requests with `{method}` are refused, so no route can take them"), "remove it");
+                None
+            }
             Ok(method) if text == upper => Some(method),
             // Methods are case-sensitive (RFC 9110, section 9.1): `get` would never match.
             Ok(_) => {
@@ -177,8 +181,9 @@ impl Compiler<'_> {
 
     fn header(&mut self, at: &At, name: &str, header: Header) -> Option<HeaderMatch> {
         let parsed = HeaderName::from_bytes(name.as_bytes());
-        if parsed.is_err() {
-            self.error(at, format!("{name:?} is no header name"), "names have letters, digits and `-`, such as `x-version`");
+        match &parsed {
+            Ok(parsed) => self.must_arrive(at, parsed),
+            Err(_) => self.error(at, format!("{name:?} is no header name"), "names have letters, digits and `-`, such as `x-version`"),
         }
         let value = match header {
             Header::Present(true) => None,

@@ -55,11 +55,13 @@ impl Compiler<'_> {
 
     fn days(&mut self, at: &At, raw: Option<schema::Span>) -> u32 {
         let default = Duration::from_secs(u64::from(defaults::SLO_DAYS) * DAY);
-        let seconds = self.span(at, raw, default).as_secs();
-        if !seconds.is_multiple_of(DAY) || seconds > MOST_DAYS * DAY {
+        let window = self.span(at, raw, default);
+        let days = window.as_secs() / DAY;
+        // Not of seconds: half a second is no whole number of days.
+        if window != Duration::from_secs(days * DAY) || days > MOST_DAYS {
             self.error(at, "this is no window that is watched", format!("write whole days, at most {MOST_DAYS}, such as \"30d\""));
             return defaults::SLO_DAYS;
         }
-        u32::try_from(seconds / DAY).unwrap_or(defaults::SLO_DAYS)
+        u32::try_from(days).unwrap_or(defaults::SLO_DAYS)
     }
 }

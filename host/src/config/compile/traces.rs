@@ -74,7 +74,9 @@ impl Compiler<'_> {
         let slash = url.get(begin..).and_then(|rest| rest.find('/')).map_or(url.len(), |slash| begin + slash);
         let (server, path) = url.split_at(slash);
         let path = path.trim_end_matches('/');
-        if !path.is_empty() && path.parse::<http::uri::PathAndQuery>().map_or(true, |parsed| parsed.query().is_some()) {
+        // What it cuts off is a fragment.
+        let is_path = |path: &str| path.parse::<http::uri::PathAndQuery>().is_ok_and(|parsed| parsed.query().is_none() && parsed == *path);
+        if !path.is_empty() && !is_path(path) {
             self.error(at, format!("`{path}` is no path"), "write a URL such as `https://otlp.example.com/otlp`");
         }
         match endpoint::parse(server) {
@@ -94,6 +96,10 @@ impl Compiler<'_> {
         for (text, value) in raw {
             let at = at.key(&text);
             let name = match HeaderName::from_bytes(text.as_bytes()) {
+                Ok(name) if headers.iter().any(|(known, _)| *known == name) => {
+                    self.error(&at, format!("{text:?} is there twice, in upper and lower case"), "remove one");
+                    continue;
+                }
                 Ok(name) if RESERVED.contains(&name.as_str()) => {
                     self.error(&at, format!("`{text}` is for the gateway to set"), "remove it");
                     continue;

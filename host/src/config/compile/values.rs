@@ -5,11 +5,15 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use http::HeaderName;
+use http::header::EXPECT;
+
 use super::Compiler;
 use crate::config::document::At;
 use crate::config::model::CertificateFiles;
 use crate::config::schema::{self, Size, Span};
 use crate::config::units;
+use crate::http::connection_headers::is_connection_header;
 
 /// Longest name: it stands in logs, metrics and file names.
 const LONGEST_NAME: usize = 64;
@@ -134,6 +138,17 @@ impl Compiler<'_> {
                 format!("{name:?} is neither a host name nor an address"),
                 "write the name alone, without scheme and port, such as `orders.internal`",
             );
+        }
+    }
+
+    /// Reports a header that a request may come with and never has when it is looked for.
+    pub(super) fn must_arrive(&mut self, at: &At, name: &HeaderName) {
+        if is_connection_header(name) || *name == EXPECT {
+            let message = format!("`{name}` is between a client and the gateway, and taken off before anything looks for it");
+            self.error(at, message, "name another header, or leave it out");
+        } else if name.as_str().contains('_') && !self.keep_underscores {
+            let help = "write `header_underscores = \"keep\"` at the top of the file, or `-` in the name where clients do";
+            self.error(at, format!("`{name}` has a `_`, and clients' headers with one are dropped"), help);
         }
     }
 
