@@ -75,8 +75,8 @@ fn told(story: &Value) -> String {
     } else {
         out.push_str(&table(&rows));
     }
-    if !at(story, "sampled").as_bool().unwrap_or_default() && !steps.is_empty() {
-        out.push_str("\n  It was not sampled, so only attempts have times.\n");
+    if steps.iter().any(|step| step.get("attempt").is_none() && step.get("took_us").is_none()) {
+        out.push_str("\n  It was not sampled, and nothing was wrong on its worker before, so only attempts have times.\n");
     }
     out
 }
