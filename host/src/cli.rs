@@ -85,7 +85,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            eprintln!("{}", message.trim_end());
+            complain(&message);
             ExitCode::FAILURE
         }
     }
@@ -229,6 +229,12 @@ fn init(file: &Path) -> Result<(), String> {
     })?;
     created.write_all(config::INIT.as_bytes()).map_err(|error| format!("{} cannot be written: {error}", file.display()))?;
     print(&format!("wrote {}; edit it, put the files it names beside it, then run `plugway check --config {0}`\n", file.display()))
+}
+
+/// Says what is wrong, on standard error.
+fn complain(message: &str) {
+    // Whoever read it may be gone, and is answered by how the program ends.
+    drop(writeln!(io::stderr(), "{}", message.trim_end()));
 }
 
 fn print(text: &str) -> Result<(), String> {

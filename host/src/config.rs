@@ -33,7 +33,7 @@ use self::document::Document;
 pub use self::document::Places;
 pub use self::editor::json_schema;
 use self::model::{Config, Position};
-pub use self::plain::plain;
+pub use self::plain::{in_line, plain};
 pub use self::problems::{Problem, Problems};
 
 /// A commented configuration to start from: what `plugway init` writes.

@@ -40,6 +40,8 @@ pub struct Watch {
     listed: PathBuf,
     /// Whether some folder cannot be watched, so that only looking helps.
     polls: bool,
+    /// When that is done next.
+    poll: Instant,
 }
 
 impl Watch {
@@ -56,6 +58,7 @@ impl Watch {
             paths: BTreeSet::new(),
             listed: PathBuf::new(),
             polls: false,
+            poll: Instant::now(),
         }
     }
 
@@ -67,7 +70,9 @@ impl Watch {
             // Without a current folder a relative path stays what it is, and is not found.
             interest::collect(&std::path::absolute(file).unwrap_or_else(|_| file.to_owned()), &mut self.paths);
         }
-        self.listed = listed.to_owned();
+        // By the name that it has in its files' paths, which is without links: a folder that is watched by two is told of by the last one alone.
+        let listed = fs::canonicalize(listed).or_else(|_| std::path::absolute(listed)).unwrap_or_else(|_| listed.to_owned());
+        self.listed = listed;
         let wanted: BTreeSet<PathBuf> =
             self.paths.iter().filter_map(|path| Some(path.parent()?.to_owned())).chain([self.listed.clone()]).collect();
         let gone: Vec<PathBuf> = self.folders.keys().filter(|folder| !wanted.contains(*folder)).cloned().collect();
@@ -102,6 +107,16 @@ impl Watch {
         }
     }
 
+    /// A folder came or went, and what watched it and those in it went along. Another one may have its name, and where numbers are given out
+    /// again its number, too.
+    fn watch_anew(&mut self, folder: &Path) {
+        let within: Vec<PathBuf> = self.folders.keys().filter(|known| known.starts_with(folder)).cloned().collect();
+        for folder in within {
+            self.forget(&folder);
+            self.watch(folder);
+        }
+    }
+
     fn forget(&mut self, folder: &Path) {
         if let (Some(_), Some(watcher)) = (self.folders.remove(folder), &mut self.watcher) {
             // The kernel forgets a folder that was removed by itself.
@@ -128,9 +143,14 @@ impl Watch {
             EventKind::Access(_) | EventKind::Any | EventKind::Other => return,
         };
         for path in &event.paths {
+            let is_replaced = change == Change::Replaced;
+            let has_folders = is_replaced && self.folders.keys().any(|folder| folder.starts_with(path));
+            if has_folders {
+                self.watch_anew(path);
+            }
             if self.paths.contains(path) {
                 self.settling.changed(now, path, change);
-            } else if change == Change::Replaced && (self.folders.contains_key(path) || path.parent() == Some(&self.listed)) {
+            } else if has_folders || (is_replaced && (*path == self.listed || path.parent() == Some(&self.listed))) {
                 self.settling.noticed(now);
             }
         }
@@ -138,14 +158,17 @@ impl Watch {
 
     /// When something is to be done: [`Watch::look`] knows what.
     pub fn due(&self, now: Instant) -> Option<Instant> {
-        let poll = self.polls.then(|| now + POLL);
-        self.settling.due().into_iter().chain(poll).min()
+        self.settling.due().or_else(|| self.polls.then(|| self.poll.max(now)))
     }
 
     /// The look that is due, if one is. It is followed by [`Watch::looked`], [`Watch::was_not_whole`] or [`Watch::again`].
     pub fn look(&mut self, now: Instant) -> Option<Look> {
         if self.polls && self.settling.due().is_none() {
-            self.settling.noticed(now);
+            // Whoever asks may have been woken by something else, and asks at every turn.
+            if self.poll <= now {
+                self.settling.noticed(now);
+                self.poll = now + POLL;
+            }
             return None;
         }
         self.settling.look(now)
@@ -171,3 +194,6 @@ impl Watch {
         self.settling.again(now, pause);
     }
 }
+
+#[cfg(test)]
+mod tests;

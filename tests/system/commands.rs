@@ -203,3 +203,35 @@ fn a_log_is_for_people_on_a_terminal_and_json_otherwise_unless_it_is_said() {
         assert_eq!(printed, "", "lines of the log go to standard error alone");
     }
 }
+
+#[test]
+fn who_reads_no_complaint_is_answered_by_how_the_program_ends() {
+    let folder = TempDir::new().unwrap();
+    for (words, code) in [
+        (&["check"][..], 1),
+        (&["report", "--store", "none.db"], 1),
+        (&["plugin", "inspect", "none.wasm"], 2),
+        // Neither is a name, and each would be another request.
+        (&["plugin", "promote", "--admin", "http://127.0.0.1:1/", "auth/rollback?"], 2),
+        (&["plugin", "rollback", "--admin", "http://127.0.0.1:1/", "my auth"], 2),
+    ] {
+        let said = plugway(&folder, words);
+        assert_eq!((said.status.code(), said.stderr.is_empty()), (Some(code), false), "{words:?}");
+        let mut command = Command::new(BINARY);
+        let mut unheard = command.args(words).current_dir(folder.path()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(unheard.stderr.take());
+        assert_eq!(unheard.wait().unwrap().code(), Some(code), "{words:?}");
+    }
+    let said = plugway(&folder, &["plugin", "promote", "auth/rollback?"]);
+    assert!(text(&said.stderr).starts_with("no plugin is called \"auth/rollback?\""), "{}", text(&said.stderr));
+}
+
+#[test]
+fn where_nothing_is_stored_a_report_says_so() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("plugway.toml"), format!("{HEAD}[store]\nenabled = false\nfile = \"none.db\"\n")).unwrap();
+    for words in [&["report"][..], &["incidents"]] {
+        let said = plugway(&folder, words);
+        assert_eq!((said.status.code(), &*text(&said.stderr)), (Some(1), "nothing is stored: [store] enabled = false\n"), "{words:?}");
+    }
+}

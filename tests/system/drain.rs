@@ -152,7 +152,12 @@ fn draining_ends_when_its_time_is_over() {
     assert!(status.success(), "{status}");
     assert!((Duration::from_millis(500)..PATIENCE).contains(&began.elapsed()), "{:?}", began.elapsed());
     assert!(client.closes().unwrap());
-    assert!(gateway.log().lines().iter().any(|line| line.message() == "Connections were cut off"), "{}", gateway.log().text());
+    let lines = gateway.log().lines();
+    assert!(lines.iter().any(|line| line.message() == "Connections were cut off"), "{}", gateway.log().text());
+    // What was cut off is told of as every request is.
+    let line = lines.iter().find(|line| line.field("target") == Some("access"));
+    let line = line.unwrap_or_else(|| panic!("no line of it in {}", gateway.log().text()));
+    assert_eq!((line.field("path"), line.field("fault")), (Some("/hang"), Some("client-gone")), "{}", line.text);
 }
 
 #[test]

@@ -88,6 +88,8 @@ fn a_failed_request_tells_which_version_decided_what_in_order() {
     let line = table.lines().find(|line| line.contains("response-filter") && line.contains("first")).unwrap();
     assert!(line.contains("failed plugin-failed") && line.contains(story["steps"][0]["version"].as_str().unwrap()), "{table}");
     assert!(table.contains("500 after") && table.contains("plugin-failed (plugin's fault)"), "{table}");
+    let untimed = "so only attempts have times";
+    assert!(table.contains(untimed) && !text(&why(&gateway, &[&id(&again)])).contains(untimed), "{table}");
     let by_trace = text(&why(&gateway, &[story["trace_id"].as_str().unwrap(), "--json"]));
     assert_eq!(serde_json::from_str::<Value>(&by_trace).unwrap()[0]["id"], story["id"]);
     let list = text(&why(&gateway, &[]));

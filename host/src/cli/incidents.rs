@@ -1,5 +1,6 @@
 //! `plugway incidents`
 
+use std::path::Path;
 use std::time::SystemTime;
 
 use clap::Args;
@@ -30,17 +31,32 @@ pub(super) struct Options {
 
 pub(super) fn run(options: &Options) -> Result<(), String> {
     let asked = Asked { since: options.since, open: options.open };
-    let incidents = match options.from.source()? {
+    let now = store::seconds(SystemTime::now());
+    let (incidents, seen) = match options.from.source()? {
         Source::Gateway(address) => {
             let text = block_on(admin::get(address, &format!("/incidents?{}", asked.query())))?;
-            serde_json::from_str(&text).map_err(|error| format!("{address} is no plugway: {error}"))?
+            let incidents: Vec<Value> = serde_json::from_str(&text).map_err(|error| format!("{address} is no plugway: {error}"))?;
+            (incidents, now)
         }
-        Source::Store(file) => list(&file, &asked, store::seconds(SystemTime::now())).map_err(|error| error.to_string())?,
+        Source::Store(file) => (list(&file, &asked, now).map_err(|error| error.to_string())?, seen(&file, now)?),
     };
     match &*options.format {
         "json" => print(&format!("{:#}\n", Value::from(incidents))),
-        _ => print(&table(&incidents, asked.open)),
+        _ => print(&(table(&incidents, asked.open) + &note(&incidents, Some(seen).filter(|seen| *seen < now)))),
     }
+}
+
+/// When a gateway that writes this store was last heard of: now, where one does.
+fn seen(file: &Path, now: i64) -> Result<i64, String> {
+    let reader = store::Reader::open(file).map_err(|error| error.to_string())?;
+    reader.ends(now).map_err(|error| format!("the monitoring store cannot be read: {error}"))
+}
+
+/// What lasts in a store that nobody writes any more lasted when somebody did.
+fn note(incidents: &[Value], ended: Option<i64>) -> String {
+    let lasts = |incident: &Value| incident.get("ended").is_some_and(Value::is_null);
+    let ended = ended.filter(|_| incidents.iter().any(lasts));
+    ended.map(|ended| format!("no gateway has written since {}: what lasts did so then\n", time::moment(ended))).unwrap_or_default()
 }
 
 /// One line for each, and below it the likely cause.
@@ -61,4 +77,19 @@ fn table(incidents: &[Value], open: bool) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_lasts_in_a_store_that_nobody_writes_is_said_to_have_lasted_then() {
+        let (over, lasts) = (json!({ "started": 60, "ended": 120 }), json!({ "started": 60, "ended": null }));
+        let said = "no gateway has written since 2026-11-26 04:05 UTC: what lasts did so then\n";
+        assert_eq!(note(&[over.clone(), lasts.clone()], Some(1_795_665_906)), said);
+        assert_eq!((note(&[over], Some(1_795_665_906)), note(&[lasts], None)), (String::new(), String::new()));
+    }
 }

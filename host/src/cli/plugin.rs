@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+use super::complain;
 use plugway::assembly::trusted_keys;
 use plugway::config;
 use plugway::plugin::{TrustedKeys, VerifyingKey};
@@ -74,7 +75,7 @@ pub(super) fn run(command: Command) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(message) => {
-            eprintln!("{}", message.trim_end());
+            complain(&message);
             ExitCode::from(2)
         }
     }

@@ -7,7 +7,7 @@ use clap::Args;
 use http::{Method, StatusCode};
 use serde_json::Value;
 
-use crate::cli::{admin, block_on, print};
+use crate::cli::{admin, block_on, complain, print};
 use plugway::config;
 
 /// Which gateway.
@@ -18,7 +18,7 @@ pub(super) struct Running {
     config: PathBuf,
     /// The admin listener, instead of the one in the configuration.
     #[arg(long, value_name = "ADDRESS")]
-    admin: Option<SocketAddr>,
+    admin: Option<String>,
 }
 
 impl Running {
@@ -35,7 +35,7 @@ impl Running {
         let (status, body) = self.ask(Method::POST, path)?;
         let text = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default();
         if !status.is_success() {
-            eprintln!("{}: {}", text("title"), text("detail").trim_end());
+            complain(&format!("{}: {}", text("title"), text("detail")));
             return Ok(false);
         }
         let changes = body.get("changes").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
@@ -46,8 +46,8 @@ impl Running {
     }
 
     fn admin(&self) -> Result<SocketAddr, String> {
-        if let Some(address) = self.admin {
-            return Ok(address);
+        if let Some(address) = &self.admin {
+            return admin::address(address);
         }
         let loaded = config::load(&self.config).map_err(|rejected| rejected.to_string())?;
         loaded.config.admin.ok_or_else(|| format!("{} has no admin listener, which takes the order", self.config.display()))

@@ -32,7 +32,14 @@ impl Monitored {
         match (&self.admin, &self.store) {
             (Some(address), _) => admin::address(address).map(Source::Gateway),
             (None, Some(file)) => Ok(Source::Store(file.clone())),
-            (None, None) => Ok(Source::Store(load(&self.config)?.config.store.file)),
+            (None, None) => {
+                let store = load(&self.config)?.config.store;
+                // What was kept before it was switched off can be read all the same.
+                if !store.enabled && !store.file.exists() {
+                    return Err("nothing is stored: [store] enabled = false".to_owned());
+                }
+                Ok(Source::Store(store.file))
+            }
         }
     }
 }

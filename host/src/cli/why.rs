@@ -5,6 +5,7 @@ use http::{Method, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
+use plugway::config::in_line;
 use plugway::report::{format, time as moment};
 
 use super::print;
@@ -75,8 +76,8 @@ fn told(story: &Value) -> String {
     } else {
         out.push_str(&table(&rows));
     }
-    if !at(story, "sampled").as_bool().unwrap_or_default() && !steps.is_empty() {
-        out.push_str("\n  It was not sampled, so only attempts have times.\n");
+    if steps.iter().any(|step| step.get("attempt").is_none() && step.get("took_us").is_none()) {
+        out.push_str("\n  It was not sampled, and nothing was wrong on its worker before, so only attempts have times.\n");
     }
     out
 }
@@ -159,7 +160,7 @@ fn text(value: &Value) -> String {
 
 /// As a terminal may have it.
 fn shown(text: &str) -> String {
-    text.chars().map(|char| if char.is_control() { char::REPLACEMENT_CHARACTER } else { char }).collect()
+    text.chars().map(|char| in_line(char, char::REPLACEMENT_CHARACTER)).collect()
 }
 
 /// A member; null where there is none.

@@ -8,6 +8,11 @@ pub fn plain(text: impl Display) -> impl Display {
     Plain(text)
 }
 
+/// A character of a text that is to stay in its line: in the place of what a terminal would obey, and of what makes a text look like another, `instead`.
+pub fn in_line(char: char, instead: char) -> char {
+    if char.is_control() || is_unsafe(char) { instead } else { char }
+}
+
 struct Plain<T>(T);
 
 struct Escaping<'a, 'b>(&'a mut fmt::Formatter<'b>);
@@ -59,5 +64,11 @@ mod tests {
         ] {
             assert_eq!(plain(text).to_string(), shown);
         }
+    }
+
+    #[test]
+    fn what_is_in_a_line_stays_there() {
+        let line: String = "a\nb\tc\u{202e}d ö\u{9b}".chars().map(|char| in_line(char, '?')).collect();
+        assert_eq!(line, "a?b?c?d ö?");
     }
 }

@@ -196,3 +196,26 @@ fn a_clock_that_was_ahead_makes_nobody_silent_until_then() {
         assert_eq!(pass(&mut writer, NOW + 60 * minute), NOW + 60 * until, "minute {minute}");
     }
 }
+
+#[test]
+fn a_clock_that_is_set_from_1970_is_followed_at_once() {
+    let folder = TempDir::new().unwrap();
+    let day = Duration::from_secs(DAY.unsigned_abs());
+    let keep = Keep { minutes: day, hours: 30 * day, days: 365 * day, samples: 7 * day };
+    let mut writer = Writer::open(&folder.path().join("monitoring.db"), keep, 1 << 30, 0).unwrap();
+    let mut watched = Watched::default();
+    watched.topology.routes.insert("orders".into(), RouteFacts::default());
+    let (_sender, news) = channel();
+    let mut watch = Watch::new(watched, news, Open::default(), Telemetry::new().unwrap());
+    for at in [0, 60, 120, NOW, NOW + 60, NOW + 30 * DAY] {
+        let mut pending = Pending::new();
+        pending.add(at, Tally { cells: vec![requests(false)], ..Tally::default() });
+        writer.write(&mut pending, at).unwrap();
+        writer.roll_up(at + 60).unwrap();
+        // Each is a tenth of a second.
+        let parts = (0..100).take_while(|_| watch.analyse(writer.connection(), at + 60).unwrap()).count();
+        assert!(parts < 100, "{at}: it lives through the years between");
+        let told: i64 = writer.connection().query_row("SELECT until FROM analysed", [], |row| row.get(0)).unwrap();
+        assert_eq!(told, at + 60);
+    }
+}

@@ -27,6 +27,9 @@ const AGAIN: i64 = 24 * 3_600;
 const PAST: i64 = 90 * 86_400;
 /// What was lived through may be so far ahead of the clock, seconds; beyond it the clock was wrong.
 const AHEAD: i64 = 600;
+/// What is to be lived through may be so much, seconds: beyond it the clock was wrong, or the machine slept, and a beginning comes to now sooner.
+/// From 1970 it would be thirty million minutes.
+const BEHIND: i64 = 2 * AGAIN;
 /// Hours learnt at once, seconds.
 const STRETCH: i64 = 6 * 3_600;
 
@@ -106,7 +109,8 @@ impl Watch {
 
 impl store::Analyst for Watch {
     fn analyse(&mut self, store: &Connection, until: i64) -> Result<bool> {
-        let mut running = match self.running.take().filter(|running| running.next <= until + AHEAD) {
+        let near = (until - BEHIND)..=(until + AHEAD);
+        let mut running = match self.running.take().filter(|running| near.contains(&running.next)) {
             Some(running) => running,
             None => {
                 self.show(store)?;

@@ -47,6 +47,15 @@ impl Exemplars {
         }
     }
 
+    /// Every series was asked for. What is left is nobody's: of answers that share a distribution, since their route has too many of its own. Where
+    /// there is no room any more it goes.
+    pub(super) fn make_room(&self) {
+        let mut all = self.0.borrow_mut();
+        if all.len() >= MAX_SERIES {
+            all.clear();
+        }
+    }
+
     /// Those of one series since this was asked last, one for each of its buckets at most.
     pub(super) fn take(&self, series: [&str; 6], bounds: &[f64]) -> Vec<Exemplar> {
         let kept = self.0.borrow_mut().remove(&series.map(str::to_owned)).unwrap_or_default();

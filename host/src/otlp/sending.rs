@@ -78,7 +78,10 @@ impl Sending<'_> {
     }
 
     async fn send_spans(&self, batch: &[Arc<Story>]) {
-        batch.iter().for_each(|story| self.exemplars.keep(story));
+        // Exemplars are of metrics: where none are sent nobody takes them.
+        if self.settings.metrics_interval.is_some() {
+            batch.iter().for_each(|story| self.exemplars.keep(story));
+        }
         if !self.settings.traces {
             return;
         }
@@ -113,7 +116,9 @@ impl Sending<'_> {
     }
 
     async fn send_metrics(&self, families: &[MetricFamily]) {
-        for request in metrics::requests(families, self.telemetry.began(), &self.resource, &self.exemplars) {
+        let requests = metrics::requests(families, self.telemetry.began(), &self.resource, &self.exemplars);
+        self.exemplars.make_room();
+        for request in requests {
             match self.deliver(Signal::Metrics, &request).await {
                 Ok(answer) => {
                     let partial = ExportMetricsServiceResponse::decode(answer).ok().and_then(|answer| answer.partial_success);

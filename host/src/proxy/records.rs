@@ -177,3 +177,10 @@ impl RecordSink {
         }
     }
 }
+
+impl Drop for RecordSink {
+    /// The worker has ended, and with it every request it had: observers hear of those that were cut off, too.
+    fn drop(&mut self) {
+        self.flush();
+    }
+}

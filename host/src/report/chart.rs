@@ -8,6 +8,8 @@ mod timeline;
 pub(super) use bars::{Bar, Spread, bars, spreads};
 pub(super) use timeline::{Band, Line, Timeline};
 
+use crate::config::in_line;
+
 /// Text as it stands in markup.
 pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -17,9 +19,8 @@ pub(super) fn escape(text: &str) -> String {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
-            // Nothing that a client sent may end a line or ring a bell here.
-            other if other.is_control() => out.push('\u{fffd}'),
-            other => out.push(other),
+            // Nothing that a client sent may end a line, ring a bell or turn one round here.
+            other => out.push(in_line(other, char::REPLACEMENT_CHARACTER)),
         }
     }
     out

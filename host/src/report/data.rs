@@ -245,7 +245,8 @@ impl Report {
         if totals.requests == 0 {
             return format!("No request was counted in {length}.");
         }
-        let good = format::share(totals.requests - totals.server_errors, totals.requests);
+        // A store may come from anywhere.
+        let good = format::share(totals.requests.saturating_sub(totals.server_errors), totals.requests);
         let mut text = format!("{} requests in {length}, {good} answered without a server error.", format::whole(totals.requests));
         if let (Some(p50), Some(p99)) = (totals.latency.p50_us, totals.latency.p99_us) {
             text.push_str(&format!(" Half took less than {}, 99 of 100 less than {}.", format::latency(p50), format::latency(p99)));

@@ -77,7 +77,7 @@ fn tiles(out: &mut String, report: &Report) {
     let count = |of: fn(&Totals) -> u64| {
         (Cell::Count(of(now)), Some(of(now) as f64 / length), before.map(|before| rate_before(of(&before.totals))))
     };
-    let good = Cell::Share(now.requests - now.server_errors, now.requests);
+    let good = Cell::Share(now.requests.saturating_sub(now.server_errors), now.requests);
     let tiles = [
         ("Requests", count(|totals| totals.requests), ""),
         ("Requests a second", (Cell::Number(now.requests as f64 / length), None, None), "on average"),

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::data::Report;
 use super::tables::Table;
 use super::time;
+use crate::config::in_line;
 
 pub(super) fn text(report: &Report) -> String {
     let mut out = String::new();
@@ -37,8 +38,7 @@ fn harmless(text: &str) -> String {
         match character {
             '<' => out.push_str("&lt;"),
             '|' | '\\' | '`' | '*' | '_' | '[' | ']' => out.extend(['\\', character]),
-            other if other.is_control() => out.push(' '),
-            other => out.push(other),
+            other => out.push(in_line(other, ' ')),
         }
     }
     out

@@ -43,7 +43,8 @@ impl Cell {
             Self::Digest(digest) => digest.chars().take(12).collect(),
             Self::Count(count) => format::whole(*count),
             Self::Share(part, all) => format::share(*part, *all),
-            Self::Promise(share) => format!("{} %", share * 100.0),
+            // Promises are made in millionths, which a hundred times a fraction of two is not.
+            Self::Promise(share) => format!("{} %", (share * 1e6).round() / 1e4),
             Self::Left(left) => left.map_or_else(|| "–".to_owned(), |left| format!("{:.0} %", left * 100.0)),
             Self::Latency(us) => format::latency_or_none(*us),
             Self::Bytes(bytes) => format::bytes(*bytes),

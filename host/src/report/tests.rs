@@ -200,3 +200,24 @@ fn incidents_at_one_time_are_one_band_that_names_them_all() {
     let json: serde_json::Value = serde_json::from_str(&report.write(Format::Json)).unwrap();
     assert_eq!(json["incidents"][0]["evidence"]["errors now"], "12.00 %", "and an object where there is JSON");
 }
+
+#[test]
+fn a_promise_is_shown_as_it_was_made() {
+    let of = |objective| {
+        let (name, api, route) = ("availability".into(), String::new(), "orders".into());
+        let slo = crate::store::Slo { name, api, route, objective, window_seconds: 86_400, good: 1, total: 1, updated: 0 };
+        Report { slos: vec![slo], ..empty() }.write(Format::Markdown)
+    };
+    for (objective, shown) in [(0.906, "90.6"), (0.9954, "99.54"), (0.999_999, "99.9999"), (0.5, "50")] {
+        assert!(of(objective).contains(&format!("| {shown} % |")), "{}", of(objective));
+    }
+}
+
+#[test]
+fn counts_that_cannot_be_are_a_report_all_the_same() {
+    let totals = Totals { requests: 1, client_errors: 2, server_errors: 3, ..Totals::default() };
+    let report = Report { totals, timeline: vec![data::Point { at: 1_795_662_000, totals }], ..empty() };
+    for format in [Format::Html, Format::Json, Format::Csv, Format::Markdown] {
+        assert!(!report.write(format).contains("18,446,744"), "less than nothing is nothing");
+    }
+}

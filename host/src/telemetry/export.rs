@@ -147,7 +147,7 @@ fn requests(meter: &Meter, cells: &Arc<Cells>) {
         meter,
         cells,
         names::LOG_LINES_LOST,
-        "Lines of the log that were dropped: whoever reads standard error was too slow.",
+        "Lines of the log that were dropped: standard error took them too slowly, or not at all.",
         |_, observer| observer.observe(super::logs::lost(), &[]),
     );
     counter(meter, cells, names::SPANS_SENT, "Spans that the OTLP receiver took.", |cells, observer| {

@@ -20,7 +20,24 @@ pub(super) fn collect(file: &Path, paths: &mut BTreeSet<PathBuf>) {
             None => break,
         }
     }
-    paths.insert(whole);
+    paths.insert(walked(&whole));
+}
+
+/// Without `..`, which leads back where no link is on the way: a folder is told of by one name.
+fn walked(path: &Path) -> PathBuf {
+    let mut walked = PathBuf::new();
+    path.components().for_each(|component| step(&mut walked, component));
+    walked
+}
+
+fn step(walked: &mut PathBuf, component: Component<'_>) {
+    match component {
+        Component::ParentDir => {
+            walked.pop();
+        }
+        Component::CurDir => {}
+        other => walked.push(other),
+    }
 }
 
 /// The first symbolic link on a path, and the path with its target in its place.
@@ -28,13 +45,7 @@ fn first_link(path: &Path) -> Option<(PathBuf, PathBuf)> {
     let mut walked = PathBuf::new();
     let mut components = path.components();
     while let Some(component) = components.next() {
-        match component {
-            Component::ParentDir => {
-                walked.pop();
-            }
-            Component::CurDir => {}
-            other => walked.push(other),
-        }
+        step(&mut walked, component);
         if let Ok(target) = fs::read_link(&walked) {
             let from = walked.parent().unwrap_or(Path::new("/"));
             return Some((walked.clone(), from.join(target).join(components.as_path())));
@@ -62,6 +73,8 @@ mod tests {
         let mut paths = BTreeSet::new();
         collect(&folder.join("auth.wasm"), &mut paths);
         collect(&folder.join("missing.wasm"), &mut paths);
+        // By the name it has already.
+        collect(&folder.join("..one/../missing.wasm"), &mut paths);
         let expected = ["..data", "..one/auth.wasm", "auth.wasm", "missing.wasm"].map(|name| folder.join(name));
         assert_eq!(paths.into_iter().collect::<Vec<_>>(), expected);
         // A link to itself ends.

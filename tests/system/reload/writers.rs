@@ -157,3 +157,36 @@ fn a_folder_that_is_replaced_as_a_whole() {
     replace(&scene.file(), version(3));
     scene.serves(3);
 }
+
+#[test]
+fn a_folder_that_is_removed_and_made_anew() {
+    let scene = Scene::new("");
+    let folder = scene.file().parent().unwrap().to_owned();
+    // File systems give the new one the number of the old one, and it is watched all the same.
+    for number in [2, 3] {
+        fs::remove_dir_all(&folder).unwrap();
+        fs::create_dir(&folder).unwrap();
+        fs::write(scene.file(), version(number)).unwrap();
+        scene.serves(number);
+    }
+    fs::write(scene.file(), version(4)).unwrap();
+    scene.serves(4);
+}
+
+#[test]
+fn files_in_a_folder_that_is_a_link() {
+    let (launch, upstream) = (Launch::new(BINARY).unwrap(), Upstream::plain("up").unwrap());
+    let (folder, link) = (launch.directory().join("2026-11-26"), launch.directory().join("plugins.d"));
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("auth.wasm"), version(1)).unwrap();
+    symlink(&folder, &link).unwrap();
+    let plugin = "[plugins.auth]\nsource = \"auth.wasm\"\nconfig = { mode = \"version\" }\n";
+    let gateway = launch.start(&config(&upstream, &[plugin, &route("public = true\nplugins = [\"auth\"]")])).unwrap();
+    let serves = |number| version_of(&get(gateway.address("web").unwrap(), "/", &[])) == number;
+    assert!(serves(1));
+    // In place, and by another file of that name.
+    fs::write(link.join("auth.wasm"), version(2)).unwrap();
+    until("what was written serves", || serves(2));
+    replace(&link.join("auth.wasm"), version(3));
+    until("what took its place serves", || serves(3));
+}

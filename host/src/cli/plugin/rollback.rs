@@ -16,7 +16,7 @@ pub(in crate::cli) struct Promote {
 
 impl Promote {
     pub(super) fn run(&self) -> Result<bool, String> {
-        self.running.order(&format!("/plugins/{}/promote", self.name))
+        self.running.order(&format!("/plugins/{}/promote", named(&self.name)?))
     }
 }
 
@@ -38,8 +38,17 @@ impl Rollback {
         if digest.is_some_and(|digest| digest.is_empty() || !digest.bytes().all(|byte| byte.is_ascii_hexdigit())) {
             return Err("a digest is hexadecimal, such as `/status` and the log show it".to_owned());
         }
-        let path = format!("/plugins/{}/rollback", self.name);
+        let path = format!("/plugins/{}/rollback", named(&self.name)?);
         let path = digest.map_or_else(|| path.clone(), |digest| format!("{path}?digest={}", digest.to_ascii_lowercase()));
         self.running.order(&path)
     }
+}
+
+/// A name as configurations have them. What is none would be another page of the gateway's, or another order.
+fn named(name: &str) -> Result<&str, String> {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
+    if name.is_empty() || !name.bytes().all(allowed) {
+        return Err(format!("no plugin is called {name:?}: names have `a` to `z`, `0` to `9`, `-` and `_`"));
+    }
+    Ok(name)
 }

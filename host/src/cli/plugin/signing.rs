@@ -10,7 +10,7 @@ use clap::Args;
 use plugway::plugin::{ComponentFile, LoadedComponent, SignatureFile, SigningKey};
 
 use super::{Trusted, read};
-use crate::cli::print;
+use crate::cli::{complain, print};
 
 /// Make a key pair.
 #[derive(Debug, Args)]
@@ -69,7 +69,7 @@ impl Sign {
         ComponentFile::read(&bytes).map_err(|error| format!("{file} was not signed: {error}"))?;
         let key = SigningKey::from_pem(&read(&self.key)?).map_err(|error| format!("{} {error}", self.key.display()))?;
         if fs::metadata(&self.key).is_ok_and(|metadata| metadata.mode() & 0o077 != 0) {
-            eprintln!("warning: others can get at {0}; run `chmod 600 {0}`", self.key.display());
+            complain(&format!("warning: others can get at {0}; run `chmod 600 {0}`", self.key.display()));
         }
         let digest = LoadedComponent::digest(&bytes);
         let beside = SignatureFile::beside(&self.file);
@@ -94,7 +94,7 @@ impl Verify {
                 Ok(true)
             }
             Err(why) => {
-                eprintln!("{file} is not signed by a trusted key: {why}\n    help: {}", why.remedy());
+                complain(&format!("{file} is not signed by a trusted key: {why}\n    help: {}", why.remedy()));
                 Ok(false)
             }
         }

@@ -1,5 +1,6 @@
 //! Lines of a frame: headings, rows of a name and its figures, and what there is room for.
 
+use plugway::config::in_line;
 use plugway::report::format;
 
 /// What there is room for.
@@ -42,7 +43,7 @@ pub(super) fn written(mut lines: Vec<String>, size: Size) -> String {
 /// `! page for 12 min: More requests of route orders fail: 12.00 %, 0.10 % in the hour before`
 pub(super) fn incident_row(severity: &str, lasts: i64, title: &str, columns: usize) -> String {
     let said = format!("! {severity} for {}: {title}", format::span(lasts.max(0)));
-    let clean = said.chars().map(|character| if character.is_control() { '?' } else { character });
+    let clean = said.chars().map(|character| in_line(character, '?'));
     if said.chars().count() <= columns { clean.collect() } else { clean.take(columns - 1).chain(std::iter::once('…')).collect() }
 }
 
@@ -68,7 +69,7 @@ pub(super) fn spread(left: &str, right: &str, columns: usize) -> String {
 
 /// The end of a name tells more than its beginning. Nothing in it may steer the terminal.
 pub(super) fn cut(name: &str, room: usize) -> String {
-    let clean: String = name.chars().map(|character| if character.is_control() { '?' } else { character }).collect();
+    let clean: String = name.chars().map(|character| in_line(character, '?')).collect();
     let length = clean.chars().count();
     if length <= room { clean } else { std::iter::once('…').chain(clean.chars().skip(length - room + 1)).collect() }
 }

@@ -48,7 +48,11 @@ impl Reading {
                 "plugway_requests_in_flight" => reading.in_flight += series.value,
                 "plugway_request_duration_seconds_bucket" => {
                     let bound = label("le").and_then(|bound| bound.replace("+Inf", "inf").parse().ok()).unwrap_or(f64::INFINITY);
-                    reading.buckets.push((bound, series.value));
+                    // A route that a reload gave to another API has two series.
+                    match reading.buckets.iter_mut().find(|(known, _)| *known == bound) {
+                        Some((_, count)) => *count += series.value,
+                        None => reading.buckets.push((bound, series.value)),
+                    }
                 }
                 _ => {}
             }
@@ -155,6 +159,11 @@ plugway_request_duration_seconds_bucket{route="a\"b",api="",version="v1",le="+In
         let since = reading.since(before.routes.values().next());
         assert_eq!((since.requests, since.client_errors), (50.0, 0.0));
         assert_eq!(since.buckets.iter().map(|(_, count)| *count).collect::<Vec<_>>(), [0.0, 50.0, 50.0]);
+        // Of another API until a reload.
+        let both = look(&format!("{METRICS}{}", METRICS.replace("api=\"\"", "api=\"shop\"")));
+        let both = both.routes.values().next().unwrap();
+        assert_eq!((both.requests, both.buckets.len()), (200.0, 3));
+        assert_eq!([0.5, 0.7, 0.99].map(|share| both.quantile(share)), [0.5, 0.7, 0.99].map(|share| reading.quantile(share)));
         // Restarted: nothing is subtracted.
         let restarted = before.routes.values().next().unwrap().since(Some(reading));
         assert_eq!(restarted.requests, 50.0);

@@ -104,7 +104,7 @@ pub(super) fn traffic(report: &Report) -> Option<String> {
         Line { class, values: rates.collect() }
     };
     let layers = [
-        layer("ok", |totals| totals.requests - totals.client_errors - totals.server_errors),
+        layer("ok", |totals| totals.requests.saturating_sub(totals.client_errors + totals.server_errors)),
         layer("client", |totals| totals.client_errors),
         layer("server", |totals| totals.server_errors),
     ];

@@ -78,3 +78,10 @@ impl AccessQueue {
         }
     }
 }
+
+impl Drop for AccessQueue {
+    /// The worker has ended, and with it every request it had: those that were cut off have had their lines since the last flush.
+    fn drop(&mut self) {
+        self.flush();
+    }
+}

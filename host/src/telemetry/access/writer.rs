@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::queue::{AccessQueue, Lines};
 use crate::config::model::AccessLog;
 use crate::telemetry::cell::SharedCount;
-use crate::telemetry::{Telemetry, WorkerCells};
+use crate::telemetry::{Seldom, Telemetry, WorkerCells};
 
 /// Batches on their way, of all workers: 2 MiB of lines, a second of a disk that stands still at thousands of requests a second.
 const BATCHES: usize = 16;
@@ -33,8 +34,16 @@ pub struct AccessSender(SyncSender<Lines>);
 /// What is written to.
 #[derive(Debug)]
 enum Output {
-    Stdout,
+    Stdout(Stdout),
     File(Rotated),
+}
+
+/// Standard output, which may be a file on a disk that is full. Not by the library's buffer: that does not say how much was written.
+#[derive(Debug)]
+struct Stdout {
+    file: File,
+    /// As of a file.
+    is_torn: bool,
 }
 
 /// A file that others may move away.
@@ -46,6 +55,8 @@ struct Rotated {
     /// A line of it was begun and not ended, for want of room.
     is_torn: bool,
     looked: Instant,
+    /// When it was last said that it cannot be made anew.
+    told: Seldom,
 }
 
 impl AccessWriter {
@@ -55,11 +66,11 @@ impl AccessWriter {
     /// When a file cannot be opened for appending.
     pub fn start(log: &AccessLog, telemetry: &Telemetry) -> io::Result<(Self, AccessSender)> {
         let output = match &log.file {
-            None => Output::Stdout,
+            None => Output::Stdout(Stdout { file: File::from(io::stdout().as_fd().try_clone_to_owned()?), is_torn: false }),
             Some(path) => {
                 // A log that is switched on later makes its file then.
                 let file = if log.enabled { Some(open(path)?) } else { None };
-                Output::File(Rotated { path: path.clone(), file, is_torn: false, looked: Instant::now() })
+                Output::File(Rotated { path: path.clone(), file, is_torn: false, looked: Instant::now(), told: Seldom::default() })
             }
         };
         let lost = Arc::clone(&telemetry.cells.access_lines_lost);
@@ -93,7 +104,7 @@ fn run(mut output: Output, lines: &Receiver<Lines>, lost: &SharedCount) {
         let next = match &output {
             // What was moved away is let go of though nobody asks for anything.
             Output::File(_) => lines.recv_timeout(LOOK),
-            Output::Stdout => lines.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Output::Stdout(_) => lines.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
         if let Output::File(file) = &mut output {
             file.follow();
@@ -126,11 +137,7 @@ fn run(mut output: Output, lines: &Receiver<Lines>, lost: &SharedCount) {
 impl Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
-            Self::Stdout => {
-                let mut stdout = io::stdout().lock();
-                stdout.write_all(bytes)?;
-                stdout.flush()
-            }
+            Self::Stdout(Stdout { file, is_torn }) => write_lines(file, bytes, is_torn),
             Self::File(rotated) => rotated.write(bytes),
         }
     }
@@ -159,10 +166,11 @@ impl Rotated {
         }
         match open(&self.path) {
             Ok(file) => (self.file, self.is_torn) = (Some(file), false),
-            // The old one is better than none.
-            Err(error) => {
+            // The old one is better than none, and this comes again each second.
+            Err(error) if self.told.is_due() => {
                 tracing::warn!(file = %self.path.display(), %error, "The access log's file was moved away and cannot be made anew")
             }
+            Err(_) => {}
         }
     }
 }
@@ -208,7 +216,8 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("plugway-access-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("access.log");
-        let mut rotated = Rotated { path: path.clone(), file: None, is_torn: false, looked: Instant::now() };
+        let (file, told) = (None, Seldom::default());
+        let mut rotated = Rotated { path: path.clone(), file, is_torn: false, looked: Instant::now(), told };
         rotated.write(b"one\n").unwrap();
         rotated.looked = Instant::now().checked_sub(LOOK).unwrap();
         rotated.follow();

@@ -106,14 +106,18 @@ fn run(mut output: impl Write, said: &Receiver<Said>) {
     let (mut told, mut seldom) = (0, Seldom::default());
     for said in said {
         match said {
-            // Where nobody can read it, there is nobody to tell.
-            Said::Line(text) => drop(output.write_all(&text)),
+            // Where nobody can read it, there is nobody to tell; metrics do.
+            Said::Line(text) => {
+                if output.write_all(&text).is_err() {
+                    LOST.fetch_add(1, Relaxed);
+                }
+            }
             Said::Flush(written) => drop(written.try_send(())),
         }
         let lost = lost();
         // Of a reader that stays slow this is told now and then: it takes a line's room itself.
         if lost > told && seldom.is_due() {
-            tracing::warn!(lines = lost - told, "Log lines were dropped: whoever reads standard error is too slow");
+            tracing::warn!(lines = lost - told, "Log lines were dropped: standard error took them too slowly, or not at all");
             told = lost;
         }
     }
@@ -141,6 +145,19 @@ mod tests {
         }
     }
 
+    /// Nobody reads it.
+    struct Gone;
+
+    impl Write for Gone {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
     #[test]
     fn nobody_waits_for_a_reader_and_what_is_dropped_is_counted() {
         let (go, may) = sync_channel(0);
@@ -157,5 +174,11 @@ mod tests {
         let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
         let numbers: Vec<usize> = text.lines().map(|line| line.strip_prefix("line ").unwrap().parse().unwrap()).collect();
         assert!(numbers.len() >= LINES && numbers.is_sorted(), "{}", numbers.len());
+
+        let (writer, lines) = LogWriter::start(Gone).unwrap();
+        let before = lost();
+        writeln!(lines.make_writer(), "line").unwrap();
+        drop(writer);
+        assert_eq!(lost() - before, 1, "what cannot be written is dropped, too");
     }
 }
