@@ -1,5 +1,7 @@
 //! Rewriting the path. Everything here is in the gateway's normal form, so segments can be compared by their bytes.
 
+use plugway_sdk::Plan;
+
 /// What becomes of a path.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Rewrite {
@@ -49,6 +51,9 @@ fn checked_prefix(key: &str, prefix: Option<String>) -> Result<String, String> {
 /// request (`%2F`, `%25` before two digits) is refused outright: nobody needs it in a configuration.
 fn check_normal(path: &str) -> Result<(), &'static str> {
     let segments = path.strip_prefix('/').ok_or("a path begins with `/`")?;
+    if path.len() > Plan::LONGEST_PATH {
+        return Err("longer than the 32766 bytes that a path can have");
+    }
     if path.contains("//") {
         return Err("`//` is not in normal form");
     }
@@ -143,7 +148,8 @@ mod tests {
             "", "v1", "//", "/a//b", "/.", "/a/..", "/a b", "/ü", "/a?b", "/a#b", "/a;b", "/%", "/%2", "/%2f", "/%41", "/%2F", "/%00",
             "/%252E", "/%C3",
         ];
-        for path in bad {
+        let long = "/".to_owned() + &"a".repeat(Plan::LONGEST_PATH);
+        for path in bad.into_iter().chain([&*long]) {
             assert!(Rewrite::whole(path.to_owned()).is_err(), "{path}");
         }
         for prefix in ["/", "/v1/", "v1", "/../a"] {
