@@ -87,6 +87,23 @@ impl Source {
     }
 }
 
+/// What keys of these sources are, in a text that no others have: names have their length in front.
+pub(crate) fn kind(sources: &[Source], prefixes: Prefixes) -> String {
+    let named = |what: &str, name: &str| format!("{what} {} {name}", name.len());
+    let kinds: Vec<String> = sources
+        .iter()
+        .map(|source| match source {
+            Source::ClientAddress => format!("client-address {} {}", prefixes.ipv4, prefixes.ipv6),
+            Source::Route => "route".to_owned(),
+            Source::Identity => "identity".to_owned(),
+            Source::Header(name) => named("header", &name.to_ascii_lowercase()),
+            Source::Claim(name) => named("claim", name),
+            Source::Parameter(name) => named("parameter", name),
+        })
+        .collect();
+    kinds.join(" ")
+}
+
 // === impl Key ===
 
 impl Key {
@@ -195,5 +212,24 @@ mod tests {
         assert_eq!(at(0, 0)("192.0.2.1"), at(0, 0)("203.0.113.9"));
         assert_eq!(at(0, 0)("::1"), at(0, 0)("2001:db8::1"));
         assert_ne!(at(32, 128)("::1"), at(32, 128)("::2"));
+    }
+
+    #[test]
+    fn what_a_key_is_made_of_is_told_apart() {
+        let header = |name: &str| Source::Header(name.to_owned());
+        let kind = |sources: &[Source]| kind(sources, Prefixes { ipv4: 32, ipv6: 64 });
+        let kinds = [
+            kind(&[Source::Route]),
+            kind(&[header("a"), header("b")]),
+            kind(&[header("a header 1 b")]),
+            kind(&[header("b"), header("a")]),
+            kind(&[Source::Claim("a".to_owned())]),
+            kind(&[Source::ClientAddress]),
+            super::kind(&[Source::ClientAddress], Prefixes { ipv4: 24, ipv6: 64 }),
+        ];
+        for (number, one) in kinds.iter().enumerate() {
+            assert!(kinds.iter().skip(number + 1).all(|other| one != other), "{one}");
+        }
+        assert_eq!(kind(&[header("X-Api-Key")]), kind(&[header("x-api-key")]));
     }
 }

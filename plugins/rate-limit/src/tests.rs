@@ -133,6 +133,18 @@ fn every_source_tells_requests_apart() {
 }
 
 #[test]
+fn limits_of_one_name_by_different_keys_have_nothing_in_common() {
+    let by = |key: Json| configured(json!({ "limits": [{ "name": "c", "key": key, "requests": 1, "period": "1h" }] }));
+    let (by_address, by_header) = (by(json!("client-address")), by(json!({ "header": "x-api-key" })));
+    // The bytes of the other one's address, all of which a header can have.
+    assert!(passes(&by_header, from("192.0.2.9").header("x-api-key", [198, 51, 100, 33])));
+    assert!(passes(&by_address, from("198.51.100.33")));
+    // And one kind is the same wherever it stands.
+    assert!(!passes(&by(json!(["client-address"])), from("198.51.100.33")));
+    assert!(!passes(&by(json!({ "header": "X-Api-Key" })), from("192.0.2.8").header("x-api-key", [198, 51, 100, 33])));
+}
+
+#[test]
 fn requests_without_the_key_share_a_bucket_or_are_skipped() {
     let limit = |name: &str, missing: &str| json!({ "limits": [{ "name": name, "key": { "header": "x-key" }, "requests": 1, "period": "1h", "missing_key": missing }] });
     let shared = configured(limit("shared", "share"));
