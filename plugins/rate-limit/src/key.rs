@@ -21,7 +21,7 @@ pub(crate) enum Source {
     Route,
     /// Issuer and subject of the identity an authorizer found.
     Identity,
-    /// The first value of a header.
+    /// The first value of a header; of `host` what the client asked for, however it said it.
     Header(String),
     /// A claim of the identity; `sub` and `iss` are its subject and issuer.
     Claim(String),
@@ -61,6 +61,8 @@ pub(crate) struct Key {
 enum Part {
     /// Its name crosses as a number.
     Header(HeaderName<'static>),
+    /// Where a client asks by HTTP/2, or by an absolute target, it is not in `Host`, or not what is in it.
+    Authority,
     Other(Source),
 }
 
@@ -109,6 +111,7 @@ pub(crate) fn kind(sources: &[Source], prefixes: Prefixes) -> String {
 impl Key {
     pub(crate) fn new(sources: Vec<Source>, prefixes: Prefixes, missing: MissingKey) -> Self {
         let part = |source| match source {
+            Source::Header(name) if name.eq_ignore_ascii_case("host") => Part::Authority,
             Source::Header(name) => match HeaderName::numbered(&name) {
                 Ok(name) => Part::Header(name),
                 Err(_) => Part::Other(Source::Header(name)),
@@ -158,6 +161,7 @@ impl Part {
     fn read(&self, request: &Request<'_>, prefixes: Prefixes) -> Option<Vec<u8>> {
         let source = match self {
             Self::Header(name) => return request.header(name.clone()),
+            Self::Authority => return Some(request.authority().into_bytes()),
             Self::Other(source) => source,
         };
         let text = match source {

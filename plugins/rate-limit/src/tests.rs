@@ -109,7 +109,8 @@ fn every_source_tells_requests_apart() {
         identity
     };
     let get = || testing::Request::get("/");
-    let pairs: [(Json, testing::Request, testing::Request); 7] = [
+    let pairs: [(Json, testing::Request, testing::Request); 8] = [
+        (json!({ "header": "Host" }), get().authority("a.example"), get().authority("b.example")),
         (json!({ "header": "X-Api-Key" }), get().header("x-api-key", "a"), get().header("x-api-key", "b")),
         (json!({ "claim": "tenant" }), get().identity(identity("i", "s", 1)), get().identity(identity("i", "s", 2))),
         (json!({ "claim": "sub" }), get().identity(identity("i", "s", 1)), get().identity(identity("i", "t", 1))),
