@@ -53,7 +53,7 @@ pub(crate) struct Key {
     parts: Vec<Part>,
     prefixes: Prefixes,
     missing: MissingKey,
-    /// Whether it was said that a request had no caller.
+    /// Whether it was said that a request had none of what every request should have.
     told: Cell<bool>,
 }
 
@@ -142,17 +142,21 @@ impl Key {
 }
 
 impl Key {
-    /// Says once that something of a caller was missing: an authorizer that stands behind this plugin is a mistake that nothing else shows.
+    /// Says once that something was missing that no client leaves out: an authorizer that stands behind this plugin, or a segment that the route has
+    /// not, is a mistake that nothing else shows.
     #[cold]
     fn tell(&self, part: &Part) {
-        let what = match part {
-            Part::Other(Source::Identity) => "caller".to_owned(),
-            Part::Other(Source::Claim(name)) => format!("claim {name:?} of a caller"),
+        const CALLER: &str = "If an authorizer says who calls, write it before this plugin";
+        const SEGMENT: &str = "Name one that every route with this limit has";
+        let (what, advice) = match part {
+            Part::Other(Source::Identity) => ("caller".to_owned(), CALLER),
+            Part::Other(Source::Claim(name)) => (format!("claim {name:?} of a caller"), CALLER),
+            Part::Other(Source::Parameter(name)) => (format!("segment {name:?} in the path of its route"), SEGMENT),
             _ => return,
         };
         if !self.told.replace(true) {
             let then = if self.missing == MissingKey::Skip { "are not limited" } else { "share one bucket" };
-            log::warn!("a request has no {what}; such requests {then}. If an authorizer says who calls, write it before this plugin");
+            log::warn!("a request has no {what}; such requests {then}. {advice}");
         }
     }
 }

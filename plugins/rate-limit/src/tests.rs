@@ -199,7 +199,7 @@ fn mistakes_name_the_key() {
 }
 
 #[test]
-fn says_once_that_there_is_no_caller() {
+fn says_once_what_no_client_leaves_out() {
     let by = |key: Json, missing: &str| {
         configured(json!({ "limits": [{ "name": "c", "key": key, "requests": 9, "period": "1h", "missing_key": missing }] }))
     };
@@ -212,6 +212,11 @@ fn says_once_that_there_is_no_caller() {
     assert!(lines()[0].starts_with("a request has no claim \"tenant\" of a caller; such requests are not limited."));
     assert!(passes(&by(json!({ "header": "x-api-key" }), "share"), from("192.0.2.1")));
     assert_eq!(lines(), [""; 0]);
+    let plugin = by(json!({ "parameter": "id" }), "skip");
+    assert!(passes(&plugin, from("192.0.2.1").path_parameter("id", "1")) && lines().is_empty());
+    assert!(passes(&plugin, from("192.0.2.1")) && passes(&plugin, from("192.0.2.1")));
+    let said = "a request has no segment \"id\" in the path of its route; such requests are not limited. Name one that every route with this limit has";
+    assert_eq!(lines(), [said]);
 }
 
 #[test]
