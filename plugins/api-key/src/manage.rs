@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use percent_encoding::percent_decode_str;
 use plugway_sdk::{Error, Identity, LocalResponse, Request, Status, clock, header, log, random};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -53,7 +54,8 @@ impl Manage {
 
     /// The answer, where the request asks for this.
     pub(crate) fn answer(&self, request: &Request<'_>, consumers: &Consumers) -> Result<Option<LocalResponse>, Error> {
-        if request.path() != self.path {
+        // By what it stands for, as the route has it: `%3A` is `:`.
+        if !percent_decode_str(&request.path()).eq(self.path.bytes()) {
             return Ok(None);
         }
         let caller = request.optional_identity();

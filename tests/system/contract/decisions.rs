@@ -117,3 +117,14 @@ fn a_target_that_is_too_long_once_it_is_rewritten_is_the_clients_fault() {
     assert_eq!(upstream.requests(), 1);
     assert_eq!(metric(&gateway, "plugway_hook_failures_total", &[]), 0.0, "no fault of the plugin");
 }
+
+#[test]
+fn a_prefix_is_stripped_however_a_client_wrote_it() {
+    let upstream = Upstream::plain("up").unwrap();
+    let part = "[plugins.plans]\nsource = \"builtin:tls-forward\"\nconfig = { path = { strip_prefix = \"/a:b\" } }\n";
+    let there = "[[routes]]\nname = \"all\"\nmatch = { path = \"/a:b/*\" }\nupstream = \"up\"\npublic = true\nforwarder = \"plans\"\n";
+    let gateway = start(&config(&upstream, &[part, there]));
+    for path in ["/a:b/x", "/a%3Ab/x", "/a%3ab/x"] {
+        assert_eq!(report(&get(gateway.address("web").unwrap(), path, &[]))["target"], "/x", "{path}");
+    }
+}

@@ -167,6 +167,18 @@ fn a_key_belongs_to_one() {
 }
 
 #[test]
+fn where_keys_are_managed_is_one_place_however_it_is_written() {
+    let mut config = managed();
+    config["manage"]["path"] = json!("/-/keys:all");
+    let plugin = testing::configure::<ApiKey>(config).unwrap();
+    for (path, is_there) in [("/-/keys:all", true), ("/-/keys%3Aall", true), ("/-/keys%3Aal", false)] {
+        let mut request = get(path).header(header::X_API_KEY, ADMIN).build();
+        assert_eq!(status(&plugin.authorize(&mut request).unwrap()), 200);
+        assert_eq!(matches!(plugin.on_request(&mut request).unwrap(), Flow::Respond(_)), is_there, "{path}");
+    }
+}
+
+#[test]
 fn what_is_revoked_for_one_stays_good_for_another_who_has_it() {
     let add = |consumer: &str| order("POST", &format!("consumer={consumer}&digest={}", digest("sk-1"))).0;
     assert_eq!(add("kiosk"), 201);
