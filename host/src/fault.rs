@@ -79,6 +79,8 @@ faults! {
     Denied = "denied", UNAUTHORIZED, Client, false, "Credentials are required.";
     /// More body than allowed.
     BodyTooLarge = "body-too-large", PAYLOAD_TOO_LARGE, Client, false, "The request's body is too large.";
+    /// A target that is longer than can be sent on, once its path is in normal form or rewritten (RFC 9110, section 15.5.15).
+    UriTooLong = "uri-too-long", URI_TOO_LONG, Client, false, "The request's target is too long.";
     /// The client paused too long while sending.
     ClientTimeout = "client-timeout", REQUEST_TIMEOUT, Client, false, "The request took too long to arrive.";
     /// The client went away.

@@ -118,6 +118,7 @@ impl<E: Exported<Plugin: Forwarder>> forwarder::exports::plugway::gateway::forwa
         run::<E, _>(id, |plugin| plugin.forward(&Request::new(PhantomData), endpoint, &mut Plan::new(PhantomData))).map_err(|error| {
             match error {
                 ForwardError::Refused => contract::ForwardError::Refused,
+                ForwardError::UriTooLong => contract::ForwardError::UriTooLong,
                 ForwardError::Failed(why) => contract::ForwardError::Failed(raw::Failure::new(&why)),
             }
         })

@@ -79,7 +79,7 @@ pub enum RateLimitError {
     TooLate,
     /// Not declared by this instance.
     UnknownLimit,
-    /// A key of more than 64 KiB, or more tokens at once than the bucket ever holds.
+    /// A name of more than 4 KiB, a key of more than 64 KiB, or more tokens at once than the bucket ever holds.
     TooLarge,
 }
 
@@ -187,7 +187,9 @@ impl fmt::Display for RateLimitError {
             Self::TooMany => f.write_str("more than 256 limits"),
             Self::TooLate => f.write_str("limits are declared in configure"),
             Self::UnknownLimit => f.write_str("the limit was not declared by this instance"),
-            Self::TooLarge => f.write_str("a key of more than 64 KiB, or more tokens than the bucket ever holds"),
+            Self::TooLarge => {
+                f.write_str("a name of more than 4 KiB, a key of more than 64 KiB, or more tokens than the bucket ever holds")
+            }
         }
     }
 }

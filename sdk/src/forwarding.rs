@@ -136,12 +136,16 @@ impl Plan<'_> {
 
 /// What is sent.
 impl Plan<'_> {
+    /// Bytes of the longest path that can be set. Where a request's own path leads past it, [`ForwardError::UriTooLong`](crate::ForwardError::UriTooLong)
+    /// says so.
+    pub const LONGEST_PATH: usize = 32_766;
+
     /// The path that will be sent.
     pub fn path(&self) -> String {
         ask!(self, forward_plan::path())
     }
 
-    /// Sets the path to send; must be in normal form.
+    /// Sets the path to send; must be in normal form, and of [`LONGEST_PATH`](Self::LONGEST_PATH) bytes at most.
     pub fn set_path(&mut self, path: &str) -> Result<(), PlanError> {
         Ok(ask!(self, forward_plan::set_path(path))?)
     }

@@ -61,8 +61,8 @@
 //!   for each, and a hook gets the one of its place. Several instances exist at once and any may vanish: memory is a cache.
 //! - **Changes are transactional.** A hook sees its own changes at once, everyone else when it returns normally.
 //! - **Errors are values.** A refused change is a [`ChangeError`]. A failure from a hook fails that call, takes its changes back,
-//!   goes to the log, and touches nothing else; [`AuthError::Unavailable`], [`RouteError::NoEndpoint`] and [`ForwardError::Refused`]
-//!   are answers, and what was changed of the request before them stays. A panic ends the instance too, and a plugin that keeps
+//!   goes to the log, and touches nothing else; [`AuthError::Unavailable`], [`RouteError::NoEndpoint`], [`ForwardError::Refused`] and
+//!   [`ForwardError::UriTooLong`] are answers, and what was changed of the request before them stays. A panic ends the instance too, and a plugin that keeps
 //!   panicking is left alone for a while.
 //! - **Budgets.** CPU time, memory, sizes and log lines are bounded; past a bound the call ends, never the gateway.
 //! - **Cost.** Every method of a request is one call into the gateway, about 0.1 µs. Names in [`header`] cross as numbers, and

@@ -284,6 +284,9 @@ pub enum RouteError {
 pub enum ForwardError {
     /// This endpoint must not be used for this request; counts as a failed attempt.
     Refused,
+    /// The path it would write is longer than [`Plan::LONGEST_PATH`], as the request's own is so long. Becomes 414; a fault of the client, and no other
+    /// endpoint is tried.
+    UriTooLong,
     /// A fault of the plugin; the text goes to the log. Becomes 500, or the upstream's own settings under `skip`.
     Failed(String),
 }

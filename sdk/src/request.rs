@@ -77,7 +77,8 @@ impl Request<'_> {
         ask!(self, request::path_parameter(name))
     }
 
-    /// The first value of a header. HTTP does not promise UTF-8 (RFC 9110, section 5.5), so it is bytes.
+    /// The first value of a header. HTTP does not promise UTF-8 (RFC 9110, section 5.5), so it is bytes. For the host take
+    /// [`authority`](Self::authority): over HTTP/2 there is no header for it.
     #[inline]
     pub fn header<'n>(&self, name: impl Into<HeaderName<'n>>) -> Option<Vec<u8>> {
         ask!(self, request::header(name.into()))

@@ -28,6 +28,18 @@ fn a_request_goes_through_and_both_sides_see_what_they_should() {
 }
 
 #[test]
+fn a_target_that_is_too_long_in_normal_form_is_the_clients_fault() {
+    let upstream = Upstream::plain("up").unwrap();
+    let gateway = start(&one_route(&upstream, ""));
+    // Each becomes three: `%5B`.
+    let response = ask(&gateway, &format!("GET /{} HTTP/1.1\nhost: a\n\n", "[".repeat(21_845)));
+    assert_problem(&response, 414, "uri-too-long");
+    assert_eq!(upstream.requests(), 0);
+    let response = ask(&gateway, &format!("GET /{} HTTP/1.1\nhost: a\n\n", "[".repeat(10_000)));
+    assert_eq!(json(&response)["target"].as_str().map(str::len), Some(30_001));
+}
+
+#[test]
 fn connection_headers_of_a_request_end_at_the_gateway() {
     let upstream = Upstream::plain("up").unwrap();
     let gateway = start(&one_route(&upstream, ""));

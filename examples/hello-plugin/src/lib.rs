@@ -2,6 +2,9 @@
 
 use plugway_sdk::{Error, Flow, LocalResponse, Plugin, Request, RequestFilter, Status, header};
 
+/// Bytes of the longest name of a tenant. A client can send more than a plugin may set, and an error would be this plugin's failure.
+const LONGEST_TENANT: usize = 64;
+
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
@@ -25,8 +28,9 @@ impl Plugin for Hello {
 
 impl RequestFilter for Hello {
     fn on_request(&self, request: &mut Request) -> Result<Flow, Error> {
-        let Some(tenant) = request.header_str(header::X_TENANT_ID) else {
-            return Ok(Flow::respond(LocalResponse::problem(Status::BAD_REQUEST, "The x-tenant-id header is missing.")));
+        let tenant = request.header_str(header::X_TENANT_ID).filter(|tenant| tenant.len() <= LONGEST_TENANT);
+        let Some(tenant) = tenant else {
+            return Ok(Flow::respond(LocalResponse::problem(Status::BAD_REQUEST, "The x-tenant-id header is missing or too long.")));
         };
         request.set_header("x-hello", format!("{} {tenant}", self.greeting))?;
         Ok(Flow::Next)
@@ -52,8 +56,9 @@ mod tests {
     #[test]
     fn refuses_requests_without_a_tenant() {
         let hello = testing::configure::<Hello>(json!({ "greeting": "Hello" })).unwrap();
-        let mut request = testing::Request::get("/").build();
-        assert!(matches!(hello.on_request(&mut request).unwrap(), Flow::Respond(_)));
+        for request in [testing::Request::get("/"), testing::Request::get("/").header(header::X_TENANT_ID, "a".repeat(40_000))] {
+            assert!(matches!(hello.on_request(&mut request.build()).unwrap(), Flow::Respond(_)));
+        }
         assert!(testing::configure::<Hello>(json!({ "greeting": "" })).is_err());
     }
 }

@@ -19,6 +19,8 @@ use crate::telemetry::{Held, Holder};
 
 /// Limits one plugin may have.
 const MAX_LIMITS: usize = 256;
+/// Longest name of a limit, bytes: it is kept for as long as the limit.
+const MAX_NAME: usize = 4 << 10;
 /// Longest key, bytes: the time of hashing it grows with it.
 const MAX_KEY: usize = 64 << 10;
 /// Longest key that is kept as it is, bytes; of others only a digest is.
@@ -63,7 +65,7 @@ pub enum RateLimitError {
     TooMany,
     /// Not a number this instance was given.
     UnknownLimit,
-    /// A key of more than 64 KiB, or more tokens than the bucket ever holds.
+    /// A name of more than 4 KiB, a key of more than 64 KiB, or more tokens than the bucket ever holds.
     TooLarge,
 }
 
@@ -128,8 +130,11 @@ impl RateLimits {
     /// Declares a limit; the same one again gives the same number.
     ///
     /// # Errors
-    /// [`RateLimitError::TooMany`]
+    /// [`RateLimitError::TooMany`], [`RateLimitError::TooLarge`]
     pub fn declare(&mut self, name: &str, quota: Quota) -> Result<u32, RateLimitError> {
+        if name.len() > MAX_NAME {
+            return Err(RateLimitError::TooLarge);
+        }
         let limit = self.limiter.limit(name, quota)?;
         let number = match self.limits.iter().position(|known| known.number == limit.number) {
             Some(number) => number,

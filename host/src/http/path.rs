@@ -129,6 +129,9 @@ pub fn normalise(raw: &str) -> Result<Cow<'_, str>, PathFault> {
 /// Longest path that a plugin may set, and longest query, bytes: with both a target is as long as the `http` crate has them.
 pub const LONGEST: usize = 32_766;
 
+/// Longest target that the `http` crate has, bytes. One that was received is no longer; with its path in normal form, or another path, it can be.
+pub const LONGEST_TARGET: usize = 65_534;
+
 /// Whether a path is its own normal form.
 pub fn is_normal(path: &str) -> bool {
     match normalise(path) {

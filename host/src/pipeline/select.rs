@@ -98,6 +98,7 @@ impl Chain {
         let plan = match (forwarded, place.on_failure) {
             (Ok(Forwarded::Planned(edits) | Forwarded::Kept(edits)), _) => Ok(Some(edits)),
             (Ok(Forwarded::Refused), _) => Err(Fault::EndpointRefused),
+            (Ok(Forwarded::UriTooLong), _) => Err(Fault::UriTooLong),
             (Err(fault), FailurePolicy::Reject) => Err(fault),
             (Err(_), FailurePolicy::Skip) => Ok(None),
         };

@@ -76,7 +76,7 @@ impl Shadowed<'_> {
             };
             let agreed = forwarded.ok().map(|forwarded| match (served.as_ref().map(Forwarded::plan), forwarded.plan()) {
                 (Ok(served), own) if served == own => Comparison::Agree,
-                (Ok(Some(_)), Some(_)) => Comparison::Changes,
+                (Ok(Ok(_)), Ok(_)) => Comparison::Changes,
                 _ => Comparison::Differ,
             });
             (back, agreed)

@@ -62,6 +62,7 @@ impl From<&Forwarded> for StepResult {
         match forwarded {
             Forwarded::Planned(_) | Forwarded::Kept(_) => Self::Planned,
             Forwarded::Refused => Self::Refused,
+            Forwarded::UriTooLong => Self::Failed(Fault::UriTooLong),
         }
     }
 }

@@ -16,6 +16,7 @@ use super::rights::Hook;
 use super::slot::{Called, Slot};
 use super::waiting::{self, Holder};
 use crate::exchange::{Exchange, LocalResponse, Outcome, Phase};
+use crate::fault::Fault;
 
 pub use super::bindings::exports::plugway::gateway::outcome_observer::EndpointOutcome;
 
@@ -59,6 +60,8 @@ pub enum Forwarded {
     Kept(Arc<PlanEdits>),
     /// Not to this endpoint.
     Refused,
+    /// Nowhere: the path that it would write is longer than can be sent.
+    UriTooLong,
 }
 
 /// The configuration of hooks that are called for all of them at once.
@@ -143,6 +146,7 @@ impl Slot {
             |(answer, plan), store| match answer {
                 Ok(()) => plan.map_or_else(|| Ok(Forwarded::Planned(Arc::default())), planned),
                 Err(exports::forwarder::ForwardError::Refused) => Ok(Forwarded::Refused),
+                Err(exports::forwarder::ForwardError::UriTooLong) => Ok(Forwarded::UriTooLong),
                 Err(exports::forwarder::ForwardError::Failed(why)) => Err(given(store, |guest| guest.take_failure(why))?),
             },
         );
@@ -229,11 +233,15 @@ pub async fn on_tick<H: Holder>(holder: H, config: u32) -> Result<(), Failure> {
 }
 
 impl Forwarded {
-    /// The plan, if it is one.
-    pub fn plan(&self) -> Option<&Arc<PlanEdits>> {
+    /// The plan.
+    ///
+    /// # Errors
+    /// What becomes of a request that has none.
+    pub fn plan(&self) -> Result<&Arc<PlanEdits>, Fault> {
         match self {
-            Self::Planned(plan) | Self::Kept(plan) => Some(plan),
-            Self::Refused => None,
+            Self::Planned(plan) | Self::Kept(plan) => Ok(plan),
+            Self::Refused => Err(Fault::EndpointRefused),
+            Self::UriTooLong => Err(Fault::UriTooLong),
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::config::model::Protocol;
 use crate::exchange::Exchange;
 use crate::fault::Fault;
 use crate::http::connection_headers::Trailers;
+use crate::http::path::LONGEST_TARGET;
 use crate::plugin::PlanEdits;
 use crate::upstream::{Endpoint, HostHeader};
 
@@ -45,7 +46,7 @@ impl Outbound<'_> {
     /// Builds the request. The exchange keeps its headers: later attempts and response filters read them.
     ///
     /// # Errors
-    /// `Internal` when the parts make no URI, which a normal path and a checked authority never do.
+    /// `UriTooLong`, or `Internal` when the parts make no URI, which a normal path and a checked authority never do.
     pub(super) fn request(
         &self,
         exchange: &mut Exchange,
@@ -58,7 +59,10 @@ impl Outbound<'_> {
         let head = &mut exchange.request;
         let path = edits.and_then(|edits| edits.path.as_deref()).unwrap_or(head.path());
         let host = edits.and_then(|edits| edits.host.as_ref()).unwrap_or_else(|| self.host_for(endpoint));
-        let Some(uri) = target(head.target.received(), path, head.query()) else { return Err((Fault::Internal, body)) };
+        let uri = match target(head.target.received(), path, head.query()) {
+            Ok(uri) => uri,
+            Err(fault) => return Err((fault, body)),
+        };
 
         let mut request = Request::new(body);
         *request.method_mut() = head.method.clone();
@@ -98,9 +102,12 @@ impl Outbound<'_> {
 }
 
 /// The target in origin form; the pool makes of it and `Host` what HTTP/2 wants.
-fn target(received: Option<&PathAndQuery>, path: &str, query: Option<&str>) -> Option<Uri> {
+fn target(received: Option<&PathAndQuery>, path: &str, query: Option<&str>) -> Result<Uri, Fault> {
     if let Some(received) = received.filter(|received| received.path() == path && received.query() == query) {
-        return Some(Uri::from(received.clone()));
+        return Ok(Uri::from(received.clone()));
+    }
+    if path.len() + query.map_or(0, |query| query.len() + 1) > LONGEST_TARGET {
+        return Err(Fault::UriTooLong);
     }
     let target = match query {
         Some(query) => {
@@ -108,9 +115,24 @@ fn target(received: Option<&PathAndQuery>, path: &str, query: Option<&str>) -> O
             target.push_str(path);
             target.push('?');
             target.push_str(query);
-            PathAndQuery::from_maybe_shared(bytes::Bytes::from(target)).ok()?
+            PathAndQuery::from_maybe_shared(bytes::Bytes::from(target))
         }
-        None => PathAndQuery::try_from(path).ok()?,
+        None => PathAndQuery::try_from(path),
     };
-    Some(Uri::from(target))
+    target.map(Uri::from).map_err(|_| Fault::Internal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_as_long_as_a_uri_can_be() {
+        let path = |bytes: usize| format!("/{}", "a".repeat(bytes - 1));
+        assert_eq!(target(None, &path(LONGEST_TARGET), None).map(|uri| uri.path().len()), Ok(LONGEST_TARGET));
+        assert_eq!(target(None, &path(LONGEST_TARGET + 1), None), Err(Fault::UriTooLong));
+        let query = "q".repeat(LONGEST_TARGET - 101);
+        assert_eq!(target(None, &path(100), Some(&query)).map(|uri| uri.query().map(str::len)), Ok(Some(query.len())));
+        assert_eq!(target(None, &path(101), Some(&query)), Err(Fault::UriTooLong));
+    }
 }

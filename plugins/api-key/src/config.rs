@@ -5,10 +5,10 @@ use plugway_sdk::{HeaderName, granted, header};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::ApiKey;
-use crate::consumers::{Consumer, Consumers};
+use crate::consumers::{Consumer, Consumers, Found};
 use crate::manage::{Manage, ManageConfig, PARAMETERS};
 use crate::place::Place;
+use crate::{ApiKey, identity};
 
 const DEFAULT_HEADER: &str = "x-api-key";
 const DEFAULT_REALM: &str = "api";
@@ -63,14 +63,22 @@ impl Config {
         {
             return Err(format!("`query`: {parameter:?} is a parameter of `manage`; choose another name"));
         }
+        let consumers = consumers(self.consumers)
+            // One without a configured key may get its keys later.
+            .and_then(|list| Consumers::new(list, usize::from(!self.kv)))
+            .map_err(|why| format!("`consumers`: {why}"))?;
+        // Every request of such a one would fail.
+        if let Some(large) = consumers.after("").find(|consumer| identity(&Found { consumer, number: 1 }).is_err()) {
+            return Err(format!(
+                "`consumers`: {:?} has more scopes and claims than an identity: at most 1024, and the `max_attribute_bytes` of the plugin's `budget`",
+                large.name
+            ));
+        }
         let checks = Counter::declare("key_checks_total", "API keys checked.", "1", ["result"])
             .map_err(|error| format!("the counter of checked keys: {error}"))?;
         Ok(ApiKey {
             place,
-            // One without a configured key may get its keys later.
-            consumers: consumers(self.consumers)
-                .and_then(|list| Consumers::new(list, usize::from(!self.kv)))
-                .map_err(|why| format!("`consumers`: {why}"))?,
+            consumers,
             kv: self.kv,
             manage: self.manage.map(Manage::new).transpose().map_err(|why| format!("`manage`: {why}"))?,
             optional: self.optional,

@@ -9,6 +9,8 @@ use crate::digest::{Digest, PREFIX};
 
 /// Keys of one consumer: one, and a second while one replaces the other.
 pub(crate) const MOST_KEYS: usize = 2;
+/// The claim that says which of a consumer's keys it was.
+pub(crate) const KEY_CLAIM: &str = "key";
 /// Keys of one place.
 const MOST_CONSUMERS: usize = 10_000;
 /// Longest name, bytes: it may become a header and the label of a metric.
@@ -79,6 +81,9 @@ impl Consumers {
             let name = &consumer.name;
             if name.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
                 return Err(format!("{name:?} is no name: 1 to {LONGEST_NAME} letters, digits and signs, without spaces"));
+            }
+            if consumer.claims.contains_key(KEY_CLAIM) {
+                return Err(format!("{name:?}: the claim `{KEY_CLAIM}` says which of the keys it was; give yours another name"));
             }
             if !(least..=MOST_KEYS).contains(&consumer.keys.len()) {
                 return Err(format!("{name:?} has {} keys: one, or two while one replaces the other", consumer.keys.len()));

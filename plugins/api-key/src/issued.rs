@@ -115,7 +115,11 @@ pub(crate) fn revoke(consumer: &Consumer, is_meant: impl Fn(&Issued) -> bool, no
         match kv::compare_and_swap(&consumer_entry(consumer), Some(&before), kept.as_ref().map(String::as_bytes), None) {
             Ok(()) => {
                 for key in &gone {
-                    kv::delete(&key_entry(&key.digest))?;
+                    // By now it may lead to another one, who was given the same key.
+                    match kv::compare_and_swap(&key_entry(&key.digest), Some(consumer.name.as_bytes()), None, None) {
+                        Ok(()) | Err(KvError::Mismatch) => {}
+                        Err(error) => return Err(error.into()),
+                    }
                 }
                 return Ok(gone);
             }

@@ -18,7 +18,7 @@ use plugway_sdk::{
 };
 
 use config::Config;
-use consumers::{Consumers, Found};
+use consumers::{Consumers, Found, KEY_CLAIM};
 use digest::Digest;
 use manage::Manage;
 use place::{Place, Read};
@@ -122,12 +122,13 @@ impl ApiKey {
     }
 }
 
+/// Who it is. It fails where that is more than an identity may say, which `configure` finds out.
 fn identity(found: &Found<'_>) -> Result<Identity, AuthError> {
     let mut identity = Identity::new(&found.consumer.name);
     identity.set_issuer(ISSUER);
     identity.set_scopes(&found.consumer.scopes.iter().map(String::as_str).collect::<Vec<_>>());
     // Which of the two it was, so that an operator sees when the old one is out of use.
-    identity.set_claim("key", i64::try_from(found.number).unwrap_or_default()).map_err(|error| AuthError::Failed(error.to_string()))?;
+    identity.set_claim(KEY_CLAIM, i64::try_from(found.number).unwrap_or_default()).map_err(|error| AuthError::Failed(error.to_string()))?;
     for (name, value) in &found.consumer.claims {
         identity.set_claim(name, value.as_str()).map_err(|error| AuthError::Failed(format!("the claim {name:?}: {error}")))?;
     }

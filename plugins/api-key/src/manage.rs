@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use percent_encoding::percent_decode_str;
 use plugway_sdk::{Error, Identity, LocalResponse, Request, Status, clock, header, log, random};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -39,8 +40,10 @@ pub(crate) struct Manage {
 impl Manage {
     pub(crate) fn new(config: ManageConfig) -> Result<Self, String> {
         let ManageConfig { path, scope } = config;
-        if !path.starts_with('/') || path.starts_with("//") || !path.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#%".contains(&byte))
-        {
+        // As the gateway has paths: one in another form would be nobody's.
+        let stands = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@/".contains(&byte);
+        let is_dots = path.split('/').any(|segment| segment == "." || segment == "..");
+        if !path.starts_with('/') || path.contains("//") || is_dots || !path.bytes().all(stands) {
             return Err(format!("`path` = {path:?}: write a path of this gateway, such as \"/-/keys\""));
         }
         if scope.is_empty() || !scope.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -51,7 +54,8 @@ impl Manage {
 
     /// The answer, where the request asks for this.
     pub(crate) fn answer(&self, request: &Request<'_>, consumers: &Consumers) -> Result<Option<LocalResponse>, Error> {
-        if request.path() != self.path {
+        // By what it stands for, as the route has it: `%3A` is `:`.
+        if !percent_decode_str(&request.path()).eq(self.path.bytes()) {
             return Ok(None);
         }
         let caller = request.optional_identity();

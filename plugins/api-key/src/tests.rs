@@ -167,6 +167,12 @@ fn refuses_a_configuration_that_cannot_work_and_shows_no_key() {
         (json!({ "consumers": [consumer("a", &[&one]), consumer("b", &[&one])] }), "\"a\" and \"b\" have the same key"),
         (json!({ "consumers": [consumer("a", &["sk-secret"])] }), "never the key"),
         (json!({ "consumers": [consumer("a", &[&format!("sha256:{}", "+1".repeat(32))])] }), "never the key"),
+        (json!({ "consumers": [{ "name": "a", "keys": [one], "claims": { "key": "1" } }] }), "give yours another name"),
+        (
+            json!({ "consumers": [{ "name": "a", "keys": [one], "claims": { "b": "c".repeat(20_000) } }] }),
+            "\"a\" has more scopes and claims",
+        ),
+        (json!({ "consumers": [{ "name": "a", "keys": [one], "scopes": vec!["s"; 1_025] }] }), "\"a\" has more scopes and claims"),
         (json!({ "header": "x-a", "query": "b" }), "use the plugin twice"),
         (json!({ "header": "authorization" }), "choose one of your own"),
         (json!({ "header": "x y" }), "not a header name"),

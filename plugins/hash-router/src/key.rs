@@ -25,7 +25,7 @@ pub enum Source {
     Parameter(String),
     /// The first query parameter of that name, percent-decoded.
     Query(String),
-    /// The first value of a header, bytes as received.
+    /// The first value of a header, bytes as received; of `host` what the client asked for, however it said it.
     Header(String),
     /// The first cookie of that name, without quotes.
     Cookie(String),
@@ -70,6 +70,8 @@ pub struct Key {
 #[derive(Debug)]
 enum Part {
     Header(HeaderName<'static>),
+    /// Where a client asks by HTTP/2, or by an absolute target, it is not in `Host`, or not what is in it.
+    Authority,
     Other(Source),
 }
 
@@ -101,14 +103,13 @@ impl Key {
 
 impl Part {
     fn new(source: Source) -> Self {
-        if let Source::Header(name) = &source
-            && let Ok(name) = HeaderName::numbered(name)
-        {
-            return Self::Header(name);
-        }
         match source {
-            // The gateway holds header names in lower case.
-            Source::Header(name) => Self::Other(Source::Header(name.to_ascii_lowercase())),
+            Source::Header(name) if name.eq_ignore_ascii_case("host") => Self::Authority,
+            Source::Header(name) => match HeaderName::numbered(&name) {
+                Ok(name) => Self::Header(name),
+                // The gateway holds header names in lower case.
+                Err(_) => Self::Other(Source::Header(name.to_ascii_lowercase())),
+            },
             other => Self::Other(other),
         }
     }
@@ -116,6 +117,7 @@ impl Part {
     fn read(&self, request: &Request<'_>) -> Option<Vec<u8>> {
         let source = match self {
             Self::Header(name) => return request.header(name.clone()),
+            Self::Authority => return Some(request.authority().into_bytes()),
             Self::Other(source) => source,
         };
         let text = match source {

@@ -66,7 +66,7 @@ impl Router for HashRouter {
         let candidates = Gateway { upstream, tried: &tried };
         let order = || upstream.placement.order(hash);
         let index = match self.config.bounded_load {
-            None => select::first(order, &candidates),
+            None => select::first(order(), &candidates),
             Some(factor) => select::bounded(order, &candidates, factor, &upstream.weights),
         };
         index.and_then(|index| upstream.ids.get(index).copied()).ok_or(RouteError::NoEndpoint)

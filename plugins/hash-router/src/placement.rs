@@ -118,7 +118,11 @@ impl Iterator for Order<'_> {
             self.seen.insert(last, self.members);
         }
         let member = match &mut self.walk {
-            Walk::Cells { cells, next } => cell(cells, next, &self.seen).or_else(|| self.seen.first_absent(self.members)),
+            Walk::Cells { cells, next } => cell(cells, next, &self.seen).or_else(|| {
+                // Nor will another round find one: who is left has none.
+                *cells = &[];
+                self.seen.first_absent(self.members)
+            }),
             Walk::Rendezvous(scores) => scores.next(),
             Walk::Modulo(draws) => draws.next(&self.seen),
         }?;

@@ -12,15 +12,23 @@ pub trait Candidates {
     fn all_in_flight(&self) -> u32;
 }
 
-/// The first of an order that is available and was not tried; if all available ones were tried, the first of those. `order` is
-/// called again where a second look is needed.
-pub fn first<O: Iterator<Item = usize>>(order: impl Fn() -> O, candidates: &impl Candidates) -> Option<usize> {
-    let fresh = order().find(|member| !candidates.tried(*member) && candidates.available(*member));
-    fresh.or_else(|| order().find(|member| candidates.tried(*member) && candidates.available(*member)))
+/// The first of an order that is available and was not tried; if all available ones were tried, the first of those. The order is read once: where
+/// nobody is available it is read to its end.
+pub fn first(order: impl Iterator<Item = usize>, candidates: &impl Candidates) -> Option<usize> {
+    let mut again = None;
+    for member in order {
+        match candidates.tried(member) {
+            false if candidates.available(member) => return Some(member),
+            true if again.is_none() && candidates.available(member) => again = Some(member),
+            _ => {}
+        }
+    }
+    again
 }
 
 /// As [`first`], but passes over members above their bound (Mirrokni, Thorup, Zadimoghaddam: Consistent Hashing with Bounded
-/// Loads, SODA 2018): with this request included, a member may have at most `ceil(factor * requests * share)`.
+/// Loads, SODA 2018): with this request included, a member may have at most `ceil(factor * requests * share)`. `order` is called again where a
+/// second look is needed.
 ///
 /// Shares are of all members first, which needs no more questions. Only if nobody is below that bound, which takes members
 /// that are away, are shares of the available ones alone counted: one of these is always below.
@@ -43,7 +51,7 @@ pub fn bounded<O: Iterator<Item = usize>>(
     let left: Vec<usize> = order().filter(usable).collect();
     let total: f64 = left.iter().map(|member| weight(*member)).sum();
     let below = left.iter().find(|member| fits(**member, total)).or(left.first());
-    below.copied().or_else(|| first(order, candidates))
+    below.copied().or_else(|| first(order(), candidates))
 }
 
 #[cfg(test)]

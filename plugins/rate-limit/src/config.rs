@@ -5,7 +5,7 @@ use plugway_sdk::rate_limit::{Quota, RateLimit};
 use plugway_sdk::{HeaderName, one_or_many};
 use serde::{Deserialize, Deserializer};
 
-use crate::key::{Key, MissingKey, Prefixes, Source};
+use crate::key::{Key, MissingKey, Prefixes, Source, kind};
 use crate::{Fields, Limit, RateLimiter, fields, period};
 
 /// Limits of one place: each is a few calls into the gateway for every request.
@@ -110,7 +110,9 @@ impl LimitConfig {
             return Err(("burst", "0 would let nothing pass; 1 spreads requests evenly".to_owned()));
         }
         let quota = Quota { tokens: self.requests, period, burst };
-        let buckets = RateLimit::declare(&self.name, quota).map_err(|error| ("requests", error.to_string()))?;
+        // Keys of another kind may look the same, and a client can see to it where it writes its own.
+        let limit = format!("{} {}", self.name, kind(&sources, prefixes));
+        let buckets = RateLimit::declare(&limit, quota).map_err(|error| ("requests", error.to_string()))?;
         Ok(Limit {
             policy: fields::policy(&self.name, self.requests, period.as_secs()),
             key: Key::new(sources, prefixes, self.missing_key),

@@ -21,7 +21,7 @@ pub(crate) enum Source {
     Route,
     /// Issuer and subject of the identity an authorizer found.
     Identity,
-    /// The first value of a header.
+    /// The first value of a header; of `host` what the client asked for, however it said it.
     Header(String),
     /// A claim of the identity; `sub` and `iss` are its subject and issuer.
     Claim(String),
@@ -53,7 +53,7 @@ pub(crate) struct Key {
     parts: Vec<Part>,
     prefixes: Prefixes,
     missing: MissingKey,
-    /// Whether it was said that a request had no caller.
+    /// Whether it was said that a request had none of what every request should have.
     told: Cell<bool>,
 }
 
@@ -61,6 +61,8 @@ pub(crate) struct Key {
 enum Part {
     /// Its name crosses as a number.
     Header(HeaderName<'static>),
+    /// Where a client asks by HTTP/2, or by an absolute target, it is not in `Host`, or not what is in it.
+    Authority,
     Other(Source),
 }
 
@@ -87,11 +89,29 @@ impl Source {
     }
 }
 
+/// What keys of these sources are, in a text that no others have: names have their length in front.
+pub(crate) fn kind(sources: &[Source], prefixes: Prefixes) -> String {
+    let named = |what: &str, name: &str| format!("{what} {} {name}", name.len());
+    let kinds: Vec<String> = sources
+        .iter()
+        .map(|source| match source {
+            Source::ClientAddress => format!("client-address {} {}", prefixes.ipv4, prefixes.ipv6),
+            Source::Route => "route".to_owned(),
+            Source::Identity => "identity".to_owned(),
+            Source::Header(name) => named("header", &name.to_ascii_lowercase()),
+            Source::Claim(name) => named("claim", name),
+            Source::Parameter(name) => named("parameter", name),
+        })
+        .collect();
+    kinds.join(" ")
+}
+
 // === impl Key ===
 
 impl Key {
     pub(crate) fn new(sources: Vec<Source>, prefixes: Prefixes, missing: MissingKey) -> Self {
         let part = |source| match source {
+            Source::Header(name) if name.eq_ignore_ascii_case("host") => Part::Authority,
             Source::Header(name) => match HeaderName::numbered(&name) {
                 Ok(name) => Part::Header(name),
                 Err(_) => Part::Other(Source::Header(name)),
@@ -122,17 +142,21 @@ impl Key {
 }
 
 impl Key {
-    /// Says once that something of a caller was missing: an authorizer that stands behind this plugin is a mistake that nothing else shows.
+    /// Says once that something was missing that no client leaves out: an authorizer that stands behind this plugin, or a segment that the route has
+    /// not, is a mistake that nothing else shows.
     #[cold]
     fn tell(&self, part: &Part) {
-        let what = match part {
-            Part::Other(Source::Identity) => "caller".to_owned(),
-            Part::Other(Source::Claim(name)) => format!("claim {name:?} of a caller"),
+        const CALLER: &str = "If an authorizer says who calls, write it before this plugin";
+        const SEGMENT: &str = "Name one that every route with this limit has";
+        let (what, advice) = match part {
+            Part::Other(Source::Identity) => ("caller".to_owned(), CALLER),
+            Part::Other(Source::Claim(name)) => (format!("claim {name:?} of a caller"), CALLER),
+            Part::Other(Source::Parameter(name)) => (format!("segment {name:?} in the path of its route"), SEGMENT),
             _ => return,
         };
         if !self.told.replace(true) {
             let then = if self.missing == MissingKey::Skip { "are not limited" } else { "share one bucket" };
-            log::warn!("a request has no {what}; such requests {then}. If an authorizer says who calls, write it before this plugin");
+            log::warn!("a request has no {what}; such requests {then}. {advice}");
         }
     }
 }
@@ -141,6 +165,7 @@ impl Part {
     fn read(&self, request: &Request<'_>, prefixes: Prefixes) -> Option<Vec<u8>> {
         let source = match self {
             Self::Header(name) => return request.header(name.clone()),
+            Self::Authority => return Some(request.authority().into_bytes()),
             Self::Other(source) => source,
         };
         let text = match source {
@@ -195,5 +220,24 @@ mod tests {
         assert_eq!(at(0, 0)("192.0.2.1"), at(0, 0)("203.0.113.9"));
         assert_eq!(at(0, 0)("::1"), at(0, 0)("2001:db8::1"));
         assert_ne!(at(32, 128)("::1"), at(32, 128)("::2"));
+    }
+
+    #[test]
+    fn what_a_key_is_made_of_is_told_apart() {
+        let header = |name: &str| Source::Header(name.to_owned());
+        let kind = |sources: &[Source]| kind(sources, Prefixes { ipv4: 32, ipv6: 64 });
+        let kinds = [
+            kind(&[Source::Route]),
+            kind(&[header("a"), header("b")]),
+            kind(&[header("a header 1 b")]),
+            kind(&[header("b"), header("a")]),
+            kind(&[Source::Claim("a".to_owned())]),
+            kind(&[Source::ClientAddress]),
+            super::kind(&[Source::ClientAddress], Prefixes { ipv4: 24, ipv6: 64 }),
+        ];
+        for (number, one) in kinds.iter().enumerate() {
+            assert!(kinds.iter().skip(number + 1).all(|other| one != other), "{one}");
+        }
+        assert_eq!(kind(&[header("X-Api-Key")]), kind(&[header("x-api-key")]));
     }
 }

@@ -109,7 +109,8 @@ fn every_source_tells_requests_apart() {
         identity
     };
     let get = || testing::Request::get("/");
-    let pairs: [(Json, testing::Request, testing::Request); 7] = [
+    let pairs: [(Json, testing::Request, testing::Request); 8] = [
+        (json!({ "header": "Host" }), get().authority("a.example"), get().authority("b.example")),
         (json!({ "header": "X-Api-Key" }), get().header("x-api-key", "a"), get().header("x-api-key", "b")),
         (json!({ "claim": "tenant" }), get().identity(identity("i", "s", 1)), get().identity(identity("i", "s", 2))),
         (json!({ "claim": "sub" }), get().identity(identity("i", "s", 1)), get().identity(identity("i", "t", 1))),
@@ -130,6 +131,18 @@ fn every_source_tells_requests_apart() {
         assert!(plugin.on_request(&mut one).unwrap() != Flow::Next, "{key}");
         assert!(passes(&plugin, other), "{key}");
     }
+}
+
+#[test]
+fn limits_of_one_name_by_different_keys_have_nothing_in_common() {
+    let by = |key: Json| configured(json!({ "limits": [{ "name": "c", "key": key, "requests": 1, "period": "1h" }] }));
+    let (by_address, by_header) = (by(json!("client-address")), by(json!({ "header": "x-api-key" })));
+    // The bytes of the other one's address, all of which a header can have.
+    assert!(passes(&by_header, from("192.0.2.9").header("x-api-key", [198, 51, 100, 33])));
+    assert!(passes(&by_address, from("198.51.100.33")));
+    // And one kind is the same wherever it stands.
+    assert!(!passes(&by(json!(["client-address"])), from("198.51.100.33")));
+    assert!(!passes(&by(json!({ "header": "X-Api-Key" })), from("192.0.2.8").header("x-api-key", [198, 51, 100, 33])));
 }
 
 #[test]
@@ -186,7 +199,7 @@ fn mistakes_name_the_key() {
 }
 
 #[test]
-fn says_once_that_there_is_no_caller() {
+fn says_once_what_no_client_leaves_out() {
     let by = |key: Json, missing: &str| {
         configured(json!({ "limits": [{ "name": "c", "key": key, "requests": 9, "period": "1h", "missing_key": missing }] }))
     };
@@ -199,6 +212,11 @@ fn says_once_that_there_is_no_caller() {
     assert!(lines()[0].starts_with("a request has no claim \"tenant\" of a caller; such requests are not limited."));
     assert!(passes(&by(json!({ "header": "x-api-key" }), "share"), from("192.0.2.1")));
     assert_eq!(lines(), [""; 0]);
+    let plugin = by(json!({ "parameter": "id" }), "skip");
+    assert!(passes(&plugin, from("192.0.2.1").path_parameter("id", "1")) && lines().is_empty());
+    assert!(passes(&plugin, from("192.0.2.1")) && passes(&plugin, from("192.0.2.1")));
+    let said = "a request has no segment \"id\" in the path of its route; such requests are not limited. Name one that every route with this limit has";
+    assert_eq!(lines(), [said]);
 }
 
 #[test]

@@ -91,6 +91,10 @@ impl TlsForward {
         if let Some(rewrite) = &self.path {
             let path = plan.path();
             if let Some(new) = rewrite.apply(&path) {
+                // The client's doing: what is configured alone is never so long.
+                if new.len() > Plan::LONGEST_PATH {
+                    return Err(ForwardError::UriTooLong);
+                }
                 plan.set_path(&new).map_err(|error| refused("path", &new, &error, "write the new path in normal form"))?;
             }
         }

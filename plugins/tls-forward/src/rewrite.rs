@@ -1,4 +1,7 @@
-//! Rewriting the path. Everything here is in the gateway's normal form, so segments can be compared by their bytes.
+//! Rewriting the path. Everything here is in the gateway's normal form, which leaves reserved characters as they were written: prefixes are compared by
+//! what they stand for, as routes are.
+
+use plugway_sdk::Plan;
 
 /// What becomes of a path.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,9 +31,30 @@ impl Rewrite {
             Self::Whole(new) => return (new != path).then(|| new.clone()),
             Self::Prefix { strip, add } => (strip, add),
         };
-        let rest = path.strip_prefix(&**strip).filter(|rest| rest.is_empty() || rest.starts_with('/')).unwrap_or(path);
+        let rest = behind(strip, path).unwrap_or(path);
         let new = if add.is_empty() && rest.is_empty() { "/".to_owned() } else { [add, rest].concat() };
         (new != path).then_some(new)
+    }
+}
+
+/// What of a path stands behind a prefix of whole segments. `%3A` is `:` there, or a client could get past the prefix of a route that it has matched.
+fn behind<'p>(mut prefix: &str, mut path: &'p str) -> Option<&'p str> {
+    while let Some((wanted, prefix_left)) = byte(prefix) {
+        let (found, path_left) = byte(path)?;
+        if found != wanted {
+            return None;
+        }
+        (prefix, path) = (prefix_left, path_left);
+    }
+    Some(path).filter(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The first byte that a path stands for, and what is left of it.
+fn byte(path: &str) -> Option<(u8, &str)> {
+    let first = path.bytes().next()?;
+    match path.get(1..3).and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+        Some(escaped) if first == b'%' => Some((escaped, path.get(3..)?)),
+        _ => Some((first, path.get(1..)?)),
     }
 }
 
@@ -49,6 +73,9 @@ fn checked_prefix(key: &str, prefix: Option<String>) -> Result<String, String> {
 /// request (`%2F`, `%25` before two digits) is refused outright: nobody needs it in a configuration.
 fn check_normal(path: &str) -> Result<(), &'static str> {
     let segments = path.strip_prefix('/').ok_or("a path begins with `/`")?;
+    if path.len() > Plan::LONGEST_PATH {
+        return Err("longer than the 32766 bytes that a path can have");
+    }
     if path.contains("//") {
         return Err("`//` is not in normal form");
     }
@@ -125,6 +152,11 @@ mod tests {
             ("", "/api", "/a", "/api/a"),
             ("/a", "/a", "/a/b", "/a/b"),
             ("/%C3%BC", "", "/%C3%BC/x", "/x"),
+            ("/a:b", "", "/a%3Ab/x,%2C", "/x,%2C"),
+            ("/a%2Cb", "/api", "/a,b", "/api"),
+            ("/a:b", "", "/a%3Abc", "/a%3Abc"),
+            ("/a:b", "", "/a%3A", "/a%3A"),
+            ("/100%25", "", "/100%25/x", "/x"),
         ] {
             assert_eq!(rewritten(strip, add, path), expected, "{strip} {add} {path}");
         }
@@ -143,7 +175,8 @@ mod tests {
             "", "v1", "//", "/a//b", "/.", "/a/..", "/a b", "/ü", "/a?b", "/a#b", "/a;b", "/%", "/%2", "/%2f", "/%41", "/%2F", "/%00",
             "/%252E", "/%C3",
         ];
-        for path in bad {
+        let long = "/".to_owned() + &"a".repeat(Plan::LONGEST_PATH);
+        for path in bad.into_iter().chain([&*long]) {
             assert!(Rewrite::whole(path.to_owned()).is_err(), "{path}");
         }
         for prefix in ["/", "/v1/", "v1", "/../a"] {

@@ -65,6 +65,18 @@ fn writes_the_whole_plan() {
 }
 
 #[test]
+fn a_path_that_is_too_long_once_it_is_rewritten_is_the_clients_doing() {
+    let config = || json!({ "path": { "strip_prefix": "/v1", "add_prefix": "/api" } });
+    let longest = "/api/".to_owned() + &"a".repeat(32_766 - 5);
+    let plan = |path: String| testing::Plan::new("https").path(&path);
+    assert_eq!(forward(config(), plan(longest.replace("/api/", "/v1/"))).unwrap().path, longest);
+    for path in [longest.replace("/api/", "/v1/a"), longest.replace("/api/", "/a")] {
+        let forwarded = forward(config(), plan(path));
+        assert_eq!(forwarded.map(|planned| planned.path.len()), Err(ForwardError::UriTooLong));
+    }
+}
+
+#[test]
 fn asks_an_endpoint_for_tls_where_it_can_be_verified_and_refuses_it_where_not() {
     for config in [json!({ "scheme": "https" }), json!({ "server_name": "a" })] {
         let plan = testing::Plan::new("http").tls_profile("mutual").server_name("a");

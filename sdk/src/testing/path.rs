@@ -1,7 +1,9 @@
 //! The one form of a path that the gateway works with, as far as it takes to refuse any other.
 
+use crate::forwarding::Plan;
+
 /// Longest path that is set, and longest query, bytes.
-pub(crate) const LONGEST_PATH: usize = 32_766;
+pub(crate) const LONGEST_PATH: usize = Plan::LONGEST_PATH;
 
 /// Whether a path is in normal form: no dot segments, no `//`, percent-encoding only where it is needed and in upper case, and
 /// nothing that two parsers could read differently.

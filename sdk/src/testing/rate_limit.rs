@@ -10,6 +10,7 @@ use crate::bindings::imports::plugway::gateway::rate_limit::{Bucket, Quota, Rate
 
 /// The gateway's limits.
 const MAX_LIMITS: usize = 256;
+const MAX_NAME: usize = 4 << 10;
 const MAX_KEY: usize = 64 << 10;
 const LONGEST_PERIOD_MS: u64 = 365 * 24 * 60 * 60 * 1_000;
 
@@ -38,6 +39,9 @@ pub(crate) fn declare(name: &str, quota: Quota) -> Result<u32, RateLimitError> {
     }
     if quota.burst == 0 || interval(&quota).saturating_mul(quota.burst.into()) > 10 * LONGEST_PERIOD_MS * 1_000_000 {
         return invalid("a bucket holds at least one token, and is full again within ten years");
+    }
+    if name.len() > MAX_NAME {
+        return Err(RateLimitError::TooLarge);
     }
     STATE.with_borrow_mut(|state| {
         let known = state.limits.iter().position(|(known, of)| known == name && *of == quota);

@@ -99,3 +99,32 @@ fn an_endpoint_the_forwarder_refuses_is_not_sent_to() {
     assert_problem(&response, 503, "endpoint-refused");
     assert_eq!(upstream.requests(), 0);
 }
+
+#[test]
+fn a_target_that_is_too_long_once_it_is_rewritten_is_the_clients_fault() {
+    let upstream = Upstream::plain("up").unwrap();
+    let prefix = format!("/{}", "b".repeat(999));
+    let part = format!("[plugins.plans]\nsource = \"builtin:tls-forward\"\nconfig = {{ path = {{ add_prefix = \"{prefix}\" }} }}\n");
+    let gateway = start(&config(&upstream, &[&part, &route("public = true\nforwarder = \"plans\"")]));
+    let address = gateway.address("web").unwrap();
+    let path = |bytes: usize| format!("/{}", "a".repeat(bytes - 1));
+    let sent = get(address, &path(31_766), &[]);
+    assert_eq!(report(&sent)["target"].as_str().map(str::len), Some(32_766));
+    // Longer than a path can be that is set, and longer as a whole than any target.
+    for target in [path(31_767), format!("/a?{}", "q".repeat(64_600))] {
+        assert_problem(&get(address, &target, &[]), 414, "uri-too-long");
+    }
+    assert_eq!(upstream.requests(), 1);
+    assert_eq!(metric(&gateway, "plugway_hook_failures_total", &[]), 0.0, "no fault of the plugin");
+}
+
+#[test]
+fn a_prefix_is_stripped_however_a_client_wrote_it() {
+    let upstream = Upstream::plain("up").unwrap();
+    let part = "[plugins.plans]\nsource = \"builtin:tls-forward\"\nconfig = { path = { strip_prefix = \"/a:b\" } }\n";
+    let there = "[[routes]]\nname = \"all\"\nmatch = { path = \"/a:b/*\" }\nupstream = \"up\"\npublic = true\nforwarder = \"plans\"\n";
+    let gateway = start(&config(&upstream, &[part, there]));
+    for path in ["/a:b/x", "/a%3Ab/x", "/a%3ab/x"] {
+        assert_eq!(report(&get(gateway.address("web").unwrap(), path, &[]))["target"], "/x", "{path}");
+    }
+}

@@ -224,3 +224,10 @@ fn a_million_keys_take_no_more_room_and_nothing_from_those_that_are_known() {
     assert!(!take(b"late", SECOND));
     assert!(take(b"late", SECOND + 181 * SECOND));
 }
+
+#[test]
+fn a_name_that_is_kept_has_an_end() {
+    let (mut limits, _) = limits(1, quota(1, 1_000, 1));
+    assert!(limits.declare(&"l".repeat(MAX_NAME), quota(1, 1_000, 1)).is_ok());
+    assert_eq!(limits.declare(&"l".repeat(MAX_NAME + 1), quota(1, 1_000, 1)), Err(RateLimitError::TooLarge));
+}

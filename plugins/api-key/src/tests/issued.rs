@@ -167,6 +167,29 @@ fn a_key_belongs_to_one() {
 }
 
 #[test]
+fn where_keys_are_managed_is_one_place_however_it_is_written() {
+    let mut config = managed();
+    config["manage"]["path"] = json!("/-/keys:all");
+    let plugin = testing::configure::<ApiKey>(config).unwrap();
+    for (path, is_there) in [("/-/keys:all", true), ("/-/keys%3Aall", true), ("/-/keys%3Aal", false)] {
+        let mut request = get(path).header(header::X_API_KEY, ADMIN).build();
+        assert_eq!(status(&plugin.authorize(&mut request).unwrap()), 200);
+        assert_eq!(matches!(plugin.on_request(&mut request).unwrap(), Flow::Respond(_)), is_there, "{path}");
+    }
+}
+
+#[test]
+fn what_is_revoked_for_one_stays_good_for_another_who_has_it() {
+    let add = |consumer: &str| order("POST", &format!("consumer={consumer}&digest={}", digest("sk-1"))).0;
+    assert_eq!(add("kiosk"), 201);
+    // There was no room for what leads to it, so that it was free for another one.
+    assert!(kv::delete(&format!("key:{}", digest("sk-1"))).unwrap());
+    assert_eq!((add("shop"), fares("sk-1")), (201, 200));
+    assert_eq!((order("DELETE", "consumer=kiosk&number=1").0, fares("sk-1")), (204, 200));
+    assert_eq!((order("DELETE", "consumer=shop&number=2").0, fares("sk-1")), (204, 401));
+}
+
+#[test]
 fn nobody_manages_keys_without_the_scope() {
     let (key, _) = make("kiosk");
     for other in [KEY, &key] {
@@ -240,6 +263,11 @@ fn refuses_a_configuration_that_cannot_work() {
         (manage("keys", "a"), "`path`"),
         (manage("//keys", "a"), "`path`"),
         (manage("/keys?a", "a"), "`path`"),
+        // No request has these: paths have one form.
+        (manage("/a//keys", "a"), "`path`"),
+        (manage("/a/../keys", "a"), "`path`"),
+        (manage("/keys;a", "a"), "`path`"),
+        (manage("/{keys}", "a"), "`path`"),
         (manage("/keys", ""), "`scope`"),
         (manage("/keys", "a b"), "`scope`"),
         (json!({ "kv": true, "manage": managed()["manage"], "query": "consumer" }), "a parameter of `manage`"),

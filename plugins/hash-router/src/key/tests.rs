@@ -35,6 +35,17 @@ fn request() -> Request<'static> {
 }
 
 #[test]
+fn the_host_is_what_was_asked_for_also_where_no_header_says_it() {
+    for name in ["host", "Host"] {
+        let by_http2 = Fake::get("/").authority("shop.example:8443").build();
+        let by_absolute_target = Fake::get("/").authority("shop.example:8443").header("host", "other.example").build();
+        for request in [by_http2, by_absolute_target] {
+            assert_eq!(read(json!({"header": name}), &request).as_deref(), Some("shop.example:8443"));
+        }
+    }
+}
+
+#[test]
 fn every_source_gives_its_value() {
     let request = request();
     for (source, value) in [

@@ -1,6 +1,8 @@
 //! Rendezvous hashing (Thaler, Ravishankar: Using Name-Based Mappings to Increase Hit Rates, IEEE/ACM Transactions on Networking
 //! 6, 1998), with weights by the logarithmic method (Schindelhauer, Schomaker: Weighted Distributed Hash Tables, SPAA 2005).
 
+use std::cmp::Ordering;
+
 use super::member::Member;
 use crate::hash::{mix, of_name};
 
@@ -17,8 +19,18 @@ pub(super) struct Rendezvous {
 pub(super) struct Scores<'a> {
     members: &'a Rendezvous,
     hash: u64,
-    last: Option<(f64, u64, usize)>,
+    last: Option<Rank>,
+    given: usize,
+    /// Once more than a few were asked for: all that are left, the best at the end.
+    left: Option<Vec<Rank>>,
 }
+
+/// Score, draw and index of a member.
+type Rank = (f64, u64, usize);
+
+/// So many are found by a look at all members for each. Who asks for more has met members that are away, and may have to ask for all of them: then
+/// sorting what is left costs less.
+const FEW: usize = 8;
 
 impl Rendezvous {
     pub(super) fn build(members: &[Member]) -> Self {
@@ -28,28 +40,43 @@ impl Rendezvous {
     }
 
     pub(super) fn scores(&self, hash: u64) -> Scores<'_> {
-        Scores { members: self, hash, last: None }
+        Scores { members: self, hash, last: None, given: 0, left: None }
     }
 }
 
-impl Scores<'_> {
-    /// The best member below the last one. Every call looks at every member; nobody needs more than a few.
+impl<'a> Scores<'a> {
+    /// The best member below the last one.
     pub(super) fn next(&mut self) -> Option<usize> {
-        let all = (0..).zip(&self.members.seeds).map(|(member, seed)| {
-            let draw = mix(self.hash ^ seed);
-            let score = self.members.weights.get(member).map_or(0.0, |weight| score(*weight, draw));
+        if self.given == FEW && self.left.is_none() {
+            let mut left: Vec<Rank> = self.below().collect();
+            left.sort_unstable_by(rank);
+            self.left = Some(left);
+        }
+        let next = match &mut self.left {
+            Some(left) => left.pop(),
+            None => self.below().max_by(rank),
+        };
+        self.given += 1;
+        self.last = next;
+        next.map(|(_, _, member)| member)
+    }
+
+    /// All members below the last one.
+    fn below(&self) -> impl Iterator<Item = Rank> + use<'a> {
+        let Self { members, hash, last, .. } = *self;
+        let all = (0..).zip(&members.seeds).map(move |(member, seed)| {
+            let draw = mix(hash ^ seed);
+            let score = members.weights.get(member).map_or(0.0, |weight| score(*weight, draw));
             (score, draw, member)
         });
-        let below = all.filter(|rank| self.last.is_none_or(|last| above(&last, rank)));
-        self.last = below.reduce(|best, rank| if above(&rank, &best) { rank } else { best });
-        self.last.map(|(_, _, member)| member)
+        all.filter(move |other| last.is_none_or(|last| rank(&last, other).is_gt()))
     }
 }
 
-/// Whether one rank comes before another. Without weights the scores are equal and the draws decide; draws of two members are
+/// How one rank stands to another: greater comes first. Without weights the scores are equal and the draws decide; draws of two members are
 /// equal only if their names' hashes are.
-fn above(one: &(f64, u64, usize), other: &(f64, u64, usize)) -> bool {
-    one.0.total_cmp(&other.0).then(one.1.cmp(&other.1)).then(other.2.cmp(&one.2)).is_gt()
+fn rank(one: &Rank, other: &Rank) -> Ordering {
+    one.0.total_cmp(&other.0).then(one.1.cmp(&other.1)).then(other.2.cmp(&one.2))
 }
 
 /// `-weight / ln(u)` with `u` in (0, 1): the largest of these belongs to a member in proportion to its weight.

@@ -173,6 +173,17 @@ fn one_member_has_every_key_and_none_has_none() {
 }
 
 #[test]
+fn whoever_has_no_point_is_not_looked_for_again_and_again() {
+    // All points of this ring are one member's.
+    let members: Vec<_> = (0..250).map(|number| member(number, if number == 7 { 65_535 } else { 1 })).collect();
+    let placement = build(Kind::Ketama, &members);
+    let mut order = placement.order(hash(Kind::Ketama, 1));
+    assert_eq!((order.next(), order.next(), order.next()), (Some(7), Some(0), Some(1)));
+    assert!(matches!(order.walk, Walk::Cells { cells: [], .. }));
+    assert_eq!(order.count(), 247);
+}
+
+#[test]
 fn what_does_not_fit_is_refused() {
     let heavy = [member(0, 10_000), member(1, 1)];
     let error = Placement::build(Kind::KetamaNginx, &heavy).unwrap_err();

@@ -40,20 +40,31 @@ fn order() -> impl Iterator<Item = usize> {
 #[test]
 fn only_the_first_member_is_asked_for() {
     let candidates = Fake::default();
-    assert_eq!(first(order, &candidates), Some(2));
+    assert_eq!(first(order(), &candidates), Some(2));
     assert_eq!(*candidates.asked.borrow(), [2]);
 }
 
 #[test]
 fn members_that_are_away_or_tried_are_passed_over() {
-    assert_eq!(first(order, &Fake { away: vec![2], ..Fake::default() }), Some(0));
-    assert_eq!(first(order, &Fake { away: vec![2], tried: vec![0], ..Fake::default() }), Some(1));
-    assert_eq!(first(order, &Fake { away: vec![0, 1, 2, 3], ..Fake::default() }), None);
+    assert_eq!(first(order(), &Fake { away: vec![2], ..Fake::default() }), Some(0));
+    assert_eq!(first(order(), &Fake { away: vec![2], tried: vec![0], ..Fake::default() }), Some(1));
+    assert_eq!(first(order(), &Fake { away: vec![0, 1, 2, 3], ..Fake::default() }), None);
 }
 
 #[test]
 fn when_all_that_are_there_were_tried_the_first_is_tried_again() {
-    assert_eq!(first(order, &Fake { away: vec![2, 3], tried: vec![0, 1], ..Fake::default() }), Some(0));
+    assert_eq!(first(order(), &Fake { away: vec![2, 3], tried: vec![0, 1], ..Fake::default() }), Some(0));
+}
+
+#[test]
+fn nobody_is_asked_for_twice() {
+    for (tried, chosen, asked) in [(vec![2, 0], Some(3), vec![2, 1, 3]), (vec![2, 0, 3], Some(2), vec![2, 1]), (vec![], Some(2), vec![2])] {
+        let candidates = Fake { away: vec![1], tried, ..Fake::default() };
+        assert_eq!(first(order(), &candidates), chosen);
+        assert_eq!(*candidates.asked.borrow(), asked);
+    }
+    let nobody = Fake { away: vec![0, 1, 2, 3], ..Fake::default() };
+    assert_eq!((first(order(), &nobody), nobody.asked.into_inner()), (None, vec![2, 0, 1, 3]));
 }
 
 #[test]

@@ -65,6 +65,13 @@ fn what_is_replaced_makes_room_and_what_is_removed_takes_some() {
 }
 
 #[test]
+fn the_name_of_a_limit_has_an_end() {
+    let quota = Quota { tokens: 1, period: Duration::from_secs(1), burst: 1 };
+    let named = |bytes: usize| testing::in_configure(|| RateLimit::declare(&"l".repeat(bytes), quota)).map(drop);
+    assert_eq!((named(4 << 10), named((4 << 10) + 1)), (Ok(()), Err(RateLimitError::TooLarge)));
+}
+
+#[test]
 fn a_capability_that_is_taken_away_is_away() {
     let quota = Quota { tokens: 1, period: Duration::from_secs(1), burst: 1 };
     let limit = testing::in_configure(|| RateLimit::declare("l", quota)).unwrap();

@@ -28,6 +28,24 @@ fn equal_weights_choose_as_no_weights_do() {
 }
 
 #[test]
+fn an_order_that_is_read_to_its_end_is_that_of_the_scores() {
+    let [even, uneven] = [vec![1; 40], (1..41).collect::<Vec<u16>>()];
+    for weights in [even, uneven] {
+        let rendezvous = Rendezvous::build(&members(&weights));
+        for key in 0..200 {
+            let score_of = |member: usize| {
+                let draw = mix(mix(key) ^ rendezvous.seeds[member]);
+                (rendezvous.weights.get(member).map_or(0.0, |weight| score(*weight, draw)), draw)
+            };
+            let mut expected: Vec<usize> = (0..weights.len()).collect();
+            expected.sort_by(|one, other| score_of(*other).partial_cmp(&score_of(*one)).unwrap());
+            let mut scores = rendezvous.scores(mix(key));
+            assert_eq!((0..weights.len()).map(|_| scores.next().unwrap()).collect::<Vec<_>>(), expected);
+        }
+    }
+}
+
+#[test]
 fn a_larger_weight_only_attracts_keys() {
     let (before, after) = (firsts(&[2, 2, 3, 2]), firsts(&[2, 2, 6, 2]));
     let moved: Vec<_> = before.iter().zip(&after).filter(|(before, after)| before != after).collect();
