@@ -29,7 +29,7 @@ pub struct Quota {
     pub tokens: u32,
     /// The period: 1 ms to a year, in whole milliseconds.
     pub period: Duration,
-    /// Tokens a full bucket holds: how many may be taken at once. At least 1.
+    /// Tokens a full bucket holds: how many may be taken at once. At least 1, and no more than come in ten years.
     pub burst: u32,
 }
 
