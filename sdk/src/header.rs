@@ -1,4 +1,4 @@
-//! HeaderLine names.
+//! Header names.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -29,7 +29,7 @@ pub struct Quota {
     pub tokens: u32,
     /// The period: 1 ms to a year, in whole milliseconds.
     pub period: Duration,
-    /// Tokens a full bucket holds: how many may be taken at once. At least 1.
+    /// Tokens a full bucket holds: how many may be taken at once. At least 1, and no more than come in ten years.
     pub burst: u32,
 }
 
@@ -51,7 +51,8 @@ pub struct RateLimit(u32);
 
 impl RateLimit {
     /// Declares it, in `configure`. The same name and quota again is the same limit with the same buckets, in whichever
-    /// instance and place; another quota is another limit, whose buckets are full. At most 256.
+    /// instance and place; another quota is another limit, whose buckets are full. Quotas are the same if their tokens come
+    /// at the same rate and their bursts are equal: 100 in a second are 200 in two. At most 256.
     pub fn declare(name: &str, quota: Quota) -> Result<Self, RateLimitError> {
         let period_ms = u64::try_from(quota.period.as_millis()).unwrap_or(u64::MAX);
         Ok(Self(sys::rate_limit::declare(name, raw::Quota { tokens: quota.tokens, period_ms, burst: quota.burst })?))

@@ -48,7 +48,7 @@ cargo xtask COMMAND
                    --gateway FILE: not the one of this checkout
   soak --quick     the same with 200 swaps and 50 reloads, in less than three minutes
   conformance analysis
-                   a hundred quiet and a hundred seeded weeks of simulated traffic, and forty of routes that share an upstream:
+                   a hundred quiet and a hundred seeded weeks of simulated traffic, and fifty of each of routes that share an upstream:
                    precision and recall of every kind of incident; half an hour
   conformance oauth2
                    an authorization server that rotates its keys, is slow, talks rubbish and dies under 1,000 requests a second; two minutes

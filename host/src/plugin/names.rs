@@ -1,4 +1,4 @@
-//! HeaderLine names as one guest uses them: numbers it may use in place of text, and texts it has written before. A plugin uses
+//! Header names as one guest uses them: numbers it may use in place of text, and texts it has written before. A plugin uses
 //! the same few names for every request; parsing and copying them each time would cost more than finding them.
 
 use http::HeaderName;

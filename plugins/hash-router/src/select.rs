@@ -12,18 +12,20 @@ pub trait Candidates {
     fn all_in_flight(&self) -> u32;
 }
 
-/// The first of an order that is available and was not tried; if all available ones were tried, the first of those. The order is read once: where
-/// nobody is available it is read to its end.
+/// The first of an order that is available and was not tried; if all available ones were tried, the first of those. Where nobody is available, more
+/// likely a network is gone than all of them at once: then it is as if all were, as for the gateway's own round robin. The order is read once.
 pub fn first(order: impl Iterator<Item = usize>, candidates: &impl Candidates) -> Option<usize> {
-    let mut again = None;
+    let (mut again, mut untried, mut any) = (None, None, None);
     for member in order {
+        any = any.or(Some(member));
         match candidates.tried(member) {
             false if candidates.available(member) => return Some(member),
+            false => untried = untried.or(Some(member)),
             true if again.is_none() && candidates.available(member) => again = Some(member),
-            _ => {}
+            true => {}
         }
     }
-    again
+    again.or(untried).or(any)
 }
 
 /// As [`first`], but passes over members above their bound (Mirrokni, Thorup, Zadimoghaddam: Consistent Hashing with Bounded
@@ -31,7 +33,7 @@ pub fn first(order: impl Iterator<Item = usize>, candidates: &impl Candidates) -
 /// second look is needed.
 ///
 /// Shares are of all members first, which needs no more questions. Only if nobody is below that bound, which takes members
-/// that are away, are shares of the available ones alone counted: one of these is always below.
+/// that are away, are shares of the available ones alone counted: one of these is always below. Where nobody is available, all count.
 pub fn bounded<O: Iterator<Item = usize>>(
     order: impl Fn() -> O,
     candidates: &impl Candidates,
@@ -48,10 +50,14 @@ pub fn bounded<O: Iterator<Item = usize>>(
     if let Some(member) = order().find(|member| usable(member) && fits(*member, everyone)) {
         return Some(member);
     }
-    let left: Vec<usize> = order().filter(usable).collect();
+    let all: Vec<usize> = order().collect();
+    let mut left: Vec<usize> = all.iter().copied().filter(usable).collect();
+    if left.is_empty() && !all.iter().any(|member| candidates.available(*member)) {
+        left = all.iter().copied().filter(|member| !candidates.tried(*member)).collect();
+    }
     let total: f64 = left.iter().map(|member| weight(*member)).sum();
     let below = left.iter().find(|member| fits(**member, total)).or(left.first());
-    below.copied().or_else(|| first(order(), candidates))
+    below.copied().or_else(|| first(all.into_iter(), candidates))
 }
 
 #[cfg(test)]

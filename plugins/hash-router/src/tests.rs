@@ -82,10 +82,17 @@ fn when_every_endpoint_was_tried_the_first_is_tried_again() {
 }
 
 #[test]
-fn without_an_available_endpoint_there_is_none() {
-    let router = router(json!({"key": "path"}), 2);
-    (100..102).for_each(|id| state(id, false, 0, 0));
-    assert_eq!(route(&router, "/"), Err(RouteError::NoEndpoint));
+fn without_an_available_endpoint_keys_stay_where_they_are() {
+    for (placement, bound) in PLACEMENTS.into_iter().flat_map(|placement| [(placement, None), (placement, Some(1.25))]) {
+        let router = router(json!({"key": "path", "placement": placement, "bounded_load": bound}), 5);
+        let before: Vec<_> = paths().map(|path| route(&router, &path).unwrap()).collect();
+        (100..105).for_each(|id| state(id, false, 0, 0));
+        let during: Vec<_> = paths().map(|path| route(&router, &path).unwrap()).collect();
+        assert_eq!(before, during, "{placement}, {bound:?}");
+        let attempt = Attempt::default().after(during[0], "upstream-connect-failed").build();
+        let next = router.route(&Fake::get("/users/0").build(), &attempt).unwrap();
+        assert_ne!(next, during[0], "{placement}, {bound:?}: another attempt goes elsewhere");
+    }
 }
 
 #[test]

@@ -25,6 +25,7 @@ use crate::held::RETRY;
 use crate::issuer::Issuer;
 use crate::refusals;
 use crate::server::{AUTHORIZATION, END_SESSION, Server};
+use crate::url::is_same_path;
 use begun::{Begun, Logins};
 use response::{Malformed, Outcome, Response};
 use session::Session;
@@ -80,10 +81,10 @@ impl Login {
     /// Looks at a request that brings no token; `now` is since the Unix epoch.
     pub(crate) fn visit(&self, request: &Request<'_>, issuer: &Issuer, leeway: Duration, now: Duration) -> Result<Visit, Refusal> {
         let path = request.path();
-        if path == self.callback {
+        if is_same_path(&path, &self.callback) {
             return self.come_back(request, issuer, leeway, now);
         }
-        if Some(&path) == self.logout.as_ref() {
+        if self.logout.as_ref().is_some_and(|logout| is_same_path(&path, logout)) {
             return self.leave(request, now).map(Visit::Answer);
         }
         let Some(found) = self.sessions.find(request).filter(|found| now.as_secs() < found.session.ends) else {

@@ -4,7 +4,7 @@ use plugway_sdk::{LocalResponse, Request, Status, header};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::url::Url;
+use crate::url::{Url, is_same_path};
 
 /// Between the origin and the path of the resource (RFC 9728, section 3.1).
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
@@ -67,7 +67,7 @@ impl Metadata {
 
     /// The answer, if it is what the request asks for.
     pub(crate) fn answer(&self, request: &Request<'_>) -> Option<LocalResponse> {
-        if request.path() != self.path || !matches!(request.method().as_str(), "GET" | "HEAD") {
+        if !is_same_path(&request.path(), &self.path) || !matches!(request.method().as_str(), "GET" | "HEAD") {
             return None;
         }
         // Clients in browsers read it from other origins, and it is no secret.

@@ -1,5 +1,7 @@
 //! As much of a URL as matters here (RFC 3986): an origin and a path. User information is refused.
 
+use percent_encoding::percent_decode_str;
+
 /// A URL of `http` or `https`, with scheme and host in lower case and without the port its scheme implies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Url<'a> {
@@ -52,6 +54,11 @@ impl<'a> Url<'a> {
     pub(crate) fn is_safe(&self) -> bool {
         self.is_https || self.is_loopback()
     }
+}
+
+/// Whether two paths are one place: `%3A` is `:` there, as it is to the route.
+pub(crate) fn is_same_path(one: &str, other: &str) -> bool {
+    percent_decode_str(one).eq(percent_decode_str(other))
 }
 
 /// An authority in lower case and without the port its scheme implies.
@@ -112,6 +119,21 @@ mod tests {
             "https://é",
         ] {
             assert_eq!(Url::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn paths_are_compared_by_what_they_stand_for() {
+        for (one, other, is_same) in [
+            ("/a:b", "/a%3Ab", true),
+            ("/a%3ab", "/a%3Ab", true),
+            ("/~a", "/%7Ea", true),
+            ("/100%25", "/100%25", true),
+            ("/a:b", "/a%3A", false),
+            ("/a", "/A", false),
+            ("/a", "/a/", false),
+        ] {
+            assert_eq!((is_same_path(one, other), is_same_path(other, one)), (is_same, is_same), "{one} {other}");
         }
     }
 

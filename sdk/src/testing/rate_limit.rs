@@ -44,7 +44,8 @@ pub(crate) fn declare(name: &str, quota: Quota) -> Result<u32, RateLimitError> {
         return Err(RateLimitError::TooLarge);
     }
     STATE.with_borrow_mut(|state| {
-        let known = state.limits.iter().position(|(known, of)| known == name && *of == quota);
+        let is_same = |of: &Quota| interval(of) == interval(&quota) && of.burst == quota.burst;
+        let known = state.limits.iter().position(|(known, of)| known == name && is_same(of));
         let number = known.unwrap_or_else(|| {
             state.limits.push((name.to_owned(), quota));
             state.limits.len() - 1

@@ -28,7 +28,7 @@ thread_local! {
     static HEADERS: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
 }
 
-/// HeaderLine lines one hook may set; the gateway's default.
+/// Header lines one hook may set; the gateway's default.
 pub(crate) const MAX_HEADERS: usize = 64;
 /// Bytes of their names and values; the gateway's default.
 pub(crate) const MAX_HEADER_BYTES: usize = 32 * 1024;

@@ -47,14 +47,17 @@ fn an_endpoint_that_keeps_refusing_is_left_alone() {
 
 #[test]
 fn the_only_endpoint_is_tried_however_often_it_failed() {
-    let address = refused();
-    let gateway = start(&one_upstream(std::slice::from_ref(&address), "max_attempts = 1", ""));
-    for _ in 0..8 {
-        assert_problem(&ask(&gateway, "GET / HTTP/1.1\nhost: a\n\n"), 502, "upstream-connect-failed");
+    let hashed = "router = \"by-path\"\n[plugins.by-path]\nsource = \"builtin:hash-router\"\nconfig = { key = \"path\" }\n";
+    for more in ["", hashed] {
+        let address = refused();
+        let gateway = start(&one_upstream(std::slice::from_ref(&address), "max_attempts = 1", more));
+        for _ in 0..8 {
+            assert_problem(&ask(&gateway, "GET / HTTP/1.1\nhost: a\n\n"), 502, "upstream-connect-failed");
+        }
+        let address = address.trim_start_matches("http://").parse().unwrap();
+        let _upstream = Upstream::start(&Settings { address, ..Settings::new("back") }).unwrap();
+        assert_eq!(json(&ask(&gateway, "GET / HTTP/1.1\nhost: a\n\n"))["upstream"], "back", "{more}");
     }
-    let address = address.trim_start_matches("http://").parse().unwrap();
-    let _upstream = Upstream::start(&Settings { address, ..Settings::new("back") }).unwrap();
-    assert_eq!(json(&ask(&gateway, "GET / HTTP/1.1\nhost: a\n\n"))["upstream"], "back");
 }
 
 #[test]

@@ -164,6 +164,7 @@ fn the_same_limit_has_the_same_buckets_and_another_quota_others() {
     let [mut one, mut two] = [0, 1].map(|_| RateLimits::new(Arc::clone(&limiter)));
     let limit = one.declare("limit", quota(1, 1_000, 1)).unwrap();
     assert_eq!(one.declare("limit", quota(1, 1_000, 1)), Ok(limit));
+    assert_eq!(one.declare("limit", quota(2, 2_000, 1)), Ok(limit), "the same rate");
     let other = two.declare("limit", quota(2, 1_000, 1)).unwrap();
     let same = two.declare("limit", quota(1, 1_000, 1)).unwrap();
     assert!(one.take_at(limit, b"k", 1, SECOND).unwrap().admitted);

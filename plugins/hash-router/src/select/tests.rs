@@ -48,7 +48,24 @@ fn only_the_first_member_is_asked_for() {
 fn members_that_are_away_or_tried_are_passed_over() {
     assert_eq!(first(order(), &Fake { away: vec![2], ..Fake::default() }), Some(0));
     assert_eq!(first(order(), &Fake { away: vec![2], tried: vec![0], ..Fake::default() }), Some(1));
-    assert_eq!(first(order(), &Fake { away: vec![0, 1, 2, 3], ..Fake::default() }), None);
+}
+
+#[test]
+fn when_nobody_is_available_it_is_as_if_all_were() {
+    let all_away = |tried: Vec<usize>| Fake { away: vec![0, 1, 2, 3], tried, in_flight: vec![0; 4], ..Fake::default() };
+    for (tried, chosen) in [(vec![], 2), (vec![2], 0), (vec![0], 2), (vec![2, 0, 1], 3), (vec![0, 1, 2, 3], 2)] {
+        assert_eq!(first(order(), &all_away(tried.clone())), Some(chosen), "{tried:?}");
+        assert_eq!(bounded(order, &all_away(tried.clone()), 1.25, &[1; 4]), Some(chosen), "{tried:?}, bounded");
+    }
+    // 8 + 1 requests: no more than 3 for each, available or not.
+    let full = Fake { in_flight: vec![2, 2, 3, 1], ..all_away(vec![]) };
+    assert_eq!(bounded(order, &full, 1.25, &[1; 4]), Some(0));
+    // One that is available again has them all, tried or not.
+    let back = |tried: Vec<usize>| Fake { away: vec![0, 1, 2], ..all_away(tried) };
+    for tried in [vec![], vec![3]] {
+        assert_eq!((first(order(), &back(tried.clone())), bounded(order, &back(tried), 1.25, &[1; 4])), (Some(3), Some(3)));
+    }
+    assert_eq!(first(std::iter::empty(), &Fake::default()), None);
 }
 
 #[test]
@@ -64,7 +81,7 @@ fn nobody_is_asked_for_twice() {
         assert_eq!(*candidates.asked.borrow(), asked);
     }
     let nobody = Fake { away: vec![0, 1, 2, 3], ..Fake::default() };
-    assert_eq!((first(order(), &nobody), nobody.asked.into_inner()), (None, vec![2, 0, 1, 3]));
+    assert_eq!((first(order(), &nobody), nobody.asked.into_inner()), (Some(2), vec![2, 0, 1, 3]));
 }
 
 #[test]
@@ -100,7 +117,6 @@ fn bounded_passes_over_the_tried_and_ends_as_unbounded_does() {
     let fake = |away: Vec<usize>, tried: Vec<usize>| Fake { away, tried, in_flight: vec![0; 4], ..Fake::default() };
     assert_eq!(bounded(order, &fake(vec![], vec![2]), 1.25, &[1; 4]), Some(0));
     assert_eq!(bounded(order, &fake(vec![1, 3], vec![0, 2]), 1.25, &[1; 4]), Some(2));
-    assert_eq!(bounded(order, &fake(vec![0, 1, 2, 3], vec![]), 1.25, &[1; 4]), None);
 }
 
 proptest! {

@@ -12,7 +12,7 @@ use super::sessions::{Place, Sessions};
 use crate::client::ClientConfig;
 use crate::config::span;
 use crate::server::Server;
-use crate::url::Url;
+use crate::url::{Url, is_same_path};
 
 /// A working day.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(8 * 60 * 60);
@@ -42,7 +42,7 @@ impl LoginConfig {
         let callback = self.callback()?;
         self.check_grants()?;
         let logout = self.logout.map(|path| local("logout", path)).transpose()?;
-        if logout.as_ref() == Some(&callback) {
+        if logout.as_ref().is_some_and(|logout| is_same_path(logout, &callback)) {
             return Err("`logout` is where logins come back to: write another path".to_owned());
         }
         let scopes = self.scopes.unwrap_or_else(|| vec!["openid".to_owned()]);

@@ -368,6 +368,7 @@ fn what_opens_doors_or_cannot_work_is_refused() {
         (json!({ "scopes": ["profile"] }), "has no \"openid\""),
         (json!({ "cookie": "a b" }), "`cookie` = \"a b\""),
         (json!({ "logout": "/callback" }), "where logins come back to"),
+        (json!({ "logout": "/%63allback" }), "where logins come back to"),
         (json!({ "after_logout": "//evil.example.com" }), "write a path of this gateway"),
         (json!({ "after_logout": "https://evil.example.com" }), "write a path of this gateway"),
         (json!({ "typo": 1 }), "unknown field `typo`"),

@@ -76,6 +76,12 @@ fn says_what_it_is_to_who_asks() {
     assert_eq!(document["authorization_servers"], json!(["https://id.example.com"]));
     assert_eq!((&document["scopes_supported"], &document["resource_name"]), (&json!(["orders:read"]), &json!("Orders")));
     assert_eq!(document["bearer_methods_supported"], json!(["header"]));
+    // However it is written.
+    let reserved = json!({ "resource": { "url": "https://api.example.com/orders:all" } });
+    for path in ["orders:all", "orders%3Aall"] {
+        let mut request = testing::Request::get(&format!("/.well-known/oauth-protected-resource/{path}")).build();
+        assert_eq!(denied(decide(reserved.clone(), &mut request)).status(), 200, "{path}");
+    }
     // Elsewhere a challenge says where it is.
     for target in ["/", "/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/orders/1"] {
         let answer = denied(decide(resource.clone(), &mut testing::Request::get(target).build()));

@@ -72,6 +72,17 @@ fn the_name_of_a_limit_has_an_end() {
 }
 
 #[test]
+fn limits_of_one_rate_are_one() {
+    let declared = |tokens, seconds, burst| {
+        let quota = Quota { tokens, period: Duration::from_secs(seconds), burst };
+        testing::in_configure(|| RateLimit::declare("l", quota)).unwrap()
+    };
+    assert_eq!(declared(1, 1, 5), declared(2, 2, 5));
+    assert_ne!(declared(1, 1, 5), declared(2, 2, 6));
+    assert_ne!(declared(1, 1, 5), declared(1, 2, 5));
+}
+
+#[test]
 fn a_capability_that_is_taken_away_is_away() {
     let quota = Quota { tokens: 1, period: Duration::from_secs(1), burst: 1 };
     let limit = testing::in_configure(|| RateLimit::declare("l", quota)).unwrap();
