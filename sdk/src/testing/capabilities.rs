@@ -124,6 +124,7 @@ pub(crate) mod header_lines {
 
     use super::super::rules;
     pub(crate) use crate::bindings::imports::plugway::gateway::header_lines::NumberError;
+    use crate::bindings::imports::plugway::gateway::types::ChangeError;
     use crate::header::HeaderName;
 
     /// What one instance has in the gateway: lines, and bytes of their names and values.
@@ -160,8 +161,9 @@ pub(crate) mod header_lines {
         u16::try_from(at).map_err(|_| NumberError::TooMany)
     }
 
-    pub(crate) fn line(number: u16) -> Option<Line> {
-        LINES.lock().unwrap_or_else(PoisonError::into_inner).get(usize::from(number)).cloned()
+    pub(crate) fn line(number: u16) -> Result<Line, ChangeError> {
+        let lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.get(usize::from(number)).cloned().ok_or_else(|| ChangeError::Invalid("no line has this number".to_owned()))
     }
 }
 

@@ -108,8 +108,7 @@ impl FakeResponse {
     }
 
     pub(crate) fn set_line(&self, line: u16) -> Changed {
-        let (name, value) = header_lines::line(line).ok_or_else(|| ChangeError::Invalid("no line has this number".to_owned()))?;
-        self.set_header(HeaderName::Text(&name), &value)
+        header_lines::line(line).and_then(|(name, value)| self.set_header(HeaderName::Text(&name), &value))
     }
 
     pub(crate) fn append_header(&self, name: HeaderName<'_>, value: &[u8]) -> Changed {
