@@ -308,10 +308,21 @@ impl Ending {
         }
     }
 
+    /// It ends before all of its answer was handed over: the client has left, unless it is the gateway that ends.
+    fn cut_short(&mut self) {
+        if !self.worker.cuts_off.get() {
+            self.fault = self.fault.or(Some(Fault::ClientGone));
+        } else if self.state == State::Working {
+            (self.status, self.fault) = (Fault::GatewayStopped.status().as_u16(), Some(Fault::GatewayStopped));
+        } else {
+            self.fault = self.fault.or(Some(Fault::GatewayStopped));
+        }
+    }
+
     /// Counts it, tells observers and logs it.
     fn tell(&mut self, exchange: Option<&Exchange>) {
         if self.state != State::Complete {
-            self.fault = self.fault.or(Some(Fault::ClientGone));
+            self.cut_short();
         }
         self.state = State::Told;
         let duration = self.started.elapsed();
