@@ -83,8 +83,10 @@ impl Body for ResponseBody {
             }
             Poll::Ready(Some(Err(error))) => {
                 tracing::debug!(%error, "A response body broke off");
-                this.ending.broke_off(Fault::UpstreamBodyFailed);
-                Poll::Ready(Some(Err(BodyFailed(Fault::UpstreamBodyFailed))))
+                // An upstream that answers while the request's body still comes loses its connection with that body.
+                let fault = this.ending.body_fault().unwrap_or(Fault::UpstreamBodyFailed);
+                this.ending.broke_off(fault);
+                Poll::Ready(Some(Err(BodyFailed(fault))))
             }
             Poll::Pending => match this.pause.poll(context) {
                 Poll::Pending => Poll::Pending,
