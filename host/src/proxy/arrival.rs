@@ -106,7 +106,7 @@ pub(super) fn receive(generation: &Generation, connection: &Connection, request:
     {
         headers.remove(TRACESTATE);
     }
-    // hyper answers 100-continue itself, when the body is first asked for.
+    // hyper answers 100-continue itself in HTTP/1.1, when the body is first asked for. In HTTP/2 it cannot.
     if present.has(Present::EXPECT) {
         headers.remove(EXPECT);
     }
