@@ -181,6 +181,24 @@ fn a_body_that_breaks_off_while_it_is_answered_is_not_the_upstreams_fault() {
 }
 
 #[test]
+fn an_upload_may_take_longer_than_the_upstream_has_for_its_answer() {
+    let upstream = Upstream::plain("up").unwrap();
+    let gateway = start(&one_route(&upstream, "[upstreams.up.timeouts]\nresponse = \"400ms\""));
+    let mut client = web(&gateway);
+    client.send(wire("POST /a HTTP/1.1\nhost: a\ncontent-length: 10\n\n")).unwrap();
+    for _ in 0..10 {
+        std::thread::sleep(Duration::from_millis(100));
+        client.send("x").unwrap();
+    }
+    let response = client.response().unwrap();
+    assert_eq!(response.status, 200, "{}", response.text());
+    assert_eq!(json(&response)["body"]["length"], 10);
+    // Who has all of it has no longer than that.
+    let response = ask(&gateway, "POST /hang HTTP/1.1\nhost: a\ncontent-length: 5\n\nhello");
+    assert_problem(&response, 504, "upstream-timeout");
+}
+
+#[test]
 fn an_early_refusal_of_the_upstream_reaches_a_client_that_is_still_sending() {
     let upstream = Upstream::plain("up").unwrap();
     let gateway = start(&one_route(&upstream, ""));
