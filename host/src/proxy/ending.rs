@@ -308,15 +308,19 @@ impl Ending {
         }
     }
 
-    /// It ends before all of its answer was handed over: the client has left, unless it is the gateway that ends.
+    /// It ends before all of its answer was handed over: the client has left, unless it is the gateway that ends, or that panicked.
     fn cut_short(&mut self) {
-        if !self.worker.cuts_off.get() {
-            self.fault = self.fault.or(Some(Fault::ClientGone));
-        } else if self.state == State::Working {
-            (self.status, self.fault) = (Fault::GatewayStopped.status().as_u16(), Some(Fault::GatewayStopped));
+        let fault = if self.worker.cuts_off.get() {
+            Fault::GatewayStopped
+        } else if std::thread::panicking() {
+            Fault::Internal
         } else {
-            self.fault = self.fault.or(Some(Fault::GatewayStopped));
+            Fault::ClientGone
+        };
+        if self.state == State::Working && fault != Fault::ClientGone {
+            (self.status, self.fault) = (fault.status().as_u16(), Some(fault));
         }
+        self.fault = self.fault.or(Some(fault));
     }
 
     /// Counts it, tells observers and logs it.
