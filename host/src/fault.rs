@@ -87,6 +87,8 @@ faults! {
     ClientGone = "client-gone", BAD_REQUEST, Client, false, "The client went away.";
     /// The gateway answers as many requests as it may, or has no files left for a connection.
     Overloaded = "overloaded", SERVICE_UNAVAILABLE, Gateway, false, "The gateway is at its limit.";
+    /// The gateway ended before the request did: draining took as long as it may.
+    GatewayStopped = "gateway-stopped", SERVICE_UNAVAILABLE, Gateway, false, "The gateway is shutting down.";
     /// A plugin trapped, or answered what it must not.
     PluginFailed = "plugin-failed", INTERNAL_SERVER_ERROR, Plugin, false, "The request could not be processed.";
     /// A plugin used up its CPU time.

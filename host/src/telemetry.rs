@@ -16,6 +16,7 @@ mod incidents;
 mod instruments;
 pub mod latency;
 mod lateness;
+mod listed;
 pub mod logs;
 mod names;
 mod plugin;
@@ -36,7 +37,7 @@ use std::fmt;
 #[allow(clippy::disallowed_types, reason = "taken where threads are set up and where metrics are read, never for a request")]
 use std::sync::Mutex;
 use std::sync::{Arc, Weak};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prometheus::proto::MetricFamily;
@@ -169,6 +170,15 @@ impl Telemetry {
         }
     }
 
+    /// Forgets what is counted of routes and upstreams that no configuration has named for a while.
+    fn forget_unnamed(&self, now: Instant) {
+        let workers = cell::lock(&self.cells.workers);
+        let routes = workers.iter().map(|worker| &worker.routes);
+        listed::forget(routes, now, families::Labels::of, RouteCells::answered);
+        let upstreams = workers.iter().map(|worker| &worker.upstreams);
+        listed::forget(upstreams, now, |cells| Arc::clone(&cells.upstream), |_| 0);
+    }
+
     /// What is counted of one version of a plugin while there are two.
     pub fn version_tally(&self, name: &str, version: &PluginVersion) -> VersionTally {
         let mut tally = VersionTally::default();
@@ -212,6 +222,8 @@ impl Telemetry {
 
     /// These promises hold from now on, by route, and no others: of a route that is no more nothing is promised.
     pub fn promise(&self, slos: &BTreeMap<&str, Slo>) {
+        // Configurations come and go where nobody reads metrics, too.
+        self.forget_unnamed(Instant::now());
         export::each_worker(&self.cells, |worker, _| worker.each_route(|route| route.promise(slos.get(&*route.name).copied())));
     }
 
@@ -291,6 +303,7 @@ impl Telemetry {
 
     /// Every series there is.
     pub fn gather(&self) -> Vec<MetricFamily> {
+        self.forget_unnamed(Instant::now());
         self.registry.gather()
     }
 

@@ -17,6 +17,7 @@ mod http1;
 mod http2;
 mod lane;
 mod lanes;
+mod patience;
 mod permit;
 mod plan;
 mod pool;
@@ -43,6 +44,7 @@ pub use connect::is_for_want_of_room;
 pub use directory::Directory;
 pub use endpoint::{Endpoint, EndpointFacts, EndpointId, InFlight};
 pub use failure::SendError;
+pub use patience::{Turn, Turns};
 pub use plan::Plan;
 pub use pool::Pool;
 pub use profile::Profile;
@@ -65,7 +67,7 @@ pub struct Upstream {
     pub host: HostHeader,
     /// Connecting, TLS included.
     pub connect_timeout: Duration,
-    /// From sending the request to the complete response head.
+    /// From sending the request, the last of its body that was taken, to the complete response head.
     pub response_timeout: Duration,
     /// Longest pause while a body is streamed either way.
     pub stream_timeout: Duration,

@@ -160,6 +160,45 @@ fn a_body_that_turns_out_too_large_is_broken_off() {
 }
 
 #[test]
+fn a_body_that_breaks_off_while_it_is_answered_is_not_the_upstreams_fault() {
+    let upstream = Upstream::plain("up").unwrap();
+    let gateway = start(&one_route(&upstream, "max_body_bytes = 1000"));
+    let mut socket = TcpStream::connect(gateway.address("web").unwrap()).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    socket.write_all(&wire("POST /echo HTTP/1.1\nhost: a\ntransfer-encoding: chunked\n\n5\nhello\n")).unwrap();
+    let mut answer = Vec::new();
+    while !answer.windows(5).any(|part| part == b"hello") {
+        let mut block = [0; 1024];
+        let read = socket.read(&mut block).unwrap();
+        assert!(read > 0, "{}", String::from_utf8_lossy(&answer));
+        answer.extend_from_slice(&block[..read]);
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
+    socket.write_all(&wire(&format!("7d0\n{}\n", "x".repeat(2_000)))).unwrap();
+    until("it is counted", || metric(&gateway, "plugway_faults_total", &["body-too-large"]) == 1.0);
+    assert_eq!(metric(&gateway, "plugway_faults_total", &["upstream-body-failed"]), 0.0);
+    assert_eq!(metric(&gateway, "plugway_requests_total", &["status=\"200\"", "blame=\"client\""]), 1.0);
+}
+
+#[test]
+fn an_upload_may_take_longer_than_the_upstream_has_for_its_answer() {
+    let upstream = Upstream::plain("up").unwrap();
+    let gateway = start(&one_route(&upstream, "[upstreams.up.timeouts]\nresponse = \"400ms\""));
+    let mut client = web(&gateway);
+    client.send(wire("POST /a HTTP/1.1\nhost: a\ncontent-length: 10\n\n")).unwrap();
+    for _ in 0..10 {
+        std::thread::sleep(Duration::from_millis(100));
+        client.send("x").unwrap();
+    }
+    let response = client.response().unwrap();
+    assert_eq!(response.status, 200, "{}", response.text());
+    assert_eq!(json(&response)["body"]["length"], 10);
+    // Who has all of it has no longer than that.
+    let response = ask(&gateway, "POST /hang HTTP/1.1\nhost: a\ncontent-length: 5\n\nhello");
+    assert_problem(&response, 504, "upstream-timeout");
+}
+
+#[test]
 fn an_early_refusal_of_the_upstream_reaches_a_client_that_is_still_sending() {
     let upstream = Upstream::plain("up").unwrap();
     let gateway = start(&one_route(&upstream, ""));

@@ -154,10 +154,11 @@ fn draining_ends_when_its_time_is_over() {
     assert!(client.closes().unwrap());
     let lines = gateway.log().lines();
     assert!(lines.iter().any(|line| line.message() == "Connections were cut off"), "{}", gateway.log().text());
-    // What was cut off is told of as every request is.
+    // What was cut off is told of as every request is, and it was not the client who left.
     let line = lines.iter().find(|line| line.field("target") == Some("access"));
     let line = line.unwrap_or_else(|| panic!("no line of it in {}", gateway.log().text()));
-    assert_eq!((line.field("path"), line.field("fault")), (Some("/hang"), Some("client-gone")), "{}", line.text);
+    assert_eq!((line.field("path"), line.field("fault")), (Some("/hang"), Some("gateway-stopped")), "{}", line.text);
+    assert_eq!(line.value("status"), Some(&503.into()), "{}", line.text);
 }
 
 #[test]

@@ -84,7 +84,7 @@ pub const HTTP_CLIENT_MAX_CACHE_BYTES: usize = 16 << 20;
 pub const ENDPOINT_WEIGHT: u16 = 1;
 /// `[upstreams.NAME.timeouts] connect`: connecting, TLS included.
 pub const UPSTREAM_CONNECT: Duration = Duration::from_secs(5);
-/// `[upstreams.NAME.timeouts] response`: from sending the request to the complete response head.
+/// `[upstreams.NAME.timeouts] response`: from sending the request, the last of its body that the upstream took, to the complete response head.
 pub const UPSTREAM_RESPONSE: Duration = Duration::from_secs(60);
 /// `[upstreams.NAME.timeouts] stream`: longest pause while a body is streamed either way.
 pub const UPSTREAM_STREAM: Duration = Duration::from_secs(60);

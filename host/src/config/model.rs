@@ -222,7 +222,7 @@ pub struct Upstream {
     pub host: HostPolicy,
     /// Connecting, TLS included; default 5 s.
     pub connect_timeout: Duration,
-    /// From sending the request to the complete response head; default 60 s.
+    /// From sending the request, the last of its body that the upstream took, to the complete response head; default 60 s.
     pub response_timeout: Duration,
     /// Longest pause while a body is streamed either way; default 60 s.
     pub stream_timeout: Duration,

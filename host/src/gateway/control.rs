@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
@@ -91,6 +92,7 @@ impl Running {
         let exports = Exports::start(&config, &telemetry)?;
         let (writer, access) = AccessWriter::start(&config.access_log, &telemetry).map_err(|error| no_access_log(&config, &error))?;
         let (mut sockets, mut addresses) = open(&config, tls)?;
+        let admin = open_admin(config.admin, &mut addresses).await?;
         for warning in &assembled.warnings {
             tracing::warn!(key = warning.key, line = warning.position.line, "{}", warning.message);
         }
@@ -152,8 +154,8 @@ impl Running {
         let reloads = reload::start(reloader).map_err(|error| StartError::System(error.to_string()))?;
         let commands = workers.iter().map(|worker| worker.commands.clone()).collect();
         let status = Rc::new(Status::new(&config, &addresses, assembled, Arc::clone(&telemetry), shown, reloads, commands));
-        if let Some(address) = config.admin {
-            addresses.admin = Some(serve_admin(address, Rc::clone(&status)).await?);
+        if let Some(listener) = admin {
+            tokio::task::spawn_local(admin::serve(listener, Rc::clone(&status)));
         }
         announce(&addresses, began.elapsed());
         Ok((
@@ -321,12 +323,13 @@ fn open(config: &Config, tls: Vec<Option<Arc<ServerTls>>>) -> Result<(Vec<OpenLi
     Ok((opened, addresses))
 }
 
-async fn serve_admin(address: std::net::SocketAddr, status: Rc<Status>) -> Result<std::net::SocketAddr, StartError> {
+/// The socket of the admin listener, before anybody is served: who cannot have it does not start.
+async fn open_admin(address: Option<std::net::SocketAddr>, addresses: &mut Addresses) -> Result<Option<TcpListener>, StartError> {
+    let Some(address) = address else { return Ok(None) };
     let failed = |error| StartError::Listen { key: "admin".to_owned(), address, error };
-    let listener = tokio::net::TcpListener::bind(address).await.map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
-    tokio::task::spawn_local(admin::serve(listener, status));
-    Ok(address)
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    addresses.admin = Some(listener.local_addr().map_err(failed)?);
+    Ok(Some(listener))
 }
 
 fn announce(addresses: &Addresses, took: Duration) {

@@ -40,6 +40,16 @@ pub fn strip(headers: &mut HeaderMap, present: Present) -> Trailers {
     trailers
 }
 
+/// Takes off what no trailers may have: what belongs to a connection, and what frames or routes a message (RFC 9110, sections 6.5.1 and 7.6.1). Over
+/// HTTP/2 a response with such trailers could not be ended (RFC 9113, section 8.2.2).
+pub fn strip_trailers(trailers: &mut HeaderMap) {
+    let illegal = |name: &&HeaderName| is_connection_header(name) || **name == CONTENT_LENGTH || **name == HOST;
+    let names: Vec<HeaderName> = trailers.keys().filter(illegal).cloned().collect();
+    for name in names {
+        trailers.remove(name);
+    }
+}
+
 /// What `Connection` names beside the headers that always belong to it. Read as bytes: one option that is no name leaves the others what they are.
 fn named(headers: &HeaderMap) -> Vec<HeaderName> {
     let options = headers.get_all(CONNECTION).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
@@ -90,6 +100,17 @@ mod tests {
             strip(&mut headers, present);
             assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-stays"], "{}", connection.escape_ascii());
         }
+    }
+
+    #[test]
+    fn trailers_say_nothing_of_connections_or_framing() {
+        let names = ["connection", "keep-alive", "transfer-encoding", "te", "upgrade", "content-length", "host", "grpc-status", "x-sum"];
+        let mut trailers: HeaderMap =
+            names.map(|name| (HeaderName::from_static(name), http::HeaderValue::from_static("0"))).into_iter().collect();
+        strip_trailers(&mut trailers);
+        let mut left: Vec<_> = trailers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["grpc-status", "x-sum"]);
     }
 
     #[test]

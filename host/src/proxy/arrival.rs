@@ -80,6 +80,10 @@ pub(super) fn receive(generation: &Generation, connection: &Connection, request:
         peer.to_canonical()
     };
     let ids = Ids::of(&headers, present, trusted);
+    if headers.len() > CROWDED {
+        // `too_many` has refused it, and in a map that is full nothing could be set, not even in the place of what is there.
+        headers.clear();
+    }
     let trailers = connection_headers::strip(&mut headers, present);
     let trailers_may_come = request_trailers::may_come(&body, parts.version, present.has(Present::CONTENT_LENGTH));
     if present.has(Present::UNDERSCORED) && !snapshot.keep_underscores {
@@ -87,10 +91,6 @@ pub(super) fn receive(generation: &Generation, connection: &Connection, request:
     }
     if parts.version == Version::HTTP_2 {
         join_cookies(&mut headers);
-    }
-    if headers.len() > CROWDED {
-        // `too_many` has refused it, and in a map that is full nothing could be set.
-        headers.clear();
     }
     // Room for what is added below, and for the few headers plugins add.
     headers.reserve(ADDED);
@@ -106,7 +106,7 @@ pub(super) fn receive(generation: &Generation, connection: &Connection, request:
     {
         headers.remove(TRACESTATE);
     }
-    // hyper answers 100-continue itself, when the body is first asked for.
+    // hyper answers 100-continue itself in HTTP/1.1, when the body is first asked for. In HTTP/2 it cannot.
     if present.has(Present::EXPECT) {
         headers.remove(EXPECT);
     }

@@ -308,10 +308,25 @@ impl Ending {
         }
     }
 
+    /// It ends before all of its answer was handed over: the client has left, unless it is the gateway that ends, or that panicked.
+    fn cut_short(&mut self) {
+        let fault = if self.worker.cuts_off.get() {
+            Fault::GatewayStopped
+        } else if std::thread::panicking() {
+            Fault::Internal
+        } else {
+            Fault::ClientGone
+        };
+        if self.state == State::Working && fault != Fault::ClientGone {
+            (self.status, self.fault) = (fault.status().as_u16(), Some(fault));
+        }
+        self.fault = self.fault.or(Some(fault));
+    }
+
     /// Counts it, tells observers and logs it.
     fn tell(&mut self, exchange: Option<&Exchange>) {
         if self.state != State::Complete {
-            self.fault = self.fault.or(Some(Fault::ClientGone));
+            self.cut_short();
         }
         self.state = State::Told;
         let duration = self.started.elapsed();

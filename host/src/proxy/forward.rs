@@ -1,5 +1,6 @@
 //! Attempts at an upstream: pick, plan, send, and again where that is safe.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use http::Method;
@@ -138,10 +139,11 @@ impl Forward<'_> {
         if let Some(parent) = span.and_then(|span| attempt_parent(&exchange, span)) {
             request.headers_mut().insert(TRACEPARENT, parent);
         }
+        let streamed = request.body().streamed().map(Rc::clone);
         let mut request = Some(request);
         let waiting = ending.waiting(&exchange);
         let attempted = Attempted::begin(self.worker, self.generation, chain.router.as_ref(), endpoint.id, now);
-        let sent = self.worker.pool.send(&plan, &mut request, now).await;
+        let sent = self.worker.pool.send_in_turns(&plan, &mut request, now, &streamed).await;
         waiting.over();
         match sent {
             Ok(response) => {

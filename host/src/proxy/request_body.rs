@@ -13,10 +13,11 @@ use bytes::Bytes;
 use http::HeaderName;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use super::request_trailers::Barred;
 use crate::fault::Fault;
+use crate::upstream::{Turn, Turns};
 
 /// A body that is streamed from a client. As small as can be: connections keep room for dozens of requests with theirs.
 #[derive(Debug)]
@@ -29,6 +30,10 @@ pub struct RequestBody {
 pub(super) struct Streamed {
     bytes: Cell<u64>,
     fault: Cell<Option<Fault>>,
+    /// When the upstream last took a part of it, or its end.
+    taken: Cell<Option<Instant>>,
+    /// Whether the upstream waits for the client to send more.
+    waits: Cell<bool>,
     /// Gone with the [`RequestBody`]: then the client is told that nobody wants the rest.
     stream: RefCell<Option<Stream>>,
 }
@@ -66,7 +71,8 @@ impl RequestBody {
             return Self::empty();
         }
         let stream = RefCell::new(Some(Stream { incoming, limit, pause: Pause::new(longest_pause), barred }));
-        Self { streamed: Some(Rc::new(Streamed { bytes: Cell::new(0), fault: Cell::new(None), stream })) }
+        let (bytes, fault, taken, waits) = (Cell::new(0), Cell::new(None), Cell::new(None), Cell::new(false));
+        Self { streamed: Some(Rc::new(Streamed { bytes, fault, taken, waits, stream })) }
     }
 
     /// How it is getting on; of a body of nothing there is nothing to know.
@@ -107,6 +113,7 @@ impl Body for RequestBody {
         match Pin::new(incoming).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => {
                 pause.ended();
+                streamed.is_taken();
                 let Some(data) = frame.data_ref() else {
                     let left = frame.into_trailers().ok().and_then(|trailers| barred.pass(trailers));
                     return Poll::Ready(left.map(|trailers| Ok(Frame::trailers(trailers))));
@@ -122,11 +129,14 @@ impl Body for RequestBody {
                 let fault = if error.is_parse() || error.is_user() { Fault::MalformedRequest } else { Fault::ClientGone };
                 Poll::Ready(Some(Err(streamed.fail(fault))))
             }
-            Poll::Ready(None) => Poll::Ready(None),
-            Poll::Pending => match pause.poll(context) {
-                Poll::Ready(()) => Poll::Ready(Some(Err(streamed.fail(Fault::ClientTimeout)))),
-                Poll::Pending => Poll::Pending,
-            },
+            Poll::Ready(None) => {
+                streamed.is_taken();
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                streamed.waits.set(true);
+                pause.poll(context).map(|()| Some(Err(streamed.fail(Fault::ClientTimeout))))
+            }
         }
     }
 
@@ -153,6 +163,11 @@ impl Streamed {
         self.fault.get()
     }
 
+    fn is_taken(&self) {
+        self.taken.set(Some(Instant::now()));
+        self.waits.set(false);
+    }
+
     fn fail(&self, fault: Fault) -> BodyFailed {
         self.fault.set(Some(fault));
         BodyFailed(fault)
@@ -160,6 +175,17 @@ impl Streamed {
 
     fn of_incoming<R>(&self, what: impl FnOnce(&Incoming) -> R, gone: R) -> R {
         self.stream.borrow().as_ref().map_or(gone, |stream| what(&stream.incoming))
+    }
+}
+
+/// Of a body of nothing it is the upstream's from the beginning.
+impl Turns for Option<Rc<Streamed>> {
+    fn turn(&self) -> Turn {
+        match self {
+            Some(streamed) if streamed.waits.get() => Turn::Sender,
+            Some(streamed) => Turn::Upstream(streamed.taken.get()),
+            None => Turn::Upstream(None),
+        }
     }
 }
 
@@ -173,7 +199,7 @@ impl Pause {
     /// Something came: the next pause is counted anew.
     pub(super) fn ended(&mut self) {
         if let Some(timer) = &mut self.timer {
-            timer.as_mut().reset(tokio::time::Instant::now() + self.longest);
+            timer.as_mut().reset(Instant::now() + self.longest);
         }
     }
 

@@ -10,6 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use super::ending::Ending;
 use super::request_body::{BodyFailed, Pause, RequestBody};
 use crate::fault::Fault;
+use crate::http::connection_headers::strip_trailers;
 
 /// What an upstream answers with.
 pub(super) type UpstreamBody = crate::upstream::ResponseBody<RequestBody>;
@@ -50,6 +51,17 @@ impl ResponseBody {
     }
 }
 
+/// Trailers without what none may have.
+fn legal(frame: Frame<Bytes>) -> Frame<Bytes> {
+    match frame.into_trailers() {
+        Ok(mut trailers) => {
+            strip_trailers(&mut trailers);
+            Frame::trailers(trailers)
+        }
+        Err(frame) => frame,
+    }
+}
+
 impl Body for ResponseBody {
     type Data = Bytes;
     type Error = BodyFailed;
@@ -68,6 +80,7 @@ impl Body for ResponseBody {
         };
         match Pin::new(&mut *body).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => {
+                let frame = if frame.is_trailers() { legal(frame) } else { frame };
                 this.pause.ended();
                 this.ending.sent(frame.data_ref().map_or(0, Bytes::len));
                 if body.is_end_stream() {
@@ -83,8 +96,10 @@ impl Body for ResponseBody {
             }
             Poll::Ready(Some(Err(error))) => {
                 tracing::debug!(%error, "A response body broke off");
-                this.ending.broke_off(Fault::UpstreamBodyFailed);
-                Poll::Ready(Some(Err(BodyFailed(Fault::UpstreamBodyFailed))))
+                // An upstream that answers while the request's body still comes loses its connection with that body.
+                let fault = this.ending.body_fault().unwrap_or(Fault::UpstreamBodyFailed);
+                this.ending.broke_off(fault);
+                Poll::Ready(Some(Err(BodyFailed(fault))))
             }
             Poll::Pending => match this.pause.poll(context) {
                 Poll::Pending => Poll::Pending,

@@ -124,8 +124,8 @@ pub struct Worker {
     recent: Recent,
     /// Rings when a batch of outcomes waits for a router.
     pub(super) outcomes: Bell,
-    /// Whether no new request should keep its connection open.
-    pub draining: Cell<bool>,
+    /// Whether the worker ends with requests in flight: who loses theirs then has not left.
+    pub cuts_off: Cell<bool>,
 }
 
 /// Where a worker's requests leave what is told of them.
@@ -208,7 +208,7 @@ impl Worker {
             clock: WallClock::new(),
             recent: Recent::default(),
             outcomes: Bell::default(),
-            draining: Cell::new(false),
+            cuts_off: Cell::new(false),
         })
     }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::ending::Ending;
 use super::snapshot::RoutePlan;
 use crate::exchange::Exchange;
+use crate::fault::{ErrorCause, Fault};
 use crate::pipeline::Place;
 use crate::plugin::Hook;
 use crate::trace::{At, Recording, StepResult, Story, StorySpan, StoryStep, StoryTime, StoryTrace, Timed, What};
@@ -38,8 +39,14 @@ impl Ending {
             request_bytes: self.request_bytes(),
             response_bytes: self.response_bytes(),
             trace: recording.map(of_trace),
-            steps: self.route().map(|route| steps(route, exchange, recording)).unwrap_or_default(),
+            steps: self.route().map(|route| steps(route, exchange, recording, self.stopped())).unwrap_or_default(),
         }
+    }
+
+    /// What came of a step that was under way, where it is not that the client left.
+    fn stopped(&self) -> Option<StepResult> {
+        let stopped = Fault::GatewayStopped;
+        (self.cause() == Some(ErrorCause::Fault(stopped))).then_some(StepResult::Failed(stopped))
     }
 }
 
@@ -55,7 +62,7 @@ fn of_trace(recording: &Recording) -> StoryTrace {
     }
 }
 
-fn steps(route: &RoutePlan, exchange: &Exchange, recording: Option<&Recording>) -> Vec<StoryStep> {
+fn steps(route: &RoutePlan, exchange: &Exchange, recording: Option<&Recording>, stopped: Option<StepResult>) -> Vec<StoryStep> {
     let mut attempts = 0;
     let mut step = |at: At, result: Option<StepResult>, took: Option<Duration>, timed: Option<&Timed>| {
         if matches!(at, At::Attempt { .. }) {
@@ -68,9 +75,9 @@ fn steps(route: &RoutePlan, exchange: &Exchange, recording: Option<&Recording>) 
     let times = recording.map(Recording::steps).unwrap_or_default();
     let ended = exchange.steps.iter().enumerate();
     let mut steps: Vec<_> = ended.map(|(number, ended)| step(ended.at, Some(ended.result), ended.took(), times.get(number))).collect();
-    // What was waited for when the client left.
+    // What was waited for when the client left, or the gateway ended.
     if let Some(at) = exchange.steps.under_way() {
-        let mut last = step(at, None, Some(Duration::ZERO), recording.and_then(Recording::under_way));
+        let mut last = step(at, stopped, Some(Duration::ZERO), recording.and_then(Recording::under_way));
         if let Some(time) = &mut last.time {
             time.took = exchange.started.elapsed().saturating_sub(time.after);
         }

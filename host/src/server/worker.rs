@@ -168,12 +168,14 @@ async fn run(start: Start, mut commands: mpsc::Receiver<Command>) {
                 let _ = told.send(worker.recall(id.as_deref()));
             }
             Command::Drain => {
-                worker.draining.set(true);
                 let _ = stop.send(true);
                 sweep.drain();
                 break;
             }
-            Command::Stop => return,
+            Command::Stop => {
+                worker.cuts_off.set(true);
+                return;
+            }
         }
     }
     // Draining: until every connection has ended, or the control side has had enough.
@@ -185,6 +187,8 @@ async fn run(start: Start, mut commands: mpsc::Receiver<Command>) {
     tokio::select! {
         () = drained => {}
         _ = async { while !matches!(commands.recv().await, None | Some(Command::Stop)) {} } => {
+            // Their requests are dropped with the runtime, and told of by then.
+            worker.cuts_off.set(true);
             tracing::warn!(worker = worker.index, connections = sweep.accepted(), "Connections were cut off");
         }
     }

@@ -118,9 +118,7 @@ fn requests(meter: &Meter, cells: &Arc<Cells>) {
     });
     counter(meter, cells, names::WORKER_REQUESTS, "Requests answered, by worker.", |cells, observer| {
         each_worker(cells, |worker, label| {
-            let mut sum = 0;
-            worker.each_route(|route| sum += route.answered());
-            observer.observe(sum, &[label]);
+            observer.observe(worker.answered(), &[label]);
         });
     });
     counter(meter, cells, names::FAULTS, "Requests that met a fault, by its code and whose it was.", |cells, observer| {

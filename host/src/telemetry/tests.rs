@@ -52,6 +52,28 @@ fn requests_of_all_workers_add_up_and_survive_a_reload() {
 }
 
 #[test]
+fn a_route_that_nothing_names_any_more_is_forgotten_after_a_while() {
+    let telemetry = Telemetry::new().unwrap();
+    for worker in [0, 1] {
+        let route = telemetry.worker(worker).route("orders-v1", None, None);
+        route.started();
+        route.finished(&Method::GET, false, 200, None, Duration::ZERO);
+        telemetry.worker(worker).upstream("orders-v1").attempt(None);
+    }
+    let series = || {
+        ["requests_total", "request_duration_seconds_count", "upstream_attempts_total"]
+            .map(|name| lines(&telemetry, &format!("plugway_{name}{{")).len())
+    };
+    let began = Instant::now();
+    telemetry.forget_unnamed(began);
+    assert_eq!(series(), [1, 1, 1]);
+    telemetry.forget_unnamed(began + listed::LISTED);
+    assert_eq!(series(), [0, 0, 0]);
+    let by_worker = [0, 1].map(|worker| format!("plugway_worker_requests_total{{worker=\"{worker}\"}} 1"));
+    assert_eq!(lines(&telemetry, "plugway_worker_requests_total{"), by_worker, "what is added up does not fall");
+}
+
+#[test]
 fn faults_attempts_connections_and_hooks_are_shown() {
     let telemetry = Telemetry::new().unwrap();
     let worker = telemetry.worker(0);

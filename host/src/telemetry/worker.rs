@@ -1,14 +1,13 @@
 //! What one worker counts beside its requests.
 
-#![allow(clippy::disallowed_types, reason = "the lists of cells are locked when a configuration is assembled and when metrics are read")]
-
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::cell::{Count, lock};
+use super::cell::Count;
 use super::histogram::Reading;
 use super::lateness::{Late, Lateness};
+use super::listed::Listed;
 use super::route::RouteCells;
 use crate::fault::Fault;
 
@@ -16,9 +15,9 @@ use crate::fault::Fault;
 #[derive(Debug)]
 pub struct WorkerCells {
     pub(super) index: usize,
-    routes: Mutex<Vec<Arc<RouteCells>>>,
-    listeners: Mutex<Vec<Arc<ListenerCells>>>,
-    upstreams: Mutex<Vec<Arc<UpstreamCells>>>,
+    pub(super) routes: Listed<RouteCells>,
+    listeners: Listed<ListenerCells>,
+    pub(super) upstreams: Listed<UpstreamCells>,
     faults: [Count; Fault::ALL.len()],
     lateness: Lateness,
     pub(super) open_connections: Count,
@@ -61,9 +60,9 @@ impl WorkerCells {
     pub(super) fn new(index: usize) -> Self {
         Self {
             index,
-            routes: Mutex::default(),
-            listeners: Mutex::default(),
-            upstreams: Mutex::default(),
+            routes: Listed::default(),
+            listeners: Listed::default(),
+            upstreams: Listed::default(),
             faults: std::array::from_fn(|_| Count::default()),
             lateness: Lateness::new(),
             open_connections: Count::default(),
@@ -75,20 +74,20 @@ impl WorkerCells {
         }
     }
 
-    /// The cells of a route, the same ones each time: counting goes on across reloads. Takes a lock; call it when a
-    /// configuration is assembled.
+    /// The cells of a route, the same ones each time: counting goes on across reloads, for as long as one of them names it. Takes a lock; call it
+    /// when a configuration is assembled.
     pub fn route(&self, name: &str, api: Option<&str>, version: Option<&str>) -> Arc<RouteCells> {
-        find_or(&self.routes, |cells| cells.is(name, api, version), || RouteCells::new(name, api, version))
+        self.routes.find_or(|cells| cells.is(name, api, version), || RouteCells::new(name, api, version))
     }
 
     /// The cells of an upstream; as for [`WorkerCells::route`].
     pub fn upstream(&self, name: &str) -> Arc<UpstreamCells> {
-        find_or(&self.upstreams, |cells| &*cells.upstream == name, || UpstreamCells::new(name))
+        self.upstreams.find_or(|cells| &*cells.upstream == name, || UpstreamCells::new(name))
     }
 
     /// The cells of a listener; as for [`WorkerCells::route`].
     pub fn listener(&self, name: &str) -> Arc<ListenerCells> {
-        find_or(&self.listeners, |cells| &*cells.name == name, || ListenerCells { name: name.into(), ..ListenerCells::default() })
+        self.listeners.find_or(|cells| &*cells.name == name, || ListenerCells { name: name.into(), ..ListenerCells::default() })
     }
 
     /// Accepting waits: the gateway is full, or out of file descriptors.
@@ -135,14 +134,15 @@ impl WorkerCells {
 
     /// This worker's part of `/status`.
     pub fn status(&self) -> Value {
-        let routes = lock(&self.routes);
-        let requests: u64 = routes.iter().map(|route| route.answered()).sum();
+        let (mut in_flight, mut connections) = (0, 0);
+        self.each_route(|route| in_flight += route.in_flight());
+        self.each_listener(|listener| connections += listener.connections.get());
         json!({
             "index": self.index,
             "open_connections": self.open_connections.get(),
-            "connections": lock(&self.listeners).iter().map(|listener| listener.connections.get()).sum::<u64>(),
-            "requests": requests,
-            "requests_in_flight": routes.iter().map(|route| route.in_flight()).sum::<u64>(),
+            "connections": connections,
+            "requests": self.answered(),
+            "requests_in_flight": in_flight,
             "event_loop_lag_max_us": self.lateness.highest_lag_us(),
             "event_loop_busy_max_us": self.lateness.highest_busy_us(),
             "longest_stall": self.lateness.longest(),
@@ -161,27 +161,22 @@ impl WorkerCells {
         counted(&self.faults)
     }
 
-    pub(super) fn each_route(&self, mut each: impl FnMut(&RouteCells)) {
-        lock(&self.routes).iter().for_each(|cells| each(cells));
+    /// Requests answered, of routes that were forgotten too.
+    pub(super) fn answered(&self) -> u64 {
+        self.routes.sum(RouteCells::answered)
     }
 
-    pub(super) fn each_listener(&self, mut each: impl FnMut(&ListenerCells)) {
-        lock(&self.listeners).iter().for_each(|cells| each(cells));
+    pub(super) fn each_route(&self, each: impl FnMut(&RouteCells)) {
+        self.routes.each(each);
     }
 
-    pub(super) fn each_upstream(&self, mut each: impl FnMut(&UpstreamCells)) {
-        lock(&self.upstreams).iter().for_each(|cells| each(cells));
+    pub(super) fn each_listener(&self, each: impl FnMut(&ListenerCells)) {
+        self.listeners.each(each);
     }
-}
 
-fn find_or<T>(list: &Mutex<Vec<Arc<T>>>, is: impl Fn(&T) -> bool, make: impl FnOnce() -> T) -> Arc<T> {
-    let mut list = lock(list);
-    if let Some(known) = list.iter().find(|cells| is(cells)) {
-        return Arc::clone(known);
+    pub(super) fn each_upstream(&self, each: impl FnMut(&UpstreamCells)) {
+        self.upstreams.each(each);
     }
-    let made = Arc::new(make());
-    list.push(Arc::clone(&made));
-    made
 }
 
 fn counted(counts: &[Count]) -> impl Iterator<Item = (Fault, u64)> + '_ {

@@ -16,6 +16,9 @@ pub(crate) const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 /// Longest time an endpoint is left alone.
 pub(crate) const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 
+/// How long a connection has been made in vain when it counts as failed though nobody waits for its end: longer than one lost packet takes (RFC 6298).
+pub(crate) const HANGS: Duration = Duration::from_secs(2);
+
 /// Whether an endpoint may be sent to. Time is injected.
 #[derive(Debug)]
 pub(crate) struct Availability {
@@ -72,6 +75,14 @@ impl Availability {
     pub(crate) fn failed(&self, now: Instant) {
         if self.failures.load(Relaxed) < THRESHOLD && self.failures.fetch_add(1, Relaxed) + 1 == THRESHOLD {
             self.retry_at.store(self.millis(now).saturating_add(backoff(THRESHOLD)), Relaxed);
+        }
+    }
+
+    /// Nobody waits any more for a connection that was being made for so long: clients that are less patient than the timeout must not keep an
+    /// endpoint that is gone among those that may be sent to.
+    pub(crate) fn given_up(&self, after: Duration, now: Instant) {
+        if after >= HANGS {
+            self.failed(now);
         }
     }
 
@@ -150,6 +161,16 @@ mod tests {
         assert!(availability.is_available(now));
         (0..THRESHOLD).for_each(|_| availability.failed(now));
         assert!(availability.is_available(now + FIRST_BACKOFF));
+    }
+
+    #[test]
+    fn a_connection_that_nobody_waits_for_counts_once_it_has_hung() {
+        let now = Instant::now();
+        let availability = Availability::new(now);
+        (0..THRESHOLD * 2).for_each(|_| availability.given_up(HANGS / 2, now));
+        assert!(availability.is_available(now));
+        (0..THRESHOLD).for_each(|_| availability.given_up(HANGS, now));
+        assert!(!availability.is_available(now));
     }
 
     #[test]

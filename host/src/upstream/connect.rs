@@ -29,6 +29,13 @@ pub(super) struct ConnectError {
     pub(super) source: Option<Box<dyn Error + Send + Sync>>,
 }
 
+/// A connection that is being made, for as long as somebody waits for it.
+struct Making<'p> {
+    plan: &'p Plan,
+    began: Instant,
+    is_over: bool,
+}
+
 impl ConnectError {
     /// Whether it is this side that had no room for a connection.
     pub(super) fn is_ours(&self) -> bool {
@@ -62,11 +69,13 @@ fn is_without_files() -> bool {
 pub(super) async fn connect(plan: &Plan) -> Result<Stream, ConnectError> {
     let availability = &plan.endpoint.state.availability;
     let is_try = availability.begin(Instant::now().into_std());
-    let deadline = Instant::now() + plan.connect_timeout;
+    let making = Making { plan, began: Instant::now(), is_over: false };
+    let deadline = making.began + plan.connect_timeout;
     let result = match timeout_at(deadline, open(plan, deadline)).await {
         Ok(result) => result,
         Err(_) => Err(ConnectError { fault: Fault::UpstreamConnectTimeout, source: None }),
     };
+    making.over();
     match &result {
         Ok(_) => availability.succeeded(),
         // Says nothing of the endpoint.
@@ -78,6 +87,21 @@ pub(super) async fn connect(plan: &Plan) -> Result<Stream, ConnectError> {
         Err(_) => availability.failed(Instant::now().into_std()),
     }
     result
+}
+
+impl Making<'_> {
+    fn over(mut self) {
+        self.is_over = true;
+    }
+}
+
+impl Drop for Making<'_> {
+    fn drop(&mut self) {
+        // How far an edited one had come nobody knows.
+        if !self.is_over && !self.plan.is_edited() {
+            self.plan.endpoint.state.availability.given_up(self.began.elapsed(), Instant::now().into_std());
+        }
+    }
 }
 
 async fn open(plan: &Plan, deadline: Instant) -> Result<Stream, ConnectError> {

@@ -144,8 +144,13 @@ where
         Self::over(resting.stream, resting.permit).await
     }
 
-    /// Sends a request and waits for the response head.
-    pub(super) async fn exchange(&mut self, request: Request<B>, deadline: Instant) -> Result<Response<Incoming>, Broken<B>> {
+    /// Sends a request and waits for the response head until the deadline, and where that has come until the one that `later` names.
+    pub(super) async fn exchange(
+        &mut self,
+        request: Request<B>,
+        deadline: Instant,
+        later: impl Fn() -> Option<Instant>,
+    ) -> Result<Response<Incoming>, Broken<B>> {
         let response = self.wakeups.hushed(|| self.sender.try_send_request(request));
         let mut response = pin!(unconstrained(response));
         match &mut self.deadline {
@@ -162,10 +167,13 @@ where
                     Broken::Failed(error.into_error(), request)
                 }));
             }
-            if let Some(sleep) = &mut self.deadline
+            while let Some(sleep) = &mut self.deadline
                 && (ended.is_ready() || sleep.as_mut().poll(cx).is_ready())
             {
-                return Poll::Ready(Err(Broken::TimedOut));
+                match later().filter(|_| ended.is_pending()) {
+                    Some(deadline) => sleep.as_mut().reset(deadline),
+                    None => return Poll::Ready(Err(Broken::TimedOut)),
+                }
             }
             Poll::Pending
         })

@@ -25,7 +25,7 @@ pub struct Plan {
     pub protocol: Protocol,
     /// Connecting, TLS included.
     pub connect_timeout: Duration,
-    /// From sending the request to the complete response head.
+    /// From sending the request, the last of its body that was taken, to the complete response head.
     pub response_timeout: Duration,
 }
 

@@ -1,6 +1,7 @@
 //! A worker's connections to upstreams, and the way a request takes through them.
 
 use std::fmt;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use super::http1::{Broken, Http1};
 use super::http2::{Http2, Opening, OpeningGuard, Shared, StreamGuard, to_http1, to_http2};
 use super::lane::{Lane, Unused};
 use super::lanes::Lanes;
+use super::patience::{Turns, later};
 use super::permit::ConnectionPermit;
 use super::stream::Stream;
 use super::{Plan, framing};
@@ -57,11 +59,20 @@ where
     /// No response head came; `request` is there again whenever nothing of it was used, and may be sent elsewhere as it is,
     /// whatever its method. `Internal` where there is none.
     pub async fn send(&self, plan: &Plan, request: &mut Option<Request<B>>, now: Instant) -> SendResult<B> {
+        self.send_in_turns(plan, request, now, &()).await
+    }
+
+    /// The same with a body that comes bit by bit: the time for the response head begins anew with each that the upstream takes, and does not end
+    /// while it waits for one.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn send_in_turns(&self, plan: &Plan, request: &mut Option<Request<B>>, now: Instant, turns: &dyn Turns) -> SendResult<B> {
         let in_flight = InFlight::new(&plan.endpoint);
         let lane = self.lanes.of(plan);
         match plan.protocol {
-            Protocol::Http1 => self.send_http1(plan, lane, request, in_flight, now).await,
-            Protocol::Http2 => Box::pin(self.send_http2(plan, lane, request, in_flight, now)).await,
+            Protocol::Http1 => self.send_http1(plan, lane, request, in_flight, now, turns).await,
+            Protocol::Http2 => Box::pin(self.send_http2(plan, lane, request, in_flight, now, turns)).await,
         }
     }
 
@@ -89,6 +100,7 @@ where
         request: &mut Option<Request<B>>,
         in_flight: InFlight,
         now: Instant,
+        turns: &dyn Turns,
     ) -> SendResult<B> {
         let mut started = now;
         loop {
@@ -112,7 +124,8 @@ where
             let Some(mut sent) = request.take() else { return Err(SendError::lost(Fault::Internal, false, None)) };
             *sent.version_mut() = Version::HTTP_11;
             let has_body = !sent.body().is_end_stream();
-            match connection.exchange(sent, started + plan.response_timeout).await {
+            let patience = || later(turns, plan.response_timeout, Instant::now());
+            match connection.exchange(sent, started + plan.response_timeout, patience).await {
                 Ok(response) => {
                     let answered = Instant::now();
                     check(&response, in_flight.endpoint().as_ref(), answered - started, answered)?;
@@ -146,6 +159,7 @@ where
         request: &mut Option<Request<B>>,
         in_flight: InFlight,
         now: Instant,
+        turns: &dyn Turns,
     ) -> SendResult<B> {
         loop {
             let (connection, fresh) = match self.shared(plan, &lane).await {
@@ -157,14 +171,26 @@ where
             let Some(sent) = is_ready.and_then(|()| request.take()) else { return Err(SendError::unused(Fault::Internal)) };
             let started = Instant::now();
             let guard = StreamGuard::new(Rc::clone(&connection));
-            match timeout(plan.response_timeout, connection.sender().try_send_request(sent)).await {
-                Ok(Ok(response)) => {
+            let mut sender = connection.sender();
+            let mut response = pin!(sender.try_send_request(sent));
+            let mut deadline = started + plan.response_timeout;
+            let answered = loop {
+                match timeout_at(deadline, response.as_mut()).await {
+                    Ok(answered) => break Some(answered),
+                    Err(_) => match later(turns, plan.response_timeout, Instant::now()) {
+                        Some(later) => deadline = later,
+                        None => break None,
+                    },
+                }
+            };
+            match answered {
+                Some(Ok(response)) => {
                     let answered = Instant::now();
                     check(&response, endpoint, answered - started, answered)?;
                     let took = Took::of(now, started, answered);
                     return Ok(response.map(|body| ResponseBody::on_stream(body, guard, in_flight, took)));
                 }
-                Ok(Err(mut error)) => {
+                Some(Err(mut error)) => {
                     *request = error.take_message();
                     if let Some(unused) = request {
                         to_http1(unused);
@@ -173,7 +199,7 @@ where
                         return Err(SendError::broken(error.into_error(), !fresh));
                     }
                 }
-                Err(_) => {
+                None => {
                     // Slow, or dead without a word: requests to come get a connection of their own.
                     lane.forget(&connection);
                     return Err(SendError::lost(Fault::UpstreamTimeout, false, None));

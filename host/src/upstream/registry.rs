@@ -82,6 +82,12 @@ impl Registry {
             },
         };
         let state = self.upstream_state(&model.name);
+        // An endpoint that has left keeps its id, and not the room of what was known of it.
+        for (_, state) in self.endpoints.get_mut(&model.name).into_iter().flat_map(|known| known.values_mut()) {
+            if state.strong_count() == 0 {
+                *state = Weak::new();
+            }
+        }
         let mut endpoints: Vec<Arc<Endpoint>> = Vec::with_capacity(model.endpoints.len());
         let mut by_id = super::IdMap::default();
         for (index, member) in model.endpoints.iter().enumerate() {

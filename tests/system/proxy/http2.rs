@@ -124,6 +124,15 @@ fn as_many_lines_as_hardly_fit_are_refused_in_good_order() {
             }
             assert_eq!(connection.request(sent).await.unwrap().status, 431, "{count}");
         }
+        // As many names as there can be, and one of them in two pieces that would be joined.
+        let mut full = get("/").unwrap();
+        for crumb in ["a=1", "b=2"] {
+            full.headers_mut().append(http::header::COOKIE, http::HeaderValue::from_static(crumb));
+        }
+        for number in 0..24_575 {
+            full.headers_mut().insert(http::HeaderName::try_from(format!("x{number}")).unwrap(), http::HeaderValue::from_static("1"));
+        }
+        assert_eq!(connection.request(full).await.unwrap().status, 431);
         assert_eq!(connection.get("/").await.unwrap().status, 200);
     });
     assert_eq!(upstream.requests(), 1);

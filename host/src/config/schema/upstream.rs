@@ -123,7 +123,7 @@ pub(in crate::config) struct FixedHost {
 pub(in crate::config) struct UpstreamTimeouts {
     /// Connecting, TLS included. Default: `5s`.
     pub(in crate::config) connect: Option<Span>,
-    /// From sending the request to the complete response head. Default: `60s`.
+    /// From sending the request, the last of its body that the upstream took, to the complete response head. Default: `60s`.
     pub(in crate::config) response: Option<Span>,
     /// Longest pause while a body is streamed either way. Default: `60s`.
     pub(in crate::config) stream: Option<Span>,
