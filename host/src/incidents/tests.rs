@@ -134,12 +134,12 @@ fn versions_beside_each_other_make_no_plugin_slower() {
         timed_ns,
         times: Bins::default(),
     };
-    let mut at = NOW;
+    let (mut at, telemetry) = (NOW, Telemetry::new().unwrap());
     let mut median = |tallies: &[PluginTally]| {
         let mut pending = Pending::new();
         pending.add_plugins(at, tallies);
         writer.write(&mut pending, at).unwrap();
-        let data = minute::read(writer.connection(), &Watched::default(), at).unwrap();
+        let data = minute::read(writer.connection(), &Watched::default(), at, telemetry.store()).unwrap();
         at += 60;
         data.plugins.into_iter().map(|(name, version, counted)| (name, version, counted.latency)).next().unwrap()
     };

@@ -57,6 +57,8 @@ pub struct Report {
     pub slos: Vec<Slo>,
     /// Times of which the store does not know everything.
     pub gaps: Vec<Gap>,
+    /// Stored distributions of latencies that could not be read: percentiles are without them, counts are not.
+    pub distributions_left_out: u64,
 }
 
 /// Counts of requests.
@@ -272,6 +274,14 @@ impl Report {
             (many, pages) => text.push_str(&format!(" {many} incidents were found, {pages} of them to page for.")),
         }
         text
+    }
+
+    /// What is said of distributions that could not be read; nothing where all could be.
+    pub(super) fn left_out(&self) -> Option<String> {
+        let many = format::whole(self.distributions_left_out);
+        (self.distributions_left_out > 0).then(|| {
+            format!("Stored distributions of latencies that could not be read: {many}. Percentiles are without them, counts are not.")
+        })
     }
 
     /// Until when an incident lasts that has not ended, and that in words: no longer than there is a gateway to see it.

@@ -3,6 +3,8 @@
 mod summed;
 mod traffic;
 
+use std::cell::Cell;
+
 use rusqlite::{Connection, Result, Row, params};
 
 use super::ReportError;
@@ -25,6 +27,8 @@ struct Asked<'a> {
     /// What holds for the routes it is about, as SQL with `?3`.
     which: &'static str,
     name: String,
+    /// Distributions that could not be read.
+    left_out: &'a Cell<u64>,
 }
 
 pub(super) fn gather(reader: &Reader, request: &Request, now: i64) -> std::result::Result<Report, ReportError> {
@@ -52,7 +56,8 @@ fn gather_within(reader: &Reader, request: &Request, now: i64) -> std::result::R
     let tier = tier(reader, since, now - since)?;
     let from = begin(tier, since);
     // The second that it is belongs to it: a minute may have begun with it.
-    let asked = Asked { store, tier, from, until: now + 1, which, name: name.clone() };
+    let left_out = &Cell::new(0);
+    let asked = Asked { store, tier, from, until: now + 1, which, name: name.clone(), left_out };
     // Of whole steps: a part of the first one could not be told from the rest of it.
     let earlier = Asked { from: begin(tier, from - (now - from)), until: from, name: name.clone(), ..asked };
     let reaches_back =
@@ -100,6 +105,8 @@ fn gather_within(reader: &Reader, request: &Request, now: i64) -> std::result::R
         incidents: incidents.filter(felt).collect(),
         slos: slos.into_iter().filter(|slo| about(&slo.api, &slo.route)).collect(),
         gaps: reader.gaps(from, now)?,
+        // When all has been read.
+        distributions_left_out: left_out.get() + reader.take_left_out(),
     })
 }
 

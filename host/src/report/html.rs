@@ -231,6 +231,9 @@ fn notes(out: &mut String, report: &Report) {
         out.push_str("<h3>Gaps</h3>\n");
         table(out, &report.gaps_table());
     }
+    if let Some(said) = report.left_out() {
+        let _ = writeln!(out, "<p><strong>{}</strong></p>", escape(&said));
+    }
     let _ = write!(
         out,
         "<p>Counts are exact: every request the gateway answered in this time is in them, also those that matched no route. Latencies are from a request's head \

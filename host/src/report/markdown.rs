@@ -14,6 +14,9 @@ pub(super) fn text(report: &Report) -> String {
     for table in report.tables().iter().filter(|table| table.id != "timeline" && !table.rows.is_empty()) {
         write_table(&mut out, table);
     }
+    if let Some(said) = report.left_out() {
+        let _ = writeln!(out, "{said}\n");
+    }
     let _ = writeln!(out, "Latencies are right to {:.0} %. Made {}.", report.latency_accuracy * 100.0, time::second(report.generated_at));
     out
 }

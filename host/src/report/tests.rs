@@ -30,6 +30,7 @@ fn empty() -> Report {
         incidents: Vec::new(),
         slos: Vec::new(),
         gaps: Vec::new(),
+        distributions_left_out: 0,
     }
 }
 

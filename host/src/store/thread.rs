@@ -76,6 +76,7 @@ pub fn start(
             seen: 0,
             failing: None,
             broken: None,
+            told_left_out: false,
             retry: now,
             clock: Clock::new(seconds(SystemTime::now()), now),
             forget: now + FIRST_FORGET,
@@ -102,6 +103,8 @@ struct Keeper {
     failing: Option<Failing>,
     /// What is wrong with the file, where it was found to be broken as it was written.
     broken: Option<String>,
+    /// It was said that distributions cannot be read.
+    told_left_out: bool,
     /// When to try again.
     retry: Instant,
     /// What is old is deleted by it.
@@ -162,7 +165,9 @@ impl Keeper {
         if self.pending.is_empty() && !is_due {
             return;
         }
-        match self.write(now, minute(moment)) {
+        let written = self.write(now, minute(moment));
+        self.tell_left_out();
+        match written {
             Ok(size) => {
                 self.seen = now;
                 self.retry = Instant::now();
@@ -186,6 +191,7 @@ impl Keeper {
         if written.as_ref().is_err_and(is_full) && writer.make_room(self.clock.settled(now, Instant::now())).is_ok() {
             written = self.write_by(&mut writer, now, minute);
         }
+        self.telemetry.store().left_out(writer.take_left_out());
         match &written {
             // The next try puts it aside.
             Err(error) if is_broken(error) => self.broken = Some(error.to_string()),
@@ -251,6 +257,15 @@ impl Keeper {
         self.retry = Instant::now() + failing.pause;
         self.bound();
         self.telemetry.store().failed(self.pending.requests());
+    }
+
+    /// Once: they stay until their time is over.
+    fn tell_left_out(&mut self) {
+        if !self.told_left_out && self.telemetry.store().all_left_out() > 0 {
+            self.told_left_out = true;
+            let file = self.settings.file.display();
+            tracing::warn!(%file, "Distributions of latencies in the monitoring store cannot be read; they are left out, and counts are not");
+        }
     }
 
     /// Memory has an end too.

@@ -9,6 +9,7 @@ use super::names::Names;
 use super::open::{self, OpenError};
 use super::pending::{Minute, Pending};
 use super::schema::{KINDS, Kind, Tier};
+use super::sql::LeftOut;
 use super::{int, seconds, us};
 use crate::config::model::Keep;
 use crate::telemetry::Sample;
@@ -24,6 +25,7 @@ pub struct Writer {
     known: i64,
     pub(super) keep: Keep,
     pub(super) max_size: u64,
+    left_out: LeftOut,
 }
 
 impl Writer {
@@ -32,8 +34,10 @@ impl Writer {
     /// # Errors
     /// When it cannot be opened.
     pub fn open(file: &Path, keep: Keep, max_size: u64, now: i64) -> Result<Self, OpenError> {
-        let connection = open::write(file)?;
-        let mut writer = Self { file: file.to_owned(), connection, names: Names::default(), run: 0, known: now, keep, max_size };
+        let left_out = LeftOut::default();
+        let connection = open::write(file, &left_out)?;
+        let names = Names::default();
+        let mut writer = Self { file: file.to_owned(), connection, names, run: 0, known: now, keep, max_size, left_out };
         writer.begin(now).map_err(|error| OpenError::of(file, &error))?;
         Ok(writer)
     }
@@ -119,6 +123,11 @@ impl Writer {
     /// For analysis: reads and writes its own tables.
     pub fn connection(&self) -> &Connection {
         &self.connection
+    }
+
+    /// How often a distribution that could not be read was left out, since this was last asked.
+    pub fn take_left_out(&self) -> u64 {
+        self.left_out.take()
     }
 
     pub(super) fn known(&self) -> i64 {

@@ -1,4 +1,4 @@
-//! What has changed since the time before: nothing, where traffic is always the same.
+//! What has changed since the time before: nothing, where traffic is always the same; and what of a store cannot be read.
 
 use std::path::Path;
 use std::time::Duration;
@@ -68,6 +68,23 @@ fn nothing_changes_where_traffic_is_always_the_same() {
             assert_eq!(report.step, step, "since {since}");
             assert!(said(&report).starts_with("±0 % against the "), "{after}, since {since}: {}", said(&report));
         }
+    }
+}
+
+#[test]
+fn what_cannot_be_read_of_latencies_is_left_out_and_said() {
+    let (folder, now) = (TempDir::new().unwrap(), FOUR + 30);
+    let file = folder.path().join("monitoring.db");
+    steady(&file, FOUR - HOUR, now, 60);
+    let whole = report(&file, 30 * 60, now);
+    let store = rusqlite::Connection::open(&file).unwrap();
+    store.execute("UPDATE route_minute SET latency = x'6e6f' WHERE at IN (?1, ?2)", [FOUR - 60, FOUR - 120]).unwrap();
+    let part = report(&file, 30 * 60, now);
+    assert_eq!((whole.distributions_left_out, part.distributions_left_out), (0, 2));
+    assert_eq!((part.totals.requests, part.totals.latency.p50_us), (whole.totals.requests, whole.totals.latency.p50_us));
+    for format in [Format::Html, Format::Markdown] {
+        let said = "could not be read: 2. Percentiles are without them";
+        assert_eq!([&whole, &part].map(|report| report.write(format).contains(said)), [false, true], "{format:?}");
     }
 }
 
