@@ -23,6 +23,9 @@ pub struct Report {
     pub from: i64,
     /// And ends before this.
     pub until: i64,
+    /// Since when there are counts of it: since it begins, or since the store did where that was within the first step. Rates are of the time
+    /// from then on.
+    pub counted_since: i64,
     /// Seconds of one point of the timeline.
     pub step: i64,
     /// What a latency may be off by, of its own value.
@@ -243,7 +246,7 @@ impl Report {
     /// All of it in a few sentences.
     pub(super) fn in_short(&self) -> String {
         let totals = &self.totals;
-        let length = format::span(self.until - self.from);
+        let length = format::span(self.until - self.counted_since);
         if totals.requests == 0 {
             return format!("No request was counted in {length}.");
         }

@@ -88,6 +88,7 @@ fn gather_within(reader: &Reader, request: &Request, now: i64) -> std::result::R
         generated_at: now,
         from,
         until: now,
+        counted_since: begins.map_or(from, |begins| begins.clamp(from, now)),
         step: tier.seconds(),
         latency_accuracy: ACCURACY,
         totals: traffic.totals(),

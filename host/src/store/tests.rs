@@ -252,6 +252,10 @@ fn a_store_begins_with_its_first_run_and_not_with_the_day_it_was_in() {
     let reader = Reader::open(&folder.file()).unwrap();
     assert!(reader.oldest(Tier::Day).unwrap().unwrap() < HOUR + 600, "the day began before it");
     assert_eq!(reader.begins().unwrap(), Some(HOUR + 600));
+    // A clock that was ahead when the first run began, and was set right.
+    writer.connection().execute_batch("UPDATE runs SET started = started + 7200").unwrap();
+    assert_eq!(reader.begins().unwrap(), Some(HOUR + 600));
+    writer.connection().execute_batch("UPDATE runs SET started = started - 7200").unwrap();
     // Runs of the first days may be forgotten; what was counted then is not.
     writer.connection().execute_batch("UPDATE runs SET started = started + 200000").unwrap();
     assert_eq!(reader.begins().unwrap(), reader.oldest(Tier::Day).unwrap());

@@ -72,6 +72,21 @@ fn nothing_changes_where_traffic_is_always_the_same() {
 }
 
 #[test]
+fn rates_are_of_the_time_that_was_counted() {
+    let (folder, now) = (TempDir::new().unwrap(), FOUR);
+    let file = folder.path().join("monitoring.db");
+    // Within the first hour that is shown.
+    let began = FOUR - 20 * HOUR + 20 * 60;
+    steady(&file, began, now, 60);
+    let report = report(&file, 48 * HOUR, now);
+    assert_eq!((report.step, report.from, report.counted_since), (HOUR, FOUR - 20 * HOUR, began));
+    let page = report.write(Format::Html);
+    assert!(page.contains("<dt>Requests a second</dt><dd data-value=\"1\">"), "{page}");
+    assert!(page.contains("<path class=\"area ok\" d=\"M64.0 30.0H"), "the first hour's is one in a second, too: {page}");
+    assert!(page.contains(" requests in 19 h 40 min, "), "{page}");
+}
+
+#[test]
 fn what_cannot_be_read_of_latencies_is_left_out_and_said() {
     let (folder, now) = (TempDir::new().unwrap(), FOUR + 30);
     let file = folder.path().join("monitoring.db");
