@@ -214,7 +214,14 @@ impl Keeper {
             self.behind = true;
         }
         if let Some(analyst) = self.analyst.as_mut().filter(|_| self.behind) {
-            self.behind = analyst.analyse(writer.connection(), self.rolled)?;
+            self.behind = match analyst.analyse(writer.connection(), self.rolled) {
+                // A row that it cannot make sense of is no reason to say that nothing can be written. It tries again each minute.
+                Err(error) if error.sqlite_error_code().is_none() => {
+                    tracing::error!(%error, "The monitoring store could not be analysed; it is written all the same");
+                    false
+                }
+                analysed => analysed?,
+            };
         }
         Ok(writer.size())
     }
