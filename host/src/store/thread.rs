@@ -179,6 +179,12 @@ impl Keeper {
     }
 
     fn write(&mut self, now: i64, minute: i64) -> Result<u64, String> {
+        // What was removed would be written to where nobody reads it.
+        if let Some(writer) = self.writer.take_if(|writer| !writer.is_in_place()) {
+            tracing::warn!(file = %self.settings.file.display(), "The monitoring store was moved away or removed; begun anew");
+            // It may have been on a disk that is gone.
+            drop(writer.leave(now));
+        }
         let mut writer = match self.writer.take() {
             Some(writer) => writer,
             None => {

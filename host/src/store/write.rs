@@ -1,5 +1,6 @@
 //! The one who writes. Every commit is whole: what was pending is in it, or nothing of it is.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::types::Value;
@@ -26,6 +27,8 @@ pub struct Writer {
     pub(super) keep: Keep,
     pub(super) max_size: u64,
     left_out: LeftOut,
+    /// Device and number of the file that was opened.
+    inode: Option<(u64, u64)>,
 }
 
 impl Writer {
@@ -36,8 +39,8 @@ impl Writer {
     pub fn open(file: &Path, keep: Keep, max_size: u64, now: i64) -> Result<Self, OpenError> {
         let left_out = LeftOut::default();
         let connection = open::write(file, &left_out)?;
-        let names = Names::default();
-        let mut writer = Self { file: file.to_owned(), connection, names, run: 0, known: now, keep, max_size, left_out };
+        let (names, inode) = (Names::default(), std::fs::metadata(file).ok().map(|data| (data.dev(), data.ino())));
+        let mut writer = Self { file: file.to_owned(), connection, names, run: 0, known: now, keep, max_size, left_out, inode };
         writer.begin(now).map_err(|error| OpenError::of(file, &error))?;
         Ok(writer)
     }
@@ -118,6 +121,23 @@ impl Writer {
         self.roll_up(now - now % Tier::Minute.seconds())?;
         self.connection.execute("UPDATE runs SET last_seen = ?2, ended = ?2 WHERE id = ?1", [self.run, now])?;
         self.connection.close().map_err(|(_, error)| error)
+    }
+
+    /// Whether the file that is written is still the one of that name.
+    pub(super) fn is_in_place(&self) -> bool {
+        match std::fs::metadata(&self.file) {
+            Ok(data) => self.inode.is_none_or(|inode| inode == (data.dev(), data.ino())),
+            Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+        }
+    }
+
+    /// The file was moved away: the run ends in it, and what is in its log, which has the name it had, goes into it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(super) fn leave(self, now: i64) -> Result<()> {
+        self.connection.execute("UPDATE runs SET last_seen = ?2, ended = ?2 WHERE id = ?1", [self.run, now])?;
+        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
     }
 
     /// For analysis: reads and writes its own tables.

@@ -133,3 +133,25 @@ fn what_analysis_cannot_make_sense_of_is_written_all_the_same() {
     assert!(telemetry.store().is_writable());
     assert!(asked.load(Ordering::Relaxed) <= 3, "once a minute is enough");
 }
+
+#[test]
+fn a_file_that_was_removed_or_moved_away_is_made_anew() {
+    let folder = Folder::new("removed");
+    let (tallies, thread) = start(settings(&folder, 1 << 30), Telemetry::new().unwrap(), None).unwrap();
+    let send = |count| tallies.send(tally(vec![cell("orders", "mine", &[(200, None, count)], 2)])).unwrap();
+    send(3);
+    until("what came is there", || of_mine(&folder) == 3);
+    for file in std::fs::read_dir(&folder.0).unwrap() {
+        std::fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    send(4);
+    until("what came since is in a new one", || of_mine(&folder) == 4);
+    let moved = folder.0.join("moved.db");
+    std::fs::rename(folder.file(), &moved).unwrap();
+    send(5);
+    until("and in another new one", || of_mine(&folder) == 5);
+    drop(tallies);
+    thread.join();
+    let number = |sql: &str| Connection::open(&moved).unwrap().query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!((number("SELECT sum(requests) FROM route_minute"), number("SELECT count(*) FROM runs WHERE ended IS NOT NULL")), (4, 1));
+}
