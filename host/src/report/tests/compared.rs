@@ -9,7 +9,7 @@ use crate::config::model::Keep;
 use crate::report::{Format, Report, Request, Scope, gather};
 use crate::store::{Pending, Writer};
 use crate::telemetry::latency::Bins;
-use crate::telemetry::{Tally, TallyCell};
+use crate::telemetry::{PluginTally, Tally, TallyCell};
 
 /// 2026-11-26 04:00 UTC.
 const FOUR: i64 = 1_795_665_600;
@@ -84,6 +84,29 @@ fn rates_are_of_the_time_that_was_counted() {
     assert!(page.contains("<dt>Requests a second</dt><dd data-value=\"1\">"), "{page}");
     assert!(page.contains("<path class=\"area ok\" d=\"M64.0 30.0H"), "the first hour's is one in a second, too: {page}");
     assert!(page.contains(" requests in 19 h 40 min, "), "{page}");
+}
+
+#[test]
+fn a_hook_whose_time_was_never_taken_makes_its_plugin_no_faster() {
+    let (folder, now) = (TempDir::new().unwrap(), FOUR + 30);
+    let (file, year) = (folder.path().join("monitoring.db"), Duration::from_secs(365 * 86_400));
+    let keep = Keep { minutes: year, hours: year, days: year, samples: year };
+    let did = |hook: &'static str, timed: u64| PluginTally {
+        plugin: "auth".into(),
+        version: "abc".into(),
+        hook,
+        calls: 60,
+        failures: Vec::new(),
+        timed,
+        timed_ns: 1_000 * timed,
+        times: Bins::default(),
+    };
+    let mut pending = Pending::new();
+    pending.add_plugins(FOUR, &[did("authorizer", 1), did("timer", 0)]);
+    Writer::open(&file, keep, 1 << 30, FOUR).unwrap().write(&mut pending, now).unwrap();
+    let report = report(&file, 60, now);
+    let [plugin] = report.plugins.as_slice() else { panic!("{:?}", report.plugins) };
+    assert_eq!((plugin.calls, plugin.mean_ns), (120, Some(1_000.0)));
 }
 
 #[test]
