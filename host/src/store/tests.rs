@@ -247,6 +247,18 @@ fn runs_that_did_not_end_leave_a_gap_and_those_that_overlap_leave_none() {
 }
 
 #[test]
+fn a_run_whose_clock_was_set_back_began_no_later_than_it_was_seen() {
+    let folder = Folder::new("set-back");
+    folder.writer(HOUR).end(HOUR + 100).unwrap();
+    let mut writer = folder.writer(HOUR + 7_200);
+    for seen in [200, 260] {
+        writer.write(&mut Pending::new(), HOUR + seen).unwrap();
+    }
+    let gaps = Reader::open(&folder.file()).unwrap().gaps(HOUR, HOUR + 262).unwrap();
+    assert_eq!(gaps, [Gap { since: HOUR + 100, until: HOUR + 200, kind: GapKind::Stopped, lost: None }], "and none that is yet to come");
+}
+
+#[test]
 fn a_store_begins_with_its_first_run_and_not_with_the_day_it_was_in() {
     let folder = Folder::new("begins");
     let mut writer = folder.writer(HOUR + 600);

@@ -189,7 +189,8 @@ impl Keeper {
             Some(writer) => writer,
             None => {
                 let writer = self.open(now).map_err(|error| error.to_string())?;
-                self.clock = Clock::new(writer.known(), Instant::now());
+                // What an earlier run saw by a clock that was ahead says nothing of this one's.
+                self.clock = Clock::new(writer.known().min(now), Instant::now());
                 writer
             }
         };

@@ -99,7 +99,9 @@ impl Writer {
         for sample in &pending.samples {
             write_sample(&transaction, names, sample)?;
         }
-        transaction.prepare_cached("UPDATE runs SET last_seen = ?2 WHERE id = ?1")?.execute([*run, now])?;
+        // By a clock that was ahead when it began and was set right, it would begin long after it was seen.
+        let seen = "UPDATE runs SET last_seen = ?2, started = min(started, ?2) WHERE id = ?1";
+        transaction.prepare_cached(seen)?.execute([*run, now])?;
         transaction.commit()?;
         Ok(folded)
     }
