@@ -120,6 +120,11 @@ impl store::Analyst for Watch {
                 self.begin(store, until)?
             }
         };
+        // A store that was begun anew, since the one before was broken or is gone, is told what lasts.
+        if running.is_current && analysed(store)? == 0 {
+            running.numbers.clear();
+            running.is_current = false;
+        }
         let news = self.news.try_iter().last();
         if let Some(watched) = news {
             let changes = running.analyst.configure(Minute(running.next.unsigned_abs() / 60), watched.topology.clone());
