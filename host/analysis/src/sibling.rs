@@ -125,6 +125,10 @@ impl<S: Sketch> Upstream<S> {
         for (minutes, contrasts) in std::iter::once((BLOCK, now)).chain(quarter.map(|quarter| (3 * BLOCK, quarter))) {
             for (endpoint, found) in self.endpoints.iter_mut().zip(&mut all) {
                 let now = contrasts.get(&endpoint.name).filter(|now| now.own.all >= ENOUGH && now.theirs.all >= ENOUGH as f64);
+                if now.is_none() && minutes == BLOCK {
+                    // A look that says nothing lies between others, which are none in a row then.
+                    endpoint.raised = 0;
+                }
                 let settled = found.as_ref().is_some_and(|found| found.verdict != Verdict::Calm);
                 if let Some(now) = now.filter(|_| !settled) {
                     *found = Some(endpoint.judge(now, threshold, minutes));

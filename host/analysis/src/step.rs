@@ -77,7 +77,12 @@ impl Step {
             if minutes > 5 && history.is_marked(minutes) {
                 continue;
             }
-            let Some(window) = history.window(minutes).filter(|window| window.requests >= ENOUGH) else { continue };
+            let Some(window) = history.window(minutes) else { continue };
+            if window.requests < ENOUGH {
+                // A look that says nothing lies between others, which are none in a row then.
+                self.forget(index, minutes);
+                continue;
+            }
             let kept = frozen.take_if(|frozen| frozen.minutes == minutes).unwrap_or_else(|| Frozen::of(history, minutes));
             let comparison = self.compare(&Reading::of(&window), &kept, limits, window.requests);
             let Some(comparison) = comparison else {
@@ -260,6 +265,25 @@ mod tests {
             assert_eq!(live(&mut history, &mut step, 0..300, 0.01, 0), []);
             let raised = live(&mut history, &mut step, 300..310, seconds, errors);
             assert!(raised.first().is_some_and(|at| at.0 <= 306), "{measure:?}: {raised:?}");
+        }
+    }
+
+    #[test]
+    fn looks_with_silence_between_them_are_none_in_a_row() {
+        let (mut history, mut step) = (History::new(700), Step::new(Measure::Latency));
+        let mut live = |minutes: std::ops::Range<u64>, requests: u64, seconds: f64| {
+            let mut raised = 0;
+            for at in minutes {
+                let mut latency = LogHistogram::default();
+                (1..=requests).for_each(|number| latency.record(seconds * (0.5 + number as f64 / requests as f64), 1));
+                history.push(Minute(at), &Traffic { requests, errors: Errors::default(), latency });
+                raised += usize::from(step.look(&history, LIMITS, false).is_some_and(|found| found.verdict == Verdict::Raised));
+            }
+            raised
+        };
+        assert_eq!(live(0..300, 25, 0.01), 0);
+        for burst in [300, 335] {
+            assert_eq!(live(burst..burst + 4, 25, 0.02) + live(burst + 4..burst + 35, 0, 0.0), 0, "{burst}");
         }
     }
 

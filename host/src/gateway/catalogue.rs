@@ -286,8 +286,8 @@ impl Catalogue {
 
     /// Remembers what is tried from now on, and how what was tried before ended. Says so.
     pub(super) fn try_out(&mut self, config: &Config, tried: &[(String, Arc<LoadedComponent>)], telemetry: &Telemetry) -> Vec<String> {
-        let mut changes = Vec::new();
-        let mut before = std::mem::take(&mut self.canaries);
+        config.plugins.iter().filter(|plugin| plugin.canary.is_some()).for_each(|plugin| telemetry.canaries().may_end(&plugin.name));
+        let (mut changes, mut before) = (Vec::new(), std::mem::take(&mut self.canaries));
         for (name, component) in tried {
             let trial = config.plugins.iter().find(|plugin| plugin.name == *name).and_then(|plugin| Some(plugin.canary.as_ref()?.trial));
             let (Some(trial), Some(serving)) = (trial, self.serving.get(name)) else { continue };

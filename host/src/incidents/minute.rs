@@ -5,29 +5,35 @@ use std::sync::Arc;
 
 use plugway_analysis::{Errors, LogHistogram, Minute, MinuteData, Traffic};
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, Error, Result, Row};
+use rusqlite::{Connection, Result, Row};
 
 use super::watched::Watched;
 use crate::store::{Tier, each_bin};
-use crate::telemetry::OTHER;
+use crate::telemetry::{OTHER, StoreCells};
 
 /// What a route did in some time.
 pub(super) type Counted = Traffic<LogHistogram>;
 
 /// Everything of the minute that begins at `at`. What is not configured is left out: it has nobody to tell.
-pub(super) fn read(store: &Connection, watched: &Watched, at: i64) -> Result<MinuteData<LogHistogram>> {
+pub(super) fn read(store: &Connection, watched: &Watched, at: i64, cells: &StoreCells) -> Result<MinuteData<LogHistogram>> {
     let minute = Minute(u64::try_from(at / 60).unwrap_or_default());
     let mut data = MinuteData { certificates: watched.certificates.clone(), ..MinuteData::at(minute) };
-    let routes = routes(store, Tier::Minute, at, at + 60)?.into_iter().map(|((_, route), counted)| (route, counted));
+    let routes = routes(store, Tier::Minute, at, at + 60, cells)?.into_iter().map(|((_, route), counted)| (route, counted));
     data.routes = routes.filter(|(route, _)| watched.topology.routes.contains_key(route)).collect();
-    data.endpoints = endpoints(store, watched, at)?;
+    data.endpoints = endpoints(store, watched, at, cells)?;
     data.consumers = consumers(store, at)?;
     data.plugins = plugins(store, at)?;
     Ok(data)
 }
 
 /// What routes did, by the hour (or minute) that it began in.
-pub(super) fn routes(store: &Connection, tier: Tier, from: i64, until: i64) -> Result<BTreeMap<(i64, Arc<str>), Counted>> {
+pub(super) fn routes(
+    store: &Connection,
+    tier: Tier,
+    from: i64,
+    until: i64,
+    cells: &StoreCells,
+) -> Result<BTreeMap<(i64, Arc<str>), Counted>> {
     let mut all = BTreeMap::<(i64, Arc<str>), Counted>::new();
     let tier = tier.as_str();
     let sql = format!(
@@ -38,7 +44,7 @@ pub(super) fn routes(store: &Connection, tier: Tier, from: i64, until: i64) -> R
     while let Some(row) = rows.next()? {
         let counted = all.entry((row.get(0)?, text(row, 1)?)).or_default();
         counted.requests += number(row, 2)?;
-        latency(row, 3, &mut counted.latency)?;
+        latency(row, 3, &mut counted.latency, cells)?;
     }
     let sql = format!(
         "SELECT o.at, r.route, o.status, f.blame, o.requests FROM outcome_{tier} o JOIN routes r ON r.id = o.route \
@@ -63,7 +69,7 @@ pub(super) fn routes(store: &Connection, tier: Tier, from: i64, until: i64) -> R
 }
 
 /// By route and endpoint.
-fn endpoints(store: &Connection, watched: &Watched, at: i64) -> Result<Vec<(Arc<str>, Arc<str>, Counted)>> {
+fn endpoints(store: &Connection, watched: &Watched, at: i64, cells: &StoreCells) -> Result<Vec<(Arc<str>, Arc<str>, Counted)>> {
     let mut all = BTreeMap::<(Arc<str>, Arc<str>), Counted>::new();
     let sql = "SELECT r.route, e.endpoint, m.requests, m.client_errors, m.server_errors, m.latency FROM endpoint_minute m \
                JOIN routes r ON r.id = m.route JOIN endpoints e ON e.id = m.endpoint WHERE m.at = ?1";
@@ -79,7 +85,7 @@ fn endpoints(store: &Connection, watched: &Watched, at: i64) -> Result<Vec<(Arc<
         counted.requests += number(row, 2)?;
         counted.errors.client += number(row, 3)?;
         counted.errors.upstream += number(row, 4)?;
-        latency(row, 5, &mut counted.latency)?;
+        latency(row, 5, &mut counted.latency, cells)?;
     }
     Ok(all.into_iter().map(|((route, endpoint), counted)| (route, endpoint, counted)).collect())
 }
@@ -141,15 +147,16 @@ fn number(row: &Row<'_>, index: usize) -> Result<u64> {
     row.get::<_, i64>(index).map(|number| u64::try_from(number).unwrap_or_default())
 }
 
-/// Adds a sketch that was stored.
-fn latency(row: &Row<'_>, index: usize, sum: &mut LogHistogram) -> Result<()> {
+/// Adds a sketch that was stored. One that cannot be read is left out and counted: what else is known of the time is looked at.
+fn latency(row: &Row<'_>, index: usize, sum: &mut LogHistogram, cells: &StoreCells) -> Result<()> {
     let bytes = match row.get_ref(index)? {
         ValueRef::Blob(bytes) => bytes,
         _ => &[],
     };
     let mut bins = Vec::with_capacity(bytes.len());
-    each_bin(bytes, |bin, count| bins.push((bin, count)))
-        .map_err(|error| Error::FromSqlConversionFailure(index, rusqlite::types::Type::Blob, error.into()))?;
-    sum.record_bins(&bins);
+    match each_bin(bytes, |bin, count| bins.push((bin, count))) {
+        Ok(()) => sum.record_bins(&bins),
+        Err(_) => cells.left_out(1),
+    }
     Ok(())
 }

@@ -10,6 +10,7 @@ use rusqlite::{Connection, Result};
 use super::minute::{Counted, routes};
 use super::watched::Watched;
 use crate::store::{Incident, Tier};
+use crate::telemetry::StoreCells;
 
 /// When routes were not as usual, seconds since 1970.
 #[derive(Debug, Default)]
@@ -51,8 +52,9 @@ impl Past {
         analyst: &mut Analyst<LogHistogram>,
         from: i64,
         until: i64,
+        cells: &StoreCells,
     ) -> Result<()> {
-        for ((at, route), counted) in routes(store, Tier::Hour, from, until)? {
+        for ((at, route), counted) in routes(store, Tier::Hour, from, until, cells)? {
             let Some(facts) = watched.topology.routes.get(&route) else { continue };
             let hour = u64::try_from(at / Tier::Hour.seconds()).unwrap_or_default();
             if self.forget.get(&route).is_none_or(|forget| *forget <= at) {
@@ -76,11 +78,18 @@ impl Past {
 
 /// Tells analysis what was promised and not kept on the day that begins at `day`, up to `hours`, from where on hours say so. Within it
 /// nothing is known, so it is as if each hour had the same.
-pub(super) fn learn_day(store: &Connection, watched: &Watched, analyst: &mut Analyst<LogHistogram>, day: i64, hours: i64) -> Result<()> {
+pub(super) fn learn_day(
+    store: &Connection,
+    watched: &Watched,
+    analyst: &mut Analyst<LogHistogram>,
+    day: i64,
+    hours: i64,
+    cells: &StoreCells,
+) -> Result<()> {
     let tomorrow = day + Tier::Day.seconds();
     let until = hours.min(tomorrow);
     let mut told = HashMap::<(Arc<str>, &'static str), (u64, u64)>::new();
-    for ((_, route), counted) in routes(store, Tier::Hour, until, tomorrow)? {
+    for ((_, route), counted) in routes(store, Tier::Hour, until, tomorrow, cells)? {
         let Some(facts) = watched.topology.routes.get(&route) else { continue };
         for (objective, bad) in broken(analyst, facts, &route, &counted) {
             let sum = told.entry((Arc::clone(&route), objective)).or_default();
@@ -90,7 +99,7 @@ pub(super) fn learn_day(store: &Connection, watched: &Watched, analyst: &mut Ana
     let hour_of = |at: i64| u64::try_from(at / Tier::Hour.seconds()).unwrap_or_default();
     let first = hour_of(day);
     let end = hour_of(until).max(first + 1);
-    for ((_, route), counted) in routes(store, Tier::Day, day, tomorrow)? {
+    for ((_, route), counted) in routes(store, Tier::Day, day, tomorrow, cells)? {
         let Some(facts) = watched.topology.routes.get(&route) else { continue };
         for (objective, bad) in broken(analyst, facts, &route, &counted) {
             let of_hours = told.get(&(Arc::clone(&route), objective)).copied().unwrap_or_default();

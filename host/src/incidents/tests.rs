@@ -13,7 +13,7 @@ use super::watch::first;
 use super::{Open, Watch, Watched, minute, told};
 use crate::config::model::Keep;
 use crate::fault::Fault;
-use crate::store::{Analyst, Pending, Slo, Writer};
+use crate::store::{Analyst, Incident, Pending, Slo, Writer};
 use crate::telemetry::latency::Bins;
 use crate::telemetry::{PluginTally, Tally, TallyCell, Telemetry};
 
@@ -134,12 +134,12 @@ fn versions_beside_each_other_make_no_plugin_slower() {
         timed_ns,
         times: Bins::default(),
     };
-    let mut at = NOW;
+    let (mut at, telemetry) = (NOW, Telemetry::new().unwrap());
     let mut median = |tallies: &[PluginTally]| {
         let mut pending = Pending::new();
         pending.add_plugins(at, tallies);
         writer.write(&mut pending, at).unwrap();
-        let data = minute::read(writer.connection(), &Watched::default(), at).unwrap();
+        let data = minute::read(writer.connection(), &Watched::default(), at, telemetry.store()).unwrap();
         at += 60;
         data.plugins.into_iter().map(|(name, version, counted)| (name, version, counted.latency)).next().unwrap()
     };
@@ -168,6 +168,23 @@ fn a_page_has_the_date_that_its_ticket_had() {
     }
     let title = || "The certificate web.pem is valid until 2026-12-01 04:00 UTC".to_owned();
     assert_eq!(told, [(Severity::Ticket, title()), (Severity::Page, title())]);
+}
+
+#[test]
+fn a_store_that_was_begun_anew_is_told_what_lasts() {
+    let minute = |at: i64| Minute(at.unsigned_abs() / 60);
+    let certificate = Certificate { name: "web.pem".into(), not_before: minute(NOW - 360 * DAY), not_after: minute(NOW + 5 * DAY) };
+    let mut watched = Watched::default();
+    watched.certificates.push(certificate);
+    let (_sender, news) = channel();
+    let mut watch = Watch::new(watched, news, Open::default(), Telemetry::new().unwrap());
+    for (from, until) in [(NOW - HOUR, NOW), (NOW, NOW + 60), (NOW + 60, NOW + 120)] {
+        let folder = TempDir::new().unwrap();
+        let writer = each_minute(&folder, from, until);
+        while watch.analyse(writer.connection(), until).unwrap() {}
+        let open = Incident::open(writer.connection()).unwrap();
+        assert_eq!(open.iter().map(|(_, incident)| incident.subject.as_str()).collect::<Vec<_>>(), ["web.pem"], "at {until}");
+    }
 }
 
 #[test]

@@ -47,6 +47,7 @@ pub struct Watch {
 
 #[derive(Debug)]
 struct Running {
+    telemetry: Arc<Telemetry>,
     analyst: Analyst<LogHistogram>,
     past: Past,
     /// Days before are learnt, seconds since 1970.
@@ -81,6 +82,7 @@ impl Watch {
         let reach = day(until - self.watched.longest_window());
         let oldest: Option<i64> = store.query_row("SELECT min(at) FROM route_day WHERE at >= ?1", [reach], |row| row.get(0))?;
         Ok(Running {
+            telemetry: Arc::clone(&self.telemetry),
             analyst,
             past,
             day: oldest.unwrap_or(hours).min(hours),
@@ -118,6 +120,11 @@ impl store::Analyst for Watch {
                 self.begin(store, until)?
             }
         };
+        // A store that was begun anew, since the one before was broken or is gone, is told what lasts.
+        if running.is_current && analysed(store)? == 0 {
+            running.numbers.clear();
+            running.is_current = false;
+        }
         let news = self.news.try_iter().last();
         if let Some(watched) = news {
             let changes = running.analyst.configure(Minute(running.next.unsigned_abs() / 60), watched.topology.clone());
@@ -154,18 +161,19 @@ impl Running {
 
     /// Learns a day or some hours, or lives through a minute.
     fn step(&mut self, store: &Connection, watched: &Watched) -> Result<()> {
+        let cells = self.telemetry.store();
         if self.day < self.hours {
-            past::learn_day(store, watched, &mut self.analyst, self.day, self.hours)?;
+            past::learn_day(store, watched, &mut self.analyst, self.day, self.hours, cells)?;
             self.day += Tier::Day.seconds();
             return Ok(());
         }
         if self.learnt < self.first {
             let until = (self.learnt + STRETCH).min(self.first);
-            self.past.learn(store, watched, &mut self.analyst, self.learnt, until)?;
+            self.past.learn(store, watched, &mut self.analyst, self.learnt, until, cells)?;
             self.learnt = until;
             return Ok(());
         }
-        let changes = self.analyst.minute(&minute::read(store, watched, self.next)?);
+        let changes = self.analyst.minute(&minute::read(store, watched, self.next, cells)?);
         // Two processes may have this store while one takes over from the other: who is first tells.
         if analysed(store)? > self.next {
             self.follow(store, &changes)?;

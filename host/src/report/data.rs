@@ -23,6 +23,9 @@ pub struct Report {
     pub from: i64,
     /// And ends before this.
     pub until: i64,
+    /// Since when there are counts of it: since it begins, or since the store did where that was within the first step. Rates are of the time
+    /// from then on.
+    pub counted_since: i64,
     /// Seconds of one point of the timeline.
     pub step: i64,
     /// What a latency may be off by, of its own value.
@@ -57,6 +60,8 @@ pub struct Report {
     pub slos: Vec<Slo>,
     /// Times of which the store does not know everything.
     pub gaps: Vec<Gap>,
+    /// Stored distributions of latencies that could not be read: percentiles are without them, counts are not.
+    pub distributions_left_out: u64,
 }
 
 /// Counts of requests.
@@ -241,7 +246,7 @@ impl Report {
     /// All of it in a few sentences.
     pub(super) fn in_short(&self) -> String {
         let totals = &self.totals;
-        let length = format::span(self.until - self.from);
+        let length = format::span(self.until - self.counted_since);
         if totals.requests == 0 {
             return format!("No request was counted in {length}.");
         }
@@ -272,6 +277,14 @@ impl Report {
             (many, pages) => text.push_str(&format!(" {many} incidents were found, {pages} of them to page for.")),
         }
         text
+    }
+
+    /// What is said of distributions that could not be read; nothing where all could be.
+    pub(super) fn left_out(&self) -> Option<String> {
+        let many = format::whole(self.distributions_left_out);
+        (self.distributions_left_out > 0).then(|| {
+            format!("Stored distributions of latencies that could not be read: {many}. Percentiles are without them, counts are not.")
+        })
     }
 
     /// Until when an incident lasts that has not ended, and that in words: no longer than there is a gateway to see it.

@@ -3,6 +3,8 @@
 mod summed;
 mod traffic;
 
+use std::cell::Cell;
+
 use rusqlite::{Connection, Result, Row, params};
 
 use super::ReportError;
@@ -25,6 +27,8 @@ struct Asked<'a> {
     /// What holds for the routes it is about, as SQL with `?3`.
     which: &'static str,
     name: String,
+    /// Distributions that could not be read.
+    left_out: &'a Cell<u64>,
 }
 
 pub(super) fn gather(reader: &Reader, request: &Request, now: i64) -> std::result::Result<Report, ReportError> {
@@ -52,7 +56,8 @@ fn gather_within(reader: &Reader, request: &Request, now: i64) -> std::result::R
     let tier = tier(reader, since, now - since)?;
     let from = begin(tier, since);
     // The second that it is belongs to it: a minute may have begun with it.
-    let asked = Asked { store, tier, from, until: now + 1, which, name: name.clone() };
+    let left_out = &Cell::new(0);
+    let asked = Asked { store, tier, from, until: now + 1, which, name: name.clone(), left_out };
     // Of whole steps: a part of the first one could not be told from the rest of it.
     let earlier = Asked { from: begin(tier, from - (now - from)), until: from, name: name.clone(), ..asked };
     let reaches_back =
@@ -83,6 +88,7 @@ fn gather_within(reader: &Reader, request: &Request, now: i64) -> std::result::R
         generated_at: now,
         from,
         until: now,
+        counted_since: begins.map_or(from, |begins| begins.clamp(from, now)),
         step: tier.seconds(),
         latency_accuracy: ACCURACY,
         totals: traffic.totals(),
@@ -100,6 +106,8 @@ fn gather_within(reader: &Reader, request: &Request, now: i64) -> std::result::R
         incidents: incidents.filter(felt).collect(),
         slos: slos.into_iter().filter(|slo| about(&slo.api, &slo.route)).collect(),
         gaps: reader.gaps(from, now)?,
+        // When all has been read.
+        distributions_left_out: left_out.get() + reader.take_left_out(),
     })
 }
 
@@ -154,8 +162,9 @@ impl Asked<'_> {
     fn plugins(&self) -> Result<Vec<Plugin>> {
         let kinds = "SELECT plugin, kind, sum(failures) FROM plugin_failure_by_{tier} WHERE {time} AND ?3 = ?3 GROUP BY plugin, kind ORDER BY plugin, kind";
         let kinds = self.rows(kinds, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, count(row, 2)?)))?;
-        // Hooks of one plugin differ, so each has a mean of its own.
-        let sql = "SELECT p.id, p.plugin, p.digest, sum(calls), sum(failures), sum(ns), latency_quantile(latency_sum(latency), 0.99) FROM \
+        // Hooks of one plugin differ, so each has a mean of its own. One that was called too seldom for its time to be taken has none.
+        let sql = "SELECT p.id, p.plugin, p.digest, sum(calls), sum(failures), sum(ns), latency_quantile(latency_sum(latency), 0.99), \
+                   sum(CASE WHEN ns IS NOT NULL THEN calls END) FROM \
                    (SELECT plugin, hook, sum(calls) AS calls, sum(failures) AS failures, latency_sum(latency) AS latency, \
                    CASE WHEN sum(timed) > 0 THEN 1.0 * sum(timed_ns) / sum(timed) * sum(calls) END AS ns \
                    FROM plugin_by_{tier} WHERE {time} AND ?3 = ?3 GROUP BY plugin, hook) c JOIN plugins p ON p.id = c.plugin \
@@ -163,6 +172,7 @@ impl Asked<'_> {
         self.rows(sql, |row| {
             let id: i64 = row.get(0)?;
             let (calls, ns): (u64, Option<f64>) = (count(row, 3)?, row.get(5)?);
+            let calls_of_known_time = count(row, 7)?;
             let own = kinds.iter().filter(|(plugin, ..)| *plugin == id).map(|(_, kind, failures)| (kind.clone(), *failures));
             Ok(Plugin {
                 plugin: row.get(1)?,
@@ -170,7 +180,7 @@ impl Asked<'_> {
                 calls,
                 failures: count(row, 4)?,
                 kinds: own.collect(),
-                mean_ns: ns.filter(|_| calls > 0).map(|ns| ns / calls as f64),
+                mean_ns: ns.filter(|_| calls_of_known_time > 0).map(|ns| ns / calls_of_known_time as f64),
                 p99_ns: row.get(6)?,
                 seconds: ns.map(|ns| ns / 1e9),
             })

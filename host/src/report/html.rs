@@ -13,7 +13,7 @@ use super::{format, time};
 const STYLE: &str = include_str!("html/style.css");
 
 pub(super) fn page(report: &Report) -> String {
-    let title = format!("{}, {} to {}", report.title, time::moment(report.from), time::moment(report.until));
+    let title = format!("{}, {} to {}", report.title, time::moment(report.counted_since), time::moment(report.until));
     let mut out = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n<title>{}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n",
@@ -50,11 +50,11 @@ fn head(out: &mut String, report: &Report) {
         "<header>\n<p class=\"what\">{what}</p>\n<h1>{}</h1>\n<p class=\"when\"><time datetime=\"{}\">{}</time> to <time datetime=\"{}\">{}</time> · {}, \
          one point each {}</p>\n<p class=\"short\">{}</p>\n</header>\n",
         escape(name),
-        time::rfc3339(report.from),
-        time::moment(report.from),
+        time::rfc3339(report.counted_since),
+        time::moment(report.counted_since),
         time::rfc3339(report.until),
         time::moment(report.until),
-        format::span(report.until - report.from),
+        format::span(report.until - report.counted_since),
         match report.step {
             60 => "minute",
             3_600 => "hour",
@@ -67,7 +67,7 @@ fn head(out: &mut String, report: &Report) {
 /// The few numbers that everybody asks for first.
 fn tiles(out: &mut String, report: &Report) {
     let (now, before) = (&report.totals, report.before.as_ref());
-    let length = (report.until - report.from).max(1) as f64;
+    let length = (report.until - report.counted_since).max(1) as f64;
     let length_before = before.map_or(0, |before| report.from - before.from);
     let latency = |of: fn(&Latency) -> Option<f64>| {
         (Cell::Latency(of(&now.latency)), of(&now.latency), before.and_then(|before| of(&before.totals.latency)))
@@ -230,6 +230,9 @@ fn notes(out: &mut String, report: &Report) {
     if !report.gaps.is_empty() {
         out.push_str("<h3>Gaps</h3>\n");
         table(out, &report.gaps_table());
+    }
+    if let Some(said) = report.left_out() {
+        let _ = writeln!(out, "<p><strong>{}</strong></p>", escape(&said));
     }
     let _ = write!(
         out,

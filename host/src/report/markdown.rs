@@ -9,10 +9,13 @@ use crate::config::in_line;
 
 pub(super) fn text(report: &Report) -> String {
     let mut out = String::new();
-    let _ = writeln!(out, "# {}: {} to {}\n", harmless(&report.title), time::moment(report.from), time::moment(report.until));
+    let _ = writeln!(out, "# {}: {} to {}\n", harmless(&report.title), time::moment(report.counted_since), time::moment(report.until));
     let _ = writeln!(out, "{}\n", harmless(&report.in_short()));
     for table in report.tables().iter().filter(|table| table.id != "timeline" && !table.rows.is_empty()) {
         write_table(&mut out, table);
+    }
+    if let Some(said) = report.left_out() {
+        let _ = writeln!(out, "{said}\n");
     }
     let _ = writeln!(out, "Latencies are right to {:.0} %. Made {}.", report.latency_accuracy * 100.0, time::second(report.generated_at));
     out

@@ -130,7 +130,7 @@ impl Report {
     }
 
     pub(super) fn totals_table(&self) -> Table {
-        let mut rows = vec![row(vec![text("this time"), Cell::Moment(self.from), Cell::Moment(self.until)], totals(&self.totals))];
+        let mut rows = vec![row(vec![text("this time"), Cell::Moment(self.counted_since), Cell::Moment(self.until)], totals(&self.totals))];
         if let Some(before) = &self.before {
             rows.push(row(vec![text("before"), Cell::Moment(before.from), Cell::Moment(self.from)], totals(&before.totals)));
         }

@@ -13,6 +13,7 @@ fn empty() -> Report {
         generated_at: 1_795_665_906,
         from: 1_795_662_000,
         until: 1_795_665_906,
+        counted_since: 1_795_662_000,
         step: 60,
         latency_accuracy: 0.02,
         totals: Totals::default(),
@@ -30,6 +31,7 @@ fn empty() -> Report {
         incidents: Vec::new(),
         slos: Vec::new(),
         gaps: Vec::new(),
+        distributions_left_out: 0,
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
-use super::{schema, sql};
+use super::schema;
+use super::sql::{self, LeftOut};
 
 /// How long one process waits for another's write: a graceful restart has two of them for a while.
 const BUSY: Duration = Duration::from_secs(5);
@@ -60,14 +61,14 @@ impl fmt::Display for OpenError {
 impl std::error::Error for OpenError {}
 
 /// Opens the file to write it; makes it where there is none.
-pub(super) fn write(file: &Path) -> Result<Connection, OpenError> {
+pub(super) fn write(file: &Path, left_out: &LeftOut) -> Result<Connection, OpenError> {
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder).map_err(|error| OpenError::Failed(file.to_owned(), error.to_string()))?;
     }
     let failed = |error| OpenError::of(file, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(file, flags).map_err(failed)?;
-    let version = prepare(&connection, file)?;
+    let version = prepare(&connection, file, left_out)?;
     // Only a file without tables takes it. What is deleted goes back to the file system.
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(failed)?;
     connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
@@ -86,11 +87,11 @@ pub(super) fn write(file: &Path) -> Result<Connection, OpenError> {
 }
 
 /// Sets a connection up, and says what it is connected to.
-fn prepare(connection: &Connection, file: &Path) -> Result<i64, OpenError> {
+fn prepare(connection: &Connection, file: &Path, left_out: &LeftOut) -> Result<i64, OpenError> {
     let failed = |error| OpenError::of(file, &error);
     connection.busy_timeout(BUSY).map_err(failed)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    sql::teach(connection).map_err(failed)?;
+    sql::teach(connection, left_out).map_err(failed)?;
     let version = schema::version(connection).map_err(failed)?;
     let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(failed)?;
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
@@ -105,6 +106,7 @@ fn prepare(connection: &Connection, file: &Path) -> Result<i64, OpenError> {
 #[derive(Debug)]
 pub struct Reader {
     pub(super) connection: Connection,
+    left_out: LeftOut,
 }
 
 impl Reader {
@@ -121,15 +123,21 @@ impl Reader {
         // that nobody writes can still be read.
         let open = |flags| Connection::open_with_flags(file, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(failed);
         let connection = open(OpenFlags::SQLITE_OPEN_READ_WRITE).or_else(|_| open(OpenFlags::SQLITE_OPEN_READ_ONLY))?;
-        if prepare(&connection, file)? < schema::VERSION {
+        let left_out = LeftOut::default();
+        if prepare(&connection, file, &left_out)? < schema::VERSION {
             return Err(OpenError::NotAStore(file.to_owned(), "it is empty, or an older plugway's; run the gateway once".to_owned()));
         }
         connection.pragma_update(None, "query_only", true).map_err(failed)?;
-        Ok(Self { connection })
+        Ok(Self { connection, left_out })
     }
 
     /// For queries of one's own. The functions of SQL that know sketches are there: `latency_sum`, `latency_merge`, `latency_quantile`.
     pub fn connection(&self) -> &Connection {
         &self.connection
+    }
+
+    /// How often these functions met a distribution that could not be read, and left it out, since this was last asked.
+    pub fn take_left_out(&self) -> u64 {
+        self.left_out.take()
     }
 }

@@ -198,7 +198,8 @@ impl Minute {
         let mut folded = 0;
         if !cell.consumer.is_empty() {
             let mut key = (route.clone(), Arc::clone(&cell.consumer));
-            if self.consumers.len() >= MAX_CONSUMERS && !self.consumers.contains_key(&key) {
+            // What is among others already was counted so where it was counted.
+            if self.consumers.len() >= MAX_CONSUMERS && &*cell.consumer != OTHER && !self.consumers.contains_key(&key) {
                 key.1 = OTHER.into();
                 folded = counts.requests;
             }

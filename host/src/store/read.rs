@@ -96,9 +96,10 @@ impl Reader {
     /// When the store cannot be read.
     pub fn begins(&self) -> Result<Option<i64>> {
         // Runs are forgotten last, but what was generated or copied may have none, or none of its first days. The day a run
-        // began in began before it.
-        let sql = "SELECT CASE WHEN day IS NULL OR started < day + 86400 THEN started ELSE day END \
-                   FROM (SELECT (SELECT min(started) FROM runs) AS started, (SELECT min(at) FROM route_day) AS day)";
+        // began in began before it, and so did the minute. Where the clock was set back since then, minutes know better.
+        let sql = "SELECT CASE WHEN started >= day + 86400 THEN day WHEN minute + 60 <= started THEN minute ELSE coalesce(started, day) END \
+                   FROM (SELECT (SELECT min(started) FROM runs) AS started, (SELECT min(at) FROM route_day) AS day, \
+                   (SELECT min(at) FROM route_minute) AS minute)";
         self.connection.query_row(sql, [], |row| row.get(0))
     }
 

@@ -9,7 +9,7 @@ use std::fmt;
 
 use sketches_ddsketch::DDSketch;
 
-use super::stored::{APART, TOGETHER, length, unsigned};
+use super::stored::{APART, Sum, TOGETHER, length, unsigned};
 use crate::telemetry::latency::{BINS, Bins};
 
 /// How the format writes a count of nothing, and a distance of one.
@@ -81,17 +81,9 @@ impl Sketch {
     /// # Errors
     /// When it is no sketch.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
-        if bytes.is_empty() {
-            return Ok(Self::default());
-        }
-        let mut whole = Vec::with_capacity(17 + bytes.len());
-        if let Some(&(APART | TOGETHER)) = bytes.first() {
-            whole.push(0x02);
-            whole.extend(BINS.gamma.to_le_bytes());
-            whole.extend(0_f64.to_le_bytes());
-        }
-        whole.extend(bytes);
-        DDSketch::from_java_bytes(&whole).map(Self).map_err(|error| format!("no sketch: {error}"))
+        let mut sum = Sum::default();
+        sum.add(bytes)?;
+        Ok(sum.sketch())
     }
 }
 

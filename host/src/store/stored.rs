@@ -1,13 +1,18 @@
 //! Distributions as they are stored, read and added up without making a sketch of each: a year's report adds up two million.
 
+use std::ops::Range;
+
 use super::sketch::Sketch;
 
 /// The mark of the format's part that holds bins, each with its distance from the one before.
 pub(super) const APART: u8 = 0x05;
 /// The same with every bin from the first to the last.
 pub(super) const TOGETHER: u8 = 0x0D;
-/// Bins there can be, in both directions: a nanosecond to a year is a third of it. What is beyond is no sketch of ours.
-const BEYOND: i64 = 2_048;
+/// Bins there can be: a nanosecond to a year is a third of them, and the crate tells as many apart and takes none of them for zero. What is
+/// beyond is no sketch of ours.
+const THERE_ARE: Range<i64> = -512..1_536;
+/// What a count of ours never comes to: a request each second for half a million years.
+const BEYOND: f64 = (1_u64 << 44) as f64;
 
 /// Stored distributions, added up.
 #[derive(Debug, Default, Clone)]
@@ -21,18 +26,24 @@ impl Sum {
     /// Adds what was stored.
     ///
     /// # Errors
-    /// When it is no sketch.
+    /// When it is no sketch; then nothing of it was added.
     pub fn add(&mut self, stored: &[u8]) -> Result<(), String> {
-        if stored.is_empty() {
+        // Who counts beyond what there can be has written nonsense, which is no reason to end.
+        if stored.is_empty() || self.count(stored, u64::wrapping_add).is_some() {
             return Ok(());
         }
-        let bins = Stored::of(stored).and_then(|bins| {
-            if let Stored::Together { first, bins, counts } = bins {
-                return add_together(self.room(first, bins), counts);
-            }
-            bins.each(|bin, count| self.room(bin, 1).iter_mut().for_each(|sum| *sum += count))
-        });
-        bins.ok_or_else(|| "no sketch".to_owned())
+        // What was added of it before it was seen to be none is taken out again.
+        let _ = self.count(stored, u64::wrapping_sub);
+        Err("no sketch".to_owned())
+    }
+
+    /// Adds counts or takes them away, up to where it is seen to be no sketch.
+    fn count(&mut self, stored: &[u8], with: impl Fn(u64, u64) -> u64) -> Option<()> {
+        let stored = Stored::of(stored)?;
+        if let Stored::Together { first, bins, counts } = stored {
+            return together(self.room(first, bins), counts, with);
+        }
+        stored.each(|bin, count| self.room(bin, 1).iter_mut().for_each(|sum| *sum = with(*sum, count)))
     }
 
     /// As a sketch, which has quantiles.
@@ -91,7 +102,7 @@ impl<'a> Stored<'a> {
             TOGETHER => {
                 let (first, step) = (signed(next()?), signed(next()?));
                 let last = first.checked_add(i64::try_from(bins).ok()?)?;
-                let ours = step == 1 && first > -BEYOND && last < BEYOND;
+                let ours = step == 1 && first >= THERE_ARE.start && last <= THERE_ARE.end;
                 ours.then_some(Self::Together { first: i32::try_from(first).ok()?, bins, counts: rest })
             }
             _ => None,
@@ -117,7 +128,7 @@ impl<'a> Stored<'a> {
                     bin = bin.checked_add(signed(distance))?;
                     let (count, tail) = counted(tail)?;
                     rest = tail;
-                    each(i32::try_from(bin).ok().filter(|_| bin.abs() < BEYOND)?, count);
+                    each(i32::try_from(bin).ok().filter(|_| THERE_ARE.contains(&bin))?, count);
                 }
                 rest.is_empty().then_some(())
             }
@@ -125,11 +136,11 @@ impl<'a> Stored<'a> {
     }
 }
 
-fn add_together(sums: &mut [u64], mut counts: &[u8]) -> Option<()> {
+fn together(sums: &mut [u64], mut counts: &[u8], with: impl Fn(u64, u64) -> u64) -> Option<()> {
     for sum in sums {
         let (count, tail) = counted(counts)?;
         counts = tail;
-        *sum += count;
+        *sum = with(*sum, count);
     }
     counts.is_empty().then_some(())
 }
@@ -176,7 +187,7 @@ fn counted_long(rest: &[u8]) -> Option<(u64, &[u8])> {
         _ => bits | u64::from(byte & 0x7F) << (57 - 7 * place),
     });
     let value = f64::from_bits(bits.rotate_right(6).wrapping_add(1_f64.to_bits())) - 1.0;
-    Some((value.round() as u64, tail))
+    (0.0..BEYOND).contains(&value).then(|| (value.round() as u64, tail))
 }
 
 #[cfg(test)]
@@ -227,6 +238,25 @@ mod tests {
         let far = [TOGETHER, 1, 0xFF, 0xFF, 0x7F, 2, 2];
         for wrong in [&b"nonsense"[..], &[APART, 0xFF], &[TOGETHER, 9, 2, 2, 1], &[APART, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F, 2], &far] {
             assert!(Sum::default().add(wrong).is_err() && each_bin(wrong, |_, _| ()).is_err(), "{wrong:?}");
+        }
+        // A count that is less than nothing, and one that is infinite.
+        for count in [[0xFF_u8; 9], [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x10]] {
+            let wrong = [&[APART, 1, 2][..], &count].concat();
+            assert!(Sum::default().add(&wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn of_what_is_no_sketch_nothing_is_added() {
+        let close = (0..50).map(|step| (700 + 30 * step, 200)).collect::<Vec<_>>();
+        for values in [close, vec![(1, 1), (10, 3), (1_000_000, 70_000)]] {
+            let (_, good) = stored(values.into_iter());
+            let mut sum = Sum::default();
+            sum.add(&good).unwrap();
+            let before = sum.sketch().to_bytes();
+            let longer = [&good[..], &[1_u8][..]].concat();
+            assert!(sum.add(&good[..good.len() - 1]).is_err() && sum.add(&longer).is_err());
+            assert_eq!(sum.sketch().to_bytes(), before);
         }
     }
 }

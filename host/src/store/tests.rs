@@ -124,11 +124,14 @@ fn consumers_past_the_limit_of_a_minute_are_counted_together() {
     pending.add(HOUR, tally((0..2_500).map(|consumer| cell("orders", &consumer.to_string(), &[(200, None, 2)], 2)).collect()));
     assert_eq!(pending.take_folded(), 1_000);
     assert_eq!(pending.take_folded(), 0);
+    // Of another route, by the worker itself, which has said so.
+    pending.add(HOUR, Tally { folded: 7, ..tally(vec![cell("items", "(other)", &[(200, None, 7)], 2)]) });
+    assert_eq!(pending.take_folded(), 7);
     let folder = Folder::new("folded");
     folder.writer(HOUR).write(&mut pending, HOUR).unwrap();
-    assert_eq!(folder.number("SELECT sum(requests) FROM consumer_by_minute"), 5_000);
+    assert_eq!(folder.number("SELECT sum(requests) FROM consumer_by_minute"), 5_007);
     let other = "SELECT sum(requests) FROM consumer_by_minute m JOIN consumers c ON c.id = m.consumer WHERE c.consumer = '(other)'";
-    assert_eq!(folder.number(other), 1_000);
+    assert_eq!(folder.number(other), 1_007);
 }
 
 #[test]
@@ -244,6 +247,18 @@ fn runs_that_did_not_end_leave_a_gap_and_those_that_overlap_leave_none() {
 }
 
 #[test]
+fn a_run_whose_clock_was_set_back_began_no_later_than_it_was_seen() {
+    let folder = Folder::new("set-back");
+    folder.writer(HOUR).end(HOUR + 100).unwrap();
+    let mut writer = folder.writer(HOUR + 7_200);
+    for seen in [200, 260] {
+        writer.write(&mut Pending::new(), HOUR + seen).unwrap();
+    }
+    let gaps = Reader::open(&folder.file()).unwrap().gaps(HOUR, HOUR + 262).unwrap();
+    assert_eq!(gaps, [Gap { since: HOUR + 100, until: HOUR + 200, kind: GapKind::Stopped, lost: None }], "and none that is yet to come");
+}
+
+#[test]
 fn a_store_begins_with_its_first_run_and_not_with_the_day_it_was_in() {
     let folder = Folder::new("begins");
     let mut writer = folder.writer(HOUR + 600);
@@ -252,6 +267,10 @@ fn a_store_begins_with_its_first_run_and_not_with_the_day_it_was_in() {
     let reader = Reader::open(&folder.file()).unwrap();
     assert!(reader.oldest(Tier::Day).unwrap().unwrap() < HOUR + 600, "the day began before it");
     assert_eq!(reader.begins().unwrap(), Some(HOUR + 600));
+    // A clock that was ahead when the first run began, and was set right.
+    writer.connection().execute_batch("UPDATE runs SET started = started + 7200").unwrap();
+    assert_eq!(reader.begins().unwrap(), Some(HOUR + 600));
+    writer.connection().execute_batch("UPDATE runs SET started = started - 7200").unwrap();
     // Runs of the first days may be forgotten; what was counted then is not.
     writer.connection().execute_batch("UPDATE runs SET started = started + 200000").unwrap();
     assert_eq!(reader.begins().unwrap(), reader.oldest(Tier::Day).unwrap());

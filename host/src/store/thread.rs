@@ -76,6 +76,7 @@ pub fn start(
             seen: 0,
             failing: None,
             broken: None,
+            told_left_out: false,
             retry: now,
             clock: Clock::new(seconds(SystemTime::now()), now),
             forget: now + FIRST_FORGET,
@@ -102,6 +103,8 @@ struct Keeper {
     failing: Option<Failing>,
     /// What is wrong with the file, where it was found to be broken as it was written.
     broken: Option<String>,
+    /// It was said that distributions cannot be read.
+    told_left_out: bool,
     /// When to try again.
     retry: Instant,
     /// What is old is deleted by it.
@@ -162,7 +165,9 @@ impl Keeper {
         if self.pending.is_empty() && !is_due {
             return;
         }
-        match self.write(now, minute(moment)) {
+        let written = self.write(now, minute(moment));
+        self.tell_left_out();
+        match written {
             Ok(size) => {
                 self.seen = now;
                 self.retry = Instant::now();
@@ -174,11 +179,18 @@ impl Keeper {
     }
 
     fn write(&mut self, now: i64, minute: i64) -> Result<u64, String> {
+        // What was removed would be written to where nobody reads it.
+        if let Some(writer) = self.writer.take_if(|writer| !writer.is_in_place()) {
+            tracing::warn!(file = %self.settings.file.display(), "The monitoring store was moved away or removed; begun anew");
+            // It may have been on a disk that is gone.
+            drop(writer.leave(now));
+        }
         let mut writer = match self.writer.take() {
             Some(writer) => writer,
             None => {
                 let writer = self.open(now).map_err(|error| error.to_string())?;
-                self.clock = Clock::new(writer.known(), Instant::now());
+                // What an earlier run saw by a clock that was ahead says nothing of this one's.
+                self.clock = Clock::new(writer.known().min(now), Instant::now());
                 writer
             }
         };
@@ -186,6 +198,7 @@ impl Keeper {
         if written.as_ref().is_err_and(is_full) && writer.make_room(self.clock.settled(now, Instant::now())).is_ok() {
             written = self.write_by(&mut writer, now, minute);
         }
+        self.telemetry.store().left_out(writer.take_left_out());
         match &written {
             // The next try puts it aside.
             Err(error) if is_broken(error) => self.broken = Some(error.to_string()),
@@ -208,7 +221,14 @@ impl Keeper {
             self.behind = true;
         }
         if let Some(analyst) = self.analyst.as_mut().filter(|_| self.behind) {
-            self.behind = analyst.analyse(writer.connection(), self.rolled)?;
+            self.behind = match analyst.analyse(writer.connection(), self.rolled) {
+                // A row that it cannot make sense of is no reason to say that nothing can be written. It tries again each minute.
+                Err(error) if error.sqlite_error_code().is_none() => {
+                    tracing::error!(%error, "The monitoring store could not be analysed; it is written all the same");
+                    false
+                }
+                analysed => analysed?,
+            };
         }
         Ok(writer.size())
     }
@@ -251,6 +271,15 @@ impl Keeper {
         self.retry = Instant::now() + failing.pause;
         self.bound();
         self.telemetry.store().failed(self.pending.requests());
+    }
+
+    /// Once: they stay until their time is over.
+    fn tell_left_out(&mut self) {
+        if !self.told_left_out && self.telemetry.store().all_left_out() > 0 {
+            self.told_left_out = true;
+            let file = self.settings.file.display();
+            tracing::warn!(%file, "Distributions of latencies in the monitoring store cannot be read; they are left out, and counts are not");
+        }
     }
 
     /// Memory has an end too.

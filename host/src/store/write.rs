@@ -1,5 +1,6 @@
 //! The one who writes. Every commit is whole: what was pending is in it, or nothing of it is.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::types::Value;
@@ -9,6 +10,7 @@ use super::names::Names;
 use super::open::{self, OpenError};
 use super::pending::{Minute, Pending};
 use super::schema::{KINDS, Kind, Tier};
+use super::sql::LeftOut;
 use super::{int, seconds, us};
 use crate::config::model::Keep;
 use crate::telemetry::Sample;
@@ -24,6 +26,9 @@ pub struct Writer {
     known: i64,
     pub(super) keep: Keep,
     pub(super) max_size: u64,
+    left_out: LeftOut,
+    /// Device and number of the file that was opened.
+    inode: Option<(u64, u64)>,
 }
 
 impl Writer {
@@ -32,8 +37,10 @@ impl Writer {
     /// # Errors
     /// When it cannot be opened.
     pub fn open(file: &Path, keep: Keep, max_size: u64, now: i64) -> Result<Self, OpenError> {
-        let connection = open::write(file)?;
-        let mut writer = Self { file: file.to_owned(), connection, names: Names::default(), run: 0, known: now, keep, max_size };
+        let left_out = LeftOut::default();
+        let connection = open::write(file, &left_out)?;
+        let (names, inode) = (Names::default(), std::fs::metadata(file).ok().map(|data| (data.dev(), data.ino())));
+        let mut writer = Self { file: file.to_owned(), connection, names, run: 0, known: now, keep, max_size, left_out, inode };
         writer.begin(now).map_err(|error| OpenError::of(file, &error))?;
         Ok(writer)
     }
@@ -92,7 +99,9 @@ impl Writer {
         for sample in &pending.samples {
             write_sample(&transaction, names, sample)?;
         }
-        transaction.prepare_cached("UPDATE runs SET last_seen = ?2 WHERE id = ?1")?.execute([*run, now])?;
+        // By a clock that was ahead when it began and was set right, it would begin long after it was seen.
+        let seen = "UPDATE runs SET last_seen = ?2, started = min(started, ?2) WHERE id = ?1";
+        transaction.prepare_cached(seen)?.execute([*run, now])?;
         transaction.commit()?;
         Ok(folded)
     }
@@ -116,9 +125,31 @@ impl Writer {
         self.connection.close().map_err(|(_, error)| error)
     }
 
+    /// Whether the file that is written is still the one of that name.
+    pub(super) fn is_in_place(&self) -> bool {
+        match std::fs::metadata(&self.file) {
+            Ok(data) => self.inode.is_none_or(|inode| inode == (data.dev(), data.ino())),
+            Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+        }
+    }
+
+    /// The file was moved away: the run ends in it, and what is in its log, which has the name it had, goes into it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(super) fn leave(self, now: i64) -> Result<()> {
+        self.connection.execute("UPDATE runs SET last_seen = ?2, ended = ?2 WHERE id = ?1", [self.run, now])?;
+        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+    }
+
     /// For analysis: reads and writes its own tables.
     pub fn connection(&self) -> &Connection {
         &self.connection
+    }
+
+    /// How often a distribution that could not be read was left out, since this was last asked.
+    pub fn take_left_out(&self) -> u64 {
+        self.left_out.take()
     }
 
     pub(super) fn known(&self) -> i64 {

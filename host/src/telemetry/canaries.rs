@@ -39,6 +39,8 @@ pub struct Canaries {
 }
 
 impl CanaryEnd {
+    const ALL: [Self; 4] = [Self::Promoted, Self::RolledBack, Self::Returned, Self::Replaced];
+
     /// As it stands in metrics, status and logs.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -56,6 +58,15 @@ impl Canaries {
         *lock(&self.running) = running;
     }
 
+    /// Canaries of that plugin are configured. Their ends are counted from nothing: of a counter that begins with one nobody could tell that
+    /// it grew, and the first canary that is taken back would alert nobody.
+    pub fn may_end(&self, plugin: &str) {
+        let mut ended = lock(&self.ended);
+        for end in CanaryEnd::ALL {
+            ended.entry((Arc::from(plugin), end)).or_default();
+        }
+    }
+
     /// One has ended.
     pub fn ended(&self, plugin: &str, end: CanaryEnd) {
         *lock(&self.ended).entry((Arc::from(plugin), end)).or_default() += 1;
@@ -67,5 +78,21 @@ impl Canaries {
 
     pub(super) fn ends(&self) -> Vec<(Arc<str>, CanaryEnd, u64)> {
         lock(&self.ended).iter().map(|((plugin, end), count)| (Arc::clone(plugin), *end, *count)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_are_counted_from_nothing_and_no_reload_forgets_them() {
+        let canaries = Canaries::default();
+        canaries.may_end("auth");
+        let counts = || canaries.ends().into_iter().map(|(_, end, count)| (end.as_str(), count)).collect::<Vec<_>>();
+        assert_eq!(counts(), [("promoted", 0), ("rolled-back", 0), ("returned", 0), ("replaced", 0)]);
+        canaries.ended("auth", CanaryEnd::Returned);
+        canaries.may_end("auth");
+        assert_eq!(counts(), [("promoted", 0), ("rolled-back", 0), ("returned", 1), ("replaced", 0)]);
     }
 }

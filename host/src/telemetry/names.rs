@@ -58,6 +58,7 @@ pub(super) const SLO_WINDOW: &str = "plugway_slo_window_seconds";
 pub(super) const SPANS_LOST: &str = "plugway_spans_lost_total";
 pub(super) const SPANS_SENT: &str = "plugway_spans_sent_total";
 pub(super) const STALE_ENDPOINTS: &str = "plugway_stale_endpoints_total";
+pub(super) const STORE_DISTRIBUTIONS_LEFT_OUT: &str = "plugway_store_distributions_left_out_total";
 pub(super) const STORE_REQUESTS_FOLDED: &str = "plugway_store_requests_folded_total";
 pub(super) const STORE_REQUESTS_LOST: &str = "plugway_store_requests_lost_total";
 pub(super) const STORE_REQUESTS_WAITING: &str = "plugway_store_requests_waiting";

@@ -21,6 +21,7 @@ pub struct StoreCells {
     waiting: Count,
     lost: Count,
     folded: Count,
+    left_out: Count,
 }
 
 impl StoreCells {
@@ -55,6 +56,16 @@ impl StoreCells {
         self.folded.add(requests);
     }
 
+    /// Stored distributions could not be read and were left out, so many times.
+    pub fn left_out(&self, times: u64) {
+        self.left_out.add(times);
+    }
+
+    /// How many times that was.
+    pub fn all_left_out(&self) -> u64 {
+        self.left_out.get()
+    }
+
     /// Whether everything so far could be written.
     pub fn is_writable(&self) -> bool {
         self.writable.load(Ordering::Relaxed)
@@ -76,6 +87,7 @@ impl StoreCells {
             "requests_waiting": self.waiting.get(),
             "requests_lost": self.lost.get(),
             "requests_folded": self.folded.get(),
+            "distributions_left_out": self.left_out.get(),
         })
     }
 }
@@ -83,13 +95,18 @@ impl StoreCells {
 /// Registers them. They are there only where a store is.
 pub(super) fn register(meter: &Meter, cells: &Arc<Cells>) {
     type Read = fn(&StoreCells) -> u64;
-    let counters: [(&str, &str, Read); 4] = [
+    let counters: [(&str, &str, Read); 5] = [
         (names::STORE_WRITES, "Writes to the monitoring store that succeeded.", |store| store.writes.get()),
         (names::STORE_WRITE_FAILURES, "Writes to the monitoring store that failed; they are made again.", |store| store.failures.get()),
         (names::STORE_REQUESTS_LOST, "Requests the monitoring store will never know of.", |store| store.lost.get()),
         (names::STORE_REQUESTS_FOLDED, "Requests whose consumer or endpoint the monitoring store counts among others.", |store| {
             store.folded.get()
         }),
+        (
+            names::STORE_DISTRIBUTIONS_LEFT_OUT,
+            "Times a distribution of latencies in the monitoring store could not be read and was left out.",
+            |store| store.left_out.get(),
+        ),
     ];
     let gauges: [(&str, &str, Read); 3] = [
         (names::STORE_WRITABLE, "Whether the monitoring store can be written: 1 or 0.", |store| u64::from(store.is_writable())),

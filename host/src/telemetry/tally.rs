@@ -222,17 +222,13 @@ impl State {
         if self.cells.len() < MAX_KEYS {
             return self.insert(finished);
         }
-        self.folded += 1;
-        let among_others = Finished { consumer: OTHER, ..*finished };
-        if let Some(known) = self.find(&among_others) {
-            return known;
-        }
+        // Whom nobody knows is no other consumer.
+        let among_others = Finished { consumer: if finished.consumer.is_empty() { "" } else { OTHER }, ..*finished };
         // Endpoints are as many as the configuration names; a limit that is twice as far bounds those of a hundred reloads.
-        let among_others = if self.cells.len() < 2 * MAX_KEYS || finished.endpoint.is_empty() {
-            among_others
-        } else {
-            Finished { endpoint: OTHER, ..among_others }
-        };
+        let has_room = self.cells.len() < 2 * MAX_KEYS || finished.endpoint.is_empty() || self.find(&among_others).is_some();
+        let endpoint = if has_room { finished.endpoint } else { OTHER };
+        let among_others = Finished { endpoint, ..among_others };
+        self.folded += u64::from((among_others.endpoint, among_others.consumer) != (finished.endpoint, finished.consumer));
         self.find(&among_others).unwrap_or_else(|| self.insert(&among_others))
     }
 
@@ -388,6 +384,13 @@ mod tests {
         assert_eq!(tally.folded as usize, 2 * MAX_KEYS);
         let other = tally.cells.iter().find(|cell| &*cell.consumer == OTHER).unwrap();
         assert_eq!(other.outcomes, [(200, None, 2 * MAX_KEYS as u64)]);
+        tallies.add(&finished(&route, "http://b", ""), detail);
+        let tally = tallies.state.borrow_mut().take().unwrap();
+        assert_eq!(
+            (&*tally.cells[0].endpoint, &*tally.cells[0].consumer, tally.folded),
+            ("http://b", "", 0),
+            "nobody is no other consumer"
+        );
         // A key that nothing comes for makes room.
         for _ in 0..2 * FORGOTTEN {
             tallies.state.borrow_mut().take();

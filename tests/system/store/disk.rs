@@ -57,6 +57,27 @@ fn a_store_that_cannot_be_made_is_made_later() {
 }
 
 #[test]
+fn a_distribution_that_cannot_be_read_stops_nothing_and_is_said_once() {
+    let scene = Scene::new();
+    let (gateway, mut counts) = (scene.start(), Counts::new());
+    traffic(&gateway, &mut counts);
+    gateway.stop().unwrap();
+    let broken =
+        "UPDATE route_minute SET latency = x'6e6f'; UPDATE route_hour SET latency = x'6e6f'; UPDATE route_day SET latency = x'6e6f'";
+    scene.connection().execute_batch(broken).unwrap();
+    let gateway = scene.start();
+    traffic(&gateway, &mut counts);
+    scene.written(sum(&counts));
+    until("it is counted", || metric(&gateway, "plugway_store_distributions_left_out_total", &[]) > 0.0);
+    assert_eq!(metric(&gateway, "plugway_store_writable", &[]), 1.0);
+    assert_eq!(metric(&gateway, "plugway_store_write_failures_total", &[]), 0.0);
+    let lines = gateway.stop().unwrap();
+    let said = lines.iter().filter(|line| line.message().starts_with("Distributions of latencies in the monitoring store cannot be read"));
+    assert_eq!(said.count(), 1);
+    assert_eq!(scene.stored("day"), counts);
+}
+
+#[test]
 fn a_broken_store_is_put_aside_and_begun_anew() {
     let scene = Scene::new();
     std::fs::write(scene.file(), "no database at all, and longer than the header of one would be, which is a hundred bytes; this is more")

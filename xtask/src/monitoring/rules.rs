@@ -72,11 +72,16 @@ fn burn(window: &str) -> String {
     format!("plugway:slo_burn:rate{window}")
 }
 
+/// Requests in the long window that broke a promise, below which nobody is called: of little traffic one of them would burn at any rate. Incidents of
+/// the gateway's own begin with as many.
+const FEW: u32 = 10;
+
 /// `percent` of the budget is gone within the long window, and it still burns so in the short one.
 fn burns(percent: u32, long: &str, short: &str) -> String {
     let seconds = WINDOWS.iter().find(|(window, _)| *window == long).map_or(0, |(_, seconds)| *seconds);
     let limit = format!("on (route, slo) ({percent} / 100 * max by (route, slo) ({SLO_WINDOW}) / {seconds})");
-    format!("({} > {limit} and {} > {limit})", burn(long), burn(short))
+    let enough = format!("sum by (route, slo) (increase({SLO_BROKEN}[{long}])) >= {FEW}");
+    format!("({} > {limit} and {} > {limit} and {enough})", burn(long), burn(short))
 }
 
 /// Every alert, the gravest first.

@@ -11,10 +11,10 @@ const FIXED: usize = 8;
 
 pub(super) fn frame(report: &Report, file: &Path, size: Size) -> String {
     let columns = size.columns();
-    let seconds = (report.until - report.from).max(1) as f64;
+    let seconds = (report.until - report.counted_since).max(1) as f64;
     let lasting: Vec<_> = report.incidents.iter().filter(|incident| incident.ended.is_none()).collect();
     let mut lines = Vec::new();
-    let span = format!("{} to {}", time::clock(report.from), time::second(report.until));
+    let span = format!("{} to {}", time::clock(report.counted_since), time::second(report.until));
     let room = columns.saturating_sub(span.len() + "plugway store ".len() + 1);
     lines.push(spread(&format!("plugway store {}", cut(&file.display().to_string(), room)), &span, columns));
     let totals = &report.totals;

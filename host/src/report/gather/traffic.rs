@@ -73,8 +73,12 @@ impl Asked<'_> {
                 return Ok(());
             }
             let Traffic { all, points, routes } = &mut traffic;
-            let sums = [all, points.entry(at).or_default(), routes.entry(route).or_default()];
-            sums.into_iter().try_for_each(|sum| sum.add(row, 2, Columns::Totals))
+            let left_out = all.add(row, 2, Columns::Totals)?;
+            for sum in [points.entry(at).or_default(), routes.entry(route).or_default()] {
+                sum.add(row, 2, Columns::Totals)?;
+            }
+            self.left_out.set(self.left_out.get() + left_out);
+            Ok(())
         })?;
         Ok(traffic)
     }
@@ -110,7 +114,9 @@ impl Asked<'_> {
             if !routes.contains_key(&route) {
                 return Ok(());
             }
-            sums.entry((route, endpoint)).or_default().add(row, 2, Columns::Counts)
+            let left_out = sums.entry((route, endpoint)).or_default().add(row, 2, Columns::Counts)?;
+            self.left_out.set(self.left_out.get() + left_out);
+            Ok(())
         })?;
         let names = self.names("SELECT id, endpoint FROM endpoints")?;
         let endpoints = sums.iter().filter_map(|((route, endpoint), sum)| {
@@ -139,9 +145,13 @@ impl Asked<'_> {
         let mut most: Vec<_> = requests.iter().map(|(consumer, requests)| (Reverse(*requests), *consumer)).collect();
         most.sort_unstable();
         let mut sums: HashMap<_, _> = most.iter().take(CONSUMERS).map(|(_, consumer)| (*consumer, Summed::default())).collect();
-        self.each_row("consumer", &format!("route, consumer, {COUNTS}"), |row| match sums.get_mut(&row.get(1)?) {
-            Some(sum) if routes.contains_key(&row.get(0)?) => sum.add(row, 2, Columns::Counts),
-            _ => Ok(()),
+        self.each_row("consumer", &format!("route, consumer, {COUNTS}"), |row| {
+            if let Some(sum) = sums.get_mut(&row.get(1)?)
+                && routes.contains_key(&row.get(0)?)
+            {
+                self.left_out.set(self.left_out.get() + sum.add(row, 2, Columns::Counts)?);
+            }
+            Ok(())
         })?;
         let names = self.names("SELECT id, consumer FROM consumers")?;
         let consumers = sums.iter().filter_map(|(id, sum)| {

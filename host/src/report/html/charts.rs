@@ -97,8 +97,8 @@ fn line(report: &Report, class: &'static str, value: impl Fn(&Totals) -> Option<
 }
 
 pub(super) fn traffic(report: &Report) -> Option<String> {
-    // The last step is not over yet: what it has so far came in less time.
-    let seconds = |at: i64| report.step.min(report.until - at).max(1) as f64;
+    // The first step may have begun before the store did, and the last one is not over yet: what they have came in less time.
+    let seconds = |at: i64| ((at + report.step).min(report.until) - at.max(report.counted_since)).max(1) as f64;
     let layer = |class, of: fn(&Totals) -> u64| {
         let rates = report.timeline.iter().map(|point| Some(of(&point.totals) as f64 / seconds(point.at)));
         Line { class, values: rates.collect() }

@@ -1,4 +1,4 @@
-//! What has changed since the time before: nothing, where traffic is always the same.
+//! What has changed since the time before: nothing, where traffic is always the same; and what of a store cannot be read.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::config::model::Keep;
 use crate::report::{Format, Report, Request, Scope, gather};
 use crate::store::{Pending, Writer};
 use crate::telemetry::latency::Bins;
-use crate::telemetry::{Tally, TallyCell};
+use crate::telemetry::{PluginTally, Tally, TallyCell};
 
 /// 2026-11-26 04:00 UTC.
 const FOUR: i64 = 1_795_665_600;
@@ -68,6 +68,61 @@ fn nothing_changes_where_traffic_is_always_the_same() {
             assert_eq!(report.step, step, "since {since}");
             assert!(said(&report).starts_with("±0 % against the "), "{after}, since {since}: {}", said(&report));
         }
+    }
+}
+
+#[test]
+fn rates_are_of_the_time_that_was_counted() {
+    let (folder, now) = (TempDir::new().unwrap(), FOUR);
+    let file = folder.path().join("monitoring.db");
+    // Within the first hour that is shown.
+    let began = FOUR - 20 * HOUR + 20 * 60;
+    steady(&file, began, now, 60);
+    let report = report(&file, 48 * HOUR, now);
+    assert_eq!((report.step, report.from, report.counted_since), (HOUR, FOUR - 20 * HOUR, began));
+    let page = report.write(Format::Html);
+    assert!(page.contains("<dt>Requests a second</dt><dd data-value=\"1\">"), "{page}");
+    assert!(page.contains("<path class=\"area ok\" d=\"M64.0 30.0H"), "the first hour's is one in a second, too: {page}");
+    assert!(page.contains(" requests in 19 h 40 min, "), "{page}");
+}
+
+#[test]
+fn a_hook_whose_time_was_never_taken_makes_its_plugin_no_faster() {
+    let (folder, now) = (TempDir::new().unwrap(), FOUR + 30);
+    let (file, year) = (folder.path().join("monitoring.db"), Duration::from_secs(365 * 86_400));
+    let keep = Keep { minutes: year, hours: year, days: year, samples: year };
+    let did = |hook: &'static str, timed: u64| PluginTally {
+        plugin: "auth".into(),
+        version: "abc".into(),
+        hook,
+        calls: 60,
+        failures: Vec::new(),
+        timed,
+        timed_ns: 1_000 * timed,
+        times: Bins::default(),
+    };
+    let mut pending = Pending::new();
+    pending.add_plugins(FOUR, &[did("authorizer", 1), did("timer", 0)]);
+    Writer::open(&file, keep, 1 << 30, FOUR).unwrap().write(&mut pending, now).unwrap();
+    let report = report(&file, 60, now);
+    let [plugin] = report.plugins.as_slice() else { panic!("{:?}", report.plugins) };
+    assert_eq!((plugin.calls, plugin.mean_ns), (120, Some(1_000.0)));
+}
+
+#[test]
+fn what_cannot_be_read_of_latencies_is_left_out_and_said() {
+    let (folder, now) = (TempDir::new().unwrap(), FOUR + 30);
+    let file = folder.path().join("monitoring.db");
+    steady(&file, FOUR - HOUR, now, 60);
+    let whole = report(&file, 30 * 60, now);
+    let store = rusqlite::Connection::open(&file).unwrap();
+    store.execute("UPDATE route_minute SET latency = x'6e6f' WHERE at IN (?1, ?2)", [FOUR - 60, FOUR - 120]).unwrap();
+    let part = report(&file, 30 * 60, now);
+    assert_eq!((whole.distributions_left_out, part.distributions_left_out), (0, 2));
+    assert_eq!((part.totals.requests, part.totals.latency.p50_us), (whole.totals.requests, whole.totals.latency.p50_us));
+    for format in [Format::Html, Format::Markdown] {
+        let said = "could not be read: 2. Percentiles are without them";
+        assert_eq!([&whole, &part].map(|report| report.write(format).contains(said)), [false, true], "{format:?}");
     }
 }
 

@@ -1,6 +1,8 @@
 //! The store's thread, and files that it cannot go on with.
 
 use std::io::{Seek, SeekFrom, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::*;
@@ -106,4 +108,50 @@ fn a_clock_that_is_ahead_when_a_gateway_starts_deletes_nothing() {
         assert_eq!(folder.number(&format!("SELECT count(*) FROM route_minute WHERE at = {old}")), left, "{name}");
         assert_eq!(folder.number("SELECT sum(requests) FROM route_by_hour"), 4, "{name}");
     }
+}
+
+/// Finds a row that makes no sense to it.
+struct Puzzled(Arc<AtomicU64>);
+
+impl Analyst for Puzzled {
+    fn analyse(&mut self, _: &Connection, _: i64) -> rusqlite::Result<bool> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Err(rusqlite::Error::InvalidColumnName("no such".to_owned()))
+    }
+}
+
+#[test]
+fn what_analysis_cannot_make_sense_of_is_written_all_the_same() {
+    let folder = Folder::new("puzzled");
+    let (telemetry, asked) = (Telemetry::new().unwrap(), Arc::new(AtomicU64::new(0)));
+    let analyst = Some(Box::new(Puzzled(Arc::clone(&asked))) as Box<dyn Analyst>);
+    let (tallies, thread) = start(settings(&folder, 1 << 30), Arc::clone(&telemetry), analyst).unwrap();
+    tallies.send(tally(vec![cell("orders", "mine", &[(200, None, 3)], 2)])).unwrap();
+    until("what came is there", || of_mine(&folder) == 3 && asked.load(Ordering::Relaxed) > 0);
+    drop(tallies);
+    thread.join();
+    assert!(telemetry.store().is_writable());
+    assert!(asked.load(Ordering::Relaxed) <= 3, "once a minute is enough");
+}
+
+#[test]
+fn a_file_that_was_removed_or_moved_away_is_made_anew() {
+    let folder = Folder::new("removed");
+    let (tallies, thread) = start(settings(&folder, 1 << 30), Telemetry::new().unwrap(), None).unwrap();
+    let send = |count| tallies.send(tally(vec![cell("orders", "mine", &[(200, None, count)], 2)])).unwrap();
+    send(3);
+    until("what came is there", || of_mine(&folder) == 3);
+    for file in std::fs::read_dir(&folder.0).unwrap() {
+        std::fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    send(4);
+    until("what came since is in a new one", || of_mine(&folder) == 4);
+    let moved = folder.0.join("moved.db");
+    std::fs::rename(folder.file(), &moved).unwrap();
+    send(5);
+    until("and in another new one", || of_mine(&folder) == 5);
+    drop(tallies);
+    thread.join();
+    let number = |sql: &str| Connection::open(&moved).unwrap().query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!((number("SELECT sum(requests) FROM route_minute"), number("SELECT count(*) FROM runs WHERE ended IS NOT NULL")), (4, 1));
 }

@@ -72,6 +72,34 @@ fn counts_add_up_in_every_tier_whenever_they_are_rolled_up() {
 }
 
 #[test]
+fn a_distribution_that_cannot_be_read_is_left_out_of_what_is_added_up() {
+    let folder = Folder::new("unreadable");
+    let mut writer = folder.writer(HOUR);
+    let write = |writer: &mut Writer, minute: i64| {
+        let at = HOUR + 60 * minute;
+        writer.write(&mut pending(at, vec![cell("orders", "", &[(200, None, 3)], 2)]), at).unwrap();
+    };
+    (0..3).for_each(|minute| write(&mut writer, minute));
+    writer.roll_up(HOUR + 60).unwrap();
+    let broken = format!("UPDATE route_minute SET latency = x'6e6f' WHERE at = {HOUR} + 60; UPDATE route_day SET latency = x'05ff'");
+    writer.connection().execute_batch(&broken).unwrap();
+    assert_eq!(writer.take_left_out(), 0);
+    write(&mut writer, 1);
+    assert_eq!(writer.take_left_out(), 1, "more came for that minute");
+    writer.roll_up(HOUR + 180).unwrap();
+    assert_eq!(writer.take_left_out(), 1, "and for the day");
+    assert_eq!(folder.number("SELECT requests FROM route_day"), 12);
+    let reader = Reader::open(&folder.file()).unwrap();
+    let median = |table: &str| -> Option<f64> {
+        let sql = format!("SELECT latency_quantile(latency_sum(latency), 0.5) FROM {table}");
+        reader.connection().query_row(&sql, [], |row| row.get(0)).unwrap()
+    };
+    assert!(["route_hour", "route_day"].map(median).into_iter().all(|us| (us.unwrap() / 2_000.0 - 1.0).abs() < 0.021));
+    writer.connection().execute_batch("UPDATE route_day SET latency = x'05ff'").unwrap();
+    assert_eq!((median("route_day"), reader.take_left_out()), (None, 1));
+}
+
+#[test]
 fn what_comes_for_a_minute_that_was_rolled_up_is_counted_where_it_belongs() {
     let folder = Folder::new("late");
     let mut writer = folder.writer(HOUR);

@@ -59,6 +59,20 @@ struct Rotated {
     told: Seldom,
 }
 
+/// Lines that could not be written, or not to their end.
+#[derive(Debug)]
+struct Unwritten {
+    error: io::Error,
+    lines: u64,
+}
+
+impl Unwritten {
+    /// Each line ends with a line feed and has no other: what clients send is escaped.
+    fn of(error: io::Error, bytes: &[u8]) -> Self {
+        Self { error, lines: bytes.iter().filter(|byte| **byte == b'\n').count() as u64 }
+    }
+}
+
 impl AccessWriter {
     /// Opens the file, if there is one, and starts the thread.
     ///
@@ -120,8 +134,8 @@ fn run(mut output: Output, lines: &Receiver<Lines>, lost: &SharedCount) {
                 tracing::info!("The access log is written again");
             }
             Ok(()) => {}
-            Err(error) => {
-                lost.add(count);
+            Err(Unwritten { error, lines }) => {
+                lost.add(lines.min(count));
                 if !failing {
                     failing = true;
                     tracing::error!(%error, "The access log cannot be written: lines are dropped and counted");
@@ -135,7 +149,7 @@ fn run(mut output: Output, lines: &Receiver<Lines>, lost: &SharedCount) {
 }
 
 impl Output {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Unwritten> {
         match self {
             Self::Stdout(Stdout { file, is_torn }) => write_lines(file, bytes, is_torn),
             Self::File(rotated) => rotated.write(bytes),
@@ -144,10 +158,10 @@ impl Output {
 }
 
 impl Rotated {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Unwritten> {
         let file = match &mut self.file {
             Some(file) => file,
-            None => self.file.insert(open(&self.path)?),
+            None => self.file.insert(open(&self.path).map_err(|error| Unwritten::of(error, bytes))?),
         };
         write_lines(file, bytes, &mut self.is_torn)
     }
@@ -176,9 +190,9 @@ impl Rotated {
 }
 
 /// Writes whole lines. One that was begun and not ended ends before them, so that it takes none of them along.
-fn write_lines(file: &mut impl Write, lines: &[u8], is_torn: &mut bool) -> io::Result<()> {
+fn write_lines(file: &mut impl Write, lines: &[u8], is_torn: &mut bool) -> Result<(), Unwritten> {
     if *is_torn {
-        file.write_all(b"\n")?;
+        file.write_all(b"\n").map_err(|error| Unwritten::of(error, lines))?;
         *is_torn = false;
     }
     let mut left = lines;
@@ -193,7 +207,7 @@ fn write_lines(file: &mut impl Write, lines: &[u8], is_torn: &mut bool) -> io::R
             Err(error) => {
                 let written = lines.len() - left.len();
                 *is_torn = lines.get(..written).and_then(<[u8]>::last).is_some_and(|last| *last != b'\n');
-                return Err(error);
+                return Err(Unwritten::of(error, left));
             }
         }
     }
@@ -261,11 +275,12 @@ mod tests {
     #[test]
     fn a_line_that_a_full_disk_cut_off_takes_no_other_one_along() {
         let lines = b"one\ntwo\n";
-        for (room, file) in [(0, "one\ntwo\n"), (2, "on\none\ntwo\n"), (4, "one\none\ntwo\n"), (7, "one\ntwo\none\ntwo\n")] {
+        for (room, file, lost) in
+            [(0, "one\ntwo\n", 2), (2, "on\none\ntwo\n", 2), (4, "one\none\ntwo\n", 1), (7, "one\ntwo\none\ntwo\n", 1)]
+        {
             let (mut disk, mut is_torn) = (Disk { bytes: Vec::new(), room }, false);
-            for _ in 0..3 {
-                assert!(write_lines(&mut disk, lines, &mut is_torn).is_err(), "{room}");
-            }
+            let unwritten = [(); 3].map(|()| write_lines(&mut disk, lines, &mut is_torn).unwrap_err().lines);
+            assert_eq!(unwritten, [lost, 2, 2], "{room}: a line that was cut off is lost, and one that was written is not");
             disk.room = 100;
             write_lines(&mut disk, lines, &mut is_torn).unwrap();
             assert_eq!(String::from_utf8(disk.bytes).unwrap(), file, "{room}");
