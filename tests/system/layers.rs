@@ -35,6 +35,7 @@ const LOCKS: [(&str, &str); 10] = [
     ("telemetry/cell.rs", "no lock of its own: how set-up and readers take one"),
     ("telemetry/incidents.rs", "analysis, once a minute, and who reads metrics"),
     ("telemetry/lateness.rs", "who reads status; a worker only tries, for a stall longer than all before it"),
+    ("telemetry/listed.rs", "whoever assembles a configuration, who reads metrics, and who forgets, once in a while"),
     ("telemetry/logs.rs", "its tests"),
     ("telemetry/logs/writer.rs", "its tests"),
     ("telemetry/reloads.rs", "the control thread, when a reload has ended, and who reads metrics"),
