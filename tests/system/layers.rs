@@ -29,7 +29,7 @@ const REQUEST_PATH: [&str; 14] = [
     "upstream",
 ];
 /// Files of these modules that have a lock all the same, and who takes it. None is taken for a request.
-const LOCKS: [(&str, &str); 10] = [
+const LOCKS: [(&str, &str); 11] = [
     ("telemetry.rs", "lists that grow when threads are set up, and are read with metrics"),
     ("telemetry/canaries.rs", "the control thread, when a reload has ended, and who reads metrics"),
     ("telemetry/cell.rs", "no lock of its own: how set-up and readers take one"),
