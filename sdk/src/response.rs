@@ -74,8 +74,8 @@ impl Response<'_> {
         Ok(ask!(self, response::set_header(name.into(), value.as_ref()))?)
     }
 
-    /// Sets a header by a line that was made in `configure`: what [`set_header`](Self::set_header) does with its name and value, in half the
-    /// time.
+    /// Sets a header by a line that was made in `configure`: what [`set_header`](Self::set_header) does with its name and value, which
+    /// are not checked or copied again.
     #[inline]
     pub fn set_line(&mut self, line: &NumberedLine) -> Result<(), ChangeError> {
         match line.number() {
