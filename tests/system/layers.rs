@@ -29,18 +29,17 @@ const REQUEST_PATH: [&str; 14] = [
     "upstream",
 ];
 /// Files of these modules that have a lock all the same, and who takes it. None is taken for a request.
-const LOCKS: [(&str, &str); 11] = [
+const LOCKS: [(&str, &str); 10] = [
     ("telemetry.rs", "lists that grow when threads are set up, and are read with metrics"),
     ("telemetry/canaries.rs", "the control thread, when a reload has ended, and who reads metrics"),
     ("telemetry/cell.rs", "no lock of its own: how set-up and readers take one"),
     ("telemetry/incidents.rs", "analysis, once a minute, and who reads metrics"),
     ("telemetry/lateness.rs", "who reads status; a worker only tries, for a stall longer than all before it"),
-    ("telemetry/listed.rs", "whoever assembles a configuration, who reads metrics, and who forgets, once in a while"),
+    ("telemetry/listed.rs", "lists that grow when a configuration is assembled, and are read, and looked through, with metrics"),
     ("telemetry/logs.rs", "its tests"),
     ("telemetry/logs/writer.rs", "its tests"),
     ("telemetry/reloads.rs", "the control thread, when a reload has ended, and who reads metrics"),
     ("telemetry/slo.rs", "whoever assembles a configuration, and who reads metrics"),
-    ("telemetry/worker.rs", "lists that grow when a configuration is assembled, and are read with metrics"),
 ];
 
 fn root() -> PathBuf {
