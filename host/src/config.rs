@@ -12,6 +12,7 @@ pub mod defaults;
 mod document;
 mod editor;
 pub mod model;
+mod name;
 mod plain;
 mod problems;
 mod schema;
@@ -33,6 +34,7 @@ use self::document::Document;
 pub use self::document::Places;
 pub use self::editor::json_schema;
 use self::model::{Config, Position};
+pub use self::name::is_name;
 pub use self::plain::{in_line, plain};
 pub use self::problems::{Problem, Problems};
 

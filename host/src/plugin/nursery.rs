@@ -1,7 +1,7 @@
 //! Instances made off the workers, for plugins whose configuring is dear: a worker that replaced one of those itself would
 //! stall everyone it serves. Plugins have their instances made by turns: a burst of one that is dear keeps no other waiting for all of it.
 
-mod lines;
+mod queues;
 
 use std::io;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use super::budget::thread_cpu_time;
 use super::instance::{Instance, Surroundings};
 use super::recipe::{Recipe, SetupError, SetupTime};
-use lines::Lines;
+use queues::Queues;
 
 /// A thread that makes instances. It ends when nobody can order any more.
 #[derive(Debug, Clone)]
@@ -59,19 +59,19 @@ impl Nursery {
 }
 
 fn fill(received: &Receiver<Order>) {
-    let mut lines = Lines::default();
+    let mut queues = Queues::default();
     loop {
-        if lines.is_empty() {
+        if queues.is_empty() {
             match received.recv() {
-                Ok(order) => lines.push(Arc::as_ptr(&order.recipe), order),
+                Ok(order) => queues.push(Arc::as_ptr(&order.recipe), order),
                 Err(_) => return,
             }
         }
         for order in received.try_iter() {
-            lines.push(Arc::as_ptr(&order.recipe), order);
+            queues.push(Arc::as_ptr(&order.recipe), order);
         }
         // Whoever ordered it may be gone, as when a reload left its generation behind.
-        let Some(Order { recipe, surroundings, deliver }) = lines.take_next(|order| !order.deliver.is_closed()) else { continue };
+        let Some(Order { recipe, surroundings, deliver }) = queues.take_next(|order| !order.deliver.is_closed()) else { continue };
         let began = thread_cpu_time();
         let instance = recipe.instantiate(&surroundings, SetupTime::PerCall, None);
         drop(deliver.send(Made { instance, took: thread_cpu_time().saturating_sub(began) }));

@@ -2,6 +2,7 @@
 //! it go on to the one that is tried.
 
 use clap::Args;
+use plugway::config::is_name;
 
 use crate::cli::running::Running;
 
@@ -46,9 +47,5 @@ impl Rollback {
 
 /// A name as configurations have them. What is none would be another page of the gateway's, or another order.
 fn named(name: &str) -> Result<&str, String> {
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
-    if name.is_empty() || !name.bytes().all(allowed) {
-        return Err(format!("no plugin is called {name:?}: names have `a` to `z`, `0` to `9`, `-` and `_`"));
-    }
-    Ok(name)
+    if is_name(name) { Ok(name) } else { Err(format!("no plugin is called {name:?}: names have `a` to `z`, `0` to `9`, `-` and `_`")) }
 }

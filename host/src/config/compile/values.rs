@@ -11,19 +11,15 @@ use http::header::EXPECT;
 use super::Compiler;
 use crate::config::document::At;
 use crate::config::model::CertificateFiles;
+use crate::config::name::{LONGEST as LONGEST_NAME, is_name};
 use crate::config::schema::{self, Size, Span};
 use crate::config::units;
 use crate::http::connection_headers::is_connection_header;
 
-/// Longest name: it stands in logs, metrics and file names.
-const LONGEST_NAME: usize = 64;
-
 impl Compiler<'_> {
     /// Checks a name an operator chose.
     pub(super) fn name(&mut self, at: &At, what: &str, name: &str) {
-        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-        let good = name.bytes().next().is_some_and(allowed) && name.bytes().all(|byte| allowed(byte) || byte == b'-' || byte == b'_');
-        if good && name.len() <= LONGEST_NAME {
+        if is_name(name) {
             return;
         }
         let mut better: String =
