@@ -8,3 +8,4 @@ pub mod log;
 pub mod metrics;
 pub mod rate_limit;
 pub mod secrets;
+pub mod signatures;

@@ -15,6 +15,7 @@ mod paced;
 mod proved;
 mod recipes;
 mod refused;
+mod remembered;
 mod server;
 mod trailers;
 mod upstream_token;

@@ -11,14 +11,20 @@ use plugway::proxy::{KeptRecord, RecordSink};
 use plugway::telemetry::Telemetry;
 use plugway_harness::guests;
 
-use super::{Ready, exchange, head, now, ready};
+use super::{Ready, exchange, head, now, ready, worker};
 
 /// What observers and routers that learn are told at once.
 const BATCH: usize = 64;
 
+/// Each signature is computed.
 pub(super) fn configuration(routes: &str) -> String {
     let guest = guests::example("plugway-bench-guest", "hooks").unwrap();
-    format!("{}[plugins.all]\nsource = {guest:?}\ngrants = {{ crypto = {{}} }}\n{routes}", head())
+    format!("{}[plugins.all]\nsource = {guest:?}\ngrants = {{ crypto = {{ max_signatures = 0 }} }}\n{routes}", head())
+}
+
+/// The same plugin with more CPU time than one tick, so that its calls have instances and stacks of their own, as those have that can wait.
+fn configuration_that_overlaps(route: &str) -> String {
+    configuration(&format!("budget = {{ cpu = \"100ms\" }}\n{route}"))
 }
 
 pub(super) fn kinds(criterion: &mut Criterion) {
@@ -26,6 +32,7 @@ pub(super) fn kinds(criterion: &mut Criterion) {
     let ready = ready(&configuration(route));
     on_the_way_in(criterion, &ready, "authorizer", |kind| matches!(kind, StepKind::Authorize { .. }));
     on_the_way_in(criterion, &ready, "request-filter", |kind| kind == StepKind::Filter);
+    overlapping(criterion, &super::ready(&configuration_that_overlaps(route)));
     router(criterion, &ready);
     forwarder(criterion, &ready);
     response_filter(criterion, &ready);
@@ -34,11 +41,34 @@ pub(super) fn kinds(criterion: &mut Criterion) {
 
 fn on_the_way_in(criterion: &mut Criterion, ready: &Ready, name: &str, wanted: fn(StepKind) -> bool) {
     let generation = &ready.generation;
-    let all = &generation.routes[0].chain;
-    let incoming: Vec<_> = all.incoming.iter().filter(|step| wanted(step.kind)).cloned().collect();
-    assert_eq!(incoming.len(), 1, "{name}");
-    let chain = Chain { incoming, public: true, ..Chain::default() };
+    let chain = only(ready, wanted);
     each(criterion, name, exchange(generation), |exchange| now(chain.admit(generation, exchange)).0);
+}
+
+/// The one step of the route on the way in that is wanted.
+fn only(ready: &Ready, wanted: fn(StepKind) -> bool) -> Chain {
+    let all = &ready.generation.routes[0].chain;
+    let incoming: Vec<_> = all.incoming.iter().filter(|step| wanted(step.kind)).cloned().collect();
+    assert_eq!(incoming.len(), 1);
+    Chain { incoming, public: true, ..Chain::default() }
+}
+
+fn overlapping(criterion: &mut Criterion, ready: &Ready) {
+    let generation = &ready.generation;
+    let chain = only(ready, |kind| matches!(kind, StepKind::Authorize { .. }));
+    let worker = worker();
+    let mut exchange = Some(exchange(generation));
+    criterion.bench_function("hook: authorizer, where it might wait", |bencher| {
+        bencher.iter_custom(|times| {
+            worker.run(async {
+                let began = Instant::now();
+                for _ in 0..times {
+                    exchange = Some(chain.admit(generation, exchange.take().unwrap()).await.0);
+                }
+                began.elapsed()
+            })
+        });
+    });
 }
 
 fn router(criterion: &mut Criterion, ready: &Ready) {

@@ -118,8 +118,10 @@ plugins = ["auth"]
     }
 }
 
-/// What it needs for keys that are written, and for those that it fetches: then each call may wait, and has an instance and a stack of its own.
-const WRITTEN: &str = "crypto = {}";
+/// What it needs for keys that are written, and for those that it fetches: then each call may wait, and has an instance and a stack of its own. The host
+/// remembers fewer signatures than there are tokens, so each that comes in turn is computed, and drives out another.
+const WRITTEN: &str = "crypto = { max_signatures = 1000 }";
+const REMEMBERED: &str = "crypto = {}";
 const FETCHED: &str = "crypto = {}, http-client = { hosts = [\"id.example.com\"] }";
 
 /// `oauth2` with a token it knows and with tokens it does not: more than it keeps, in turn. Beside the dearest of them ring's own check of the same
@@ -130,6 +132,7 @@ pub(super) fn tokens(criterion: &mut Criterion) {
     decisions(criterion, &issuer, FETCHED, &[("a token it knows, where it might wait", 1)]);
     let issuer = Issuer::rs256();
     decisions(criterion, &issuer, WRITTEN, &[("a token it does not know, RS256", 2_000)]);
+    decisions(criterion, &issuer, REMEMBERED, &[("a token the instance does not know and the host does, RS256", 2_000)]);
     verification(criterion, &issuer);
     check(criterion, &issuer);
 }

@@ -51,7 +51,11 @@ pub enum DigestAlgorithm {
 
 /// A public key for checking signatures.
 #[derive(Debug, Clone)]
-pub struct PublicKey(Key);
+pub struct PublicKey {
+    key: Key,
+    /// Its thumbprint, as base64url.
+    name: Box<str>,
+}
 
 #[derive(Debug, Clone)]
 enum Key {
@@ -99,6 +103,17 @@ pub fn equal(left: &[u8], right: &[u8]) -> bool {
     left.ct_eq(right).into()
 }
 
+/// What a JSON Web Signature in compact form is about, decoded. Says nothing of its signature.
+///
+/// # Errors
+/// [`JwsError::Malformed`]
+pub fn payload(jws: &str) -> Result<Vec<u8>, JwsError> {
+    let (signed, _) = jws.rsplit_once('.').ok_or(JwsError::Malformed)?;
+    // Of a fourth part the dot is in the payload, where base64url has none.
+    let (_, payload) = signed.split_once('.').ok_or(JwsError::Malformed)?;
+    jwk::decode(payload).ok_or(JwsError::Malformed)
+}
+
 fn bounded(bytes: usize) -> Result<(), CryptoError> {
     if bytes > MAX_INPUT { Err(CryptoError::TooLarge) } else { Ok(()) }
 }
@@ -110,7 +125,9 @@ impl PublicKey {
     /// [`CryptoError::InvalidKey`] with what is wrong; the text never holds the key.
     pub fn from_jwk(jwk: &str) -> Result<Self, CryptoError> {
         bounded(jwk.len())?;
-        jwk::read(jwk).map(Self)
+        let key = jwk::read(jwk)?;
+        let name = jwk::encode(&thumbprint(&key)).into();
+        Ok(Self { key, name })
     }
 
     /// Checks a signature by the algorithm's name in JWS (RFC 7518, section 3.1; RFC 8037, section 3.1).
@@ -130,7 +147,7 @@ impl PublicKey {
             "ES256" | "ES384" | "ES512" | "EdDSA" => return self.verify_on_curve(algorithm, message, signature),
             _ => return Err(CryptoError::Unsupported),
         };
-        let Key::Rsa { n, e } = &self.0 else { return Err(self.wrong_family(algorithm)) };
+        let Key::Rsa { n, e } = &self.key else { return Err(self.wrong_family(algorithm)) };
         signature::RsaPublicKeyComponents { n, e }.verify(rsa, message, signature).map_err(|_| CryptoError::Mismatch)
     }
 
@@ -141,31 +158,29 @@ impl PublicKey {
     pub fn verify_jws(&self, algorithm: &str, jws: &str) -> Result<Vec<u8>, JwsError> {
         bounded(jws.len())?;
         let (signed, signature) = jws.rsplit_once('.').ok_or(JwsError::Malformed)?;
-        let (header, payload) = signed.split_once('.').ok_or(JwsError::Malformed)?;
-        // Of a fourth part the dot is in the payload, where base64url has none; of the header nobody asks what it says.
+        let (header, _) = signed.split_once('.').ok_or(JwsError::Malformed)?;
+        // Nobody here asks what it says.
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         if header.is_empty() || !header.bytes().all(legal) {
             return Err(JwsError::Malformed);
         }
         let signature = jwk::decode(signature).ok_or(JwsError::Malformed)?;
         self.verify(algorithm, signed.as_bytes(), &signature)?;
-        jwk::decode(payload).ok_or(JwsError::Malformed)
+        payload(jws)
     }
 
-    /// Its JWK thumbprint with SHA-256 (RFC 7638): of the required members in the order of their names, without white space.
+    /// Its JWK thumbprint with SHA-256 (RFC 7638).
     pub fn thumbprint(&self) -> Vec<u8> {
-        let text = match &self.0 {
-            Key::Rsa { n, e } => format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, jwk::encode(e), jwk::encode(n)),
-            Key::P256(point) => ec_members("P-256", point),
-            Key::P384(point) => ec_members("P-384", point),
-            Key::P521(key) => ec_members("P-521", key.point()),
-            Key::Ed25519(point) => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, jwk::encode(point)),
-        };
-        ring_digest::digest(&ring_digest::SHA256, text.as_bytes()).as_ref().to_vec()
+        thumbprint(&self.key)
+    }
+
+    /// The same as text: no other key has it.
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     fn verify_on_curve(&self, algorithm: &str, message: &[u8], signature: &[u8]) -> Result<(), CryptoError> {
-        let (verifier, key): (&'static dyn signature::VerificationAlgorithm, &[u8]) = match (algorithm, &self.0) {
+        let (verifier, key): (&'static dyn signature::VerificationAlgorithm, &[u8]) = match (algorithm, &self.key) {
             ("ES256", Key::P256(point)) => (&signature::ECDSA_P256_SHA256_FIXED, point),
             ("ES384", Key::P384(point)) => (&signature::ECDSA_P384_SHA384_FIXED, point),
             ("ES512", Key::P521(key)) => return key.verify(message, signature),
@@ -176,7 +191,7 @@ impl PublicKey {
     }
 
     fn wrong_family(&self, algorithm: &str) -> CryptoError {
-        let family = match &self.0 {
+        let family = match &self.key {
             Key::Rsa { .. } => "RSA",
             Key::P256(_) => "EC P-256",
             Key::P384(_) => "EC P-384",
@@ -185,6 +200,18 @@ impl PublicKey {
         };
         CryptoError::InvalidKey(format!("{algorithm} cannot be checked with a key of {family}"))
     }
+}
+
+/// Of the required members in the order of their names, without white space.
+fn thumbprint(key: &Key) -> Vec<u8> {
+    let text = match key {
+        Key::Rsa { n, e } => format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, jwk::encode(e), jwk::encode(n)),
+        Key::P256(point) => ec_members("P-256", point),
+        Key::P384(point) => ec_members("P-384", point),
+        Key::P521(key) => ec_members("P-521", key.point()),
+        Key::Ed25519(point) => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, jwk::encode(point)),
+    };
+    ring_digest::digest(&ring_digest::SHA256, text.as_bytes()).as_ref().to_vec()
 }
 
 /// Of a point that begins with the byte for "uncompressed".

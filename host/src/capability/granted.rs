@@ -8,12 +8,15 @@ use super::keys::Keys;
 use super::kv::Store;
 use super::rate_limit::Limiter;
 use super::secrets::{Secret, Secrets};
-use crate::config::model::{KvGrant, Plugin, RateLimitGrant};
+use super::signatures::Signatures;
+use crate::config::model::{CryptoGrant, KvGrant, Plugin, RateLimitGrant};
 use crate::telemetry::{Holder, Telemetry};
 
 /// The capabilities of one plugin that have a state of their own. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Granted {
+    /// `crypto`: what its instances found good
+    pub signatures: Option<Arc<Signatures>>,
     /// `kv`
     pub store: Option<Arc<Store>>,
     /// `rate-limit`
@@ -29,6 +32,7 @@ pub struct Granted {
 #[derive(Debug)]
 pub struct Kept {
     telemetry: Arc<Telemetry>,
+    signatures: ByGrant<CryptoGrant, Signatures>,
     stores: ByGrant<KvGrant, Store>,
     limiters: ByGrant<RateLimitGrant, Limiter>,
 }
@@ -40,7 +44,7 @@ type ByGrant<G, T> = HashMap<(String, G), Weak<T>>;
 impl Kept {
     /// Nothing yet.
     pub fn new(telemetry: Arc<Telemetry>) -> Self {
-        Self { telemetry, stores: HashMap::new(), limiters: HashMap::new() }
+        Self { telemetry, signatures: HashMap::new(), stores: HashMap::new(), limiters: HashMap::new() }
     }
 
     /// What a plugin was granted: as before under its name, unless the grant itself is another. Of all `secrets` it gets those its grant
@@ -56,11 +60,16 @@ impl Kept {
     }
 
     fn find(&mut self, name: &str, plugin: &Plugin, secrets: &BTreeMap<String, Secret>) -> Granted {
-        let Self { telemetry, stores, limiters } = self;
+        let Self { telemetry, signatures, stores, limiters } = self;
         let named = |names: &[String]| -> Vec<(String, Secret)> {
             names.iter().filter_map(|name| Some((name.clone(), secrets.get(name)?.clone()))).collect()
         };
         Granted {
+            signatures: plugin
+                .grants
+                .crypto
+                .as_ref()
+                .map(|grant| find(signatures, telemetry, name, grant, || Signatures::new(grant.max_signatures))),
             store: plugin
                 .grants
                 .kv

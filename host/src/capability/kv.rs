@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use part::{Change, Entry, OVERHEAD, Part};
 use seize::Collector;
 
+use super::crypto;
 use crate::telemetry::{Held, Holder};
 
 /// Longest key, bytes.
@@ -68,6 +69,12 @@ impl Store {
     /// [`KvError::TooLarge`]
     pub fn get(&self, key: &str) -> Result<Option<Vec<u8>>, KvError> {
         self.get_at(key, self.now())
+    }
+
+    /// Whether a key has this value. The time it takes does not tell where another one differs.
+    pub fn has(&self, key: &str, value: &[u8]) -> bool {
+        let is_it = |there: &[u8]| crypto::equal(there, value);
+        self.part(key).is_ok_and(|part| part.get(key, self.now(), is_it).unwrap_or(false))
     }
 
     /// Sets a value.

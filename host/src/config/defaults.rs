@@ -65,6 +65,8 @@ pub const PLUGIN_INSTANCES: usize = 512;
 pub const PLUGIN_DEADLINE: Duration = Duration::from_secs(5);
 /// `[plugins.NAME.grants.rate-limit] max_keys`: buckets kept at once.
 pub const RATE_LIMIT_MAX_KEYS: usize = 65_536;
+/// `[plugins.NAME.grants.crypto] max_signatures`: good ones that are remembered.
+pub const CRYPTO_MAX_SIGNATURES: usize = 8_192;
 /// `[plugins.NAME.grants.kv] max_entries`: entries kept at once.
 pub const KV_MAX_ENTRIES: usize = 10_000;
 /// `[plugins.NAME.grants.kv] max_bytes`: keys, values, and 128 bytes for each entry.

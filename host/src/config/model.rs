@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 
 pub use self::access_log::{AccessField, AccessFormat, AccessLog, Redact, Share};
 pub use self::canary::{Canary, CanaryBy, Trial};
-pub use self::grants::{AllowedHost, Grants, HttpClientGrant, KvGrant, KvScope, RateLimitGrant, Secret, SecretSource};
+pub use self::grants::{AllowedHost, CryptoGrant, Grants, HttpClientGrant, KvGrant, KvScope, RateLimitGrant, Secret, SecretSource};
 pub use self::listener::{CertificateFiles, ClientAuth, Listener, ListenerTls};
 pub use self::retry::RetryOn;
 pub use self::route::{HeaderMatch, HostPattern, LatencyObjective, Match, PathPattern, PluginUse, Route, Segment, Slo};

@@ -24,6 +24,7 @@ use crate::capability::log::PluginLog;
 use crate::capability::metrics::PluginMetrics;
 use crate::capability::rate_limit::RateLimits;
 use crate::capability::secrets::Secrets;
+use crate::capability::signatures::Signatures;
 use crate::config::model::Budget;
 use crate::exchange::{ChangeError, ChangeLimits, Exchange, Identity, Line, LocalResponse, MOST_PARTS, Phase, Refused, Value};
 use crate::http_client::{HttpClient, IncomingResponse, OutgoingRequest};
@@ -101,6 +102,7 @@ pub(super) struct Guest {
     pub(super) metrics: PluginMetrics,
     pub(super) hits: Arc<BudgetHits>,
     /// Where granted, as what follows.
+    pub(super) signatures: Option<Arc<Signatures>>,
     pub(super) store: Option<Arc<Store>>,
     pub(super) rate_limits: Option<RateLimits>,
     pub(super) secrets: Arc<Secrets>,

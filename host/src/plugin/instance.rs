@@ -103,6 +103,7 @@ impl Instance {
             log: surroundings.log.clone(),
             metrics: surroundings.metrics.clone(),
             hits: Arc::clone(&surroundings.hits),
+            signatures: surroundings.granted.signatures.clone(),
             store: surroundings.granted.store.clone(),
             rate_limits: surroundings.granted.limiter.clone().map(RateLimits::new),
             secrets: Arc::clone(&surroundings.granted.secrets),

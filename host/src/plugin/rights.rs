@@ -231,7 +231,7 @@ impl Rights {
 
 fn is_granted(grants: &Grants, capability: &str) -> bool {
     match capability {
-        "crypto" => grants.crypto,
+        "crypto" => grants.crypto.is_some(),
         "kv" => grants.kv.is_some(),
         "rate-limit" => grants.rate_limit.is_some(),
         "secrets" => !grants.secrets.is_empty(),

@@ -17,6 +17,12 @@ pub enum Held {
     KvBytes,
     /// Entries that had to go for others.
     KvEvicted,
+    /// Signatures that are remembered now.
+    Signatures,
+    /// Bytes of them.
+    SignatureBytes,
+    /// Checks that were answered from what is remembered.
+    SignaturesFound,
     /// Bytes of instances: linear memory and tables.
     InstanceMemory,
 }

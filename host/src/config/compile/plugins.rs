@@ -6,7 +6,7 @@ use super::Compiler;
 use super::settings::count;
 use crate::config::defaults;
 use crate::config::document::At;
-use crate::config::model::{Budget, FailurePolicy, Grants, Isolation, KvGrant, KvScope, Plugin, PluginUse, RateLimitGrant, Source};
+use crate::config::model::{Budget, CryptoGrant, FailurePolicy, Grants, Isolation, KvGrant, KvScope, Plugin, PluginUse, RateLimitGrant, Source};
 use crate::config::schema::{self, Table};
 use crate::config::suggest::advice;
 
@@ -61,6 +61,8 @@ impl Compiler<'_> {
     }
 
     fn grants(&mut self, at: &At, raw: schema::Grants) -> Grants {
+        let crypto =
+            raw.crypto.map(|grant| CryptoGrant { max_signatures: count(grant.max_signatures, defaults::CRYPTO_MAX_SIGNATURES) });
         let kv = raw.kv.map(|grant| {
             let at = at.key("kv");
             KvGrant {
@@ -75,7 +77,7 @@ impl Compiler<'_> {
         let secrets = self.granted_secrets(&at.key("secrets"), raw.secrets);
         let keys = self.granted_secrets(&at.key("keys"), raw.keys);
         let http_client = raw.http_client.map(|grant| self.http_client_grant(&at.key("http-client"), grant));
-        Grants { crypto: raw.crypto.is_some(), kv, rate_limit, secrets, keys, http_client }
+        Grants { crypto, kv, rate_limit, secrets, keys, http_client }
     }
 
     fn budget(&mut self, at: &At, raw: schema::Budget) -> Budget {

@@ -11,7 +11,7 @@ use super::HostPattern;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grants {
     /// `crypto = {}`
-    pub crypto: bool,
+    pub crypto: Option<CryptoGrant>,
     /// `kv = {}`
     pub kv: Option<KvGrant>,
     /// `rate-limit = {}`
@@ -61,6 +61,13 @@ pub struct AllowedHost {
     pub host: HostPattern,
     /// Which port.
     pub port: u16,
+}
+
+/// `crypto = { max_signatures = 8192 }`
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct CryptoGrant {
+    /// Good signatures that are remembered; default 8,192.
+    pub max_signatures: usize,
 }
 
 /// `kv = { scope = "node", max_entries = 10000, max_bytes = "16MiB" }`

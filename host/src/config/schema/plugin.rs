@@ -80,7 +80,7 @@ pub(in crate::config) struct CanaryBy {
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Grants {
     /// Digests, HMAC and signature verification: `crypto = {}`.
-    pub(in crate::config) crypto: Option<NoParameters>,
+    pub(in crate::config) crypto: Option<CryptoGrant>,
     /// Keys and values in the gateway's memory, shared by all workers: `kv = {}`.
     pub(in crate::config) kv: Option<KvGrant>,
     /// Token buckets that are exact across workers: `rate-limit = {}`.
@@ -126,6 +126,15 @@ pub(in crate::config) struct HttpClientGrant {
     pub(in crate::config) max_cache_bytes: Option<Size>,
 }
 
+/// `crypto = { max_signatures = 8192 }`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct CryptoGrant {
+    /// Signatures that were found good and are remembered for all workers, about 1 KiB each; 0 for none. Default: 8192.
+    #[schemars(range(max = 1_048_576))]
+    pub(in crate::config) max_signatures: Option<u64>,
+}
+
 /// `kv = { scope = "node", max_entries = 10000, max_bytes = "16MiB" }`
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -154,11 +163,6 @@ pub(in crate::config) struct RateLimitGrant {
     #[schemars(range(min = 1, max = 16_777_216))]
     pub(in crate::config) max_keys: Option<u64>,
 }
-
-/// A capability without parameters.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(in crate::config) struct NoParameters {}
 
 /// Where a secret is: in a file, or in a variable of the environment.
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -71,7 +71,12 @@ impl HostPublicKey for Guest {
     }
 
     fn verify_jws(&mut self, key: Handle, algorithm: String, jws: String) -> Result<std::result::Result<Vec<u8>, JwsError>> {
-        Ok(self.wasi.table.get(&key)?.0.verify_jws(&algorithm, &jws).map_err(Into::into))
+        let key = &self.wasi.table.get(&key)?.0;
+        let payload = match &self.signatures {
+            Some(signatures) => signatures.verify_jws(key, &algorithm, &jws),
+            None => key.verify_jws(&algorithm, &jws),
+        };
+        Ok(payload.map_err(Into::into))
     }
 
     fn thumbprint(&mut self, key: Handle) -> Result<Vec<u8>> {
