@@ -45,6 +45,9 @@ impl PublicKey {
 impl PublicKey {
     /// Checks a JSON Web Signature in compact form (RFC 7515, section 7.1), and gives its payload, decoded. `algorithm` is as in
     /// [`verify`](Self::verify), and never what the header says: read that first, and decide.
+    ///
+    /// What was found good is remembered for all instances of the plugin, and not computed again: this is for what comes again, and `verify`
+    /// for what comes once.
     pub fn verify_jws(&self, algorithm: &str, jws: &str) -> Result<Vec<u8>, JwsError> {
         Ok(self.raw.verify_jws(algorithm, jws)?)
     }

@@ -46,6 +46,8 @@ const configuration = () => ({
   claims: { openid: ['sub'], profile: ['name'] },
   ttl: { AccessToken: settings.ttl ?? 600, ClientCredentials: settings.ttl ?? 600, Session: 600, Grant: 600, Interaction: 600, IdToken: 600, RefreshToken: 600 },
   issueRefreshToken: (context, client) => client.grantTypeAllowed('refresh_token'),
+  // Whoever sends a browser without a challenge gets no code.
+  pkce: { required: () => true },
   clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'tls_client_auth', 'none'],
   features: {
     devInteractions: { enabled: true },

@@ -268,6 +268,11 @@ fn a_client_that_knows_nothing_finds_from_the_challenge_whose_tokens_it_needs() 
     assert_eq!(metadata["resource"], "https://api.example.com/orders", "{metadata}");
     assert_eq!(metadata["authorization_servers"], json!(["https://id.example.com"]), "{metadata}");
     assert_eq!(metadata["bearer_methods_supported"], json!(["header"]), "{metadata}");
+    // A client that sends its token wherever it goes is told the same, also where that is good here, or over.
+    for token in [issuer.token("orders:read", 600), issuer.token("orders:read", -600)] {
+        let same = get(address, path, &[("authorization", &format!("Bearer {token}"))]);
+        assert_eq!((same.status, same.text()), (200, answer.text()));
+    }
     // Nothing else is told to who has no token.
     assert_eq!(get(address, "/.well-known/oauth-protected-resource", &[]).status, 401);
     assert_eq!(upstream.requests(), 0);

@@ -105,6 +105,29 @@ mod tests {
     use super::*;
     use crate::config::model::KvScope;
 
+    /// What each plugin has of its own, and a shadow beside it.
+    #[test]
+    fn no_plugin_has_what_another_one_has_and_each_finds_its_own_again() {
+        let text = "[listen.web]\naddress = \"127.0.0.1:0\"\n[upstreams.up]\nendpoints = [\"http://127.0.0.1:9\"]\n\
+                    [plugins.a]\nsource = \"same.wasm\"\ngrants = { crypto = {}, kv = {} }\n\
+                    [plugins.b]\nsource = \"same.wasm\"\ngrants = { crypto = {}, kv = {} }\n\
+                    [plugins.c]\nsource = \"same.wasm\"\n[[routes]]\nname = \"all\"\nupstream = \"up\"\n";
+        let config = crate::config::parse(text, std::path::Path::new("plugway.toml")).unwrap().config;
+        let mut kept = Kept::new(Arc::new(Telemetry::new().unwrap()));
+        let secrets = BTreeMap::new();
+        let [a, b, c] = &config.plugins[..] else { panic!("{:?}", config.plugins) };
+        let all = [kept.granted(a, &secrets), kept.granted(b, &secrets), kept.granted_aside(a, &secrets)];
+        for (number, one) in all.iter().enumerate() {
+            let (signatures, store) = (one.signatures.as_ref().unwrap(), one.store.as_ref().unwrap());
+            for other in &all[..number] {
+                assert!(!Arc::ptr_eq(signatures, other.signatures.as_ref().unwrap()) && !Arc::ptr_eq(store, other.store.as_ref().unwrap()));
+            }
+        }
+        let again = kept.granted(a, &secrets);
+        assert!(Arc::ptr_eq(again.signatures.as_ref().unwrap(), all[0].signatures.as_ref().unwrap()));
+        assert!(kept.granted(c, &secrets).signatures.is_none());
+    }
+
     #[test]
     fn a_store_is_found_again_by_its_plugin_and_its_grant_for_as_long_as_somebody_has_it() {
         let telemetry = Telemetry::new().unwrap();

@@ -71,12 +71,6 @@ impl Store {
         self.get_at(key, self.now())
     }
 
-    /// Whether a key has this value. The time it takes does not tell where another one differs.
-    pub fn has(&self, key: &str, value: &[u8]) -> bool {
-        let is_it = |there: &[u8]| crypto::equal(there, value);
-        self.part(key).is_ok_and(|part| part.get(key, self.now(), is_it).unwrap_or(false))
-    }
-
     /// Sets a value.
     ///
     /// # Errors
@@ -121,7 +115,13 @@ impl Store {
         Ok(self.part(key)?.get(key, now, <[u8]>::to_vec))
     }
 
-    fn set_at(&self, key: &str, value: &[u8], ttl_ms: Option<u64>, now: u64) -> Result<(), KvError> {
+    /// Whether a key has this value. The time it takes does not tell where another one differs.
+    pub(super) fn has_at(&self, key: &str, value: &[u8], now: u64) -> bool {
+        let is_it = |there: &[u8]| crypto::equal(there, value);
+        self.part(key).is_ok_and(|part| part.get(key, now, is_it).unwrap_or(false))
+    }
+
+    pub(super) fn set_at(&self, key: &str, value: &[u8], ttl_ms: Option<u64>, now: u64) -> Result<(), KvError> {
         let ends = ends(ttl_ms, now)?;
         if value.len() > MAX_VALUE {
             return Err(KvError::TooLarge);
@@ -178,7 +178,7 @@ impl Store {
     }
 
     /// Nanoseconds since its beginning.
-    fn now(&self) -> u64 {
+    pub(super) fn now(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 

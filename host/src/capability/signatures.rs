@@ -7,8 +7,8 @@ use super::crypto::{self, JwsError, PublicKey};
 use super::kv::Store;
 use crate::telemetry::{Held, Holder};
 
-/// How long one is remembered, milliseconds. That a signature is good stays true; this is for the memory of what nobody sends any more.
-const KEPT_MS: u64 = 60 * 60 * 1_000;
+/// How long one counts, milliseconds: a day. That a signature is good stays true; this is for what nobody sends any more, which goes first then.
+const KEPT_MS: u64 = 24 * 60 * 60 * 1_000;
 /// Bytes there are for each, on average: a token, its key's name, and what an entry costs.
 const BYTES_OF_ONE: usize = 2 << 10;
 /// The least a store has.
@@ -37,14 +37,21 @@ impl Signatures {
     /// # Errors
     /// As there.
     pub fn verify_jws(&self, key: &PublicKey, algorithm: &str, jws: &str) -> Result<Vec<u8>, JwsError> {
-        let Some((good, name)) = self.good.as_ref().zip(name(key, algorithm, jws)) else { return key.verify_jws(algorithm, jws) };
-        if good.has(&name, jws.as_bytes()) {
+        match &self.good {
+            Some(good) => self.verify_jws_at(good, key, algorithm, jws, good.now()),
+            None => key.verify_jws(algorithm, jws),
+        }
+    }
+
+    fn verify_jws_at(&self, good: &Store, key: &PublicKey, algorithm: &str, jws: &str, now: u64) -> Result<Vec<u8>, JwsError> {
+        let Some(name) = name(key, algorithm, jws) else { return key.verify_jws(algorithm, jws) };
+        if good.has_at(&name, jws.as_bytes(), now) {
             self.found.fetch_add(1, Ordering::Relaxed);
             return crypto::payload(jws);
         }
         let payload = key.verify_jws(algorithm, jws)?;
         // What is too long for the store is checked each time.
-        let _ = good.set(&name, jws.as_bytes(), Some(KEPT_MS));
+        let _ = good.set_at(&name, jws.as_bytes(), Some(KEPT_MS), now);
         Ok(payload)
     }
 }
@@ -61,6 +68,7 @@ impl Holder for Signatures {
         let kept = self.good.iter().flat_map(Store::held).filter_map(|(measure, amount)| match measure {
             Held::KvEntries => Some((Held::Signatures, amount)),
             Held::KvBytes => Some((Held::SignatureBytes, amount)),
+            Held::KvEvicted => Some((Held::SignaturesEvicted, amount)),
             _ => None,
         });
         kept.chain([(Held::SignaturesFound, self.found.load(Ordering::Relaxed))]).collect()

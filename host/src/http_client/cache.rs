@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::{AGE, CACHE_CONTROL, ETAG, EXPIRES, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, PRAGMA};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::header::{AGE, CACHE_CONTROL, ETAG, EXPIRES, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, PRAGMA, VARY};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_cache_semantics::{AfterResponse, BeforeRequest, CacheOptions, CachePolicy};
 
 use super::message::{AnswerSource, IncomingResponse};
@@ -40,6 +40,8 @@ struct Entry {
     used: u64,
     /// How long it was fresh, from when the server made it.
     lifetime: Duration,
+    /// When it came, or was found to be the same still.
+    came: SystemTime,
 }
 
 /// How a plugin wants its cache used.
@@ -94,7 +96,9 @@ impl Cache {
         let Some(entry) = self.entries.get_mut(&key(request)) else { return Look::Ask(HeaderMap::new()) };
         entry.used = self.uses;
         let mut asked = request.clone();
-        if let Some(age) = wanted.max_age {
+        // Where the clock was set back nobody knows how old it is.
+        let wanted_age = if now < entry.came { Some(Duration::ZERO) } else { wanted.max_age };
+        if let Some(age) = wanted_age {
             // An answer of the same second has no age yet, and would do for `max-age=0`.
             let directive = if age.is_zero() { "no-cache".to_owned() } else { format!("max-age={}", age.as_secs()) };
             asked.headers_mut().extend(HeaderValue::try_from(directive).ok().map(|directive| (CACHE_CONTROL, directive)));
@@ -140,6 +144,7 @@ impl Cache {
         renewed.headers = updated(&entry.headers, said.headers());
         entry.policy = policy(request, &renewed, wanted, now);
         entry.lifetime = lifetime(&entry.policy, now);
+        entry.came = now;
         let (before, after) = (size(&entry.headers), size(&renewed.headers));
         entry.headers = renewed.headers;
         entry.bytes = entry.bytes - before + after;
@@ -159,13 +164,13 @@ impl Cache {
         let (mut parts, body) = response.into_parts();
         limit_age(&mut parts.headers);
         let policy = policy(request, &parts, wanted, now);
-        // A 5xx that the server wants kept would hide the answer that is better.
-        if policy.is_storable() && !parts.status.is_server_error() {
+        // A 5xx that the server wants kept would hide the answer that is better; one that varies by everything is found again by nothing.
+        if policy.is_storable() && !parts.status.is_server_error() && !varies_by_everything(&parts.headers) {
             let bytes = key.len() + body.len() + size(&parts.headers) + OVERHEAD;
             let headers = parts.headers.clone();
             self.uses += 1;
             let lifetime = lifetime(&policy, now);
-            let entry = Entry { policy, status: parts.status, headers, body: body.clone(), bytes, used: self.uses, lifetime };
+            let entry = Entry { policy, status: parts.status, headers, body: body.clone(), bytes, used: self.uses, lifetime, came: now };
             let answer = entry.answer(request, AnswerSource::Server, now);
             self.forget(&key);
             if bytes <= self.max_bytes {
@@ -200,6 +205,14 @@ impl Cache {
     pub(super) fn past_its_time(&mut self, request: &Request<()>, wanted: Use, now: SystemTime) -> Option<IncomingResponse> {
         self.entries.get(&key(request)).filter(|entry| entry.policy.is_stale(now))?;
         self.stale(request, wanted, now)
+    }
+
+    /// What was asked for may have changed what is at this URL: its answers are forgotten (RFC 9111, section 4.4).
+    pub(super) fn invalidate(&mut self, url: &Uri) {
+        let url = url.to_string().into_bytes();
+        let is_of_it = |key: &[u8]| key.strip_prefix(url.as_slice()).is_some_and(|rest| rest.first().is_none_or(|byte| *byte == b'\n'));
+        let stale: Vec<_> = self.entries.keys().filter(|key| is_of_it(key)).cloned().collect();
+        stale.iter().for_each(|key| self.forget(key));
     }
 
     fn forget(&mut self, key: &[u8]) {
@@ -255,11 +268,25 @@ fn policy(request: &Request<()>, parts: &http::response::Parts, wanted: Use, now
     // No guesses from a date: the plugin says what it takes.
     let options = CacheOptions { shared: false, cache_heuristic: 0.0, ..CacheOptions::default() };
     let mut judged = Response::from_parts(parts.clone(), ());
+    lower_directives(judged.headers_mut());
     if !wanted.default_freshness.is_zero() && !says_how_long(&parts.headers) {
         let directive = HeaderValue::try_from(format!("max-age={}", wanted.default_freshness.as_secs()));
         judged.headers_mut().extend(directive.ok().map(|directive| (CACHE_CONTROL, directive)));
     }
     CachePolicy::new_options(request, &judged, now, options)
+}
+
+/// Directives are the same in any case (RFC 9111, section 5.2); the library compares them by case. What they say of numbers and names has none that counts.
+fn lower_directives(headers: &mut HeaderMap) {
+    for (_, value) in headers.iter_mut().filter(|(name, _)| *name == CACHE_CONTROL) {
+        if let Ok(lower) = HeaderValue::from_bytes(&value.as_bytes().to_ascii_lowercase()) {
+            *value = lower;
+        }
+    }
+}
+
+fn varies_by_everything(headers: &HeaderMap) -> bool {
+    headers.get_all(VARY).iter().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(',')).any(|name| name.trim() == "*")
 }
 
 /// The headers of an answer that was found to be the same. What a 304 says takes the place of what was said, all lines of a name at once, and what it

@@ -71,7 +71,11 @@ impl Fetch<'_> {
             if !self.may_wait {
                 return Err(HttpError::TooManyCalls);
             }
-            return Ok(self.cache_less(hop, self.in_time(&place, hop, &HeaderMap::new(), max_body).await?));
+            let response = self.in_time(&place, hop, &HeaderMap::new(), max_body).await?;
+            if !hop.head.method().is_safe() && (response.status().is_success() || response.status().is_redirection()) {
+                self.cache.borrow_mut().invalidate(hop.head.uri());
+            }
+            return Ok(self.cache_less(hop, response));
         }
         let look = self.cache.borrow_mut().look(&hop.head, wanted, SystemTime::now());
         let validators = match look {

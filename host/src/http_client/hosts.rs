@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http_body_util::Full;
 use ipnet::IpNet;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::address;
@@ -22,12 +23,21 @@ use crate::upstream::{Pool, Registry, Upstream};
 /// Hosts, by address, that are known at once. Past it all of them are forgotten, with their unused connections.
 const MAX_KNOWN: usize = 1024;
 
+/// Names that are looked up at once. A look-up that its requests gave up on goes on in a thread of the system's resolver, and there are no more
+/// than some hundreds of these.
+const MAX_LOOKUPS: usize = 256;
+
 /// Every host this thread has spoken to.
 #[derive(Debug)]
 pub(super) struct Hosts {
     known: RefCell<Known>,
     resolver: Resolver,
+    lookups: Lookups,
 }
+
+/// Look-ups on their way, by host and port: whoever asks for the same name waits for the same answer.
+type Lookups = Rc<RefCell<HashMap<(String, u16), watch::Receiver<Option<Found>>>>>;
+type Found = Result<Vec<IpAddr>, HttpError>;
 
 #[derive(Debug, Default)]
 struct Known {
@@ -44,10 +54,13 @@ pub(super) enum Resolver {
     /// A list, for tests: the first answer first, the last one ever after.
     #[cfg(test)]
     Listed(Rc<RefCell<Vec<Vec<IpAddr>>>>),
+    /// For tests: it answers when it is told to, and counts who asks.
+    #[cfg(test)]
+    Slow(Rc<(std::cell::Cell<usize>, tokio::sync::Notify)>),
 }
 
 impl Resolver {
-    async fn find(&self, host: &str, port: u16) -> Result<Vec<IpAddr>, HttpError> {
+    async fn find(&self, host: &str, port: u16) -> Found {
         match self {
             Self::System => match tokio::net::lookup_host((host, port)).await {
                 Ok(addresses) => Ok(addresses.map(|address| address.ip()).collect()),
@@ -58,20 +71,26 @@ impl Resolver {
                 let mut answers = answers.borrow_mut();
                 Ok(if answers.len() > 1 { answers.remove(0) } else { answers.first().cloned().unwrap_or_default() })
             }
+            #[cfg(test)]
+            Self::Slow(asked) => {
+                asked.0.set(asked.0.get() + 1);
+                asked.1.notified().await;
+                Ok(vec![IpAddr::from([1, 1, 1, 1])])
+            }
         }
     }
 }
 
 impl Hosts {
     pub(super) fn new(resolver: Resolver) -> Self {
-        Self { known: RefCell::default(), resolver }
+        Self { known: RefCell::default(), resolver, lookups: Lookups::default() }
     }
 
     /// The addresses of a host that may be connected to.
     pub(super) async fn addresses(&self, origin: &Origin, granted: &[IpNet]) -> Result<Vec<IpAddr>, HttpError> {
         let found = match origin.host.parse::<IpAddr>() {
             Ok(address) => vec![address],
-            Err(_) => self.resolver.find(&origin.host, origin.port).await?,
+            Err(_) => self.look_up(&origin.host, origin.port).await?,
         };
         let Some(first) = found.first().copied() else { return Err(HttpError::Unresolved(format!("{} has no address", origin.host))) };
         let may = |address: &IpAddr| address::special(*address).is_none() || address::is_in(granted, *address);
@@ -84,6 +103,37 @@ impl Hosts {
             )));
         }
         Ok(good)
+    }
+
+    /// What a name stands for. The look-up goes on where nobody waits for it any more, and whoever asks meanwhile joins it: a name that is slow to be
+    /// found takes one thread of the resolver, however often it is asked for.
+    async fn look_up(&self, host: &str, port: u16) -> Found {
+        let key = (host.to_owned(), port);
+        let on_its_way = self.lookups.borrow().get(&key).cloned();
+        let mut found = match on_its_way {
+            Some(found) => found,
+            None if self.lookups.borrow().len() >= MAX_LOOKUPS => {
+                return Err(HttpError::Unresolved(format!("{host}: {MAX_LOOKUPS} other names are looked up now")));
+            }
+            None => self.begin_look_up(key),
+        };
+        match found.wait_for(Option::is_some).await.map(|found| found.clone()) {
+            Ok(Some(found)) => found,
+            _ => Err(HttpError::Unresolved(format!("{host}: the look-up was given up"))),
+        }
+    }
+
+    fn begin_look_up(&self, key: (String, u16)) -> watch::Receiver<Option<Found>> {
+        let (tell, found) = watch::channel(None);
+        self.lookups.borrow_mut().insert(key.clone(), found.clone());
+        let (resolver, lookups) = (self.resolver.clone(), Rc::clone(&self.lookups));
+        tokio::task::spawn_local(async move {
+            let came = resolver.find(&key.0, key.1).await;
+            lookups.borrow_mut().remove(&key);
+            // Nobody may wait any more.
+            let _ = tell.send(Some(came));
+        });
+        found
     }
 
     /// One address of a host as an upstream of its own, and the pool its connections are in.
@@ -144,7 +194,7 @@ mod tests {
     }
 
     fn addresses(hosts: &Hosts, granted: &[&str]) -> Result<Vec<IpAddr>, HttpError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build_local(tokio::runtime::LocalOptions::default()).unwrap();
         let granted: Vec<IpNet> = granted.iter().map(|network| network.parse().unwrap()).collect();
         runtime.block_on(hosts.addresses(&Origin { tls: true, host: "id.example".to_owned(), port: 443 }, &granted))
     }
@@ -155,6 +205,36 @@ mod tests {
         assert!(matches!(addresses(&hosts(&[&["10.0.0.1", "::1"]]), &[]), Err(HttpError::NotAllowed(_))));
         assert_eq!(addresses(&hosts(&[&["10.0.0.1"]]), &["10.0.0.0/8"]).unwrap().len(), 1);
         assert!(matches!(addresses(&hosts(&[&[]]), &[]), Err(HttpError::Unresolved(_))));
+    }
+
+    #[test]
+    fn a_name_is_looked_up_once_for_all_who_ask_and_for_those_who_gave_up() {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().build_local(tokio::runtime::LocalOptions::default()).unwrap();
+        let asked = Rc::new((std::cell::Cell::new(0), tokio::sync::Notify::new()));
+        let hosts = Rc::new(Hosts::new(Resolver::Slow(Rc::clone(&asked))));
+        let look_up = |host: String| {
+            let hosts = Rc::clone(&hosts);
+            async move { hosts.look_up(&host, 443).await }
+        };
+        runtime.block_on(async {
+            let impatient = tokio::time::timeout(std::time::Duration::from_millis(1), look_up("id.example".into())).await;
+            assert!(impatient.is_err() && asked.0.get() == 1);
+            let (first, second) = (look_up("id.example".into()), look_up("id.example".into()));
+            let answer = async {
+                tokio::task::yield_now().await;
+                assert_eq!(asked.0.get(), 1);
+                asked.1.notify_waiters();
+            };
+            let (first, second, ()) = tokio::join!(first, second, answer);
+            assert!(first.is_ok() && first == second && hosts.lookups.borrow().is_empty());
+            // As many names as there may be, and one more.
+            for number in 0..MAX_LOOKUPS {
+                drop(hosts.begin_look_up((number.to_string(), 443)));
+            }
+            assert!(matches!(look_up("id.example".into()).await, Err(HttpError::Unresolved(why)) if why.contains("256")));
+            asked.1.notify_waiters();
+        });
     }
 
     #[test]

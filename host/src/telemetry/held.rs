@@ -21,6 +21,8 @@ pub enum Held {
     Signatures,
     /// Bytes of them.
     SignatureBytes,
+    /// Those that had to go for others.
+    SignaturesEvicted,
     /// Checks that were answered from what is remembered.
     SignaturesFound,
     /// Bytes of instances: linear memory and tables.

@@ -33,6 +33,7 @@ pub(super) const KV_ENTRIES: &str = "plugway_kv_entries";
 pub(super) const KV_EVICTED: &str = "plugway_kv_evicted_total";
 pub(super) const LOG_LINES_LOST: &str = "plugway_log_lines_lost_total";
 pub(super) const SIGNATURES: &str = "plugway_signatures";
+pub(super) const SIGNATURES_EVICTED: &str = "plugway_signatures_evicted_total";
 pub(super) const SIGNATURES_FOUND: &str = "plugway_signatures_found_total";
 pub(super) const SIGNATURE_BYTES: &str = "plugway_signature_bytes";
 pub(super) const SERIES_FOLDED: &str = "plugway_series_folded";

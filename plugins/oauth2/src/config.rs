@@ -197,7 +197,10 @@ impl Config {
             ));
         }
         // Names that are no URLs are names; over http anybody on the way can put his keys in the place of the issuer's.
-        if Url::parse(&config.issuer).is_some_and(|url| !url.is_safe()) {
+        let is_url = ["http://", "https://"]
+            .iter()
+            .any(|scheme| config.issuer.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)));
+        if is_url && !Url::parse(&config.issuer).is_some_and(|url| url.is_safe()) {
             return Err(format!("`issuer` = {:?}: an issuer is reached over https; http is for this machine alone", config.issuer));
         }
         let audiences = if config.audience.0.is_empty() { self.audience.0.clone() } else { config.audience.0 };

@@ -5,8 +5,9 @@ use std::time::Duration;
 use plugway_sdk::http_client::{AnswerSource, IncomingResponse, OutgoingRequest};
 use plugway_sdk::{HttpError, Status, header};
 
-/// Time for one. Where the grant allows less, that counts. Metadata, keys and a question about the token may have to come one after another
-/// in one call, which has 5 s (`deadline`) where nothing else is written; a call that misses it would count as a failure of the plugin.
+use crate::patience;
+
+/// Time for one. Where the grant allows less, that counts, and so does what is left of the call's.
 const TIMEOUT: Duration = Duration::from_millis(1_500);
 /// Bytes of one: a key set of a hundred keys has a third of it.
 const MOST_BYTES: u64 = 256 << 10;
@@ -42,7 +43,7 @@ impl Document {
     pub(crate) fn fetch(url: &str, most_age: Duration, freshness: Duration) -> Result<Self, Trouble> {
         let answer = OutgoingRequest::get(url)
             .with_header(header::ACCEPT, "application/json")
-            .with_timeout(TIMEOUT)
+            .with_timeout(patience::left(TIMEOUT))
             .with_max_body_bytes(MOST_BYTES)
             .with_default_freshness(freshness)
             .with_stale_if_error(MOST_STALE)

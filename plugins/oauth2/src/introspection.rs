@@ -17,12 +17,13 @@ use crate::document::Trouble;
 use crate::form::Form;
 use crate::issuer::Issuer;
 use crate::json;
+use crate::patience;
 use crate::server::{INTROSPECTION, Server};
 use answers::Answers;
 
 pub(crate) use config::IntrospectionConfig;
 
-/// Time for an answer. Where the grant allows less, that counts.
+/// Time for an answer. Where the grant allows less, that counts, and so does what is left of the call's.
 const TIMEOUT: Duration = Duration::from_secs(3);
 /// Bytes of an answer.
 const MOST_BYTES: u64 = 64 << 10;
@@ -125,7 +126,7 @@ impl Introspection {
         form.add("token_type_hint", "access_token");
         let request = self.client.request(issuer, &url, form, now).map_err(Trouble::Away)?;
         // Several requests with one token are one question.
-        let sent = request.with_timeout(TIMEOUT).with_max_body_bytes(MOST_BYTES).with_shared(true).send();
+        let sent = request.with_timeout(patience::left(TIMEOUT)).with_max_body_bytes(MOST_BYTES).with_shared(true).send();
         let answer = sent?;
         if answer.status() != Status::OK {
             return Err(Trouble::Status(answer.status()));

@@ -28,6 +28,7 @@ mod login;
 mod metadata;
 mod pass;
 mod passed_on;
+mod patience;
 mod published;
 mod refusals;
 mod remembered;
@@ -124,6 +125,11 @@ impl Plugin for OAuth2 {
 
 impl Authorizer for OAuth2 {
     fn authorize(&self, request: &mut Request) -> Result<Decision, AuthError> {
+        patience::begin();
+        // For everybody, whatever comes along: who reads it may be about to find out that his token is of no use.
+        if let Some(answer) = self.metadata.as_ref().and_then(|metadata| metadata.answer(request)) {
+            return Ok(Decision::respond(answer));
+        }
         let values = request.header_values(header::AUTHORIZATION);
         let (scheme, token) = match credentials::read(&values) {
             Credentials::Token(Scheme::Dpop, _) if self.dpop.is_none() => {
@@ -154,6 +160,7 @@ impl RequestFilter for OAuth2 {
             return Ok(answer.into());
         }
         let Some(own) = self.own_token() else { return Ok(Flow::Next) };
+        patience::begin();
         match own.attach(request, None, clock::now()) {
             Ok(()) => Ok(Flow::Next),
             Err(Refusal::Failed(AuthError::Unavailable(seconds))) => Ok(unavailable(seconds).into()),
@@ -181,9 +188,6 @@ impl OAuth2 {
 
     fn without_token(&self, request: &mut Request) -> Result<Decision, AuthError> {
         self.headers.clear(request)?;
-        if let Some(answer) = self.metadata.as_ref().and_then(|metadata| metadata.answer(request)) {
-            return Ok(Decision::respond(answer));
-        }
         if let Some(login) = &self.login {
             return self.visit(login, request);
         }

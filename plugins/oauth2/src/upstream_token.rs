@@ -19,12 +19,13 @@ use crate::denial::Denial;
 use crate::document::Trouble;
 use crate::form::Form;
 use crate::json;
+use crate::patience;
 use crate::server::{Server, TOKEN};
 use crate::token_response;
 
 pub(crate) use config::UpstreamTokenConfig;
 
-/// Time for an answer. Where the grant allows less, that counts.
+/// Time for an answer. Where the grant allows less, that counts, and so does what is left of the call's.
 const TIMEOUT: Duration = Duration::from_secs(3);
 /// Bytes of one.
 const MOST_BYTES: u64 = 64 << 10;
@@ -134,7 +135,7 @@ impl UpstreamToken {
         }
         let request = self.client.request(&self.issuer, &url, form, now).map_err(Trouble::Away)?;
         // Requests that need the same token at the same moment get one.
-        let answer = request.with_timeout(TIMEOUT).with_max_body_bytes(MOST_BYTES).with_shared(true).send()?;
+        let answer = request.with_timeout(patience::left(TIMEOUT)).with_max_body_bytes(MOST_BYTES).with_shared(true).send()?;
         let members = json::read_object(&answer.body());
         match answer.status() {
             Status::OK => read(&members.ok_or_else(|| Trouble::Rubbish("no JSON object".to_owned()))?),

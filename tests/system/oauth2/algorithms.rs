@@ -14,7 +14,8 @@ use crate::issuer::now;
 
 const ALGORITHMS: [&str; 10] = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"];
 
-/// Prints `{ jwks, good, mislabelled }`: a token by each algorithm, and each once more with the name of another that its key might be for.
+/// Prints `{ jwks, good, mislabelled, forged }`: a token by each algorithm, each once more with the name of another that its key might be for, and tokens
+/// that somebody made who has no key of the issuer's.
 const SIGN: &str = r#"
 const crypto = require('node:crypto');
 const claims = process.argv[1];
@@ -39,9 +40,29 @@ const token = (label, [kid, digest, options]) => {
   return `${signed}.${signature.toString('base64url')}`;
 };
 const names = Object.keys(algorithms);
+// The public key as a shared secret, in every form somebody may have it; no signature; and a key of his own, which the token brings along.
+const part = (value) => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url');
+const own = crypto.generateKeyPairSync('rsa', { modulusLength: 2048 });
+const jwk = own.publicKey.export({ format: 'jwk' });
+const made = (header, sign) => {
+  const signed = `${part({ typ: 'at+jwt', ...header })}.${part(claims)}`;
+  return [JSON.stringify(Object.keys(header).concat(header.alg)), `${signed}.${sign(Buffer.from(signed)).toString('base64url')}`];
+};
+const secrets = [['pem', 'spki'], ['pem', 'pkcs1'], ['der', 'spki'], ['der', 'pkcs1']]
+  .map(([format, type]) => keys.rsa.publicKey.export({ format, type }))
+  .concat([keys.rsa.publicKey.export({ format: 'jwk' }).n, Buffer.from(keys.rsa.publicKey.export({ format: 'jwk' }).n, 'base64url'), '']);
+const forged = [
+  ...['HS256', 'HS384', 'HS512'].flatMap((alg) => secrets.map((secret) =>
+    made({ alg, kid: 'rsa' }, (signed) => crypto.createHmac(`sha${alg.slice(2)}`, secret).update(signed).digest()))),
+  ...['none', 'None', 'NONE'].flatMap((alg) => ['', 'x'].map((signature) => made({ alg, kid: 'rsa' }, () => Buffer.from(signature)))),
+  ...[{ jwk }, { jku: 'https://id.example.com/keys' }, { x5u: 'https://id.example.com/chain' }, { x5c: [own.publicKey.export({ format: 'der', type: 'spki' }).toString('base64')] }]
+    .flatMap((brought) => [{ kid: 'rsa' }, { kid: 'mine' }, {}].map((kid) =>
+      made({ alg: 'RS256', ...kid, ...brought }, (signed) => crypto.sign('sha256', signed, own.privateKey)))),
+];
 console.log(JSON.stringify({
   jwks: { keys: Object.entries(keys).map(([kid, { publicKey }]) => ({ kid, use: 'sig', ...publicKey.export({ format: 'jwk' }) })) },
   good: Object.fromEntries(names.map((name) => [name, token(name, algorithms[name])])),
+  forged,
   mislabelled: names.flatMap((label) => names.filter((name) => name !== label).map((name) => [label, name, token(label, algorithms[name])])),
 }));
 "#;
@@ -77,6 +98,11 @@ fn tokens_that_others_signed_pass_by_every_algorithm_that_is_accepted_and_by_no_
     assert_eq!(mislabelled.len(), ALGORITHMS.len() * (ALGORITHMS.len() - 1));
     for wrong in mislabelled {
         assert_eq!(ask(&all, &wrong[2]).status, 401, "signed by {} and called {}", wrong[1], wrong[0]);
+    }
+    let forged = signed["forged"].as_array().unwrap();
+    assert_eq!(forged.len(), 3 * 7 + 6 + 4 * 3);
+    for forged in forged {
+        assert_eq!(ask(&all, &forged[1]).status, 401, "{}", forged[0]);
     }
     // What is accepted where nothing is said.
     let few = gateway(&upstream, &signed, &["RS256", "ES256", "EdDSA"]);

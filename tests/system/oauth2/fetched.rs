@@ -46,7 +46,7 @@ fn keys_are_found_and_fetched_once_for_all_workers() {
         }
     });
     assert_eq!((server.provider.answered(METADATA), server.provider.answered("GET /jwks")), (1, 1), "{}", server.provider.said());
-    // A key that nobody has is asked for, a little, and a thousand of them are no more.
+    // A key that nobody has is asked for, a little, and hundreds of them are no more.
     let (head, rest) = tokens[0].split_once('.').unwrap();
     let head = String::from_utf8(base64_decoded(head)).unwrap();
     let id = serde_json::from_str::<serde_json::Value>(&head).unwrap()["kid"].as_str().unwrap().to_owned();

@@ -51,5 +51,6 @@ fn nothing_is_remembered_where_the_grant_says_so() {
     let gateway = start(&written(&upstream, &issuer, "max_signatures = 0", ""));
     let token = issuer.token("orders:read", 600);
     until("both workers have met it", || status(&gateway, &token) == 200 && checks(&gateway) == (2.0, 0.0));
-    assert_eq!(metric(&gateway, "plugway_signatures", &["plugin=\"auth\""]), 0.0);
+    assert!((0..20).all(|_| status(&gateway, &issuer.token("orders:read", 600)) == 200));
+    assert_eq!(checks(&gateway).1, 0.0);
 }

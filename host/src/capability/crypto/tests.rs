@@ -101,6 +101,21 @@ fn digests_and_macs_are_those_of_the_standards() {
     assert_eq!(hex(digest(DigestAlgorithm::Sha256, b"abc").unwrap()), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     let mac = hmac(DigestAlgorithm::Sha256, b"Jefe", b"what do ya want for nothing?").unwrap();
     assert_eq!(hex(mac), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    for (algorithm, of_abc, of_jefe) in [
+        (
+            DigestAlgorithm::Sha384,
+            "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed8086072ba1e7cc2358baeca134c825a7",
+            "af45d2e376484031617f78d2b58a6b1b9c7ef464f5a01b47e42ec3736322445e8e2240ca5e69e2c78b3239ecfab21649",
+        ),
+        (
+            DigestAlgorithm::Sha512,
+            "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f",
+            "164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea2505549758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737",
+        ),
+    ] {
+        assert_eq!(hex(digest(algorithm, b"abc").unwrap()), of_abc);
+        assert_eq!(hex(hmac(algorithm, b"Jefe", b"what do ya want for nothing?").unwrap()), of_jefe);
+    }
     assert_eq!(digest(DigestAlgorithm::Sha512, &vec![0; MAX_INPUT + 1]), Err(CryptoError::TooLarge));
     assert!(equal(b"same", b"same") && !equal(b"same", b"sama") && !equal(b"same", b"sam"));
 }

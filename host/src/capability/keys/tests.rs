@@ -109,6 +109,10 @@ fn opens_what_was_sealed_with_the_same_key_and_context_and_nothing_else() {
         assert_eq!(keys.open("two", "session", &sealed), Err(KeyError::Mismatch));
         assert_ne!(keys.seal("one", "session", message).unwrap(), sealed);
     }
+    // Nor can anybody read it: no eight bytes in a row are in what was sealed.
+    let secret: Vec<u8> = (0..=255).collect();
+    let sealed = keys.seal("one", "session", &secret).unwrap();
+    assert!(secret.windows(8).all(|piece| !sealed.windows(8).any(|sealed| sealed == piece)));
     let sealed = keys.seal("one", "session", b"message").unwrap();
     for place in 0..sealed.len() {
         let mut changed = sealed.clone();

@@ -65,7 +65,8 @@ fn nothing_is_let_in_by_likeness() {
     let (key, jws) = (signer.public(), signer.sign("{\"sub\":\"a\"}"));
     signatures.verify_jws(&key, "EdDSA", &jws).unwrap();
     // The same signature under other claims, byte by byte: its name is the same one.
-    let other = jws.rsplit_once('.').map(|(_, signature)| format!("{}.{signature}", signer.sign("{\"sub\":\"b\"}").rsplit_once('.').unwrap().0));
+    let other =
+        jws.rsplit_once('.').map(|(_, signature)| format!("{}.{signature}", signer.sign("{\"sub\":\"b\"}").rsplit_once('.').unwrap().0));
     assert_eq!(signatures.verify_jws(&key, "EdDSA", &other.unwrap()), MISMATCH);
     for place in 0..jws.len() - 1 {
         let mut changed = jws.clone().into_bytes();
@@ -101,4 +102,16 @@ fn there_are_never_more_than_the_grant_says_and_none_where_it_says_none() {
         assert_eq!(few.verify_jws(&key, "EdDSA", &long).map(|payload| payload.len()), Ok(64 << 10));
     }
     assert_eq!(held(&few).1, 40);
+}
+
+#[test]
+fn one_counts_for_a_day() {
+    let (signer, signatures) = (Signer::new(), Signatures::new(8));
+    let (key, jws) = (signer.public(), signer.sign("{}"));
+    let good = signatures.good.as_ref().unwrap();
+    let day = KEPT_MS * 1_000_000;
+    for (at, found) in [(0, 0), (day - 1, 1), (day, 1), (2 * day - 1, 2), (2 * day, 2)] {
+        assert!(signatures.verify_jws_at(good, &key, "EdDSA", &jws, at).is_ok());
+        assert_eq!(held(&signatures).1, found, "{at}");
+    }
 }

@@ -6,7 +6,9 @@ use super::Compiler;
 use super::settings::count;
 use crate::config::defaults;
 use crate::config::document::At;
-use crate::config::model::{Budget, CryptoGrant, FailurePolicy, Grants, Isolation, KvGrant, KvScope, Plugin, PluginUse, RateLimitGrant, Source};
+use crate::config::model::{
+    Budget, CryptoGrant, FailurePolicy, Grants, Isolation, KvGrant, KvScope, Plugin, PluginUse, RateLimitGrant, Source,
+};
 use crate::config::schema::{self, Table};
 use crate::config::suggest::advice;
 
@@ -61,8 +63,7 @@ impl Compiler<'_> {
     }
 
     fn grants(&mut self, at: &At, raw: schema::Grants) -> Grants {
-        let crypto =
-            raw.crypto.map(|grant| CryptoGrant { max_signatures: count(grant.max_signatures, defaults::CRYPTO_MAX_SIGNATURES) });
+        let crypto = raw.crypto.map(|grant| CryptoGrant { max_signatures: count(grant.max_signatures, defaults::CRYPTO_MAX_SIGNATURES) });
         let kv = raw.kv.map(|grant| {
             let at = at.key("kv");
             KvGrant {

@@ -130,7 +130,7 @@ pub(in crate::config) struct HttpClientGrant {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct CryptoGrant {
-    /// Signatures that were found good and are remembered for all workers, about 1 KiB each; 0 for none. Default: 8192.
+    /// Signatures that were found good and are remembered for all workers, 2 KiB each on average at most; 0 for none. Default: 8192.
     #[schemars(range(max = 1_048_576))]
     pub(in crate::config) max_signatures: Option<u64>,
 }

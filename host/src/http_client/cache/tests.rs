@@ -217,3 +217,53 @@ fn it_is_bounded_and_the_least_used_goes() {
     let answer = cache.answered(&request(&[]), response(200, &kept, &"x".repeat(1 << 20)), ANY, at(0));
     assert_eq!((answer.body.len(), answer.fresh_for), (1 << 20, Duration::ZERO), "what has no room is given all the same");
 }
+
+#[test]
+fn directives_count_in_any_case() {
+    for said in ["No-Store, max-age=600", "No-Cache, Max-Age=600", "NO-STORE"] {
+        let mut cache = Cache::new(1 << 20);
+        cache.answered(&request(&[]), response(200, &[("cache-control", said)], "a"), ANY, at(0));
+        assert!(fresh(cache.look(&request(&[]), ANY, at(0))).is_none(), "{said}");
+    }
+    let mut cache = Cache::new(1 << 20);
+    cache.answered(&request(&[]), response(200, &[("cache-control", "Max-Age=600")], "a"), ANY, at(0));
+    assert!(fresh(cache.look(&request(&[]), ANY, at(599))).is_some());
+}
+
+#[test]
+fn what_varies_by_everything_is_not_kept() {
+    let wanted = Use { stale_if_error: Duration::from_secs(60), ..ANY };
+    let mut cache = Cache::new(1 << 20);
+    let headers = [("cache-control", "max-age=10"), ("vary", "accept, *")];
+    let answer = cache.answered(&request(&[]), response(200, &headers, "a"), wanted, at(0));
+    assert_eq!((answer.fresh_for, cache.bytes()), (Duration::ZERO, 0));
+    assert!(cache.stale(&request(&[]), wanted, at(1)).is_none());
+}
+
+#[test]
+fn a_clock_that_was_set_back_makes_nothing_young() {
+    let mut cache = Cache::new(1 << 20);
+    let headers = [("cache-control", "max-age=600"), ("etag", "\"1\"")];
+    cache.answered(&request(&[]), response(200, &headers, "a"), ANY, at(7_200));
+    let wanted = Use { max_age: Some(Duration::from_secs(1)), ..ANY };
+    for wanted in [ANY, wanted] {
+        let Look::Ask(validators) = cache.look(&request(&[]), wanted, at(0)) else { panic!("it was given") };
+        assert_eq!(validators.get(IF_NONE_MATCH).unwrap(), "\"1\"");
+    }
+    assert!(fresh(cache.look(&request(&[]), ANY, at(7_201))).is_some());
+}
+
+#[test]
+fn what_changes_a_resource_makes_its_answers_forgotten_and_no_others() {
+    let mut cache = Cache::new(1 << 20);
+    let mut longer = request(&[]);
+    *longer.uri_mut() = "https://id.example/keys2".parse().unwrap();
+    for request in [&request(&[]), &request(&[("accept", "a/b")]), &longer] {
+        cache.answered(request, response(200, &[("cache-control", "max-age=10")], "a"), ANY, at(0));
+    }
+    cache.invalidate(request(&[]).uri());
+    assert!(
+        fresh(cache.look(&request(&[]), ANY, at(1))).is_none() && fresh(cache.look(&request(&[("accept", "a/b")]), ANY, at(1))).is_none()
+    );
+    assert!(fresh(cache.look(&longer, ANY, at(1))).is_some());
+}

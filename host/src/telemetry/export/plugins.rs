@@ -166,7 +166,20 @@ pub(super) fn register(meter: &Meter, cells: &Arc<Cells>) {
     gauge(meter, cells, names::KV_ENTRIES, "Entries of key-value stores.", held(Held::KvEntries, "plugin"));
     gauge(meter, cells, names::KV_BYTES, "Bytes that entries of key-value stores take.", held(Held::KvBytes, "plugin"));
     counter(meter, cells, names::KV_EVICTED, "Entries that had to go for others.", held(Held::KvEvicted, "plugin"));
-    gauge(meter, cells, names::SIGNATURES, "Good signatures that are remembered.", held(Held::Signatures, "plugin"));
-    gauge(meter, cells, names::SIGNATURE_BYTES, "Bytes that they take.", held(Held::SignatureBytes, "plugin"));
-    counter(meter, cells, names::SIGNATURES_FOUND, "Signatures that were found among them.", held(Held::SignaturesFound, "plugin"));
+    gauge(meter, cells, names::SIGNATURES, "Good signatures that the capability crypto remembers.", held(Held::Signatures, "plugin"));
+    gauge(meter, cells, names::SIGNATURE_BYTES, "Bytes that remembered signatures take.", held(Held::SignatureBytes, "plugin"));
+    counter(
+        meter,
+        cells,
+        names::SIGNATURES_EVICTED,
+        "Remembered signatures that had to go for others.",
+        held(Held::SignaturesEvicted, "plugin"),
+    );
+    counter(
+        meter,
+        cells,
+        names::SIGNATURES_FOUND,
+        "Checks of signatures that were answered from what is remembered.",
+        held(Held::SignaturesFound, "plugin"),
+    );
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use plugway_sdk::{Request, kv};
+use plugway_sdk::{KvError, Request, kv};
 use serde::{Deserialize, Serialize};
 
 use super::random_text;
@@ -62,14 +62,17 @@ impl Sessions {
             return self.cookie.set(session, time);
         }
         let text = serde_json::to_vec(session).map_err(|error| error.to_string())?;
-        let is_new = name.is_none();
-        let name = name.unwrap_or_else(|| random_text(32));
-        // One that was ended meanwhile does not come back.
-        if !is_new && kv::get(&key(&name)).map_err(|error| error.to_string())?.is_none() {
-            return Ok(self.cookie.clear());
+        let Some(name) = name else {
+            let name = random_text(32);
+            kv::set(&key(&name), text, Some(time)).map_err(|error| error.to_string())?;
+            return self.cookie.set(&Name { name }, time);
+        };
+        // One that was ended meanwhile does not come back, and one that was renewed meanwhile has what is newer.
+        let Some(before) = kv::get(&key(&name)).map_err(|error| error.to_string())? else { return Ok(self.cookie.clear()) };
+        match kv::compare_and_swap(&key(&name), Some(&before), Some(&text), Some(time)) {
+            Ok(()) | Err(KvError::Mismatch) => Ok(Vec::new()),
+            Err(error) => Err(error.to_string()),
         }
-        kv::set(&key(&name), text, Some(time)).map_err(|error| error.to_string())?;
-        if is_new { self.cookie.set(&Name { name }, time) } else { Ok(Vec::new()) }
     }
 
     /// Ends that of a request. Lines that take its cookie away.

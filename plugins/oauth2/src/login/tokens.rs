@@ -11,10 +11,11 @@ use crate::credentials::b64token;
 use crate::document::Trouble;
 use crate::form::Form;
 use crate::json;
+use crate::patience;
 use crate::server::TOKEN;
 use crate::token_response;
 
-/// Time for an answer of the token endpoint. Where the grant allows less, that counts.
+/// Time for an answer of the token endpoint. Where the grant allows less, that counts, and so does what is left of the call's.
 const TIMEOUT: Duration = Duration::from_secs(3);
 /// Bytes of one.
 const MOST_BYTES: u64 = 64 << 10;
@@ -74,7 +75,7 @@ impl Login {
         let asked = || {
             let url = self.server.endpoint(TOKEN, self.client.has_certificate(), now)?;
             let request = self.client.request(&self.issuer, &url, self.form(grant), now).map_err(Trouble::Away)?;
-            let answer = request.with_timeout(TIMEOUT).with_max_body_bytes(MOST_BYTES).with_shared(true).send()?;
+            let answer = request.with_timeout(patience::left(TIMEOUT)).with_max_body_bytes(MOST_BYTES).with_shared(true).send()?;
             let members = json::read_object(&answer.body());
             match answer.status() {
                 Status::OK => given(&members.ok_or_else(|| Trouble::Rubbish("no JSON object".to_owned()))?).map(Some),

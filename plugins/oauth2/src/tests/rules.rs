@@ -126,6 +126,8 @@ fn refuses_configurations_that_open_doors() {
     let set = || json!({ "issuer": "https://a", "jwks": JWKS });
     for (changes, expected) in [
         (json!({ "issuer": "http://id.example.com" }), "`issuer` = \"http://id.example.com\": an issuer is reached over https"),
+        (json!({ "issuer": "http://ann@id.example.com" }), "an issuer is reached over https"),
+        (json!({ "issuer": "HTTP://id.example.com:99999" }), "an issuer is reached over https"),
         (json!({ "issuers": [set()] }), "write all of them in `issuers`"),
         (json!({ "issuer": "", "jwks": null, "issuers": [set(), set()] }), "`issuers[1]`: \"https://a\" is there twice"),
         (json!({ "issuer": "", "jwks": null, "issuers": [{ "jwks": JWKS }] }), "`issuers[0]`: `issuer` is missing"),
