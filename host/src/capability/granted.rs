@@ -113,7 +113,7 @@ mod tests {
                     [plugins.b]\nsource = \"same.wasm\"\ngrants = { crypto = {}, kv = {} }\n\
                     [plugins.c]\nsource = \"same.wasm\"\n[[routes]]\nname = \"all\"\nupstream = \"up\"\n";
         let config = crate::config::parse(text, std::path::Path::new("plugway.toml")).unwrap().config;
-        let mut kept = Kept::new(Arc::new(Telemetry::new().unwrap()));
+        let mut kept = Kept::new(Telemetry::new().unwrap());
         let secrets = BTreeMap::new();
         let [a, b, c] = &config.plugins[..] else { panic!("{:?}", config.plugins) };
         let all = [kept.granted(a, &secrets), kept.granted(b, &secrets), kept.granted_aside(a, &secrets)];
