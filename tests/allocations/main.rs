@@ -59,6 +59,10 @@ const EXTRA_WITH_BODY: [&str; 1] = ["how the body is getting on, which its sende
 /// What the bare proxy has and a request does without.
 const SAVED: [&str; 1] = ["a piece of its own for each of request id and traceparent"];
 
+/// Beyond the bare proxy a request may have so many in all, whatever is named.
+const MOST_EXTRA: usize = 2;
+const _: () = assert!(EXTRA.len() <= MOST_EXTRA && EXTRA.len() + EXTRA_WITH_BODY.len() - SAVED.len() <= MOST_EXTRA);
+
 /// Allocations of each plugin that reads one header and adds one.
 const EACH_PLUGIN: [&str; 1] = ["the value it is given"];
 

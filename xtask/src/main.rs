@@ -1,5 +1,6 @@
 //! `cargo xtask`: every command of the README. Nothing else has to be installed or remembered.
 
+mod admin;
 mod bench;
 mod conformance;
 mod demo;

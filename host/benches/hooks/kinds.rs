@@ -19,7 +19,14 @@ const BATCH: usize = 64;
 /// Each signature is computed.
 pub(super) fn configuration(routes: &str) -> String {
     let guest = guests::example("plugway-bench-guest", "hooks").unwrap();
-    format!("{}[plugins.all]\nsource = {guest:?}\ngrants = {{ crypto = {{ max_signatures = 0 }} }}\n{routes}", head())
+    let secret = guests::root().join("target/bench-cache/secret");
+    std::fs::create_dir_all(secret.parent().unwrap()).unwrap();
+    std::fs::write(&secret, "0123456789abcdef0123456789abcdef").unwrap();
+    format!(
+        "{}[secrets.secret]\nfile = {secret:?}\n[plugins.all]\nsource = {guest:?}\n\
+         grants = {{ crypto = {{ max_signatures = 0 }}, kv = {{}}, rate-limit = {{}}, secrets = [\"secret\"], keys = [\"secret\"] }}\n{routes}",
+        head()
+    )
 }
 
 /// The same plugin with more CPU time than one tick, so that its calls have instances and stacks of their own, as those have that can wait.

@@ -2,12 +2,14 @@
 //! `config = { call = "read-header", times = 50 }`. For `cargo bench -p plugway --bench hooks`.
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use plugway_sdk::metrics::Counter;
+use plugway_sdk::rate_limit::{Quota, RateLimit};
 use plugway_sdk::{
     Attempt, AuthError, Authorizer, Batch, BatchObserver, Decision, Endpoint, EndpointId, EndpointOutcome, Error, ExchangeRecord, Flow,
     ForwardError, Forwarder, HeaderName, Identity, NumberedLine, Observer, OutcomeObserver, Plan, Plugin, Request, RequestFilter, Response,
-    ResponseFilter, RouteError, Router, clock, crypto, header, log, random,
+    ResponseFilter, RouteError, Router, clock, crypto, header, keys, kv, log, random, secrets,
 };
 
 #[derive(serde::Deserialize)]
@@ -45,7 +47,16 @@ enum Call {
     AskLogLevel,
     Sha256,
     Hmac,
+    Equal,
     VerifyJws,
+    RandomBytes,
+    WriteLog,
+    KvGet,
+    KvSet,
+    KvIncrement,
+    TakeToken,
+    GetSecret,
+    Seal,
 }
 
 struct Guest {
@@ -57,12 +68,14 @@ struct Guest {
     key: Option<crypto::PublicKey>,
     jws: String,
     endpoints: Vec<EndpointId>,
+    limit: RateLimit,
 }
 
 impl Plugin for Guest {
     type Config = Config;
 
     fn configure(config: Config) -> Result<Self, Error> {
+        kv::set("a key", [7; 64], None)?;
         Ok(Self {
             call: config.call,
             times: config.times,
@@ -72,6 +85,8 @@ impl Plugin for Guest {
             key: config.jwk.as_deref().map(crypto::PublicKey::from_jwk).transpose()?,
             jws: config.jws,
             endpoints: Vec::new(),
+            // Never empty.
+            limit: RateLimit::declare("bench", Quota { tokens: 1_000_000, period: Duration::from_secs(1), burst: u32::MAX })?,
         })
     }
 }
@@ -98,6 +113,16 @@ impl Guest {
                 let key = self.key.as_ref().ok_or("no `jwk`")?;
                 drop(black_box(key.verify_jws("RS256", &self.jws)?));
             }
+            Call::Equal => _ = black_box(crypto::equal(&[7; 32], &[7; 32])),
+            Call::RandomBytes => drop(black_box(random::bytes(16))),
+            // Below the level that is written, as most of a plugin's lines are.
+            Call::WriteLog => log::write(log::Level::Debug, "a line of some thirty characters"),
+            Call::KvGet => drop(black_box(kv::get("a key")?)),
+            Call::KvSet => kv::set("a key", [7; 64], None)?,
+            Call::KvIncrement => _ = black_box(kv::increment("a number", 1, None)?),
+            Call::TakeToken => drop(black_box(self.limit.take("acme", 1)?)),
+            Call::GetSecret => drop(black_box(secrets::get("secret")?)),
+            Call::Seal => drop(black_box(keys::seal("secret", "bench", &[7; 64])?)),
             Call::Hmac => drop(black_box(crypto::hmac(crypto::DigestAlgorithm::Sha256, &[1; 32], &[7; 64]))),
         }
         Ok(())

@@ -2,6 +2,7 @@
 
 mod idle;
 mod start;
+mod swap;
 
 use plugway_harness::Result;
 
@@ -38,6 +39,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     interrupt::watch()?;
     let origin = Origin::now()?;
     let mut figures = start::all(&built)?;
+    figures.push(swap::all(&built)?);
     figures.push(after_many_requests(&built)?);
     figures.extend(idle::all(&built)?);
     let figures: Vec<Figure> = figures.into_iter().map(|measured| measured.figure(&origin)).collect();

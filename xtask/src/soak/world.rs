@@ -3,11 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
+use plugway_harness::Result;
 use plugway_harness::error::Context;
 use plugway_harness::gateway::{Gateway, Launch};
-use plugway_harness::raw::Raw;
 use plugway_harness::upstream::Upstream;
-use plugway_harness::{Error, Result};
 use serde_json::Value;
 
 /// Stands in the guest's file once; another version has another number there.
@@ -62,20 +61,11 @@ impl World {
 
     /// What the admin listener answers.
     pub(super) fn admin(&self, method: &str, path: &str) -> Result<String> {
-        let mut raw = Raw::connect(self.gateway.admin()?)?;
-        // A reload is answered when it is done.
-        raw.patience(super::changes::PATIENCE)?;
-        raw.send(format!("{method} {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n"))?;
-        let answer = raw.response()?;
-        if answer.status == 200 {
-            Ok(answer.text())
-        } else {
-            Err(Error::new(format!("{method} {path}: {}: {}", answer.status, answer.text())))
-        }
+        crate::admin::ask(&self.gateway, method, path, super::changes::PATIENCE)
     }
 
     pub(super) fn status(&self) -> Result<Value> {
-        serde_json::from_str(&self.admin("GET", "/status")?).context("/status")
+        crate::admin::status(&self.gateway, super::changes::PATIENCE)
     }
 }
 

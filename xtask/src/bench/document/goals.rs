@@ -58,7 +58,7 @@ pub(super) fn all(material: &Material) -> Vec<Goal> {
     }
     let routes = ratio(find(rows, "routes-10000", "plugway"), find(rows, "routes-1", "plugway"));
     goals.push(goal("10,000 routes, against one", ROUTES, "x", routes));
-    for figure in &material.footprint {
+    for figure in material.footprint.iter().chain(&material.hooks) {
         if let Some(wanted) = figure.goal {
             goals.push(goal(format!("{}: {}", figure.name, figure.of), wanted, &figure.unit, Some(figure.estimate.clone())));
         }

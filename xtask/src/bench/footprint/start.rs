@@ -1,5 +1,6 @@
 //! How long the gateway takes until it serves, and its plugins until they are compiled.
 
+use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -38,13 +39,14 @@ const SHIPPED: [(&str, &str, &str); 4] = [
 pub(super) fn all(built: &Built) -> Result<Vec<Measured>> {
     let mut found = Vec::new();
     let cache = TempDir::new()?;
-    let five = configuration(cache.path(), &tags(&built.guest, 5), "public = true\nplugins = [\"t1\", \"t2\", \"t3\", \"t4\", \"t5\"]", 1);
+    let five =
+        configuration(cache.path(), &tags(&built.guest, 5), "public = true\nplugins = [\"t1\", \"t2\", \"t3\", \"t4\", \"t5\"]", 0..1);
     let first = start(&built.gateway, &five)?;
     found.push(Measured::new("start, nothing compiled", "plugway, 5 plugins of one file", "ms", vec![first.ms]));
     let warm = several(WARM, || start(&built.gateway, &five))?;
     found.push(times("start, everything compiled", "plugway, 5 plugins", &warm).at_most(GOAL_START_MS));
     found.push(Measured::new("memory after a start", "plugway, 5 plugins", "MB", warm.iter().map(|start| start.mb).collect()));
-    let none = configuration(cache.path(), "", "public = true", 1);
+    let none = configuration(cache.path(), "", "public = true", 0..1);
     let none = several(WARM, || start(&built.gateway, &none))?;
     found.push(times("start, everything compiled", "plugway, no plugin", &none));
     for (plugin, settings, route) in SHIPPED {
@@ -60,7 +62,7 @@ fn compilation(built: &Built, plugin: &str, settings: &str, route: &str) -> Resu
     for _ in 0..COLD {
         let cache = TempDir::new()?;
         let part = format!("[plugins.it]\nsource = \"builtin:{plugin}\"\n{settings}\n");
-        let text = configuration(cache.path(), &part, route, 1);
+        let text = configuration(cache.path(), &part, route, 0..1);
         let cold = start(&built.gateway, &text)?;
         samples.push((cold.ms - start(&built.gateway, &text)?.ms).max(0.0));
     }
@@ -70,9 +72,7 @@ fn compilation(built: &Built, plugin: &str, settings: &str, route: &str) -> Resu
 /// What many endpoints behind a router that makes a table of them take longer.
 fn tables(built: &Built) -> Result<Vec<Measured>> {
     let cache = TempDir::new()?;
-    let (_, settings, route) = SHIPPED[1];
-    let part = format!("[plugins.it]\nsource = \"builtin:hash-router\"\n{settings}\n");
-    let [one, many] = [1, 10_000].map(|endpoints| configuration(cache.path(), &part, route, endpoints));
+    let [one, many] = [1, 10_000].map(|endpoints| hashed(cache.path(), 0..endpoints));
     start(&built.gateway, &one)?;
     let mut samples = Vec::with_capacity(COLD);
     for _ in 0..COLD {
@@ -80,6 +80,13 @@ fn tables(built: &Built) -> Result<Vec<Measured>> {
         samples.push((start(&built.gateway, &many)?.ms - one.ms).max(0.0));
     }
     Ok(vec![Measured::new("10,000 endpoints at a start: read, checked, a table made", "plugway, hash-router", "ms", samples)])
+}
+
+/// These endpoints behind a router that makes a table of them.
+pub(super) fn hashed(cache: &Path, endpoints: Range<usize>) -> String {
+    let (name, settings, route) = SHIPPED[1];
+    let part = format!("[plugins.it]\nsource = \"builtin:{name}\"\n{settings}\n");
+    configuration(cache, &part, route, endpoints)
 }
 
 fn times(name: &str, of: &str, starts: &[Start]) -> Measured {
@@ -111,9 +118,9 @@ fn tags(guest: &Path, count: usize) -> String {
     (1..=count).map(|number| format!("[plugins.t{number}]\nsource = {guest:?}\nconfig = {{ header = \"x-plugin-{number}\" }}\n")).collect()
 }
 
-fn configuration(cache: &Path, plugins: &str, route: &str, endpoints: usize) -> String {
+fn configuration(cache: &Path, plugins: &str, route: &str, endpoints: Range<usize>) -> String {
     let endpoints: Vec<String> =
-        (0..endpoints).map(|number| format!("\"http://10.{}.{}.{}:80\"", number / 65_536, number / 256 % 256, number % 256)).collect();
+        endpoints.map(|number| format!("\"http://10.{}.{}.{}:80\"", number / 65_536, number / 256 % 256, number % 256)).collect();
     format!(
         "workers = 1\ncache_directory = {cache:?}\n[listen.web]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n\
          {plugins}[upstreams.up]\nendpoints = [{}]\n[[routes]]\nname = \"all\"\n{route}\nupstream = \"up\"\n",

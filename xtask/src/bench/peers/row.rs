@@ -160,7 +160,7 @@ impl Row {
         if self.load_core() >= LOAD_LIMIT {
             Some("load and backend were the limit")
         } else if self.kept_up() < PACE_LIMIT {
-            Some("it was asked for less than the others")
+            Some("it answered less than it was asked for")
         } else {
             None
         }
