@@ -6,6 +6,7 @@ use plugway_harness::Result;
 use plugway_harness::error::Context;
 use plugway_harness::gateway::Launch;
 use plugway_harness::temp::TempDir;
+use serde_json::Value;
 
 use super::start::hashed;
 use super::{Built, Measured};
@@ -39,7 +40,7 @@ fn one(built: &Built, cache: &TempDir) -> Result<f64> {
         admin::ask(&gateway, "POST", "/reload", PATIENCE)?;
     }
     let status = admin::status(&gateway, PATIENCE)?;
-    let workers = status["workers"].as_array().into_iter().flatten();
-    let longest = workers.filter_map(|worker| worker["event_loop_busy_max_us"].as_f64()).reduce(f64::max);
+    let workers = status.get("workers").and_then(Value::as_array).into_iter().flatten();
+    let longest = workers.filter_map(|worker| worker.get("event_loop_busy_max_us")?.as_f64()).reduce(f64::max);
     Ok(longest.context("/status does not say how long a worker was busy")? / 1e3)
 }
