@@ -16,7 +16,7 @@ const KEY: &str = "sk-2f8d1c";
 const CONSUMERS: &str = r#"[{ name = "shop", keys = ["sha256:DIGEST", "sha256:0000000000000000000000000000000000000000000000000000000000000000"], scopes = ["orders:read"] }]"#;
 
 /// As a configuration has it.
-fn digest(key: &str) -> String {
+pub(crate) fn digest(key: &str) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, key.as_bytes());
     format!("sha256:{}", digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>())
 }

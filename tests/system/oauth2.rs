@@ -17,6 +17,7 @@ mod recipes;
 mod refused;
 mod remembered;
 mod server;
+mod told;
 mod trailers;
 mod upstream_token;
 
