@@ -60,7 +60,7 @@ fn everybody_is_told_whose_token_of_a_real_server_it_is_and_a_key_opens_the_same
     let by_key = get(address, "/either", &[("x-api-key", KEY), ("x-user", "root")]);
     assert_eq!((by_key.status, seen(&by_key, "x-user"), seen(&by_key, "x-api-key")), (200, None, None));
     assert_eq!(get(address, "/either", &[]).status, 401);
-    for (consumer, requests) in [("shop", 4.0), ("partner", 1.0)] {
+    for (consumer, requests) in [("shop", 5.0), ("partner", 1.0)] {
         let label = format!("consumer=\"{consumer}\"");
         until(consumer, || metric(&gateway, "plugway_plugin_requests_total", &[&label]) == requests);
         until_logged(&gateway, &format!("\"consumer\":\"{consumer}\""));
