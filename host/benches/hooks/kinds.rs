@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use plugway::exchange::{Exchange, Origin, Outcome, ResponseHead};
 use plugway::pipeline::{Chain, Ended, StepKind};
 use plugway::plugin::{ExchangeRecord, Texts};
@@ -93,8 +93,9 @@ fn forwarder(criterion: &mut Criterion, ready: &Ready) {
     let route = &generation.routes[0];
     let (first, selected) = route.chain.select(&generation.plugins, exchange(generation), &route.upstream, None);
     let endpoint = selected.unwrap().endpoint;
+    let host = HeaderValue::from_static("example.com");
     each(criterion, "forwarder", first, |exchange| {
-        let (back, plan) = route.chain.plan(&generation.plugins, exchange, &route.upstream, &endpoint, "example.com");
+        let (back, plan) = route.chain.plan(&generation.plugins, exchange, &route.upstream, &endpoint, &host);
         assert!(plan.is_ok());
         back
     });

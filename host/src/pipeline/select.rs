@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use http::HeaderValue;
+
 use super::{Chain, Plugins};
 use crate::config::model::FailurePolicy;
 use crate::exchange::Exchange;
@@ -74,7 +76,7 @@ impl Chain {
         mut exchange: Box<Exchange>,
         upstream: &Arc<Upstream>,
         endpoint: &Arc<Endpoint>,
-        host: &str,
+        host: &HeaderValue,
     ) -> (Box<Exchange>, Result<Option<Arc<PlanEdits>>, Fault>) {
         let Some(place) = &self.forwarder else { return (exchange, Ok(None)) };
         let mut slot = match plugins.slot(place) {
@@ -86,6 +88,7 @@ impl Chain {
             exchange.steps.end(StepResult::Kept);
             return (exchange, Ok(Some(kept)));
         }
+        let host = host.to_str().unwrap_or_default();
         let draft = PlanDraft::new(Arc::clone(upstream), Arc::clone(endpoint), exchange.request.path(), host);
         let shadowed = place.shadowed(plugins, &exchange);
         place.begin(Hook::Forwarder, &mut exchange);

@@ -44,6 +44,8 @@ pub(super) struct Arrival {
     pub(super) trailers: Trailers,
     /// What follows from the authority it names; none where that is a fault.
     pub(super) known: Option<Rc<Known>>,
+    /// Whether its `Host` says that authority as it is sent on, byte for byte. No hook may write that header.
+    pub(super) has_host: bool,
     /// The trace it belongs to.
     pub(super) trace: u128,
     /// The span it was sent in.
@@ -67,6 +69,7 @@ pub(super) fn receive(generation: &Generation, connection: &Connection, request:
     let target = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
     let authority = authority(target, &headers, parts.version).and_then(|raw| connection.authority(raw));
     let known = authority.map_err(|invalid| fault = fault.or(Some(invalid))).ok();
+    let has_host = target.is_none() && parts.version < Version::HTTP_2 && known.as_ref().is_some_and(|known| known.is_as_received);
 
     let peer = connection.facts.peer.ip();
     let trusted = !snapshot.trusted_proxies.is_empty() && is_trusted(&snapshot.trusted_proxies, peer);
@@ -131,7 +134,7 @@ pub(super) fn receive(generation: &Generation, connection: &Connection, request:
     if trailers_may_come {
         exchange.claimed = Claims::kept();
     }
-    Arrival { exchange, body, trailers, known, trace: ids.trace, caller: ids.caller, version: parts.version, fault }
+    Arrival { exchange, body, trailers, known, has_host, trace: ids.trace, caller: ids.caller, version: parts.version, fault }
 }
 
 /// The target with its path in normal form, or why it has none.

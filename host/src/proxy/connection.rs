@@ -70,6 +70,8 @@ pub(super) struct Known {
     raw: HeaderValue,
     /// In lower case.
     pub(super) authority: Arc<str>,
+    /// Whether that is how it was received.
+    pub(super) is_as_received: bool,
     /// The same as a header value.
     pub(super) host: HeaderValue,
     /// A `Forwarded` element for a request from this peer to this authority.
@@ -160,6 +162,7 @@ impl Connection {
             raw: HeaderValue::from_bytes(raw).map_err(|_| Fault::InvalidAuthority)?,
             forwarded: value(&self.forwarded(&lower)),
             host: value(&lower),
+            is_as_received: lower == authority,
             authority: Arc::from(lower),
         });
         *self.last.borrow_mut() = Some(Rc::clone(&known));
@@ -245,7 +248,9 @@ mod tests {
     fn an_authority_is_lower_case_and_covered() {
         let connection = connection();
         let known = connection.authority(b"A.Example:8443").unwrap();
-        assert_eq!(&*known.authority, "a.example:8443");
+        assert_eq!((&*known.authority, known.is_as_received), ("a.example:8443", false));
+        let known = connection.authority(b"a.example:8443").unwrap();
+        assert_eq!((&*known.authority, known.is_as_received), ("a.example:8443", true));
         assert_eq!(known.forwarded, "for=\"[::1]\";host=\"a.example:8443\";proto=http");
         assert_eq!(connection.authority(b"b.example").unwrap_err(), Fault::MisdirectedRequest);
     }

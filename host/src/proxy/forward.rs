@@ -110,7 +110,7 @@ impl Forward<'_> {
         };
 
         let host = self.outbound.host_for(&endpoint);
-        let (mut exchange, edits) = chain.plan(plugins, exchange, upstream, &endpoint, host.to_str().unwrap_or_default());
+        let (mut exchange, edits) = chain.plan(plugins, exchange, upstream, &endpoint, host);
         let edits = match edits {
             Ok(edits) => edits,
             Err(fault) => return (exchange, Attempt::Failed { fault, endpoint: Some(endpoint), body: Some(body) }),

@@ -34,7 +34,7 @@ pub async fn handle(
     let started = Instant::now();
     let generation = worker.generation();
 
-    let Arrival { mut exchange, body, trailers, known, trace, caller, version, fault } =
+    let Arrival { mut exchange, body, trailers, known, has_host, trace, caller, version, fault } =
         arrival::receive(&generation, &connection, request, started);
     worker.time_hooks(&mut exchange);
     generation.tracing.begin(&mut exchange, trace, caller);
@@ -66,7 +66,7 @@ pub async fn handle(
         None => {
             // A request that names no authority has been answered above.
             let client_host = known.as_ref().map_or(&NO_HOST, |known| &known.host);
-            let outbound = Outbound { host: &route.upstream.host, client_host, trailers: &trailers };
+            let outbound = Outbound { host: &route.upstream.host, client_host, has_host, trailers: &trailers };
             let forward = Forward { worker: &worker, generation: &generation, route, number, outbound };
             forward.send(exchange, body, &mut ending).await
         }

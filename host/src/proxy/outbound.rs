@@ -20,6 +20,8 @@ pub(super) struct Outbound<'a> {
     pub(super) host: &'a HostHeader,
     /// The client's authority.
     pub(super) client_host: &'a HeaderValue,
+    /// Whether the client's headers have that very `Host`.
+    pub(super) has_host: bool,
     /// What the client said of trailers.
     pub(super) trailers: &'a Trailers,
 }
@@ -43,6 +45,13 @@ impl Outbound<'_> {
         }
     }
 
+    /// The `Host` to set for an attempt of that number; none where the request came with it.
+    fn host_to_set<'a>(&'a self, endpoint: &'a Endpoint, edited: Option<&'a HeaderValue>, attempt: u32) -> Option<&'a HeaderValue> {
+        // Headers that come back from an attempt may have another.
+        let is_there = edited.is_none() && self.has_host && attempt == 1 && matches!(self.host, HostHeader::Client);
+        (!is_there).then(|| edited.unwrap_or_else(|| self.host_for(endpoint)))
+    }
+
     /// Builds the request. The exchange keeps its headers: later attempts and response filters read them.
     ///
     /// # Errors
@@ -58,7 +67,7 @@ impl Outbound<'_> {
     ) -> Result<Request<RequestBody>, (Fault, RequestBody)> {
         let head = &mut exchange.request;
         let path = edits.and_then(|edits| edits.path.as_deref()).unwrap_or(head.path());
-        let host = edits.and_then(|edits| edits.host.as_ref()).unwrap_or_else(|| self.host_for(endpoint));
+        let host = self.host_to_set(endpoint, edits.and_then(|edits| edits.host.as_ref()), exchange.attempts.number);
         let uri = match target(head.target.received(), path, head.query()) {
             Ok(uri) => uri,
             Err(fault) => return Err((fault, body)),
@@ -71,7 +80,9 @@ impl Outbound<'_> {
             Headers::Copied => head.headers.clone(),
             Headers::Lent => std::mem::take(&mut head.headers),
         };
-        headers.insert(HOST, host.clone());
+        if let Some(host) = host {
+            headers.insert(HOST, host.clone());
+        }
         if self.trailers.accepted {
             headers.insert(TE, HeaderValue::from_static("trailers"));
             if protocol == Protocol::Http1 {
