@@ -145,7 +145,7 @@ impl Fetch<'_> {
 
     async fn send_to(
         &self,
-        plan: Plan,
+        plan: Plan<'_>,
         pool: &Pool<Full<Bytes>>,
         hop: &Hop,
         validators: &HeaderMap,

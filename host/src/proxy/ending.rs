@@ -7,9 +7,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use http::{HeaderValue, Method, StatusCode, Version};
+use http::{Method, StatusCode, Version};
 
 use super::connection::{Busy, Connection};
+use super::ids::KeptId;
 use super::request_body::{RequestBody, Streamed};
 use super::sampling::Tracing;
 use super::snapshot::{Generation, RoutePlan, Worker};
@@ -36,7 +37,7 @@ pub(super) struct Ending {
     last: bool,
     method: Method,
     tls: bool,
-    id: HeaderValue,
+    id: KeptId,
     /// Of the request's body, where it has one and is forwarded.
     progress: Option<Rc<Streamed>>,
     exchange: Option<Box<Exchange>>,
@@ -85,7 +86,7 @@ struct Took {
 const CLIENT_LEFT: u16 = 499;
 
 impl Ending {
-    /// An exchange has begun.
+    /// An exchange has begun, on a route if one takes it.
     pub(super) fn begin(
         worker: &Rc<Worker>,
         connection: &Rc<Connection>,
@@ -93,12 +94,15 @@ impl Ending {
         exchange: &Exchange,
         version: Version,
         admitted: bool,
+        routed: Option<(&Arc<RoutePlan>, &Arc<RouteCells>)>,
     ) -> Box<Self> {
-        generation.unrouted.started();
+        let (route, cells) = routed.unzip();
+        let cells = cells.unwrap_or(&generation.unrouted);
+        cells.started();
         Box::new(Self {
             worker: Rc::clone(worker),
-            cells: Arc::clone(&generation.unrouted),
-            route: None,
+            cells: Arc::clone(cells),
+            route: route.map(Arc::clone),
             snapshot: generation.snapshot.number,
             request_headers: generation.access_log.as_ref().and_then(|plan| plan.keep_request(&exchange.request.headers)),
             response_headers: None,
@@ -109,7 +113,7 @@ impl Ending {
             last: connection.is_last(),
             method: exchange.request.method.clone(),
             tls: exchange.request.tls,
-            id: exchange.id.clone(),
+            id: KeptId::of(&exchange.id),
             progress: None,
             exchange: None,
             endpoint: None,
@@ -122,13 +126,6 @@ impl Ending {
             admitted,
             busy: connection.begin(),
         })
-    }
-
-    /// It has a route.
-    pub(super) fn routed(&mut self, route: &Arc<RoutePlan>, cells: &Arc<RouteCells>) {
-        self.cells.moved_to(cells);
-        self.cells = Arc::clone(cells);
-        self.route = Some(Arc::clone(route));
     }
 
     /// The request's body is about to be sent.
@@ -259,7 +256,7 @@ impl Ending {
         let line = AccessLine {
             received: took.received,
             duration: took.duration,
-            request_id: std::str::from_utf8(self.id.as_bytes()).unwrap_or_default(),
+            request_id: self.id.as_str(),
             trace_id: exchange.and_then(Exchange::trace_id).unwrap_or_default(),
             method: self.method.as_str(),
             status: self.status,
@@ -292,7 +289,7 @@ impl Ending {
             response_bytes: self.sent,
         };
         self.worker.tallies.add(&finished, || Detail {
-            request_id: self.id.to_str().unwrap_or_default(),
+            request_id: self.id.as_str(),
             method: self.method.as_str(),
             path: exchange.map_or("", |exchange| exchange.request.raw_path()),
             upstream: exchange.and_then(|exchange| exchange.attempts.upstream_time),

@@ -196,7 +196,7 @@ impl Forward<'_> {
     }
 
     /// The upstream's own settings with what the forwarder wants different.
-    fn plan(&self, endpoint: &Arc<Endpoint>, edits: Option<&PlanEdits>) -> Result<Plan, Fault> {
+    fn plan<'p>(&'p self, endpoint: &'p Arc<Endpoint>, edits: Option<&PlanEdits>) -> Result<Plan<'p>, Fault> {
         let mut plan = Plan::default_for(&self.route.upstream, endpoint);
         let Some(edits) = edits else { return Ok(plan) };
         plan.force_tls = edits.force_tls;

@@ -39,10 +39,13 @@ pub async fn handle(
     worker.time_hooks(&mut exchange);
     generation.tracing.begin(&mut exchange, trace, caller);
     let admitted = worker.admit(&generation);
-    let mut ending = Ending::begin(&worker, &connection, &generation, &exchange, version, admitted);
     let fault = fault.or((!admitted).then_some(Fault::Overloaded));
+    // Before its end is prepared: nothing is counted yet, so that it is counted for its route alone.
+    let found = fault.map_or_else(|| find(&generation, &mut exchange), |fault| Err((fault, None)));
+    let routed = found.as_ref().ok().and_then(|(number, route)| Some((*route, generation.cells.get(*number)?)));
+    let mut ending = Ending::begin(&worker, &connection, &generation, &exchange, version, admitted, routed);
 
-    let (number, route) = match fault.map_or_else(|| find(&generation, &mut exchange), |fault| Err((fault, None))) {
+    let (number, route) = match found {
         Ok(found) => found,
         Err((fault, allow)) => {
             let mut reply = Reply::fault(fault, &exchange.id);
@@ -52,9 +55,6 @@ pub async fn handle(
             return Ok(reply.finish(&generation, None, exchange, ending, trailers.accepted, version).await);
         }
     };
-    if let Some(cells) = generation.cells.get(number) {
-        ending.routed(route, cells);
-    }
 
     let (exchange, verdict) = match too_large(route, &exchange) {
         Some(fault) => (exchange, crate::pipeline::Verdict::Fault(fault)),

@@ -30,6 +30,13 @@ pub(super) struct Ids {
     pub(super) caller: Option<Parent>,
 }
 
+/// A request's id for what may outlive its exchange. One that is as long as those made here is copied, which costs less than to share it.
+#[derive(Debug)]
+pub(super) enum KeptId {
+    Copied([u8; ID]),
+    Shared(HeaderValue),
+}
+
 impl Ids {
     /// Those the request brings where they may be believed, else new ones: 128 random bits for the request, and a new,
     /// unsampled trace.
@@ -54,6 +61,21 @@ impl Ids {
                 }
             }
         }
+    }
+}
+
+impl KeptId {
+    pub(super) fn of(id: &HeaderValue) -> Self {
+        <[u8; ID]>::try_from(id.as_bytes()).map_or_else(|_| Self::Shared(id.clone()), Self::Copied)
+    }
+
+    /// As text, which every id is that is made or accepted here.
+    pub(super) fn as_str(&self) -> &str {
+        let bytes = match self {
+            Self::Copied(bytes) => bytes.as_slice(),
+            Self::Shared(id) => id.as_bytes(),
+        };
+        std::str::from_utf8(bytes).unwrap_or_default()
     }
 }
 
@@ -110,6 +132,17 @@ mod tests {
         headers.insert(X_REQUEST_ID, "has space".parse().unwrap());
         assert_ne!(Ids::of(&headers, Present::of(&headers), true).request, "has space");
         assert_eq!(Ids::of(&headers, Present::of(&headers), false).request.len(), 32);
+    }
+
+    #[test]
+    fn an_id_is_kept_whatever_its_length() {
+        let own = Ids::of(&HeaderMap::new(), Present::default(), false).request;
+        assert!(matches!(KeptId::of(&own), KeptId::Copied(_)));
+        assert_eq!(KeptId::of(&own).as_str(), own);
+        for length in [1, ID - 1, ID, ID + 1, MAX_ID] {
+            let id = "i".repeat(length);
+            assert_eq!(KeptId::of(&HeaderValue::from_str(&id).unwrap()).as_str(), id);
+        }
     }
 
     #[test]

@@ -95,12 +95,6 @@ impl RouteCells {
         self.in_flight.add(1);
     }
 
-    /// A request that had begun here turned out to be another route's.
-    pub fn moved_to(&self, other: &Self) {
-        self.in_flight.sub(1);
-        other.in_flight.add(1);
-    }
-
     /// A request that had begun has ended. `tls`: whether it came over TLS.
     pub fn finished(&self, method: &Method, tls: bool, status: u16, cause: Option<ErrorCause>, duration: Duration) {
         self.in_flight.sub(1);

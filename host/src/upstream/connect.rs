@@ -31,7 +31,7 @@ pub(super) struct ConnectError {
 
 /// A connection that is being made, for as long as somebody waits for it.
 struct Making<'p> {
-    plan: &'p Plan,
+    plan: &'p Plan<'p>,
     began: Instant,
     is_over: bool,
 }
@@ -66,7 +66,7 @@ fn is_without_files() -> bool {
 }
 
 /// Connects as the plan says and tells the endpoint's availability how it went.
-pub(super) async fn connect(plan: &Plan) -> Result<Stream, ConnectError> {
+pub(super) async fn connect(plan: &Plan<'_>) -> Result<Stream, ConnectError> {
     let availability = &plan.endpoint.state.availability;
     let is_try = availability.begin(Instant::now().into_std());
     let making = Making { plan, began: Instant::now(), is_over: false };
@@ -104,8 +104,8 @@ impl Drop for Making<'_> {
     }
 }
 
-async fn open(plan: &Plan, deadline: Instant) -> Result<Stream, ConnectError> {
-    let tcp = open_tcp(&plan.endpoint, deadline).await?;
+async fn open(plan: &Plan<'_>, deadline: Instant) -> Result<Stream, ConnectError> {
+    let tcp = open_tcp(plan.endpoint, deadline).await?;
     match plan.profile() {
         None if plan.uses_tls() => Err(fail(Fault::Internal, "an endpoint with TLS but no TLS profile")),
         None => Ok(Stream::Plain(tcp)),
@@ -149,7 +149,7 @@ async fn resolve(endpoint: &Endpoint) -> Result<Vec<SocketAddr>, ConnectError> {
     }
 }
 
-async fn open_tls(plan: &Plan, profile: &Profile, tcp: TcpStream) -> Result<Stream, ConnectError> {
+async fn open_tls(plan: &Plan<'_>, profile: &Profile, tcp: TcpStream) -> Result<Stream, ConnectError> {
     let name = server_name(plan, profile).ok_or_else(|| fail(Fault::Internal, "an endpoint with TLS but no server name"))?;
     let connector = TlsConnector::from(std::sync::Arc::clone(profile.client_config(plan.protocol)));
     let stream = connector
@@ -162,7 +162,7 @@ async fn open_tls(plan: &Plan, profile: &Profile, tcp: TcpStream) -> Result<Stre
     Ok(Stream::Tls(Box::new(stream)))
 }
 
-fn server_name<'p>(plan: &'p Plan, profile: &'p Profile) -> Option<&'p ServerName<'static>> {
+fn server_name<'p>(plan: &'p Plan<'_>, profile: &'p Profile) -> Option<&'p ServerName<'static>> {
     plan.server_name.as_deref().or(profile.server_name.as_ref()).or(plan.endpoint.server_name.as_ref())
 }
 

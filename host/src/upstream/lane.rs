@@ -58,7 +58,7 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     /// No connections yet, of the kind that a plan wants.
-    pub(super) fn new(plan: &Plan) -> Self {
+    pub(super) fn new(plan: &Plan<'_>) -> Self {
         let profile = plan.profile().map_or(0, |profile| profile.id);
         let key = Key { profile, server_name: plan.server_name.clone(), protocol: plan.protocol };
         let endpoint = Arc::clone(&plan.endpoint.state);
@@ -66,7 +66,7 @@ where
     }
 
     /// Whether its connections are what a plan wants.
-    pub(super) fn fits(&self, plan: &Plan) -> bool {
+    pub(super) fn fits(&self, plan: &Plan<'_>) -> bool {
         let Key { profile, server_name, protocol } = &self.key;
         *profile == plan.profile().map_or(0, |profile| profile.id) && *protocol == plan.protocol && *server_name == plan.server_name
     }

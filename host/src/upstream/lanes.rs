@@ -55,7 +55,7 @@ where
     }
 
     /// The one whose connections a plan wants.
-    pub(super) fn of(self: &Rc<Self>, plan: &Plan) -> Rc<Lane<B>> {
+    pub(super) fn of(self: &Rc<Self>, plan: &Plan<'_>) -> Rc<Lane<B>> {
         let found = |lanes: &Vec<Rc<Lane<B>>>| lanes.iter().find(|lane| lane.fits(plan)).map(Rc::clone);
         if let Some(lane) = self.by_endpoint.borrow().get(&plan.endpoint.id).and_then(found) {
             return lane;

@@ -10,11 +10,11 @@ use crate::config::model::Protocol;
 
 /// Where and how one try goes. Starts as the upstream's own settings; a forwarder changes what differs.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub struct Plan<'a> {
     /// The upstream.
-    pub upstream: Arc<Upstream>,
+    pub upstream: &'a Upstream,
     /// One of its endpoints.
-    pub endpoint: Arc<Endpoint>,
+    pub endpoint: &'a Arc<Endpoint>,
     /// TLS to an endpoint configured without; the other way round there is nothing to say.
     pub force_tls: bool,
     /// Index of a TLS profile ([`Upstream::profile`]); the upstream's own where `None`. Means nothing without TLS.
@@ -29,12 +29,12 @@ pub struct Plan {
     pub response_timeout: Duration,
 }
 
-impl Plan {
+impl<'a> Plan<'a> {
     /// The upstream's own settings.
-    pub fn default_for(upstream: &Arc<Upstream>, endpoint: &Arc<Endpoint>) -> Self {
+    pub fn default_for(upstream: &'a Upstream, endpoint: &'a Arc<Endpoint>) -> Self {
         Self {
-            upstream: Arc::clone(upstream),
-            endpoint: Arc::clone(endpoint),
+            upstream,
+            endpoint,
             force_tls: false,
             tls: None,
             server_name: None,
@@ -45,7 +45,7 @@ impl Plan {
     }
 }
 
-impl Plan {
+impl Plan<'_> {
     /// Whether it says otherwise than the upstream how the endpoint is spoken to: what goes wrong with that says nothing of the endpoint, which others
     /// reach by the upstream's own words.
     pub(super) fn is_edited(&self) -> bool {

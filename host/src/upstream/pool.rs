@@ -58,7 +58,7 @@ where
     /// # Errors
     /// No response head came; `request` is there again whenever nothing of it was used, and may be sent elsewhere as it is,
     /// whatever its method. `Internal` where there is none.
-    pub async fn send(&self, plan: &Plan, request: &mut Option<Request<B>>, now: Instant) -> SendResult<B> {
+    pub async fn send(&self, plan: &Plan<'_>, request: &mut Option<Request<B>>, now: Instant) -> SendResult<B> {
         self.send_in_turns(plan, request, now, &()).await
     }
 
@@ -67,8 +67,8 @@ where
     ///
     /// # Errors
     /// As [`Self::send`].
-    pub async fn send_in_turns(&self, plan: &Plan, request: &mut Option<Request<B>>, now: Instant, turns: &dyn Turns) -> SendResult<B> {
-        let in_flight = InFlight::new(&plan.endpoint);
+    pub async fn send_in_turns(&self, plan: &Plan<'_>, request: &mut Option<Request<B>>, now: Instant, turns: &dyn Turns) -> SendResult<B> {
+        let in_flight = InFlight::new(plan.endpoint);
         let lane = self.lanes.of(plan);
         match plan.protocol {
             Protocol::Http1 => self.send_http1(plan, lane, request, in_flight, now, turns).await,
@@ -95,7 +95,7 @@ where
 
     async fn send_http1(
         &self,
-        plan: &Plan,
+        plan: &Plan<'_>,
         lane: Rc<Lane<B>>,
         request: &mut Option<Request<B>>,
         in_flight: InFlight,
@@ -144,7 +144,7 @@ where
         }
     }
 
-    async fn connect_http1(&self, plan: &Plan) -> Result<Box<Http1<B>>, ConnectError> {
+    async fn connect_http1(&self, plan: &Plan<'_>) -> Result<Box<Http1<B>>, ConnectError> {
         let permit = self.permit(plan).await?;
         let stream = self.connect(plan).await?;
         Http1::open(stream, permit)
@@ -154,7 +154,7 @@ where
 
     async fn send_http2(
         &self,
-        plan: &Plan,
+        plan: &Plan<'_>,
         lane: Rc<Lane<B>>,
         request: &mut Option<Request<B>>,
         in_flight: InFlight,
@@ -209,7 +209,7 @@ where
     }
 
     /// The lane's shared connection and whether this call made it.
-    async fn shared(&self, plan: &Plan, lane: &Lane<B>) -> Result<(Rc<Http2<B>>, bool), ConnectError> {
+    async fn shared(&self, plan: &Plan<'_>, lane: &Lane<B>) -> Result<(Rc<Http2<B>>, bool), ConnectError> {
         let deadline = Instant::now() + plan.connect_timeout;
         loop {
             let waiting = match &*lane.shared.borrow() {
@@ -241,7 +241,7 @@ where
         }
     }
 
-    async fn connect_http2(&self, plan: &Plan) -> Result<Rc<Http2<B>>, ConnectError> {
+    async fn connect_http2(&self, plan: &Plan<'_>) -> Result<Rc<Http2<B>>, ConnectError> {
         let permit = self.permit(plan).await?;
         let stream = self.connect(plan).await?;
         let opened = Http2::open(stream, permit, plan.endpoint.limits.idle_timeout).await;
@@ -249,7 +249,7 @@ where
     }
 
     /// Where there is no room for one more connection, unused ones make it.
-    async fn connect(&self, plan: &Plan) -> Result<Stream, ConnectError> {
+    async fn connect(&self, plan: &Plan<'_>) -> Result<Stream, ConnectError> {
         match connect(plan).await {
             Err(error) if error.is_ours() && self.give_up_unused() => connect(plan).await,
             connected => connected,
@@ -257,8 +257,8 @@ where
     }
 
     /// Leave for one more connection; at the limit an unused one to the same endpoint is given up for it, of this worker or of another.
-    async fn permit(&self, plan: &Plan) -> Result<ConnectionPermit, ConnectError> {
-        let endpoint = &plan.endpoint;
+    async fn permit(&self, plan: &Plan<'_>) -> Result<ConnectionPermit, ConnectError> {
+        let endpoint = plan.endpoint;
         if let Some(permit) = ConnectionPermit::take(endpoint) {
             return Ok(permit);
         }

@@ -13,7 +13,7 @@ impl Ending {
     pub(super) fn record(&self, texts: &mut Texts, exchange: &Exchange, config_id: u32, took: Took) -> KeptRecord {
         ExchangeRecord {
             config_id,
-            id: texts.keep(&String::from_utf8_lossy(self.id.as_bytes())),
+            id: texts.keep(self.id.as_str()),
             trace_id: texts.keep(exchange.trace_id().unwrap_or_default()),
             received_at: took.received_at(),
             duration_us: micros(took.duration),
