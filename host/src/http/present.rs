@@ -49,6 +49,25 @@ fn index(name: &HeaderName) -> Option<usize> {
     candidates.into_iter().find(|index| NAMES.get(*index) == Some(name))
 }
 
+/// Whether a name has `_`. Names are short, and eight bytes at once are a third of the work; those at the end may be looked at twice.
+fn has_underscore(name: &[u8]) -> bool {
+    if let Some(last) = name.last_chunk::<8>() {
+        let (words, _) = name.as_chunks::<8>();
+        words.iter().any(|word| word_has_underscore(u64::from_le_bytes(*word))) || word_has_underscore(u64::from_le_bytes(*last))
+    } else if let (Some(first), Some(last)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+        word_has_underscore((u64::from(u32::from_le_bytes(*first)) << 32) | u64::from(u32::from_le_bytes(*last)))
+    } else {
+        name.contains(&b'_')
+    }
+}
+
+/// Whether one of its bytes is `_`. That becomes zero, and to take one from every byte sets a high bit that was not set only where there is a zero.
+fn word_has_underscore(word: u64) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let zeroed = word ^ (ONES * 0x5f);
+    zeroed.wrapping_sub(ONES) & !zeroed & (ONES << 7) != 0
+}
+
 impl Present {
     /// `Expect`.
     pub const EXPECT: Self = Self(1 << 1);
@@ -62,23 +81,38 @@ impl Present {
     pub const CONTENT_LENGTH: Self = Self(1 << 9);
     /// `X-Forwarded-Port`.
     pub const X_FORWARDED_PORT: Self = Self(1 << 12);
-    /// Any with `_` in its name, which upstreams that make variables of headers take for `-`.
+    /// `Transfer-Encoding`.
+    pub const TRANSFER_ENCODING: Self = Self(1 << 13);
+    /// Any with `_` in its name, which upstreams that make variables of headers take for `-`; of requests alone.
     pub const UNDERSCORED: Self = Self(1 << 31);
     /// Those that belong to a connection and never travel on (RFC 9110, section 7.6.1).
     pub const OF_CONNECTION: Self = Self(0b1110_1100_0110_1101);
 
     /// Of a message.
     pub fn of(headers: &HeaderMap) -> Self {
-        headers.keys().map(Self::name).fold(Self::default(), |all, name| Self(all.0 | name.0))
+        headers.keys().map(Self::name).fold(Self::default(), Self::and)
+    }
+
+    /// The same of a request, with [`UNDERSCORED`](Self::UNDERSCORED).
+    pub fn of_request(headers: &HeaderMap) -> Self {
+        headers.keys().map(Self::name_of_request).fold(Self::default(), Self::and)
     }
 
     /// Of one name; nothing where nobody asks for it.
     pub fn name(name: &HeaderName) -> Self {
+        index(name).map_or(Self(0), |index| Self(1 << index))
+    }
+
+    fn name_of_request(name: &HeaderName) -> Self {
         match index(name) {
             Some(index) => Self(1 << index),
-            None if name.as_str().as_bytes().contains(&b'_') => Self::UNDERSCORED,
+            None if has_underscore(name.as_str().as_bytes()) => Self::UNDERSCORED,
             None => Self(0),
         }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 
     /// Whether any of those is there.
@@ -114,6 +148,7 @@ mod tests {
             assert_eq!(present, Present::name(&HeaderName::from_static(name)), "{name}");
             assert!(!Present::OF_CONNECTION.has(present), "{name}");
         }
+        assert_eq!(Present::TRANSFER_ENCODING, Present::name(&TRANSFER_ENCODING));
     }
 
     #[test]
@@ -121,11 +156,29 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(EXPECT, "100-continue".parse().unwrap());
         headers.insert("x-tenant-id", "acme".parse().unwrap());
-        assert!(!Present::of(&headers).has(Present::UNDERSCORED));
+        assert!(!Present::of_request(&headers).has(Present::UNDERSCORED));
         headers.insert("x_user", "mallory".parse().unwrap());
         headers.insert(TE, "trailers".parse().unwrap());
-        let present = Present::of(&headers);
+        let present = Present::of_request(&headers);
         assert!(present.has(Present::UNDERSCORED) && present.has(Present::EXPECT) && !present.has(Present::TRACEPARENT));
         assert_eq!(present.names(Present::OF_CONNECTION).collect::<Vec<_>>(), [TE]);
+        let response = Present::of(&headers);
+        assert!(!response.has(Present::UNDERSCORED) && response.has(Present::EXPECT));
+        assert_eq!(response.and(Present::UNDERSCORED), present);
+    }
+
+    #[test]
+    fn an_underscore_is_seen_wherever_it_stands() {
+        for length in 1..=40 {
+            // Those beside it, and with a bit more or less, are none.
+            for other in [b'a', b'-', b'^', b'`', b'~', b'!', 0x00, 0xdf, 0xff] {
+                assert!(!has_underscore(&vec![other; length]), "{length} {other}");
+                for at in 0..length {
+                    let name: Vec<u8> = (0..length).map(|place| if place == at { b'_' } else { other }).collect();
+                    assert!(has_underscore(&name), "{length} {other} {at}");
+                }
+            }
+        }
+        assert!(!has_underscore(b""));
     }
 }

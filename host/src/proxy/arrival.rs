@@ -62,7 +62,7 @@ pub(super) fn receive(generation: &Generation, connection: &Connection, request:
     let snapshot = &generation.snapshot;
     let (parts, body) = request.into_parts();
     let mut headers = parts.headers;
-    let present = Present::of(&headers);
+    let present = Present::of_request(&headers);
     let mut fault =
         ambiguous_length(&headers, present).or(refused_method(&parts.method)).or(too_many(&headers, snapshot.limits.max_headers));
 

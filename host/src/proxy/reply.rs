@@ -14,7 +14,6 @@ use super::snapshot::{Generation, RoutePlan};
 use crate::exchange::{Exchange, Origin, ResponseHead};
 use crate::fault::Fault;
 use crate::http::connection_headers::{self, Trailers};
-use crate::http::present::Present;
 use crate::pipeline::Finished;
 use crate::problem;
 
@@ -44,8 +43,7 @@ impl Reply {
     /// An endpoint's answer, without the headers that belong to its connection.
     pub(super) fn upstream(response: Response<UpstreamBody>, endpoint: u64, longest_pause: Duration) -> Self {
         let (mut parts, body) = response.into_parts();
-        let present = Present::of(&parts.headers);
-        let trailers = connection_headers::strip(&mut parts.headers, present);
+        let trailers = connection_headers::strip(&mut parts.headers, body.present());
         let head = ResponseHead { status: parts.status, headers: parts.headers, origin: Origin::Upstream(endpoint) };
         Self { head, body: ReplyBody::Upstream { body, longest_pause }, trailers }
     }

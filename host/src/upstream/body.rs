@@ -15,6 +15,7 @@ use super::endpoint::InFlight;
 use super::http1::{Driven, Http1};
 use super::http2::StreamGuard;
 use super::lane::Lane;
+use crate::http::present::Present;
 
 /// The body of an upstream's response. Dropped before its end, it closes an HTTP/1.1 connection and resets an HTTP/2
 /// stream; the request counts as in flight until then.
@@ -22,23 +23,25 @@ pub struct ResponseBody<B: Body + 'static> {
     incoming: Incoming,
     carrier: Carrier<B>,
     in_flight: Option<InFlight>,
-    took: Took,
+    head: Head,
 }
 
-/// How long a response head took. In nanoseconds, since every response carries it.
+/// What is kept of a response's head: how long it took, in nanoseconds since every response carries it, and what it has.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Took {
+pub(super) struct Head {
     /// From sending the request on.
     answering: u64,
     /// From being asked to send it on, a new connection included.
     whole: u64,
+    /// Which headers it has.
+    present: Present,
 }
 
-impl Took {
-    /// Between moments.
-    pub(super) fn of(asked: Instant, sent: Instant, answered: Instant) -> Self {
+impl Head {
+    /// One that has come, between moments.
+    pub(super) fn of(present: Present, asked: Instant, sent: Instant, answered: Instant) -> Self {
         let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        Self { answering: nanos(answered - sent), whole: nanos(answered - asked) }
+        Self { answering: nanos(answered - sent), whole: nanos(answered - asked), present }
     }
 }
 
@@ -67,8 +70,8 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     /// The body of a response that came on a stream of a shared connection.
-    pub(super) fn on_stream(incoming: Incoming, guard: StreamGuard<B>, in_flight: InFlight, took: Took) -> Self {
-        Self::new(incoming, Carrier::Stream { _guard: guard }, in_flight, took)
+    pub(super) fn on_stream(incoming: Incoming, guard: StreamGuard<B>, in_flight: InFlight, head: Head) -> Self {
+        Self::new(incoming, Carrier::Stream { _guard: guard }, in_flight, head)
     }
 
     /// The body of a response whose head has come on a connection, with which it goes on as it must.
@@ -78,7 +81,7 @@ where
         has_body: bool,
         mut incoming: Incoming,
         in_flight: InFlight,
-        took: Took,
+        head: Head,
         now: Instant,
     ) -> Self {
         if connection.is_ready() {
@@ -90,14 +93,14 @@ where
                 Poll::Ready(None) | Poll::Pending => Carrier::None,
             };
             lane.park(connection, &in_flight.endpoint().limits, now);
-            return Self::new(incoming, carrier, in_flight, took);
+            return Self::new(incoming, carrier, in_flight, head);
         }
         let carrier = if has_body { Carrier::Driven(connection.drive(), lane) } else { Carrier::Read(connection, lane) };
-        Self::new(incoming, carrier, in_flight, took)
+        Self::new(incoming, carrier, in_flight, head)
     }
 
-    fn new(incoming: Incoming, carrier: Carrier<B>, in_flight: InFlight, took: Took) -> Self {
-        let mut body = Self { incoming, carrier, in_flight: Some(in_flight), took };
+    fn new(incoming: Incoming, carrier: Carrier<B>, in_flight: InFlight, head: Head) -> Self {
+        let mut body = Self { incoming, carrier, in_flight: Some(in_flight), head };
         if body.is_end_stream() {
             body.end();
         }
@@ -106,12 +109,17 @@ where
 
     /// Time from sending the request to the response head.
     pub fn took(&self) -> Duration {
-        Duration::from_nanos(self.took.answering)
+        Duration::from_nanos(self.head.answering)
     }
 
     /// The same with what came before: a connection that had to be made, or one that was found closed.
     pub fn took_in_all(&self) -> Duration {
-        Duration::from_nanos(self.took.whole)
+        Duration::from_nanos(self.head.whole)
+    }
+
+    /// Which of the headers that the gateway asks for the response's head has.
+    pub fn present(&self) -> Present {
+        self.head.present
     }
 
     fn end(&mut self) {

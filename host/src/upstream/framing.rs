@@ -8,8 +8,10 @@
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode};
 
-/// Why a response's framing cannot be trusted.
-pub(super) fn problem(status: StatusCode, headers: &HeaderMap) -> Option<&'static str> {
+use crate::http::present::Present;
+
+/// Why a response's framing cannot be trusted; `present` is what [`Present::of`] finds in its headers.
+pub(super) fn problem(status: StatusCode, headers: &HeaderMap, present: Present) -> Option<&'static str> {
     if status == StatusCode::SWITCHING_PROTOCOLS {
         return Some("the upstream switched protocols without being asked");
     }
@@ -24,6 +26,10 @@ pub(super) fn problem(status: StatusCode, headers: &HeaderMap) -> Option<&'stati
     }
     if length.is_some_and(|value| value.is_empty() || !value.as_bytes().iter().all(u8::is_ascii_digit)) {
         return Some("a Content-Length that is no number");
+    }
+    // Hardly any has one, and to look for it costs a hash.
+    if !present.has(Present::TRANSFER_ENCODING) {
+        return None;
     }
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     let coding = codings.next()?;
@@ -46,7 +52,7 @@ mod tests {
         for (name, value) in headers {
             map.append(*name, http::HeaderValue::from_static(value));
         }
-        problem(StatusCode::from_u16(status).unwrap(), &map).is_some()
+        problem(StatusCode::from_u16(status).unwrap(), &map, Present::of(&map)).is_some()
     }
 
     #[test]

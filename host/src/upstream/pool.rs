@@ -12,7 +12,7 @@ use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::body::{ResponseBody, Took};
+use super::body::{Head, ResponseBody};
 use super::connect::{ConnectError, connect};
 use super::endpoint::InFlight;
 use super::failure::SendError;
@@ -26,6 +26,7 @@ use super::stream::Stream;
 use super::{Plan, framing};
 use crate::config::model::Protocol;
 use crate::fault::Fault;
+use crate::http::present::Present;
 
 /// How long is waited for another worker to give up an unused connection: who is no worker looks once a second.
 const GIVEN_UP_WITHIN: Duration = Duration::from_secs(2);
@@ -128,10 +129,10 @@ where
             match connection.exchange(sent, started + plan.response_timeout, patience).await {
                 Ok(response) => {
                     let answered = Instant::now();
-                    check(&response, in_flight.endpoint().as_ref(), answered - started, answered)?;
-                    let took = Took::of(now, started, answered);
+                    let present = check(&response, in_flight.endpoint().as_ref(), answered - started, answered)?;
+                    let head = Head::of(present, now, started, answered);
                     return Ok(
-                        response.map(|body| ResponseBody::on_connection(connection, lane, has_body, body, in_flight, took, answered))
+                        response.map(|body| ResponseBody::on_connection(connection, lane, has_body, body, in_flight, head, answered))
                     );
                 }
                 Err(Broken::Failed(_, Some(unused))) if reused => *request = Some(unused),
@@ -186,9 +187,9 @@ where
             match answered {
                 Some(Ok(response)) => {
                     let answered = Instant::now();
-                    check(&response, endpoint, answered - started, answered)?;
-                    let took = Took::of(now, started, answered);
-                    return Ok(response.map(|body| ResponseBody::on_stream(body, guard, in_flight, took)));
+                    let present = check(&response, endpoint, answered - started, answered)?;
+                    let head = Head::of(present, now, started, answered);
+                    return Ok(response.map(|body| ResponseBody::on_stream(body, guard, in_flight, head)));
                 }
                 Some(Err(mut error)) => {
                     *request = error.take_message();
@@ -278,11 +279,12 @@ where
     }
 }
 
-/// Counts the answer, and refuses one whose framing cannot be trusted; its connection is closed then.
-fn check(response: &Response<Incoming>, endpoint: &super::Endpoint, took: Duration, now: Instant) -> Result<(), Box<SendError>> {
+/// Counts the answer, says which headers it has, and refuses one whose framing cannot be trusted; its connection is closed then.
+fn check(response: &Response<Incoming>, endpoint: &super::Endpoint, took: Duration, now: Instant) -> Result<Present, Box<SendError>> {
     endpoint.answered_in(took, now.into_std());
-    match framing::problem(response.status(), response.headers()) {
-        None => Ok(()),
+    let present = Present::of(response.headers());
+    match framing::problem(response.status(), response.headers(), present) {
+        None => Ok(present),
         Some(problem) => Err(SendError::lost(Fault::UpstreamMalformed, false, Some(problem.into()))),
     }
 }
