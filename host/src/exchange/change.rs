@@ -91,13 +91,15 @@ impl Exchange {
         self.write_header(phase, limits, name, value, Write::Set)
     }
 
-    /// Sets a request header by a line that was looked at before.
-    pub fn set_line(&mut self, phase: Phase, limits: &ChangeLimits, line: &Line) -> Changed {
+    /// Sets a request header by a line that was looked at before. [`roll_back`](Self::roll_back) knows it by its number.
+    pub fn set_line(&mut self, phase: Phase, limits: &ChangeLimits, number: u16, line: &Line) -> Changed {
         request_headers_change_in(phase)?;
         if line.is_reserved {
             return Err(ChangeError::Forbidden);
         }
-        self.write_free_header(limits, line.name.clone(), line.value.clone(), Write::Set)
+        let previous = self.write_free_header(limits, &line.name, line.value.clone(), Write::Set)?;
+        self.journal.push(Undo::RequestLine(number, previous));
+        Ok(())
     }
 
     /// Adds a value to a request header.
@@ -125,16 +127,22 @@ impl Exchange {
         if is_reserved(&name) {
             return Err(ChangeError::Forbidden);
         }
-        self.write_free_header(limits, name, value, how)
-    }
-
-    /// One that is not reserved.
-    fn write_free_header(&mut self, limits: &ChangeLimits, name: HeaderName, value: HeaderValue, how: Write) -> Changed {
-        self.count_header(limits, &name, &value)?;
-        self.claimed.add(&name);
-        let previous = write(&mut self.request.headers, name.clone(), value, how)?;
+        let previous = self.write_free_header(limits, &name, value, how)?;
         self.journal.push(Undo::RequestHeader(name, previous));
         Ok(())
+    }
+
+    /// One that is not reserved. Gives what was there.
+    fn write_free_header(
+        &mut self,
+        limits: &ChangeLimits,
+        name: &HeaderName,
+        value: HeaderValue,
+        how: Write,
+    ) -> Result<Previous, ChangeError> {
+        self.count_header(limits, name, &value)?;
+        self.claimed.add(name);
+        write(&mut self.request.headers, name, value, how)
     }
 
     /// Sets the method.
@@ -194,13 +202,15 @@ impl Exchange {
         self.write_response_header(phase, limits, name, value, Write::Set)
     }
 
-    /// Sets a response header by a line that was looked at before.
-    pub fn set_response_line(&mut self, phase: Phase, limits: &ChangeLimits, line: &Line) -> Changed {
+    /// As [`set_line`](Self::set_line), of the response.
+    pub fn set_response_line(&mut self, phase: Phase, limits: &ChangeLimits, number: u16, line: &Line) -> Changed {
         changes_only_in(Phase::Response, phase)?;
         if line.is_reserved_in_response {
             return Err(ChangeError::Forbidden);
         }
-        self.write_free_response_header(limits, line.name.clone(), line.value.clone(), Write::Set)
+        let previous = self.write_free_response_header(limits, &line.name, line.value.clone(), Write::Set)?;
+        self.journal.push(Undo::ResponseLine(number, previous));
+        Ok(())
     }
 
     /// Adds a value to a response header.
@@ -228,16 +238,22 @@ impl Exchange {
         if is_reserved_in_response(&name) {
             return Err(ChangeError::Forbidden);
         }
-        self.write_free_response_header(limits, name, value, how)
-    }
-
-    /// One that is not reserved.
-    fn write_free_response_header(&mut self, limits: &ChangeLimits, name: HeaderName, value: HeaderValue, how: Write) -> Changed {
-        self.count_header(limits, &name, &value)?;
-        let response = self.response.as_mut().ok_or(ChangeError::Immutable)?;
-        let previous = write(&mut response.headers, name.clone(), value, how)?;
+        let previous = self.write_free_response_header(limits, &name, value, how)?;
         self.journal.push(Undo::ResponseHeader(name, previous));
         Ok(())
+    }
+
+    /// One that is not reserved. Gives what was there.
+    fn write_free_response_header(
+        &mut self,
+        limits: &ChangeLimits,
+        name: &HeaderName,
+        value: HeaderValue,
+        how: Write,
+    ) -> Result<Previous, ChangeError> {
+        self.count_header(limits, name, &value)?;
+        let response = self.response.as_mut().ok_or(ChangeError::Immutable)?;
+        write(&mut response.headers, name, value, how)
     }
 
     /// Sets the response's status.
@@ -284,7 +300,7 @@ impl Exchange {
 
 /// Writes and gives what was there, looking the name up once. A client may already have filled the map to the crate's own
 /// bound (32,768 names).
-fn write(headers: &mut http::HeaderMap, name: HeaderName, value: HeaderValue, how: Write) -> Result<Previous, ChangeError> {
+fn write(headers: &mut http::HeaderMap, name: &HeaderName, value: HeaderValue, how: Write) -> Result<Previous, ChangeError> {
     match headers.try_entry(name).map_err(|_| ChangeError::TooLarge)? {
         Entry::Occupied(mut entry) => {
             let previous = Previous::those(entry.iter());

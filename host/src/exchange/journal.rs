@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
+use super::line::Line;
 use super::target::Query;
 use super::{ChangeLimits, Exchange, Identity, Value};
 
@@ -38,6 +39,9 @@ pub struct Refused {
 pub(super) enum Undo {
     RequestHeader(HeaderName, Previous),
     ResponseHeader(HeaderName, Previous),
+    /// Of lines the number is enough: a name would be shared, which costs more.
+    RequestLine(u16, Previous),
+    ResponseLine(u16, Previous),
     Method(Method),
     Path(Option<String>),
     Query(Query),
@@ -152,13 +156,24 @@ impl Exchange {
         self.journal.clear();
     }
 
-    /// The hook failed: everything is as it was before it.
-    pub fn roll_back(&mut self) {
+    /// The hook failed: everything is as it was before it. `lines` are those its numbers are of.
+    pub fn roll_back(&mut self, lines: &[Line]) {
+        let name_of = |number: u16| lines.get(usize::from(number)).map(|line| line.name.clone());
         while let Some(undo) = self.journal.pop() {
             match undo {
                 Undo::RequestHeader(name, previous) => previous.restore(&mut self.request.headers, name),
                 Undo::ResponseHeader(name, previous) => {
                     if let Some(response) = &mut self.response {
+                        previous.restore(&mut response.headers, name);
+                    }
+                }
+                Undo::RequestLine(number, previous) => {
+                    if let Some(name) = name_of(number) {
+                        previous.restore(&mut self.request.headers, name);
+                    }
+                }
+                Undo::ResponseLine(number, previous) => {
+                    if let (Some(name), Some(response)) = (name_of(number), &mut self.response) {
                         previous.restore(&mut response.headers, name);
                     }
                 }
@@ -181,7 +196,58 @@ impl Exchange {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
+    use crate::exchange::{ConnectionFacts, Origin, Phase, RequestHead, ResponseHead, RouteFacts, Target};
+
+    fn answered(headers: &HeaderMap) -> Box<Exchange> {
+        let head = RequestHead {
+            method: Method::GET,
+            tls: false,
+            authority: "a.example".into(),
+            target: Target::default(),
+            headers: headers.clone(),
+        };
+        let connection = ConnectionFacts { peer: "192.0.2.7:4711".parse().unwrap(), listener: "web".into(), tls: None };
+        let route = RouteFacts { name: "orders".into(), api: None, version: None };
+        let (client, id) = (connection.peer.ip(), HeaderValue::from_static("id-1"));
+        let mut exchange = Exchange::new(head, Arc::new(connection), client, id.clone(), id, Instant::now(), Arc::new(route), Vec::new());
+        exchange.answer(ResponseHead { status: StatusCode::OK, headers: headers.clone(), origin: Origin::Upstream(1) });
+        exchange
+    }
+
+    #[test]
+    fn a_line_is_taken_back_by_its_number() {
+        let limits = ChangeLimits { headers: 8, header_bytes: 1_000, attribute_bytes: 0 };
+        let line = |name| Line::new(HeaderName::from_static(name), HeaderValue::from_static("line"));
+        let lines = [line("x-absent"), line("x-one"), line("x-many")];
+        let mut headers = HeaderMap::new();
+        for (name, value) in [("x-one", "1"), ("x-many", "1"), ("x-many", "2")] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        let mut exchange = answered(&headers);
+        let before = exchange.copy();
+        for (number, line) in (0..).zip(&lines) {
+            exchange.set_line(Phase::Request, &limits, number, line).unwrap();
+            exchange.set_response_line(Phase::Response, &limits, number, line).unwrap();
+        }
+        // By its name in between.
+        let (name, value) = (HeaderName::from_static("x-many"), HeaderValue::from_static("3"));
+        exchange.append_header(Phase::Request, &limits, name, value).unwrap();
+        exchange.set_line(Phase::Request, &limits, 2, &lines[2]).unwrap();
+        let after = exchange.copy();
+        for headers in [&after.request.headers, &after.response.as_ref().unwrap().headers] {
+            assert!(lines.iter().all(|line| headers.get_all(&line.name).iter().eq([&line.value])), "{headers:?}");
+        }
+        exchange.roll_back(&lines);
+        assert!(exchange.is_like(&before), "{exchange:?}");
+
+        exchange.set_line(Phase::Request, &limits, 0, &lines[0]).unwrap();
+        exchange.commit();
+        exchange.roll_back(&lines);
+        assert!(exchange.request.headers.contains_key("x-absent"), "it was there to stay");
+    }
 
     #[test]
     fn what_a_hook_changes_again_and_again_is_kept_once_as_it_was_before() {

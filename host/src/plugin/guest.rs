@@ -125,7 +125,7 @@ pub(super) struct Guest {
 impl Drop for Guest {
     fn drop(&mut self) {
         if let (Some(mut exchange), Some(rescue)) = (self.exchange.take(), self.rescue.take()) {
-            exchange.roll_back();
+            exchange.roll_back(self.lines.all());
             // Nobody may wait for it any more.
             drop(rescue.send(exchange));
         }
@@ -164,11 +164,11 @@ impl Guest {
     pub(super) fn write_line(
         &mut self,
         number: u16,
-        write: impl FnOnce(&mut Exchange, Phase, &ChangeLimits, &Line) -> Result<(), ChangeError>,
+        write: impl FnOnce(&mut Exchange, Phase, &ChangeLimits, u16, &Line) -> Result<(), ChangeError>,
     ) -> Result<(), types::ChangeError> {
         let Some(exchange) = &mut self.exchange else { return Err(types::ChangeError::Immutable) };
         let line = self.lines.get(number).ok_or_else(|| types::ChangeError::Invalid("no line has this number".into()))?;
-        Ok(write(exchange, self.phase, &self.limits, line)?)
+        Ok(write(exchange, self.phase, &self.limits, number, line)?)
     }
 
     /// Counts changes that were refused for their size.

@@ -238,7 +238,7 @@ impl Instance {
             }
             Err(error) => {
                 if let Some(exchange) = &mut exchange {
-                    exchange.roll_back();
+                    exchange.roll_back(self.store.data().lines.all());
                 }
                 (exchange, Err(Failure::of(&error, self.store.data())))
             }

@@ -33,6 +33,11 @@ impl Lines {
         u16::try_from(at).ok()
     }
 
+    /// All of them, in the order of their numbers.
+    pub(super) fn all(&self) -> &[Line] {
+        &self.lines
+    }
+
     /// The line of that number, if it is one.
     pub(super) fn get(&self, number: u16) -> Option<&Line> {
         self.lines.get(usize::from(number))
@@ -54,6 +59,7 @@ mod tests {
         assert_ne!(number(&mut lines, "x-plugin", "off"), Some(first));
         assert_ne!(number(&mut lines, "x-other", "on"), Some(first));
         assert_eq!(lines.get(3), None);
+        assert_eq!(lines.all().get(usize::from(first)), lines.get(first));
         for more in 3..MOST {
             assert_eq!(number(&mut lines, "x-plugin", &more.to_string()).map(usize::from), Some(more));
         }
