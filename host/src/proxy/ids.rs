@@ -16,6 +16,8 @@ const MAX_ID: usize = 128;
 const ID: usize = 32;
 /// Length of a `traceparent` made here.
 const PARENT: usize = 55;
+/// Length of the trace in it.
+const TRACE: usize = 32;
 
 /// What a request is known by.
 #[derive(Debug)]
@@ -47,15 +49,11 @@ impl Ids {
                 Self { request, trace_parent: trace_parent.clone(), trace: parent.trace, caller: Some(parent) }
             }
             (request, caller) => {
-                // One piece for both: headers and exchange share them, and each shared piece has a count that is allocated too.
-                let mut text = Vec::with_capacity(ID + PARENT);
-                let made = fastrand::u128(1..);
-                write_id(&mut text);
-                write_parent(&mut text, made);
-                let text = Bytes::from(text);
+                let (mut text, made) = make();
+                let id = text.split_to(ID);
                 Self {
-                    request: request.unwrap_or_else(|| value(text.slice(..ID))),
-                    trace_parent: caller.map_or_else(|| value(text.slice(ID..)), |(trace_parent, _)| trace_parent.clone()),
+                    request: request.unwrap_or_else(|| value(id)),
+                    trace_parent: caller.map_or_else(|| value(text), |(trace_parent, _)| trace_parent.clone()),
                     trace: caller.map_or(made, |(_, parent)| parent.trace),
                     caller: caller.map(|(_, parent)| parent),
                 }
@@ -91,27 +89,42 @@ fn accepted_parent(headers: &HeaderMap, present: Present) -> Option<(&HeaderValu
     Some((value, Parent::parse(value.as_bytes())?))
 }
 
-fn write_id(text: &mut Vec<u8>) {
-    hexadecimal(text, &fastrand::u128(..).to_be_bytes());
+/// A new id, with a new `traceparent` after it, and the trace that this names. One piece for both: headers and exchange share them, and each
+/// shared piece has a count that is allocated too.
+fn make() -> (Bytes, u128) {
+    // One visit to this thread's generator for all.
+    let mut random = [[0; 8]; 5];
+    fastrand::fill(random.as_flattened_mut());
+    let [id, id_rest, trace, trace_rest, span] = random.map(u64::from_be_bytes);
+    // Neither may be zero.
+    let (trace_rest, span) = (trace_rest.max(1), span.max(1));
+    let text = written([id, id_rest, trace, trace_rest, span]);
+    (Bytes::from(text), (u128::from(trace) << 64) | u128::from(trace_rest))
 }
 
-fn write_parent(text: &mut Vec<u8>, trace: u128) {
-    // Neither id may be zero.
-    text.extend_from_slice(b"00-");
-    hexadecimal(text, &trace.to_be_bytes());
-    text.push(b'-');
-    hexadecimal(text, &fastrand::u64(1..).to_be_bytes());
-    text.extend_from_slice(b"-00");
-}
-
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
-
-/// Appends two lower-case digits for each byte.
-fn hexadecimal(text: &mut Vec<u8>, bytes: &[u8]) {
-    for byte in bytes {
-        let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0');
-        text.extend([digit(byte >> 4), digit(byte & 0xf)]);
+/// An id of the first two words, and a `traceparent` of the others.
+fn written(words: [u64; 5]) -> Vec<u8> {
+    let bytes = words.map(u64::to_be_bytes);
+    // All in one go and without a table, which takes a few vector instructions.
+    let mut digits = [[0; 2]; 40];
+    for (pair, byte) in digits.iter_mut().zip(bytes.as_flattened()) {
+        *pair = [digit(byte >> 4), digit(byte & 0xf)];
     }
+    let (id, rest) = digits.as_flattened().split_at(ID);
+    let (trace, span) = rest.split_at(TRACE);
+    let mut text = Vec::with_capacity(ID + PARENT);
+    text.extend_from_slice(id);
+    text.extend_from_slice(b"00-");
+    text.extend_from_slice(trace);
+    text.push(b'-');
+    text.extend_from_slice(span);
+    text.extend_from_slice(b"-00");
+    text
+}
+
+/// Lower case.
+fn digit(nibble: u8) -> u8 {
+    nibble + if nibble < 10 { b'0' } else { b'a' - 10 }
 }
 
 /// Digits and dashes are always legal.
@@ -167,6 +180,33 @@ mod tests {
             let ids = Ids::of(&headers, Present::of(&headers), true);
             let made = Parent::parse(ids.trace_parent.as_bytes()).unwrap();
             assert_eq!((made.trace, made.sampled, ids.caller), (ids.trace, false, None), "for {bad}");
+        }
+    }
+
+    #[test]
+    fn every_digit_is_written_where_it_belongs() {
+        let words = [0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210, 0x4bf9_2f35_77b3_4da6, 0xa3ce_929d_0e0e_4736, 0x00f0_67aa_0ba9_02b7];
+        let text = written(words);
+        assert_eq!(text.capacity(), text.len(), "a piece that is as long as it has room becomes a shared one as it is");
+        assert_eq!(
+            String::from_utf8(text).unwrap(),
+            "0123456789abcdeffedcba987654321000-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
+        );
+        for byte in 0..=u8::MAX {
+            let [high, low] = [digit(byte >> 4), digit(byte & 0xf)].map(char::from);
+            assert_eq!(format!("{high}{low}"), format!("{byte:02x}"));
+        }
+    }
+
+    #[test]
+    fn what_is_made_is_as_long_as_it_should_be_and_never_made_twice() {
+        let (headers, mut seen) = (HeaderMap::new(), std::collections::HashSet::new());
+        for _ in 0..1_000 {
+            let ids = Ids::of(&headers, Present::of(&headers), false);
+            let parent = Parent::parse(ids.trace_parent.as_bytes()).unwrap();
+            assert_eq!((ids.request.len(), ids.trace_parent.len(), parent.trace), (ID, PARENT, ids.trace));
+            assert!(ids.request.as_bytes().iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')), "{:?}", ids.request);
+            assert!(seen.insert(ids.request.clone()) && seen.insert(ids.trace_parent.clone()), "{ids:?}");
         }
     }
 }
