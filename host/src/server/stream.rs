@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -179,7 +180,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let written = match gather(bytes, &mut [0; MOST]) {
+        let written = match gather(bytes, &mut ReadBuf::uninit(&mut [MaybeUninit::uninit(); MOST])) {
             Some(together) => Pin::new(&mut self.inner).poll_write(context, together),
             None => Pin::new(&mut self.inner).poll_write_vectored(context, bytes),
         };

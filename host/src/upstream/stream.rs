@@ -1,6 +1,7 @@
 //! The bytes of a connection: TCP or TLS over TCP, as one type without a box or a virtual call.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -46,7 +47,7 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, buffers: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        match gather(buffers, &mut [0; MOST]) {
+        match gather(buffers, &mut ReadBuf::uninit(&mut [MaybeUninit::uninit(); MOST])) {
             Some(together) => delegate!(self, stream => stream.poll_write(cx, together)),
             None => delegate!(self, stream => stream.poll_write_vectored(cx, buffers)),
         }
