@@ -9,6 +9,7 @@ mod answer_first;
 mod availability;
 mod body;
 mod connect;
+mod deadline;
 mod directory;
 mod endpoint;
 mod failure;

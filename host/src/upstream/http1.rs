@@ -22,9 +22,10 @@ use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::task::{AbortHandle, spawn_local, unconstrained};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
 use super::answer_first::AnswerFirst;
+use super::deadline::Deadline;
 use super::permit::ConnectionPermit;
 use super::stream::Stream;
 use super::wakeups::{Attentive, Wakeups, Woken};
@@ -41,8 +42,7 @@ pub(super) struct Http1<B: Body + 'static> {
     waker: Waker,
     /// How often it had woken somebody when it was polled last.
     polled: Woken,
-    /// Made by the first request, then only moved: a deadline that moves later costs no trip into the timer wheel.
-    deadline: Option<Pin<Box<Sleep>>>,
+    deadline: Deadline,
     ended: bool,
     pub(super) permit: ConnectionPermit,
 }
@@ -87,7 +87,7 @@ where
         // body chunk goes from one socket to the other without a copy.
         let (sender, connection) = Builder::new().max_buf_size(MAX_BUFFER).handshake(TokioIo::new(stream)).await?;
         let (waker, polled) = (Waker::from(Arc::clone(&wakeups)), wakeups.woken());
-        Ok(Box::new(Self { connection, sender, wakeups, waker, polled, deadline: None, ended: false, permit }))
+        Ok(Box::new(Self { connection, sender, wakeups, waker, polled, deadline: Deadline::default(), ended: false, permit }))
     }
 
     /// Does what can be done now. Ready when the connection has ended.
@@ -148,15 +148,11 @@ where
     pub(super) async fn exchange(
         &mut self,
         request: Request<B>,
-        deadline: Instant,
+        mut deadline: Instant,
         later: impl Fn() -> Option<Instant>,
     ) -> Result<Response<Incoming>, Broken<B>> {
         let response = self.wakeups.hushed(|| self.sender.try_send_request(request));
         let mut response = pin!(unconstrained(response));
-        match &mut self.deadline {
-            Some(sleep) => sleep.as_mut().reset(deadline),
-            None => self.deadline = Some(Box::pin(sleep_until(deadline))),
-        }
         std::future::poll_fn(|cx| {
             let ended = self.poll(cx);
             // Only the poll above can complete this future, so it need not wake anybody (and is not held back by the
@@ -167,11 +163,9 @@ where
                     Broken::Failed(error.into_error(), request)
                 }));
             }
-            while let Some(sleep) = &mut self.deadline
-                && (ended.is_ready() || sleep.as_mut().poll(cx).is_ready())
-            {
+            while ended.is_ready() || self.deadline.poll(deadline, cx).is_ready() {
                 match later().filter(|_| ended.is_pending()) {
-                    Some(deadline) => sleep.as_mut().reset(deadline),
+                    Some(moved) => deadline = moved,
                     None => return Poll::Ready(Err(Broken::TimedOut)),
                 }
             }
