@@ -16,15 +16,22 @@ use crate::telemetry::{During, Late};
 const FRESH: Duration = Duration::from_millis(1);
 
 thread_local! {
-    static PACE: Cell<Pace> = const { Cell::new(Pace { due: None, before: None }) };
+    static PACE: Cell<Pace> = const { Cell::new(Pace { wanted: None, before: None }) };
 }
 
 /// What is known of this thread's event loop.
 #[derive(Debug, Clone, Copy)]
 struct Pace {
-    due: Option<Instant>,
-    /// The last reading that was not taken later than that.
+    wanted: Option<Wanted>,
+    /// The last reading that was not taken later than something is due.
     before: Option<Reading>,
+}
+
+/// When the next reading is to be taken. Told once for each, so that a turn has two moments to compare and nothing to divide.
+#[derive(Debug, Clone, Copy)]
+struct Wanted {
+    from: Instant,
+    due: Instant,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -39,17 +46,15 @@ pub(super) struct Stretch(Reading);
 
 /// A turn of this thread's event loop begins.
 pub(super) fn begin() {
-    let mut pace = PACE.get();
     let now = Instant::now();
-    if pace.wants_reading(now) {
-        pace.before = Some(Reading { at: now, worked: thread_cpu_time() });
-        PACE.set(pace);
+    if let Some(due) = PACE.get().wants_reading(now) {
+        PACE.set(Pace::of(due, Reading { at: now, worked: thread_cpu_time() }));
     }
 }
 
 /// Something is due then; [`busy`] will be asked of it.
 pub(super) fn next(due: Instant) {
-    PACE.set(Pace { due: Some(due), before: Some(Reading { at: Instant::now(), worked: thread_cpu_time() }) });
+    PACE.set(Pace::of(due, Reading { at: Instant::now(), worked: thread_cpu_time() }));
 }
 
 /// How much of a lag this thread was at work: at most [`FRESH`] and half of what it worked before that was due too much, never too
@@ -77,9 +82,16 @@ impl Stretch {
 // === impl Pace ===
 
 impl Pace {
-    fn wants_reading(&self, now: Instant) -> bool {
-        let Some(left) = self.due.and_then(|due| due.checked_duration_since(now)) else { return false };
-        self.before.is_none_or(|before| now.saturating_duration_since(before.at) >= FRESH.max(left / 2))
+    /// Something is due then, and this was read before.
+    fn of(due: Instant, before: Reading) -> Self {
+        // A third of the way: as long after this reading as half of what is left then.
+        let from = before.at + FRESH.max(due.saturating_duration_since(before.at) / 3);
+        Self { wanted: Some(Wanted { from, due }), before: Some(before) }
+    }
+
+    /// What is due then, if a reading is to be taken before.
+    fn wants_reading(&self, now: Instant) -> Option<Instant> {
+        self.wanted.filter(|wanted| (wanted.from..=wanted.due).contains(&now)).map(|wanted| wanted.due)
     }
 
     fn busy(&self, lag: Duration, worked: Duration) -> Duration {
@@ -95,7 +107,7 @@ mod tests {
 
     /// Due in 100 ms, read now.
     fn pace(now: Instant) -> Pace {
-        Pace { due: Some(now + MS * 100), before: Some(Reading { at: now, worked: MS * 7 }) }
+        Pace::of(now + MS * 100, Reading { at: now, worked: MS * 7 })
     }
 
     #[test]
@@ -113,8 +125,8 @@ mod tests {
         let (mut pace, mut readings) = (pace(now), Vec::new());
         for step in 0..1_500_u32 {
             let at = now + MS * step / 10;
-            if pace.wants_reading(at) {
-                pace.before = Some(Reading { at, worked: MS * step });
+            if let Some(due) = pace.wants_reading(at) {
+                pace = Pace::of(due, Reading { at, worked: MS * step });
                 readings.push(step);
             }
         }
@@ -122,6 +134,20 @@ mod tests {
         // What was worked until a stall began is forgotten but for a little.
         assert!(readings.last().is_some_and(|last| (980..=1_000).contains(last)), "{readings:?}");
         assert!(readings.iter().any(|reading| (600..=900).contains(reading)), "{readings:?}");
+    }
+
+    #[test]
+    fn a_reading_is_wanted_when_the_last_is_as_old_as_half_of_what_is_left_and_old_enough() {
+        let now = Instant::now();
+        for way in [0, 1, 2, 3, 4, 7, 99, 100, 101] {
+            let due = now + MS * way;
+            let pace = Pace::of(due, Reading { at: now, worked: MS });
+            for at in (0..way * 10 + 20).map(|step| now + MS * step / 10) {
+                let is_wanted = due.checked_duration_since(at).is_some_and(|left| at - now >= FRESH.max(left / 2));
+                assert_eq!(pace.wants_reading(at), is_wanted.then_some(due), "{:?} of {way} ms", at - now);
+            }
+        }
+        assert_eq!(Pace::of(now, Reading { at: now + MS, worked: MS }).wants_reading(now + MS * 2), None, "it is past");
     }
 
     #[test]
