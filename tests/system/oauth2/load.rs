@@ -239,7 +239,7 @@ fn trouble(form: &Form) {
         [JWT, OPAQUE].into_iter().flat_map(|what| (0..4).map(move |_| what)).map(|what| server.token("shop", what)).collect();
     let ask = |token: &str| get(address, "/", &[("authorization", &format!("Bearer {token}"))]);
     until("they are known on both workers", || known.iter().all(|token| (0..4).all(|_| ask(token).status == 200)));
-    let (passed, put_off) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let (passed, put_off, refused) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
     let is_stranger = |number: usize| number.is_multiple_of(10);
     // Nine of ten are known. The others are strangers, each with a token that nobody has seen.
     let paced = Paced {
@@ -252,7 +252,10 @@ fn trouble(form: &Form) {
         judge: &|number, answer| match is_stranger(number) {
             true if is_put_off(answer) => drop(put_off.fetch_add(1, Ordering::Relaxed)),
             // The server says so while it is well.
-            true => assert_eq!(answer.status, 401, "request {number}: {}", answer.text()),
+            true => {
+                assert_eq!(answer.status, 401, "request {number}: {}", answer.text());
+                refused.fetch_add(1, Ordering::Relaxed);
+            }
             false => {
                 assert_eq!(answer.status, 200, "request {number}: {}", answer.text());
                 passed.fetch_add(1, Ordering::Relaxed);
@@ -260,10 +263,14 @@ fn trouble(form: &Form) {
         },
     };
     let ((), took) = meanwhile(&paced, || {
-        let both_go_on = |what: &str| {
+        let mut refused_before = None;
+        let mut both_go_on = |what: &str| {
             let (before, off) = (passed.load(Ordering::Relaxed), put_off.load(Ordering::Relaxed));
             until(what, || passed.load(Ordering::Relaxed) > before + 100 && put_off.load(Ordering::Relaxed) > off + 10);
+            // Who asked while the server was well was answered long ago; since then nobody can say of a token that it is none.
+            let refused_before = *refused_before.get_or_insert_with(|| refused.load(Ordering::Relaxed));
             std::thread::sleep(form.time);
+            assert_eq!(refused.load(Ordering::Relaxed), refused_before, "{what}: a token was refused that nobody was asked about");
         };
         for how in ["rubbish", "broken", "delayed"] {
             // Longer than a call has.
