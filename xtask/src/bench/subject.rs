@@ -122,9 +122,14 @@ impl Proxy {
 impl Entry {
     /// Hook calls on a request's way in.
     pub(super) fn hooks(&self) -> usize {
-        // oauth2 authorizes and hash-router routes; metrics observes off the way. Configured like this, oauth2's filter has nothing to do, and
+        // oauth2 authorizes and hash-router routes; metrics observes off the way, and what it counts is held against the gateway's own. Configured like this, oauth2's filter has nothing to do, and
         // tls-forward's plan is asked for once.
         if self.proxy == Proxy::PlugwayShipped { 2 } else { self.plugins }
+    }
+
+    /// Whether a plugin of it counts what the gateway counts.
+    pub(super) fn observes(&self) -> bool {
+        self.proxy == Proxy::PlugwayShipped
     }
 
     /// What each of its plugins writes. Envoy's own filter has no conditions: it reads the tenant by writing it again.

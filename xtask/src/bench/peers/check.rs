@@ -84,11 +84,17 @@ pub(super) fn hooks(subject: &Subject) -> Result<Option<Counted>> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let text = metrics(admin)?;
-        if sum(&text, "plugway_requests_in_flight", "") == 0.0 {
-            return Ok(Some(counted(&text)));
+        let (counted, observed) = (counted(&text), sum(&text, "plugway_plugin_requests_total", ""));
+        let is_over = sum(&text, "plugway_requests_in_flight", "") == 0.0;
+        // `metrics` is told of requests in batches, after they are over.
+        if is_over && (!subject.entry().observes() || observed == counted.requests) {
+            return Ok(Some(counted));
         }
         if Instant::now() >= deadline {
-            return Err(Error::new(format!("requests are still under way {PATIENCE:?} after the load ended")));
+            return Err(Error::new(match is_over {
+                true => format!("`metrics` counts {observed} of {} requests {PATIENCE:?} after the load ended", counted.requests),
+                false => format!("requests are still under way {PATIENCE:?} after the load ended"),
+            }));
         }
         std::thread::sleep(Duration::from_millis(20));
     }
