@@ -71,7 +71,7 @@ fn a_row_at_another_rate_does_not_count() {
     let mut slow = round(10.0, 0.5);
     slow.sample.paced = 80.0;
     let row = Row::new(LINEUP[0], SMALL, "1.0", origin("then"), 100.0, vec![round(10.0, 0.5), slow]);
-    assert_eq!((row.counts(), row.objection()), (false, Some("it was asked for less than the others")));
+    assert_eq!((row.counts(), row.objection()), (false, Some("it answered less than it was asked for")));
 }
 
 #[test]
