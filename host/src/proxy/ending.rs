@@ -13,7 +13,7 @@ use super::connection::{Busy, Connection};
 use super::ids::KeptId;
 use super::request_body::{RequestBody, Streamed};
 use super::sampling::Tracing;
-use super::snapshot::{Generation, RoutePlan, Worker};
+use super::snapshot::{Admitted, Generation, RoutePlan, Worker};
 use crate::exchange::{Exchange, Origin, ResponseHead};
 use crate::fault::{ErrorCause, Fault};
 use crate::plugin::{EndedRow, Texts};
@@ -50,8 +50,8 @@ pub(super) struct Ending {
     cause: Option<ErrorCause>,
     sent: u64,
     state: State,
-    /// Whether it counts among the requests in flight.
-    admitted: bool,
+    /// Its place, if it counts among the requests in flight.
+    admitted: Option<Admitted>,
     busy: Busy,
 }
 
@@ -93,7 +93,7 @@ impl Ending {
         generation: &Generation,
         exchange: &Exchange,
         version: Version,
-        admitted: bool,
+        admitted: Option<Admitted>,
         routed: Option<(&Arc<RoutePlan>, &Arc<RouteCells>)>,
     ) -> Box<Self> {
         let (route, cells) = routed.unzip();
@@ -355,9 +355,7 @@ impl Ending {
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        if self.admitted {
-            self.worker.release();
-        }
+        drop(self.admitted.take());
         if self.state != State::Told {
             let exchange = self.exchange.take();
             self.tell(exchange.as_deref());

@@ -39,7 +39,7 @@ pub async fn handle(
     worker.time_hooks(&mut exchange);
     generation.tracing.begin(&mut exchange, trace, caller);
     let admitted = worker.admit(&generation);
-    let fault = fault.or((!admitted).then_some(Fault::Overloaded));
+    let fault = fault.or(admitted.is_none().then_some(Fault::Overloaded));
     // Before its end is prepared: nothing is counted yet, so that it is counted for its route alone.
     let found = fault.map_or_else(|| find(&generation, &mut exchange), |fault| Err((fault, None)));
     let routed = found.as_ref().ok().and_then(|(number, route)| Some((*route, generation.cells.get(*number)?)));

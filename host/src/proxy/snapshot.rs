@@ -128,6 +128,17 @@ pub struct Worker {
     pub cuts_off: Cell<bool>,
 }
 
+/// The place of a request among those that may be in flight. However the request ends, it is given back.
+#[derive(Debug)]
+pub(super) struct Admitted(Rc<Worker>);
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        let Self(worker) = self;
+        worker.shared.requests.give_back(&worker.kept, worker.generation.borrow().in_flight);
+    }
+}
+
 /// Where a worker's requests leave what is told of them.
 #[derive(Debug)]
 pub struct Sinks {
@@ -225,14 +236,9 @@ impl Worker {
         self.generation.replace(Rc::new(next))
     }
 
-    /// Whether one more request may be answered. It is [over](Self::release) some time.
-    pub(super) fn admit(&self, generation: &Generation) -> bool {
-        self.shared.requests.take(&self.kept, generation.in_flight)
-    }
-
-    /// One that was admitted is over.
-    pub(super) fn release(&self) {
-        self.shared.requests.give_back(&self.kept, self.generation.borrow().in_flight);
+    /// A place for one more request, if it may be answered.
+    pub(super) fn admit(self: &Rc<Self>, generation: &Generation) -> Option<Admitted> {
+        self.shared.requests.take(&self.kept, generation.in_flight).then(|| Admitted(Rc::clone(self)))
     }
 
     /// Remembers a request, and hands on the story of one that is sampled. What finds no room is lost and counted.
