@@ -264,6 +264,16 @@ impl Builder<'_> {
             let key = format!("{}.on_failure", used.key);
             self.problems.push(self.config.problem(key, message).with_suggestion("remove it, or write \"reject\""));
         }
+        let is_asked = |step: &Step| matches!(step.kind, StepKind::Authorize { .. }) && *step.place.name == *name;
+        if component.has(Hook::Authorizer) && chain.incoming.iter().any(is_asked) {
+            let route = &self.route.name;
+            let message = format!(
+                "the authorizer `{name}` stands twice in the chain of route `{route}`: who the first lets pass is not asked again, so nothing that is written \
+                 here would be looked at"
+            );
+            let help = "write it once: here, and on the other routes that need it, in place of `[defaults] plugins`";
+            self.problems.push(self.config.problem(&used.key, message).with_suggestion(help));
+        }
         for hook in hooks.into_iter().filter(|hook| component.has(*hook)) {
             let side = if matches!(hook, Hook::Observer | Hook::BatchObserver | Hook::Timer) { Side::Control } else { Side::Worker };
             if side == Side::Control && self.version(used) == Version::Canary {

@@ -300,7 +300,9 @@ impl Ending {
     /// Keeps the story of a request that failed, was slow or is sampled, and hands on the one that is sampled.
     fn remember(&self, exchange: &Exchange, duration: Duration) {
         let sampled = exchange.steps.recording().is_some();
-        if sampled || self.fault.is_some() || self.status >= 500 || duration >= self.tracing.slow {
+        // What a plugin refuses is told of as well: whose token it was asks why. An upstream's 4xx is an answer as any.
+        let refused = self.cause == Some(ErrorCause::Plugin);
+        if sampled || refused || self.fault.is_some() || self.status >= 500 || duration >= self.tracing.slow {
             self.worker.remember(self.story(exchange, duration));
         }
     }

@@ -31,10 +31,13 @@ pub(super) struct Recent {
 impl Recent {
     /// Remembers a request, and forgets the oldest of its kind where there are too many.
     pub(super) fn keep(&self, story: Arc<Story>) {
-        if story.fault.is_some() || story.trace.is_none() {
+        let refused = story.fault == Some(ErrorCause::Plugin) && story.status < 500;
+        // Tokens that are over are no trouble: somebody always has one.
+        if !refused && (story.fault.is_some() || story.trace.is_none()) {
             self.trouble.set(Some(Instant::now()));
         }
-        let by_client = matches!(story.fault, Some(ErrorCause::Fault(fault)) if fault.blame() == Blame::Client) && story.trace.is_none();
+        let is_clients = refused || matches!(story.fault, Some(ErrorCause::Fault(fault)) if fault.blame() == Blame::Client);
+        let by_client = is_clients && story.trace.is_none();
         let (kept, most) = if by_client { (&self.refused, REFUSED) } else { (&self.others, OTHERS) };
         let mut kept = kept.borrow_mut();
         if kept.len() >= most {

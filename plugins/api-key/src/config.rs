@@ -106,6 +106,11 @@ fn own_header(key: &str, name: &str) -> Result<HeaderName<'static>, String> {
     if header::is_reserved(name) || ["authorization", "cookie"].iter().any(|taken| name.eq_ignore_ascii_case(taken)) {
         return Err(format!("`{key}`: {name:?} means something else to the gateway or the upstream; choose one of your own"));
     }
+    if name.contains('_') {
+        return Err(format!(
+            "`{key}`: {name:?}: to many upstreams `_` and `-` are the same, and the gateway drops headers with `_`; write it with `-`"
+        ));
+    }
     HeaderName::numbered(&name.to_ascii_lowercase()).map_err(|_| format!("`{key}`: {name:?} is not a header name"))
 }
 

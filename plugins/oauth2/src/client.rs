@@ -7,12 +7,13 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use plugway_sdk::http_client::OutgoingRequest;
-use plugway_sdk::secrets::{self, Secret};
-use plugway_sdk::{granted, header, keys, random};
+use plugway_sdk::secrets::Secret;
+use plugway_sdk::{header, keys, random};
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::form::{Form, encoded};
+use crate::granted_keys;
 
 /// How long an assertion counts, seconds: as long as it takes to get there.
 const ASSERTION_SECONDS: u64 = 60;
@@ -70,8 +71,8 @@ impl ClientConfig {
             _ => return Err("write one of `secret`, `key` and `method = \"tls_client_auth\"`".to_owned()),
         };
         let proof = match (method, self.secret, self.key) {
-            (Method::ClientSecretBasic, Some(name), None) => Proof::Basic(secret(&name)?),
-            (Method::ClientSecretPost, Some(name), None) => Proof::Post(secret(&name)?),
+            (Method::ClientSecretBasic, Some(name), None) => Proof::Basic(granted_keys::secret("secret", &name)?),
+            (Method::ClientSecretPost, Some(name), None) => Proof::Post(granted_keys::secret("secret", &name)?),
             (Method::PrivateKeyJwt, None, Some(name)) => assertion(name, self.key_id.clone())?,
             (Method::TlsClientAuth, None, None) => Proof::Certificate,
             (Method::ClientSecretBasic | Method::ClientSecretPost, ..) => {
@@ -91,22 +92,8 @@ impl ClientConfig {
     }
 }
 
-/// The name of a secret that was granted.
-fn secret(name: &str) -> Result<Secret, String> {
-    if !granted::secrets() {
-        return Err(format!("`secret`: name it in the plugin's grants, `secrets = [{name:?}]`, and say where it is in [secrets.{name}]"));
-    }
-    let secret = secrets::get(name).map_err(|error| format!("`secret` = {name:?}: {error}"))?;
-    secret.text().map_err(|error| format!("`secret` = {name:?}: {error}"))?;
-    Ok(secret)
-}
-
 fn assertion(key: String, key_id: Option<String>) -> Result<Proof, String> {
-    if !granted::keys() {
-        return Err(format!("`key`: name it in the plugin's grants, `keys = [{key:?}]`, and say where it is in [secrets.{key}]"));
-    }
-    let algorithms = keys::algorithms(&key).map_err(|error| format!("`key` = {key:?}: {error}"))?;
-    let algorithm = algorithms.into_iter().next().ok_or_else(|| format!("`key` = {key:?}: it signs by no algorithm"))?;
+    let algorithm = granted_keys::algorithm("key", &key)?;
     Ok(Proof::Assertion { key, algorithm, key_id })
 }
 

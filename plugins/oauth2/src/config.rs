@@ -303,8 +303,16 @@ impl Config {
 /// The key set itself, `{ url = "…" }`, or nothing: then the issuer's server says where it is.
 fn keys(issuer: &str, jwks: &Value, accepted: &[Algorithm]) -> Result<Keys, String> {
     let url = jwks.as_object().filter(|members| members.len() == 1).and_then(|members| members.get("url"));
+    if let Some(text) = jwks.as_str().filter(|text| !text.trim_start().starts_with('{')) {
+        let help = "`{ file = \"jwks.json\" }` for a key set in a file, `{ url = \"https://…\" }` for one that is fetched";
+        return Err(format!("`jwks` = {:?} is no key set: write {help}", text.chars().take(80).collect::<String>()));
+    }
     if !jwks.is_null() && url.is_none() {
         return KeySet::read(jwks, accepted).map(Keys::Written).map_err(|why| format!("`jwks`: {why}"));
+    }
+    if url.is_some() && !granted::http_client() {
+        return Err("`jwks`: the plugin may not fetch it: add `http-client = { hosts = [\"HOST\"] }` with its host to the plugin's grants"
+            .to_owned());
     }
     if !granted::http_client() {
         return Err(
@@ -325,7 +333,14 @@ fn keys(issuer: &str, jwks: &Value, accepted: &[Algorithm]) -> Result<Keys, Stri
 
 /// Whole seconds, minutes or hours: `"0s"`, `"30s"`, `"5m"`, `"8h"`.
 pub(crate) fn span(key: &str, text: &str, most: Duration) -> Result<Duration, String> {
-    let refused = || format!("`{key}` = {text:?}: write \"0s\" to \"{}s\", or minutes or hours such as \"2m\" and \"8h\"", most.as_secs());
+    let refused = || {
+        let most = match most.as_secs() {
+            seconds if seconds % 3_600 == 0 => format!("{}h", seconds / 3_600),
+            seconds if seconds % 60 == 0 => format!("{}m", seconds / 60),
+            seconds => format!("{seconds}s"),
+        };
+        format!("`{key}` = {text:?}: write \"0s\" to \"{most}\", in whole seconds (`s`), minutes (`m`) or hours (`h`)")
+    };
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits).ok_or_else(refused)?;
     let seconds = match unit {

@@ -52,7 +52,11 @@ fn said(token: Option<&[u8]>) -> String {
 fn wanted(place: &OAuth2) -> String {
     let issuers: Vec<&str> = place.issuers.names().collect();
     let audiences: Vec<&str> = place.issuers.audiences().collect();
-    format!("wanted here: iss={} aud={} scope={}", issuers.join("|"), audiences.join("|"), place.rules.scopes.join(" "))
+    let mut wanted = format!("wanted here: iss={} aud={} scope={}", issuers.join("|"), audiences.join("|"), place.rules.scopes.join(" "));
+    for required in &place.rules.required {
+        wanted.push_str(&format!(" require={{{}}}", shown(&required.to_string())));
+    }
+    wanted
 }
 
 /// Anybody may have written it: nothing that breaks a line, and not much.

@@ -112,6 +112,9 @@ impl ClaimHeader {
         if header::is_reserved(name) || ["authorization", "cookie"].iter().any(|own| name.eq_ignore_ascii_case(own)) {
             return Err("a header that means something else to the gateway or the upstream; choose one of your own, such as `x-user`");
         }
+        if name.contains('_') {
+            return Err("to many upstreams `_` and `-` are the same, and clients may send the other one; write it with `-`");
+        }
         let name = HeaderName::numbered(&name.to_ascii_lowercase()).map_err(|_| "not a header name")?;
         Ok(Self { name, claim })
     }

@@ -1,5 +1,7 @@
 //! Rules about single claims: equal to something, one of several, a list that contains something.
 
+use std::fmt;
+
 use plugway_sdk::one_or_many;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -84,6 +86,20 @@ impl Requirement {
                 Json::Text(text) => wanted.as_str().is_some_and(|wanted| text.split(' ').any(|word| word == wanted)),
                 _ => false,
             },
+        }
+    }
+}
+
+/// As an operator reads it in a log.
+impl fmt::Display for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.claim.0.join("."))?;
+        match &self.rule {
+            Rule::Contains(wanted) => write!(f, " contains {wanted}"),
+            Rule::OneOf(values) => {
+                let values: Vec<_> = values.iter().map(Value::to_string).collect();
+                write!(f, " is {}", values.join(" or "))
+            }
         }
     }
 }

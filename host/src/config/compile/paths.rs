@@ -24,9 +24,12 @@ pub(super) fn parse(text: &str) -> Result<PathPattern, Wrong> {
         Some(rest) => match rest.strip_suffix('/') {
             Some(rest) => (rest, true),
             None => {
+                let rest = rest.trim_end_matches('*').trim_end_matches('/');
+                let (below, of) =
+                    if rest.is_empty() { (String::new(), "the root".to_owned()) } else { (format!("/{rest}"), format!("`/{rest}`")) };
                 return Err((
                     format!("the `*` in {text:?} is only a part of its segment"),
-                    format!("write `/{rest}/*` for everything below `/{rest}`"),
+                    format!("write `{below}/*` for everything below {of}"),
                 ));
             }
         },

@@ -3,7 +3,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use plugway_sdk::{AuthError, granted, keys};
+use plugway_sdk::{AuthError, keys};
+
+use crate::granted_keys;
 
 /// Seconds that one is good for.
 const LIFETIME: f64 = 300.0;
@@ -30,11 +32,8 @@ pub(super) enum Age {
 
 impl Nonces {
     pub(super) fn new(key: String) -> Result<Self, String> {
-        if !granted::keys() {
-            return Err(format!("`nonce_key`: name it in the plugin's grants, `keys = [{key:?}]`, and say where it is in [secrets.{key}]"));
-        }
         // So that a key that cannot be used is found out now.
-        keys::seal(&key, CONTEXT, &[]).map_err(|error| format!("`nonce_key` = {key:?}: {error}"))?;
+        granted_keys::seals("nonce_key", &key)?;
         Ok(Self { key })
     }
 

@@ -301,14 +301,14 @@ fn what_cannot_work_is_refused() {
         (json!({ "algorithms": ["HS256"] }), "HS256"),
         (json!({ "origin": "api.example.com" }), "`origin`"),
         (json!({ "origin": "https://api.example.com/v1" }), "`origin`"),
-        (json!({ "nonce_key": "missing" }), "was not granted a key of that name"),
+        (json!({ "nonce_key": "missing" }), "`nonce_key` is the name of a `[secrets.NAME]`"),
         (json!({ "nonce_key": "client" }), "signs and does not seal"),
         (json!({ "typo": 1 }), "unknown field `typo`"),
     ] {
         assert!(refused(&dpop).contains(expected), "{dpop}: {}", refused(&dpop));
     }
     testing::deny("keys");
-    assert!(refused(&json!({ "nonce_key": "nonces" })).contains("keys = [\"nonces\"]"));
+    assert!(refused(&json!({ "nonce_key": "nonces" })).contains("keys = [\"NAME\"]"));
     testing::deny("kv");
     assert!(refused(&json!({})).contains("add `kv = {}`"));
 }

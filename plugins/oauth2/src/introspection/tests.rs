@@ -348,13 +348,18 @@ fn what_cannot_work_is_refused() {
     testing::set_secret("gateway", "secret");
     let client = || json!({ "id": "gateway", "secret": "gateway" });
     let refused = |config: &Value| testing::configure::<OAuth2>(config.clone()).err().unwrap_or_else(|| panic!("taken: {config}"));
+    // Whoever writes a secret where its name belongs does not find it in the log.
+    for member in ["secret", "key"] {
+        let why = refused(&config(json!({ "id": "gateway", member: "hunter2" }), json!({})));
+        assert!(!why.to_string().contains("hunter2"), "{why}");
+    }
     for (client, introspection, why) in [
         (Value::Null, json!({}), "`client` is missing"),
         (client(), Value::Null, "`client` is for `introspection`"),
         (json!({ "id": "", "secret": "gateway" }), json!({}), "`id` is empty"),
         (json!({ "id": "gateway" }), json!({}), "write one of `secret`, `key`"),
-        (json!({ "id": "gateway", "secret": "other" }), json!({}), "`secret` = \"other\""),
-        (json!({ "id": "gateway", "key": "other" }), json!({}), "`key` = \"other\""),
+        (json!({ "id": "gateway", "secret": "other" }), json!({}), "`secret` is the name of a `[secrets.NAME]`"),
+        (json!({ "id": "gateway", "key": "other" }), json!({}), "`key` is the name of a `[secrets.NAME]`"),
         (json!({ "id": "gateway", "secret": "gateway", "method": "tls_client_auth" }), json!({}), "needs neither"),
         (json!({ "id": "gateway", "secret": "gateway", "method": "private_key_jwt" }), json!({}), "needs `key`"),
         (json!({ "id": "gateway", "method": "client_secret_post" }), json!({}), "needs `secret`"),
@@ -375,5 +380,5 @@ fn what_cannot_work_is_refused() {
     testing::deny("kv");
     assert!(refused(&config).contains("add `kv = {}`"));
     testing::deny("secrets");
-    assert!(refused(&config).contains("secrets = [\"gateway\"]"));
+    assert!(refused(&config).contains("secrets = [\"NAME\"]"));
 }

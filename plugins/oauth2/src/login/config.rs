@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use plugway_sdk::{granted, keys};
+use plugway_sdk::granted;
 use serde::Deserialize;
 
 use super::Login;
@@ -11,6 +11,7 @@ use super::session::Cookie;
 use super::sessions::{Place, Sessions};
 use crate::client::ClientConfig;
 use crate::config::span;
+use crate::granted_keys;
 use crate::server::Server;
 use crate::url::{Url, is_same_path};
 
@@ -91,12 +92,8 @@ impl LoginConfig {
     }
 
     fn check_grants(&self) -> Result<(), String> {
-        let key = &self.key;
-        if !granted::keys() {
-            return Err(format!("`key`: name it in the plugin's grants, `keys = [{key:?}]`, and say where it is in [secrets.{key}]"));
-        }
         // So that a key that cannot be used is found out now.
-        keys::seal(key, "oauth2 session", &[]).map_err(|error| format!("`key` = {key:?}: {error}"))?;
+        granted_keys::seals("key", &self.key)?;
         if !granted::http_client() {
             return Err(
                 "the plugin may not ask: add `http-client = { hosts = [\"HOST\"] }` with the server's host to its grants".to_owned()

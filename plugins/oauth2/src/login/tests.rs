@@ -363,7 +363,7 @@ fn what_opens_doors_or_cannot_work_is_refused() {
         (json!({ "redirect": "http://app.example.com/callback" }), "write an https URL"),
         (json!({ "redirect": "https://app.example.com/callback?a" }), "write an https URL"),
         (json!({ "redirect": "https://app.example.com" }), "with a path of its own"),
-        (json!({ "key": "other" }), "`key` = \"other\""),
+        (json!({ "key": "other" }), "`key` is the name of a `[secrets.NAME]`, and the plugin was granted none of that name"),
         (json!({ "key": "issuer" }), "signs and does not seal"),
         (json!({ "scopes": ["profile"] }), "has no \"openid\""),
         (json!({ "cookie": "a b" }), "`cookie` = \"a b\""),
