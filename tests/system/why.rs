@@ -97,6 +97,26 @@ fn a_failed_request_tells_which_version_decided_what_in_order() {
 }
 
 #[test]
+fn a_request_that_a_plugin_refused_is_told_of_and_makes_no_trouble() {
+    let (issuer, upstream) = (crate::issuer::Issuer::new(), Upstream::plain("up").unwrap());
+    let auth = format!(
+        "[plugins.auth]\nsource = \"builtin:oauth2\"\ngrants = {{ crypto = {{}} }}\n[plugins.auth.config]\nissuer = \"https://id.example.com\"\n\
+         audience = \"orders\"\njwks = '{}'\n",
+        issuer.jwks()
+    );
+    let gateway = start(&config(&upstream, &[&auth, &route("plugins = [\"auth\"]")]));
+    let answer = ask(&gateway, "GET / HTTP/1.1\nhost: a\nauthorization: Bearer a.b.c\n\n");
+    assert_eq!(answer.status, 401);
+    let first = story(&gateway, &id(&answer));
+    assert_eq!(steps(&first), [("auth authorizer".to_owned(), "answered".to_owned())], "{first:#}");
+    assert_eq!((&first["status"], &first["fault"], &first["blame"]), (&401.into(), &"plugin-status".into(), &"client".into()));
+    // Somebody's token is always over: nobody's hooks are timed for that.
+    let again = story(&gateway, &id(&ask(&gateway, "GET / HTTP/1.1\nhost: a\nauthorization: Bearer a.b.c\n\n")));
+    assert!(again["steps"][0].get("took_us").is_none(), "{again:#}");
+    assert!(text(&why(&gateway, &[&id(&answer)])).contains("401 after"));
+}
+
+#[test]
 fn a_sampled_request_has_times() {
     let (receiver, upstream) = (Receiver::start().unwrap(), Upstream::plain("up").unwrap());
     let traced = format!("[otlp]\nendpoint = \"{}\"\n[tracing]\nsample = \"100%\"\n", receiver.url());

@@ -24,6 +24,19 @@ fn an_authorizer_is_never_skipped() {
 }
 
 #[test]
+fn an_authorizer_that_would_not_be_asked_is_refused() {
+    let upstream = Upstream::plain("up").unwrap();
+    let part = guest("auth", "mode = \"pass\"", "");
+    let stricter = route("plugins = [{ plugin = \"auth\", config = { hook = \"authorizer\" } }]");
+    let text = refused(&config(&upstream, &[&part, &stricter, "[defaults]\nplugins = [\"auth\"]\n"]));
+    assert!(text.contains("routes[0].plugins[0]: the authorizer `auth` stands twice in the chain of route `all`"), "{text}");
+    // Two that are two plugins may both stand there: the first may leave it to the second.
+    let other = plugin("other", every_hook(), "mode = \"pass\"", "");
+    let (output, text) = check(&config(&upstream, &[&part, &other, &route("plugins = [\"auth\", \"other\"]")]));
+    assert!(output.status.success(), "{text}");
+}
+
+#[test]
 fn a_route_without_an_authorizer_says_so() {
     let upstream = Upstream::plain("up").unwrap();
     let part = plugin("filter", filters(), "", "");
