@@ -61,7 +61,9 @@ fn folder(jwks: &str) -> Launch {
     let launch = Launch::new(BINARY).unwrap();
     launch.file("jwks.json", jwks).unwrap();
     std::fs::create_dir(launch.directory().join("secrets")).unwrap();
-    launch.file("secrets/gateway", "a secret of the gateway, and 32 bytes").unwrap();
+    for secret in ["gateway", "session"] {
+        launch.file(&format!("secrets/{secret}"), "a secret of the gateway, and 32 bytes").unwrap();
+    }
     launch
 }
 
@@ -69,7 +71,7 @@ fn folder(jwks: &str) -> Launch {
 fn every_recipe_is_taken_by_check() {
     let recipes = blocks("toml");
     let under: Vec<&str> = recipes.iter().map(|(heading, _)| heading.as_str()).collect();
-    for server in ["Keycloak", "Auth0", "Microsoft Entra ID", "Google", WHOLE, "Opaque tokens"] {
+    for server in ["Keycloak", "Auth0", "Microsoft Entra ID", "Google", WHOLE, "Opaque tokens", "People with a browser"] {
         assert!(under.contains(&server), "no recipe for {server}: {under:?}");
     }
     let launch = folder(&block("json", WHOLE));
@@ -87,7 +89,7 @@ fn every_recipe_is_taken_by_check() {
 fn the_one_that_is_whole_serves() {
     let (issuer, upstream) = (Issuer::new(), Upstream::plain("orders").unwrap());
     let text = block("toml", WHOLE);
-    let here = text.replace("0.0.0.0:8080", "127.0.0.1:0").replace("http://127.0.0.1:9000", &format!("http://{}", upstream.address()));
+    let here = text.replace("127.0.0.1:8080", "127.0.0.1:0").replace("http://127.0.0.1:9000", &format!("http://{}", upstream.address()));
     assert!(here.contains("127.0.0.1:0") && here.contains(&upstream.address().to_string()), "{here}");
     let gateway = folder(&issuer.jwks()).start(&here).unwrap();
     let ask = |token: &str| get(gateway.address("web").unwrap(), "/orders/1", &[("authorization", &format!("Bearer {token}"))]);
