@@ -373,7 +373,6 @@ fn refuses_a_configuration_that_cannot_work() {
         (json!({ "audience": 1 }), "expected a text or a list of texts"),
         (json!({ "jwks": null }), "`jwks` is not here, and the plugin may not fetch it: write `jwks = { file = \"jwks.json\" }`"),
         (json!({ "jwks": "{" }), "`jwks`: not JSON"),
-        (json!({ "jwks": "jwks.json" }), "`jwks` = \"jwks.json\" is no key set: write `{ file = \"jwks.json\" }`"),
         (json!({ "jwks": "{\"keys\":[],\"keys\":[]}" }), "the same member twice"),
         (json!({ "jwks": { "file": "jwks.json" } }), "`jwks`: not a JWK Set"),
         (json!({ "jwks": no_keys }), "`jwks`: the key set is empty"),
@@ -386,8 +385,6 @@ fn refuses_a_configuration_that_cannot_work() {
         (json!({ "leeway": "301s" }), "`leeway` = \"301s\""),
         (json!({ "leeway": "99999999999999999999m" }), "`leeway`"),
         (json!({ "max_lifetime": "0s" }), "`max_lifetime` is 0"),
-        (json!({ "max_lifetime": "7d" }), "write \"0s\" to \"8784h\", in whole seconds"),
-        (json!({ "leeway": "10m" }), "write \"0s\" to \"5m\""),
         (json!({ "max_lifetime": "9000h" }), "`max_lifetime` = \"9000h\""),
         (json!({ "max_token_bytes": 0 }), "`max_token_bytes` is 0"),
         (json!({ "max_token_bytes": 65_537 }), "`max_token_bytes` is 65537"),
@@ -395,7 +392,6 @@ fn refuses_a_configuration_that_cannot_work() {
         (json!({ "audience": "übung" }), "without `realm` it is the first `audience`"),
         (json!({ "claims_as_headers": { "x user": "sub" } }), "\"x user\": not a header name"),
         (json!({ "claims_as_headers": { "Authorization": "sub" } }), "choose one of your own"),
-        (json!({ "claims_as_headers": { "x_user": "sub" } }), "write it with `-`"),
         (json!({ "claims_as_headers": { "X-User": "sub", "x-user": "name" } }), "is there twice"),
     ] {
         let error = testing::configure::<OAuth2>(config(changes.clone())).err().unwrap_or_else(|| panic!("taken: {changes}"));
