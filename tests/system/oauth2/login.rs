@@ -222,6 +222,18 @@ fn pages_that_are_opened_at_once_come_back_each_to_its_own() {
 }
 
 #[test]
+fn nobody_is_sent_to_another_host_after_a_login() {
+    let (server, upstream) = (server(600), Upstream::plain("up").unwrap());
+    let gateway = gateway(&server, &upstream);
+    // To a browser these paths are other hosts.
+    for path in ["//evil.example/", "//evil.example/..//", "///evil.example"] {
+        let (url, answer) = Browser::new(&server, &gateway).log_in(&format!("{APP}{path}"), "ann");
+        assert_eq!((url, answer.status), (format!("{APP}/"), 200), "{path}: {}", answer.text());
+    }
+    server.assert_content();
+}
+
+#[test]
 fn a_session_in_kv_is_known_on_both_workers_and_a_logout_ends_it_wherever_its_cookie_is() {
     let (server, upstream) = (server(600), Upstream::plain("up").unwrap());
     let in_kv = |config: String| config.replace("logout = \"/logout\"", "logout = \"/logout\", sessions = \"kv\"");
