@@ -226,7 +226,7 @@ fn nobody_is_sent_to_another_host_after_a_login() {
     let (server, upstream) = (server(600), Upstream::plain("up").unwrap());
     let gateway = gateway(&server, &upstream);
     // To a browser these paths are other hosts.
-    for path in ["//evil.example/", "//evil.example/..//", "///evil.example"] {
+    for path in ["//evil.example/", "///evil.example", "//evil.example/?a=//b"] {
         let (url, answer) = Browser::new(&server, &gateway).log_in(&format!("{APP}{path}"), "ann");
         assert_eq!((url, answer.status), (format!("{APP}/"), 200), "{path}: {}", answer.text());
     }
