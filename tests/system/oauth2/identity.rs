@@ -8,7 +8,8 @@ use crate::common::{metric, start, until, until_logged};
 use crate::guest::{config, get, seen};
 use crate::issuer::Issuer;
 
-const ROUTES: &str = r#"
+/// Who else is told whose token it is, and a route with all of them.
+pub(super) const TOLD: &str = r#"
 [plugins.limit]
 source = "builtin:rate-limit"
 grants = { rate-limit = {} }
@@ -23,6 +24,9 @@ name = "limited"
 match = { path = "/limited" }
 upstream = "up"
 plugins = ["auth", "limit", "counts"]
+"#;
+
+const ROUTES: &str = r#"
 [[routes]]
 name = "buyers"
 match = { path = "/buyers" }
@@ -50,7 +54,7 @@ fn everybody_is_told_whose_token_it_is_and_every_route_has_its_own_rules() {
         issuer.jwks(),
         other.jwks()
     );
-    let gateway = start(&config(&upstream, &[&auth, ROUTES]));
+    let gateway = start(&config(&upstream, &[&auth, TOLD, ROUTES]));
     let address = gateway.address("web").unwrap();
     let ask = |path: &str, token: &str| {
         get(address, path, &[("authorization", &format!("Bearer {token}")), ("x-user", "root"), ("X_User", "root")])

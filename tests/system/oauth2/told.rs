@@ -3,6 +3,7 @@
 use plugway_harness::upstream::Upstream;
 use serde_json::json;
 
+use super::identity::TOLD;
 use super::server::{Server, known_by, machine};
 use crate::api_key::digest;
 use crate::common::{metric, until, until_logged};
@@ -10,25 +11,11 @@ use crate::guest::{get, seen};
 
 const KEY: &str = "sk-2f8d1c";
 
-const OTHERS: &str = r#"
+const EITHER: &str = r#"
 [plugins.keys]
 source = "builtin:api-key"
 grants = { crypto = {} }
 config = { optional = true, consumers = [{ name = "partner", keys = ["DIGEST"] }] }
-[plugins.limit]
-source = "builtin:rate-limit"
-grants = { rate-limit = {} }
-config = { limits = [{ name = "tenant", key = { claim = "tenant" }, requests = 2, period = "1h" }] }
-[plugins.counts]
-source = "builtin:metrics"
-config = { consumer = true }
-[access_log]
-fields = ["path", "consumer", "status"]
-[[routes]]
-name = "limited"
-match = { path = "/limited" }
-upstream = "up"
-plugins = ["auth", "limit", "counts"]
 [[routes]]
 name = "either"
 match = { path = "/either" }
@@ -42,7 +29,7 @@ fn everybody_is_told_whose_token_of_a_real_server_it_is_and_a_key_opens_the_same
         (Server::start(&[machine("shop"), known_by("client_secret_basic", json!({}))]), Upstream::plain("up").unwrap());
     let plugin = "audience = [\"urn:orders\", \"urn:orders:opaque\"]\nscopes = [\"orders:read\"]\nclaims = [\"tenant\"]\nforward_token = true\n\
                   claims_as_headers = { \"x-user\" = \"sub\" }\nintrospection = {}";
-    let gateway = server.gateway(&upstream, plugin, &OTHERS.replace("DIGEST", &digest(KEY)));
+    let gateway = server.gateway(&upstream, plugin, &format!("{TOLD}{}", EITHER.replace("DIGEST", &digest(KEY))));
     let address = gateway.address("web").unwrap();
     // A JWT, and one that says nothing itself (this server is not asked about JWTs: it says no to that): both are of the tenant, whose second request is the last.
     for resource in ["urn:orders", "urn:orders:opaque"] {
