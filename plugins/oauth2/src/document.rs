@@ -21,6 +21,8 @@ pub(crate) struct Document {
     /// Since the server made it, or said that it has not changed.
     pub(crate) age: Duration,
     pub(crate) fresh_for: Duration,
+    /// Whether the server was asked for it just now.
+    pub(crate) is_of_now: bool,
     /// Whether it is past its time, and its server away.
     pub(crate) is_stale: bool,
 }
@@ -58,7 +60,14 @@ impl Document {
 
 impl From<&IncomingResponse> for Document {
     fn from(answer: &IncomingResponse) -> Self {
-        Self { body: answer.body(), age: answer.age(), fresh_for: answer.fresh_for(), is_stale: answer.source() == AnswerSource::Stale }
+        let source = answer.source();
+        Self {
+            body: answer.body(),
+            age: answer.age(),
+            fresh_for: answer.fresh_for(),
+            is_of_now: matches!(source, AnswerSource::Server | AnswerSource::Validated),
+            is_stale: source == AnswerSource::Stale,
+        }
     }
 }
 

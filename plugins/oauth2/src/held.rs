@@ -137,7 +137,7 @@ mod tests {
     const NOON: Duration = Duration::from_secs(1_800_000_000);
 
     fn document(body: &str, fresh: u64) -> Document {
-        Document { body: body.into(), age: Duration::ZERO, fresh_for: Duration::from_secs(fresh), is_stale: false }
+        Document { body: body.into(), age: Duration::ZERO, fresh_for: Duration::from_secs(fresh), is_of_now: true, is_stale: false }
     }
 
     fn read(body: &[u8]) -> Result<String, String> {

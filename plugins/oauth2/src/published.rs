@@ -19,15 +19,18 @@ use crate::token::Token;
 
 /// How long a set counts that does not say so.
 const FRESHNESS: Duration = Duration::from_secs(300);
-/// A set younger than this is not asked for again, whatever a token names. The gateway's cache is one for all workers, so it is at most one
-/// request in this time, where the set may be kept and does not come out of another cache, which makes it older: then it is one of each instance
-/// whose patience lasts.
+/// A set younger than this is asked for again out of turn alone. The gateway's cache is one for all workers, so otherwise it is at most one
+/// request in this time, where the set may be kept and does not come out of another cache, which makes it older.
 const YOUNG: Duration = Duration::from_secs(1);
 /// The gateway's cache is asked no more often than this because of unknown keys: for so long one instance may refuse what another has a key for.
 const LOOK: Duration = Duration::from_millis(100);
-/// So often in a row an instance asks because of an unknown key, and then once in so long.
+/// So often in a row an instance asks because of an unknown key, and then once in so long: as often as the cache lets one of them through, and
+/// seldom where nothing is kept, so that each asks the server.
 const BURST: f64 = 5.0;
-const AFTER_BURST: Duration = Duration::from_secs(10);
+const AFTER_BURST: Duration = YOUNG;
+const AFTER_BURST_UNCACHED: Duration = Duration::from_secs(10);
+/// How often an instance asks for a young set: a key may have come right after it.
+const OUT_OF_TURN: Duration = Duration::from_secs(60);
 
 thread_local! {
     /// One for each address and choice of algorithms, whichever places use it.
@@ -50,7 +53,8 @@ pub(crate) struct Published {
     location: Location,
     accepted: Vec<Algorithm>,
     keys: RefCell<Held<KeySet>>,
-    patience: RefCell<Patience>,
+    asking: RefCell<Allowance>,
+    asking_out_of_turn: RefCell<Allowance>,
     /// When the gateway's cache was asked last because of an unknown key.
     looked: Cell<Duration>,
 }
@@ -65,7 +69,8 @@ pub(crate) struct CheckedWith {
 
 /// How often unknown keys may still be asked for: a bucket that fills with time.
 #[derive(Debug)]
-struct Patience {
+struct Allowance {
+    most: f64,
     left: f64,
     since: Duration,
 }
@@ -81,7 +86,8 @@ impl Published {
             location,
             accepted: accepted.to_vec(),
             keys: RefCell::default(),
-            patience: RefCell::new(Patience { left: BURST, since: Duration::ZERO }),
+            asking: RefCell::new(Allowance::of(BURST)),
+            asking_out_of_turn: RefCell::new(Allowance::of(1.0)),
             looked: Cell::default(),
         })
     }
@@ -89,10 +95,8 @@ impl Published {
     /// Checks a signature, as [`KeySet::verify`]. Gives the payload, and what it was checked with.
     pub(crate) fn verify(self: &Rc<Self>, algorithm: Algorithm, token: &Token<'_>) -> Result<(Vec<u8>, CheckedWith), Refusal> {
         let now = clock::now();
-        if self.keys.borrow().is_due(now) {
-            // What there is counts meanwhile.
-            let _ = self.fetch(now, None);
-        }
+        // What there is counts meanwhile.
+        let is_of_now = self.keys.borrow().is_due(now) && self.fetch(now, None).unwrap_or(false);
         let keys = self.current(now).ok_or_else(|| self.unavailable(now))?;
         match self.check(&keys, algorithm, token) {
             Err(Denial::UnknownKey) => {}
@@ -101,6 +105,9 @@ impl Published {
         // It may be newer than what is here. While the server is away nobody can say, and it is not a reason to ask again.
         if self.keys.borrow().is_in_trouble() {
             return Err(self.unavailable(now).into());
+        }
+        if is_of_now {
+            return Err(Denial::UnknownKey.into());
         }
         // Another instance may have asked already: what it got is in the gateway's cache, and to look there costs the server nothing, so that no flood
         // of unknown keys keeps a good one away.
@@ -111,10 +118,18 @@ impl Published {
                 return Ok(known);
             }
         }
-        if self.keys.borrow().age(now) < YOUNG || !self.patience.borrow_mut().take(now) {
-            return Err(Denial::UnknownKey.into());
+        let most_age = self.may_ask(now).ok_or(Denial::UnknownKey)?;
+        Ok(self.look_again(now, Some(most_age), algorithm, token)?.ok_or(Denial::UnknownKey)?)
+    }
+
+    /// Whether the server may be asked because of an unknown key, and how old an answer may be.
+    fn may_ask(&self, now: Duration) -> Option<Duration> {
+        let (age, is_cached) = (self.keys.borrow().age(now), self.keys.borrow().is_cached(now));
+        if age < YOUNG {
+            return self.asking_out_of_turn.borrow_mut().take(now, OUT_OF_TURN).then_some(Duration::ZERO);
         }
-        Ok(self.look_again(now, Some(YOUNG), algorithm, token)?.ok_or(Denial::UnknownKey)?)
+        let again = if is_cached { AFTER_BURST } else { AFTER_BURST_UNCACHED };
+        self.asking.borrow_mut().take(now, again).then_some(YOUNG)
     }
 
     /// Fetches the set once more, at most so old, and checks the signature with it; none where it has no key for it either.
@@ -129,7 +144,7 @@ impl Published {
             // Nobody was asked, which is no news of the key.
             Err(Trouble::Busy) if most_age.is_none() => return Ok(None),
             Err(_) => return Err(self.unavailable(now).into()),
-            Ok(()) => {}
+            Ok(_) => {}
         }
         match self.current(now).map(|keys| self.check(&keys, algorithm, token)) {
             Some(Err(Denial::UnknownKey)) | None => Ok(None),
@@ -146,12 +161,14 @@ impl Published {
         self.keys.borrow().value(now)
     }
 
-    fn fetch(&self, now: Duration, most_age: Option<Duration>) -> Result<(), Trouble> {
+    /// Gives whether the server was asked just now.
+    fn fetch(&self, now: Duration, most_age: Option<Duration>) -> Result<bool, Trouble> {
         let most_age = most_age.unwrap_or_else(|| self.keys.borrow().most_age());
         // Nothing is borrowed while it waits.
         let fetched = self.url(now).and_then(|url| Document::fetch(&url, most_age, FRESHNESS));
+        let is_of_now = fetched.as_ref().is_ok_and(|document| document.is_of_now);
         let taken = self.keys.borrow_mut().take(now, fetched, |body| KeySet::parse(body, &self.accepted));
-        taken.inspect_err(|trouble| log::warn!("the keys of {}: {trouble}", self.issuer))
+        taken.map(|()| is_of_now).inspect_err(|trouble| log::warn!("the keys of {}: {trouble}", self.issuer))
     }
 
     fn url(&self, now: Duration) -> Result<String, Trouble> {
@@ -184,10 +201,15 @@ impl CheckedWith {
     }
 }
 
-impl Patience {
-    fn take(&mut self, now: Duration) -> bool {
+impl Allowance {
+    fn of(most: f64) -> Self {
+        Self { most, left: most, since: Duration::ZERO }
+    }
+
+    /// Takes one of those that are there, where one more comes in so long.
+    fn take(&mut self, now: Duration, every: Duration) -> bool {
         let passed = now.saturating_sub(self.since);
-        self.left = (self.left + passed.as_secs_f64() / AFTER_BURST.as_secs_f64()).min(BURST);
+        self.left = (self.left + passed.as_secs_f64() / every.as_secs_f64()).min(self.most);
         self.since = now;
         let is_left = self.left >= 1.0;
         if is_left {

@@ -127,8 +127,7 @@ fn rotation(form: &Form) {
             until("they go on", || answered.load(Ordering::Relaxed) >= before + many);
         };
         so_many_more(200);
-        // A set of this second is not asked for again.
-        std::thread::sleep(Duration::from_millis(1_100).max(form.time));
+        // At once, though the set is of this second.
         let before = server.provider.answered("GET /jwks");
         server.provider.rotate().unwrap();
         for _ in 0..16 {
