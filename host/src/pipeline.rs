@@ -14,6 +14,8 @@ mod told;
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use http::HeaderName;
+
 use crate::config::model::FailurePolicy;
 use crate::exchange::LocalResponse;
 use crate::fault::Fault;
@@ -131,6 +133,13 @@ impl Chain {
         chain.outgoing.retain(|place| has_work(Hook::ResponseFilter, place));
         chain
     }
+
+    /// Request headers that its plugins say to the upstream, and no client may.
+    pub fn kept_from_clients(&self, plugins: &Plugins) -> Vec<HeaderName> {
+        let incoming = self.incoming.iter().map(|step| &step.place);
+        let places = incoming.chain(&self.outgoing).chain(&self.router).chain(&self.forwarder);
+        places.flat_map(|place| plugins.kept_from_clients(place.at())).collect()
+    }
 }
 
 // === impl Plugins ===
@@ -151,6 +160,10 @@ impl Plugins {
 
     fn leaves_out(&self, hook: Hook, (slot, config): (usize, u32), stands: Stands) -> bool {
         self.slots.get(slot).is_some_and(|slot| slot.borrow().leaves_out(hook, config, stands))
+    }
+
+    fn kept_from_clients(&self, (slot, config): (usize, u32)) -> Vec<HeaderName> {
+        self.slots.get(slot).map_or_else(Vec::new, |slot| slot.borrow().kept_from_clients(config).to_vec())
     }
 
     /// Whether there is none.

@@ -18,6 +18,7 @@ mod guest;
 mod hooks;
 mod host;
 mod instance;
+mod kept_from_clients;
 mod kept_plans;
 mod left_out;
 mod lines;

@@ -54,6 +54,11 @@ impl<E: Exported> lifecycle::exports::plugway::gateway::lifecycle::Guest for E {
         if plugin.leaves_out_if_first() {
             crate::sys::configuring::leave_out_if_first();
         }
+        for name in plugin.kept_from_clients() {
+            let text = name.as_str().to_owned();
+            let kept = crate::sys::configuring::keep_from_clients(name);
+            kept.map_err(|error| format!("`{text}` cannot be kept from clients: {}", crate::ChangeError::from(error)))?;
+        }
         E::places(|places| places.insert(id, plugin));
         Ok(())
     }

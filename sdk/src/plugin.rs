@@ -10,6 +10,7 @@ use crate::batch::Batch;
 pub use crate::bindings::imports::plugway::gateway::configuring::Filter;
 use crate::error::Error;
 use crate::forwarding::Plan;
+use crate::header::HeaderName;
 use crate::identity::Identity;
 use crate::record::ExchangeRecord;
 use crate::request::Request;
@@ -40,6 +41,14 @@ pub trait Plugin: Sized + 'static {
     /// authorizer of the chain. Behind another one it is called, since what that one let pass comes here unseen. No, unless it is written.
     fn leaves_out_if_first(&self) -> bool {
         false
+    }
+
+    /// Request headers that it says to the upstream in a place configured like this, as who is calling, and no client may. The gateway takes them from
+    /// every request to that upstream before any hook sees it, on routes without this plugin too. None, unless it is written. The configuration is refused where
+    /// one is no header name, is one of those that clients have to say themselves (RFC 9110's, and others of `known-headers.txt` without `x-`), or is past the 256
+    /// that an instance can have.
+    fn kept_from_clients(&self) -> Vec<HeaderName<'_>> {
+        Vec::new()
     }
 }
 

@@ -3,6 +3,7 @@
 mod changes;
 mod decisions;
 mod headers;
+mod kept_from_clients;
 mod loading;
 mod order;
 mod phases;

@@ -95,7 +95,15 @@ pub(super) fn routes(config: &Config, built: Vec<Built>, upstreams: &[Arc<Upstre
         let max_body_bytes = route.max_body_bytes.or(config.limits.max_body_bytes);
         let retries = Retries::of(upstream).narrowed(route.max_attempts, route.retry_on);
         let plan = |chain, canaries| {
-            Arc::new(RoutePlan { facts: Arc::clone(&facts), chain, upstream: Arc::clone(upstream), retries, max_body_bytes, canaries })
+            Arc::new(RoutePlan {
+                facts: Arc::clone(&facts),
+                chain,
+                upstream: Arc::clone(upstream),
+                retries,
+                max_body_bytes,
+                kept_from_clients: Arc::default(),
+                canaries,
+            })
         };
         let levels: Vec<_> = canaries.into_iter().map(|(bound, chain)| (bound, plan(chain, None))).collect();
         let canaries = (!levels.is_empty()).then(|| Box::new(Canaries { by: Arc::clone(&by), levels }));

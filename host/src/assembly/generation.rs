@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use http::HeaderName;
+
 use super::observers::Observers;
 use super::timers::Timers;
 use super::{Assembled, AssembledPlugin, Workshop};
@@ -14,7 +16,7 @@ use crate::exchange::RouteFacts;
 use crate::pipeline::Plugins;
 use crate::places::Quota;
 use crate::plugin::{Computing, FailureKind, Hook, InstanceMemory, Reserve, SetupError, Slot, Surroundings};
-use crate::proxy::{Generation, Tracing};
+use crate::proxy::{Generation, Snapshot, Tracing};
 use crate::telemetry::{AccessPlan, BudgetHits, Holder};
 use crate::trace::Sampler;
 use crate::upstream::RoundRobins;
@@ -33,6 +35,9 @@ impl Workshop {
             slots.iter().for_each(tell_left_out);
         }
         let plugins = Plugins::new(slots);
+        if worker == 0 {
+            tell_kept_from_clients(&assembled.snapshot, &plugins);
+        }
         let cells = self.telemetry.worker(worker);
         // Without a receiver nobody would ever see the spans that others hang theirs on.
         let sampler = config
@@ -151,6 +156,14 @@ impl Workshop {
 fn tell_left_out(slot: &Slot) {
     for (hook, configurations) in slot.left_out() {
         tracing::info!(plugin = %slot.name(), hook = hook.as_str(), configurations, "A filter says that it has nothing to do with some of its configurations, and is not called there");
+    }
+}
+
+/// Nor should anybody wonder where a header went.
+fn tell_kept_from_clients(snapshot: &Snapshot, plugins: &Plugins) {
+    for (upstream, names) in snapshot.kept_from_clients(plugins) {
+        let headers = names.iter().map(HeaderName::as_str).collect::<Vec<_>>().join(" ");
+        tracing::info!(%upstream, headers, "A plugin says these request headers to the upstream, so they are taken from all requests of clients that go there");
     }
 }
 

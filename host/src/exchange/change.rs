@@ -86,6 +86,14 @@ pub(super) fn is_reserved_in_response(name: &HeaderName) -> bool {
 }
 
 impl Exchange {
+    /// Takes what a client may not say from a request that no hook has seen yet, and from trailers that may follow.
+    pub fn keep_from_client(&mut self, names: &[HeaderName]) {
+        for name in names {
+            self.request.headers.remove(name);
+            self.claimed.add(name);
+        }
+    }
+
     /// Sets a request header.
     pub fn set_header(&mut self, phase: Phase, limits: &ChangeLimits, name: HeaderName, value: HeaderValue) -> Changed {
         self.write_header(phase, limits, name, value, Write::Set)

@@ -11,6 +11,7 @@ use super::bindings::plugway::gateway::types;
 use super::budget::{CpuMeter, MemoryLimiter};
 use super::computing::Place;
 use super::failure::Failure;
+use super::kept_from_clients::KeptFromClients;
 use super::left_out::LeftOut;
 use super::lines::Lines;
 use super::names::Names;
@@ -89,6 +90,8 @@ pub(super) struct Guest {
     pub(super) configuring: Option<u32>,
     /// Hooks that have nothing to do with a configuration.
     pub(super) left_out: LeftOut,
+    /// Headers that a configuration says in place of clients.
+    pub(super) kept_from_clients: KeptFromClients,
     /// The plan, while `forward` runs.
     pub(super) plan: Option<PlanDraft>,
     /// What has ended, while `on-batch` runs.

@@ -14,6 +14,7 @@ use super::computing::{Computing, Place, State};
 use super::failure::Failure;
 use super::guest::Guest;
 use super::hooks::{Hooks, now};
+use super::kept_from_clients::KeptFromClients;
 use super::left_out::LeftOut;
 use super::lines::Lines;
 use super::names::Names;
@@ -94,6 +95,7 @@ impl Instance {
             rescue,
             configuring: None,
             left_out: LeftOut::default(),
+            kept_from_clients: KeptFromClients::default(),
             plan: None,
             batch: None,
             cpu: CpuMeter::new(),
@@ -147,6 +149,11 @@ impl Instance {
     /// Hooks that have nothing to do with a configuration, by their own words.
     pub(super) fn left_out(&self) -> &LeftOut {
         &self.store.data().left_out
+    }
+
+    /// Headers that no client may say, by their own words.
+    pub(super) fn kept_from_clients(&self) -> &KeptFromClients {
+        &self.store.data().kept_from_clients
     }
 
     /// Calls a hook without an exchange, for `limit` of CPU time at most.

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::HeaderName;
 use wasmtime::Store;
 
 use super::breaker::{Breakers, FIRST_PAUSE};
@@ -18,6 +19,7 @@ use super::failure::{Failure, FailureKind};
 use super::guest::Guest;
 use super::hooks::Hooks;
 use super::instance::{Instance, Surroundings};
+use super::kept_from_clients::KeptFromClients;
 use super::kept_plans::KeptPlans;
 use super::left_out::{LeftOut, Stands};
 use super::pool::Pool;
@@ -46,6 +48,8 @@ pub struct Slot {
     pub(super) plans: KeptPlans,
     /// Hooks that have nothing to do with a configuration.
     left_out: LeftOut,
+    /// Headers that it says in place of clients.
+    kept_from_clients: KeptFromClients,
 }
 
 /// What became of a call: the exchange always comes back.
@@ -77,13 +81,13 @@ impl Slot {
     pub fn new(recipe: Arc<Recipe>, surroundings: Surroundings, cells: Arc<PluginCells>) -> Result<Self, SetupError> {
         let (supply, first) = Supply::open(Arc::clone(&recipe), surroundings)?;
         cells.instance_started();
-        let left_out = first.left_out().clone();
+        let (left_out, kept_from_clients) = (first.left_out().clone(), first.kept_from_clients().clone());
         // Hooks that run in one go have an instance of their own beside those that are lent.
         let in_place = !recipe.runs_in_turns() || IN_PLACE.into_iter().any(|hook| recipe.has(hook));
         let (own, first) = if in_place { (Some(first), None) } else { (None, Some(first)) };
         let pool = recipe.runs_in_turns().then(|| Pool::new(first));
         let (breakers, plans) = (Breakers::new(recipe.budget.failed_cpu), KeptPlans::default());
-        let mut slot = Self { supply, cells, instance: own, pool, breakers, plans, left_out };
+        let mut slot = Self { supply, cells, instance: own, pool, breakers, plans, left_out, kept_from_clients };
         slot.call_ended();
         Ok(slot)
     }
@@ -101,6 +105,11 @@ impl Slot {
     /// Filters that some configurations leave without work wherever they stand, and how many do.
     pub fn left_out(&self) -> BTreeMap<Hook, usize> {
         self.left_out.counted()
+    }
+
+    /// Request headers that it says to the upstream of a place with that configuration, and no client may.
+    pub fn kept_from_clients(&self, config: u32) -> &[HeaderName] {
+        self.kept_from_clients.of(config)
     }
 
     /// Its counters.

@@ -84,7 +84,9 @@ fn find<'a>(generation: &'a Generation, exchange: &mut Exchange) -> Result<(usiz
             let parameters = found.parameters(request.path()).map(|(name, segment)| (Arc::clone(name), segment.to_owned())).collect();
             exchange.route = Arc::clone(&route.facts);
             exchange.parameters = parameters;
-            Ok((number, route.for_client(exchange)))
+            let route = route.for_client(exchange);
+            exchange.keep_from_client(&route.kept_from_clients);
+            Ok((number, route))
         }
         route::Outcome::NotFound => Err((Fault::NoRoute, None)),
         route::Outcome::MethodNotAllowed { allow } => Err((Fault::MethodNotAllowed, Some(allow.clone()))),

@@ -1,12 +1,13 @@
 //! What a worker reads while it serves: one immutable snapshot shared by all workers, and this worker's own share of it.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
+use http::HeaderName;
 use ipnet::IpNet;
 
 use super::attempted::Bell;
@@ -63,6 +64,8 @@ pub struct RoutePlan {
     pub retries: Retries,
     /// Largest request body, bytes.
     pub max_body_bytes: Option<u64>,
+    /// Request headers that no client says to its upstream: a plugin of this route, or of another one to the same upstream, says them.
+    pub kept_from_clients: Arc<[HeaderName]>,
     /// The same route with canaries in its chain, for the clients that meet them.
     pub canaries: Option<Box<Canaries>>,
 }
@@ -166,26 +169,47 @@ pub struct Shared {
 impl Snapshot {
     /// The routes as that worker has them, with these plugins: it counts who holds them and their endpoints where no other worker does.
     pub fn routes_for(&self, worker: usize, plugins: &Plugins) -> Vec<Arc<RoutePlan>> {
+        let kept = self.kept_from_clients(plugins);
         let mut upstreams = HashMap::new();
         let mut own = |upstream: &Arc<Upstream>| {
-            let own = upstreams.entry(Arc::clone(&upstream.name)).or_insert_with(|| Arc::new(upstream.for_worker(worker)));
-            Arc::clone(own)
+            let own = upstreams.entry(Arc::clone(&upstream.name)).or_insert_with(|| {
+                let kept = kept.get(&upstream.name).map(|names| Arc::from(names.as_slice()));
+                (Arc::new(upstream.for_worker(worker)), kept.unwrap_or_default())
+            });
+            own.clone()
         };
         self.routes.iter().map(|route| Arc::new(route.own(plugins, &mut own))).collect()
+    }
+
+    /// Request headers that no client says to an upstream, by its name.
+    pub fn kept_from_clients(&self, plugins: &Plugins) -> BTreeMap<Arc<str>, Vec<HeaderName>> {
+        let mut kept: BTreeMap<Arc<str>, Vec<HeaderName>> = BTreeMap::new();
+        for route in &self.routes {
+            let levels = route.canaries.iter().flat_map(|canaries| &canaries.levels).map(|(_, plan)| &plan.chain);
+            for name in std::iter::once(&route.chain).chain(levels).flat_map(|chain| chain.kept_from_clients(plugins)) {
+                let names = kept.entry(Arc::clone(&route.upstream.name)).or_default();
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+        }
+        kept
     }
 }
 
 impl RoutePlan {
     /// A copy whose chain has what these plugins have to do, and which leads to upstreams of its own.
-    fn own(&self, plugins: &Plugins, upstream: &mut impl FnMut(&Arc<Upstream>) -> Arc<Upstream>) -> Self {
+    fn own(&self, plugins: &Plugins, to: &mut impl FnMut(&Arc<Upstream>) -> (Arc<Upstream>, Arc<[HeaderName]>)) -> Self {
+        let (upstream, kept_from_clients) = to(&self.upstream);
         Self {
             facts: Arc::new(RouteFacts::clone(&self.facts)),
             chain: self.chain.on(plugins),
-            upstream: upstream(&self.upstream),
+            upstream,
             retries: self.retries,
             max_body_bytes: self.max_body_bytes,
+            kept_from_clients,
             canaries: self.canaries.as_ref().map(|canaries| {
-                let levels = canaries.levels.iter().map(|(bound, plan)| (*bound, Arc::new(plan.own(plugins, upstream))));
+                let levels = canaries.levels.iter().map(|(bound, plan)| (*bound, Arc::new(plan.own(plugins, to))));
                 Box::new(Canaries { by: Arc::clone(&canaries.by), levels: levels.collect() })
             }),
         }

@@ -57,6 +57,10 @@ impl Plugin for ApiKey {
     fn configure(config: Config) -> Result<Self, Error> {
         Ok(config.check()?)
     }
+
+    fn kept_from_clients(&self) -> Vec<HeaderName<'_>> {
+        self.consumer_header.iter().cloned().collect()
+    }
 }
 
 impl Authorizer for ApiKey {

@@ -44,8 +44,8 @@ use std::time::Duration;
 
 use plugway_sdk::metrics::Counter;
 use plugway_sdk::{
-    AuthError, Authorizer, ChangeError, Decision, Error, Flow, Identity, LocalResponse, Plugin, Request, RequestFilter, Status, Value,
-    clock, header,
+    AuthError, Authorizer, ChangeError, Decision, Error, Flow, HeaderName, Identity, LocalResponse, Plugin, Request, RequestFilter, Status,
+    Value, clock, header,
 };
 
 use anonymous::Anonymous;
@@ -121,6 +121,10 @@ impl Plugin for OAuth2 {
 
     fn leaves_out_if_first(&self) -> bool {
         self.own_token().is_none()
+    }
+
+    fn kept_from_clients(&self) -> Vec<HeaderName<'_>> {
+        self.headers.names()
     }
 }
 

@@ -63,6 +63,11 @@ impl ClaimHeaders {
         self.list.iter().try_for_each(|header| remove(request, header))
     }
 
+    /// Their names.
+    pub(crate) fn names(&self) -> Vec<HeaderName<'_>> {
+        self.list.iter().map(|header| header.name.clone()).collect()
+    }
+
     /// What the headers will say: nothing where a claim is absent or no single value.
     pub(crate) fn values(&self, claims: &Members<'_>) -> Result<Vec<Option<String>>, Denial> {
         let value = |header: &ClaimHeader| {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use plugway_sdk::metrics::Counter;
-use plugway_sdk::{Endpoint, EndpointId, Error, Filter, Plugin, Request, clock};
+use plugway_sdk::{Endpoint, EndpointId, Error, Filter, HeaderName, Plugin, Request, clock, header};
 use serde::Deserialize;
 
 use crate::behaviour;
@@ -80,6 +80,14 @@ impl Plugin for Guest {
 
     fn leaves_out(&self) -> &'static [Filter] {
         if self.mode == Mode::LeaveOut { &[Filter::Request, Filter::Response] } else { &[] }
+    }
+
+    fn kept_from_clients(&self) -> Vec<HeaderName<'_>> {
+        match self.mode {
+            Mode::KeepAccept => vec![header::ACCEPT],
+            Mode::KeepFromClients(many) => (0..many).filter_map(|number| HeaderName::numbered(&format!("x-kept-{number}")).ok()).collect(),
+            _ => Vec::new(),
+        }
     }
 }
 

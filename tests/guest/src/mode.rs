@@ -55,6 +55,8 @@ modes! {
         KeepPlan = "keep-plan",
         /// Say of both filters that they have nothing to do.
         LeaveOut = "leave-out",
+        /// Keep `accept` from clients.
+        KeepAccept = "keep-accept",
         /// Ask who is calling, and leave it in `x-who`.
         Who = "who",
         /// Execute `unreachable`.
@@ -137,6 +139,8 @@ modes! {
         Series = "series" or 10,
         /// Note N attributes and N events.
         Notes = "notes" or 3,
+        /// Keep N names from clients: `x-kept-0` and so on.
+        KeepFromClients = "keep-from-clients" or 1,
         /// Write N log lines.
         LogFlood = "log-flood" or 10_000,
         /// Write one log line of N bytes.

@@ -38,6 +38,11 @@ match = { path = "/bills" }
 upstream = "up"
 plugins = [{ plugin = "auth", config = { audience = "billing" } }]
 [[routes]]
+name = "open"
+match = { path = "/open" }
+upstream = "up"
+public = true
+[[routes]]
 name = "lists"
 match = { path = "/lists" }
 upstream = "up"
@@ -89,6 +94,9 @@ fn everybody_is_told_whose_token_it_is_and_every_route_has_its_own_rules() {
     // Nobody passes where nobody is asked, and is nobody to the upstream.
     let nobody = get(address, "/lists", &[("x-user", "root")]);
     assert_eq!((nobody.status, seen(&nobody, "x-user")), (200, None));
+    // Nor anybody else there where nobody is asked at all, on a route that has no plugin.
+    let open = ask("/open", &ann);
+    assert_eq!((open.status, seen(&open, "x-user"), seen(&open, "x_user")), (200, None, None));
     assert_eq!((get(address, "/limited", &[]).status, ask("/lists", "no.such.token").status), (401, 401));
 
     for (consumer, requests) in [("ann", 3.0), ("bob", 1.0), ("eve", 1.0), ("anonymous", 1.0)] {
