@@ -1,7 +1,8 @@
 // The authorization server of the whole-system tests: oidc-provider, certified by the OpenID Foundation, on a free port of
 // the loopback interface; over TLS where `OIDC_CERTIFICATE`, `OIDC_KEY` and `OIDC_CLIENT_CA` hold PEM. Standard output has one
-// JSON object a line: first `{"listening": ISSUER}`, then every request it received and answered, and every event of the provider.
-// Standard input takes commands, one JSON object a line, each answered by `{"done": COMMAND}` with the `number` it had:
+// JSON object a line: first `{"listening": ISSUER}`, then every request it received and answered, with the address where it came in
+// (`at`), and every event of the provider. Standard input takes commands, one JSON object a line, each answered by
+// `{"done": COMMAND}` with the `number` it had:
 //
 //   {"command": "rotate"}                      sign with a new key from now on; the old one is published too
 //   {"command": "settle"}                      nothing: what was said before comes before the answer
@@ -34,9 +35,18 @@ const newKeys = () => Promise.all([...new Set([alg, 'RS256'])].map(newKey));
 
 const keys = await newKeys();
 const { OIDC_CERTIFICATE: cert, OIDC_KEY: key, OIDC_CLIENT_CA: ca } = process.env;
-const server = cert ? createTlsServer({ cert, key, ca, requestCert: true, rejectUnauthorized: false }) : createServer();
-await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-const issuer = `${cert ? 'https' : 'http'}://127.0.0.1:${server.address().port}`;
+const server = cert ? createTlsServer({ cert, key, ca, requestCert: !settings.aliases, rejectUnauthorized: false }) : createServer();
+// Where clients are asked for certificates at an address of its own, nobody gets there without one (RFC 8705, section 5).
+const mutual = settings.aliases && createTlsServer({ cert, key, ca, requestCert: true, rejectUnauthorized: true });
+
+async function listen(server) {
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return `${cert ? 'https' : 'http'}://127.0.0.1:${server.address().port}`;
+}
+
+const origin = await listen(server);
+const alias = mutual && (await listen(mutual));
+const issuer = settings.slash ? `${origin}/` : origin;
 
 const configuration = () => ({
   clients: settings.clients ?? [],
@@ -48,7 +58,8 @@ const configuration = () => ({
   issueRefreshToken: (context, client) => client.grantTypeAllowed('refresh_token'),
   // Whoever sends a browser without a challenge gets no code.
   pkce: { required: () => true },
-  clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'tls_client_auth', 'none'],
+  clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'tls_client_auth', 'self_signed_tls_client_auth', 'none'],
+  discovery: alias ? { mtls_endpoint_aliases: { introspection_endpoint: `${alias}/token/introspection`, token_endpoint: `${alias}/token` } } : {},
   features: {
     devInteractions: { enabled: true },
     clientCredentials: { enabled: true },
@@ -59,6 +70,7 @@ const configuration = () => ({
       enabled: true,
       certificateBoundAccessTokens: true,
       tlsClientAuth: true,
+      selfSignedTlsClientAuth: true,
       getCertificate: ({ req }) => req.socket.getPeerX509Certificate?.()?.toString(),
       certificateAuthorized: ({ req }) => req.socket.authorized,
       certificateSubjectMatches: ({ req }, property, expected) => {
@@ -115,7 +127,7 @@ function serve() {
   for (const event of ['access_token.issued', 'access_token.saved', 'client_credentials.issued', 'client_credentials.saved', 'grant.success', 'authorization.success', 'authorization.error', 'introspection.error', 'revocation.error', 'grant.error', 'jwks.error', 'discovery.error', 'end_session.error', 'server_error', 'refresh_token.consumed', 'end_session.success']) {
     provider.on(event, (...details) => {
       const error = details.find((detail) => detail instanceof Error);
-      say({ event, error: error && `${error.error ?? error.name}: ${error.error_description ?? error.message}` });
+      say({ event, error: error && `${error.error ?? error.name}: ${error.error_description ?? error.message}`, detail: error?.error_detail });
     });
   }
   callback = provider.callback();
@@ -123,9 +135,10 @@ function serve() {
 serve();
 
 const behaviours = new Map();
-server.on('request', async (request, response) => {
-  say({ received: `${request.method} ${request.url.split('?')[0]}` });
-  response.on('finish', () => say({ request: `${request.method} ${request.url.split('?')[0]}`, status: response.statusCode }));
+async function answer(at, request, response) {
+  const asked = `${request.method} ${request.url.split('?')[0]}`;
+  say({ received: asked, at });
+  response.on('finish', () => say({ request: asked, status: response.statusCode, at }));
   const found = [...behaviours].find(([path]) => request.url.startsWith(path))?.[1];
   switch (found?.as) {
     case 'rubbish':
@@ -143,7 +156,9 @@ server.on('request', async (request, response) => {
       if (request.socket.destroyed) return;
   }
   callback(request, response);
-});
+}
+server.on('request', answer.bind(null, origin));
+mutual?.on('request', answer.bind(null, alias));
 
 createInterface({ input: process.stdin })
   .on('line', async (line) => {
@@ -160,4 +175,4 @@ createInterface({ input: process.stdin })
   })
   .on('close', () => process.exit(0));
 
-say({ listening: issuer });
+say({ listening: issuer, alias });

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData,
-    date_time_ymd,
+    BasicConstraints, Certificate, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    PublicKeyData, date_time_ymd,
 };
 use ring::digest::{SHA256, digest};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -28,7 +28,9 @@ pub struct Authority {
 pub struct Issued {
     der: CertificateDer<'static>,
     key: PrivatePkcs8KeyDer<'static>,
-    /// SHA-256 of its public key (RFC 7469, section 2.4).
+    /// A point on P-256, uncompressed (SEC 1, section 2.3.3).
+    public_key: Vec<u8>,
+    /// SHA-256 of it as the certificate has it (RFC 7469, section 2.4).
     pin: [u8; 32],
     certificate_pem: String,
     key_pem: String,
@@ -95,22 +97,12 @@ impl Authority {
         self.issue(CertificateParams::default(), name, ExtendedKeyUsagePurpose::ClientAuth)
     }
 
-    fn issue(&self, mut params: CertificateParams, name: &str, purpose: ExtendedKeyUsagePurpose) -> Result<Issued> {
+    fn issue(&self, params: CertificateParams, name: &str, purpose: ExtendedKeyUsagePurpose) -> Result<Issued> {
         let key = KeyPair::generate().context("a key")?;
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![purpose];
+        let mut params = named(params, name, purpose);
         params.use_authority_key_identifier_extension = true;
         let certificate = params.signed_by(&key, &self.issuer).context(name)?;
-        let mut pin = [0; 32];
-        pin.copy_from_slice(digest(&SHA256, &key.subject_public_key_info()).as_ref());
-        Ok(Issued {
-            der: certificate.der().clone(),
-            pin,
-            key: PrivatePkcs8KeyDer::from(key.serialize_der()),
-            certificate_pem: certificate.pem(),
-            key_pem: key.serialize_pem(),
-        })
+        Ok(Issued::new(&certificate, &key))
     }
 
     /// The root itself.
@@ -135,6 +127,19 @@ impl Authority {
 }
 
 impl Issued {
+    fn new(certificate: &Certificate, key: &KeyPair) -> Self {
+        let mut pin = [0; 32];
+        pin.copy_from_slice(digest(&SHA256, &key.subject_public_key_info()).as_ref());
+        Self {
+            der: certificate.der().clone(),
+            public_key: key.public_key_raw().to_vec(),
+            pin,
+            key: PrivatePkcs8KeyDer::from(key.serialize_der()),
+            certificate_pem: certificate.pem(),
+            key_pem: key.serialize_pem(),
+        }
+    }
+
     /// The certificate.
     pub fn der(&self) -> &CertificateDer<'static> {
         &self.der
@@ -143,6 +148,11 @@ impl Issued {
     /// Its private key.
     pub fn key(&self) -> PrivateKeyDer<'static> {
         PrivateKeyDer::Pkcs8(self.key.clone_key())
+    }
+
+    /// Its public key: a point on P-256, uncompressed (SEC 1, section 2.3.3).
+    pub fn public_key(&self) -> &[u8] {
+        &self.public_key
     }
 
     /// SHA-256 of its public key, by which a browser can be told to take it (RFC 7469, section 2.4).
@@ -170,6 +180,24 @@ impl Issued {
         write_private(&files.key, self.key_pem.as_bytes())?;
         Ok(files)
     }
+}
+
+/// A client certificate with this common name that nobody signed but its own key.
+///
+/// # Errors
+/// When no key can be made.
+pub fn self_signed(name: &str) -> Result<Issued> {
+    let key = KeyPair::generate().context("a key")?;
+    let params = named(CertificateParams::default(), name, ExtendedKeyUsagePurpose::ClientAuth);
+    let certificate = params.self_signed(&key).context(name)?;
+    Ok(Issued::new(&certificate, &key))
+}
+
+fn named(mut params: CertificateParams, name: &str, purpose: ExtendedKeyUsagePurpose) -> CertificateParams {
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![purpose];
+    params
 }
 
 fn server_params(names: &[&str]) -> Result<CertificateParams> {

@@ -24,12 +24,13 @@ pub fn install() -> Result<PathBuf> {
 pub struct Provider {
     script: Script,
     issuer: String,
+    alias: Option<String>,
     address: SocketAddr,
 }
 
 impl Provider {
     /// Starts one on a free port of 127.0.0.1, over plain HTTP. `settings` may have `clients` (RFC 7591), `ttl`, the life of
-    /// tokens in seconds, and `alg`, by which they are signed.
+    /// tokens in seconds, `alg`, by which they are signed, and `slash`, for an issuer that ends in one.
     ///
     /// # Errors
     /// When it is not installed, or does not start.
@@ -37,7 +38,8 @@ impl Provider {
         Self::launch(settings, &[])
     }
 
-    /// Likewise over TLS; certificates of clients are asked for and taken from this authority.
+    /// Likewise over TLS; certificates of clients are asked for, and those of this authority are good. With `aliases` in `settings` nobody is asked
+    /// for one there, and whoever has none of this authority's gets no answer at a second address, which the metadata has (RFC 8705, section 5).
     ///
     /// # Errors
     /// As [`Provider::start`].
@@ -51,14 +53,27 @@ impl Provider {
         let module = module.to_string_lossy();
         let own = [("OIDC_PROVIDER", &*module), ("OIDC_SETTINGS", settings.as_str())];
         let script = Script::start("oidc-provider", "server.mjs", &[environment, &own].concat())?;
-        let issuer = script.wait(|line| line.field("listening").is_some())?.field("listening").unwrap_or_default().to_owned();
-        let port = issuer.rsplit(':').next().and_then(|port| port.parse::<u16>().ok()).context("the provider's port")?;
-        Ok(Self { script, issuer, address: ([127, 0, 0, 1], port).into() })
+        let listening = script.wait(|line| line.field("listening").is_some())?;
+        let issuer = listening.field("listening").unwrap_or_default().to_owned();
+        let alias = listening.field("alias").map(str::to_owned);
+        let port =
+            issuer.trim_end_matches('/').rsplit(':').next().and_then(|port| port.parse::<u16>().ok()).context("the provider's port")?;
+        Ok(Self { script, issuer, alias, address: ([127, 0, 0, 1], port).into() })
     }
 
     /// The `iss` of its tokens, and where it is.
     pub fn issuer(&self) -> &str {
         &self.issuer
+    }
+
+    /// The same without a path, as an endpoint of an upstream is written.
+    pub fn origin(&self) -> &str {
+        self.issuer.trim_end_matches('/')
+    }
+
+    /// Where it demands certificates of clients, if that is an address of its own.
+    pub fn alias(&self) -> Option<&str> {
+        self.alias.as_deref()
     }
 
     /// Where it listens.
@@ -95,25 +110,35 @@ impl Provider {
         self.script.order(order).map(drop)
     }
 
-    /// Lines with this field. What it has said until now is read before: it says things in order.
-    fn count(&self, field: &str, text: &str) -> usize {
+    /// Lines with these fields. What it has said until now is read before: it says things in order.
+    fn count(&self, fields: &[(&str, &str)]) -> usize {
         drop(self.order(json!({ "command": "settle" })));
-        self.script.log().lines().iter().filter(|line| line.field(field) == Some(text)).count()
+        self.script.log().lines().iter().filter(|line| fields.iter().all(|(name, text)| line.field(name) == Some(*text))).count()
     }
 
-    /// How often it has answered requests like `GET /jwks`.
+    /// How often it has answered requests like `GET /jwks`, wherever they came in.
     pub fn answered(&self, request: &str) -> usize {
-        self.count("request", request)
+        self.count(&[("request", request)])
+    }
+
+    /// How often it has done so where it demands certificates of clients.
+    pub fn answered_at_alias(&self, request: &str) -> usize {
+        self.alias().map_or(0, |alias| self.count(&[("request", request), ("at", alias)]))
     }
 
     /// How often one has reached it, answered or not.
     pub fn received(&self, request: &str) -> usize {
-        self.count("received", request)
+        self.count(&[("received", request)])
     }
 
     /// How often an event of the provider's own has happened, such as `client_credentials.issued`.
     pub fn events(&self, event: &str) -> usize {
-        self.count("event", event)
+        self.count(&[("event", event)])
+    }
+
+    /// How often it has refused something for this reason, which it does not tell whom it refuses.
+    pub fn refusals(&self, detail: &str) -> usize {
+        self.count(&[("detail", detail)])
     }
 
     /// Everything it said, for messages of tests.

@@ -13,22 +13,23 @@ use crate::common::until_logged;
 use crate::guest::{get, seen};
 use crate::issuer::Issuer;
 
-const OPAQUE: &str = "scope=orders:read&resource=urn:orders:opaque";
-const ASKED: &str = "POST /token/introspection";
+pub(super) const OPAQUE: &str = "scope=orders:read&resource=urn:orders:opaque";
+pub(super) const ASKED: &str = "POST /token/introspection";
 
 /// Two workers, and a public route beside the one that asks.
 fn gateway(server: &Server, upstream: &Upstream, client: &str, more: &str) -> Gateway {
     start(server.launch(&Issuer::new()), server, upstream, client, more)
 }
 
-fn start(launch: Launch, server: &Server, upstream: &Upstream, client: &str, more: &str) -> Gateway {
+/// The same, with files of its own.
+pub(super) fn start(launch: Launch, server: &Server, upstream: &Upstream, client: &str, more: &str) -> Gateway {
     let plugin =
         format!("audience = \"urn:orders:opaque\"\nscopes = [\"orders:read\"]\nclaims_as_headers = {{ \"x-user\" = \"sub\" }}\n{more}");
     let public = "[[routes]]\nname = \"public\"\nmatch = { path = \"/public/*\" }\npublic = true\nupstream = \"up\"\n";
     server.gateway_as(client, launch, upstream, &plugin, public)
 }
 
-fn ask(gateway: &Gateway, token: &str) -> plugway_harness::raw::RawResponse {
+pub(super) fn ask(gateway: &Gateway, token: &str) -> plugway_harness::raw::RawResponse {
     get(gateway.address("web").unwrap(), "/", &[("authorization", &format!("Bearer {token}"))])
 }
 

@@ -69,7 +69,7 @@ pub(super) struct Browser {
 
 impl Browser {
     pub(super) fn new(server: &Server, gateway: &Gateway) -> Self {
-        let sites = [(server.provider.issuer().to_owned(), server.provider.address()), (APP.to_owned(), gateway.address("web").unwrap())];
+        let sites = [(server.provider.origin().to_owned(), server.provider.address()), (APP.to_owned(), gateway.address("web").unwrap())];
         Self { sites, authority: server.authority_of_tls(), cookies: BTreeMap::new() }
     }
 

@@ -57,6 +57,11 @@ impl Server {
         Self { provider: Provider::start(&json!({ "clients": clients, "ttl": ttl })).unwrap(), authority: None }
     }
 
+    /// The same, whose issuer ends in a slash.
+    pub(super) fn with_slash(clients: &[Value]) -> Self {
+        Self { provider: Provider::start(&json!({ "clients": clients, "slash": true })).unwrap(), authority: None }
+    }
+
     /// The same, whose JWTs are signed by this algorithm.
     pub(super) fn signing_by(clients: &[Value], algorithm: &str) -> Self {
         Self { provider: Provider::start(&json!({ "clients": clients, "alg": algorithm })).unwrap(), authority: None }
@@ -69,9 +74,18 @@ impl Server {
 
     /// The same, whose access tokens end after so many seconds.
     pub(super) fn over_tls_with(clients: &[Value], ttl: u64) -> Self {
+        Self::over_tls_as(&json!({ "clients": clients, "ttl": ttl }))
+    }
+
+    /// The same, where clients have to show certificates at an address of its own, and are asked for none elsewhere (RFC 8705, section 5).
+    pub(super) fn with_aliases(clients: &[Value]) -> Self {
+        Self::over_tls_as(&json!({ "clients": clients, "aliases": true }))
+    }
+
+    fn over_tls_as(settings: &Value) -> Self {
         let authority = Authority::new("id").unwrap();
         let identity = authority.server(&["localhost", "127.0.0.1"]).unwrap();
-        let provider = Provider::over_tls(&json!({ "clients": clients, "ttl": ttl }), &identity, &authority).unwrap();
+        let provider = Provider::over_tls(settings, &identity, &authority).unwrap();
         Self { provider, authority: Some(Arc::new(authority)) }
     }
 
@@ -87,20 +101,24 @@ impl Server {
 
     /// The grant `http-client` for it.
     pub(super) fn grant(&self) -> String {
-        match self.authority {
-            None => format!("{{ hosts = [\"{}\"], addresses = [\"127.0.0.1/32\"] }}", self.provider.issuer()),
-            Some(_) => "{ upstreams = [\"id\"] }".to_owned(),
+        match (&self.authority, self.provider.alias()) {
+            (None, _) => format!("{{ hosts = [\"{}\"], addresses = [\"127.0.0.1/32\"] }}", self.provider.origin()),
+            (Some(_), None) => "{ upstreams = [\"id\"] }".to_owned(),
+            (Some(_), Some(_)) => "{ upstreams = [\"id\", \"alias\"] }".to_owned(),
         }
     }
 
-    /// `[upstreams.id]` with the certificate of a client, where it speaks TLS.
+    /// `[upstreams.id]`, where it speaks TLS, and `[upstreams.alias]`, where it has one; the certificate of a client is that of the last.
     pub(super) fn upstream(&self) -> String {
-        let certificate = "client_certificate = { certificate = \"gateway.pem\", key = \"gateway.key\" }";
-        match self.authority {
-            None => String::new(),
-            Some(_) => {
-                format!("[upstreams.id]\nendpoints = [\"{}\"]\ntls = {{ ca = \"id.pem\", {certificate} }}\n", self.provider.issuer())
-            }
+        let upstream = |name: &str, origin: &str, certificate: &str| {
+            format!("[upstreams.{name}]\nendpoints = [\"{origin}\"]\ntls = {{ ca = \"id.pem\"{certificate} }}\n")
+        };
+        let certificate = ", client_certificate = { certificate = \"gateway.pem\", key = \"gateway.key\" }";
+        let origin = self.provider.origin();
+        match (&self.authority, self.provider.alias()) {
+            (None, _) => String::new(),
+            (Some(_), None) => upstream("id", origin, certificate),
+            (Some(_), Some(alias)) => upstream("id", origin, "") + &upstream("alias", alias, certificate),
         }
     }
 
