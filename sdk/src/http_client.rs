@@ -104,8 +104,8 @@ impl OutgoingRequest {
         self
     }
 
-    /// How old an answer from the cache may be, however long it is fresh; with nothing the server is always asked. In whole
-    /// seconds. Default: as long as it is fresh.
+    /// How old an answer from the cache may be, however long it is fresh; with nothing it is one that came since
+    /// this request was constructed, and else the server is asked. In whole seconds. Default: as long as it is fresh.
     pub fn with_max_age(self, age: Duration) -> Self {
         self.raw.set_max_age_s(seconds(age));
         self

@@ -48,6 +48,8 @@ struct Entry {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Use {
     pub(super) max_age: Option<Duration>,
+    /// An answer that came since then will do where none may have an age.
+    pub(super) made: SystemTime,
     pub(super) default_freshness: Duration,
     pub(super) stale_if_error: Duration,
 }
@@ -55,7 +57,7 @@ pub(super) struct Use {
 impl Use {
     /// Not at all.
     pub(super) fn nothing() -> Self {
-        Self { max_age: None, default_freshness: Duration::ZERO, stale_if_error: Duration::ZERO }
+        Self { max_age: None, made: SystemTime::UNIX_EPOCH, default_freshness: Duration::ZERO, stale_if_error: Duration::ZERO }
     }
 }
 
@@ -97,7 +99,11 @@ impl Cache {
         entry.used = self.uses;
         let mut asked = request.clone();
         // Where the clock was set back nobody knows how old it is.
-        let wanted_age = if now < entry.came { Some(Duration::ZERO) } else { wanted.max_age };
+        let wanted_age = match wanted.max_age {
+            _ if now < entry.came => Some(Duration::ZERO),
+            Some(Duration::ZERO) if entry.came >= wanted.made => None,
+            age => age,
+        };
         if let Some(age) = wanted_age {
             // An answer of the same second has no age yet, and would do for `max-age=0`.
             let directive = if age.is_zero() { "no-cache".to_owned() } else { format!("max-age={}", age.as_secs()) };

@@ -1,7 +1,7 @@
 //! What a plugin asks for, and what it gets.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
@@ -35,6 +35,8 @@ pub struct OutgoingRequest {
     /// In the place of headers and body.
     shared_as: Option<Bytes>,
     pub(super) max_age: Option<Duration>,
+    /// What came since then is of no age.
+    pub(super) made: SystemTime,
     pub(super) default_freshness: Duration,
     pub(super) stale_if_error: Duration,
     /// Whether it may go to a server.
@@ -151,6 +153,7 @@ impl OutgoingRequest {
             shared: None,
             shared_as: None,
             max_age: None,
+            made: SystemTime::now(),
             default_freshness: Duration::ZERO,
             stale_if_error: Duration::ZERO,
             may_wait: true,

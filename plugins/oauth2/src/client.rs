@@ -36,6 +36,8 @@ enum Method {
     ClientSecretBasic,
     ClientSecretPost,
     PrivateKeyJwt,
+    /// Also for a certificate that the server knows itself: what is sent is the same (RFC 8705, section 2.2).
+    #[serde(alias = "self_signed_tls_client_auth")]
     TlsClientAuth,
 }
 

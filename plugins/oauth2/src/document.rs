@@ -43,14 +43,23 @@ pub(crate) enum Trouble {
 impl Document {
     /// Fetches one, at most so old; from the gateway's cache as long as that is fresh. `freshness` is for a server that says nothing of it.
     pub(crate) fn fetch(url: &str, most_age: Duration, freshness: Duration) -> Result<Self, Trouble> {
-        let answer = OutgoingRequest::get(url)
+        Self::receive(Self::request(url, most_age, freshness))
+    }
+
+    /// What asks for one. Where it may have no age at all, that is one which came since this was made.
+    pub(crate) fn request(url: &str, most_age: Duration, freshness: Duration) -> OutgoingRequest {
+        OutgoingRequest::get(url)
             .with_header(header::ACCEPT, "application/json")
             .with_timeout(patience::left(TIMEOUT))
             .with_max_body_bytes(MOST_BYTES)
             .with_default_freshness(freshness)
             .with_stale_if_error(MOST_STALE)
             .with_max_age(most_age)
-            .send()?;
+    }
+
+    /// Sends it.
+    pub(crate) fn receive(request: OutgoingRequest) -> Result<Self, Trouble> {
+        let answer = request.send()?;
         match answer.status() {
             Status::OK => Ok(Self::from(&answer)),
             status => Err(Trouble::Status(status)),

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
+use plugway_sdk::http_client::OutgoingRequest;
 use plugway_sdk::{AuthError, clock, log};
 
 use crate::Refusal;
@@ -59,6 +60,9 @@ pub(crate) struct Published {
     looked: Cell<Duration>,
 }
 
+/// What asks for a set, where its address is known.
+type Requested = Result<OutgoingRequest, Trouble>;
+
 /// The set that a signature was checked with. What was found good by it is good as long as it is the issuer's: a key that the issuer takes back
 /// must not go on through tokens that were seen before.
 #[derive(Debug, Clone)]
@@ -96,7 +100,7 @@ impl Published {
     pub(crate) fn verify(self: &Rc<Self>, algorithm: Algorithm, token: &Token<'_>) -> Result<(Vec<u8>, CheckedWith), Refusal> {
         let now = clock::now();
         // What there is counts meanwhile.
-        let is_of_now = self.keys.borrow().is_due(now) && self.fetch(now, None).unwrap_or(false);
+        let is_of_now = self.keys.borrow().is_due(now) && self.fetch_in_turn(now).unwrap_or(false);
         let keys = self.current(now).ok_or_else(|| self.unavailable(now))?;
         match self.check(&keys, algorithm, token) {
             Err(Denial::UnknownKey) => {}
@@ -109,47 +113,52 @@ impl Published {
         if is_of_now {
             return Err(Denial::UnknownKey.into());
         }
+        // Made before the cache is asked: what another instance is told meanwhile will do.
+        let out_of_turn = self.asking_out_of_turn.borrow_mut().is_left(now, OUT_OF_TURN).then(|| self.request(now, Duration::ZERO));
         // Another instance may have asked already: what it got is in the gateway's cache, and to look there costs the server nothing, so that no flood
         // of unknown keys keeps a good one away.
         let may_look = self.keys.borrow().is_cached(now) && now.abs_diff(self.looked.get()) >= LOOK;
         if may_look {
             self.looked.set(now);
-            if let Some(known) = self.look_again(now, None, algorithm, token)? {
-                return Ok(known);
+            match self.look_again(now, self.in_turn(now), algorithm, token) {
+                // Nobody was asked, which is no news of the key.
+                Err(Trouble::Busy) | Ok(None) => {}
+                Err(_) => return Err(self.unavailable(now).into()),
+                Ok(Some(known)) => return Ok(known?),
             }
         }
-        let most_age = self.may_ask(now).ok_or(Denial::UnknownKey)?;
-        Ok(self.look_again(now, Some(most_age), algorithm, token)?.ok_or(Denial::UnknownKey)?)
+        let anew = self.anew(now, out_of_turn).ok_or(Denial::UnknownKey)?;
+        match self.look_again(now, anew, algorithm, token) {
+            Ok(known) => Ok(known.ok_or(Denial::UnknownKey)??),
+            Err(_) => Err(self.unavailable(now).into()),
+        }
     }
 
-    /// Whether the server may be asked because of an unknown key, and how old an answer may be.
-    fn may_ask(&self, now: Duration) -> Option<Duration> {
+    /// What asks because of an unknown key, if that may be asked.
+    fn anew(&self, now: Duration, out_of_turn: Option<Requested>) -> Option<Requested> {
         let (age, is_cached) = (self.keys.borrow().age(now), self.keys.borrow().is_cached(now));
         if age < YOUNG {
-            return self.asking_out_of_turn.borrow_mut().take(now, OUT_OF_TURN).then_some(Duration::ZERO);
+            return out_of_turn.inspect(|_| self.asking_out_of_turn.borrow_mut().spend());
         }
-        let again = if is_cached { AFTER_BURST } else { AFTER_BURST_UNCACHED };
-        self.asking.borrow_mut().take(now, again).then_some(YOUNG)
+        let mut asking = self.asking.borrow_mut();
+        let may_ask = asking.is_left(now, if is_cached { AFTER_BURST } else { AFTER_BURST_UNCACHED });
+        may_ask.then(|| {
+            asking.spend();
+            self.request(now, YOUNG)
+        })
     }
 
-    /// Fetches the set once more, at most so old, and checks the signature with it; none where it has no key for it either.
+    /// Fetches the set once more and checks the signature with it; none where it has no key for it either.
     fn look_again(
         self: &Rc<Self>,
         now: Duration,
-        most_age: Option<Duration>,
+        request: Requested,
         algorithm: Algorithm,
         token: &Token<'_>,
-    ) -> Result<Option<(Vec<u8>, CheckedWith)>, Refusal> {
-        match self.fetch(now, most_age) {
-            // Nobody was asked, which is no news of the key.
-            Err(Trouble::Busy) if most_age.is_none() => return Ok(None),
-            Err(_) => return Err(self.unavailable(now).into()),
-            Ok(_) => {}
-        }
-        match self.current(now).map(|keys| self.check(&keys, algorithm, token)) {
-            Some(Err(Denial::UnknownKey)) | None => Ok(None),
-            Some(known) => Ok(Some(known?)),
-        }
+    ) -> Result<Option<Result<(Vec<u8>, CheckedWith), Denial>>, Trouble> {
+        self.fetch(now, request)?;
+        let checked = self.current(now).map(|keys| self.check(&keys, algorithm, token));
+        Ok(checked.filter(|checked| !matches!(checked, Err(Denial::UnknownKey))))
     }
 
     fn check(self: &Rc<Self>, keys: &Rc<KeySet>, algorithm: Algorithm, token: &Token<'_>) -> Result<(Vec<u8>, CheckedWith), Denial> {
@@ -162,13 +171,26 @@ impl Published {
     }
 
     /// Gives whether the server was asked just now.
-    fn fetch(&self, now: Duration, most_age: Option<Duration>) -> Result<bool, Trouble> {
-        let most_age = most_age.unwrap_or_else(|| self.keys.borrow().most_age());
+    fn fetch(&self, now: Duration, request: Requested) -> Result<bool, Trouble> {
         // Nothing is borrowed while it waits.
-        let fetched = self.url(now).and_then(|url| Document::fetch(&url, most_age, FRESHNESS));
+        let fetched = request.and_then(Document::receive);
         let is_of_now = fetched.as_ref().is_ok_and(|document| document.is_of_now);
         let taken = self.keys.borrow_mut().take(now, fetched, |body| KeySet::parse(body, &self.accepted));
         taken.map(|()| is_of_now).inspect_err(|trouble| log::warn!("the keys of {}: {trouble}", self.issuer))
+    }
+
+    /// The same as it is fetched in turn.
+    fn fetch_in_turn(&self, now: Duration) -> Result<bool, Trouble> {
+        self.fetch(now, self.in_turn(now))
+    }
+
+    fn in_turn(&self, now: Duration) -> Requested {
+        let most_age = self.keys.borrow().most_age();
+        self.request(now, most_age)
+    }
+
+    fn request(&self, now: Duration, most_age: Duration) -> Requested {
+        Ok(Document::request(&self.url(now)?, most_age, FRESHNESS))
     }
 
     fn url(&self, now: Duration) -> Result<String, Trouble> {
@@ -192,7 +214,7 @@ impl CheckedWith {
     /// Asks for it.
     pub(crate) fn renew(&self, now: Duration) {
         // What there is counts meanwhile.
-        let _ = self.published.fetch(now, None);
+        let _ = self.published.fetch_in_turn(now);
     }
 
     /// Whether it is still the issuer's set.
@@ -206,16 +228,17 @@ impl Allowance {
         Self { most, left: most, since: Duration::ZERO }
     }
 
-    /// Takes one of those that are there, where one more comes in so long.
-    fn take(&mut self, now: Duration, every: Duration) -> bool {
+    /// Whether there is one, where one more comes in so long.
+    fn is_left(&mut self, now: Duration, every: Duration) -> bool {
         let passed = now.saturating_sub(self.since);
         self.left = (self.left + passed.as_secs_f64() / every.as_secs_f64()).min(self.most);
         self.since = now;
-        let is_left = self.left >= 1.0;
-        if is_left {
-            self.left -= 1.0;
-        }
-        is_left
+        self.left >= 1.0
+    }
+
+    /// Takes one.
+    fn spend(&mut self) {
+        self.left -= 1.0;
     }
 }
 

@@ -1,6 +1,6 @@
 use super::*;
 
-const ANY: Use = Use { max_age: None, default_freshness: Duration::ZERO, stale_if_error: Duration::ZERO };
+const ANY: Use = Use { max_age: None, made: SystemTime::UNIX_EPOCH, default_freshness: Duration::ZERO, stale_if_error: Duration::ZERO };
 
 fn request(headers: &[(&'static str, &str)]) -> Request<()> {
     let mut request = Request::new(());
@@ -71,7 +71,11 @@ fn a_plugin_says_how_old_it_may_be_and_how_long_it_is_fresh_where_the_server_doe
     let younger = |seconds| Use { max_age: Some(Duration::from_secs(seconds)), ..ANY };
     assert!(fresh(cache.look(&request(&[]), younger(10), at(10))).is_some());
     assert!(fresh(cache.look(&request(&[]), younger(10), at(11))).is_none());
-    assert!(fresh(cache.look(&request(&[]), younger(0), at(0))).is_none());
+    // Of no age is what came since it was asked for.
+    let since = |seconds| Use { made: at(seconds), ..younger(0) };
+    assert!(fresh(cache.look(&request(&[]), since(1), at(1))).is_none());
+    assert!(fresh(cache.look(&request(&[]), since(0), at(1))).is_some());
+    assert!(fresh(cache.look(&request(&[]), since(0), at(61))).is_none(), "nor is it fresh");
     // What the server says is stronger.
     cache.answered(&request(&[]), response(200, &[("cache-control", "no-cache")], "b"), wanted, at(0));
     assert!(fresh(cache.look(&request(&[]), ANY, at(1))).is_none());
