@@ -20,6 +20,7 @@ use crate::upstream::Upstream;
 pub use message::{AnswerSource, HttpError, IncomingResponse, OutgoingRequest};
 pub use service::HttpService;
 
+use message::absolute;
 use service::Order;
 
 /// What makes the requests of one plugin.
@@ -40,6 +41,16 @@ struct Granted {
 }
 
 impl HttpClient {
+    /// Whether a request there would be let go, by the rule each hop of one is held against, as far as that is known without looking up a
+    /// name. Asks nobody.
+    ///
+    /// # Errors
+    /// `NotAllowed` where the grant has not the place, `Invalid` where the URL is none that can be asked.
+    pub fn may_ask(&self, url: &str) -> Result<(), HttpError> {
+        let url = absolute(url).map_err(HttpError::Invalid)?;
+        place::find(&self.granted.grant, &self.granted.upstreams, &url).map(drop)
+    }
+
     /// Makes a request and waits for the whole answer.
     ///
     /// # Errors

@@ -26,6 +26,9 @@
 //! [`HttpError::NotHere`]. A call as a whole has the plugin's `deadline`.
 //!
 //! An instance holds at most 16 requests and answers at a time, and making one more traps: drop an answer once it is read.
+//!
+//! Where the configuration says what is to be asked, [`may_ask`] tells in `configure` whether the grant has it: then `plugway check` tells
+//! the operator, and nobody who comes later has to.
 
 use std::fmt;
 use std::time::Duration;
@@ -35,6 +38,29 @@ use crate::error::HttpError;
 use crate::header::{HeaderLine, HeaderName};
 use crate::status::Status;
 use crate::sys;
+
+/// Whether the grant lets a request to this URL go, as far as that is known without looking up a name: a request may still be
+/// [`HttpError::NotAllowed`] for the addresses of its name, or for where it is redirected. Asks nobody, waits for nothing, and may be called
+/// anywhere, `configure` included; where [`granted::http_client`](crate::granted::http_client) is false it traps. A plugin that calls this
+/// and sends nothing is called as one that cannot wait.
+///
+/// # Errors
+/// [`HttpError::NotAllowed`] where the grant has not the host, the scheme, the port, or the special address that is written in place of a
+/// name; [`HttpError::Invalid`] where the URL is none that can be asked. No other.
+///
+/// ```
+/// use plugway_sdk::{Error, http_client, testing};
+///
+/// fn check(url: &str) -> Result<(), Error> {
+///     http_client::may_ask(url).map_err(|error| format!("`url` = {url:?}: {error}; name its host in the grant `http-client`").into())
+/// }
+/// # testing::grant_hosts(&["id.example.com"]);
+/// # assert!(check("https://id.example.com/introspect").is_ok());
+/// # assert!(check("https://other.example.com/").is_err() && check("/introspect").is_err());
+/// ```
+pub fn may_ask(url: &str) -> Result<(), HttpError> {
+    Ok(sys::http_client::may_ask(url)?)
+}
 
 /// A request in the making. What is wrong with any of it is told by [`send`](Self::send). Limits can be made narrower than the
 /// grant's, never wider.

@@ -63,6 +63,11 @@ pub(crate) fn asking() -> &'static Path {
     &examples().asking
 }
 
+/// The guest that looks whom it may ask, and asks nobody; see `tests/guest/examples/looking.rs`.
+pub(crate) fn looking() -> &'static Path {
+    &examples().looking
+}
+
 /// The guest that tells what it knows of a request.
 pub(crate) fn facts() -> &'static Path {
     &examples().facts
@@ -93,6 +98,7 @@ struct Examples {
     witness: PathBuf,
     holding: PathBuf,
     asking: PathBuf,
+    looking: PathBuf,
     facts: PathBuf,
     trespasser: PathBuf,
     filters: PathBuf,
@@ -125,6 +131,7 @@ fn examples() -> &'static Examples {
             witness: component("witness"),
             holding: component("holding"),
             asking: component("asking"),
+            looking: component("looking"),
             facts: component("facts"),
             trespasser: component("trespasser"),
             filters: component("filters"),

@@ -1,5 +1,6 @@
 //! `http-client`: requests of a plugin's own through real sockets and real TLS, and calls that wait for them.
 
+mod beforehand;
 mod bounds;
 mod traced;
 mod waiting;
@@ -99,7 +100,7 @@ fn it_asks_what_it_was_granted_and_nothing_else() {
     assert!(world.ask(&format!("GET {} host=evil", world.url("/"))).starts_with("Invalid("));
     assert!(world.ask(&format!("CONNECT {}", world.url("/"))).starts_with("Invalid("));
     // Where nothing can be waited for it says so at once.
-    assert_eq!(world.ask("configured"), "NotHere");
+    assert!(world.ask("configured").starts_with("NotHere"));
     assert_eq!(metric(&world.gateway, "plugway_http_client_requests_total", &["outcome=\"server\""]), 3.0);
     assert!(metric(&world.gateway, "plugway_http_client_duration_seconds_count", &["plugin=\"asking\""]) >= 3.0);
 }

@@ -105,8 +105,10 @@ impl Numbering {
         let mut renumbered = BTreeMap::new();
         for ((index, version), numbers) in self.plugins {
             let Some((model, loaded)) = config.plugins.get(index).zip(components.of(index, version)) else { continue };
-            // Without a secret it was granted it could only complain, and what is wrong with the secret is known.
-            if !model.grants.named_secrets().all(|name| secrets.contains_key(name)) {
+            // Without a secret it was granted, or an upstream it may ask, it could only complain, and what is wrong with that is known.
+            let is_there = |name: &String| upstreams.iter().flatten().any(|upstream| *upstream.name == **name);
+            let mut asked = model.grants.http_client.iter().flat_map(|grant| &grant.upstreams);
+            if !model.grants.named_secrets().all(|name| secrets.contains_key(name)) || !asked.all(is_there) {
                 continue;
             }
             let configurations = numbers

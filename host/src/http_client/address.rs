@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use super::message::HttpError;
+
 /// The IANA's special-purpose registry (RFC 6890) and multicast, with what each is.
 const V4: [(Ipv4Net, &str); 16] = [
     (v4(0, 0, 0, 0, 8), "of this network"),
@@ -58,8 +60,20 @@ const fn v6(head: [u16; 4], prefix: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0), prefix)
 }
 
+/// Those of a host's addresses that may be connected to.
+pub(super) fn allowed(host: &str, found: Vec<IpAddr>, granted: &[IpNet]) -> Result<Vec<IpAddr>, HttpError> {
+    let Some(first) = found.first().copied() else { return Err(HttpError::Unresolved(format!("{host} has no address"))) };
+    let may = |address: &IpAddr| special(*address).is_none() || is_in(granted, *address);
+    let good: Vec<_> = found.into_iter().filter(may).collect();
+    if good.is_empty() {
+        let what = special(first).unwrap_or("special");
+        return Err(HttpError::NotAllowed(format!("{host} has the address {first}, which is {what}; `addresses` of the grant has it not")));
+    }
+    Ok(good)
+}
+
 /// What is special about an address; `None` for one somewhere on the internet.
-pub(super) fn special(address: IpAddr) -> Option<&'static str> {
+fn special(address: IpAddr) -> Option<&'static str> {
     match address.to_canonical() {
         IpAddr::V4(address) => V4.iter().find(|(network, _)| network.contains(&address)).map(|(_, what)| *what),
         IpAddr::V6(address) => match embedded(address) {
@@ -75,7 +89,7 @@ fn beyond(address: Ipv6Addr) -> Option<&'static str> {
 }
 
 /// Whether a grant's networks have an address, however it is written.
-pub(super) fn is_in(networks: &[IpNet], address: IpAddr) -> bool {
+fn is_in(networks: &[IpNet], address: IpAddr) -> bool {
     networks.iter().any(|network| network.contains(&address) || network.contains(&address.to_canonical()))
 }
 

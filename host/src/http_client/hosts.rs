@@ -88,21 +88,11 @@ impl Hosts {
 
     /// The addresses of a host that may be connected to.
     pub(super) async fn addresses(&self, origin: &Origin, granted: &[IpNet]) -> Result<Vec<IpAddr>, HttpError> {
-        let found = match origin.host.parse::<IpAddr>() {
-            Ok(address) => vec![address],
-            Err(_) => self.look_up(&origin.host, origin.port).await?,
+        let found = match origin.literal() {
+            Some(address) => vec![address],
+            None => self.look_up(&origin.host, origin.port).await?,
         };
-        let Some(first) = found.first().copied() else { return Err(HttpError::Unresolved(format!("{} has no address", origin.host))) };
-        let may = |address: &IpAddr| address::special(*address).is_none() || address::is_in(granted, *address);
-        let good: Vec<_> = found.into_iter().filter(may).collect();
-        if good.is_empty() {
-            let what = address::special(first).unwrap_or("special");
-            let host = &origin.host;
-            return Err(HttpError::NotAllowed(format!(
-                "{host} has the address {first}, which is {what}; `addresses` of the grant has it not"
-            )));
-        }
-        Ok(good)
+        address::allowed(&origin.host, found, granted)
     }
 
     /// What a name stands for. The look-up goes on where nobody waits for it any more, and whoever asks meanwhile joins it: a name that is slow to be

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::Uri;
 use url::Url;
 
+use super::address;
 use super::message::{HttpError, absolute};
 use crate::config::model::{AllowedHost, HostPattern, HttpClientGrant};
 use crate::upstream::{Endpoint, Upstream};
@@ -37,9 +38,15 @@ impl Origin {
         let port = url.port_u16().unwrap_or(if tls { 443 } else { 80 });
         (!host.is_empty() && port != 0).then_some(Self { tls, host, port })
     }
+
+    /// The address that its host is, where it is no name.
+    pub(super) fn literal(&self) -> Option<IpAddr> {
+        self.host.parse().ok()
+    }
 }
 
-/// Holds a URL against what was granted.
+/// Holds a URL against what was granted, as far as that is known without looking up a name: what that stands for is held against it
+/// where it is connected to.
 pub(super) fn find(grant: &HttpClientGrant, upstreams: &[Arc<Upstream>], url: &Uri) -> Result<Place, HttpError> {
     let origin = Origin::of(url).ok_or_else(|| HttpError::Invalid("the URL has no host, or no port that can be".to_owned()))?;
     let leads = |endpoint: &Endpoint| {
@@ -52,6 +59,9 @@ pub(super) fn find(grant: &HttpClientGrant, upstreams: &[Arc<Upstream>], url: &U
     }
     let allows = |allowed: &AllowedHost| allowed.tls == origin.tls && allowed.port == origin.port && is(&allowed.host, &origin.host);
     if grant.hosts.iter().any(allows) {
+        if let Some(literal) = origin.literal() {
+            address::allowed(&origin.host, vec![literal], &grant.addresses)?;
+        }
         return Ok(Place::Host(origin));
     }
     let scheme = if origin.tls { "https" } else { "http" };
@@ -86,7 +96,7 @@ mod tests {
         HttpClientGrant {
             hosts,
             upstreams: Vec::new(),
-            addresses: Vec::new(),
+            addresses: vec!["fd00::/8".parse().unwrap()],
             timeout: nothing,
             max_body_bytes: 0,
             max_redirects: 0,
@@ -120,6 +130,26 @@ mod tests {
             "https://[fd00::1]",
         ] {
             assert!(!may(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_host_that_is_a_special_address_needs_more_than_to_be_named() {
+        let hosts = ["1.1.1.1", "127.0.0.1", "169.254.169.254", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]", "[fd00::1]", "localhost"];
+        let grant = grant(&hosts.map(|host| (false, HostPattern::Exact(host.into()), 80)));
+        let judged = |url: &str| find(&grant, &[], &url.parse().unwrap()).map(drop);
+        // Where a name leads is known where it is connected to.
+        for good in ["http://1.1.1.1/", "http://[fd00::1]/a", "http://localhost/"] {
+            assert_eq!(judged(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "http://127.0.0.1/",
+            "http://127.0.0.1./",
+            "http://169.254.169.254/latest",
+            "http://[::ffff:127.0.0.1]/",
+            "http://[64:ff9b::7f00:1]/",
+        ] {
+            assert!(matches!(judged(bad), Err(HttpError::NotAllowed(why)) if why.contains("`addresses` of the grant")), "{bad}");
         }
     }
 

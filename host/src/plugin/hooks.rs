@@ -1,8 +1,8 @@
 //! The hooks a component exports, found once when it is loaded and looked up once per instance: no call pays for a name,
 //! and a hook that is not exported has nothing to call.
 //!
-//! A component that cannot wait is called straight away. One that can (it imports `http-client`, and was granted it) can only be called on a stack of its
-//! own, which `in_turns` does; those of its hooks that have no time to wait run to their end all the same.
+//! A component that cannot wait is called straight away. One that can (it imports `send` of `http-client`, and was granted it) can only be called
+//! on a stack of its own, which `in_turns` does; those of its hooks that have no time to wait run to their end all the same.
 
 mod in_turns;
 

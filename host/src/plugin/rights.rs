@@ -33,9 +33,9 @@ const ALWAYS: &[&str] = &[
     "batch",
 ];
 /// Interfaces that have to be granted.
-const GRANTED: &[&str] = &["crypto", "kv", "rate-limit", "secrets", "keys", WAITS];
-/// The capability whose calls wait, and so those of a plugin that imports it.
-const WAITS: &str = "http-client";
+const GRANTED: &[&str] = &["crypto", "kv", "rate-limit", "secrets", "keys", WAITS.0];
+/// The one function that waits, and so do calls of a plugin that imports it.
+const WAITS: (&str, &str) = ("http-client", "send");
 /// The interface whose functions say what a plugin can do without; each has the name of a capability.
 const DISPENSABLE: &str = "granted";
 
@@ -75,6 +75,8 @@ pub struct Rights {
     pub optional: Vec<&'static str>,
     /// Whether it asks who is calling: components import single functions, so this too can be read from the file.
     pub reads_identity: bool,
+    /// Whether it imports what waits: the rest of that capability alone makes nobody wait.
+    waits: bool,
 }
 
 /// Why a component may not be loaded.
@@ -149,7 +151,7 @@ impl Rights {
     /// # Errors
     /// When they are not of this contract, or not of a version this gateway links.
     pub fn read(file: &ComponentFile) -> Result<Self, RightsError> {
-        let mut rights = Self { hooks: Vec::new(), capabilities: Vec::new(), optional: Vec::new(), reads_identity: false };
+        let mut rights = Self { hooks: Vec::new(), capabilities: Vec::new(), optional: Vec::new(), reads_identity: false, waits: false };
         for import in &file.imports {
             let name = &import.name;
             if name.starts_with("wasi:") {
@@ -157,7 +159,9 @@ impl Rights {
                 continue;
             }
             let interface = contract_interface(name)?.ok_or_else(|| RightsError::UnknownImport(name.clone()))?;
-            rights.reads_identity |= import.functions.iter().any(|function| (interface, function.as_str()) == READS_IDENTITY);
+            let imports = |(of, wanted): (&str, &str)| interface == of && import.functions.iter().any(|function| function == wanted);
+            rights.reads_identity |= imports(READS_IDENTITY);
+            rights.waits |= imports(WAITS);
             if interface == DISPENSABLE {
                 let asked = |capability: &&&'static str| import.functions.iter().any(|function| function == **capability);
                 rights.optional.extend(GRANTED.iter().filter(asked));
@@ -187,12 +191,12 @@ impl Rights {
 
     /// Whether its calls may wait, where that was granted.
     pub fn waits(&self) -> bool {
-        self.capabilities.contains(&WAITS)
+        self.waits
     }
 
     /// Whether it also works where it was not.
     pub fn can_do_without_waiting(&self) -> bool {
-        self.waits() && self.optional.contains(&WAITS)
+        self.waits && self.optional.contains(&WAITS.0)
     }
 
     /// The line of `[plugins.NAME]` that grants all it cannot do without; `None` when there is nothing.
@@ -292,3 +296,45 @@ impl fmt::Display for RightsError {
 }
 
 impl std::error::Error for RightsError {}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::plugin::file::Import;
+
+    /// What a filter that imports these functions has and wants.
+    fn rights(imports: &[(&str, &[&str])]) -> Rights {
+        let import = |(interface, functions): &(&str, &[&str])| Import {
+            name: format!("plugway:gateway/{interface}@0.1.0"),
+            functions: functions.iter().map(|&function| function.to_owned()).collect(),
+        };
+        let exports = vec!["plugway:gateway/request-filter@0.1.0".to_owned()];
+        Rights::read(&ComponentFile { imports: imports.iter().map(import).collect(), exports, sdk: None, tools: BTreeMap::new() }).unwrap()
+    }
+
+    #[test]
+    fn who_asks_what_the_grant_lets_go_wants_the_capability_and_does_not_wait() {
+        let sends: (&str, &[&str]) = ("http-client", &["[constructor]outgoing-request", "send", "may-ask"]);
+        let looks: (&str, &[&str]) = ("http-client", &["may-ask"]);
+        let does_without: (&str, &[&str]) = ("granted", &["http-client"]);
+        let another: (&str, &[&str]) = ("request", &["send"]);
+        for (imports, waits, without_waiting) in [
+            (vec![sends], true, false),
+            (vec![sends, does_without], true, true),
+            (vec![looks], false, false),
+            (vec![looks, does_without], false, false),
+            // Of another interface it is another function.
+            (vec![looks, another], false, false),
+            (vec![], false, false),
+        ] {
+            let rights = rights(&imports);
+            assert_eq!((rights.waits(), rights.can_do_without_waiting()), (waits, without_waiting), "{imports:?}");
+            let wants = imports.iter().any(|(interface, _)| *interface == "http-client");
+            let is_optional = imports.contains(&does_without);
+            assert_eq!(rights.capabilities, if wants { vec!["http-client"] } else { vec![] }, "{imports:?}");
+            assert_eq!(rights.check(&Grants::default()).is_ok(), !wants || is_optional, "{imports:?}");
+        }
+    }
+}

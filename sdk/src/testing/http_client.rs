@@ -4,8 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::granted;
 use super::rules::{Phase, phase};
+use super::{granted, hosts};
 use crate::bindings::imports::plugway::gateway::http_client::HttpError as RawError;
 use crate::error::HttpError;
 use crate::header::{HeaderLine, HeaderName};
@@ -294,6 +294,11 @@ const MAX_BODY: usize = 1 << 20;
 const RESERVED: [&str; 9] =
     ["host", "content-length", "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
 
+pub(crate) fn may_ask(url: &str) -> Result<(), RawError> {
+    granted::used("http-client");
+    hosts::judge(url)
+}
+
 pub(crate) fn send(request: OutgoingRequest) -> Result<IncomingResponse, RawError> {
     granted::used("http-client");
     if matches!(phase(), Phase::Setup | Phase::Other) {
@@ -306,9 +311,7 @@ pub(crate) fn send(request: OutgoingRequest) -> Result<IncomingResponse, RawErro
     if let Some(line) = request.headers.iter().find(|line| RESERVED.contains(&line.name.as_str())) {
         return Err(RawError::Invalid(format!("`{}` is the gateway's", line.name)));
     }
-    if !request.url.starts_with("https://") && !request.url.starts_with("http://") {
-        return Err(RawError::Invalid(format!("{:?} is no absolute URL", request.url)));
-    }
+    hosts::judge(&request.url)?;
     if request.body.len() > MAX_BODY {
         return Err(RawError::TooLarge);
     }

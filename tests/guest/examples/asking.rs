@@ -1,14 +1,15 @@
 //! A filter that asks other servers as each request says, in turn: `x-ask: GET http://127.0.0.1:1/ stale=60`, and answers with what
-//! became of it: status, source and length of the body, or the error. `x-ask: spin 30` burns CPU time, `loop` never returns, `trap` does not
-//! either. It loads without the grant, and traps when it asks all the same.
+//! became of it: status, source and length of the body, or the error. `x-ask: may http://127.0.0.1:1/` asks nobody, and is answered with
+//! whether that may be asked. `x-ask: spin 30` burns CPU time, `loop` never returns, `trap` does not either. It loads without the grant, and
+//! traps when it asks all the same.
 
 use std::time::Duration;
 
 use plugway_sdk::http_client::{AnswerSource, IncomingResponse, OutgoingRequest};
-use plugway_sdk::{Error, Flow, LocalResponse, NoConfig, Plugin, Request, RequestFilter, clock, granted};
+use plugway_sdk::{Error, Flow, LocalResponse, NoConfig, Plugin, Request, RequestFilter, clock, granted, http_client};
 
 struct Asking {
-    /// What asking came to where it cannot be waited.
+    /// What asking came to where it cannot be waited, and whether it might be asked.
     at_first: String,
 }
 
@@ -20,7 +21,7 @@ impl Plugin for Asking {
             return Ok(Self { at_first: "not granted".to_owned() });
         }
         let at_first = OutgoingRequest::get("http://127.0.0.1:9/").send().map_or_else(|error| format!("{error:?}"), |_| "answered".into());
-        Ok(Self { at_first })
+        Ok(Self { at_first: format!("{at_first}, {}", may("http://127.0.0.1:9/")) })
     }
 }
 
@@ -40,12 +41,17 @@ impl RequestFilter for Asking {
             ["loop"] => loop {
                 std::hint::black_box(());
             },
+            ["may", url] => may(url),
             ["twice", url] => format!("{}, {}", ask("GET", url, &[])?, ask("GET", url, &[])?),
             [method, url, settings @ ..] => ask(method, url, settings)?,
             _ => return Ok(Flow::Next),
         };
         Ok(Flow::respond(LocalResponse::text(200, answer)))
     }
+}
+
+fn may(url: &str) -> String {
+    http_client::may_ask(url).map_or_else(|error| format!("{error:?}"), |()| "may".to_owned())
 }
 
 fn ask(method: &str, url: &str, settings: &[&str]) -> Result<String, Error> {

@@ -90,6 +90,35 @@ fn a_name_that_moves_between_a_request_and_its_redirect_is_refused_there() {
     assert_eq!(asked.load(Ordering::Relaxed), 1);
 }
 
+#[test]
+fn what_may_be_asked_is_what_a_request_is_let_go_to() {
+    let (port, asked) = server(HELLO.to_owned());
+    let client = client(port, &["127.0.0.1"]);
+    let long = format!("http://id.example:{port}/{}", "a".repeat(8 << 10));
+    for (url, word) in [
+        (format!("http://id.example:{port}/a?b#c"), "let go"),
+        (format!("http://ID.example.:{port}"), "let go"),
+        (format!("https://id.example:{port}/"), "not-allowed"),
+        ("http://id.example/".to_owned(), "not-allowed"),
+        (format!("http://other.example:{port}/"), "not-allowed"),
+        (format!("http://127.0.0.1:{port}/"), "not-allowed"),
+        ("http://id.example:0/".to_owned(), "invalid"),
+        (format!("ftp://id.example:{port}/"), "invalid"),
+        (format!("http://ann:secret@id.example:{port}/"), "invalid"),
+        ("http:///a".to_owned(), "invalid"),
+        ("/a".to_owned(), "invalid"),
+        ("id.example".to_owned(), "invalid"),
+        (String::new(), "invalid"),
+        (long, "invalid"),
+    ] {
+        let (before, may) = (asked.load(Ordering::Relaxed), client.may_ask(&url));
+        assert_eq!(asked.load(Ordering::Relaxed), before, "{url}: it asks nobody");
+        assert_eq!(may.as_ref().map_or_else(HttpError::as_str, |()| "let go"), word, "{url}");
+        assert_eq!(get(&client, &url).map(drop), may, "{url}");
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 2);
+}
+
 /// What several workers ask at once, one of them late.
 fn introspect(client: &HttpClient, port: u16, shared: Option<bool>) -> Answered {
     let runtime = Builder::new_current_thread().build().unwrap();

@@ -23,6 +23,8 @@ type Sent = std::result::Result<Response, HttpError>;
 const MOST_MESSAGES: usize = 16;
 /// Bytes of a URL that are recorded.
 const MOST_SHOWN: usize = 1024;
+/// Why a function traps that is nothing without the grant.
+const NOT_GRANTED: &str = "`http-client` was not granted; `granted.http-client` says so";
 
 impl Guest {
     fn outgoing(&mut self, request: &Request) -> Result<&mut http_client::OutgoingRequest> {
@@ -69,12 +71,9 @@ impl Guest {
 pub(in crate::plugin) fn refuse_to_send(linker: &mut Linker<Guest>) -> Result<()> {
     linker.allow_shadowing(true);
     for version in VERSIONS {
-        linker.instance(&format!("plugway:gateway/http-client@{version}"))?.func_wrap(
-            "send",
-            |_, (_,): (Request,)| -> Result<(Sent,)> {
-                Err(wasmtime::Error::msg("`http-client` was not granted; `granted.http-client` says so"))
-            },
-        )?;
+        linker
+            .instance(&format!("plugway:gateway/http-client@{version}"))?
+            .func_wrap("send", |_, (_,): (Request,)| -> Result<(Sent,)> { Err(wasmtime::Error::msg(NOT_GRANTED)) })?;
     }
     linker.allow_shadowing(false);
     Ok(())
@@ -106,6 +105,11 @@ impl Host for Guest {
             }
             Err(error) => Ok(Err(error.into())),
         }
+    }
+
+    fn may_ask(&mut self, url: String) -> Result<std::result::Result<(), HttpError>> {
+        let client = self.http_client.as_deref().ok_or_else(|| wasmtime::Error::msg(NOT_GRANTED))?;
+        Ok(client.may_ask(&url).map_err(Into::into))
     }
 }
 

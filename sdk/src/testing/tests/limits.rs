@@ -3,12 +3,12 @@
 use std::panic::catch_unwind;
 use std::time::Duration;
 
-use crate::http_client::OutgoingRequest;
+use crate::http_client::{self, OutgoingRequest};
 use crate::rate_limit::{Quota, RateLimit};
 use crate::testing::{self, json};
 use crate::{
-    ChangeError, CryptoError, EndpointId, Error, Flow, ForwardError, Forwarder, Identity, KeyError, MetricError, NoConfig, NumberedLine,
-    Plan, Plugin, RateLimitError, Request, RequestFilter, SecretError, crypto, keys, metrics, secrets,
+    ChangeError, CryptoError, EndpointId, Error, Flow, ForwardError, Forwarder, HttpError, Identity, KeyError, MetricError, NoConfig,
+    NumberedLine, Plan, Plugin, RateLimitError, Request, RequestFilter, SecretError, crypto, keys, metrics, secrets,
 };
 
 struct Fills;
@@ -96,8 +96,48 @@ fn a_capability_that_is_taken_away_is_away() {
     assert!(catch_unwind(|| limit.take("a", 1)).is_err());
     assert!(catch_unwind(|| limit.give_back("a", 1)).is_err());
     assert!(catch_unwind(|| OutgoingRequest::get("https://id.example/").send().map(drop)).is_err());
+    assert!(catch_unwind(|| http_client::may_ask("https://id.example/")).is_err());
     assert_eq!(secrets::get("s").unwrap_err(), SecretError::NotGranted);
     assert_eq!(keys::seal("k", "", b""), Err(KeyError::NotGranted));
+}
+
+#[test]
+fn requests_go_where_a_test_says_they_may() {
+    let sent = |url: &str| OutgoingRequest::get(url).send().map(drop);
+    testing::serve_http(|_| Ok(testing::HttpAnswer::new(200)));
+    assert_eq!((http_client::may_ask("https://id.example/"), sent("https://id.example/")), (Ok(()), Ok(())), "anywhere, until one does");
+    testing::grant_hosts(&["id.example", "*.b.example:8443", "http://127.0.0.1:8080", "[fd00::1]"]);
+    for (url, word) in [
+        ("https://id.example", "may"),
+        ("https://ID.example:443/a?b#c", "may"),
+        ("https://id.example./", "may"),
+        ("https://a.b.example:8443/", "may"),
+        ("http://127.0.0.1:8080/", "may"),
+        ("https://[FD00::1]/", "may"),
+        ("http://id.example/", "not allowed"),
+        ("https://id.example:8443/", "not allowed"),
+        ("https://b.example:8443/", "not allowed"),
+        ("https://xb.example:8443/", "not allowed"),
+        ("https://id.example.evil.example/", "not allowed"),
+        ("https://127.0.0.1:8080/", "not allowed"),
+        ("http://[fd00::1]/", "not allowed"),
+        ("https://ann@id.example/", "invalid"),
+        ("https://id.example:0/", "invalid"),
+        ("https://", "invalid"),
+        ("ftp://id.example/", "invalid"),
+        ("/a", "invalid"),
+    ] {
+        let may = http_client::may_ask(url);
+        let said = match &may {
+            Ok(()) => "may",
+            Err(HttpError::NotAllowed(_)) => "not allowed",
+            Err(HttpError::Invalid(_)) => "invalid",
+            Err(_) => "another",
+        };
+        assert_eq!((said, sent(url)), (word, may.clone()), "{url}");
+        // Where nothing can be sent it is the same.
+        assert_eq!(testing::in_configure(|| http_client::may_ask(url)), may, "{url}");
+    }
 }
 
 #[test]
