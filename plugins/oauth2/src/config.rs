@@ -16,6 +16,7 @@ use crate::challenge::Challenge;
 use crate::claims::Rules;
 use crate::client::ClientConfig;
 use crate::dpop::{Dpop, DpopConfig};
+use crate::granted_hosts;
 use crate::introspection::IntrospectionConfig;
 use crate::issuer::{Issuer, Issuers, Keys};
 use crate::keys::KeySet;
@@ -322,9 +323,16 @@ fn keys(issuer: &str, jwks: &Value, accepted: &[Algorithm]) -> Result<Keys, Stri
         );
     }
     let location = match url {
-        None => Location::Server(Server::of(issuer).map_err(|why| format!("`issuer`: {why}; write `jwks`"))?),
+        None => {
+            let server = Server::of(issuer).map_err(|why| format!("`issuer`: {why}; write `jwks`"))?;
+            granted_hosts::may_ask("issuer", issuer)?;
+            Location::Server(server)
+        }
         Some(url) => match url.as_str().filter(|url| Url::parse(url).is_some_and(|url| url.is_safe())) {
-            Some(url) => Location::Url(url.to_owned()),
+            Some(url) => {
+                granted_hosts::may_ask("jwks.url", url)?;
+                Location::Url(url.to_owned())
+            }
             None => return Err(format!("`jwks`: `url` = {url}: keys are fetched over https; http is for this machine alone")),
         },
     };

@@ -19,6 +19,7 @@ mod document;
 mod dpop;
 mod explanation;
 mod form;
+mod granted_hosts;
 mod granted_keys;
 mod held;
 mod introspection;

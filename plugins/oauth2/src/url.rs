@@ -1,5 +1,7 @@
 //! As much of a URL as matters here (RFC 3986): an origin and a path. User information is refused.
 
+use std::net::IpAddr;
+
 use percent_encoding::percent_decode_str;
 
 /// A URL of `http` or `https`, with scheme and host in lower case and without the port its scheme implies.
@@ -48,6 +50,11 @@ impl<'a> Url<'a> {
         host == "localhost"
             || host == "[::1]"
             || host.strip_prefix("127.").is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'))
+    }
+
+    /// The address that its host is, where it is no name.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        host_of(&self.authority).trim_start_matches('[').trim_end_matches(']').parse().ok()
     }
 
     /// Whether what goes there is read and changed by nobody on the way.
@@ -134,6 +141,18 @@ mod tests {
             ("/a", "/a/", false),
         ] {
             assert_eq!((is_same_path(one, other), is_same_path(other, one)), (is_same, is_same), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn knows_addresses_from_names() {
+        for (text, address) in [
+            ("http://127.0.0.1:4000/a", Some("127.0.0.1")),
+            ("https://[FD00::1]:8443", Some("fd00::1")),
+            ("https://id.example.com", None),
+            ("https://127.0.0.1.example.com", None),
+        ] {
+            assert_eq!(Url::parse(text).unwrap().address().map(|address| address.to_string()).as_deref(), address, "{text}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! The recipes of `docs/oauth2.md`, as they are written there: `check` takes each, and the one that is a whole configuration serves.
 
+use plugway_harness::ca::Authority;
 use plugway_harness::gateway::Launch;
 use plugway_harness::guests;
 use plugway_harness::upstream::Upstream;
@@ -104,6 +105,44 @@ fn the_one_that_is_whole_serves() {
         assert_eq!(refused.status, 401, "{end}");
     }
     assert_eq!(upstream.requests(), 2);
+}
+
+#[test]
+fn check_says_which_server_the_grant_has_not() {
+    let launch = folder(&block("json", WHOLE));
+    let fetching = || blocks("toml").into_iter().filter(|(_, recipe)| recipe.contains("hosts = [\""));
+    assert!(fetching().count() > 5);
+    for (heading, recipe) in fetching() {
+        let host = recipe.split("hosts = [\"").nth(1).unwrap().split('"').next().unwrap();
+        let text = completed(&recipe).replace(&format!("hosts = [\"{host}\""), "hosts = [\"elsewhere.example.com\"");
+        let (output, said) = check_in(&launch, &text);
+        assert_eq!(output.status.code(), Some(1), "{heading} is taken: {said}");
+        let issuer = format!("`issuer` = \"https://{host}");
+        let help = format!("add `grants.http-client.hosts = [\"{host}\"]`, or the upstream whose endpoint it is");
+        for part in
+            ["plugin `auth` does not take its configuration", &issuer, "the plugin's grant `http-client` does not allow that", &help]
+        {
+            assert!(said.contains(part), "{heading}: {part} is missing: {said}");
+        }
+    }
+}
+
+#[test]
+fn check_says_nothing_of_servers_where_it_is_known_that_their_upstream_is_wrong() {
+    let launch = folder(&block("json", WHOLE));
+    Authority::new("id").unwrap().write(launch.directory(), "id").unwrap();
+    let with = |endpoint: &str, ca: &str| {
+        let upstream = format!("[upstreams.id]\nendpoints = [\"{endpoint}\"]\ntls = {{ ca = \"{ca}\" }}\n[plugins.auth]");
+        let grants = "grants = { crypto = {}, http-client = { upstreams = [\"id\"] } }";
+        let text = block("toml", WHOLE).replace("grants = { crypto = {} }", grants).replace("jwks = { file = \"jwks.json\" }\n", "");
+        check_in(&launch, &text.replace("[plugins.auth]", &upstream))
+    };
+    let (output, said) = with("https://id.example.com", "id.pem");
+    assert!(output.status.success(), "{said}");
+    let (output, said) = with("https://id.example.com", "missing.pem");
+    assert!(!output.status.success() && said.contains("missing.pem") && !said.contains("does not take its configuration"), "{said}");
+    let (output, said) = with("https://id.example.com:8443", "id.pem");
+    assert!(!output.status.success() && said.contains("(https://id.example.com at port 443)"), "{said}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use super::answers::Answers;
 use super::{Introspection, Limits, Location};
 use crate::client::Client;
 use crate::config::span;
+use crate::granted_hosts;
 use crate::server::Server;
 use crate::url::Url;
 
@@ -45,8 +46,15 @@ impl IntrospectionConfig {
             return Err("workers share answers through `kv`: add `kv = {}` to the plugin's grants".to_owned());
         }
         let location = match self.url {
-            None => Location::Server(Server::of(issuer).map_err(|why| format!("{why}; write `url`"))?),
-            Some(url) if Url::parse(&url).is_some_and(|url| url.is_safe()) => Location::Url(url),
+            None => {
+                let server = Server::of(issuer).map_err(|why| format!("{why}; write `url`"))?;
+                granted_hosts::may_ask("issuer", issuer)?;
+                Location::Server(server)
+            }
+            Some(url) if Url::parse(&url).is_some_and(|url| url.is_safe()) => {
+                granted_hosts::may_ask("url", &url)?;
+                Location::Url(url)
+            }
             Some(url) => return Err(format!("`url` = {url:?}: tokens go there over https; http is for this machine alone")),
         };
         let span = |key, written: &Option<String>, default| written.as_deref().map_or(Ok(default), |text| span(key, text, MOST_CACHE));

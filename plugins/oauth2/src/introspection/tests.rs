@@ -377,6 +377,18 @@ fn what_cannot_work_is_refused() {
     ] });
     assert!(refused(&twice).contains("one issuer alone has `introspection`"));
     let config = config(client(), json!({}));
+    testing::grant_hosts(&["other.example.com"]);
+    let mut with_keys = config.clone();
+    with_keys["jwks"] = json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "x": PUBLIC }] });
+    assert!(refused(&with_keys).contains("`introspection`: `issuer` = \"https://id.example.com\": it is asked"));
+    with_keys["introspection"]["url"] = ENDPOINT.into();
+    let told = refused(&with_keys);
+    assert!(told.contains("`introspection`: `url` = \"https://id.example.com/introspect\": it is asked"), "{told}");
+    assert!(told.contains("add `grants.http-client.hosts = [\"id.example.com\"]`"), "{told}");
+    // The issuer is asked nothing.
+    with_keys["introspection"]["url"] = "https://other.example.com/introspect".into();
+    assert!(testing::configure::<OAuth2>(with_keys).is_ok());
+    testing::grant_hosts(&["id.example.com"]);
     testing::deny("kv");
     assert!(refused(&config).contains("add `kv = {}`"));
     testing::deny("secrets");

@@ -11,9 +11,9 @@ use super::session::Cookie;
 use super::sessions::{Place, Sessions};
 use crate::client::ClientConfig;
 use crate::config::span;
-use crate::granted_keys;
 use crate::server::Server;
 use crate::url::{Url, is_same_path};
+use crate::{granted_hosts, granted_keys};
 
 /// A working day.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(8 * 60 * 60);
@@ -54,11 +54,13 @@ impl LoginConfig {
         if cookie.is_empty() || !cookie.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
             return Err(format!("`cookie` = {cookie:?}: write letters, digits, `-`, `_` and `.`"));
         }
+        let server = Server::of(issuer)?;
+        granted_hosts::may_ask("issuer", issuer)?;
         let is_secure = self.redirect.starts_with("https://");
         // Another client's sessions under the same key are none of this one's.
         let of = format!("{issuer} {}", client.id);
         Ok(Login {
-            server: Server::of(issuer)?,
+            server,
             issuer: issuer.to_owned(),
             sessions: Sessions::new(Cookie::new(&cookie, &self.key, "session", &of, is_secure), self.sessions),
             begun: Logins::new(Cookie::new(&format!("{cookie}-login"), &self.key, "login", &of, is_secure)),

@@ -386,4 +386,7 @@ fn what_opens_doors_or_cannot_work_is_refused() {
         config[key] = value;
         assert!(refused(&config).contains(why), "{key}: {}", refused(&config));
     }
+    testing::grant_hosts(&["app.example.com"]);
+    let told = refused(&config(json!({})));
+    assert!(told.contains("`login`: `issuer` = \"https://id.example.com\": it is asked"), "{told}");
 }

@@ -333,6 +333,43 @@ fn what_cannot_be_fetched_is_refused() {
 }
 
 #[test]
+fn whoever_is_asked_has_to_be_in_the_grant_and_nobody_else() {
+    let refused = |config: Value| testing::configure::<OAuth2>(config.clone()).err().unwrap_or_else(|| panic!("taken: {config}"));
+    testing::grant_hosts(&["keys.example.net", "http://127.0.0.1:4000"]);
+    let keys_of = |issuer: &str, url: &str| json!({ "issuer": issuer, "audience": "orders", "jwks": { "url": url } });
+    for good in [keys_of(ISSUER, "https://keys.example.net/set"), json!({ "issuer": "http://127.0.0.1:4000", "audience": "orders" })] {
+        assert!(testing::configure::<OAuth2>(good.clone()).is_ok(), "{good}");
+    }
+    for (config, why) in [
+        (
+            json!({ "issuer": ISSUER, "audience": "orders" }),
+            "`issuer` = \"https://id.example.com\": it is asked, and the plugin's grant `http-client` does not allow that \
+             (https://id.example.com at port 443): add `grants.http-client.hosts = [\"id.example.com\"]`, or the upstream whose endpoint it is, \
+             `grants.http-client.upstreams = [\"NAME\"]`",
+        ),
+        (
+            keys_of("names", "https://keys.example.net:8443/set"),
+            "`jwks.url` = \"https://keys.example.net:8443/set\": it is asked, and the plugin's grant `http-client` does not allow that \
+             (https://keys.example.net at port 8443): add `grants.http-client.hosts = [\"keys.example.net:8443\"]`, or",
+        ),
+        (
+            keys_of("names", "http://127.0.0.1:4001/set"),
+            "hosts = [\"http://127.0.0.1:4001\"]`, with `addresses = [\"127.0.0.1\"]` beside it",
+        ),
+        (
+            json!({ "audience": "orders", "issuers": [{ "issuer": "http://127.0.0.1:4000" }, { "issuer": ISSUER }] }),
+            "`issuers[1]`: `issuer` = \"https://id.example.com\": it is asked",
+        ),
+        (
+            keys_of("names", &format!("https://keys.example.net/{}", "a".repeat(8 << 10))),
+            "not a request that can be made: the URL has more",
+        ),
+    ] {
+        assert!(refused(config.clone()).contains(why), "{config}: {}", refused(config.clone()));
+    }
+}
+
+#[test]
 fn that_it_could_not_be_asked_says_nothing_of_the_server() {
     let server = Server::start(&["old"]);
     let plugin = configured();

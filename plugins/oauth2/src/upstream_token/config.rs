@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::{Grant, Location, UpstreamToken};
 use crate::client::ClientConfig;
+use crate::granted_hosts;
 use crate::server::Server;
 use crate::url::Url;
 
@@ -39,8 +40,15 @@ impl UpstreamTokenConfig {
             return Err("workers share tokens through `kv`: add `kv = {}` to the plugin's grants".to_owned());
         }
         let location = match self.url {
-            None => Location::Server(Server::of(issuer).map_err(|why| format!("{why}; write `url`"))?),
-            Some(url) if Url::parse(&url).is_some_and(|url| url.is_safe()) => Location::Url(url),
+            None => {
+                let server = Server::of(issuer).map_err(|why| format!("{why}; write `url`"))?;
+                granted_hosts::may_ask("issuer", issuer)?;
+                Location::Server(server)
+            }
+            Some(url) if Url::parse(&url).is_some_and(|url| url.is_safe()) => {
+                granted_hosts::may_ask("url", &url)?;
+                Location::Url(url)
+            }
             Some(url) => return Err(format!("`url` = {url:?}: secrets go there over https; http is for this machine alone")),
         };
         let place = match &location {

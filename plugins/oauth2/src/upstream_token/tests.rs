@@ -180,6 +180,17 @@ fn what_cannot_work_is_refused() {
     ] {
         assert!(refused(&config).contains(why), "{config}: {}", refused(&config));
     }
+    testing::grant_hosts(&["other.example.com"]);
+    for (more, why) in [
+        (json!({}), "`upstream_token`: `url` = \"https://id.example.com/token\": it is asked"),
+        (json!({ "url": null }), "`upstream_token`: `issuer` = \"https://id.example.com\": it is asked"),
+        (json!({ "url": null, "issuer": "https://b.example.com" }), "add `grants.http-client.hosts = [\"b.example.com\"]`"),
+    ] {
+        let mut wanted = json!({ "grant": "client_credentials" });
+        wanted.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        assert!(refused(&config(wanted.clone())).contains(why), "{wanted}: {}", refused(&config(wanted.clone())));
+    }
+    assert!(testing::configure::<OAuth2>(config(json!({ "grant": "client_credentials", "url": "https://other.example.com/" }))).is_ok());
     testing::deny("kv");
     assert!(refused(&config(json!({ "grant": "client_credentials" }))).contains("add `kv = {}`"));
 }
