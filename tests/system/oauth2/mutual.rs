@@ -90,9 +90,10 @@ fn a_server_that_knows_the_gateways_very_certificate_answers_to_no_other() {
     let known = json!({ "jwks": { "keys": [jwk(&own), jwk(&next)] }, "client_secret": null });
     let server = Server::over_tls(&[machine("shop"), known_by("self_signed_tls_client_auth", known)]);
     let token = server.token("shop", OPAQUE);
-    for certificate in [&own, &next] {
-        // To whoever shows it a certificate is a certificate: the server alone knows which of the two methods it is.
-        let gateway = start(launch_with(&server, certificate), &server, &upstream, BY_CERTIFICATE, "introspection = {}");
+    // To whoever shows it a certificate is a certificate: the server alone knows which of the two methods it is.
+    let by_its_name = BY_CERTIFICATE.replace("tls_client_auth", "self_signed_tls_client_auth");
+    for (certificate, client) in [(&own, BY_CERTIFICATE), (&next, by_its_name.as_str())] {
+        let gateway = start(launch_with(&server, certificate), &server, &upstream, client, "introspection = {}");
         let answer = ask(&gateway, &token);
         assert_eq!(answer.status, 200, "{}\n{}\n{}", answer.text(), gateway.log().text(), server.provider.said());
         assert_eq!(seen(&answer, "x-user").as_deref(), Some("shop"));
