@@ -54,6 +54,8 @@ pub mod authorizer {
             "plugway:gateway/types@0.1.0": crate::bindings::imports::plugway::gateway::types,
         },
         generate_all,
+        // `configure` has come before.
+        disable_run_ctors_once_workaround: true,
         pub_export_macro: true,
         export_macro_name: "__export_authorizer",
     });
@@ -69,6 +71,8 @@ pub mod request_filter {
             "plugway:gateway/types@0.1.0": crate::bindings::imports::plugway::gateway::types,
         },
         generate_all,
+        // `configure` has come before.
+        disable_run_ctors_once_workaround: true,
         pub_export_macro: true,
         export_macro_name: "__export_request_filter",
     });
@@ -85,6 +89,8 @@ pub mod router {
             "plugway:gateway/routing@0.1.0": crate::bindings::imports::plugway::gateway::routing,
         },
         generate_all,
+        // `configure` has come before.
+        disable_run_ctors_once_workaround: true,
         pub_export_macro: true,
         export_macro_name: "__export_router",
     });
@@ -102,6 +108,8 @@ pub mod outcome_observer {
         },
         additional_derives: [PartialEq],
         generate_all,
+        // `configure` has come before.
+        disable_run_ctors_once_workaround: true,
         pub_export_macro: true,
         export_macro_name: "__export_outcome_observer",
     });
@@ -117,6 +125,8 @@ pub mod forwarder {
             "plugway:gateway/types@0.1.0": crate::bindings::imports::plugway::gateway::types,
         },
         generate_all,
+        // `configure` has come before.
+        disable_run_ctors_once_workaround: true,
         pub_export_macro: true,
         export_macro_name: "__export_forwarder",
     });
@@ -132,6 +142,8 @@ pub mod response_filter {
             "plugway:gateway/types@0.1.0": crate::bindings::imports::plugway::gateway::types,
         },
         generate_all,
+        // `configure` has come before.
+        disable_run_ctors_once_workaround: true,
         pub_export_macro: true,
         export_macro_name: "__export_response_filter",
     });
@@ -147,6 +159,8 @@ pub mod batch_observer {
             "plugway:gateway/types@0.1.0": crate::bindings::imports::plugway::gateway::types,
         },
         generate_all,
+        // `configure` has come before.
+        disable_run_ctors_once_workaround: true,
         pub_export_macro: true,
         export_macro_name: "__export_batch_observer",
     });
@@ -162,6 +176,8 @@ pub mod timer {
             "plugway:gateway/types@0.1.0": crate::bindings::imports::plugway::gateway::types,
         },
         generate_all,
+        // `configure` has come before.
+        disable_run_ctors_once_workaround: true,
         pub_export_macro: true,
         export_macro_name: "__export_timer",
     });
@@ -178,6 +194,8 @@ pub mod observer {
         },
         additional_derives: [PartialEq],
         generate_all,
+        // `configure` has come before.
+        disable_run_ctors_once_workaround: true,
         pub_export_macro: true,
         export_macro_name: "__export_observer",
     });

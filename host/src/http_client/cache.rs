@@ -55,6 +55,11 @@ pub(super) struct Use {
 }
 
 impl Use {
+    /// Of a request that is made now: as long as it is fresh.
+    pub(super) fn made_now() -> Self {
+        Self { made: SystemTime::now(), ..Self::nothing() }
+    }
+
     /// Not at all.
     pub(super) fn nothing() -> Self {
         Self { max_age: None, made: SystemTime::UNIX_EPOCH, default_freshness: Duration::ZERO, stale_if_error: Duration::ZERO }

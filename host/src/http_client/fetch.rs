@@ -45,12 +45,7 @@ struct Hop {
 impl Fetch<'_> {
     /// Makes it.
     pub(super) async fn run(&self, request: OutgoingRequest) -> Result<IncomingResponse, HttpError> {
-        let wanted = Use {
-            max_age: request.max_age,
-            made: request.made,
-            default_freshness: request.default_freshness,
-            stale_if_error: request.stale_if_error,
-        };
+        let wanted = request.takes;
         let most = self.grant.max_body_bytes as u64;
         let max_body = request.max_body_bytes.map_or(most, |bytes| bytes.min(most));
         let mut redirects = request.max_redirects.unwrap_or(u32::MAX).min(self.grant.max_redirects);

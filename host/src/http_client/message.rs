@@ -1,11 +1,13 @@
 //! What a plugin asks for, and what it gets.
 
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+
+use super::cache::Use;
 
 /// Bytes of the body of a request.
 const MAX_BODY: usize = 1 << 20;
@@ -34,11 +36,8 @@ pub struct OutgoingRequest {
     shared: Option<bool>,
     /// In the place of headers and body.
     shared_as: Option<Bytes>,
-    pub(super) max_age: Option<Duration>,
-    /// What came since then is of no age.
-    pub(super) made: SystemTime,
-    pub(super) default_freshness: Duration,
-    pub(super) stale_if_error: Duration,
+    /// What it takes from the cache.
+    pub(super) takes: Use,
     /// Whether it may go to a server.
     pub(super) may_wait: bool,
     /// `traceparent`, in the place of one the plugin wrote. It makes no two requests different.
@@ -152,10 +151,7 @@ impl OutgoingRequest {
             max_redirects: None,
             shared: None,
             shared_as: None,
-            max_age: None,
-            made: SystemTime::now(),
-            default_freshness: Duration::ZERO,
-            stale_if_error: Duration::ZERO,
+            takes: Use::made_now(),
             may_wait: true,
             trace_parent: None,
             header_bytes: 0,
@@ -228,17 +224,17 @@ impl OutgoingRequest {
 
     /// How old an answer from the cache may be.
     pub fn set_max_age(&mut self, age: Duration) {
-        self.max_age = Some(age);
+        self.takes.max_age = Some(age);
     }
 
     /// How long an answer is fresh that does not say so.
     pub fn set_default_freshness(&mut self, freshness: Duration) {
-        self.default_freshness = freshness.min(LONGEST_DEFAULT_FRESHNESS);
+        self.takes.default_freshness = freshness.min(LONGEST_DEFAULT_FRESHNESS);
     }
 
     /// For how long past its freshness an answer is given where the server is away.
     pub fn set_stale_if_error(&mut self, time: Duration) {
-        self.stale_if_error = time;
+        self.takes.stale_if_error = time;
     }
 
     /// Whether it is made once for calls that are identical.
@@ -275,7 +271,8 @@ impl OutgoingRequest {
 
     /// What makes two requests identical: everything that goes to the server, or what stands for it, and everything that bounds the answer.
     pub(super) fn identity(&self) -> Vec<u8> {
-        let limits = (self.timeout, self.max_body_bytes, self.max_redirects, self.max_age, self.default_freshness, self.stale_if_error);
+        let Use { max_age, default_freshness, stale_if_error, .. } = self.takes;
+        let limits = (self.timeout, self.max_body_bytes, self.max_redirects, max_age, default_freshness, stale_if_error);
         let mut identity = format!("{} {}\n{limits:?}\n", self.method, self.url).into_bytes();
         if let Some(name) = &self.shared_as {
             // No header has a name without a letter.

@@ -1,6 +1,6 @@
 //! The wasmtime engine every plugin runs on.
 
-use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+use wasmtime::{Config, Enabled, Engine, Inlining, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use crate::config::defaults;
 
@@ -40,6 +40,8 @@ pub fn build(instances: u32) -> wasmtime::Result<Engine> {
         .concurrency_support(false)
         .epoch_interruption(true)
         .cranelift_opt_level(OptLevel::Speed)
+        // What an allocator is made of, and what tools put between modules, are functions of a few instructions each.
+        .compiler_inlining(Inlining::Yes)
         // All that 32 bits can address, and a guard behind it: then no access of a guest needs a check of its own. It is address
         // space, not memory.
         .memory_reservation(4 << 30)
