@@ -12,6 +12,7 @@ mod shadow;
 mod told;
 
 use std::cell::RefCell;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use http::HeaderName;
@@ -99,9 +100,22 @@ pub struct Shadow {
 /// Every plugin of one worker, ready to be called.
 #[derive(Debug, Default)]
 pub struct Plugins {
-    slots: Vec<RefCell<Slot>>,
+    slots: Vec<OfItsOwn>,
     /// By slot.
     outcomes: Vec<Option<Outcomes>>,
+}
+
+/// A plugin on cache lines of its own.
+#[derive(Debug)]
+#[repr(align(64))]
+struct OfItsOwn(RefCell<Slot>);
+
+impl Deref for OfItsOwn {
+    type Target = RefCell<Slot>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
 }
 
 /// Where a request goes after the way in.
@@ -147,7 +161,7 @@ impl Chain {
 impl Plugins {
     /// Ends them, on the thread of that number.
     pub fn retire(self, thread: usize) {
-        for slot in self.slots {
+        for OfItsOwn(slot) in self.slots {
             slot.into_inner().retire(thread);
         }
     }
@@ -155,7 +169,7 @@ impl Plugins {
     /// A worker's plugins, in the order assembly numbered them.
     pub fn new(slots: Vec<Slot>) -> Self {
         let outcomes = slots.iter().map(Outcomes::of).collect();
-        Self { slots: slots.into_iter().map(RefCell::new).collect(), outcomes }
+        Self { slots: slots.into_iter().map(|slot| OfItsOwn(RefCell::new(slot))).collect(), outcomes }
     }
 
     fn leaves_out(&self, hook: Hook, (slot, config): (usize, u32), stands: Stands) -> bool {

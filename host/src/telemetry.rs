@@ -52,7 +52,7 @@ pub use http_client::HttpClientCells;
 pub use incidents::IncidentCells;
 pub use instruments::{DeclareError, Declared, InstrumentKind, Instruments, MAX_LABELS, PluginUse, Series};
 pub use lateness::{During, Late};
-pub use plugin::{BreakerReading, Comparison, PluginCells, PluginVersion};
+pub use plugin::{BreakerReading, Comparison, MOST_HOOKS, PluginCells, PluginVersion};
 pub use plugin_tally::{PluginTallies, PluginTally};
 pub use pools::{PoolReading, Pools};
 pub use reloads::{RejectedFile, ReloadResult, Reloads};

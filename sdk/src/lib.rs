@@ -88,6 +88,8 @@ pub mod rate_limit;
 pub mod secrets;
 pub mod trace;
 
+#[cfg(target_family = "wasm")]
+mod allocator;
 mod answer;
 mod batch;
 mod bindings;

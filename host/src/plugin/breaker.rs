@@ -36,12 +36,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Every breaker of one plugin on one worker that is open or counting. None, for nearly every plugin at any time.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Breakers {
     all: BTreeMap<Scope, Breaker>,
-    /// CPU time that failed calls may use within [`wasted::WINDOW`].
-    failed_cpu: Duration,
-    /// What they did use: at a place, and in all.
+    /// CPU time that failed calls used: at a place, and in all.
     wasted: BTreeMap<Scope, Wasted>,
+    /// What they may use within [`wasted::WINDOW`].
+    failed_cpu: Duration,
 }
 
 /// What one breaker is for.

@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "the generated bindings re-export the handles")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -74,16 +75,26 @@ impl IdentityHandle {
     }
 }
 
-/// The data of one store.
+/// The data of one store. What every call of a hook touches stands together, at the beginning: an instance is called once in a request, and most of what it
+/// costs then is fetching its memory from further off.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(super) struct Guest {
+    /// The exchange, while a hook runs.
+    pub(super) exchange: Option<Box<Exchange>>,
+    /// Lines it writes by their number.
+    pub(super) lines: Lines,
+    pub(super) phase: Phase,
+    /// CPU time of a hook of a request, as its budget says.
+    pub(super) cpu_of_hook: Duration,
+    pub(super) limits: ChangeLimits,
+    pub(super) cpu: CpuMeter,
+    pub(super) memory: MemoryLimiter,
+    /// Header names it uses.
+    pub(super) names: Names,
     /// The plugin's configured name: its name space for attributes, its label in logs and metrics.
     pub(super) name: Arc<str>,
     pub(super) budget: Arc<Budget>,
-    pub(super) limits: ChangeLimits,
-    pub(super) phase: Phase,
-    /// The exchange, while a hook runs.
-    pub(super) exchange: Option<Box<Exchange>>,
     /// Where the exchange goes if the store ends with it, as that of a call that missed its deadline does.
     pub(super) rescue: Option<oneshot::Sender<Box<Exchange>>>,
     /// The configuration it is given, while `configure` runs.
@@ -96,10 +107,8 @@ pub(super) struct Guest {
     pub(super) plan: Option<PlanDraft>,
     /// What has ended, while `on-batch` runs.
     pub(super) batch: Option<EndedBatch>,
-    pub(super) cpu: CpuMeter,
     /// Where its call stands among those of the plugin that compute.
     pub(super) place: Place,
-    pub(super) memory: MemoryLimiter,
     pub(super) wasi: Wasi,
     pub(super) log: PluginLog,
     pub(super) metrics: PluginMetrics,
@@ -114,10 +123,6 @@ pub(super) struct Guest {
     pub(super) http_client: Option<Arc<HttpClient>>,
     /// How many calls wait for them.
     pub(super) reserve: Arc<Reserve>,
-    /// Header names it uses.
-    pub(super) names: Names,
-    /// Lines it writes by their number.
-    pub(super) lines: Lines,
     /// Answers it holds.
     pub(super) answers: usize,
     /// Requests and answers of `http-client` it holds.

@@ -31,7 +31,8 @@ macro_rules! hooks {
             in_turns: InTurnsIndices,
         }
 
-        /// An instance's hooks.
+        /// An instance's hooks, those of a request's way first.
+        #[repr(C)]
         pub(super) struct Hooks {
             $(pub(super) $field: Option<exports::$module::Guest>,)*
             on_complete: Option<Func>,
@@ -66,13 +67,13 @@ macro_rules! hooks {
 }
 
 hooks! {
-    lifecycle: lifecycle = Lifecycle,
-    authorizer: authorizer = Authorizer,
     request_filter: request_filter = RequestFilter,
-    router: router = Router,
-    outcome_observer: outcome_observer = OutcomeObserver,
-    forwarder: forwarder = Forwarder,
     response_filter: response_filter = ResponseFilter,
+    authorizer: authorizer = Authorizer,
+    router: router = Router,
+    forwarder: forwarder = Forwarder,
+    lifecycle: lifecycle = Lifecycle,
+    outcome_observer: outcome_observer = OutcomeObserver,
     batch_observer: batch_observer = BatchObserver,
     timer: timer = Timer,
 }

@@ -34,6 +34,7 @@ use crate::telemetry::{BudgetHits, BudgetKey};
 use crate::upstream::Directory;
 
 /// One live instance. It belongs to one thread at a time and can be sent to another.
+#[repr(C)]
 pub(super) struct Instance {
     store: Store<Guest>,
     hooks: Hooks,
@@ -91,6 +92,7 @@ impl Instance {
                 attribute_bytes: budget.max_attribute_bytes,
             },
             phase: Phase::Setup,
+            cpu_of_hook: budget.cpu,
             exchange: None,
             rescue,
             configuring: None,
@@ -181,7 +183,7 @@ impl Instance {
         exchange: Box<Exchange>,
         call: impl FnOnce(&Hooks, &mut Store<Guest>) -> wasmtime::Result<R>,
     ) -> (Option<Box<Exchange>>, Result<R, Failure>) {
-        let limit = self.store.data().budget.cpu;
+        let limit = self.store.data().cpu_of_hook;
         let _watched = begin(&mut self.store, phase, limit);
         self.store.data_mut().exchange = Some(exchange);
         let called = call(&self.hooks, &mut self.store);

@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::file::ComponentFile;
 use crate::config::model::Grants;
+use crate::telemetry::MOST_HOOKS;
 
 /// The contract's package, without its version.
 const PACKAGE: &str = "plugway:gateway/";
@@ -136,6 +137,9 @@ impl Hook {
         Self::NAMES.get(self as usize).copied().unwrap_or_default()
     }
 }
+
+/// Each is counted.
+const _: () = assert!(Hook::NAMES.len() <= MOST_HOOKS);
 
 impl fmt::Display for Hook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -34,16 +34,20 @@ use failing::spent;
 
 pub(super) use failing::{After, ELSEWHERE};
 
-/// One plugin on one worker.
+/// One plugin on one worker. What every call touches stands together, at the beginning.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Slot {
-    supply: Supply,
     cells: Arc<PluginCells>,
+    /// Whether an instance serves more than one call.
+    keeps: bool,
+    runs_in_turns: bool,
     /// `None` while it could not be replaced yet, and between calls that each have their own.
     instance: Option<Instance>,
+    breakers: Breakers,
+    supply: Supply,
     /// Those of a plugin whose calls overlap.
     pub(super) pool: Option<Pool>,
-    breakers: Breakers,
     /// What its forwarder need not be asked again.
     pub(super) plans: KeptPlans,
     /// Hooks that have nothing to do with a configuration.
@@ -87,7 +91,8 @@ impl Slot {
         let (own, first) = if in_place { (Some(first), None) } else { (None, Some(first)) };
         let pool = recipe.runs_in_turns().then(|| Pool::new(first));
         let (breakers, plans) = (Breakers::new(recipe.budget.failed_cpu), KeptPlans::default());
-        let mut slot = Self { supply, cells, instance: own, pool, breakers, plans, left_out, kept_from_clients };
+        let (keeps, runs_in_turns) = (recipe.isolation == Isolation::Worker, pool.is_some());
+        let mut slot = Self { cells, keeps, runs_in_turns, instance: own, breakers, supply, pool, plans, left_out, kept_from_clients };
         slot.call_ended();
         Ok(slot)
     }
@@ -163,6 +168,8 @@ impl Slot {
 
     /// Calls a hook, for the place with that configuration, with an exchange and checks what it answered. Whatever happens the
     /// exchange comes back, with the hook's changes or as it was before.
+    // In a frame of its own: in that of a whole request, which has kilobytes, its variables would lie far apart.
+    #[inline(never)]
     pub(super) fn call<A, R>(
         &mut self,
         (hook, config): (Hook, u32),
@@ -225,7 +232,7 @@ impl Slot {
 
     /// Whether its calls of hooks that can wait go by `plugin::waiting`.
     pub fn runs_in_turns(&self) -> bool {
-        self.pool.is_some()
+        self.runs_in_turns
     }
 
     /// Whether a call must not be made now, counted as one that was not.
@@ -276,7 +283,7 @@ impl Slot {
 
     /// Whether an instance serves more than one call.
     pub(super) fn keeps(&self) -> bool {
-        self.recipe().isolation == Isolation::Worker
+        self.keeps
     }
 
     fn call_ended(&mut self) {

@@ -12,9 +12,14 @@ const TIMED: u64 = 64;
 /// No thread's number: where the counts of versions go that have ended.
 const NO_THREAD: usize = usize::MAX - 1;
 
-/// A plugin's counters on one thread.
+/// Hooks that are counted.
+pub const MOST_HOOKS: usize = 16;
+
+/// A plugin's counters on one thread. Those that every call adds to are at the beginning.
 #[derive(Debug)]
+#[repr(C)]
 pub struct PluginCells {
+    calls: [Count; MOST_HOOKS],
     name: Arc<str>,
     /// Of the component.
     digest: Arc<str>,
@@ -23,7 +28,6 @@ pub struct PluginCells {
     thread: usize,
     hooks: &'static [&'static str],
     failures: &'static [&'static str],
-    calls: Box<[Count]>,
     /// By hook, then kind.
     failed: Box<[Count]>,
     // Instances are made and ended off the thread they work for.
@@ -108,7 +112,7 @@ impl PluginCells {
         failures: &'static [&'static str],
     ) -> Self {
         let counts = |length: usize| (0..length).map(|_| Count::default()).collect();
-        let (calls, failed) = (counts(hooks.len()), counts(hooks.len() * failures.len()));
+        let failed = counts(hooks.len() * failures.len());
         let breakers = hooks.iter().map(|_| BreakerCounts::default()).collect();
         let [started, ended, outcomes_lost, outlived, failed_cpu] = std::array::from_fn(|_| SharedCount::default());
         let timed = hooks.iter().map(|_| Default::default()).collect();
@@ -119,7 +123,7 @@ impl PluginCells {
             thread,
             hooks,
             failures,
-            calls,
+            calls: Default::default(),
             failed,
             started,
             ended,
@@ -193,7 +197,7 @@ impl PluginCells {
     /// Adds what others counted that nobody counts in any more. Only whoever has the list of all cells does, in cells that are no
     /// thread's.
     pub(super) fn absorb(&self, others: &Self) {
-        let pairs = [(&self.calls, &others.calls), (&self.failed, &others.failed)];
+        let pairs = [(&self.calls[..], &others.calls[..]), (&self.failed, &others.failed)];
         pairs.into_iter().flat_map(|(own, theirs)| own.iter().zip(theirs)).for_each(|(own, theirs)| own.add(theirs.get()));
         for (own, theirs) in self.timed.iter().zip(&others.timed) {
             own.calls.add(theirs.calls.get());
