@@ -88,7 +88,7 @@ pub mod rate_limit;
 pub mod secrets;
 pub mod trace;
 
-#[cfg(target_family = "wasm")]
+#[cfg(any(test, all(target_family = "wasm", feature = "allocator")))]
 mod allocator;
 mod answer;
 mod batch;
