@@ -53,7 +53,10 @@
 //! one is what imports it; what a plugin can do without it asks for in [`granted`].
 //!
 //! What need not be asked each time is not: [`Plan::keep`] says that a plan is the same for every request to its endpoint, [`Plugin::leaves_out`] that a filter
-//! has nothing to do in a place configured like this.
+//! has nothing to do in a place configured like this, [`Plugin::kept_from_clients`] which headers clients may not say to its upstream.
+//!
+//! A component built with this crate has an allocator that keeps blocks of up to 128 bytes for the next who needs as much, in front of its toolchain's. A plugin that brings its own turns that off:
+//! `default-features = false`.
 //!
 //! # What to rely on
 //!
