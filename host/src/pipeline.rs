@@ -148,11 +148,10 @@ impl Chain {
         chain
     }
 
-    /// Request headers that its plugins say to the upstream, and no client may.
-    pub fn kept_from_clients(&self, plugins: &Plugins) -> Vec<HeaderName> {
+    /// Where its plugins stand that say something to the upstream: slots and configurations.
+    pub fn places(&self) -> impl Iterator<Item = (usize, u32)> {
         let incoming = self.incoming.iter().map(|step| &step.place);
-        let places = incoming.chain(&self.outgoing).chain(&self.router).chain(&self.forwarder);
-        places.flat_map(|place| plugins.kept_from_clients(place.at())).collect()
+        incoming.chain(&self.outgoing).chain(&self.router).chain(&self.forwarder).map(Place::at)
     }
 }
 
@@ -176,7 +175,8 @@ impl Plugins {
         self.slots.get(slot).is_some_and(|slot| slot.borrow().leaves_out(hook, config, stands))
     }
 
-    fn kept_from_clients(&self, (slot, config): (usize, u32)) -> Vec<HeaderName> {
+    /// Request headers that a plugin says to the upstream of such a place, and no client may.
+    pub fn kept_from_clients(&self, (slot, config): (usize, u32)) -> Vec<HeaderName> {
         self.slots.get(slot).map_or_else(Vec::new, |slot| slot.borrow().kept_from_clients(config).to_vec())
     }
 

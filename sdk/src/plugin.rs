@@ -45,7 +45,7 @@ pub trait Plugin: Sized + 'static {
 
     /// Request headers that it says to the upstream in a place configured like this, as who is calling, and no client may. The gateway takes them from
     /// every request to that upstream before any hook sees it, on routes without this plugin too. None, unless it is written. The configuration is refused where
-    /// one is no header name, is one of those that clients have to say themselves (RFC 9110's, and others of `known-headers.txt` without `x-`), or is past the 256
+    /// one is no header name, is one of those that clients have to say themselves (`wit/configuring.wit` has them), or is past the 256 names
     /// that an instance can have.
     fn kept_from_clients(&self) -> Vec<HeaderName<'_>> {
         Vec::new()

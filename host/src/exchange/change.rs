@@ -88,10 +88,11 @@ pub(super) fn is_reserved_in_response(name: &HeaderName) -> bool {
 impl Exchange {
     /// Takes what a client may not say from a request that no hook has seen yet, and from trailers that may follow.
     pub fn keep_from_client(&mut self, names: &[HeaderName]) {
-        for name in names {
-            self.request.headers.remove(name);
-            self.claimed.add(name);
+        if names.is_empty() {
+            return;
         }
+        names.iter().for_each(|name| drop(self.request.headers.remove(name)));
+        self.claimed.begin_with(names);
     }
 
     /// Sets a request header.

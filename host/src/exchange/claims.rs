@@ -15,6 +15,14 @@ impl Claims {
         Self(Some(Vec::new()))
     }
 
+    /// Of a request that no hook has seen: all of these.
+    pub fn begin_with(&mut self, names: &[HeaderName]) {
+        match &mut self.0 {
+            Some(kept) if kept.is_empty() && names.len() <= MOST => kept.extend_from_slice(names),
+            _ => self.0 = None,
+        }
+    }
+
     /// This one too.
     pub fn add(&mut self, name: &HeaderName) {
         match &mut self.0 {
@@ -51,5 +59,11 @@ mod tests {
         assert!(claims.has(&name(MOST)) && claims.has(&name(9_999)));
         claims.add(&name(0));
         assert!(claims.has(&name(9_999)), "it stays so");
+        let names: Vec<_> = (0..=MOST).map(name).collect();
+        for (many, all) in [(0, false), (MOST, false), (MOST + 1, true)] {
+            let mut claims = Claims::kept();
+            claims.begin_with(&names[..many]);
+            assert_eq!((claims.has(&name(0)), claims.has(&name(9_999))), (many > 0, all), "{many}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! What a worker reads while it serves: one immutable snapshot shared by all workers, and this worker's own share of it.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -184,9 +184,14 @@ impl Snapshot {
     /// Request headers that no client says to an upstream, by its name.
     pub fn kept_from_clients(&self, plugins: &Plugins) -> BTreeMap<Arc<str>, Vec<HeaderName>> {
         let mut kept: BTreeMap<Arc<str>, Vec<HeaderName>> = BTreeMap::new();
+        // Thousands of routes may have one place.
+        let mut seen = HashSet::new();
         for route in &self.routes {
             let levels = route.canaries.iter().flat_map(|canaries| &canaries.levels).map(|(_, plan)| &plan.chain);
-            for name in std::iter::once(&route.chain).chain(levels).flat_map(|chain| chain.kept_from_clients(plugins)) {
+            let places = std::iter::once(&route.chain).chain(levels).flat_map(Chain::places);
+            for name in
+                places.filter(|place| seen.insert((&route.upstream.name, *place))).flat_map(|place| plugins.kept_from_clients(place))
+            {
                 let names = kept.entry(Arc::clone(&route.upstream.name)).or_default();
                 if !names.contains(&name) {
                     names.push(name);

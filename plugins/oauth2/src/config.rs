@@ -216,10 +216,12 @@ impl Config {
         if client.is_some() && config.introspection.is_none() && self.upstream_token.is_none() && self.login.is_none() {
             return Err("`client` is for `introspection`, `upstream_token` and `login`, and none of them is here".to_owned());
         }
+        // Where opaque tokens alone come nobody asks the issuer for keys.
+        let needs_server = !config.introspection.as_ref().is_some_and(IntrospectionConfig::has_url);
         let introspection = config.introspection.map(|written| written.check(&config.issuer, client)).transpose();
         let require_rfc9068 = config.require_rfc9068.unwrap_or(self.require_rfc9068);
         Ok(Issuer {
-            keys: keys(&config.issuer, &config.jwks, &algorithms)?,
+            keys: keys(&config.issuer, &config.jwks, &algorithms, needs_server)?,
             introspection: introspection.map_err(|why| format!("`introspection`: {why}"))?,
             name: config.issuer,
             audiences,
@@ -302,7 +304,9 @@ impl Config {
 }
 
 /// The key set itself, `{ url = "…" }`, or nothing: then the issuer's server says where it is.
-fn keys(issuer: &str, jwks: &Value, accepted: &[Algorithm]) -> Result<Keys, String> {
+///
+/// Whether a server that is found by the issuer's name is in the grant is told only where it is needed.
+fn keys(issuer: &str, jwks: &Value, accepted: &[Algorithm], needs_server: bool) -> Result<Keys, String> {
     let url = jwks.as_object().filter(|members| members.len() == 1).and_then(|members| members.get("url"));
     if let Some(text) = jwks.as_str().filter(|text| !text.trim_start().starts_with('{')) {
         let help = "`{ file = \"jwks.json\" }` for a key set in a file, `{ url = \"https://…\" }` for one that is fetched";
@@ -325,7 +329,9 @@ fn keys(issuer: &str, jwks: &Value, accepted: &[Algorithm]) -> Result<Keys, Stri
     let location = match url {
         None => {
             let server = Server::of(issuer).map_err(|why| format!("`issuer`: {why}; write `jwks`"))?;
-            granted_hosts::may_ask("issuer", issuer)?;
+            if needs_server {
+                granted_hosts::may_ask("issuer", issuer)?;
+            }
             Location::Server(server)
         }
         Some(url) => match url.as_str().filter(|url| Url::parse(url).is_some_and(|url| url.is_safe())) {

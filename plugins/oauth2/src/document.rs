@@ -50,7 +50,6 @@ impl Document {
     pub(crate) fn request(url: &str, most_age: Duration, freshness: Duration) -> OutgoingRequest {
         OutgoingRequest::get(url)
             .with_header(header::ACCEPT, "application/json")
-            .with_timeout(patience::left(TIMEOUT))
             .with_max_body_bytes(MOST_BYTES)
             .with_default_freshness(freshness)
             .with_stale_if_error(MOST_STALE)
@@ -59,7 +58,7 @@ impl Document {
 
     /// Sends it.
     pub(crate) fn receive(request: OutgoingRequest) -> Result<Self, Trouble> {
-        let answer = request.send()?;
+        let answer = request.with_timeout(patience::left(TIMEOUT)).send()?;
         match answer.status() {
             Status::OK => Ok(Self::from(&answer)),
             status => Err(Trouble::Status(status)),

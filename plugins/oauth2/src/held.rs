@@ -29,6 +29,8 @@ pub(crate) struct Held<T> {
     due: Duration,
     /// Until when the gateway's cache has it.
     cached_until: Duration,
+    /// Whether what the server sends is of no age, and so is old in the gateway's cache when it has been there for long.
+    comes_young: bool,
     /// Whether the last attempt was in vain.
     in_trouble: bool,
 }
@@ -42,6 +44,7 @@ impl<T> Default for Held<T> {
             good: Duration::ZERO,
             due: Duration::ZERO,
             cached_until: Duration::ZERO,
+            comes_young: false,
             in_trouble: false,
         }
     }
@@ -70,6 +73,11 @@ impl<T> Held<T> {
     /// Whether its server was away, or talked rubbish, when it was asked last.
     pub(crate) fn is_in_trouble(&self) -> bool {
         self.in_trouble
+    }
+
+    /// Whether the gateway's cache keeps its server from being asked for one that is younger, whoever asks.
+    pub(crate) fn is_shielded(&self, now: Duration) -> bool {
+        self.comes_young && self.is_cached(now)
     }
 
     /// Whether the gateway's cache has it, or a newer one.
@@ -118,6 +126,7 @@ impl<T> Held<T> {
         if is_new || made < self.made || made >= self.made + AGES_STEP {
             self.made = made;
         }
+        self.comes_young = document.age < AGES_STEP || self.comes_young && !document.is_of_now;
         self.cached_until = (now + document.fresh_for).min(self.made + LONGEST);
         // A fresh answer is of now, however long it lay in caches on its way.
         self.good = if document.is_stale { self.made } else { now };

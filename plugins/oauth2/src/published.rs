@@ -26,11 +26,11 @@ const YOUNG: Duration = Duration::from_secs(1);
 /// The gateway's cache is asked no more often than this because of unknown keys: for so long one instance may refuse what another has a key for.
 const LOOK: Duration = Duration::from_millis(100);
 /// So often in a row an instance asks because of an unknown key, and then once in so long: as often as the cache lets one of them through, and
-/// seldom where nothing is kept, so that each asks the server.
+/// seldom where nothing is kept, or only what other caches have had for long, so that each asks the server.
 const BURST: f64 = 5.0;
 const AFTER_BURST: Duration = YOUNG;
-const AFTER_BURST_UNCACHED: Duration = Duration::from_secs(10);
-/// How often an instance asks for a young set: a key may have come right after it.
+const AFTER_BURST_UNSHIELDED: Duration = Duration::from_secs(10);
+/// How often an instance that has keys asks for a young set: a key may have come right after it.
 const OUT_OF_TURN: Duration = Duration::from_secs(60);
 
 thread_local! {
@@ -99,6 +99,8 @@ impl Published {
     /// Checks a signature, as [`KeySet::verify`]. Gives the payload, and what it was checked with.
     pub(crate) fn verify(self: &Rc<Self>, algorithm: Algorithm, token: &Token<'_>) -> Result<(Vec<u8>, CheckedWith), Refusal> {
         let now = clock::now();
+        // An instance that has just begun has nothing to ask out of turn: each would, and where every request has one of its own that is every request.
+        let had_keys = self.current(now).is_some();
         // What there is counts meanwhile.
         let is_of_now = self.keys.borrow().is_due(now) && self.fetch_in_turn(now).unwrap_or(false);
         let keys = self.current(now).ok_or_else(|| self.unavailable(now))?;
@@ -114,7 +116,8 @@ impl Published {
             return Err(Denial::UnknownKey.into());
         }
         // Made before the cache is asked: what another instance is told meanwhile will do.
-        let out_of_turn = self.asking_out_of_turn.borrow_mut().is_left(now, OUT_OF_TURN).then(|| self.request(now, Duration::ZERO));
+        let may_ask_out_of_turn = had_keys && self.asking_out_of_turn.borrow_mut().is_left(now, OUT_OF_TURN);
+        let out_of_turn = may_ask_out_of_turn.then(|| self.request(now, Duration::ZERO));
         // Another instance may have asked already: what it got is in the gateway's cache, and to look there costs the server nothing, so that no flood
         // of unknown keys keeps a good one away.
         let may_look = self.keys.borrow().is_cached(now) && now.abs_diff(self.looked.get()) >= LOOK;
@@ -122,43 +125,47 @@ impl Published {
             self.looked.set(now);
             match self.look_again(now, self.in_turn(now), algorithm, token) {
                 // Nobody was asked, which is no news of the key.
-                Err(Trouble::Busy) | Ok(None) => {}
+                Err(Trouble::Busy) | Ok((_, None)) => {}
                 Err(_) => return Err(self.unavailable(now).into()),
-                Ok(Some(known)) => return Ok(known?),
+                Ok((_, Some(known))) => return Ok(known?),
             }
         }
-        let anew = self.anew(now, out_of_turn).ok_or(Denial::UnknownKey)?;
-        match self.look_again(now, anew, algorithm, token) {
-            Ok(known) => Ok(known.ok_or(Denial::UnknownKey)??),
-            Err(_) => Err(self.unavailable(now).into()),
+        let (allowance, anew) = self.anew(now, out_of_turn).ok_or(Denial::UnknownKey)?;
+        let (is_of_now, known) = self.look_again(now, anew, algorithm, token).map_err(|_| self.unavailable(now))?;
+        if !is_of_now {
+            // The cache had one that is young enough, so nobody was asked.
+            allowance.borrow_mut().give_back();
         }
+        Ok(known.ok_or(Denial::UnknownKey)??)
     }
 
-    /// What asks because of an unknown key, if that may be asked.
-    fn anew(&self, now: Duration, out_of_turn: Option<Requested>) -> Option<Requested> {
-        let (age, is_cached) = (self.keys.borrow().age(now), self.keys.borrow().is_cached(now));
+    /// What asks because of an unknown key, if that may be asked, and what it was taken from.
+    fn anew(&self, now: Duration, out_of_turn: Option<Requested>) -> Option<(&RefCell<Allowance>, Requested)> {
+        let (age, is_shielded) = (self.keys.borrow().age(now), self.keys.borrow().is_shielded(now));
         if age < YOUNG {
-            return out_of_turn.inspect(|_| self.asking_out_of_turn.borrow_mut().spend());
+            let anew = out_of_turn?;
+            self.asking_out_of_turn.borrow_mut().spend();
+            return Some((&self.asking_out_of_turn, anew));
         }
         let mut asking = self.asking.borrow_mut();
-        let may_ask = asking.is_left(now, if is_cached { AFTER_BURST } else { AFTER_BURST_UNCACHED });
+        let may_ask = asking.is_left(now, if is_shielded { AFTER_BURST } else { AFTER_BURST_UNSHIELDED });
         may_ask.then(|| {
             asking.spend();
-            self.request(now, YOUNG)
+            (&self.asking, self.request(now, YOUNG))
         })
     }
 
-    /// Fetches the set once more and checks the signature with it; none where it has no key for it either.
+    /// Fetches the set once more and checks the signature with it; none where it has no key for it either. And whether the server was asked just now.
     fn look_again(
         self: &Rc<Self>,
         now: Duration,
         request: Requested,
         algorithm: Algorithm,
         token: &Token<'_>,
-    ) -> Result<Option<Result<(Vec<u8>, CheckedWith), Denial>>, Trouble> {
-        self.fetch(now, request)?;
+    ) -> Result<(bool, Option<Result<(Vec<u8>, CheckedWith), Denial>>), Trouble> {
+        let is_of_now = self.fetch(now, request)?;
         let checked = self.current(now).map(|keys| self.check(&keys, algorithm, token));
-        Ok(checked.filter(|checked| !matches!(checked, Err(Denial::UnknownKey))))
+        Ok((is_of_now, checked.filter(|checked| !matches!(checked, Err(Denial::UnknownKey)))))
     }
 
     fn check(self: &Rc<Self>, keys: &Rc<KeySet>, algorithm: Algorithm, token: &Token<'_>) -> Result<(Vec<u8>, CheckedWith), Denial> {
@@ -234,6 +241,11 @@ impl Allowance {
         self.left = (self.left + passed.as_secs_f64() / every.as_secs_f64()).min(self.most);
         self.since = now;
         self.left >= 1.0
+    }
+
+    /// What was taken was not used.
+    fn give_back(&mut self) {
+        self.left = (self.left + 1.0).min(self.most);
     }
 
     /// Takes one.

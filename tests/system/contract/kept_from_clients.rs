@@ -55,8 +55,18 @@ fn a_plugin_keeps_no_more_than_it_may() {
         config(&upstream, &[&part, &route("public = true\nplugins = [\"says\"]")])
     };
     start(&with("keep-from-clients:256"));
+    // Names are counted, and not configurations: each of these is another one with the same.
+    let place = |number: usize| {
+        let used = format!(
+            "{{ plugin = \"says\", config = {{ mode = \"keep-from-clients\", hook = \"{}\" }} }}",
+            ["request-filter", "response-filter"][number]
+        );
+        public(&number.to_string(), "up", &format!("[{used}]"))
+    };
+    let part = plugin("says", filters(), "mode = \"keep-from-clients:256\"", "");
+    start(&config(&upstream, &[&part, &place(0), &place(1)]));
     for (mode, why) in
-        [("keep-from-clients:257", "`x-kept-256` cannot be kept from clients"), ("keep-accept", "`accept` cannot be kept from clients")]
+        [("keep-from-clients:257", "`x-kept-256` cannot be kept from clients"), ("keep-accept", "`accept` cannot be kept from clients: ")]
     {
         let said = refused(&with(mode));
         assert!(said.contains(why), "{mode}: {said}");

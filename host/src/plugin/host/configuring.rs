@@ -3,11 +3,10 @@
 use wasmtime::Result;
 
 use super::header_name;
-use crate::exchange::is_reserved;
-use crate::http::known;
 use crate::plugin::bindings::plugway::gateway::configuring::{Filter, Host};
 use crate::plugin::bindings::plugway::gateway::types::{ChangeError, HeaderName};
 use crate::plugin::guest::Guest;
+use crate::plugin::kept_from_clients::is_of_clients;
 use crate::plugin::rights::Hook;
 
 impl Host for Guest {
@@ -32,9 +31,7 @@ impl Host for Guest {
         let Some(name) = header_name(&self.names, &name) else {
             return Ok(Err(ChangeError::Invalid("not a header name".to_owned())));
         };
-        // A plugin must not take from routes it does not stand on what their clients need to say.
-        let is_own = !is_reserved(&name) && (name.as_str().starts_with("x-") || known::number(&name).is_none());
-        if !is_own {
+        if is_of_clients(&name) {
             return Ok(Err(ChangeError::Forbidden));
         }
         Ok(self.kept_from_clients.add(id, name).then_some(()).ok_or(ChangeError::TooLarge))

@@ -32,6 +32,11 @@ pub(crate) struct IntrospectionConfig {
 }
 
 impl IntrospectionConfig {
+    /// Whether it says where to ask.
+    pub(crate) fn has_url(&self) -> bool {
+        self.url.is_some()
+    }
+
     /// Checks every key. The error is for the operator.
     pub(crate) fn check(self, issuer: &str, client: Option<Rc<Client>>) -> Result<Introspection, String> {
         let client = client.ok_or(

@@ -55,6 +55,8 @@ struct Server {
     /// Whether what it answers is a set.
     is_well: Rc<Cell<bool>>,
     fresh: Duration,
+    /// How old what it answers is already.
+    age: Rc<Cell<Duration>>,
 }
 
 /// How long a set is fresh.
@@ -73,6 +75,7 @@ impl Server {
             asked: Rc::default(),
             is_well: Rc::new(Cell::new(true)),
             fresh,
+            age: Rc::default(),
         };
         let shared = server.clone();
         testing::serve_http(move |request: &SentRequest| match request.url.as_str() {
@@ -95,6 +98,10 @@ impl Server {
         self.is_well.set(false);
     }
 
+    fn lies_elsewhere_for(&self, age: Duration) {
+        self.age.set(age);
+    }
+
     fn keys(&self, most_age: Duration) -> Result<HttpAnswer, HttpError> {
         if let Some((answer, made)) = &*self.cache.borrow() {
             let age = clock::now().saturating_sub(*made);
@@ -110,9 +117,11 @@ impl Server {
         self.asked.set(self.asked.get() + 1);
         let answer = self.answer.borrow().clone()?;
         if self.is_well.get() {
-            *self.cache.borrow_mut() = Some((answer.clone(), clock::now()));
+            *self.cache.borrow_mut() = Some((answer.clone(), clock::now().saturating_sub(self.age.get())));
         }
-        Ok(answer.fresh_for(self.fresh))
+        let age = self.age.get();
+        let answer = if age.is_zero() { answer } else { answer.from_cache(AnswerSource::Server, age) };
+        Ok(answer.fresh_for(self.fresh.saturating_sub(age)))
     }
 
     /// How often it was asked since this was asked last.
