@@ -58,7 +58,7 @@ fn a_plugin_keeps_no_more_than_it_may() {
     // Names are counted, and not configurations: each of these is another one with the same.
     let place = |number: usize| {
         let used = format!(
-            "{{ plugin = \"says\", config = {{ mode = \"keep-from-clients\", hook = \"{}\" }} }}",
+            "{{ plugin = \"says\", config = {{ mode = \"keep-from-clients:256\", hook = \"{}\" }} }}",
             ["request-filter", "response-filter"][number]
         );
         public(&number.to_string(), "up", &format!("[{used}]"))
