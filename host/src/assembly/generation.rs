@@ -1,5 +1,6 @@
 //! Instances, made ready on the control side: each worker's share of a snapshot, and the observers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,7 +17,7 @@ use crate::exchange::RouteFacts;
 use crate::pipeline::Plugins;
 use crate::places::Quota;
 use crate::plugin::{Computing, FailureKind, Hook, InstanceMemory, Reserve, SetupError, Slot, Surroundings};
-use crate::proxy::{Generation, Snapshot, Tracing};
+use crate::proxy::{Generation, RoutePlan, Tracing};
 use crate::telemetry::{AccessPlan, BudgetHits, Holder};
 use crate::trace::Sampler;
 use crate::upstream::RoundRobins;
@@ -35,9 +36,6 @@ impl Workshop {
             slots.iter().for_each(tell_left_out);
         }
         let plugins = Plugins::new(slots);
-        if worker == 0 {
-            tell_kept_from_clients(&assembled.snapshot, &plugins);
-        }
         let cells = self.telemetry.worker(worker);
         // Without a receiver nobody would ever see the spans that others hang theirs on.
         let sampler = config
@@ -47,6 +45,9 @@ impl Workshop {
             .map(|_| Sampler::new(config.tracing.sample.0, config.tracing.follows_callers, Arc::clone(&assembled.rate)));
         let snapshot = Arc::clone(&assembled.snapshot);
         let routes = snapshot.routes_for(worker, &plugins);
+        if worker == 0 {
+            tell_kept_from_clients(&routes);
+        }
         let facts = |facts: &RouteFacts| cells.route(&facts.name, facts.api.as_deref(), facts.version.as_deref());
         Ok(Generation {
             plugins,
@@ -160,8 +161,9 @@ fn tell_left_out(slot: &Slot) {
 }
 
 /// Nor should anybody wonder where a header went.
-fn tell_kept_from_clients(snapshot: &Snapshot, plugins: &Plugins) {
-    for (upstream, names) in snapshot.kept_from_clients(plugins) {
+fn tell_kept_from_clients(routes: &[Arc<RoutePlan>]) {
+    let upstreams: BTreeMap<_, _> = routes.iter().map(|route| (&route.upstream.name, &route.kept_from_clients)).collect();
+    for (upstream, names) in upstreams.into_iter().filter(|(_, names)| !names.is_empty()) {
         let headers = names.iter().map(HeaderName::as_str).collect::<Vec<_>>().join(" ");
         tracing::info!(%upstream, headers, "A plugin says these request headers to the upstream, so they are taken from all requests of clients that go there");
     }

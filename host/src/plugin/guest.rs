@@ -85,7 +85,7 @@ pub(super) struct Guest {
     /// Lines it writes by their number.
     pub(super) lines: Lines,
     pub(super) phase: Phase,
-    /// CPU time of a hook of a request, as its budget says.
+    /// CPU time of a hook of a request, as its budget says: a copy, which is here already.
     pub(super) cpu_of_hook: Duration,
     pub(super) limits: ChangeLimits,
     pub(super) cpu: CpuMeter,

@@ -39,7 +39,7 @@ pub(super) use failing::{After, ELSEWHERE};
 #[repr(C)]
 pub struct Slot {
     cells: Arc<PluginCells>,
-    /// Whether an instance serves more than one call.
+    /// Whether an instance serves more than one call, as the recipe says, and whether there is a pool: copies, which are here already.
     keeps: bool,
     runs_in_turns: bool,
     /// `None` while it could not be replaced yet, and between calls that each have their own.

@@ -1,7 +1,7 @@
 //! What a worker reads while it serves: one immutable snapshot shared by all workers, and this worker's own share of it.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -182,8 +182,8 @@ impl Snapshot {
     }
 
     /// Request headers that no client says to an upstream, by its name.
-    pub fn kept_from_clients(&self, plugins: &Plugins) -> BTreeMap<Arc<str>, Vec<HeaderName>> {
-        let mut kept: BTreeMap<Arc<str>, Vec<HeaderName>> = BTreeMap::new();
+    fn kept_from_clients(&self, plugins: &Plugins) -> HashMap<Arc<str>, Vec<HeaderName>> {
+        let mut kept: HashMap<Arc<str>, Vec<HeaderName>> = HashMap::new();
         // Thousands of routes may have one place.
         let mut seen = HashSet::new();
         for route in &self.routes {

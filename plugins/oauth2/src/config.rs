@@ -23,10 +23,10 @@ use crate::keys::KeySet;
 use crate::login::{Login, LoginConfig};
 use crate::metadata::{Facts, Metadata, ResourceConfig};
 use crate::passed_on::ClaimHeaders;
-use crate::published::{Location, Published};
+use crate::published::Published;
 use crate::remembered::Remembered;
 use crate::requirement::{Requirement, RequirementConfig};
-use crate::server::Server;
+use crate::server::{Location, Server};
 use crate::upstream_token::{UpstreamToken, UpstreamTokenConfig};
 use crate::url::Url;
 

@@ -18,7 +18,7 @@ use crate::form::Form;
 use crate::issuer::Issuer;
 use crate::json;
 use crate::patience;
-use crate::server::{INTROSPECTION, Server};
+use crate::server::{INTROSPECTION, Location};
 use answers::Answers;
 
 pub(crate) use config::IntrospectionConfig;
@@ -48,13 +48,6 @@ pub(crate) struct Introspection {
 struct Limits {
     cache: Duration,
     negative_cache: Duration,
-}
-
-/// Where to ask.
-#[derive(Debug)]
-enum Location {
-    Url(String),
-    Server(Rc<Server>),
 }
 
 /// What the server knows of a token that is active.
@@ -117,10 +110,7 @@ impl Introspection {
 
     /// None: the token is not active, and nobody says why.
     fn fetch(&self, token: &str, issuer: &str, now: Duration) -> Result<Option<Map<String, Value>>, Trouble> {
-        let url = match &self.location {
-            Location::Url(url) => url.clone(),
-            Location::Server(server) => server.endpoint(INTROSPECTION, self.client.has_certificate(), now)?,
-        };
+        let url = self.location.url(INTROSPECTION, self.client.has_certificate(), now)?;
         let mut form = Form::default();
         form.add("token", token);
         form.add("token_type_hint", "access_token");

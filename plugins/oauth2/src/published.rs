@@ -15,7 +15,7 @@ use crate::denial::Denial;
 use crate::document::{Document, Trouble};
 use crate::held::Held;
 use crate::keys::KeySet;
-use crate::server::{KEYS, Server, shared};
+use crate::server::{KEYS, Location, shared};
 use crate::token::Token;
 
 /// How long a set counts that does not say so.
@@ -36,14 +36,6 @@ const OUT_OF_TURN: Duration = Duration::from_secs(60);
 thread_local! {
     /// One for each address and choice of algorithms, whichever places use it.
     static SETS: RefCell<BTreeMap<String, Weak<Published>>> = const { RefCell::new(BTreeMap::new()) };
-}
-
-/// Where a set is.
-#[derive(Debug)]
-pub(crate) enum Location {
-    Url(String),
-    /// Where the issuer's server says.
-    Server(Rc<Server>),
 }
 
 /// A set that is fetched.
@@ -81,10 +73,7 @@ struct Allowance {
 
 impl Published {
     pub(crate) fn new(issuer: &str, location: Location, accepted: &[Algorithm]) -> Rc<Self> {
-        let place = match &location {
-            Location::Url(url) => url.as_str(),
-            Location::Server(_) => "",
-        };
+        let place = location.written();
         shared(&SETS, &format!("{issuer} {place} {accepted:?}"), || Self {
             issuer: issuer.to_owned(),
             location,
@@ -197,14 +186,7 @@ impl Published {
     }
 
     fn request(&self, now: Duration, most_age: Duration) -> Requested {
-        Ok(Document::request(&self.url(now)?, most_age, FRESHNESS))
-    }
-
-    fn url(&self, now: Duration) -> Result<String, Trouble> {
-        match &self.location {
-            Location::Url(url) => Ok(url.clone()),
-            Location::Server(server) => server.endpoint(KEYS, false, now),
-        }
+        Ok(Document::request(&self.location.url(KEYS, false, now)?, most_age, FRESHNESS))
     }
 
     fn unavailable(&self, now: Duration) -> AuthError {

@@ -1,5 +1,7 @@
 //! What an authorization server says of itself (RFC 8414; OpenID Connect Discovery 1.0), and where its endpoints are.
 
+mod location;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
@@ -12,6 +14,8 @@ use crate::document::{Document, Trouble};
 use crate::held::Held;
 use crate::json;
 use crate::url::Url;
+
+pub(crate) use location::Location;
 
 /// How long one counts that does not say so.
 const FRESHNESS: Duration = Duration::from_secs(60 * 60);

@@ -20,7 +20,7 @@ use crate::document::Trouble;
 use crate::form::Form;
 use crate::json;
 use crate::patience;
-use crate::server::{Server, TOKEN};
+use crate::server::{Location, TOKEN};
 use crate::token_response;
 
 pub(crate) use config::UpstreamTokenConfig;
@@ -60,13 +60,6 @@ pub(crate) enum Grant {
     ClientCredentials,
     /// Made of the client's.
     TokenExchange,
-}
-
-/// Where to get them.
-#[derive(Debug)]
-enum Location {
-    Url(String),
-    Server(Rc<Server>),
 }
 
 /// What the server said.
@@ -111,10 +104,7 @@ impl UpstreamToken {
     }
 
     fn fetch(&self, subject: Option<&str>, now: Duration) -> Result<Said, Trouble> {
-        let url = match &self.location {
-            Location::Url(url) => url.clone(),
-            Location::Server(server) => server.endpoint(TOKEN, self.client.has_certificate(), now)?,
-        };
+        let url = self.location.url(TOKEN, self.client.has_certificate(), now)?;
         let mut form = Form::default();
         match subject {
             None => form.add("grant_type", "client_credentials"),

@@ -7,12 +7,10 @@ use plugway_sdk::granted;
 use serde::Deserialize;
 
 use super::answers::Answers;
-use super::{Introspection, Limits, Location};
+use super::{Introspection, Limits};
 use crate::client::Client;
 use crate::config::span;
-use crate::granted_hosts;
-use crate::server::Server;
-use crate::url::Url;
+use crate::server::Location;
 
 /// How long an answer counts: so long a token is good that was revoked.
 const DEFAULT_CACHE: Duration = Duration::from_secs(60);
@@ -50,23 +48,9 @@ impl IntrospectionConfig {
         if !granted::kv() {
             return Err("workers share answers through `kv`: add `kv = {}` to the plugin's grants".to_owned());
         }
-        let location = match self.url {
-            None => {
-                let server = Server::of(issuer).map_err(|why| format!("{why}; write `url`"))?;
-                granted_hosts::may_ask("issuer", issuer)?;
-                Location::Server(server)
-            }
-            Some(url) if Url::parse(&url).is_some_and(|url| url.is_safe()) => {
-                granted_hosts::may_ask("url", &url)?;
-                Location::Url(url)
-            }
-            Some(url) => return Err(format!("`url` = {url:?}: tokens go there over https; http is for this machine alone")),
-        };
+        let location = Location::of(issuer, self.url, "tokens")?;
         let span = |key, written: &Option<String>, default| written.as_deref().map_or(Ok(default), |text| span(key, text, MOST_CACHE));
-        let place = match &location {
-            Location::Url(url) => url.as_str(),
-            Location::Server(_) => "",
-        };
+        let place = location.written();
         Ok(Introspection {
             limits: Limits {
                 cache: span("cache", &self.cache, DEFAULT_CACHE)?,

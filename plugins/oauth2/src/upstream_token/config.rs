@@ -5,11 +5,9 @@ use std::rc::Rc;
 use plugway_sdk::granted;
 use serde::Deserialize;
 
-use super::{Grant, Location, UpstreamToken};
+use super::{Grant, UpstreamToken};
 use crate::client::ClientConfig;
-use crate::granted_hosts;
-use crate::server::Server;
-use crate::url::Url;
+use crate::server::Location;
 
 /// `upstream_token = { … }`
 #[derive(Debug, Deserialize)]
@@ -39,22 +37,8 @@ impl UpstreamTokenConfig {
         if !granted::kv() {
             return Err("workers share tokens through `kv`: add `kv = {}` to the plugin's grants".to_owned());
         }
-        let location = match self.url {
-            None => {
-                let server = Server::of(issuer).map_err(|why| format!("{why}; write `url`"))?;
-                granted_hosts::may_ask("issuer", issuer)?;
-                Location::Server(server)
-            }
-            Some(url) if Url::parse(&url).is_some_and(|url| url.is_safe()) => {
-                granted_hosts::may_ask("url", &url)?;
-                Location::Url(url)
-            }
-            Some(url) => return Err(format!("`url` = {url:?}: secrets go there over https; http is for this machine alone")),
-        };
-        let place = match &location {
-            Location::Url(url) => url.as_str(),
-            Location::Server(_) => "",
-        };
+        let location = Location::of(issuer, self.url, "secrets")?;
+        let place = location.written();
         let scope = self.scopes.join(" ");
         // Each part with its length: no two kinds have one name.
         let (audience, resource) = (self.audience.as_deref().unwrap_or_default(), self.resource.as_deref().unwrap_or_default());
