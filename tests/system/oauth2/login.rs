@@ -133,6 +133,15 @@ impl Browser {
         self.log_in_until(url, name, NOWHERE)
     }
 
+    /// Ann logs in at an application that is the gateway's, and is where she wanted to be.
+    pub(super) fn ann_arrives(&mut self, server: &Server, gateway: &Gateway) -> RawResponse {
+        let wanted = format!("{APP}/orders");
+        let (url, answer) = self.log_in(&wanted, "ann");
+        let said = || format!("{}\n{}\n{}", answer.text(), gateway.log().text(), server.provider.said());
+        assert_eq!((url, answer.status), (wanted, 200), "{}", said());
+        answer
+    }
+
     /// The same, as far as [`follow_until`](Self::follow_until) goes.
     pub(super) fn log_in_until(&mut self, url: &str, name: &str, stop: &str) -> (String, RawResponse) {
         let (mut url, mut answer) = self.follow(url);

@@ -25,15 +25,7 @@ fn gateway(server: &Server, upstream: &Upstream, key: &Issuer, proof: &str) -> G
 /// Somebody logs in and stays so when their first token has ended.
 fn logs_in_and_stays(server: &Server, gateway: &Gateway) {
     let mut browser = Browser::new(server, gateway);
-    let (url, answer) = browser.log_in(&format!("{APP}/orders"), "ann");
-    assert_eq!(
-        (url, answer.status),
-        (format!("{APP}/orders"), 200),
-        "{}\n{}\n{}",
-        answer.text(),
-        gateway.log().text(),
-        server.provider.said()
-    );
+    browser.ann_arrives(server, gateway);
     let before = browser.cookies.clone();
     until("it is renewed", || {
         assert_eq!(browser.ask("GET", &format!("{APP}/orders"), "").status, 200, "{}", server.provider.said());
