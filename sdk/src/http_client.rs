@@ -131,7 +131,8 @@ impl OutgoingRequest {
     }
 
     /// How old an answer from the cache may be, however long it is fresh; with nothing it is one that came since
-    /// this request was constructed, and else the server is asked. In whole seconds. Default: as long as it is fresh.
+    /// this request was constructed, and else the server is asked, for an answer that is fresh at most ten times in a row and
+    /// then ten times a second. In whole seconds. Default: as long as it is fresh.
     pub fn with_max_age(self, age: Duration) -> Self {
         self.raw.set_max_age_s(seconds(age));
         self

@@ -17,6 +17,10 @@ use super::message::{AnswerSource, IncomingResponse};
 const MAX_ENTRIES: usize = 1024;
 /// What one takes beside its bytes.
 const OVERHEAD: usize = 1024;
+/// How often a server is asked for one answer that is fresh here and would do if it had no age: so often in a row, and then once in so long. Whoever comes
+/// more often has what is here.
+const BURST_ANEW: u32 = 10;
+const ANEW: Duration = Duration::from_millis(100);
 /// The greatest age that is told, seconds; what is older counts as that old (RFC 9111, section 1.2.2).
 const OLDEST: u64 = 1 << 31;
 
@@ -42,6 +46,8 @@ struct Entry {
     lifetime: Duration,
     /// When it came, or was found to be the same still.
     came: SystemTime,
+    /// Until when it was asked for anew as often as may be, and some: a bucket by the time that fills it (GCRA, ITU-T I.371).
+    anew: SystemTime,
 }
 
 /// How a plugin wants its cache used.
@@ -106,7 +112,7 @@ impl Cache {
         // Where the clock was set back nobody knows how old it is.
         let wanted_age = match wanted.max_age {
             _ if now < entry.came => Some(Duration::ZERO),
-            Some(Duration::ZERO) if entry.came >= wanted.made => None,
+            Some(Duration::ZERO) if entry.came >= wanted.made || !entry.may_be_asked_for_anew(now) => None,
             age => age,
         };
         if let Some(age) = wanted_age {
@@ -181,7 +187,9 @@ impl Cache {
             let headers = parts.headers.clone();
             self.uses += 1;
             let lifetime = lifetime(&policy, now);
-            let entry = Entry { policy, status: parts.status, headers, body: body.clone(), bytes, used: self.uses, lifetime, came: now };
+            let anew = self.entries.get(&key).map_or(now, |old| old.anew);
+            let entry =
+                Entry { policy, status: parts.status, headers, body: body.clone(), bytes, used: self.uses, lifetime, came: now, anew };
             let answer = entry.answer(request, AnswerSource::Server, now);
             self.forget(&key);
             if bytes <= self.max_bytes {
@@ -242,6 +250,17 @@ impl Cache {
 }
 
 impl Entry {
+    fn may_be_asked_for_anew(&mut self, now: SystemTime) -> bool {
+        let most = now + ANEW * BURST_ANEW;
+        // Further on it is only where the clock was set back.
+        let next = if self.anew > most { now } else { self.anew.max(now) } + ANEW;
+        let may = next <= most;
+        if may {
+            self.anew = next;
+        }
+        may
+    }
+
     fn answer(&self, request: &Request<()>, source: AnswerSource, now: SystemTime) -> IncomingResponse {
         IncomingResponse {
             status: self.status,

@@ -30,8 +30,10 @@ const LOOK: Duration = Duration::from_millis(100);
 const BURST: f64 = 5.0;
 const AFTER_BURST: Duration = YOUNG;
 const AFTER_BURST_UNSHIELDED: Duration = Duration::from_secs(10);
-/// How often an instance that has keys asks for a young set: a key may have come right after it.
-const OUT_OF_TURN: Duration = Duration::from_secs(60);
+/// So often in a row an instance asks for a young set, and then once in so long: a key may have come right after it. The first answer may be one that others
+/// wait for already. The gateway's cache bounds how often all of them reach the server.
+const BURST_OUT_OF_TURN: f64 = 2.0;
+const OUT_OF_TURN: Duration = Duration::from_secs(30);
 
 thread_local! {
     /// One for each address and choice of algorithms, whichever places use it.
@@ -80,7 +82,7 @@ impl Published {
             accepted: accepted.to_vec(),
             keys: RefCell::default(),
             asking: RefCell::new(Allowance::of(BURST)),
-            asking_out_of_turn: RefCell::new(Allowance::of(1.0)),
+            asking_out_of_turn: RefCell::new(Allowance::of(BURST_OUT_OF_TURN)),
             looked: Cell::default(),
         })
     }
@@ -88,10 +90,10 @@ impl Published {
     /// Checks a signature, as [`KeySet::verify`]. Gives the payload, and what it was checked with.
     pub(crate) fn verify(self: &Rc<Self>, algorithm: Algorithm, token: &Token<'_>) -> Result<(Vec<u8>, CheckedWith), Refusal> {
         let now = clock::now();
-        // An instance that has just begun has nothing to ask out of turn: each would, and where every request has one of its own that is every request.
-        let had_keys = self.current(now).is_some();
-        // What there is counts meanwhile.
-        let is_of_now = self.keys.borrow().is_due(now) && self.fetch_in_turn(now).unwrap_or(false);
+        if self.keys.borrow().is_due(now) {
+            // What there is counts meanwhile.
+            let _ = self.fetch_in_turn(now);
+        }
         let keys = self.current(now).ok_or_else(|| self.unavailable(now))?;
         match self.check(&keys, algorithm, token) {
             Err(Denial::UnknownKey) => {}
@@ -101,12 +103,8 @@ impl Published {
         if self.keys.borrow().is_in_trouble() {
             return Err(self.unavailable(now).into());
         }
-        if is_of_now {
-            return Err(Denial::UnknownKey.into());
-        }
         // Made before the cache is asked: what another instance is told meanwhile will do.
-        let may_ask_out_of_turn = had_keys && self.asking_out_of_turn.borrow_mut().is_left(now, OUT_OF_TURN);
-        let out_of_turn = may_ask_out_of_turn.then(|| self.request(now, Duration::ZERO));
+        let mut out_of_turn = Some(self.request(now, Duration::ZERO));
         // Another instance may have asked already: what it got is in the gateway's cache, and to look there costs the server nothing, so that no flood
         // of unknown keys keeps a good one away.
         let may_look = self.keys.borrow().is_cached(now) && now.abs_diff(self.looked.get()) >= LOOK;
@@ -119,29 +117,30 @@ impl Published {
                 Ok((_, Some(known))) => return Ok(known?),
             }
         }
-        let (allowance, anew) = self.anew(now, out_of_turn).ok_or(Denial::UnknownKey)?;
-        let (is_of_now, known) = self.look_again(now, anew, algorithm, token).map_err(|_| self.unavailable(now))?;
-        if !is_of_now {
-            // The cache had one that is young enough, so nobody was asked.
-            allowance.borrow_mut().give_back();
+        if self.may_ask(now) {
+            let (is_of_now, known) = self.look_again(now, self.request(now, YOUNG), algorithm, token).map_err(|_| self.unavailable(now))?;
+            if let Some(known) = known {
+                return Ok(known?);
+            }
+            if !is_of_now {
+                // The cache had one that is young enough, so nobody was asked.
+                self.asking.borrow_mut().give_back();
+            }
         }
-        Ok(known.ok_or(Denial::UnknownKey)??)
+        // An answer that others wait for, too, may have been asked for before there was this key: the next one was not.
+        while self.asking_out_of_turn.borrow_mut().take(now, OUT_OF_TURN) {
+            let request = out_of_turn.take().unwrap_or_else(|| self.request(now, Duration::ZERO));
+            if let (_, Some(known)) = self.look_again(now, request, algorithm, token).map_err(|_| self.unavailable(now))? {
+                return Ok(known?);
+            }
+        }
+        Err(Denial::UnknownKey.into())
     }
 
-    /// What asks because of an unknown key, if that may be asked, and what it was taken from.
-    fn anew(&self, now: Duration, out_of_turn: Option<Requested>) -> Option<(&RefCell<Allowance>, Requested)> {
+    /// Whether the server may be asked because of an unknown key, if the gateway's cache has no set that is young.
+    fn may_ask(&self, now: Duration) -> bool {
         let (age, is_shielded) = (self.keys.borrow().age(now), self.keys.borrow().is_shielded(now));
-        if age < YOUNG {
-            let anew = out_of_turn?;
-            self.asking_out_of_turn.borrow_mut().spend();
-            return Some((&self.asking_out_of_turn, anew));
-        }
-        let mut asking = self.asking.borrow_mut();
-        let may_ask = asking.is_left(now, if is_shielded { AFTER_BURST } else { AFTER_BURST_UNSHIELDED });
-        may_ask.then(|| {
-            asking.spend();
-            (&self.asking, self.request(now, YOUNG))
-        })
+        age >= YOUNG && self.asking.borrow_mut().take(now, if is_shielded { AFTER_BURST } else { AFTER_BURST_UNSHIELDED })
     }
 
     /// Fetches the set once more and checks the signature with it; none where it has no key for it either. And whether the server was asked just now.
@@ -217,22 +216,21 @@ impl Allowance {
         Self { most, left: most, since: Duration::ZERO }
     }
 
-    /// Whether there is one, where one more comes in so long.
-    fn is_left(&mut self, now: Duration, every: Duration) -> bool {
+    /// Takes one of those that are there, where one more comes in so long.
+    fn take(&mut self, now: Duration, every: Duration) -> bool {
         let passed = now.saturating_sub(self.since);
         self.left = (self.left + passed.as_secs_f64() / every.as_secs_f64()).min(self.most);
         self.since = now;
-        self.left >= 1.0
+        let is_left = self.left >= 1.0;
+        if is_left {
+            self.left -= 1.0;
+        }
+        is_left
     }
 
     /// What was taken was not used.
     fn give_back(&mut self) {
         self.left = (self.left + 1.0).min(self.most);
-    }
-
-    /// Takes one.
-    fn spend(&mut self) {
-        self.left -= 1.0;
     }
 }
 

@@ -61,8 +61,8 @@ fn keys_are_found_and_fetched_once_for_all_workers() {
         assert_eq!(ask(&gateway, &forged).status, 401);
     }
     let (fetched, seconds) = (server.provider.answered("GET /jwks"), began.elapsed().as_secs());
-    // Once a second, and each worker once out of turn.
-    assert!(fetched as u64 <= 2 + 2 + 1 + seconds, "{fetched} in {seconds} s");
+    // Once a second, and each worker twice out of turn, and once more in thirty seconds.
+    assert!(fetched as u64 <= 2 + 4 + 1 + seconds + seconds / 15, "{fetched} in {seconds} s");
     assert_eq!(ask(&gateway, &tokens[0]).status, 200);
     server.assert_issued(tokens.len() + 1, 0);
     server.assert_content();
@@ -87,7 +87,7 @@ fn a_server_that_talks_rubbish_breaks_hangs_or_dies_lets_nobody_in_and_those_it_
         server.provider.behave("/jwks", how, Duration::from_secs(10)).unwrap();
         server.provider.rotate().unwrap();
         let unknown = server.token("shop", "scope=orders:read");
-        // The set may be of this second, which each worker asks for again once in a minute.
+        // The set may be of this second, which each worker asks for again only so often.
         crate::common::until("nobody can say", || {
             let refused = ask(&gateway, &unknown);
             assert!(refused.status == 503 || refused.status == 401, "{how}: {}", refused.text());

@@ -76,6 +76,20 @@ fn a_plugin_says_how_old_it_may_be_and_how_long_it_is_fresh_where_the_server_doe
     assert!(fresh(cache.look(&request(&[]), since(1), at(1))).is_none());
     assert!(fresh(cache.look(&request(&[]), since(0), at(1))).is_some());
     assert!(fresh(cache.look(&request(&[]), since(0), at(61))).is_none(), "nor is it fresh");
+    // One after the other, however many: the server is asked ten times, and then ten times a second.
+    let mut asked = |second| {
+        (0..100)
+            .filter(|_| {
+                let looked = fresh(cache.look(&request(&[]), since(second), at(second))).is_none();
+                if looked {
+                    cache.answered(&request(&[]), response(200, &[], "a"), Use { made: at(second - 1), ..wanted }, at(second - 1));
+                }
+                looked
+            })
+            .count()
+    };
+    assert_eq!([asked(5), asked(5), asked(6), asked(90)], [10, 0, 10, 10]);
+    cache.answered(&request(&[]), response(200, &[], "a"), wanted, at(0));
     // What the server says is stronger.
     cache.answered(&request(&[]), response(200, &[("cache-control", "no-cache")], "b"), wanted, at(0));
     assert!(fresh(cache.look(&request(&[]), ANY, at(1))).is_none());
