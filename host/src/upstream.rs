@@ -47,7 +47,7 @@ pub use endpoint::{Endpoint, EndpointFacts, EndpointId, InFlight};
 pub use failure::SendError;
 pub use patience::{Turn, Turns};
 pub use plan::Plan;
-pub use pool::Pool;
+pub use pool::{Answer, Pool};
 pub use profile::Profile;
 pub use registry::Registry;
 pub use round_robin::{RoundRobin, RoundRobins};

@@ -10,7 +10,6 @@ use tokio::time::Instant;
 use super::attempted::Attempted;
 use super::ending::Ending;
 use super::outbound::{Headers, Outbound};
-use super::reply::Reply;
 use super::request_body::RequestBody;
 use super::request_trailers::Barred;
 use super::retries::Retries;
@@ -20,7 +19,7 @@ use crate::exchange::{Exchange, Outcome};
 use crate::fault::Fault;
 use crate::plugin::PlanEdits;
 use crate::trace::{At, StepResult, TRACEPARENT};
-use crate::upstream::{Endpoint, Plan};
+use crate::upstream::{Answer, Endpoint, Plan};
 
 /// What stays the same over the attempts of one request.
 pub(super) struct Forward<'a> {
@@ -33,10 +32,10 @@ pub(super) struct Forward<'a> {
 }
 
 /// What an attempt came to.
-#[allow(clippy::large_enum_variant, reason = "the large one is what nearly every attempt comes to, and a box would be made for each")]
+#[allow(clippy::large_enum_variant, reason = "the large one is the rare one, and a box would be made for each")]
 enum Attempt {
-    /// An endpoint answered.
-    Answered(Reply),
+    /// That endpoint answered.
+    Answered(u64),
     /// An endpoint answered what another attempt follows.
     AnsweredInVain(Arc<Endpoint>),
     /// It failed.
@@ -50,8 +49,14 @@ enum Attempt {
 }
 
 impl Forward<'_> {
-    /// Sends a request upstream and gives the answer, whoever makes it.
-    pub(super) async fn send(&self, mut exchange: Box<Exchange>, body: Incoming, ending: &mut Ending) -> (Box<Exchange>, Reply) {
+    /// Sends a request upstream and says which endpoint answered what is in `answer` then, or why none did.
+    pub(super) async fn send(
+        &self,
+        mut exchange: Box<Exchange>,
+        body: Incoming,
+        answer: &mut Answer<RequestBody>,
+        ending: &mut Ending,
+    ) -> (Box<Exchange>, Result<u64, Fault>) {
         let snapshot = &self.generation.snapshot;
         let barred = Barred::new(std::mem::take(&mut exchange.claimed), snapshot.keep_underscores);
         let mut body = RequestBody::new(body, self.route.max_body_bytes, snapshot.timeouts.stream, barred);
@@ -59,10 +64,10 @@ impl Forward<'_> {
         let mut retries = self.route.retries;
         loop {
             exchange.attempts.number += 1;
-            let (back, attempt) = self.attempt(exchange, body, ending, &mut retries).await;
+            let (back, attempt) = self.attempt(exchange, body, answer, ending, &mut retries).await;
             exchange = back;
             let (fault, endpoint, returned) = match attempt {
-                Attempt::Answered(reply) => return (exchange, reply),
+                Attempt::Answered(endpoint) => return (exchange, Ok(endpoint)),
                 Attempt::AnsweredInVain(endpoint) => {
                     exchange.attempts.tried.push(endpoint.id);
                     body = RequestBody::empty();
@@ -78,10 +83,7 @@ impl Forward<'_> {
             }
             match returned {
                 Some(again) if retries.after_fault(exchange.attempts.number, fault) => body = again,
-                _ => {
-                    let reply = Reply::fault(fault, &exchange.id);
-                    return (exchange, reply);
-                }
+                _ => return (exchange, Err(fault)),
             }
         }
     }
@@ -90,6 +92,7 @@ impl Forward<'_> {
         &self,
         exchange: Box<Exchange>,
         body: RequestBody,
+        answer: &mut Answer<RequestBody>,
         ending: &mut Ending,
         retries: &mut Retries,
     ) -> (Box<Exchange>, Attempt) {
@@ -143,10 +146,11 @@ impl Forward<'_> {
         let mut request = Some(request);
         let waiting = ending.waiting(&exchange);
         let attempted = Attempted::begin(self.worker, self.generation, chain.router.as_ref(), endpoint.id, now);
-        let sent = self.worker.pool.send_in_turns(&plan, &mut request, now, &streamed).await;
+        let sent = self.worker.pool.send_in_turns(&plan, &mut request, answer, now, &streamed).await;
         waiting.over();
-        match sent {
-            Ok(response) => {
+        match (sent, answer.as_ref()) {
+            (Ok(()), None) => (exchange, Attempt::Failed { fault: Fault::Internal, endpoint: Some(endpoint), body: None }),
+            (Ok(()), Some(response)) => {
                 exchange.attempts.upstream_time = Some(response.body().took());
                 let status = response.status().as_u16();
                 exchange.steps.end_attempt(StepResult::Replied(status), response.body().took_in_all());
@@ -158,14 +162,15 @@ impl Forward<'_> {
                 }
                 // Its answer is dropped, with the connection unless all of it is there.
                 if replayable && retries.after_status(exchange.attempts.number, status) {
+                    *answer = None;
                     ending.failed_at(&endpoint);
                     return (exchange, Attempt::AnsweredInVain(endpoint));
                 }
-                let reply = Reply::upstream(response, endpoint.id, upstream.stream_timeout);
+                let id = endpoint.id;
                 ending.answered_by(endpoint);
-                (exchange, Attempt::Answered(reply))
+                (exchange, Attempt::Answered(id))
             }
-            Err(error) => {
+            (Err(error), _) => {
                 exchange.steps.end_attempt(StepResult::Failed(error.fault), now.elapsed());
                 self.count(Some(error.fault));
                 ending.failed_at(&endpoint);

@@ -52,7 +52,8 @@ pub async fn handle(
             if let Some(allow) = allow {
                 reply = reply.with_header(ALLOW, allow);
             }
-            return Ok(reply.finish(&generation, None, exchange, ending, trailers.accepted, version).await);
+            let rest = reply.begin(&mut exchange, false);
+            return Ok(rest.finish(exchange, ending, trailers.accepted, version));
         }
     };
 
@@ -61,17 +62,29 @@ pub async fn handle(
         None => route.chain.admit(&generation, exchange).await,
     };
     let own = verdict.into_response(&exchange.id);
-    let (exchange, reply) = match own {
+    // Large, and passes through many hands: each of them puts it here.
+    let mut answer = None;
+    let (mut exchange, reply) = match own {
         Some(own) => (exchange, Reply::own(own)),
         None => {
             // A request that names no authority has been answered above.
             let client_host = known.as_ref().map_or(&NO_HOST, |known| &known.host);
             let outbound = Outbound { host: &route.upstream.host, client_host, has_host, trailers: &trailers };
             let forward = Forward { worker: &worker, generation: &generation, route, number, outbound };
-            forward.send(exchange, body, &mut ending).await
+            let (exchange, sent) = forward.send(exchange, body, &mut answer, &mut ending).await;
+            let reply = Reply::of(sent, answer, &exchange.id, route.upstream.stream_timeout);
+            (exchange, reply)
         }
     };
-    Ok(reply.finish(&generation, Some(route), exchange, ending, trailers.accepted, version).await)
+
+    let is_filtered = !route.chain.outgoing.is_empty();
+    let mut rest = reply.begin(&mut exchange, is_filtered);
+    if is_filtered {
+        let (back, finished) = route.chain.finish(&generation, exchange).await;
+        exchange = back;
+        rest.replace(finished);
+    }
+    Ok(rest.finish(exchange, ending, trailers.accepted, version))
 }
 
 /// Matches the request, once.

@@ -1,6 +1,5 @@
 //! The answer to a request, from wherever it came, on its way to the client.
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,7 +9,6 @@ use http::{HeaderValue, Response, Version};
 use super::ending::Ending;
 use super::ids::X_REQUEST_ID;
 use super::response_body::{ResponseBody, UpstreamBody};
-use super::snapshot::{Generation, RoutePlan};
 use crate::exchange::{Exchange, Origin, ResponseHead};
 use crate::fault::Fault;
 use crate::http::connection_headers::{self, Trailers};
@@ -20,6 +18,12 @@ use crate::problem;
 /// An answer that no response filter has seen yet.
 pub(super) struct Reply {
     head: ResponseHead,
+    body: ReplyBody,
+    trailers: Trailers,
+}
+
+/// What is not its head, which response filters see meanwhile.
+pub(super) struct Rest {
     body: ReplyBody,
     trailers: Trailers,
 }
@@ -40,8 +44,22 @@ impl Reply {
         Self { head, body: ReplyBody::Own(body), trailers: Trailers::default() }
     }
 
+    /// What came of sending a request: the answer of an endpoint, or the gateway's to a fault.
+    pub(super) fn of(
+        sent: Result<u64, Fault>,
+        answer: Option<Response<UpstreamBody>>,
+        id: &HeaderValue,
+        longest_pause: Duration,
+    ) -> Self {
+        match (sent, answer) {
+            (Ok(endpoint), Some(response)) => Self::upstream(response, endpoint, longest_pause),
+            (Ok(_), None) => Self::fault(Fault::Internal, id),
+            (Err(fault), _) => Self::fault(fault, id),
+        }
+    }
+
     /// An endpoint's answer, without the headers that belong to its connection.
-    pub(super) fn upstream(response: Response<UpstreamBody>, endpoint: u64, longest_pause: Duration) -> Self {
+    fn upstream(response: Response<UpstreamBody>, endpoint: u64, longest_pause: Duration) -> Self {
         let (mut parts, body) = response.into_parts();
         let trailers = connection_headers::strip(&mut parts.headers, body.present());
         let head = ResponseHead { status: parts.status, headers: parts.headers, origin: Origin::Upstream(endpoint) };
@@ -54,38 +72,42 @@ impl Reply {
         self
     }
 
-    /// Lets response filters see it, and makes it the response the client gets.
-    pub(super) async fn finish(
+    /// Gives its head to the exchange, where response filters, if there are any, find it.
+    pub(super) fn begin(self, exchange: &mut Exchange, is_filtered: bool) -> Rest {
+        let Self { mut head, body, trailers } = self;
+        if let (Some(seconds), Origin::Gateway(Fault::AuthorizerUnavailable)) = (exchange.retry_after, &head.origin) {
+            head.headers.append(RETRY_AFTER, seconds.into());
+        }
+        if is_filtered {
+            // A filter may put another answer in the place of this one, and what was left is for that one then.
+            exchange.answer(head);
+        } else {
+            for (name, value) in exchange.response_headers.drain(..) {
+                head.headers.append(name, value);
+            }
+            exchange.response = Some(head);
+        }
+        Rest { body, trailers }
+    }
+}
+
+impl Rest {
+    /// Response filters have seen the head.
+    pub(super) fn replace(&mut self, finished: Finished) {
+        if let Finished::NewBody(bytes) = finished {
+            self.body = ReplyBody::Own(bytes);
+        }
+    }
+
+    /// Makes it the response the client gets.
+    pub(super) fn finish(
         self,
-        generation: &Rc<Generation>,
-        route: Option<&RoutePlan>,
         mut exchange: Box<Exchange>,
         mut ending: Box<Ending>,
         client_reads_trailers: bool,
         version: Version,
     ) -> Response<ResponseBody> {
-        let Self { mut head, mut body, trailers } = self;
-        if let (Some(seconds), Origin::Gateway(Fault::AuthorizerUnavailable)) = (exchange.retry_after, &head.origin) {
-            head.headers.append(RETRY_AFTER, seconds.into());
-        }
-        let filters = route.filter(|route| !route.chain.outgoing.is_empty());
-        match filters {
-            // A filter may put another answer in the place of this one, and what was left is for that one then.
-            Some(_) => exchange.answer(head),
-            None => {
-                for (name, value) in exchange.response_headers.drain(..) {
-                    head.headers.append(name, value);
-                }
-                exchange.response = Some(head);
-            }
-        }
-        if let Some(route) = filters {
-            let (back, finished) = route.chain.finish(generation, exchange).await;
-            exchange = back;
-            if let Finished::NewBody(bytes) = finished {
-                body = ReplyBody::Own(bytes);
-            }
-        }
+        let Self { mut body, trailers } = self;
         let Some(mut head) = exchange.response.take() else {
             // Put there above, and filters can only change it.
             let (head, bytes) = problem::respond(Fault::Internal, Some(&exchange.id));

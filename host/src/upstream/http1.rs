@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
@@ -48,12 +48,13 @@ pub(super) struct Http1<B: Body + 'static> {
 }
 
 /// How an exchange ended without a response.
-#[allow(clippy::large_enum_variant, reason = "it is moved once, on the way to an error, and a box would be made for each")]
-pub(super) enum Broken<B> {
-    /// hyper's error, with the request if nothing of it was used.
-    Failed(hyper::Error, Option<Request<B>>),
+pub(super) enum Broken {
+    /// hyper's error.
+    Failed(hyper::Error),
     /// The deadline came first.
     TimedOut,
+    /// There was none to send.
+    NoRequest,
 }
 
 /// An open connection that nobody has used for a while.
@@ -144,24 +145,32 @@ where
         Self::over(resting.stream, resting.permit).await
     }
 
-    /// Sends a request and waits for the response head until the deadline, and where that has come until the one that `later` names.
+    /// Sends the request and waits for the response head until the deadline, and where that has come until the one that `later` names. The
+    /// request is there again where nothing of it was used.
     pub(super) async fn exchange(
         &mut self,
-        request: Request<B>,
+        request: &mut Option<Request<B>>,
+        head: &mut Option<Response<Incoming>>,
         mut deadline: Instant,
         later: impl Fn() -> Option<Instant>,
-    ) -> Result<Response<Incoming>, Broken<B>> {
-        let response = self.wakeups.hushed(|| self.sender.try_send_request(request));
-        let mut response = pin!(unconstrained(response));
+    ) -> Result<(), Broken> {
+        let Some(mut sent) = request.take() else { return Err(Broken::NoRequest) };
+        *sent.version_mut() = Version::HTTP_11;
+        let mut response = pin!(self.wakeups.hushed(|| self.sender.try_send_request(sent)));
         std::future::poll_fn(|cx| {
             let ended = self.poll(cx);
             // Only the poll above can complete this future, so it need not wake anybody (and is not held back by the
             // task's budget, which would be a wake-up lost).
-            if let Poll::Ready(result) = response.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                return Poll::Ready(result.map_err(|mut error| {
-                    let request = error.take_message();
-                    Broken::Failed(error.into_error(), request)
-                }));
+            match Pin::new(&mut unconstrained(response.as_mut())).poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(Ok(response)) => {
+                    *head = Some(response);
+                    return Poll::Ready(Ok(()));
+                }
+                Poll::Ready(Err(mut error)) => {
+                    *request = error.take_message();
+                    return Poll::Ready(Err(Broken::Failed(error.into_error())));
+                }
+                Poll::Pending => {}
             }
             while ended.is_ready() || self.deadline.poll(deadline, cx).is_ready() {
                 match later().filter(|_| ended.is_pending()) {

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, Version};
+use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -31,7 +31,8 @@ use crate::http::present::Present;
 /// How long is waited for another worker to give up an unused connection: who is no worker looks once a second.
 const GIVEN_UP_WITHIN: Duration = Duration::from_secs(2);
 
-type SendResult<B> = Result<Response<ResponseBody<B>>, Box<SendError>>;
+/// Where a response is put as soon as its head has come: it is large and passes through many hands, as the request does.
+pub type Answer<B> = Option<Response<ResponseBody<B>>>;
 
 /// One worker's connections. `B` is the request body. Lives on one thread, inside a local runtime.
 pub struct Pool<B: Body + 'static> {
@@ -59,21 +60,35 @@ where
     /// # Errors
     /// No response head came; `request` is there again whenever nothing of it was used, and may be sent elsewhere as it is,
     /// whatever its method. `Internal` where there is none.
-    pub async fn send(&self, plan: &Plan<'_>, request: &mut Option<Request<B>>, now: Instant) -> SendResult<B> {
-        self.send_in_turns(plan, request, now, &()).await
+    pub async fn send(
+        &self,
+        plan: &Plan<'_>,
+        request: &mut Option<Request<B>>,
+        now: Instant,
+    ) -> Result<Response<ResponseBody<B>>, Box<SendError>> {
+        let mut answer = None;
+        self.send_in_turns(plan, request, &mut answer, now, &()).await?;
+        answer.ok_or_else(|| SendError::lost(Fault::Internal, false, None))
     }
 
     /// The same with a body that comes bit by bit: the time for the response head begins anew with each that the upstream takes, and does not end
-    /// while it waits for one.
+    /// while it waits for one. What came is in `answer`, where it is well.
     ///
     /// # Errors
     /// As [`Self::send`].
-    pub async fn send_in_turns(&self, plan: &Plan<'_>, request: &mut Option<Request<B>>, now: Instant, turns: &dyn Turns) -> SendResult<B> {
+    pub async fn send_in_turns(
+        &self,
+        plan: &Plan<'_>,
+        request: &mut Option<Request<B>>,
+        answer: &mut Answer<B>,
+        now: Instant,
+        turns: &dyn Turns,
+    ) -> Result<(), Box<SendError>> {
         let in_flight = InFlight::new(plan.endpoint);
         let lane = self.lanes.of(plan);
         match plan.protocol {
-            Protocol::Http1 => self.send_http1(plan, lane, request, in_flight, now, turns).await,
-            Protocol::Http2 => Box::pin(self.send_http2(plan, lane, request, in_flight, now, turns)).await,
+            Protocol::Http1 => self.send_http1(plan, lane, request, answer, in_flight, now, turns).await,
+            Protocol::Http2 => Box::pin(self.send_http2(plan, lane, request, answer, in_flight, now, turns)).await,
         }
     }
 
@@ -99,10 +114,11 @@ where
         plan: &Plan<'_>,
         lane: Rc<Lane<B>>,
         request: &mut Option<Request<B>>,
+        answer: &mut Answer<B>,
         in_flight: InFlight,
         now: Instant,
         turns: &dyn Turns,
-    ) -> SendResult<B> {
+    ) -> Result<(), Box<SendError>> {
         let mut started = now;
         loop {
             let (mut connection, reused) = match lane.take(started) {
@@ -122,25 +138,23 @@ where
                     Err(error) => return Err(SendError::unconnected(error)),
                 },
             };
-            let Some(mut sent) = request.take() else { return Err(SendError::lost(Fault::Internal, false, None)) };
-            *sent.version_mut() = Version::HTTP_11;
-            let has_body = !sent.body().is_end_stream();
+            let has_body = request.as_ref().is_some_and(|request| !request.body().is_end_stream());
             let patience = || later(turns, plan.response_timeout, Instant::now());
-            match connection.exchange(sent, started + plan.response_timeout, patience).await {
-                Ok(response) => {
+            let mut head = None;
+            match connection.exchange(request, &mut head, started + plan.response_timeout, patience).await {
+                Ok(()) => {
+                    let Some(response) = head else { return Err(SendError::lost(Fault::Internal, false, None)) };
                     let answered = Instant::now();
                     let present = check(&response, in_flight.endpoint().as_ref(), answered - started, answered)?;
                     let head = Head::of(present, now, started, answered);
-                    return Ok(
-                        response.map(|body| ResponseBody::on_connection(connection, lane, has_body, body, in_flight, head, answered))
-                    );
+                    let on = |body| ResponseBody::on_connection(connection, lane, has_body, body, in_flight, head, answered);
+                    *answer = Some(response.map(on));
+                    return Ok(());
                 }
-                Err(Broken::Failed(_, Some(unused))) if reused => *request = Some(unused),
-                Err(Broken::Failed(error, unused)) => {
-                    *request = unused;
-                    return Err(SendError::broken(error, reused));
-                }
+                Err(Broken::Failed(_)) if reused && request.is_some() => {}
+                Err(Broken::Failed(error)) => return Err(SendError::broken(error, reused)),
                 Err(Broken::TimedOut) => return Err(SendError::lost(Fault::UpstreamTimeout, false, None)),
+                Err(Broken::NoRequest) => return Err(SendError::lost(Fault::Internal, false, None)),
             }
         }
     }
@@ -158,10 +172,11 @@ where
         plan: &Plan<'_>,
         lane: Rc<Lane<B>>,
         request: &mut Option<Request<B>>,
+        answer: &mut Answer<B>,
         in_flight: InFlight,
         now: Instant,
         turns: &dyn Turns,
-    ) -> SendResult<B> {
+    ) -> Result<(), Box<SendError>> {
         loop {
             let (connection, fresh) = match self.shared(plan, &lane).await {
                 Ok(found) => found,
@@ -189,7 +204,8 @@ where
                     let answered = Instant::now();
                     let present = check(&response, endpoint, answered - started, answered)?;
                     let head = Head::of(present, now, started, answered);
-                    return Ok(response.map(|body| ResponseBody::on_stream(body, guard, in_flight, head)));
+                    *answer = Some(response.map(|body| ResponseBody::on_stream(body, guard, in_flight, head)));
+                    return Ok(());
                 }
                 Some(Err(mut error)) => {
                     *request = error.take_message();
