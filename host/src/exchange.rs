@@ -112,25 +112,30 @@ impl Exchange {
         route: Arc<RouteFacts>,
         parameters: Vec<(Arc<str>, String)>,
     ) -> Box<Self> {
-        Box::new(Self {
-            request,
-            connection,
-            client,
-            id,
-            trace_parent,
-            started,
-            route,
-            parameters,
-            identity: None,
-            attributes: Attributes::default(),
-            claimed: Claims::default(),
-            response_headers: Vec::new(),
-            retry_after: None,
-            attempts: Attempts::default(),
-            steps: Steps::default(),
-            response: None,
-            journal: Journal::default(),
-        })
+        // Memory first: what is made before it is made on the stack, and copied.
+        let place = Box::new_uninit();
+        Box::write(
+            place,
+            Self {
+                request,
+                connection,
+                client,
+                id,
+                trace_parent,
+                started,
+                route,
+                parameters,
+                identity: None,
+                attributes: Attributes::default(),
+                claimed: Claims::default(),
+                response_headers: Vec::new(),
+                retry_after: None,
+                attempts: Attempts::default(),
+                steps: Steps::default(),
+                response: None,
+                journal: Journal::default(),
+            },
+        )
     }
 
     /// Answers it, with every header that was left for whoever answers.

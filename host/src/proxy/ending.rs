@@ -99,33 +99,38 @@ impl Ending {
         let (route, cells) = routed.unzip();
         let cells = cells.unwrap_or(&generation.unrouted);
         cells.started();
-        Box::new(Self {
-            worker: Rc::clone(worker),
-            cells: Arc::clone(cells),
-            route: route.map(Arc::clone),
-            snapshot: generation.snapshot.number,
-            request_headers: generation.access_log.as_ref().and_then(|plan| plan.keep_request(&exchange.request.headers)),
-            response_headers: None,
-            access_log: generation.access_log.clone(),
-            tracing: Arc::clone(&generation.tracing),
-            started: exchange.started,
-            version,
-            last: connection.is_last(),
-            method: exchange.request.method.clone(),
-            tls: exchange.request.tls,
-            id: KeptId::of(&exchange.id),
-            progress: None,
-            exchange: None,
-            endpoint: None,
-            failed: None,
-            status: CLIENT_LEFT,
-            fault: Some(Fault::ClientGone),
-            cause: None,
-            sent: 0,
-            state: State::Working,
-            admitted,
-            busy: connection.begin(),
-        })
+        // Memory first, as for an exchange.
+        let place = Box::new_uninit();
+        Box::write(
+            place,
+            Self {
+                worker: Rc::clone(worker),
+                cells: Arc::clone(cells),
+                route: route.map(Arc::clone),
+                snapshot: generation.snapshot.number,
+                request_headers: generation.access_log.as_ref().and_then(|plan| plan.keep_request(&exchange.request.headers)),
+                response_headers: None,
+                access_log: generation.access_log.clone(),
+                tracing: Arc::clone(&generation.tracing),
+                started: exchange.started,
+                version,
+                last: connection.is_last(),
+                method: exchange.request.method.clone(),
+                tls: exchange.request.tls,
+                id: KeptId::of(&exchange.id),
+                progress: None,
+                exchange: None,
+                endpoint: None,
+                failed: None,
+                status: CLIENT_LEFT,
+                fault: Some(Fault::ClientGone),
+                cause: None,
+                sent: 0,
+                state: State::Working,
+                admitted,
+                busy: connection.begin(),
+            },
+        )
     }
 
     /// The request's body is about to be sent.

@@ -129,9 +129,11 @@ impl Forward<'_> {
         // A request that was used up can be made again only if it has no body, only where doing it twice is the same as once
         // (RFC 9110, section 9.2.2), and only if there is somewhere else to try.
         let replayable = body.is_empty() && is_idempotent(&exchange.request.method) && upstream.endpoints.len() > 1;
+        let is_read_later = !chain.outgoing.is_empty();
         // What comes back with an unused request has the connection's headers in it: no plugin may see those.
-        let read_again = chain.router.is_some() || chain.forwarder.is_some() || !chain.outgoing.is_empty();
-        let headers = if replayable || read_again { Headers::Copied } else { Headers::Lent };
+        let is_read_again = chain.router.is_some() || chain.forwarder.is_some();
+        let is_spoilt = is_read_again && !self.outbound.only_adds(&exchange, &endpoint, edits.as_deref());
+        let headers = if replayable || is_read_later || is_spoilt { Headers::Copied } else { Headers::Lent };
         let mut request = match self.outbound.request(&mut exchange, headers, &endpoint, edits.as_deref(), plan.protocol, body) {
             Ok(request) => request,
             Err((fault, body)) => return (exchange, Attempt::Failed { fault, endpoint: Some(endpoint), body: Some(body) }),
@@ -183,7 +185,7 @@ impl Forward<'_> {
                     Some(unused) => {
                         let (parts, body) = unused.into_parts();
                         if headers == Headers::Lent {
-                            exchange.request.headers = parts.headers;
+                            Outbound::take_back(&mut exchange, parts.headers, edits.as_deref());
                         }
                         Some(body)
                     }

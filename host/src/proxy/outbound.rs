@@ -2,7 +2,7 @@
 
 use http::header::{CONNECTION, HOST, TE, TRAILER, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Request, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 use http_body::Body;
 
 use super::request_body::RequestBody;
@@ -12,6 +12,7 @@ use crate::fault::Fault;
 use crate::http::connection_headers::Trailers;
 use crate::http::path::LONGEST_TARGET;
 use crate::plugin::PlanEdits;
+use crate::trace::TRACEPARENT;
 use crate::upstream::{Endpoint, HostHeader};
 
 /// What of a request stays the same over its attempts.
@@ -31,7 +32,7 @@ pub(super) struct Outbound<'a> {
 pub(super) enum Headers {
     /// The exchange keeps its own: another attempt may need them, or a response filter may read them.
     Copied,
-    /// The exchange's own; they come back with a request that was not used.
+    /// The exchange's own; they come back with a request that was not used, where [`Outbound::take_back`] makes of them what they were.
     Lent,
 }
 
@@ -50,6 +51,25 @@ impl Outbound<'_> {
         // Headers that come back from an attempt may have another.
         let is_there = edited.is_none() && self.has_host && attempt == 1 && matches!(self.host, HostHeader::Client);
         (!is_there).then(|| edited.unwrap_or_else(|| self.host_for(endpoint)))
+    }
+
+    /// Whether all that an attempt writes stands beside what the exchange's headers say, so that it can be taken out of them again.
+    pub(super) fn only_adds(&self, exchange: &Exchange, endpoint: &Endpoint, edits: Option<&PlanEdits>) -> bool {
+        let host = edits.and_then(|edits| edits.host.as_ref());
+        self.host_to_set(endpoint, host, exchange.attempts.number).is_none() && are_new(&exchange.request.headers, edits)
+    }
+
+    /// The exchange's headers as plugins may see them, of an attempt that only [added](Self::only_adds) to them and was not made.
+    pub(super) fn take_back(exchange: &mut Exchange, mut headers: HeaderMap, edits: Option<&PlanEdits>) {
+        // The connection's, of which there was none, and the plan's.
+        for name in [TE, CONNECTION, TRAILER, TRANSFER_ENCODING] {
+            headers.remove(name);
+        }
+        for (name, _) in edits.map(|edits| edits.headers.as_slice()).unwrap_or_default() {
+            headers.remove(name);
+        }
+        headers.insert(TRACEPARENT, exchange.trace_parent.clone());
+        exchange.request.headers = headers;
     }
 
     /// Builds the request. The exchange keeps its headers: later attempts and response filters read them.
@@ -112,6 +132,12 @@ impl Outbound<'_> {
     }
 }
 
+/// Whether a plan changes no header that is there.
+fn are_new(headers: &HeaderMap, edits: Option<&PlanEdits>) -> bool {
+    let edited = edits.map(|edits| edits.headers.as_slice()).unwrap_or_default();
+    edited.iter().all(|(name, value)| value.is_some() && !headers.contains_key(name))
+}
+
 /// The target in origin form; the pool makes of it and `Host` what HTTP/2 wants.
 fn target(received: Option<&PathAndQuery>, path: &str, query: Option<&str>) -> Result<Uri, Fault> {
     if let Some(received) = received.filter(|received| received.path() == path && received.query() == query) {
@@ -135,7 +161,52 @@ fn target(received: Option<&PathAndQuery>, path: &str, query: Option<&str>) -> R
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use http::HeaderName;
+
     use super::*;
+    use crate::exchange::{ConnectionFacts, RequestHead, RouteFacts, Target};
+
+    const PARENT: HeaderValue = HeaderValue::from_static("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00");
+
+    fn exchange(headers: HeaderMap) -> Box<Exchange> {
+        let (authority, target) = ("a.example".into(), Target::default());
+        let head = RequestHead { method: Method::GET, tls: false, authority, target, headers };
+        let connection = ConnectionFacts { peer: "192.0.2.7:4711".parse().unwrap(), listener: "web".into(), tls: None };
+        let route = RouteFacts { name: "orders".into(), api: None, version: None };
+        let (client, id, now) = (connection.peer.ip(), HeaderValue::from_static("id-1"), std::time::Instant::now());
+        Exchange::new(head, Arc::new(connection), client, id, PARENT, now, Arc::new(route), Vec::new())
+    }
+
+    fn edits(headers: &[(&'static str, Option<&'static str>)]) -> PlanEdits {
+        let edit =
+            |(name, value): &(&'static str, Option<&'static str>)| (HeaderName::from_static(name), value.map(HeaderValue::from_static));
+        PlanEdits { headers: headers.iter().map(edit).collect(), ..PlanEdits::default() }
+    }
+
+    #[test]
+    fn what_an_attempt_added_is_taken_back() {
+        let before: HeaderMap = [(HOST, HeaderValue::from_static("a.example")), (TRACEPARENT, PARENT)].into_iter().collect();
+        let mut exchange = exchange(before.clone());
+        let mut sent = std::mem::take(&mut exchange.request.headers);
+        let more = edits(&[("x-tier", Some("gold"))]);
+        assert!(are_new(&before, Some(&more)) && are_new(&before, None));
+        for (name, value) in [("te", "trailers"), ("connection", "te"), ("trailer", "x-sum"), ("transfer-encoding", "chunked")] {
+            sent.insert(name, HeaderValue::from_static(value));
+        }
+        sent.insert("x-tier", HeaderValue::from_static("gold"));
+        sent.insert(TRACEPARENT, HeaderValue::from_static("00-4bf92f3577b34da6a3ce929d0e0e4736-b7ad6b7169203331-01"));
+        Outbound::take_back(&mut exchange, sent, Some(&more));
+        assert_eq!(exchange.request.headers, before);
+    }
+
+    #[test]
+    fn what_a_plan_changes_or_removes_could_not_be_taken_back() {
+        let there: HeaderMap = [(HeaderName::from_static("x-tier"), HeaderValue::from_static("tin"))].into_iter().collect();
+        assert!(!are_new(&there, Some(&edits(&[("x-new", Some("1")), ("x-tier", Some("gold"))]))));
+        assert!(!are_new(&there, Some(&edits(&[("x-absent", None)]))));
+    }
 
     #[test]
     fn a_target_is_as_long_as_a_uri_can_be() {

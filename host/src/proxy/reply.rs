@@ -45,12 +45,7 @@ impl Reply {
     }
 
     /// What came of sending a request: the answer of an endpoint, or the gateway's to a fault.
-    pub(super) fn of(
-        sent: Result<u64, Fault>,
-        answer: Option<Response<UpstreamBody>>,
-        id: &HeaderValue,
-        longest_pause: Duration,
-    ) -> Self {
+    pub(super) fn of(sent: Result<u64, Fault>, answer: Option<Response<UpstreamBody>>, id: &HeaderValue, longest_pause: Duration) -> Self {
         match (sent, answer) {
             (Ok(endpoint), Some(response)) => Self::upstream(response, endpoint, longest_pause),
             (Ok(_), None) => Self::fault(Fault::Internal, id),
