@@ -8,11 +8,13 @@ use crate::bindings::{
     authorizer, batch_observer, forwarder, imports, lifecycle, observer, outcome_observer, request_filter, response_filter, router, timer,
 };
 use crate::error::Error;
+use crate::flow::Flow;
 use crate::forwarding::Plan;
+use crate::header::LineNumber;
 use crate::log;
 use crate::places::Places;
 use crate::plugin::{
-    AuthError, Authorizer, BatchObserver, Decision, Flow, ForwardError, Forwarder, Observer, OutcomeObserver, Plugin, RequestFilter,
+    AuthError, Authorizer, BatchObserver, Decision, ForwardError, Forwarder, Observer, OutcomeObserver, Plugin, RequestFilter,
     ResponseFilter, RouteError, Router, Timer,
 };
 use crate::request::Request;
@@ -192,6 +194,7 @@ fn each_place<T>(
 fn flow(result: Result<Flow, Error>) -> Result<raw::Flow, raw::Failure> {
     match result {
         Ok(Flow::Next) => Ok(raw::Flow::Next),
+        Ok(Flow::NextWith(LineNumber(line))) => Ok(raw::Flow::NextWith(line)),
         Ok(Flow::Respond(answer)) => Ok(raw::Flow::Respond(answer.into())),
         Err(error) => Err(raw::Failure::new(&error.to_string())),
     }

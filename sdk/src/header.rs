@@ -150,7 +150,7 @@ impl HeaderName<'static> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NumberedLine {
     /// `None` past what an instance may have: it is written by name and value then.
-    number: Option<u16>,
+    number: Option<LineNumber>,
     name: String,
     value: Vec<u8>,
 }
@@ -165,7 +165,7 @@ impl NumberedLine {
         let (name, value) = (name.into(), value.as_ref());
         let text = name.as_str().to_owned();
         let number = match sys::header_lines::number(name, value) {
-            Ok(number) => Some(number),
+            Ok(number) => Some(LineNumber(number)),
             Err(sys::header_lines::NumberError::TooMany) => None,
             Err(sys::header_lines::NumberError::InvalidName) => {
                 return Err(ChangeError::Invalid(format!("`{text}` is not a header name")));
@@ -188,10 +188,14 @@ impl NumberedLine {
     }
 
     #[inline]
-    pub(crate) fn number(&self) -> Option<u16> {
+    pub(crate) fn number(&self) -> Option<LineNumber> {
         self.number
     }
 }
+
+/// By which the gateway knows a [`NumberedLine`] of this plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LineNumber(pub(crate) u16);
 
 /// Texts of the numbers this plugin asked for.
 mod own {

@@ -102,6 +102,7 @@ mod cookie;
 mod dispatch;
 mod error;
 mod export;
+mod flow;
 mod forwarding;
 mod identity;
 #[cfg(any(target_family = "wasm", test))]
@@ -124,11 +125,12 @@ pub use config::one_or_many;
 pub use error::{
     ChangeError, CryptoError, Error, HttpError, JwsError, KeyError, KvError, MetricError, PlanError, RateLimitError, SecretError,
 };
+pub use flow::Flow;
 pub use forwarding::{Plan, Protocol, RetryCondition};
-pub use header::{HeaderLine, HeaderName, NumberedLine};
+pub use header::{HeaderLine, HeaderName, LineNumber, NumberedLine};
 pub use identity::Identity;
 pub use plugin::{
-    AuthError, Authorizer, BatchObserver, Decision, Filter, Flow, ForwardError, Forwarder, NoConfig, Observer, OutcomeObserver, Plugin,
+    AuthError, Authorizer, BatchObserver, Decision, Filter, ForwardError, Forwarder, NoConfig, Observer, OutcomeObserver, Plugin,
     RequestFilter, ResponseFilter, RouteError, Router, Timer,
 };
 pub use record::ExchangeRecord;

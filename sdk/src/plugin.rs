@@ -9,6 +9,7 @@ use crate::answer::LocalResponse;
 use crate::batch::Batch;
 pub use crate::bindings::imports::plugway::gateway::configuring::Filter;
 use crate::error::Error;
+use crate::flow::Flow;
 use crate::forwarding::Plan;
 use crate::header::HeaderName;
 use crate::identity::Identity;
@@ -248,16 +249,6 @@ pub trait Timer: Plugin {
     fn on_tick(&mut self) -> Result<(), Error>;
 }
 
-/// What follows a filter.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Flow {
-    /// Go on with the chain.
-    Next,
-    /// Stop here and answer the client with this. From `on_response`: this takes the response's place, and the remaining response
-    /// filters see it.
-    Respond(LocalResponse),
-}
-
 /// What an authorizer says of a request. The first `Allow` or `Respond` of a chain wins; when every authorizer abstains
 /// the request is denied.
 #[derive(Debug)]
@@ -300,21 +291,8 @@ pub enum ForwardError {
     Failed(String),
 }
 
-impl<T: Into<LocalResponse>> From<T> for Flow {
-    fn from(answer: T) -> Self {
-        Self::Respond(answer.into())
-    }
-}
-
 impl<T: Into<LocalResponse>> From<T> for Decision {
     fn from(answer: T) -> Self {
-        Self::Respond(answer.into())
-    }
-}
-
-impl Flow {
-    /// Stop here and answer the client with this.
-    pub fn respond(answer: impl Into<LocalResponse>) -> Self {
         Self::Respond(answer.into())
     }
 }

@@ -4,7 +4,8 @@ use std::fmt;
 
 use crate::cookie;
 use crate::error::ChangeError;
-use crate::header::{self, HeaderLine, HeaderName, NumberedLine};
+use crate::flow::Flow;
+use crate::header::{self, HeaderLine, HeaderName, LineNumber, NumberedLine};
 use crate::identity::Identity;
 use crate::sys::{self, ask};
 use crate::value::Value;
@@ -128,9 +129,27 @@ impl Request<'_> {
     #[inline]
     pub fn set_line(&mut self, line: &NumberedLine) -> Result<(), ChangeError> {
         match line.number() {
-            Some(number) => Ok(ask!(self, request::set_line(number))?),
+            Some(number) => self.set_numbered(number),
             None => self.set_header(line.name(), line.value()),
         }
+    }
+
+    /// What a hook says that does no more than [`set_line`](Self::set_line) of this line and goes on then: the gateway sets it with the answer, which
+    /// saves the call. Nothing may come between, and where the gateway may not set it the hook fails, as it does by `set_line(…)?`.
+    ///
+    /// # Errors
+    /// Of a line without a number, which is set at once: those of `set_line`.
+    #[inline]
+    pub fn next_with(&mut self, line: &NumberedLine) -> Result<Flow, ChangeError> {
+        match line.number() {
+            Some(number) => Ok(Flow::NextWith(number)),
+            None => self.set_header(line.name(), line.value()).map(|()| Flow::Next),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn set_numbered(&mut self, LineNumber(number): LineNumber) -> Result<(), ChangeError> {
+        Ok(ask!(self, request::set_line(number))?)
     }
 
     /// Adds a value to a header, keeping those it had.

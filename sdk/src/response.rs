@@ -4,7 +4,8 @@ use std::fmt;
 
 pub use crate::bindings::imports::plugway::gateway::types::ResponseOrigin;
 use crate::error::ChangeError;
-use crate::header::{HeaderLine, HeaderName, NumberedLine};
+use crate::flow::Flow;
+use crate::header::{HeaderLine, HeaderName, LineNumber, NumberedLine};
 use crate::status::Status;
 use crate::sys::{self, ask};
 
@@ -79,9 +80,27 @@ impl Response<'_> {
     #[inline]
     pub fn set_line(&mut self, line: &NumberedLine) -> Result<(), ChangeError> {
         match line.number() {
-            Some(number) => Ok(ask!(self, response::set_line(number))?),
+            Some(number) => self.set_numbered(number),
             None => self.set_header(line.name(), line.value()),
         }
+    }
+
+    /// What a hook says that does no more than [`set_line`](Self::set_line) of this line and goes on then: the gateway sets it with the answer, which
+    /// saves the call. Nothing may come between, and where the gateway may not set it the hook fails, as it does by `set_line(…)?`.
+    ///
+    /// # Errors
+    /// Of a line without a number, which is set at once: those of `set_line`.
+    #[inline]
+    pub fn next_with(&mut self, line: &NumberedLine) -> Result<Flow, ChangeError> {
+        match line.number() {
+            Some(number) => Ok(Flow::NextWith(number)),
+            None => self.set_header(line.name(), line.value()).map(|()| Flow::Next),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn set_numbered(&mut self, LineNumber(number): LineNumber) -> Result<(), ChangeError> {
+        Ok(ask!(self, response::set_line(number))?)
     }
 
     /// Adds a value to a header, keeping those it had.

@@ -280,8 +280,21 @@ fn done(answer: Ticked, store: &mut Store<Guest>) -> Result<(), Failure> {
 fn flow(answer: Answered, store: &mut Store<Guest>) -> Result<Flow, Failure> {
     match answer {
         Ok(types::Flow::Next) => Ok(Flow::Next),
+        Ok(types::Flow::NextWith(line)) => match store.data_mut().set_line_at_end(line) {
+            Ok(()) => Ok(Flow::Next),
+            Err(refused) => Err(Failure::refused(format!("set line {line} with its answer: {}", why(refused)))),
+        },
         Ok(types::Flow::Respond(response)) => Ok(Flow::Respond(given(store, |guest| guest.take_local_response(response))?)),
         Err(why) => Err(given(store, |guest| guest.take_failure(why))?),
+    }
+}
+
+fn why(refused: types::ChangeError) -> String {
+    match refused {
+        types::ChangeError::Forbidden => "only the gateway sets this header".into(),
+        types::ChangeError::Immutable => "there is nothing to set it in".into(),
+        types::ChangeError::Invalid(why) => why,
+        types::ChangeError::TooLarge => "the plugin has used up `max_headers` or `max_header_bytes`".into(),
     }
 }
 

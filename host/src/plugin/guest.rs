@@ -179,6 +179,15 @@ impl Guest {
         Ok(write(exchange, self.phase, &self.limits, number, line)?)
     }
 
+    /// Writes a line that a filter leaves for its answer: the message is the one that it was called for.
+    pub(super) fn set_line_at_end(&mut self, number: u16) -> Result<(), types::ChangeError> {
+        if self.phase == Phase::Response {
+            self.write_line(number, Exchange::set_response_line)
+        } else {
+            self.write_line(number, Exchange::set_line)
+        }
+    }
+
     /// Counts changes that were refused for their size.
     pub(super) fn count_refused(&self, refused: Refused) {
         if refused != Refused::default() {

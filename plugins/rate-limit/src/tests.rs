@@ -24,7 +24,7 @@ fn from(address: &str) -> testing::Request {
 fn ask(plugin: &testing::Configured<RateLimiter>, request: testing::Request) -> (Request<'static>, Option<LocalResponse>) {
     let mut request = request.build();
     let answer = match plugin.on_request(&mut request).unwrap() {
-        Flow::Next => None,
+        Flow::Next | Flow::NextWith(_) => None,
         Flow::Respond(answer) => Some(answer),
     };
     (request, answer)

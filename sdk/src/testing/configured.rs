@@ -11,9 +11,10 @@ use super::{batch, output};
 use crate::batch::Batch;
 use crate::config;
 use crate::error::Error;
+use crate::flow::Flow;
 use crate::forwarding::Plan;
 use crate::plugin::{
-    AuthError, Authorizer, BatchObserver, Decision, Flow, ForwardError, Forwarder, Observer, OutcomeObserver, Plugin, RequestFilter,
+    AuthError, Authorizer, BatchObserver, Decision, ForwardError, Forwarder, Observer, OutcomeObserver, Plugin, RequestFilter,
     ResponseFilter, RouteError, Router, Timer,
 };
 use crate::record::ExchangeRecord;
@@ -72,10 +73,13 @@ impl<P: Authorizer> Configured<P> {
 }
 
 impl<P: RequestFilter> Configured<P> {
-    /// Calls the hook.
+    /// Calls the hook. A line that was left for the answer is set afterwards, and what follows is [`Flow::Next`].
     pub fn on_request(&self, request: &mut Request<'_>) -> Result<Flow, Error> {
         let before = request.fake().save();
-        let result = during(Phase::Request, || self.plugin.on_request(request)).and_then(|flow| Ok(output::flow(flow)?));
+        let result = during(Phase::Request, || {
+            let flow = self.plugin.on_request(request)?;
+            Ok(output::flow(flow, |line| request.set_numbered(line))?)
+        });
         if result.is_err() {
             request.fake().restore(before);
         }
@@ -123,10 +127,13 @@ impl<P: Forwarder> Configured<P> {
 }
 
 impl<P: ResponseFilter> Configured<P> {
-    /// Calls the hook.
+    /// Calls the hook. A line that was left for the answer is set afterwards, and what follows is [`Flow::Next`].
     pub fn on_response(&self, request: &Request<'_>, response: &mut Response<'_>) -> Result<Flow, Error> {
         let (before, asked) = (response.fake().save(), request.fake().save());
-        let result = during(Phase::Response, || self.plugin.on_response(request, response)).and_then(|flow| Ok(output::flow(flow)?));
+        let result = during(Phase::Response, || {
+            let flow = self.plugin.on_response(request, response)?;
+            Ok(output::flow(flow, |line| response.set_numbered(line))?)
+        });
         if result.is_err() {
             response.fake().restore(before);
             request.fake().restore(asked);

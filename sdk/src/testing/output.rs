@@ -3,16 +3,19 @@
 use super::response::has_no_body;
 use super::rules::{MAX_HEADER_BYTES, MAX_HEADERS, is_header_value, is_token};
 use crate::answer::LocalResponse;
-use crate::header;
-use crate::plugin::{Decision, Flow};
+use crate::error::ChangeError;
+use crate::flow::Flow;
+use crate::header::{self, LineNumber};
+use crate::plugin::Decision;
 
 /// Bytes of the body of an answer; the gateway's default.
 const MAX_BODY: usize = 1 << 20;
 
-/// What a filter says, if it may.
-pub(crate) fn flow(flow: Flow) -> Result<Flow, String> {
+/// What a filter says, if it may, and `set` does of it what the gateway does with the answer.
+pub(crate) fn flow(flow: Flow, set: impl FnOnce(LineNumber) -> Result<(), ChangeError>) -> Result<Flow, String> {
     match &flow {
         Flow::Next => Ok(flow),
+        Flow::NextWith(line) => set(*line).map(|()| Flow::Next).map_err(|error| format!("set a line with its answer: {error}")),
         Flow::Respond(answer) => checked(answer).map(|()| flow),
     }
 }

@@ -36,10 +36,10 @@ impl Plugin for Tagger {
 impl RequestFilter for Tagger {
     fn on_request(&self, request: &mut Request) -> Result<Flow, Error> {
         // The value decides, so that reading it cannot be left out.
-        if request.header(header::X_TENANT_ID).is_some() {
-            request.set_line(&self.line)?;
+        match request.header(header::X_TENANT_ID) {
+            Some(_) => Ok(request.next_with(&self.line)?),
+            None => Ok(Flow::Next),
         }
-        Ok(Flow::Next)
     }
 }
 

@@ -144,6 +144,7 @@ impl RequestFilter for Witness {
         let (what, word) = asked.split_once(' ').unwrap_or((&asked, ""));
         match what {
             "respond" => return Ok(Flow::respond(LocalResponse::new(201))),
+            "next-with" => return Ok(request.next_with(&NumberedLine::new(word, "left")?)?),
             "attributes" if self.config.reads.is_empty() => self.leave_attributes(request)?,
             "set-method" => {
                 let outcome = said(request.set_method(word));
@@ -220,6 +221,10 @@ impl ResponseFilter for Witness {
             }
         }
         match request.header_str("x-ask").as_deref() {
+            Some(asked) if asked.starts_with("next-with ") => {
+                let (_, name) = asked.split_once(' ').unwrap_or_default();
+                return Ok(response.next_with(&NumberedLine::new(name, "left")?)?);
+            }
             Some("values") => {
                 let told =
                     [values(&response.header_values("X-Many")), values(&response.header_values("x-none")), lines(&response.headers())];

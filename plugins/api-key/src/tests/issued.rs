@@ -31,7 +31,7 @@ fn order_as(config: Json, key: &str, method: &str, query: &str) -> LocalResponse
     }
     match plugin.on_request(&mut request).unwrap() {
         Flow::Respond(answer) => answer,
-        Flow::Next => panic!("goes on"),
+        Flow::Next | Flow::NextWith(_) => panic!("goes on"),
     }
 }
 

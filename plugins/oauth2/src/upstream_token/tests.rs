@@ -74,7 +74,7 @@ fn sent(plugin: &testing::Configured<OAuth2>, token: Option<&str>) -> Result<Str
             assert!(answer.header_str(header::RETRY_AFTER).is_some());
             Err(answer.status().0)
         }
-        Flow::Next => Ok(request.header_str(header::AUTHORIZATION).unwrap_or_default()),
+        Flow::Next | Flow::NextWith(_) => Ok(request.header_str(header::AUTHORIZATION).unwrap_or_default()),
     }
 }
 

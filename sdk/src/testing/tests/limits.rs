@@ -8,7 +8,8 @@ use crate::rate_limit::{Quota, RateLimit};
 use crate::testing::{self, json};
 use crate::{
     ChangeError, CryptoError, EndpointId, Error, Flow, ForwardError, Forwarder, HttpError, Identity, KeyError, MetricError, NoConfig,
-    NumberedLine, Plan, Plugin, RateLimitError, Request, RequestFilter, SecretError, crypto, keys, metrics, secrets,
+    NumberedLine, Plan, Plugin, RateLimitError, Request, RequestFilter, Response, ResponseFilter, SecretError, crypto, keys, metrics,
+    secrets,
 };
 
 struct Fills;
@@ -41,6 +42,53 @@ impl Forwarder for Fills {
         assert_eq!(plan.remove_header("x-64"), Err(ChangeError::TooLarge));
         assert_eq!(plan.set_header("x-64", "1"), Err(ChangeError::TooLarge));
         Ok(())
+    }
+}
+
+/// Goes on with a line of that name, in both directions.
+struct Leaves(NumberedLine);
+
+#[derive(serde::Deserialize)]
+struct Named {
+    name: String,
+}
+
+impl Plugin for Leaves {
+    type Config = Named;
+
+    fn configure(config: Named) -> Result<Self, Error> {
+        Ok(Self(NumberedLine::new(&config.name, "left")?))
+    }
+}
+
+impl RequestFilter for Leaves {
+    fn on_request(&self, request: &mut Request) -> Result<Flow, Error> {
+        request.set_header("x-before", "on")?;
+        Ok(request.next_with(&self.0)?)
+    }
+}
+
+impl ResponseFilter for Leaves {
+    fn on_response(&self, _: &Request, response: &mut Response) -> Result<Flow, Error> {
+        response.set_header("x-before", "on")?;
+        Ok(response.next_with(&self.0)?)
+    }
+}
+
+#[test]
+fn a_line_that_comes_with_the_answer_is_set_or_the_call_has_failed() {
+    for (name, of_request, of_response) in [("X-Left", true, true), ("via", false, true), ("connection", false, false)] {
+        let plugin = testing::configure::<Leaves>(json!({ "name": name })).unwrap();
+        let mut request = testing::Request::get("/").build();
+        let flow = plugin.on_request(&mut request);
+        assert_eq!((flow.as_ref().ok(), flow.is_err()), (of_request.then_some(&Flow::Next), !of_request), "{name}: {flow:?}");
+        assert_eq!(request.header_str(name).as_deref(), of_request.then_some("left"));
+        assert_eq!(request.header("x-before").is_some(), of_request, "{name}");
+        let mut response = testing::Response::new(200).build();
+        let flow = plugin.on_response(&request, &mut response);
+        assert_eq!(flow.is_ok(), of_response, "{name}: {flow:?}");
+        assert_eq!(response.header_str(name).as_deref(), of_response.then_some("left"));
+        assert_eq!(response.header("x-before").is_some(), of_response, "{name}");
     }
 }
 
