@@ -74,9 +74,9 @@ fn a_line_that_comes_with_the_answer_is_set_and_one_that_nobody_may_set_is_a_fai
         let ask =
             |name: &str| get(gateway.address("web").unwrap(), "/", &[("x-ask", &format!("next-with {name}")), ("x-mine", "client's")]);
         for name in ["x-new", "X-Mine"] {
-            let response = ask(name);
-            assert_eq!(reported(&report(&response), &name.to_ascii_lowercase()), ["left"], "in place of the client's");
-            assert_eq!(response.header(name), Some("left"));
+            let (response, name) = (ask(name), name.to_ascii_lowercase());
+            assert_eq!(reported(&report(&response), &name), ["left"], "in place of the client's");
+            assert_eq!(response.header(&name), Some(&b"left"[..]));
             assert!(response.header("x-origin").is_some(), "with what was set before");
         }
         // Neither a request nor a response may have it from a plugin.

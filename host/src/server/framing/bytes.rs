@@ -6,6 +6,8 @@ use super::FramingFault;
 const TOKEN: u8 = 1;
 /// Request targets: visible ASCII but `#`. What it means there is the path's business.
 const TARGET: u8 = 2;
+/// Labels of a host's name. `_` is in no host name, but in names people give to machines.
+const LABEL: u8 = 4;
 
 const CLASSES: [u8; 256] = classes();
 
@@ -17,7 +19,8 @@ const fn classes() -> [u8; 256] {
         let token = byte.is_ascii_alphanumeric()
             || matches!(byte, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~');
         let target = byte != b'#';
-        classes[byte as usize] = if token { TOKEN } else { 0 } | if target { TARGET } else { 0 };
+        let label = byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        classes[byte as usize] = if token { TOKEN } else { 0 } | if target { TARGET } else { 0 } | if label { LABEL } else { 0 };
         byte += 1;
     }
     classes
@@ -43,24 +46,25 @@ pub(super) fn target_run(bytes: &[u8]) -> usize {
     run(bytes, TARGET)
 }
 
-/// How many bytes at the beginning are no control characters; eight at a time, because values are most of a head.
+/// How many bytes at the beginning belong to a label of a host's name.
+pub(super) fn label_run(bytes: &[u8]) -> usize {
+    run(bytes, LABEL)
+}
+
+/// How many bytes at the beginning are no control characters; by the block, because values are most of a head.
 pub(super) fn value_run(bytes: &[u8]) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    const SPACES: u64 = 0x2020_2020_2020_2020;
-    const DELETES: u64 = 0x7F7F_7F7F_7F7F_7F7F;
-    let (words, _) = bytes.as_chunks::<8>();
-    let clean = words.iter().position(|word| {
-        let word = u64::from_le_bytes(*word);
-        // A byte below 0x20 borrows into its high bit; a byte that equals 0x7F is zero after the exclusive or.
-        let below_space = word.wrapping_sub(SPACES) & !word & HIGH;
-        let difference = word ^ DELETES;
-        let delete = difference.wrapping_sub(ONES) & !difference & HIGH;
-        (below_space | delete) != 0
-    });
-    let start = clean.unwrap_or(words.len()) * 8;
-    let tail = bytes.get(start..).unwrap_or_default();
-    start + tail.iter().position(|byte| byte.is_ascii_control()).unwrap_or(tail.len())
+    let long = clean_blocks::<32>(bytes);
+    let short = long + clean_blocks::<8>(bytes.get(long..).unwrap_or_default());
+    let rest = bytes.get(short..).unwrap_or_default();
+    short + rest.iter().position(u8::is_ascii_control).unwrap_or(rest.len())
+}
+
+/// How many bytes whole blocks without a control character have. Each is looked at to its end, so that the compiler makes a few vector instructions
+/// of it.
+fn clean_blocks<const SIZE: usize>(bytes: &[u8]) -> usize {
+    let (blocks, _) = bytes.as_chunks::<SIZE>();
+    let unclean = blocks.iter().position(|block| block.iter().fold(false, |any, byte| any | byte.is_ascii_control()));
+    unclean.unwrap_or(blocks.len()) * SIZE
 }
 
 /// The fault of a byte that nothing allows where it stands: what it is if that is wrong everywhere, or else `here`.

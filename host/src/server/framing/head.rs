@@ -59,15 +59,16 @@ pub(super) enum HeadEvent {
 /// Bytes read, or read before the fault.
 type Read<T> = Result<(usize, T), (usize, FramingFault)>;
 
-/// How many bytes at the beginning are of a value that matters: all of them up to a control character, tabs aside.
-fn pushed(bytes: &[u8], mut push: impl FnMut(u8) -> Result<(), FramingFault>) -> Result<usize, (usize, FramingFault)> {
-    for (read, byte) in bytes.iter().enumerate() {
+/// How many bytes at the beginning are of a value that matters: all of them up to a control character, tabs aside. `take` reads one or more of them.
+fn taken(bytes: &[u8], mut take: impl FnMut(u8, &[u8]) -> Result<usize, FramingFault>) -> Result<usize, (usize, FramingFault)> {
+    let mut read = 0;
+    while let Some(rest @ [byte, ..]) = bytes.get(read..) {
         if byte.is_ascii_control() && *byte != b'\t' {
-            return Ok(read);
+            break;
         }
-        push(*byte).map_err(|fault| (read, fault))?;
+        read += take(*byte, rest).map_err(|fault| (read, fault))?;
     }
-    Ok(bytes.len())
+    Ok(read)
 }
 
 impl Head {
@@ -115,10 +116,30 @@ impl Head {
         Ok((read, event))
     }
 
+    /// Reads a line that is here to its end and whose value matters to nobody but who reads the request, as nearly every line is; whatever is not
+    /// right with it is for [`step`](Self::step) to say.
+    fn plain_line(&mut self, bytes: &[u8]) -> Option<usize> {
+        let name = token_run(bytes);
+        let value = bytes.get(name..)?.strip_prefix(b":")?;
+        let length = value_run(value);
+        let is_whole = value.get(length..)?.starts_with(b"\r\n");
+        // Names as long as one that matters are looked at there.
+        if !is_whole || matches!(name, 0 | 4 | 14 | 17) {
+            return None;
+        }
+        self.headers_left = self.headers_left.checked_sub(1)?;
+        Some(name + 1 + length + 2)
+    }
+
     /// Reads one byte, or a run of them that belong together, and a line's end with what it ends; `bytes` is not empty.
     fn step(&mut self, bytes: &[u8]) -> Read<Option<HeadEvent>> {
-        if matches!(self.state, State::LineStart) && bytes.first().is_some_and(|byte| is_token(*byte)) {
-            self.state = self.header().map_err(|fault| (0, fault))?;
+        if matches!(self.state, State::LineStart) {
+            if let Some(read) = self.plain_line(bytes) {
+                return Ok((read, None));
+            }
+            if bytes.first().is_some_and(|byte| is_token(*byte)) {
+                self.state = self.header().map_err(|fault| (0, fault))?;
+            }
         }
         let run = match &mut self.state {
             State::Target(target) => {
@@ -134,9 +155,9 @@ impl Head {
                 return Ok((b"HTTP/1.1\r\n".len(), None));
             }
             State::Plain => value_run(bytes),
-            State::Length(value) => pushed(bytes, |byte| value.push(byte))?,
-            State::Coding(value) => pushed(bytes, |byte| value.push(byte))?,
-            State::Host(value) => pushed(bytes, |byte| value.push(byte))?,
+            State::Length(value) => taken(bytes, |byte, _| value.push(byte).map(|()| 1))?,
+            State::Coding(value) => taken(bytes, |byte, _| value.push(byte).map(|()| 1))?,
+            State::Host(value) => taken(bytes, |_, rest| value.read(rest))?,
             State::Method | State::Name => token_run(bytes),
             _ => 0,
         };

@@ -3,6 +3,7 @@
 use std::net::Ipv6Addr;
 
 use super::FramingFault;
+use super::bytes::label_run;
 
 /// Of how many bytes a body may be, by its length or one chunk's: what a signed 64-bit number holds, because others count in those.
 const MAX_LENGTH: u64 = i64::MAX as u64;
@@ -82,13 +83,30 @@ pub(super) enum HostValue {
 }
 
 impl HostValue {
+    /// Most bytes of a name in the DNS, and a dot at its end.
+    const LONGEST: u8 = 254;
+
+    /// Reads the rest of a label, or one byte; `bytes` is not empty. Says how many.
+    pub(super) fn read(&mut self, bytes: &[u8]) -> Result<usize, FramingFault> {
+        if let Self::Name { length, after_dot } = self {
+            let run = u8::try_from(label_run(bytes)).unwrap_or(u8::MAX).min(Self::LONGEST - *length);
+            if run > 0 {
+                *length += run;
+                *after_dot = false;
+                return Ok(run.into());
+            }
+        }
+        let byte = bytes.first().copied().unwrap_or_default();
+        self.push(byte).map(|()| 1)
+    }
+
     pub(super) fn push(&mut self, byte: u8) -> Result<(), FramingFault> {
         *self = match (&mut *self, byte) {
             (Self::Before | Self::After, byte) if is_space(byte) => return Ok(()),
             (Self::Before, b'[') => Self::Address { text: [0; 45], length: 0 },
-            (Self::Before, byte) if is_host(byte) => Self::Name { length: 1, after_dot: false },
-            // A name in the DNS has at most 253 bytes and no empty label, but perhaps a dot at its end.
-            (Self::Name { length: length @ ..254, after_dot }, byte) if is_host(byte) || byte == b'.' && !*after_dot => {
+            (Self::Before, byte) if is_label(byte) => Self::Name { length: 1, after_dot: false },
+            // No label is empty, but there may be a dot after the last.
+            (Self::Name { length: length @ ..Self::LONGEST, after_dot }, byte) if is_label(byte) || byte == b'.' && !*after_dot => {
                 *length += 1;
                 *after_dot = byte == b'.';
                 return Ok(());
@@ -122,9 +140,8 @@ impl HostValue {
     }
 }
 
-/// `_` is in no host name, but in names people give to machines.
-fn is_host(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
+fn is_label(byte: u8) -> bool {
+    label_run(&[byte]) == 1
 }
 
 fn is_space(byte: u8) -> bool {
