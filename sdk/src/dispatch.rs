@@ -1,5 +1,6 @@
 //! From the generated exports to the plugin's traits. Inside a component only.
 
+use std::cell::Cell;
 use std::marker::PhantomData;
 
 use crate::answer::LocalResponse;
@@ -12,6 +13,7 @@ use crate::flow::Flow;
 use crate::forwarding::Plan;
 use crate::header::LineNumber;
 use crate::log;
+use crate::pass::Pass;
 use crate::places::Places;
 use crate::plugin::{
     AuthError, Authorizer, BatchObserver, Decision, ForwardError, Forwarder, Observer, OutcomeObserver, Plugin, RequestFilter,
@@ -70,6 +72,11 @@ impl<E: Exported> lifecycle::exports::plugway::gateway::lifecycle::Guest for E {
     }
 }
 
+thread_local! {
+    /// The pass that was given last.
+    static GIVEN: Cell<Option<Pass>> = const { Cell::new(None) };
+}
+
 impl<E: Exported<Plugin: Authorizer>> authorizer::exports::plugway::gateway::authorizer::Guest for E {
     fn authorize(
         id: u32,
@@ -78,6 +85,12 @@ impl<E: Exported<Plugin: Authorizer>> authorizer::exports::plugway::gateway::aut
         use authorizer::exports::plugway::gateway::authorizer as contract;
         match run::<E, _>(id, |plugin| plugin.authorize(&mut Request::new(PhantomData))) {
             Ok(Decision::Allow(identity)) => Ok(contract::Decision::Allow(identity.into_raw())),
+            Ok(Decision::AllowBy(pass)) => {
+                let number = pass.number();
+                // The gateway looks for it when this call has ended, though the plugin may keep it no longer.
+                GIVEN.set(Some(pass));
+                Ok(contract::Decision::AllowBy(number))
+            }
             Ok(Decision::Abstain) => Ok(contract::Decision::Abstain),
             Ok(Decision::Respond(answer)) => Ok(contract::Decision::Respond(answer.into())),
             Err(AuthError::Unavailable(seconds)) => Err(contract::AuthError::Unavailable(seconds)),

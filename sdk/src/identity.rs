@@ -20,7 +20,6 @@ impl Identity {
         Self { raw }
     }
 
-    #[cfg(target_family = "wasm")]
     pub(crate) fn into_raw(self) -> sys::types::Identity {
         self.raw
     }

@@ -105,6 +105,7 @@ mod export;
 mod flow;
 mod forwarding;
 mod identity;
+mod pass;
 #[cfg(any(target_family = "wasm", test))]
 mod places;
 mod plugin;
@@ -129,6 +130,7 @@ pub use flow::Flow;
 pub use forwarding::{Plan, Protocol, RetryCondition};
 pub use header::{HeaderLine, HeaderName, LineNumber, NumberedLine};
 pub use identity::Identity;
+pub use pass::Pass;
 pub use plugin::{
     AuthError, Authorizer, BatchObserver, Decision, Filter, ForwardError, Forwarder, NoConfig, Observer, OutcomeObserver, Plugin,
     RequestFilter, ResponseFilter, RouteError, Router, Timer,

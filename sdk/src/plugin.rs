@@ -13,6 +13,7 @@ use crate::flow::Flow;
 use crate::forwarding::Plan;
 use crate::header::HeaderName;
 use crate::identity::Identity;
+use crate::pass::Pass;
 use crate::record::ExchangeRecord;
 use crate::request::Request;
 use crate::response::Response;
@@ -255,6 +256,9 @@ pub trait Timer: Plugin {
 pub enum Decision {
     /// Let it pass as this identity.
     Allow(Identity),
+    /// Let it pass by this, with its identity and its changes of headers, which come after those that the call made. Where one of them is past a limit the
+    /// call has failed.
+    AllowBy(Pass),
     /// No credentials of the kind this plugin knows: ask the next authorizer.
     Abstain,
     /// Answer the client instead: a 401 challenge, a 302 to a login page, a callback page.

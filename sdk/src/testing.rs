@@ -47,6 +47,7 @@ pub(crate) mod kv;
 pub(crate) mod metrics;
 mod outcome;
 mod output;
+mod pass;
 mod path;
 mod plan;
 pub(crate) mod rate_limit;

@@ -18,6 +18,7 @@ wasmtime::component::bindgen!({
     imports: { "plugway:gateway/http-client.send": async | trappable, default: trappable },
     with: {
         "plugway:gateway/types.identity": super::guest::IdentityHandle,
+        "plugway:gateway/types.pass": super::guest::PassHandle,
         "plugway:gateway/types.local-response": super::guest::LocalResponseHandle,
         "plugway:gateway/types.failure": super::guest::FailureHandle,
         "plugway:gateway/http-client.outgoing-request": super::guest::OutgoingRequestHandle,

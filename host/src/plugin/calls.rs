@@ -10,6 +10,7 @@ use super::bindings::plugway::gateway::{routing, types};
 use super::failure::Failure;
 use super::guest::Guest;
 use super::hooks::{Answered, Decided, Hooks, Ticked, there};
+use super::host::why;
 use super::plan::{PlanDraft, PlanEdits};
 use super::record::ToldRecord;
 use super::rights::Hook;
@@ -261,6 +262,7 @@ fn decision(answer: Decided, store: &mut Store<Guest>) -> Result<Decision, Failu
             }
             Ok(Decision::Allow)
         }
+        Ok(exports::authorizer::Decision::AllowBy(number)) => store.data_mut().admit_by(number).map(|()| Decision::Allow),
         Ok(exports::authorizer::Decision::Abstain) => Ok(Decision::Abstain),
         Ok(exports::authorizer::Decision::Respond(response)) => {
             Ok(Decision::Respond(given(store, |guest| guest.take_local_response(response))?))
@@ -286,15 +288,6 @@ fn flow(answer: Answered, store: &mut Store<Guest>) -> Result<Flow, Failure> {
         },
         Ok(types::Flow::Respond(response)) => Ok(Flow::Respond(given(store, |guest| guest.take_local_response(response))?)),
         Err(why) => Err(given(store, |guest| guest.take_failure(why))?),
-    }
-}
-
-fn why(refused: types::ChangeError) -> String {
-    match refused {
-        types::ChangeError::Forbidden => "only the gateway sets this header".into(),
-        types::ChangeError::Immutable => "there is nothing to set it in".into(),
-        types::ChangeError::Invalid(why) => why,
-        types::ChangeError::TooLarge => "the plugin has used up `max_headers` or `max_header_bytes`".into(),
     }
 }
 

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue};
 use tokio::sync::oneshot;
 
 use super::batch::EndedBatch;
@@ -39,6 +40,13 @@ pub struct IdentityHandle {
     pub(super) identity: Arc<Identity>,
     /// The size it was to have, where that is more than it may: its parts are not kept then.
     pub(super) too_large: Option<usize>,
+}
+/// What the guest gives to requests that pass by its number, looked at already.
+#[derive(Debug)]
+pub struct PassHandle {
+    pub(super) identity: Arc<Identity>,
+    pub(super) remove: Box<[HeaderName]>,
+    pub(super) set: Box<[(HeaderName, HeaderValue)]>,
 }
 /// An answer the guest made and has not given away yet, or what is wrong with it.
 #[derive(Debug)]

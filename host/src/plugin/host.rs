@@ -14,6 +14,7 @@ mod keys;
 mod kv;
 mod lines;
 mod names;
+mod pass;
 mod rate_limit;
 mod request;
 mod response;
@@ -62,6 +63,16 @@ fn every(headers: &HeaderMap, names: &Names, name: &types::HeaderName) -> Vec<Ve
 
 fn all(headers: &HeaderMap) -> Vec<types::HeaderLine> {
     headers.iter().map(|(name, value)| types::HeaderLine { name: name.as_str().to_owned(), value: value.as_bytes().to_vec() }).collect()
+}
+
+/// Why a change was refused, for the log.
+pub(super) fn why(refused: types::ChangeError) -> String {
+    match refused {
+        types::ChangeError::Forbidden => "only the gateway sets this header".into(),
+        types::ChangeError::Immutable => "there is nothing to set it in".into(),
+        types::ChangeError::Invalid(why) => why,
+        types::ChangeError::TooLarge => "the plugin has used up `max_headers` or `max_header_bytes`".into(),
+    }
 }
 
 impl From<ChangeError> for types::ChangeError {

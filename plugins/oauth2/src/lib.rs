@@ -5,6 +5,7 @@
 //! Two hooks: the authorizer decides, and the request filter behind it takes what only the gateway may say away from requests that somebody
 //! else let pass.
 
+mod admission;
 mod algorithm;
 mod anonymous;
 mod binding;
@@ -45,8 +46,8 @@ use std::time::Duration;
 
 use plugway_sdk::metrics::Counter;
 use plugway_sdk::{
-    AuthError, Authorizer, ChangeError, Decision, Error, Flow, HeaderName, Identity, LocalResponse, Plugin, Request, RequestFilter, Status,
-    Value, clock, header,
+    AuthError, Authorizer, ChangeError, Decision, Error, Flow, HeaderName, LocalResponse, Plugin, Request, RequestFilter, Status, clock,
+    header,
 };
 
 use anonymous::Anonymous;
@@ -356,36 +357,6 @@ impl OAuth2 {
             (Scheme::Dpop, None, Some(_)) => Err(Denial::NotBoundToKey.into()),
             (Scheme::Dpop, Some(key), Some(dpop)) => dpop.check(request, token, key),
         }
-    }
-
-    fn pass(&self, verified: &Verified<'_>) -> Result<Pass, Denial> {
-        let headers = self.headers.values(verified.claims)?;
-        let kept = passed_on::values(&self.claims, verified.claims);
-        let (client, checked) = (verified.client.map(Value::from), Value::Boolean(true));
-        // Under one name, whichever of the two claims it came from.
-        let client = client.as_ref().map(|client| ("client_id", client));
-        let mut claims: Vec<(&str, &Value)> = Vec::with_capacity(kept.len() + 2);
-        claims.extend(kept.iter().map(|(name, value)| (*name, value)).chain(client));
-        claims.push((passed_on::CHECKED, &checked));
-        let identity = Identity::of(verified.subject, Some(verified.issuer), &verified.scopes, &claims);
-        let identity = identity.map_err(|error| passed_on::not_passed_on("`claims`", &self.claims.join(" "), error))?;
-        Ok(Pass {
-            lifetime: verified.lifetime,
-            counts_until: verified.counts_until,
-            checked_with: verified.checked_with.clone(),
-            binding: verified.binding,
-            headers,
-            identity,
-        })
-    }
-
-    fn admit(&self, request: &mut Request, pass: &Pass) -> Result<Decision, Refusal> {
-        self.headers.set(request, &pass.headers)?;
-        if !self.forward_token {
-            passed_on::drop_token(request, self.dpop.is_some())?;
-        }
-        let answer = self.take_cookies(request)?;
-        Ok(answer.map_or_else(|| Decision::Allow(pass.identity.clone()), Decision::respond))
     }
 
     /// Sessions are the gateway's affair, whoever let the request pass.

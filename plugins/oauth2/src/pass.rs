@@ -19,10 +19,17 @@ pub(crate) struct Pass {
     pub(crate) checked_with: Option<CheckedWith>,
     /// Checked at each use.
     pub(crate) binding: Binding,
-    /// Values of `claims_as_headers`, in the order of the configuration.
-    pub(crate) headers: Vec<Option<String>>,
-    /// Copies of it are given away.
-    pub(crate) identity: Identity,
+    /// What the request gets.
+    pub(crate) given: Given,
+}
+
+/// What a request gets that passes.
+#[derive(Debug)]
+pub(crate) enum Given {
+    /// All in one, once the call has ended.
+    AtEnd(plugway_sdk::Pass),
+    /// A copy of the identity, and values of `claims_as_headers` in the order of the configuration: where more is written after them.
+    AtOnce(Identity, Vec<Option<String>>),
 }
 
 impl Pass {
@@ -38,6 +45,11 @@ impl Pass {
 
     /// Bytes it holds in the plugin's memory, beside its own size.
     pub(crate) fn bytes(&self) -> usize {
-        self.headers.iter().map(|text| size_of::<Option<String>>() + text.as_ref().map_or(0, String::len)).sum()
+        match &self.given {
+            Given::AtEnd(_) => 0,
+            Given::AtOnce(_, headers) => {
+                headers.iter().map(|text| size_of::<Option<String>>() + text.as_ref().map_or(0, String::len)).sum()
+            }
+        }
     }
 }

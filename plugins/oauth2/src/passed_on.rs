@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use plugway_sdk::{AuthError, ChangeError, HeaderName, Request, Value, header, log};
+use plugway_sdk::{AuthError, ChangeError, HeaderName, Identity, Pass, Request, Value, header, log};
 
 use crate::Refusal;
 use crate::credentials::{self, Credentials};
@@ -102,10 +102,27 @@ impl ClaimHeaders {
                 }
             }
         }
+        Ok(self.mark(request)?)
+    }
+
+    /// Says for [`clear_unless_set`](Self::clear_unless_set) that they are set, or will be when the call ends.
+    pub(crate) fn mark(&self, request: &mut Request<'_>) -> Result<(), AuthError> {
         if !self.list.is_empty() {
             request.set_attribute(SET, self.mark).map_err(|error| failed("`claims_as_headers`", SET, error))?;
         }
         Ok(())
+    }
+
+    /// What sets them, and takes away those that say nothing and `token`.
+    pub(crate) fn pass(&self, identity: Identity, token: &[HeaderName<'_>], values: &[Option<String>]) -> Result<Pass, Denial> {
+        let named = || self.list.iter().zip(values);
+        let silent = named().filter(|(_, value)| value.is_none()).map(|(header, _)| header.name.clone());
+        let remove: Vec<_> = token.iter().cloned().chain(silent).collect();
+        let set = named().filter_map(|(header, value)| Some((header.name.clone(), value.as_deref()?.as_bytes())));
+        // What whoever is named in the token may have chosen.
+        Pass::of(identity, &remove, &set.collect::<Vec<_>>()).map_err(|error| {
+            not_passed_on("`claims_as_headers`", &self.list.iter().map(ClaimHeader::name).collect::<Vec<_>>().join(" "), error)
+        })
     }
 }
 
@@ -152,13 +169,16 @@ pub(crate) fn values<'a>(wanted: &'a [String], claims: &Members<'_>) -> Vec<(&'a
     values
 }
 
-/// Takes the token away from the upstream, which has no use for what it could be made to replay.
+/// The headers of a token, without which the upstream has nothing that it could be made to replay.
+pub(crate) fn of_token(with_proof: bool) -> &'static [HeaderName<'static>] {
+    const TOKEN: [HeaderName<'static>; 2] = [header::AUTHORIZATION, header::DPOP];
+    let (alone, _) = TOKEN.split_at(1);
+    if with_proof { &TOKEN } else { alone }
+}
+
+/// Takes the token away from the upstream.
 pub(crate) fn drop_token(request: &mut Request<'_>, with_proof: bool) -> Result<(), ChangeError> {
-    request.remove_header(header::AUTHORIZATION)?;
-    if with_proof {
-        request.remove_header(header::DPOP)?;
-    }
-    Ok(())
+    of_token(with_proof).iter().try_for_each(|name| request.remove_header(name.clone()))
 }
 
 /// Whether the request has what looks like an access token, or several of them.

@@ -59,10 +59,13 @@ impl<P> DerefMut for Configured<P> {
 }
 
 impl<P: Authorizer> Configured<P> {
-    /// Calls the hook. On `Allow` the request has the identity afterwards.
+    /// Calls the hook. On `Allow` the request has the identity afterwards; `AllowBy` has become one, and the changes of its headers are made.
     pub fn authorize(&self, request: &mut Request<'_>) -> Result<Decision, AuthError> {
         let before = request.fake().save();
-        let result = during(Phase::Authorize, || self.plugin.authorize(request)).and_then(|decision| Ok(output::decision(decision)?));
+        let result = during(Phase::Authorize, || {
+            let decision = self.plugin.authorize(request)?;
+            Ok(output::decision(decision, request.fake())?)
+        });
         match &result {
             Ok(Decision::Allow(identity)) => request.fake().set_identity(identity.fake().facts()),
             Err(AuthError::Failed(_)) => request.fake().restore(before),

@@ -5,6 +5,7 @@ pub(crate) use super::{batch, crypto, granted, http_client, keys, kv, metrics, r
 
 pub(crate) mod types {
     pub(crate) use super::super::identity::FakeIdentity as Identity;
+    pub(crate) use super::super::pass::FakePass as Pass;
 }
 
 pub(crate) type RequestHandle<'a> = super::handle::Handle<'a, super::FakeRequest>;

@@ -1,11 +1,14 @@
 //! What a plugin answers, checked as the gateway checks it: a mistake in it is a failure of the call.
 
+use super::identity::FakeIdentity;
 use super::response::has_no_body;
 use super::rules::{MAX_HEADER_BYTES, MAX_HEADERS, is_header_value, is_token};
+use super::{FakeRequest, pass};
 use crate::answer::LocalResponse;
 use crate::error::ChangeError;
 use crate::flow::Flow;
 use crate::header::{self, LineNumber};
+use crate::identity::Identity;
 use crate::plugin::Decision;
 
 /// Bytes of the body of an answer; the gateway's default.
@@ -20,10 +23,16 @@ pub(crate) fn flow(flow: Flow, set: impl FnOnce(LineNumber) -> Result<(), Change
     }
 }
 
-/// What an authorizer says, if it may.
-pub(crate) fn decision(decision: Decision) -> Result<Decision, String> {
+/// What an authorizer says, if it may. Of a pass the changes are made, and its identity is what is left.
+pub(crate) fn decision(decision: Decision, request: &FakeRequest) -> Result<Decision, String> {
     match &decision {
         Decision::Allow(identity) => identity.fake().checked().map(|()| decision),
+        Decision::AllowBy(pass) => {
+            let given = pass::given(pass.number()).ok_or("let a request pass by a number that no pass has")?;
+            let refused = |error| format!("let a request pass with headers: {}", ChangeError::from(error));
+            given.change(request).map_err(refused)?;
+            Ok(Decision::Allow(Identity::from_raw(FakeIdentity::from_facts(given.identity.clone()))))
+        }
         Decision::Respond(answer) => checked(answer).map(|()| decision),
         Decision::Abstain => Ok(decision),
     }

@@ -70,12 +70,18 @@ fn allowed(phases: &[Phase]) -> Result<(), ChangeError> {
     if phase == Phase::Unknown || phases.contains(&phase) { Ok(()) } else { Err(ChangeError::Immutable) }
 }
 
-/// A legal header line within the limits of the hook that runs; the name in lower case.
-pub(crate) fn header_line(name: &str, value: &[u8], reserved: fn(&str) -> bool) -> Result<String, ChangeError> {
+/// The name of a header that may be set to a value, once it is.
+pub(crate) fn unwritten_line(name: &str, value: &[u8], reserved: fn(&str) -> bool) -> Result<String, ChangeError> {
     let name = header_name(name, reserved)?;
     if !is_header_value(value) {
         return Err(ChangeError::Invalid("the value holds a control character".to_owned()));
     }
+    Ok(name)
+}
+
+/// A legal header line within the limits of the hook that runs; the name in lower case.
+pub(crate) fn header_line(name: &str, value: &[u8], reserved: fn(&str) -> bool) -> Result<String, ChangeError> {
+    let name = unwritten_line(name, value, reserved)?;
     one_more_line(name.len() + value.len())?;
     Ok(name)
 }

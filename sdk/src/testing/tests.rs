@@ -1,5 +1,6 @@
 mod answers;
 mod limits;
+mod passes;
 
 use std::time::Duration;
 

@@ -1,8 +1,9 @@
 //! What authorizers decide and routers choose.
 
+use plugway_harness::client::reported;
 use plugway_harness::upstream::Upstream;
 
-use crate::common::{metric, start};
+use crate::common::{metric, start, until_logged};
 use crate::guest::{assert_problem, config, get, guest, report, route, tell, with_guest};
 
 #[test]
@@ -47,6 +48,28 @@ fn an_authorizer_answers_for_itself_or_says_when_to_come_back() {
         "an error of its own ends no instance"
     );
     assert_eq!(upstream.requests(), 0);
+}
+
+#[test]
+fn a_request_passes_by_what_an_authorizer_gives_again_and_again() {
+    let upstream = Upstream::plain("up").unwrap();
+    let parts = [
+        guest("one", "mode = \"by-header\", hook = \"authorizer\"", ""),
+        guest("two", "mode = \"who\", hook = \"request-filter\"", ""),
+        route("plugins = [\"one\", \"two\"]"),
+    ];
+    let gateway = start(&config(&upstream, &[&parts[0], &parts[1], &parts[2]]));
+    let ask = |mode: &str| get(gateway.address("web").unwrap(), "/", &[("x-misbehave", mode), ("x-tenant-id", "acme"), ("x-by", "client")]);
+    for _ in 0..3 {
+        let told = report(&ask("by-pass"));
+        assert_eq!((reported(&told, "x-by"), reported(&told, "x-who")), (vec!["pass"], vec!["passed"]));
+        assert!(reported(&told, "x-tenant-id").is_empty());
+    }
+    assert_problem(&ask("by-pass-forbidden"), 500, "plugin-failed");
+    assert_problem(&ask("by-pass-too-much"), 500, "plugin-failed");
+    until_logged(&gateway, "let a request pass with headers: the plugin has used up `max_headers` or `max_header_bytes`");
+    assert_eq!(metric(&gateway, "plugway_hook_failures_total", &["hook=\"authorizer\"", "kind=\"refused\""]), 2.0);
+    report(&ask("by-pass"));
 }
 
 /// One per worker, and one on the control side for the observer.

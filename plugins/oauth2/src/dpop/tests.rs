@@ -87,7 +87,7 @@ fn answer(plugin: &testing::Configured<OAuth2>, request: testing::Request) -> Op
     match plugin.authorize(&mut request.build()).unwrap() {
         Decision::Allow(_) => None,
         Decision::Respond(answer) => Some(answer),
-        Decision::Abstain => panic!("it abstained"),
+        Decision::AllowBy(_) | Decision::Abstain => panic!("it abstained"),
     }
 }
 

@@ -84,7 +84,7 @@ fn decide(plugin: &testing::Configured<OAuth2>, token: &str) -> Result<String, A
         Decision::Respond(answer) => {
             format!("{} {}", answer.header_str(header::WWW_AUTHENTICATE).unwrap(), crate::tests::why(&answer))
         }
-        Decision::Abstain => unreachable!(),
+        Decision::AllowBy(_) | Decision::Abstain => unreachable!(),
     })
 }
 

@@ -136,7 +136,7 @@ impl Browser {
                 assert_eq!(request.header_str(header::COOKIE).as_deref(), Some("theme=dark"), "the upstream gets what is its own");
                 Err(identity.subject())
             }
-            Decision::Abstain => unreachable!(),
+            Decision::AllowBy(_) | Decision::Abstain => unreachable!(),
         }
     }
 
