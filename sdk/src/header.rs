@@ -193,6 +193,18 @@ impl NumberedLine {
     }
 }
 
+/// A header is there more than once that a message has once at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Repeated;
+
+impl std::fmt::Display for Repeated {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a header that may be there once is there more than once")
+    }
+}
+
+impl std::error::Error for Repeated {}
+
 /// By which the gateway knows a [`NumberedLine`] of this plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LineNumber(pub(crate) u16);

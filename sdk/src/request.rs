@@ -5,7 +5,7 @@ use std::fmt;
 use crate::cookie;
 use crate::error::ChangeError;
 use crate::flow::Flow;
-use crate::header::{self, HeaderLine, HeaderName, LineNumber, NumberedLine};
+use crate::header::{self, HeaderLine, HeaderName, LineNumber, NumberedLine, Repeated};
 use crate::identity::Identity;
 use crate::sys::{self, ask};
 use crate::value::Value;
@@ -94,6 +94,15 @@ impl Request<'_> {
     /// Every value of a header, in order.
     pub fn header_values<'n>(&self, name: impl Into<HeaderName<'n>>) -> Vec<Vec<u8>> {
         ask!(self, request::header_values(name.into()))
+    }
+
+    /// The value of a header that a message has once at most (RFC 9110, section 5.5: a singleton field), such as `authorization`.
+    ///
+    /// # Errors
+    /// Where it is there more than once: nobody knows which one somebody else reads.
+    #[inline]
+    pub fn only_header<'n>(&self, name: impl Into<HeaderName<'n>>) -> Result<Option<Vec<u8>>, Repeated> {
+        ask!(self, request::only_header(name.into())).map_err(|()| Repeated)
     }
 
     /// Every header in one call, names in lower case.

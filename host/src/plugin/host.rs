@@ -61,6 +61,13 @@ fn every(headers: &HeaderMap, names: &Names, name: &types::HeaderName) -> Vec<Ve
     name.map(|name| headers.get_all(name).iter().map(|value| value.as_bytes().to_vec()).collect()).unwrap_or_default()
 }
 
+fn only(headers: &HeaderMap, names: &Names, name: &types::HeaderName) -> Result<Option<Vec<u8>>, ()> {
+    let Some(name) = header_name(names, name) else { return Ok(None) };
+    let mut values = headers.get_all(name).iter();
+    let first = values.next().map(|value| value.as_bytes().to_vec());
+    if values.next().is_none() { Ok(first) } else { Err(()) }
+}
+
 fn all(headers: &HeaderMap) -> Vec<types::HeaderLine> {
     headers.iter().map(|(name, value)| types::HeaderLine { name: name.as_str().to_owned(), value: value.as_bytes().to_vec() }).collect()
 }

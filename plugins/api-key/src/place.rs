@@ -32,7 +32,10 @@ impl Place {
     /// The key of a request. An empty one is a wrong one, and not none.
     pub(crate) fn read(&self, request: &Request<'_>) -> Read {
         match self {
-            Self::Header(name) => one(request.header_values(name.clone())),
+            Self::Header(name) => match request.only_header(name.clone()) {
+                Ok(key) => key.map_or(Read::Nothing, Read::Key),
+                Err(_) => Read::Several,
+            },
             Self::Query(name) => {
                 let query = request.query().unwrap_or_default();
                 match parameters(&query).filter(|parameter| is(parameter, name)).count() {
@@ -57,14 +60,6 @@ impl Place {
                 request.set_query((!kept.is_empty()).then(|| kept.join("&")).as_deref())
             }
         }
-    }
-}
-
-fn one(mut values: Vec<Vec<u8>>) -> Read {
-    match (values.pop(), values.is_empty()) {
-        (None, _) => Read::Nothing,
-        (Some(key), true) => Read::Key(key),
-        (Some(_), false) => Read::Several,
     }
 }
 

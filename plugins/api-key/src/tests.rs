@@ -42,7 +42,7 @@ fn status(decision: &Decision) -> u16 {
             answer.status().0
         }
         Decision::Allow(_) => 200,
-        Decision::Abstain => 0,
+        Decision::AllowBy(_) | Decision::Abstain => 0,
     }
 }
 

@@ -43,12 +43,8 @@ impl Dpop {
     /// Whether the request proves to have the key, in the order of RFC 9449, section 4.3, but for the signature, which is dearest and comes
     /// after what costs nothing; nothing of a proof is believed or kept before it.
     pub(crate) fn check(&self, request: &mut Request<'_>, token: &[u8], bound_to: &Thumbprint) -> Result<(), Refusal> {
-        let values = request.header_values(header::DPOP);
-        let proof = match values.as_slice() {
-            [] => return Err(Denial::NoProof.into()),
-            [only] => Proof::read(only)?,
-            _ => return Err(Denial::SeveralProofs.into()),
-        };
+        let value = request.only_header(header::DPOP).map_err(|_| Denial::SeveralProofs)?;
+        let proof = Proof::read(value.as_deref().ok_or(Denial::NoProof)?)?;
         let algorithm = Algorithm::named(proof.algorithm()).filter(|algorithm| self.algorithms.contains(algorithm));
         let algorithm = algorithm.ok_or(Denial::ProofAlgorithm)?;
         let key = PublicKey::from_jwk(proof.key()).map_err(|_| Denial::ProofKey)?;

@@ -137,8 +137,8 @@ impl Authorizer for OAuth2 {
         if let Some(answer) = self.metadata.as_ref().and_then(|metadata| metadata.answer(request)) {
             return Ok(Decision::respond(answer));
         }
-        let values = request.header_values(header::AUTHORIZATION);
-        let (scheme, token) = match credentials::read(&values) {
+        let value = request.only_header(header::AUTHORIZATION);
+        let (scheme, token) = match credentials::read(&value) {
             Credentials::Token(Scheme::Dpop, _) if self.dpop.is_none() => {
                 // Whoever lets the request pass has not looked at it.
                 passed_on::drop_token(request, true)?;

@@ -183,7 +183,7 @@ pub(crate) fn drop_token(request: &mut Request<'_>, with_proof: bool) -> Result<
 
 /// Whether the request has what looks like an access token, or several of them.
 fn is_token(request: &Request<'_>) -> bool {
-    !matches!(credentials::read(&request.header_values(header::AUTHORIZATION)), Credentials::NoToken)
+    !matches!(credentials::read(&request.only_header(header::AUTHORIZATION)), Credentials::NoToken)
 }
 
 /// Takes a token away that came with a request which passed by something else, such as a key: nobody has looked at it. Where nobody has let the

@@ -278,6 +278,12 @@ impl FakeRequest {
         self.facts.borrow().headers.values(&name)
     }
 
+    pub(crate) fn only_header(&self, name: HeaderName<'_>) -> Result<Option<Vec<u8>>, ()> {
+        let mut values = self.header_values(name);
+        let first = values.pop();
+        if values.is_empty() { Ok(first) } else { Err(()) }
+    }
+
     pub(crate) fn headers(&self) -> Vec<HeaderLine> {
         self.facts.borrow().headers.all()
     }

@@ -94,6 +94,7 @@ fn shows_a_hook_its_own_changes_and_keeps_them() {
         request.set_query(None)?;
         request.set_method("PUT")?;
         assert_eq!(request.header_values("X-OLD"), [b"1".to_vec(), vec![0xff]]);
+        assert_eq!((request.only_header("X-OLD"), request.only_header("x-none")), (Err(header::Repeated), Ok(None)));
         Ok(Flow::Next)
     };
     assert_eq!(request.query_parameter("x").as_deref(), Some("1 2"));

@@ -156,6 +156,11 @@ impl RequestFilter for Witness {
                 for (name, value) in ["x-values", "x-no-values", "x-lines"].into_iter().zip(told) {
                     request.set_header(name, value)?;
                 }
+                let only = ["X-Many", "x-none", "X-Other"].map(|name| match request.only_header(name) {
+                    Ok(value) => value.map_or_else(|| "none".to_owned(), |value| values(&[value])),
+                    Err(error) => error.to_string(),
+                });
+                request.set_header("x-only", only.join("; "))?;
                 request.set_header("x-line", "another")?;
                 request.set_line(&NumberedLine::new("X-Line", [0xe9])?)?;
             }

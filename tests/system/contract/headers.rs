@@ -45,6 +45,9 @@ fn every_line_of_a_header_is_told_in_order_and_in_bytes() {
     assert_eq!(response.status, 200, "{}", response.text());
     let seen = received.recv().unwrap();
 
+    let only = ["a header that may be there once is there more than once; none; c328"];
+    assert_eq!(lines(&seen, "x-only").concat(), only.concat().as_bytes());
+
     // Lines of one name keep their order; those of different names are told name by name.
     for (head, values, told, lined) in [
         (&seen, [&b"b"[..], b"\x80\xff", b"", b"a, b"], "62,80ff,,612c2062", "x-many=62,x-many=80ff,x-many=,x-many=612c2062,x-other=c328"),

@@ -5,7 +5,7 @@ use std::time::UNIX_EPOCH;
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
-use super::{all, every, first, header_line, header_name};
+use super::{all, every, first, header_line, header_name, only};
 use crate::exchange::{Exchange, TlsFacts};
 use crate::plugin::bindings::plugway::gateway::request::{ChangeError, HeaderLine, HeaderName, Host, Value};
 use crate::plugin::guest::{Guest, IdentityHandle};
@@ -60,6 +60,11 @@ impl Host for Guest {
     fn header_values(&mut self, name: HeaderName) -> Result<Vec<Vec<u8>>> {
         let (exchange, names) = self.exchange_and_names()?;
         Ok(every(&exchange.request.headers, names, &name))
+    }
+
+    fn only_header(&mut self, name: HeaderName) -> Result<std::result::Result<Option<Vec<u8>>, ()>> {
+        let (exchange, names) = self.exchange_and_names()?;
+        Ok(only(&exchange.request.headers, names, &name))
     }
 
     fn headers(&mut self) -> Result<Vec<HeaderLine>> {
