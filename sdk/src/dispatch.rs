@@ -113,12 +113,14 @@ impl<E: Exported<Plugin: Router>> router::exports::plugway::gateway::router::Gue
         }
     }
 
-    fn route(id: u32) -> Result<EndpointId, router::exports::plugway::gateway::router::RouteError> {
+    fn route(id: u32, number: u32) -> Result<EndpointId, router::exports::plugway::gateway::router::RouteError> {
         use router::exports::plugway::gateway::router as contract;
-        run::<E, _>(id, |plugin| plugin.route(&Request::new(PhantomData), &Attempt::new(PhantomData))).map_err(|error| match error {
-            RouteError::NoEndpoint => contract::RouteError::NoEndpoint,
-            RouteError::Failed(why) => contract::RouteError::Failed(raw::Failure::new(&why)),
-        })
+        run::<E, _>(id, |plugin| plugin.route(&Request::new(PhantomData), &Attempt::new(PhantomData, number))).map_err(
+            |error| match error {
+                RouteError::NoEndpoint => contract::RouteError::NoEndpoint,
+                RouteError::Failed(why) => contract::RouteError::Failed(raw::Failure::new(&why)),
+            },
+        )
     }
 }
 

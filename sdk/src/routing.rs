@@ -10,18 +10,19 @@ use crate::sys::{self, ask};
 /// What has been tried for this request so far.
 pub struct Attempt<'a> {
     raw: sys::AttemptHandle<'a>,
+    number: u32,
 }
 
 impl<'a> Attempt<'a> {
-    pub(crate) fn new(raw: sys::AttemptHandle<'a>) -> Self {
-        Self { raw }
+    pub(crate) fn new(raw: sys::AttemptHandle<'a>, number: u32) -> Self {
+        Self { raw, number }
     }
 }
 
 impl Attempt<'_> {
     /// 1 for the first try.
     pub fn number(&self) -> u32 {
-        ask!(self, attempt::number())
+        self.number
     }
 
     /// Endpoints tried before, oldest first.

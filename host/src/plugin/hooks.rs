@@ -112,9 +112,10 @@ impl Hooks {
 
     /// `router.route`
     pub(super) fn route(&self, store: &mut Store<Guest>, id: u32) -> Called<Result<u64, exports::router::RouteError>> {
+        let number = store.data().exchange.as_ref().map_or(1, |exchange| exchange.attempts.number);
         match (&self.router, self.in_turns()) {
-            (Some(router), _) => router.call_route(store, id),
-            (None, hooks) => at_once(store, there(hooks.and_then(|hooks| hooks.route.as_ref()), Hook::Router)?, (id,)),
+            (Some(router), _) => router.call_route(store, id, number),
+            (None, hooks) => at_once(store, there(hooks.and_then(|hooks| hooks.route.as_ref()), Hook::Router)?, (id, number)),
         }
     }
 

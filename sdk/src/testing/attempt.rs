@@ -27,7 +27,8 @@ impl Attempt {
 
     /// The attempt as a hook gets it.
     pub fn build(self) -> crate::Attempt<'static> {
-        crate::Attempt::new(Handle::new(FakeAttempt { tried: self.tried, last_outcome: self.last_outcome }))
+        let number = u32::try_from(self.tried.len()).unwrap_or(u32::MAX).saturating_add(1);
+        crate::Attempt::new(Handle::new(FakeAttempt { tried: self.tried, last_outcome: self.last_outcome }), number)
     }
 }
 
@@ -39,10 +40,6 @@ pub(crate) struct FakeAttempt {
 }
 
 impl FakeAttempt {
-    pub(crate) fn number(&self) -> u32 {
-        u32::try_from(self.tried.len()).unwrap_or(u32::MAX).saturating_add(1)
-    }
-
     pub(crate) fn tried(&self) -> Vec<EndpointId> {
         self.tried.clone()
     }

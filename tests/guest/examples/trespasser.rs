@@ -139,7 +139,7 @@ impl router::Guest for Trespasser {
         Ok(())
     }
 
-    fn route(_: u32) -> Result<u64, router::RouteError> {
+    fn route(_: u32, _: u32) -> Result<u64, router::RouteError> {
         changes_the_request("router");
         changes_the_response("router");
         changes_the_plan("router");

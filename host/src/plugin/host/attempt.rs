@@ -9,10 +9,6 @@ use crate::plugin::guest::Guest;
 impl routing::Host for Guest {}
 
 impl Host for Guest {
-    fn number(&mut self) -> Result<u32> {
-        Ok(self.exchange()?.attempts.number)
-    }
-
     fn tried(&mut self) -> Result<Vec<u64>> {
         Ok(self.exchange()?.attempts.tried.clone())
     }
