@@ -18,6 +18,12 @@ impl Headers {
         self.list.iter().filter(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value.clone()).collect()
     }
 
+    pub(crate) fn only(&self, name: &HeaderName<'_>) -> Result<Option<Vec<u8>>, ()> {
+        let mut values = self.values(name);
+        let last = values.pop();
+        if values.is_empty() { Ok(last) } else { Err(()) }
+    }
+
     pub(crate) fn all(&self) -> Vec<HeaderLine> {
         self.list.clone()
     }

@@ -260,10 +260,7 @@ impl FakeRequest {
     }
 
     pub(crate) fn query_parameter(&self, name: &str) -> Option<String> {
-        self.facts.borrow().query.as_deref()?.split('&').find_map(|pair| {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (rules::decode_query(key) == name).then(|| rules::decode_query(value))
-        })
+        rules::query_parameter(self.facts.borrow().query.as_deref()?, name)
     }
 
     pub(crate) fn path_parameter(&self, name: &str) -> Option<String> {
@@ -279,9 +276,7 @@ impl FakeRequest {
     }
 
     pub(crate) fn only_header(&self, name: HeaderName<'_>) -> Result<Option<Vec<u8>>, ()> {
-        let mut values = self.header_values(name);
-        let first = values.pop();
-        if values.is_empty() { Ok(first) } else { Err(()) }
+        self.facts.borrow().headers.only(&name)
     }
 
     pub(crate) fn headers(&self) -> Vec<HeaderLine> {
@@ -373,8 +368,7 @@ impl FakeRequest {
     }
 
     pub(crate) fn client_certificate_sha256(&self) -> Option<Vec<u8>> {
-        let der = self.client_certificate()?;
-        Some(ring::digest::digest(&ring::digest::SHA256, &der).as_ref().to_vec())
+        self.client_certificate().map(|der| ring::digest::digest(&ring::digest::SHA256, &der).as_ref().to_vec())
     }
 
     pub(crate) fn caller(&self) -> Option<FakeIdentity> {

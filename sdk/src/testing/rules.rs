@@ -115,8 +115,16 @@ pub(crate) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
+/// The first parameter of that name in a query.
+pub(crate) fn query_parameter(query: &str, name: &str) -> Option<String> {
+    query.split('&').find_map(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decode_query(key) == name).then(|| decode_query(value))
+    })
+}
+
 /// Percent-decodes a query component; `+` is a space. Malformed sequences stay and invalid UTF-8 becomes U+FFFD.
-pub(crate) fn decode_query(text: &str) -> String {
+fn decode_query(text: &str) -> String {
     decode(text, true)
 }
 
