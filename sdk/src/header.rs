@@ -133,8 +133,9 @@ impl HeaderName<'static> {
 }
 
 /// A header line that is the same in every request, such as one that a configuration says: made in `configure`, and written by
-/// [`Request::set_line`](crate::Request::set_line) and [`Response::set_line`](crate::Response::set_line). Its name and value are checked
-/// once and cross to the gateway once.
+/// [`Request::set_line`](crate::Request::set_line) and [`Response::set_line`](crate::Response::set_line), or with a filter's answer by
+/// [`Request::next_with`](crate::Request::next_with) and [`Response::next_with`](crate::Response::next_with). Its name and value are checked once and cross
+/// to the gateway once.
 ///
 /// ```
 /// use plugway_sdk::header::NumberedLine;

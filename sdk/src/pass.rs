@@ -31,7 +31,8 @@ impl Pass {
     /// One for an identity, with request headers that are removed when it is given, and then others that are set.
     ///
     /// # Errors
-    /// `Forbidden` for a header that only the gateway sets, `Invalid` for what is no header, and `TooLarge` past `max_headers` or `max_header_bytes`.
+    /// `Forbidden` for a header that only the gateway sets, `Invalid` for what is no header, and `TooLarge` where what is set is past `max_headers` or
+    /// `max_header_bytes`, more than 256 are removed, or headers of all passes come to more than 2 MiB.
     pub fn of(identity: Identity, remove: &[HeaderName<'_>], set: &[(HeaderName<'_>, &[u8])]) -> Result<Self, ChangeError> {
         let raw = sys::types::Pass::of(identity.into_raw(), remove, set)?;
         let number = raw.number();

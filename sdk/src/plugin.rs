@@ -256,8 +256,7 @@ pub trait Timer: Plugin {
 pub enum Decision {
     /// Let it pass as this identity.
     Allow(Identity),
-    /// Let it pass by this, with its identity and its changes of headers, which come after those that the call made. Where one of them is past a limit the
-    /// call has failed.
+    /// Let it pass by this, with its identity and its changes of headers, which come after those that the call made.
     AllowBy(Pass),
     /// No credentials of the kind this plugin knows: ask the next authorizer.
     Abstain,

@@ -53,6 +53,11 @@ pub(crate) fn flooding() -> &'static Path {
     &examples().flooding
 }
 
+/// A plugin that answers by numbers it does not have; see `tests/guest/examples/forging.rs`.
+pub(crate) fn forging() -> &'static Path {
+    &examples().forging
+}
+
 /// A filter that hands on what it counted when its configuration is left behind; see `tests/guest/examples/heir.rs`.
 pub(crate) fn heir() -> &'static Path {
     &examples().heir
@@ -109,6 +114,7 @@ struct Examples {
     clockwork: PathBuf,
     heir: PathBuf,
     flooding: PathBuf,
+    forging: PathBuf,
 }
 
 fn examples() -> &'static Examples {
@@ -142,6 +148,7 @@ fn examples() -> &'static Examples {
             clockwork: component("clockwork"),
             heir: component("heir"),
             flooding: component("flooding"),
+            forging: component("forging"),
         }
     })
 }

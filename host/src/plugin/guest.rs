@@ -135,6 +135,8 @@ pub(super) struct Guest {
     pub(super) answers: usize,
     /// Requests and answers of `http-client` it holds.
     pub(super) messages: usize,
+    /// Bytes of headers in passes it holds.
+    pub(super) pass_bytes: usize,
     pub(super) endpoints: Arc<Directory>,
 }
 

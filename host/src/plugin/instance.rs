@@ -118,6 +118,7 @@ impl Instance {
             lines: Lines::default(),
             answers: 0,
             messages: 0,
+            pass_bytes: 0,
             endpoints: Arc::clone(&surroundings.endpoints),
             budget: Arc::clone(budget),
         };

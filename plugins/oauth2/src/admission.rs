@@ -4,7 +4,7 @@ use plugway_sdk::{Decision, Identity, Request, Value};
 
 use crate::claims::Verified;
 use crate::denial::Denial;
-use crate::pass::{Given, Pass};
+use crate::pass::{Given, Pass, bytes_of};
 use crate::upstream_token::Grant;
 use crate::{OAuth2, Refusal, passed_on};
 
@@ -25,7 +25,7 @@ impl OAuth2 {
             Given::AtOnce(identity, headers)
         } else {
             let token = if self.forward_token { &[][..] } else { passed_on::of_token(self.dpop.is_some()) };
-            Given::AtEnd(self.headers.pass(identity, token, &headers)?)
+            Given::AtEnd(self.headers.pass(identity, token, &headers)?, bytes_of(&headers))
         };
         Ok(Pass {
             lifetime: verified.lifetime,
@@ -44,7 +44,7 @@ impl OAuth2 {
     /// Lets a request pass with a token.
     pub(crate) fn admit(&self, request: &mut Request, pass: &Pass) -> Result<Decision, Refusal> {
         let (identity, headers) = match &pass.given {
-            Given::AtEnd(pass) => {
+            Given::AtEnd(pass, _) => {
                 self.headers.mark(request)?;
                 return Ok(Decision::AllowBy(pass.clone()));
             }

@@ -26,8 +26,8 @@ pub(crate) struct Pass {
 /// What a request gets that passes.
 #[derive(Debug)]
 pub(crate) enum Given {
-    /// All in one, once the call has ended.
-    AtEnd(plugway_sdk::Pass),
+    /// All in one, once the call has ended; and how many bytes its headers have, which the gateway keeps.
+    AtEnd(plugway_sdk::Pass, usize),
     /// A copy of the identity, and values of `claims_as_headers` in the order of the configuration: where more is written after them.
     AtOnce(Identity, Vec<Option<String>>),
 }
@@ -43,13 +43,16 @@ impl Pass {
         self.checked_with.as_ref().filter(|set| set.is_overdue(now)).cloned()
     }
 
-    /// Bytes it holds in the plugin's memory, beside its own size.
+    /// Bytes it holds beside its own size.
     pub(crate) fn bytes(&self) -> usize {
         match &self.given {
-            Given::AtEnd(_) => 0,
-            Given::AtOnce(_, headers) => {
-                headers.iter().map(|text| size_of::<Option<String>>() + text.as_ref().map_or(0, String::len)).sum()
-            }
+            Given::AtEnd(_, bytes) => *bytes,
+            Given::AtOnce(_, headers) => bytes_of(headers),
         }
     }
+}
+
+/// Bytes of values of headers, and of what holds them.
+pub(crate) fn bytes_of(headers: &[Option<String>]) -> usize {
+    headers.iter().map(|text| size_of::<Option<String>>() + text.as_ref().map_or(0, String::len)).sum()
 }

@@ -90,9 +90,10 @@ impl Published {
     /// Checks a signature, as [`KeySet::verify`]. Gives the payload, and what it was checked with.
     pub(crate) fn verify(self: &Rc<Self>, algorithm: Algorithm, token: &Token<'_>) -> Result<(Vec<u8>, CheckedWith), Refusal> {
         let now = clock::now();
+        let mut has_asked = false;
         if self.keys.borrow().is_due(now) {
             // What there is counts meanwhile.
-            let _ = self.fetch_in_turn(now);
+            has_asked = self.fetch_in_turn(now).unwrap_or_default();
         }
         let keys = self.current(now).ok_or_else(|| self.unavailable(now))?;
         match self.check(&keys, algorithm, token) {
@@ -104,7 +105,8 @@ impl Published {
             return Err(self.unavailable(now).into());
         }
         // Made before the cache is asked: what another instance is told meanwhile will do.
-        let mut out_of_turn = Some(self.request(now, Duration::ZERO));
+        let may_ask_out_of_turn = self.asking_out_of_turn.borrow().is_left(now, OUT_OF_TURN);
+        let mut out_of_turn = may_ask_out_of_turn.then(|| self.request(now, Duration::ZERO));
         // Another instance may have asked already: what it got is in the gateway's cache, and to look there costs the server nothing, so that no flood
         // of unknown keys keeps a good one away.
         let may_look = self.keys.borrow().is_cached(now) && now.abs_diff(self.looked.get()) >= LOOK;
@@ -112,7 +114,8 @@ impl Published {
             self.looked.set(now);
             match self.look_again(now, self.in_turn(now), algorithm, token) {
                 // Nobody was asked, which is no news of the key.
-                Err(Trouble::Busy) | Ok((_, None)) => {}
+                Err(Trouble::Busy) => {}
+                Ok((is_of_now, None)) => has_asked |= is_of_now,
                 Err(_) => return Err(self.unavailable(now).into()),
                 Ok((_, Some(known))) => return Ok(known?),
             }
@@ -126,15 +129,43 @@ impl Published {
                 // The cache had one that is young enough, so nobody was asked.
                 self.asking.borrow_mut().give_back();
             }
+            has_asked |= is_of_now;
+        }
+        if has_asked {
+            out_of_turn = None;
         }
         // An answer that others wait for, too, may have been asked for before there was this key: the next one was not.
-        while self.asking_out_of_turn.borrow_mut().take(now, OUT_OF_TURN) {
-            let request = out_of_turn.take().unwrap_or_else(|| self.request(now, Duration::ZERO));
-            if let (_, Some(known)) = self.look_again(now, request, algorithm, token).map_err(|_| self.unavailable(now))? {
-                return Ok(known?);
+        for _ in 0..if has_asked { 1 } else { 2 } {
+            match self.look_out_of_turn(now, out_of_turn.take(), algorithm, token) {
+                Some(Err(Denial::UnknownKey)) => {}
+                Some(known) => return Ok(known?),
+                None => break,
             }
         }
         Err(Denial::UnknownKey.into())
+    }
+
+    /// As [`look_again`](Self::look_again), where nobody has to be asked: none if nobody was, or nothing was said.
+    fn look_out_of_turn(
+        self: &Rc<Self>,
+        now: Duration,
+        request: Option<Requested>,
+        algorithm: Algorithm,
+        token: &Token<'_>,
+    ) -> Option<Result<(Vec<u8>, CheckedWith), Denial>> {
+        if !self.asking_out_of_turn.borrow_mut().take(now, OUT_OF_TURN) {
+            return None;
+        }
+        match request.unwrap_or_else(|| self.request(now, Duration::ZERO)).and_then(Document::receive) {
+            Ok(document) if document.is_of_now => self.take(now, Ok(document)).ok()?,
+            Ok(_) | Err(Trouble::Busy) => {
+                self.asking_out_of_turn.borrow_mut().give_back();
+                return None;
+            }
+            // A server that does not like to be asked again so soon is in no trouble.
+            Err(_) => return None,
+        }
+        Some(self.check(&self.current(now)?, algorithm, token))
     }
 
     /// Whether the server may be asked because of an unknown key, if the gateway's cache has no set that is young.
@@ -170,8 +201,12 @@ impl Published {
         // Nothing is borrowed while it waits.
         let fetched = request.and_then(Document::receive);
         let is_of_now = fetched.as_ref().is_ok_and(|document| document.is_of_now);
+        self.take(now, fetched).map(|()| is_of_now)
+    }
+
+    fn take(&self, now: Duration, fetched: Result<Document, Trouble>) -> Result<(), Trouble> {
         let taken = self.keys.borrow_mut().take(now, fetched, |body| KeySet::parse(body, &self.accepted));
-        taken.map(|()| is_of_now).inspect_err(|trouble| log::warn!("the keys of {}: {trouble}", self.issuer))
+        taken.inspect_err(|trouble| log::warn!("the keys of {}: {trouble}", self.issuer))
     }
 
     /// The same as it is fetched in turn.
@@ -218,14 +253,23 @@ impl Allowance {
 
     /// Takes one of those that are there, where one more comes in so long.
     fn take(&mut self, now: Duration, every: Duration) -> bool {
-        let passed = now.saturating_sub(self.since);
-        self.left = (self.left + passed.as_secs_f64() / every.as_secs_f64()).min(self.most);
+        self.left = self.left_at(now, every);
         self.since = now;
         let is_left = self.left >= 1.0;
         if is_left {
             self.left -= 1.0;
         }
         is_left
+    }
+
+    /// Whether there is one to take.
+    fn is_left(&self, now: Duration, every: Duration) -> bool {
+        self.left_at(now, every) >= 1.0
+    }
+
+    fn left_at(&self, now: Duration, every: Duration) -> f64 {
+        let passed = now.saturating_sub(self.since);
+        (self.left + passed.as_secs_f64() / every.as_secs_f64()).min(self.most)
     }
 
     /// What was taken was not used.

@@ -10,6 +10,9 @@ use super::rules::{self, MAX_HEADER_BYTES, MAX_HEADERS};
 use crate::bindings::imports::plugway::gateway::types::{ChangeError, HeaderName};
 use crate::header;
 
+/// Most headers that one removes.
+const MOST_REMOVED: usize = 256;
+
 /// What one gives.
 #[derive(Debug)]
 pub(crate) struct Given {
@@ -32,10 +35,12 @@ pub(crate) fn given(number: u32) -> Option<Rc<Given>> {
 }
 
 impl Given {
-    /// Changes the headers of a request.
-    pub(crate) fn change(&self, request: &FakeRequest) -> Result<(), ChangeError> {
-        self.remove.iter().try_for_each(|name| request.remove_header(HeaderName::Text(name)))?;
-        self.set.iter().try_for_each(|(name, value)| request.set_header(HeaderName::Text(name), value))
+    /// Changes the headers of a request. They were held against the limits when it was made.
+    pub(crate) fn change(&self, request: &FakeRequest) {
+        let mut facts = request.save();
+        self.remove.iter().for_each(|name| facts.headers.remove(name));
+        self.set.iter().for_each(|(name, value)| facts.headers.set(name.clone(), value));
+        request.restore(facts);
     }
 }
 
@@ -50,8 +55,8 @@ impl FakePass {
             Ok((rules::unwritten_line(name.as_str(), value, header::is_reserved)?, value.to_vec()))
         };
         let set = set.iter().map(line).collect::<Result<Vec<_>, _>>()?;
-        let bytes = remove.iter().map(String::len).chain(set.iter().map(|(name, value)| name.len() + value.len())).sum::<usize>();
-        if remove.len() + set.len() > MAX_HEADERS || bytes > MAX_HEADER_BYTES {
+        let bytes: usize = set.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if set.len() > MAX_HEADERS || bytes > MAX_HEADER_BYTES || remove.len() > MOST_REMOVED {
             return Err(ChangeError::TooLarge);
         }
         let given = Rc::new(Given { identity: identity.facts(), remove, set });

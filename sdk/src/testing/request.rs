@@ -29,7 +29,7 @@ pub(crate) struct RequestFacts {
     path: String,
     raw_path: String,
     query: Option<String>,
-    headers: Headers,
+    pub(crate) headers: Headers,
     path_parameters: Vec<(String, String)>,
     peer_address: String,
     client_address: String,

@@ -12,7 +12,7 @@ impl Authorizer for Guest {
         match mode {
             Mode::Abstain => return Ok(Decision::Abstain),
             Mode::Unavailable => return Err(AuthError::Unavailable(Some(7))),
-            Mode::ByPass | Mode::ByPassTooMuch | Mode::ByPassForbidden => return by_pass(mode, request),
+            Mode::ByPass | Mode::ByPassAfterMany | Mode::ByPassForbidden => return by_pass(mode, request),
             _ => {}
         }
         if let Some(answer) = behaviour::answer(mode) {
@@ -50,7 +50,7 @@ impl Authorizer for Guest {
 }
 
 fn by_pass(mode: Mode, request: &mut Request) -> Result<Decision, AuthError> {
-    if mode == Mode::ByPassTooMuch {
+    if mode == Mode::ByPassAfterMany {
         for number in 0..64 {
             request.set_header(&*format!("x-{number}"), "on")?;
         }

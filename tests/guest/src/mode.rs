@@ -60,7 +60,7 @@ modes! {
         /// Let the request pass by a pass that nobody keeps: as `passed`, without `x-tenant-id` and with `x-by: pass`.
         ByPass = "by-pass",
         /// The same after as many headers as a hook may set.
-        ByPassTooMuch = "by-pass-too-much",
+        ByPassAfterMany = "by-pass-after-many",
         /// The same, with a header in it that nobody may set.
         ByPassForbidden = "by-pass-forbidden",
         /// Ask who is calling, and leave it in `x-who`.

@@ -17,7 +17,7 @@ fn pass(subject: &str) -> Pass {
 fn subject(pass: &Pass) -> String {
     match &pass.given {
         Given::AtOnce(identity, _) => identity.subject(),
-        Given::AtEnd(_) => String::new(),
+        Given::AtEnd(..) => String::new(),
     }
 }
 
