@@ -21,6 +21,7 @@ const AUDITED: [(&str, &str); 8] = [
     ("sdk/src/dispatch.rs", "naming the section that holds the SDK's version"),
     ("tests/allocations/counter.rs", "the allocator of a test program, which hands everything to the system's"),
     ("tests/guest/examples/flooding.rs", "a guest without the SDK: code that wit-bindgen generates"),
+    ("tests/guest/examples/forging.rs", "a guest without the SDK: code that wit-bindgen generates"),
     ("tests/guest/examples/trespasser.rs", "a guest without the SDK: code that wit-bindgen generates"),
 ];
 /// Modules a request runs through: nothing in them may wait for another thread.
