@@ -84,11 +84,9 @@ where
         now: Instant,
         turns: &dyn Turns,
     ) -> Result<(), Box<SendError>> {
-        let in_flight = InFlight::new(plan.endpoint);
-        let lane = self.lanes.of(plan);
         match plan.protocol {
-            Protocol::Http1 => self.send_http1(plan, lane, request, answer, in_flight, now, turns).await,
-            Protocol::Http2 => Box::pin(self.send_http2(plan, lane, request, answer, in_flight, now, turns)).await,
+            Protocol::Http1 => self.send_http1(plan, request, answer, now, turns).await,
+            Protocol::Http2 => Box::pin(self.send_http2(plan, request, answer, now, turns)).await,
         }
     }
 
@@ -112,13 +110,12 @@ where
     async fn send_http1(
         &self,
         plan: &Plan<'_>,
-        lane: Rc<Lane<B>>,
         request: &mut Option<Request<B>>,
         answer: &mut Answer<B>,
-        in_flight: InFlight,
         now: Instant,
         turns: &dyn Turns,
     ) -> Result<(), Box<SendError>> {
+        let (in_flight, lane) = (InFlight::new(plan.endpoint), self.lanes.of(plan));
         let mut started = now;
         loop {
             let (mut connection, reused) = match lane.take(started) {
@@ -170,13 +167,12 @@ where
     async fn send_http2(
         &self,
         plan: &Plan<'_>,
-        lane: Rc<Lane<B>>,
         request: &mut Option<Request<B>>,
         answer: &mut Answer<B>,
-        in_flight: InFlight,
         now: Instant,
         turns: &dyn Turns,
     ) -> Result<(), Box<SendError>> {
+        let (in_flight, lane) = (InFlight::new(plan.endpoint), self.lanes.of(plan));
         loop {
             let (connection, fresh) = match self.shared(plan, &lane).await {
                 Ok(found) => found,
