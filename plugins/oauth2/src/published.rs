@@ -157,8 +157,14 @@ impl Published {
             return None;
         }
         match request.unwrap_or_else(|| self.request(now, Duration::ZERO)).and_then(Document::receive) {
-            Ok(document) if document.is_of_now => self.take(now, Ok(document)).ok()?,
-            Ok(_) | Err(Trouble::Busy) => {
+            Ok(document) => {
+                if !document.is_of_now {
+                    // Another instance was told meanwhile, so nobody was asked.
+                    self.asking_out_of_turn.borrow_mut().give_back();
+                }
+                self.take(now, Ok(document)).ok()?;
+            }
+            Err(Trouble::Busy) => {
                 self.asking_out_of_turn.borrow_mut().give_back();
                 return None;
             }
