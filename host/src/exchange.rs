@@ -10,6 +10,7 @@ mod claims;
 mod identity;
 mod journal;
 mod line;
+mod pass;
 mod request;
 mod response;
 mod target;
@@ -26,6 +27,7 @@ pub use claims::Claims;
 pub use identity::{Identity, MOST_PARTS};
 pub use journal::Refused;
 pub use line::Line;
+pub use pass::Pass;
 pub use request::{ConnectionFacts, RequestHead, RouteFacts, TlsFacts, host_of};
 pub use response::{LocalResponse, Origin, ResponseHead};
 pub use target::Target;
@@ -136,6 +138,18 @@ impl Exchange {
                 journal: Journal::default(),
             },
         )
+    }
+
+    /// A GET of `/` with these headers, of nobody in particular.
+    #[cfg(test)]
+    pub fn sample(headers: http::HeaderMap) -> Box<Self> {
+        let (method, authority, target) = (http::Method::GET, "a.example".into(), Target::default());
+        let head = RequestHead { method, tls: false, authority, target, headers };
+        let connection = ConnectionFacts { peer: "192.0.2.7:4711".parse().unwrap(), listener: "web".into(), tls: None };
+        let route = RouteFacts { name: "orders".into(), api: None, version: None };
+        let (client, id) = (connection.peer.ip(), HeaderValue::from_static("id-1"));
+        let parent = HeaderValue::from_static("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00");
+        Self::new(head, Arc::new(connection), client, id, parent, Instant::now(), Arc::new(route), Vec::new())
     }
 
     /// Answers it, with every header that was left for whoever answers.

@@ -8,6 +8,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use super::journal::{Previous, Undo};
 use super::line::Line;
+use super::pass::Pass;
 use super::target::Query;
 use super::{Exchange, Identity, Value};
 use crate::http::connection_headers::is_connection_header;
@@ -122,13 +123,30 @@ impl Exchange {
         if is_reserved(name) {
             return Err(ChangeError::Forbidden);
         }
+        self.remove_free_header(name);
+        Ok(())
+    }
+
+    /// Lets it pass, with what was looked at when the pass was made: no limit of the running hook counts that.
+    pub fn admit(&mut self, pass: &Pass) -> Changed {
+        self.set_identity(Arc::clone(&pass.identity));
+        pass.remove.iter().for_each(|name| self.remove_free_header(name));
+        for (name, value) in &pass.set {
+            self.claimed.add(name);
+            let previous = write(&mut self.request.headers, name, value.clone(), Write::Set)?;
+            self.journal.push(Undo::RequestHeader(name.clone(), previous));
+        }
+        Ok(())
+    }
+
+    /// One that is not reserved.
+    fn remove_free_header(&mut self, name: &HeaderName) {
         self.claimed.add(name);
         let previous = Previous::of(&self.request.headers, name);
         if !matches!(previous, Previous::Absent) {
             self.request.headers.remove(name);
             self.journal.push(Undo::RequestHeader(name.clone(), previous));
         }
-        Ok(())
     }
 
     fn write_header(&mut self, phase: Phase, limits: &ChangeLimits, name: HeaderName, value: HeaderValue, how: Write) -> Changed {

@@ -196,23 +196,11 @@ impl Exchange {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
-    use crate::exchange::{ConnectionFacts, Origin, Phase, RequestHead, ResponseHead, RouteFacts, Target};
+    use crate::exchange::{Origin, Phase, ResponseHead};
 
     fn answered(headers: &HeaderMap) -> Box<Exchange> {
-        let head = RequestHead {
-            method: Method::GET,
-            tls: false,
-            authority: "a.example".into(),
-            target: Target::default(),
-            headers: headers.clone(),
-        };
-        let connection = ConnectionFacts { peer: "192.0.2.7:4711".parse().unwrap(), listener: "web".into(), tls: None };
-        let route = RouteFacts { name: "orders".into(), api: None, version: None };
-        let (client, id) = (connection.peer.ip(), HeaderValue::from_static("id-1"));
-        let mut exchange = Exchange::new(head, Arc::new(connection), client, id.clone(), id, Instant::now(), Arc::new(route), Vec::new());
+        let mut exchange = Exchange::sample(headers.clone());
         exchange.answer(ResponseHead { status: StatusCode::OK, headers: headers.clone(), origin: Origin::Upstream(1) });
         exchange
     }

@@ -5,7 +5,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
 use tokio::sync::oneshot;
 
 use super::batch::EndedBatch;
@@ -29,7 +28,7 @@ use crate::capability::rate_limit::RateLimits;
 use crate::capability::secrets::Secrets;
 use crate::capability::signatures::Signatures;
 use crate::config::model::Budget;
-use crate::exchange::{ChangeError, ChangeLimits, Exchange, Identity, Line, LocalResponse, MOST_PARTS, Phase, Refused, Value};
+use crate::exchange::{ChangeError, ChangeLimits, Exchange, Identity, Line, LocalResponse, MOST_PARTS, Pass, Phase, Refused, Value};
 use crate::http_client::{HttpClient, IncomingResponse, OutgoingRequest};
 use crate::telemetry::{BudgetHits, BudgetKey};
 use crate::upstream::Directory;
@@ -41,13 +40,9 @@ pub struct IdentityHandle {
     /// The size it was to have, where that is more than it may: its parts are not kept then.
     pub(super) too_large: Option<usize>,
 }
-/// What the guest gives to requests that pass by its number, looked at already.
+/// What the guest gives to requests that pass by its number.
 #[derive(Debug)]
-pub struct PassHandle {
-    pub(super) identity: Arc<Identity>,
-    pub(super) remove: Box<[HeaderName]>,
-    pub(super) set: Box<[(HeaderName, HeaderValue)]>,
-}
+pub struct PassHandle(pub(super) Pass);
 /// An answer the guest made and has not given away yet, or what is wrong with it.
 #[derive(Debug)]
 pub struct LocalResponseHandle(pub(super) Result<LocalResponse, Failure>);

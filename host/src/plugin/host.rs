@@ -48,6 +48,14 @@ fn header_line(names: &mut Names, name: &types::HeaderName, value: Vec<u8>) -> R
     Ok((name, value.map_err(|_| types::ChangeError::Invalid("the value holds a control character".into()))?))
 }
 
+/// The values of a header, if its name is one.
+fn values<'a>(headers: &'a HeaderMap, names: &Names, name: &types::HeaderName) -> Option<impl Iterator<Item = &'a HeaderValue>> {
+    Some(match name {
+        types::HeaderName::Known(number) => headers.get_all(names.numbered(*number)?).into_iter(),
+        types::HeaderName::Text(text) => headers.get_all(text.as_str()).into_iter(),
+    })
+}
+
 fn first(headers: &HeaderMap, names: &Names, name: &types::HeaderName) -> Option<Vec<u8>> {
     let value = match name {
         types::HeaderName::Known(number) => headers.get(names.numbered(*number)?),
@@ -57,13 +65,11 @@ fn first(headers: &HeaderMap, names: &Names, name: &types::HeaderName) -> Option
 }
 
 fn every(headers: &HeaderMap, names: &Names, name: &types::HeaderName) -> Vec<Vec<u8>> {
-    let name = header_name(names, name);
-    name.map(|name| headers.get_all(name).iter().map(|value| value.as_bytes().to_vec()).collect()).unwrap_or_default()
+    values(headers, names, name).into_iter().flatten().map(|value| value.as_bytes().to_vec()).collect()
 }
 
 fn only(headers: &HeaderMap, names: &Names, name: &types::HeaderName) -> Result<Option<Vec<u8>>, ()> {
-    let Some(name) = header_name(names, name) else { return Ok(None) };
-    let mut values = headers.get_all(name).iter();
+    let mut values = values(headers, names, name).into_iter().flatten();
     let first = values.next().map(|value| value.as_bytes().to_vec());
     if values.next().is_none() { Ok(first) } else { Err(()) }
 }

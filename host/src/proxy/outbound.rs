@@ -161,23 +161,9 @@ fn target(received: Option<&PathAndQuery>, path: &str, query: Option<&str>) -> R
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use http::HeaderName;
 
     use super::*;
-    use crate::exchange::{ConnectionFacts, RequestHead, RouteFacts, Target};
-
-    const PARENT: HeaderValue = HeaderValue::from_static("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00");
-
-    fn exchange(headers: HeaderMap) -> Box<Exchange> {
-        let (authority, target) = ("a.example".into(), Target::default());
-        let head = RequestHead { method: Method::GET, tls: false, authority, target, headers };
-        let connection = ConnectionFacts { peer: "192.0.2.7:4711".parse().unwrap(), listener: "web".into(), tls: None };
-        let route = RouteFacts { name: "orders".into(), api: None, version: None };
-        let (client, id, now) = (connection.peer.ip(), HeaderValue::from_static("id-1"), std::time::Instant::now());
-        Exchange::new(head, Arc::new(connection), client, id, PARENT, now, Arc::new(route), Vec::new())
-    }
 
     fn edits(headers: &[(&'static str, Option<&'static str>)]) -> PlanEdits {
         let edit =
@@ -187,8 +173,9 @@ mod tests {
 
     #[test]
     fn what_an_attempt_added_is_taken_back() {
-        let before: HeaderMap = [(HOST, HeaderValue::from_static("a.example")), (TRACEPARENT, PARENT)].into_iter().collect();
-        let mut exchange = exchange(before.clone());
+        let mut exchange = Exchange::sample([(HOST, HeaderValue::from_static("a.example"))].into_iter().collect());
+        exchange.request.headers.insert(TRACEPARENT, exchange.trace_parent.clone());
+        let before = exchange.request.headers.clone();
         let mut sent = std::mem::take(&mut exchange.request.headers);
         let more = edits(&[("x-tier", Some("gold"))]);
         assert!(are_new(&before, Some(&more)) && are_new(&before, None));

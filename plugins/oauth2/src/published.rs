@@ -106,7 +106,7 @@ impl Published {
         }
         // Made before the cache is asked: what another instance is told meanwhile will do.
         let may_ask_out_of_turn = self.asking_out_of_turn.borrow().is_left(now, OUT_OF_TURN);
-        let mut out_of_turn = may_ask_out_of_turn.then(|| self.request(now, Duration::ZERO));
+        let out_of_turn = may_ask_out_of_turn.then(|| self.request(now, Duration::ZERO));
         // Another instance may have asked already: what it got is in the gateway's cache, and to look there costs the server nothing, so that no flood
         // of unknown keys keeps a good one away.
         let may_look = self.keys.borrow().is_cached(now) && now.abs_diff(self.looked.get()) >= LOOK;
@@ -131,12 +131,9 @@ impl Published {
             }
             has_asked |= is_of_now;
         }
-        if has_asked {
-            out_of_turn = None;
-        }
         // An answer that others wait for, too, may have been asked for before there was this key: the next one was not.
-        for _ in 0..if has_asked { 1 } else { 2 } {
-            match self.look_out_of_turn(now, out_of_turn.take(), algorithm, token) {
+        for request in out_of_turn.filter(|_| !has_asked).map(Some).into_iter().chain([None]) {
+            match self.look_out_of_turn(now, request, algorithm, token) {
                 Some(Err(Denial::UnknownKey)) => {}
                 Some(known) => return Ok(known?),
                 None => break,
@@ -156,21 +153,13 @@ impl Published {
         if !self.asking_out_of_turn.borrow_mut().take(now, OUT_OF_TURN) {
             return None;
         }
-        match request.unwrap_or_else(|| self.request(now, Duration::ZERO)).and_then(Document::receive) {
-            Ok(document) => {
-                if !document.is_of_now {
-                    // Another instance was told meanwhile, so nobody was asked.
-                    self.asking_out_of_turn.borrow_mut().give_back();
-                }
-                self.take(now, Ok(document)).ok()?;
-            }
-            Err(Trouble::Busy) => {
-                self.asking_out_of_turn.borrow_mut().give_back();
-                return None;
-            }
-            // A server that does not like to be asked again so soon is in no trouble.
-            Err(_) => return None,
+        let fetched = request.unwrap_or_else(|| self.request(now, Duration::ZERO)).and_then(Document::receive);
+        // What another instance was told meanwhile, and what could not be asked, reached nobody.
+        if fetched.as_ref().map_or_else(|trouble| *trouble == Trouble::Busy, |document| !document.is_of_now) {
+            self.asking_out_of_turn.borrow_mut().give_back();
         }
+        // A server that does not like to be asked again so soon is in no trouble.
+        self.take(now, Ok(fetched.ok()?)).ok()?;
         Some(self.check(&self.current(now)?, algorithm, token))
     }
 

@@ -63,6 +63,8 @@ modes! {
         ByPassAfterMany = "by-pass-after-many",
         /// The same, with a header in it that nobody may set.
         ByPassForbidden = "by-pass-forbidden",
+        /// Of a router: tell the log what headers each try sees.
+        Lines = "lines",
         /// Ask who is calling, and leave it in `x-who`.
         Who = "who",
         /// Execute `unreachable`.

@@ -1,6 +1,6 @@
 //! Picks the first available endpoint that was not tried yet, unless told otherwise.
 
-use plugway_sdk::{Attempt, Endpoint, EndpointId, Error, Request, RouteError, Router, endpoints};
+use plugway_sdk::{Attempt, Endpoint, EndpointId, Error, Request, RouteError, Router, endpoints, log};
 
 use crate::mode::Mode;
 use crate::{Guest, Hook, behaviour};
@@ -16,6 +16,13 @@ impl Router for Guest {
         self.misbehave(mode)?;
         match mode {
             Mode::StaleEndpoint => return Ok(EndpointId::MAX),
+            Mode::Lines => {
+                let lines = request.headers();
+                let mut lines: Vec<_> =
+                    lines.iter().map(|line| format!("{}={}", line.name, String::from_utf8_lossy(&line.value))).collect();
+                lines.sort();
+                log::info!("try {} sees {}", attempt.number(), lines.join(" "));
+            }
             Mode::Unavailable => return Err(RouteError::NoEndpoint),
             Mode::AttributeBytes(bytes) => {
                 behaviour::outcome(&request.set_attribute("large", "a".repeat(bytes)));

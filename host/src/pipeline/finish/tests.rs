@@ -1,27 +1,13 @@
 use std::rc::Rc;
-use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::*;
-use crate::exchange::{ConnectionFacts, RequestHead, RouteFacts, Target};
 use crate::pipeline::{Place, Plugins};
 
 /// An upstream's answer to a request that had headers left for it.
 fn answered(left: &[(&'static str, &'static str)]) -> Box<Exchange> {
-    let head = RequestHead {
-        method: Method::GET,
-        tls: false,
-        authority: "a.example".into(),
-        target: Target::default(),
-        headers: HeaderMap::new(),
-    };
-    let connection = ConnectionFacts { peer: "192.0.2.7:4711".parse().unwrap(), listener: "web".into(), tls: None };
-    let route = RouteFacts { name: "orders".into(), api: None, version: None };
-    let (client, id) = (connection.peer.ip(), HeaderValue::from_static("id-1"));
-    let parent = HeaderValue::from_static("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00");
-    let mut exchange =
-        Exchange::new(head, Arc::new(connection), client, id, parent, std::time::Instant::now(), Arc::new(route), Vec::new());
+    let mut exchange = Exchange::sample(HeaderMap::new());
     exchange.response_headers = left.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
     exchange.answer(ResponseHead { status: StatusCode::OK, headers: HeaderMap::new(), origin: Origin::Upstream(1) });
     exchange

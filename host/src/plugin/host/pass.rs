@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue};
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
-use super::{header_line, header_name};
-use crate::exchange::{ChangeLimits, is_reserved};
+use super::{header_line, header_name, why};
+use crate::exchange::{Identity, Pass};
 use crate::plugin::bindings::plugway::gateway::types::{self, ChangeError, HostPass};
 use crate::plugin::failure::Failure;
 use crate::plugin::guest::{Guest, IdentityHandle, PassHandle};
@@ -21,52 +20,35 @@ const MOST_REMOVED: usize = 256;
 const MOST_BYTES: usize = 2 << 20;
 
 impl Guest {
-    /// Lets the request pass by what the guest has under a number. Its headers were held against the limits when it was made.
+    /// Lets the request pass by what the guest has under a number.
     pub(in crate::plugin) fn admit_by(&mut self, number: u32) -> Result<(), Failure> {
-        let Ok(pass) = self.wasi.table.get(&Handle::new_borrow(number)) else {
+        let Ok(PassHandle(pass)) = self.wasi.table.get(&Handle::new_borrow(number)) else {
             return Err(Failure::output(format!("let a request pass by the number {number}, which no pass of its has")));
         };
         let Some(exchange) = &mut self.exchange else { return Ok(()) };
-        let limits = ChangeLimits { headers: usize::MAX, header_bytes: usize::MAX, ..self.limits };
-        exchange.set_identity(Arc::clone(&pass.identity));
-        let removed = pass.remove.iter().try_for_each(|name| exchange.remove_header(self.phase, name));
-        let set = |(name, value): &(HeaderName, HeaderValue)| exchange.set_header(self.phase, &limits, name.clone(), value.clone());
-        let changed = removed.and_then(|()| pass.set.iter().try_for_each(set));
-        changed.map_err(|refused| Failure::refused(format!("let a request pass with headers: {}", super::why(refused.into()))))
+        exchange.admit(pass).map_err(|refused| Failure::refused(format!("let a request pass with headers: {}", why(refused.into()))))
     }
 
-    fn changes(
+    /// A pass within its limits.
+    fn pass(
         &mut self,
+        identity: Arc<Identity>,
         remove: &[types::HeaderName],
         set: Vec<(types::HeaderName, Vec<u8>)>,
-    ) -> Result<(Vec<HeaderName>, Vec<(HeaderName, HeaderValue)>), ChangeError> {
-        if remove.len() > MOST_REMOVED {
-            return Err(ChangeError::TooLarge);
-        }
-        if set.len() > self.limits.headers {
-            self.hits.count(BudgetKey::MaxHeaders, 1);
-            return Err(ChangeError::TooLarge);
-        }
+    ) -> Result<Pass, ChangeError> {
         let names = &mut self.names;
         let invalid = || ChangeError::Invalid("not a header name".into());
         let remove = remove.iter().map(|name| header_name(names, name).ok_or_else(invalid)).collect::<Result<Vec<_>, _>>()?;
         let set = set.into_iter().map(|(name, value)| header_line(names, &name, value)).collect::<Result<Vec<_>, _>>()?;
-        if remove.iter().chain(set.iter().map(|(name, _)| name)).any(is_reserved) {
-            return Err(ChangeError::Forbidden);
-        }
-        if set.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>() > self.limits.header_bytes {
-            self.hits.count(BudgetKey::MaxHeaderBytes, 1);
+        let (removed, lines) = (remove.len(), set.len());
+        let pass = Pass::new(identity, remove, set)?;
+        let (is_many, is_long) = (lines > self.limits.headers, pass.set_bytes() > self.limits.header_bytes);
+        self.hits.count(BudgetKey::MaxHeaders, is_many.into());
+        self.hits.count(BudgetKey::MaxHeaderBytes, is_long.into());
+        if is_many || is_long || removed > MOST_REMOVED || self.pass_bytes + pass.header_bytes() > MOST_BYTES {
             return Err(ChangeError::TooLarge);
         }
-        Ok((remove, set))
-    }
-}
-
-impl PassHandle {
-    /// Bytes of its headers, which no other budget of the guest's counts.
-    fn header_bytes(&self) -> usize {
-        let removed = self.remove.iter().map(|name| name.as_str().len());
-        removed.chain(self.set.iter().map(|(name, value)| name.as_str().len() + value.len())).sum()
+        Ok(pass)
     }
 }
 
@@ -78,16 +60,13 @@ impl HostPass for Guest {
         set: Vec<(types::HeaderName, Vec<u8>)>,
     ) -> Result<std::result::Result<Handle, ChangeError>> {
         let identity = self.take_identity(identity)?;
-        let pass = match self.changes(&remove, set) {
-            Ok((remove, set)) => PassHandle { identity, remove: remove.into(), set: set.into() },
+        let pass = match self.pass(identity, &remove, set) {
+            Ok(pass) => pass,
             Err(refused) => return Ok(Err(refused)),
         };
-        let bytes = self.pass_bytes + pass.header_bytes();
-        if bytes > MOST_BYTES {
-            return Ok(Err(ChangeError::TooLarge));
-        }
-        let handle = self.wasi.table.push(pass)?;
-        self.pass_bytes = bytes;
+        let bytes = pass.header_bytes();
+        let handle = self.wasi.table.push(PassHandle(pass))?;
+        self.pass_bytes += bytes;
         Ok(Ok(handle))
     }
 
@@ -96,7 +75,8 @@ impl HostPass for Guest {
     }
 
     fn drop(&mut self, pass: Handle) -> Result<()> {
-        self.pass_bytes -= self.wasi.table.delete(pass)?.header_bytes();
+        let PassHandle(pass) = self.wasi.table.delete(pass)?;
+        self.pass_bytes -= pass.header_bytes();
         Ok(())
     }
 }

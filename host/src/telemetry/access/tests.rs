@@ -1,12 +1,12 @@
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use http::{HeaderMap, Method};
+use http::HeaderMap;
 
 use super::clock::Clock;
 use super::*;
 use crate::config::model::Redact;
-use crate::exchange::{ConnectionFacts, RequestHead, Target};
+use crate::exchange::Target;
 
 fn log(format: AccessFormat, fields: &[&str]) -> AccessLog {
     AccessLog {
@@ -25,19 +25,9 @@ fn headers(lines: &[(&'static str, &[u8])]) -> HeaderMap {
 }
 
 fn exchange(target: &str, headers: HeaderMap) -> Box<Exchange> {
-    let head = RequestHead {
-        method: Method::GET,
-        tls: false,
-        authority: "a.example".into(),
-        target: Target::new(Some(target.parse().unwrap()), None),
-        headers,
-    };
-    let connection = ConnectionFacts { peer: "192.0.2.7:4711".parse().unwrap(), listener: "web".into(), tls: None };
-    let route = RouteFacts { name: "orders".into(), api: None, version: None };
-    let parent = HeaderValue::from_static("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00");
-    let client = connection.peer.ip();
-    let now = std::time::Instant::now();
-    Exchange::new(head, Arc::new(connection), client, HeaderValue::from_static("id-1"), parent, now, Arc::new(route), Vec::new())
+    let mut exchange = Exchange::sample(headers);
+    exchange.request.target = Target::new(Some(target.parse().unwrap()), None);
+    exchange
 }
 
 fn write(plan: &AccessPlan, exchange: &Exchange, response: &HeaderMap) -> String {

@@ -3,6 +3,20 @@
 use super::*;
 
 #[test]
+fn an_instance_for_each_request_asks_twice_where_nothing_is_kept() {
+    let server = Server::fresh_for(&["old"], Duration::ZERO);
+    for number in 0..20 {
+        // What one knew goes with it.
+        let plugin = configured();
+        assert_eq!((decide(&plugin, &token_named("new", &number.to_string())), server.asked()), (Ok(401), 2));
+        drop(plugin);
+        testing::advance(Duration::from_millis(10));
+    }
+    server.publish(&["new"]);
+    assert_eq!((decide(&configured(), &token("new")), server.asked()), (Ok(200), 1));
+}
+
+#[test]
 fn a_flood_of_unknown_keys_keeps_no_new_key_away() {
     let server = Server::start(&["old"]);
     let plugin = configured();
