@@ -118,30 +118,26 @@ fn a_stale_endpoint_is_picked_again_and_counted() {
 #[test]
 fn another_try_shows_a_router_what_the_first_one_did() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    for protocol in ["http1", "http2"] {
-        let upstream = Upstream::plain("up").unwrap();
-        let text = format!(
-            "{HEAD}\n[upstreams.up]\nendpoints = [\"http://{closed}\", \"{}\"]\nprotocol = {protocol:?}\n{}{}{}",
-            upstream.url(),
-            guest("routes", "mode = \"lines\", hook = \"router\"", ""),
-            guest("plans", "mode = \"keep-plan\", hook = \"forwarder\"", ""),
-            route("public = true\nrouter = \"routes\"\nforwarder = \"plans\"")
-        );
-        let gateway = start(&text);
-        let mut client = web(&gateway);
-        client
-            .send(b"POST / HTTP/1.1\r\nhost: a\r\nte: trailers\r\nconnection: te\r\nx-tenant-id: acme\r\ncontent-length: 0\r\n\r\n")
-            .unwrap();
-        let told = report(&client.response().unwrap());
-        let seen = |number: u32| {
-            let line = gateway.log().wait(LOGGED, |line| line.text.contains(&format!("try {number} sees "))).expect("a try of that number");
-            let (_, seen) = line.message().split_once(" sees ").unwrap();
-            seen.to_owned()
-        };
-        assert_eq!(seen(1), seen(2), "{protocol}");
-        assert!(seen(1).contains("x-tenant-id=acme") && !seen(1).contains("x-plan") && !seen(1).contains("te=trailers"), "{}", seen(1));
-        assert_eq!(reported(&told, "x-plan"), ["acme"]);
-    }
+    let upstream = Upstream::plain("up").unwrap();
+    let text = format!(
+        "{HEAD}\n[upstreams.up]\nendpoints = [\"http://{closed}\", \"{}\"]\n{}{}{}",
+        upstream.url(),
+        guest("routes", "mode = \"lines\", hook = \"router\"", ""),
+        guest("plans", "mode = \"keep-plan\", hook = \"forwarder\"", ""),
+        route("public = true\nrouter = \"routes\"\nforwarder = \"plans\"")
+    );
+    let gateway = start(&text);
+    let mut client = web(&gateway);
+    client.send(b"POST / HTTP/1.1\r\nhost: a\r\nte: trailers\r\nconnection: te\r\nx-tenant-id: acme\r\ncontent-length: 0\r\n\r\n").unwrap();
+    let told = report(&client.response().unwrap());
+    let seen = |number: u32| {
+        let line = gateway.log().wait(LOGGED, |line| line.text.contains(&format!("try {number} sees "))).expect("a try of that number");
+        let (_, seen) = line.message().split_once(" sees ").unwrap();
+        seen.to_owned()
+    };
+    assert_eq!(seen(1), seen(2));
+    assert!(seen(1).contains("x-tenant-id=acme") && !seen(1).contains("x-plan") && !seen(1).contains("te=trailers"), "{}", seen(1));
+    assert_eq!(reported(&told, "x-plan"), ["acme"]);
 }
 
 #[test]
