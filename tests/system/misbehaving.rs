@@ -3,6 +3,7 @@
 mod floods;
 mod hogs;
 mod load;
+mod measured;
 mod wasted;
 
 use std::time::Duration;
@@ -13,8 +14,9 @@ use plugway_harness::upstream::{Settings, Upstream};
 
 use crate::common::{LOGGED, metric, run, until};
 use crate::guest::{assert_problem, get, guest, route, send};
-use crate::thread_time::{Stopwatch, Thread};
+use crate::thread_time::Thread;
 use load::{Client, Good};
+use measured::{Measured, Strays, cost, measure, most_of_a_loop};
 
 /// `budget.cpu` of the guest.
 const BUDGET: Duration = Duration::from_millis(10);
@@ -166,54 +168,11 @@ fn a_thousand_good_requests_do_not_notice_the_bad_ones() {
     assert!(after < before.1 + (24 << 20), "{} MiB before, {} MiB after", before.1 >> 20, after >> 20);
 }
 
-/// One measured request.
-#[derive(Debug, Clone, Copy, Default)]
-struct Measured {
-    /// CPU time of the worker, everything it did for this request.
-    cpu: Duration,
-    /// How long the worker was at work or waiting inside a guest, the machine's own delays taken off.
-    stall: Duration,
-}
-
-/// Sends one request while nothing else runs on the worker, and reads from the kernel what it cost.
-///
-/// A good request before it keeps the breaker closed.
-fn measure(raw: &mut Raw, worker: &Thread, mode: &str) -> (Measured, RawResponse) {
-    crate::guest::report(&send(raw, "/", &[]));
-    cost(raw, worker, None, ("/", &[("x-misbehave", mode)]))
-}
-
-/// The most that a failed request costs beside its guest: being sent, read, logged and answered, and a new instance.
-fn beside_the_guest(raw: &mut Raw, worker: &Thread) -> Measured {
-    (0..20).fold(Measured::default(), |most, _| {
-        let (trap, response) = measure(raw, worker, "trap");
-        assert_problem(&response, 500, "plugin-failed");
-        Measured { cpu: most.cpu.max(trap.cpu), stall: most.stall.max(trap.stall) }
-    })
-}
-
-/// The longest that a whole request may take its worker for, given the most that one costs beside its guest. A guest is ended a tick and a half past its budget at
-/// most, so half a tick of [`STALL`] is room for the rest already, and a tick is added: what a rest takes beyond that is the machine's, and hides nobody's stall.
-fn longest_stall(rest: Measured) -> Duration {
-    STALL + rest.stall.min(TICK)
-}
-
-/// The same without the good one; the upstream's part in it is taken off where there may be one.
-fn cost(raw: &mut Raw, worker: &Thread, upstream: Option<&Upstream>, (path, headers): (&str, &[(&str, &str)])) -> (Measured, RawResponse) {
-    let (this, upstream) = (Thread::current(), upstream.map(|upstream| Thread::of(upstream.task())));
-    let before = worker.settled();
-    let threads: Vec<_> = [worker, &this].into_iter().chain(&upstream).collect();
-    let watch = Stopwatch::start(&threads);
-    let response = send(raw, path, headers);
-    let stall = watch.stop();
-    (Measured { cpu: worker.settled().ran - before.ran, stall }, response)
-}
-
 #[test]
 fn no_stall_is_longer_than_the_cpu_budget_and_two_ticks() {
     let scene = Scene::new();
-    let pid = scene.gateway.pid();
-    let worker = Thread::named(pid, "plugway-0");
+    let worker = Thread::named(scene.gateway.pid(), "plugway-0");
+    let mut loops = 0.0;
     std::thread::scope(|scope| {
         let good = scope.spawn(|| run(scene.client.all(Good { count: GOOD, path: "/held" })));
         let held = scene.hold();
@@ -222,27 +181,32 @@ fn no_stall_is_longer_than_the_cpu_budget_and_two_ticks() {
         for _ in 0..3 {
             assert_problem(&send(&mut raw, "/", &[("x-misbehave", "trap")]), 500, "plugin-failed");
         }
-        let rest = beside_the_guest(&mut raw, &worker);
-        assert!(rest.cpu < BUDGET && rest.stall < 2 * BUDGET, "a trap alone took {rest:?}");
-        let (bound, longest) = (BUDGET + OVER + rest.cpu, longest_stall(rest));
-        for round in 0..25 {
+        let mut strays = Strays::at_most(4);
+        let most = most_of_a_loop(&mut raw, &worker, &mut strays);
+        let mut rounds = 0;
+        while rounds < 25 {
             let (looped, response) = measure(&mut raw, &worker, "loop");
             assert_problem(&response, 503, "plugin-cpu-exceeded");
-            assert!(looped.cpu >= BUDGET, "round {round}: ended after {:?}, before its budget", looped.cpu);
-            assert!(looped.cpu <= bound, "round {round}: {:?} of CPU time, {bound:?} at most", looped.cpu);
-            assert!(looped.stall <= longest, "round {round}: stalled for {:?}, {longest:?} at most", looped.stall);
+            assert!(looped.cpu >= BUDGET, "round {rounds}: ended after {:?}, before its budget", looped.cpu);
+            rounds += u32::from(strays.within(&format!("round {rounds}"), looped, most));
+            loops += 1.0;
         }
         // What waits instead of running stalls nobody either.
         for (mode, ..) in BAD.into_iter().filter(|(mode, ..)| *mode != "loop") {
-            let (measured, response) = measure(&mut raw, &worker, mode);
-            assert!(response.status >= 500);
-            assert!(measured.stall <= longest, "{mode}: stalled for {:?}, {longest:?} at most", measured.stall);
+            let no_longer = Measured { cpu: Duration::MAX, ..most };
+            loop {
+                let (measured, response) = measure(&mut raw, &worker, mode);
+                assert!(response.status >= 500, "{mode}: {}", response.text());
+                if strays.within(mode, measured, no_longer) {
+                    break;
+                }
+            }
         }
         assert!(scene.in_flight() >= GOOD as f64, "not all of the good ones are still there");
         drop(held);
         good.join().unwrap();
     });
-    assert_eq!(scene.failures("cpu"), 25.0);
+    assert_eq!(scene.failures("cpu"), loops);
 }
 
 #[test]

@@ -6,7 +6,8 @@ use plugway_harness::gateway::Gateway;
 use plugway_harness::raw::Raw;
 use plugway_harness::upstream::Upstream;
 
-use super::{BUDGET, OVER, STALL, beside_the_guest, cost, longest_stall, measure};
+use super::measured::{Measured, Strays, cost, measure, most_of_a_loop};
+use super::{BUDGET, OVER, STALL};
 use crate::common::{metric, start, status, until};
 use crate::guest::{assert_problem, config, guest, report, route, send};
 use crate::thread_time::Thread;
@@ -120,13 +121,14 @@ fn a_flood_of_lines_stalls_nobody_for_longer_than_a_loop() {
     let gateway = gateway(&upstream, "by-header", false);
     let worker = Thread::named(gateway.pid(), "plugway-0");
     let mut raw = Raw::connect(gateway.address("web").unwrap()).unwrap();
-    let rest = beside_the_guest(&mut raw, &worker);
-    let (bound, longest) = (BUDGET + OVER + rest.cpu, longest_stall(rest));
-    for round in 0..10 {
+    let mut strays = Strays::at_most(2);
+    let most = most_of_a_loop(&mut raw, &worker, &mut strays);
+    let mut rounds = 0;
+    while rounds < 10 {
         let (flood, response) = measure(&mut raw, &worker, FLOOD);
         assert_problem(&response, 503, "plugin-cpu-exceeded");
-        assert!(flood.cpu >= BUDGET && flood.cpu <= bound, "round {round}: {:?} of CPU time, {bound:?} at most", flood.cpu);
-        assert!(flood.stall <= longest, "round {round}: stalled for {:?}, {longest:?} at most", flood.stall);
+        assert!(flood.cpu >= BUDGET, "round {rounds}: ended after {:?}, before its budget", flood.cpu);
+        rounds += u32::from(strays.within(&format!("round {rounds}"), flood, most));
     }
 }
 
@@ -136,8 +138,9 @@ fn instances_that_take_long_to_make_stall_nobody() {
     let gateway = gateway(&upstream, "by-header", true);
     let worker = Thread::named(gateway.pid(), "plugway-0");
     let mut raw = Raw::connect(gateway.address("web").unwrap()).unwrap();
-    let bound = BUDGET + OVER;
-    for round in 0..10 {
+    let most = Measured { cpu: BUDGET + OVER, stall: STALL };
+    let (mut rounds, mut strays) = (0, Strays::at_most(2));
+    while rounds < 10 {
         until("an instance", || send(&mut raw, "/", &[]).status == 200);
         let (trap, response) = measure(&mut raw, &worker, EXPENSIVE);
         assert_problem(&response, 500, "plugin-failed");
@@ -145,10 +148,8 @@ fn instances_that_take_long_to_make_stall_nobody() {
         let (beside, good) = cost(&mut raw, &worker, Some(&upstream), ("/good", &[]));
         report(&good);
         let (after, _) = cost(&mut raw, &worker, Some(&upstream), ("/", &[]));
-        for (what, measured) in [("the trap", trap), ("a request beside it", beside), ("the next one", after)] {
-            assert!(measured.cpu <= bound, "round {round}, {what}: {:?} of CPU time, {bound:?} at most", measured.cpu);
-            assert!(measured.stall <= STALL, "round {round}, {what}: stalled for {:?}", measured.stall);
-        }
+        let measured = [("the trap", trap), ("a request beside it", beside), ("the next one", after)];
+        rounds += u32::from(measured.into_iter().all(|(what, measured)| strays.within(&format!("round {rounds}, {what}"), measured, most)));
     }
     let started = metric(&gateway, "plugway_instances_started_total", &["plugin=\"misbehaving\""]);
     assert!(started >= 10.0, "{started} instances were made");

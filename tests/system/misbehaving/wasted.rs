@@ -7,8 +7,8 @@ use plugway_harness::gateway::{Gateway, Launch};
 use plugway_harness::raw::{Raw, RawResponse};
 use plugway_harness::upstream::Upstream;
 
-use super::cost;
 use super::hogs::{EXPENSIVE, FLOOD, dear_route};
+use super::measured::cost;
 use crate::common::{BINARY, LOGGED, metric, start, status, two_workers, until};
 use crate::guest::{assert_problem, config, get, guest, report, route, send};
 use crate::thread_time::Thread;
