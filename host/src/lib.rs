@@ -4,7 +4,7 @@
 //!
 //! | row | modules |
 //! |---|---|
-//! | 0 words | [`config`], [`fault`], [`http`], [`exchange`], [`places`], [`problem`], [`telemetry`], [`trace`], `tls_files` |
+//! | 0 words | [`allocator`], [`config`], [`fault`], [`http`], [`exchange`], [`places`], [`problem`], [`telemetry`], [`trace`], `tls_files` |
 //! | 1 mechanisms | [`route`], [`upstream`], [`capability`], [`watch`], [`store`] |
 //! | 2 calls out, reports | [`http_client`], [`otlp`], [`report`] |
 //! | 3 plugins, incidents | [`plugin`], [`incidents`] |
@@ -13,6 +13,7 @@
 //! | 6 servers | [`server`] |
 //! | 7 assembly | [`assembly`], [`gateway`] |
 
+pub mod allocator;
 pub mod assembly;
 pub mod capability;
 pub mod config;

@@ -6,9 +6,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Instances, headers and buffers are small and many; the system's allocator costs a tenth more per request.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: plugway::allocator::Allocator = plugway::allocator::Allocator;
 
 fn main() -> ExitCode {
     no_huge_pages();

@@ -17,6 +17,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{Connection, SendRequest};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use plugway::http::MAX_BUFFER;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::task::spawn_local;
@@ -74,7 +75,7 @@ async fn serve(listener: TcpListener, upstream: SocketAddr) {
         spawn_local(async move {
             let service = service_fn(|request| forward(Rc::clone(&proxy), Rc::clone(&client), request));
             let mut server = hyper::server::conn::http1::Builder::new();
-            server.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(64 << 10);
+            server.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(MAX_BUFFER);
             server.serve_connection(TokioIo::new(stream), service).await.unwrap();
         });
     }
@@ -111,7 +112,7 @@ async fn forward(proxy: Rc<Proxy>, client: Rc<Client>, request: Request<Incoming
 async fn connect(upstream: SocketAddr) -> Upstream {
     let stream = TcpStream::connect(upstream).await.unwrap();
     stream.set_nodelay(true).unwrap();
-    let handshake = hyper::client::conn::http1::Builder::new().max_buf_size(64 << 10).handshake(TokioIo::new(stream));
+    let handshake = hyper::client::conn::http1::Builder::new().max_buf_size(MAX_BUFFER).handshake(TokioIo::new(stream));
     let (sender, mut connection) = handshake.await.unwrap();
     poll_fn(|cx| {
         assert!(Pin::new(&mut connection).poll(cx).is_pending());

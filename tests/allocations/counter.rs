@@ -11,6 +11,8 @@ use std::cell::Cell;
 use std::io::Write;
 use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
+use plugway::allocator::BUFFER;
+
 /// Threads of one run of this program, dead ones included; more share the last row.
 const ROWS: usize = 128;
 
@@ -36,17 +38,20 @@ pub(crate) struct Counts {
     pub(crate) allocations: u64,
     /// Bytes of new pieces, and bytes by which pieces grew.
     pub(crate) bytes: u64,
+    /// New pieces of [`BUFFER`] bytes.
+    pub(crate) buffers: u64,
 }
 
 struct Row {
     thread: AtomicI32,
     allocations: AtomicU64,
     bytes: AtomicU64,
+    buffers: AtomicU64,
 }
 
 impl Row {
     const fn new() -> Self {
-        Self { thread: AtomicI32::new(0), allocations: AtomicU64::new(0), bytes: AtomicU64::new(0) }
+        Self { thread: AtomicI32::new(0), allocations: AtomicU64::new(0), bytes: AtomicU64::new(0), buffers: AtomicU64::new(0) }
     }
 }
 
@@ -89,6 +94,7 @@ fn count(bytes: usize) {
     }
     TABLE[mine].allocations.fetch_add(1, Relaxed);
     TABLE[mine].bytes.fetch_add(bytes as u64, Relaxed);
+    TABLE[mine].buffers.fetch_add(u64::from(bytes == BUFFER), Relaxed);
     if SHOWN.load(Relaxed) == mine {
         SHOWING.set(true);
         show(bytes);
@@ -128,7 +134,7 @@ pub(crate) fn thread(name: &str) -> Option<usize> {
 /// What a row holds now.
 pub(crate) fn read(row: usize) -> Counts {
     let row = &TABLE[row];
-    Counts { allocations: row.allocations.load(Relaxed), bytes: row.bytes.load(Relaxed) }
+    Counts { allocations: row.allocations.load(Relaxed), bytes: row.bytes.load(Relaxed), buffers: row.buffers.load(Relaxed) }
 }
 
 /// Shows every allocation of a row's thread on standard error while `run` runs.

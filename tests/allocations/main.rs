@@ -59,6 +59,9 @@ const EXTRA_WITH_BODY: [&str; 1] = ["how the body is getting on, which its sende
 /// What the bare proxy has and a request does without.
 const SAVED: [&str; 1] = ["a piece of its own for each of request id and traceparent"];
 
+/// hyper's buffers for the heads of a request and of its response, on each side.
+const HEAD_BUFFERS: f64 = 2.0;
+
 /// Beyond the bare proxy a request may have so many in all, whatever is named.
 const MOST_EXTRA: usize = 2;
 const _: () = assert!(EXTRA.len() <= MOST_EXTRA && EXTRA.len() + EXTRA_WITH_BODY.len() - SAVED.len() <= MOST_EXTRA);
@@ -87,6 +90,7 @@ struct Cost {
     /// New pieces, and pieces that grew.
     allocations: f64,
     bytes: f64,
+    buffers: f64,
 }
 
 /// Workers of two gateways have the same name.
@@ -109,7 +113,11 @@ fn measure(what: &str, thread: &str, address: SocketAddr, request: &[u8]) -> Cos
         client.send(request, REQUESTS);
         let after = counter::read(row);
         let each = |after: u64, before: u64| (after - before) as f64 / REQUESTS as f64;
-        Cost { allocations: each(after.allocations, before.allocations), bytes: each(after.bytes, before.bytes) }
+        Cost {
+            allocations: each(after.allocations, before.allocations),
+            bytes: each(after.bytes, before.bytes),
+            buffers: each(after.buffers, before.buffers),
+        }
     };
     let mut rounds: Vec<_> = (0..ROUNDS).map(|_| round()).collect();
     rounds.sort_by(|one, other| one.allocations.total_cmp(&other.allocations));
@@ -170,6 +178,8 @@ fn a_request_allocates_little_more_than_through_a_bare_proxy() {
         assert_eq!(upstream.last_headers(), expected, "both add the same headers");
         let named = floor.allocations + (EXTRA.len() + extra.len()) as f64 - SAVED.len() as f64;
         assert!(is(cost.allocations, named), "{kind}: {cost:.2?}, bare: {floor:.2?}, named: {EXTRA:#?} {extra:#?} {SAVED:#?}");
+        // The allocator has a list for these alone (`plugway::allocator`).
+        assert!(is(cost.buffers, HEAD_BUFFERS), "{kind}: {cost:.2?}");
     }
 }
 

@@ -9,7 +9,7 @@ mod wasted;
 use std::time::Duration;
 
 use plugway_harness::gateway::Gateway;
-use plugway_harness::raw::{Raw, RawResponse};
+use plugway_harness::raw::Raw;
 use plugway_harness::upstream::{Settings, Upstream};
 
 use crate::common::{LOGGED, metric, run, until};

@@ -34,7 +34,7 @@ use tokio::task::LocalSet;
 
 /// The gateway's own.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: plugway::allocator::Allocator = plugway::allocator::Allocator;
 
 /// What every configuration here begins with.
 fn head() -> String {

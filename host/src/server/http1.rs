@@ -20,6 +20,7 @@ use super::connection::{Context, Served, bounds, refusal};
 use super::framing::{Limits, Scanner};
 use super::stream::ClientStream;
 use super::sweep::{Ask, Watched};
+use crate::http::MAX_BUFFER;
 use crate::proxy::Connection;
 
 /// How long a client that is still sending may take to notice that it was answered. Closing at once would reset the
@@ -72,7 +73,8 @@ pub(super) async fn http1<S: Socket>(context: &Context, stream: S, connection: R
         .timer(TokioTimer::new())
         // The sweep closes what is idle or slow, without a timer for every request.
         .header_read_timeout(None)
-        .max_buf_size(limits.max_head_bytes.max(8192));
+        // The scanner bounds heads, so this is about bodies, and must be in no head's way.
+        .max_buf_size(limits.max_head_bytes.max(MAX_BUFFER));
     if limits.max_headers != HYPER_HEADERS {
         builder.max_headers(limits.max_headers);
     }

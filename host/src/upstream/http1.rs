@@ -29,9 +29,7 @@ use super::deadline::Deadline;
 use super::permit::ConnectionPermit;
 use super::stream::Stream;
 use super::wakeups::{Attentive, Wakeups, Woken};
-
-/// Largest response head, and most of a body that is held back while the client reads slowly.
-const MAX_BUFFER: usize = 64 * 1024;
+use crate::http::MAX_BUFFER;
 
 /// An open connection.
 pub(super) struct Http1<B: Body + 'static> {
@@ -85,7 +83,7 @@ where
         let wakeups = Arc::clone(stream.get_ref().wakeups());
         // The rest are hyper's defaults on purpose: headers parsed on the stack (`max_headers` would move them to the
         // heap), names written in lower case as they are stored, and vectored writes wherever the stream has them, so a
-        // body chunk goes from one socket to the other without a copy.
+        // body chunk goes from one socket to the other without a copy. A response's head may be as long as the buffer.
         let (sender, connection) = Builder::new().max_buf_size(MAX_BUFFER).handshake(TokioIo::new(stream)).await?;
         let (waker, polled) = (Waker::from(Arc::clone(&wakeups)), wakeups.woken());
         Ok(Box::new(Self { connection, sender, wakeups, waker, polled, deadline: Deadline::default(), ended: false, permit }))
