@@ -174,7 +174,8 @@ fn one(stage: &Stage, subject: &Subject, lengths: Lengths, rate: f64) -> Result<
 }
 
 fn checked(stage: &Stage, subject: &Subject, lengths: Lengths, rate: f64) -> Result<Sample> {
-    check::marks(stage, subject)?;
+    // Who was at rest may find that the backend has closed a connection meanwhile; HAProxy says 502 then, and is right the next time.
+    check::until_serving(stage, subject)?;
     if !lengths.warm_up.is_zero() {
         load::flood(stage, subject, lengths.warm_up)?;
     }
