@@ -305,7 +305,7 @@ fn an_answer_whose_head_is_over_a_limit_is_a_502() {
         }
     });
     let gateway = start(&one_upstream(&[upstream.url()], "", ""));
-    for (target, status) in [("/lines/100", 200), ("/lines/101", 502), ("/bytes/60000", 200), ("/bytes/66000", 502), ("/lines/2", 200)] {
+    for (target, status) in [("/lines/100", 200), ("/lines/101", 502), ("/bytes/130000", 200), ("/bytes/132000", 502), ("/lines/2", 200)] {
         assert_eq!(ask(&gateway, &format!("GET {target} HTTP/1.1\nhost: a\n\n")).status, status, "{target}");
     }
 }
