@@ -1,8 +1,7 @@
 //! The program's allocator: mimalloc, and in front of it a thread's last few buffers for heads.
 //!
 //! hyper reads every head into a buffer of its own, which goes when the last slice of the head does: two in a request. For blocks of that size mimalloc takes
-//! its long way, and hands out each of a page's before one comes again, so that a buffer comes out of the processor's caches when it is wanted. The one that
-//! was given back last is still in them.
+//! its long way, and hands out each of a page's before one comes again. The one that was given back last comes first here, by a read and two writes.
 
 #![allow(unsafe_code, reason = "an allocator deals in addresses")]
 
@@ -53,7 +52,7 @@ impl Buffers {
     /// Whether there was room for it.
     ///
     /// # Safety
-    /// It must be a block of mimalloc's, of [`BUFFER`] bytes, that nobody uses any more.
+    /// It must be a block of mimalloc's, of at least [`BUFFER`] bytes, that nobody uses any more.
     #[inline]
     unsafe fn keep(&self, buffer: *mut u8) -> bool {
         let count = self.count.get();
@@ -89,7 +88,8 @@ const fn is_buffer(layout: Layout) -> bool {
 }
 
 // SAFETY: every block is mimalloc's, of the size and alignment that is asked for, and goes back to mimalloc or into the list of the thread that has done with
-// it. What comes out of a list is a block of the one size that goes in. A list outlives its thread's use of it: `try_with` fails from its end on.
+// it. What comes out of a list is as large as what is asked for there: `realloc` may have left it larger. A list outlives its thread's use of it: `try_with`
+// fails from its end on.
 unsafe impl GlobalAlloc for Allocator {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {

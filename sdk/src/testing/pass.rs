@@ -47,7 +47,7 @@ impl Given {
 impl FakePass {
     pub(crate) fn of(identity: FakeIdentity, remove: &[HeaderName<'_>], set: &[(HeaderName<'_>, &[u8])]) -> Result<Self, ChangeError> {
         let checked = identity.checked();
-        assert!(checked.is_ok(), "{checked:?}");
+        assert!(checked.is_ok(), "the gateway ends the call: {checked:?}");
         let removed = |name: &HeaderName<'_>| rules::header_name(name.as_str(), header::is_reserved);
         let remove = remove.iter().map(removed).collect::<Result<Vec<_>, _>>()?;
         let line = |(name, value): &(HeaderName<'_>, &[u8])| {
