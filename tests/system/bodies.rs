@@ -18,7 +18,7 @@ use plugway_harness::upstream::{Settings, Upstream};
 use ring::digest::{SHA256, digest};
 
 use crate::common::{
-    Scripted, ask, assert_problem, json, metric, one_route, one_upstream, read_head, run, start, start_tls, until, web, wire,
+    Refusing, Scripted, ask, assert_problem, json, metric, one_route, one_upstream, read_head, run, start, start_tls, until, web, wire,
 };
 
 const LENGTH: u64 = 5_000_003;
@@ -238,8 +238,8 @@ fn a_client_is_told_to_continue_when_its_body_is_wanted() {
 
 #[test]
 fn a_client_whose_body_nobody_wants_is_not_told_to_continue() {
-    let refused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let gateway = start(&one_upstream(&[format!("http://{refused}")], "", "").replace("/*", "/a"));
+    let refusing = Refusing::new();
+    let gateway = start(&one_upstream(&[refusing.url()], "", "").replace("/*", "/a"));
     for (target, status) in [("/a", 502), ("/missing", 404)] {
         let mut client: Raw = web(&gateway);
         client.send(wire(&format!("POST {target} HTTP/1.1\nhost: a\ncontent-length: 5\nexpect: 100-continue\n\n"))).unwrap();

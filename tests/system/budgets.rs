@@ -38,7 +38,7 @@ fn cpu_time_of_a_call() {
         assert_eq!(hits(&gateway, "cpu"), f64::from(failed));
         report(&tell(&gateway, "spin-ms:10"));
     }
-    let line = gateway.log().lines().into_iter().find(|line| line.field("kind") == Some("cpu")).unwrap();
+    let line = gateway.log().wait(LOGGED, |line| line.field("kind") == Some("cpu")).unwrap();
     assert!(line.field("error").is_some_and(|error| error.contains("used more than its budget of 20ms CPU time")), "{}", line.text);
 }
 
@@ -98,7 +98,7 @@ fn memory_of_an_instance() {
     assert_problem(&tell(&gateway, "memory:9000000"), 503, "plugin-memory-exceeded");
     assert_eq!((failures(&gateway, "memory"), hits(&gateway, "memory")), (1.0, 1.0));
     report(&tell(&gateway, "memory:2000000"));
-    let line = gateway.log().lines().into_iter().find(|line| line.field("kind") == Some("memory")).unwrap();
+    let line = gateway.log().wait(LOGGED, |line| line.field("kind") == Some("memory")).unwrap();
     assert!(line.field("error").is_some_and(|error| error.contains("wanted more than its 8388608 bytes of memory")), "{}", line.text);
 
     // Too little to start with is found before anything serves.

@@ -69,6 +69,17 @@ pub(crate) fn metric(gateway: &Gateway, name: &str, labels: &[&str]) -> f64 {
     text.lines().filter(of).map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
 }
 
+/// How often a worker was at work for longer than `bound`, one of the histogram's in seconds, while something was due: as the gateway measured it,
+/// in CPU time.
+///
+/// What a hypervisor takes from a worker in the middle of its work is charged to it, so one time tells nothing of the gateway.
+pub(crate) fn stalls_over(gateway: &Gateway, bound: &str) -> f64 {
+    let busy = |name: &str, label: &str| metric(gateway, &format!("plugway_worker_event_loop_busy_seconds_{name}"), &[label]);
+    // In this order: what is measured between the two looks must not look like a stall.
+    let all = busy("count", "");
+    all - busy("bucket", &format!("le=\"{bound}\""))
+}
+
 /// Sets a flag when it is dropped, also where a test fails: threads that go on until then are waited for.
 pub(crate) struct Ends<'a>(pub(crate) &'a AtomicBool);
 
@@ -189,6 +200,26 @@ impl Scripted {
     /// For `endpoints`.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+}
+
+/// An address where every connection is refused: the socket has the port, so nobody else is given it, and never listens.
+pub(crate) struct Refusing(socket2::Socket);
+
+impl Refusing {
+    pub(crate) fn new() -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        Self(socket)
+    }
+
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
+        self.0.local_addr().unwrap().as_socket().unwrap()
+    }
+
+    /// For `endpoints`.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address())
     }
 }
 

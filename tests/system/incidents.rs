@@ -191,6 +191,7 @@ fn answers_that_grow_slower_while_a_gateway_serves_are_found_at_the_end_of_the_m
     let mut minutes = vec![QUIET; 120];
     // Four of five minutes are a step, and it is believed once the third look in a row has shown it.
     minutes[115..].iter_mut().for_each(|minute| minute.took = 20);
+    Scene::early_in_a_minute();
     scene.past(&minutes);
     let gateway = scene.start(300, "");
     until("the past is lived through", || scene.promises() == 1);

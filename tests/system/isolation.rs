@@ -5,8 +5,14 @@ use plugway_harness::upstream::Upstream;
 use crate::common::{metric, start, status, until};
 use crate::guest::{assert_problem, config, filters, guest, plugin, refused, report, route, tell};
 
-fn gateway(upstream: &Upstream, more: &str) -> plugway_harness::gateway::Gateway {
-    let settings = format!("budget = {{ memory = \"8MiB\" }}\n{more}");
+/// More than what a hypervisor may take from a call, or from the instance that is made for it within the same time. Such calls run in turns.
+const IN_TURNS: &str = "100ms";
+/// The default: such calls run in one go.
+const IN_ONE_GO: &str = "10ms";
+
+fn gateway(upstream: &Upstream, cpu: &str, more: &str) -> plugway_harness::gateway::Gateway {
+    // What is wasted is not what these are about.
+    let settings = format!("budget = {{ memory = \"8MiB\", cpu = \"{cpu}\", failed_cpu = \"10s\" }}\n{more}");
     let part = plugin("filter", filters(), "mode = \"by-header\", hook = \"request-filter\"", &settings);
     start(&config(upstream, &[&part, &route("public = true\nplugins = [\"filter\"]")]))
 }
@@ -15,11 +21,11 @@ fn gateway(upstream: &Upstream, more: &str) -> plugway_harness::gateway::Gateway
 fn nothing_of_one_request_is_left_for_the_next() {
     let upstream = Upstream::plain("up").unwrap();
     // The guest keeps what it allocated: the second time there is no room for both.
-    let shared = gateway(&upstream, "");
+    let shared = gateway(&upstream, IN_TURNS, "");
     report(&tell(&shared, "memory:5000000"));
     assert_problem(&tell(&shared, "memory:5000000"), 503, "plugin-memory-exceeded");
 
-    let alone = gateway(&upstream, "isolation = \"request\"");
+    let alone = gateway(&upstream, IN_TURNS, "isolation = \"request\"");
     for _ in 0..20 {
         report(&tell(&alone, "memory:5000000"));
     }
@@ -34,9 +40,24 @@ fn nothing_of_one_request_is_left_for_the_next() {
 }
 
 #[test]
+fn calls_that_run_in_one_go_leave_nothing_either() {
+    let upstream = Upstream::plain("up").unwrap();
+    let gateway = gateway(&upstream, IN_ONE_GO, "isolation = \"request\"");
+    let mut answered = 0;
+    // Who meets a hypervisor has no instance, or no time: it is asked again, and what counts is that none ever lacked memory.
+    until("twenty are answered", || {
+        answered += u32::from(tell(&gateway, "memory:5000000").status == 200);
+        answered == 20
+    });
+    let failures = |kind: &str| metric(&gateway, "plugway_hook_failures_total", &[&format!("kind=\"{kind}\"")]);
+    assert_eq!((failures("memory"), failures("trap")), (0.0, 0.0));
+    assert_eq!(status(&gateway)["plugins"][0]["instances"], 0);
+}
+
+#[test]
 fn its_failures_are_like_any_other() {
     let upstream = Upstream::plain("up").unwrap();
-    let gateway = gateway(&upstream, "isolation = \"request\"");
+    let gateway = gateway(&upstream, IN_TURNS, "isolation = \"request\"");
     for mode in ["trap", "pass", "loop", "pass", "memory:9000000", "pass"] {
         let response = tell(&gateway, mode);
         assert_eq!(response.status == 200, mode == "pass", "{mode}: {}", response.text());

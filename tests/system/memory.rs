@@ -31,7 +31,7 @@ fn five_plugins_on_two_workers_fit_into_a_small_heap() {
             report(&send(raw, "/", &[]));
         }
     }
-    let own = process::own_bytes(gateway.pid()).unwrap();
+    let own = gateway.own_bytes().unwrap();
     assert!(own <= MOST, "{} KiB of its own, at most {} KiB", own >> 10, MOST >> 10);
 }
 
@@ -50,7 +50,7 @@ fn connections_that_rest_give_up_their_buffers_and_come_back() {
     };
     // What the first one makes is not its own.
     ask(&mut web(&gateway));
-    let own = || process::own_bytes(gateway.pid()).unwrap();
+    let own = || gateway.own_bytes().unwrap();
     let before = own();
     let mut connections: Vec<_> = (0..CONNECTIONS).map(|_| web(&gateway)).collect();
     connections.iter_mut().for_each(ask);

@@ -5,18 +5,17 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use plugway_harness::nginx::free_address;
 use plugway_harness::peers::PROMTOOL;
 use plugway_harness::prometheus::Prometheus;
 use plugway_harness::upstream::Upstream;
 
-use crate::common::{Ends, HEAD, admin, ask, metric, run, start, two_workers, until};
+use crate::common::{Ends, HEAD, Refusing, admin, ask, metric, run, start, two_workers, until};
 
 /// What is sent: path, how often, the route that it is counted at, and the status.
 const LOAD: [(&str, u32, &str, u16); 4] =
     [("/orders", 40, "orders", 200), ("/items/1", 25, "items", 200), ("/gone", 10, "gone", 502), ("/nowhere", 7, "none", 404)];
 
-fn config(upstream: &Upstream) -> String {
+fn config(upstream: &Upstream, gone: &Refusing) -> String {
     let route = |name: &str, path: &str, upstream: &str, more: &str| {
         format!("[[routes]]\nname = \"{name}\"\nmatch = {{ path = \"{path}\" }}\npublic = true\nupstream = \"{upstream}\"\n{more}\n")
     };
@@ -24,7 +23,7 @@ fn config(upstream: &Upstream) -> String {
     let slo = "slo = { availability = \"99.9%\", latency = { under = \"1ms\", share = \"99%\" }, window = \"28d\" }";
     two_workers(HEAD)
         + &format!("[upstreams.up]\nendpoints = [\"{}\"]\n", upstream.url())
-        + &format!("[upstreams.gone]\nendpoints = [\"http://{}\"]\n", free_address().unwrap())
+        + &format!("[upstreams.gone]\nendpoints = [\"{}\"]\n", gone.url())
         + "[plugins.limit]\nsource = \"builtin:rate-limit\"\ngrants = { rate-limit = {} }\n"
         + "config = { limits = [{ name = \"all\", key = \"route\", requests = 100000, period = \"1s\" }] }\n"
         + &route("orders", "/orders", "up", "plugins = [\"limit\"]")
@@ -34,8 +33,8 @@ fn config(upstream: &Upstream) -> String {
 
 #[test]
 fn prometheus_counts_what_was_sent_and_its_rules_have_data() {
-    let upstream = Upstream::plain("up").unwrap();
-    let gateway = start(&config(&upstream));
+    let (upstream, gone) = (Upstream::plain("up").unwrap(), Refusing::new());
+    let gateway = start(&config(&upstream, &gone));
     let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/monitoring/alerts.yml").canonicalize().unwrap();
     let prometheus = Prometheus::start(gateway.admin().unwrap(), &rules).unwrap();
     let now = |query: &str| run(prometheus.query(query)).unwrap_or_else(|error| panic!("{query}: {error}"));
@@ -105,8 +104,8 @@ fn prometheus_counts_what_was_sent_and_its_rules_have_data() {
 
 #[test]
 fn promtool_finds_nothing_to_say_about_the_metrics() {
-    let upstream = Upstream::plain("up").unwrap();
-    let gateway = start(&config(&upstream));
+    let (upstream, gone) = (Upstream::plain("up").unwrap(), Refusing::new());
+    let gateway = start(&config(&upstream, &gone));
     let loaded = AtomicBool::new(false);
     std::thread::scope(|threads| {
         let ends = Ends(&loaded);

@@ -7,7 +7,7 @@ use plugway_harness::gateway::Gateway;
 use plugway_harness::raw::RawResponse;
 use plugway_harness::upstream::Upstream;
 
-use crate::common::{Scripted, metric, one_upstream, read_head, start, status, two_workers, until, web};
+use crate::common::{Refusing, Scripted, metric, one_upstream, read_head, start, status, two_workers, until, web};
 use crate::guest::{get, guest, report, send};
 
 const HOOK: &str = "hook=\"outcome-observer\"";
@@ -57,12 +57,6 @@ fn sick(pause: Duration) -> Scripted {
     })
 }
 
-/// An endpoint where nobody listens.
-fn nowhere() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
-}
-
 #[test]
 fn a_router_avoids_what_answered_badly() {
     let pause = Duration::from_millis(30);
@@ -90,8 +84,8 @@ fn a_router_avoids_what_answered_badly() {
 
 #[test]
 fn a_router_avoids_what_cannot_be_reached() {
-    let good = Upstream::plain("good").unwrap();
-    let gateway = routed(&[nowhere(), good.url()], &learner("mode = \"learn\""));
+    let (refusing, good) = (Refusing::new(), Upstream::plain("good").unwrap());
+    let gateway = routed(&[refusing.url(), good.url()], &learner("mode = \"learn\""));
     let failed = "upstream-connect-failed";
     let mut answered = 0.0;
     until("the router was told of a failure", || {

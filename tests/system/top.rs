@@ -61,8 +61,13 @@ fn it_shows_what_happens_now_frame_by_frame_and_gives_the_screen_back() {
 
     // What is counted between two looks is shown by the second one, and no longer by the next.
     (0..40).for_each(|_| assert_eq!(ask(&gateway, "GET / HTTP/1.1\nhost: a\n\n").status, 200));
-    let seen = || top.frames().iter().filter_map(|frame| rate(frame, "all")).collect::<Vec<_>>();
-    until("the requests are shown", || seen().iter().sum::<f64>() >= 30.0);
+    // Of frames that are whole.
+    let seen = || {
+        let frames = top.frames();
+        frames[..frames.len() - 1].iter().filter_map(|frame| rate(frame, "all")).collect::<Vec<_>>()
+    };
+    // A machine that is slow takes several seconds for a look, and then it is so much less a second.
+    until("the requests are shown", || seen().iter().sum::<f64>() >= 10.0);
     until("they are over", || top.last().and_then(|frame| rate(&frame, "all")) == Some(0.0));
     let rates = seen();
     assert!(rates.iter().sum::<f64>() <= 60.0, "a second each, more or less: {rates:?}");

@@ -14,7 +14,7 @@ use plugway_harness::otlp::{Receiver, integer, text};
 use plugway_harness::raw::RawResponse;
 use plugway_harness::upstream::Upstream;
 
-use crate::common::{BINARY, ask, json, metric, one_route, one_upstream, start, status, until};
+use crate::common::{BINARY, Refusing, ask, json, metric, one_route, one_upstream, start, status, until};
 use crate::guest::{config, filters, plugin, route};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -236,9 +236,8 @@ fn a_caller_is_not_followed_where_it_is_ignored() {
 #[test]
 fn failures_and_further_attempts_are_spans_with_errors() {
     let (receiver, upstream) = (Receiver::start().unwrap(), Upstream::plain("up").unwrap());
-    // Nobody listens there any more.
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let endpoints = [format!("http://{gone}"), upstream.url()];
+    let gone = Refusing::new();
+    let endpoints = [gone.url(), upstream.url()];
     let gateway = start(&one_upstream(&endpoints, "", &format!("{}[tracing]\nsample = \"100%\"", otlp(&receiver, "metrics = false"))));
     for _ in 0..2 {
         assert_eq!(ask(&gateway, "GET / HTTP/1.1\nhost: a\n\n").status, 200);
@@ -257,10 +256,10 @@ fn failures_and_further_attempts_are_spans_with_errors() {
 
 #[test]
 fn a_receiver_that_is_gone_costs_requests_nothing_and_what_is_lost_is_counted() {
-    let upstream = Upstream::plain("up").unwrap();
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (gone, upstream) = (Refusing::new(), Upstream::plain("up").unwrap());
     let more = format!(
-        "[otlp]\nendpoint = \"http://{gone}\"\nmetrics = false\nmax_queued = 4\n[tracing]\nsample = \"100%\"\nmax_per_second = 100000\n"
+        "[otlp]\nendpoint = \"{}\"\nmetrics = false\nmax_queued = 4\n[tracing]\nsample = \"100%\"\nmax_per_second = 100000\n",
+        gone.url()
     );
     let gateway = start(&one_route(&upstream, &more));
     for _ in 0..50 {

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: what CI and the README call.
 
+use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, IsTerminal, Write};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
@@ -69,8 +70,28 @@ struct Tally {
     failed: u64,
     ignored: u64,
     broken: Vec<String>,
-    /// Tests that failed, by name: their messages are thousands of lines above the end.
-    failures: Vec<String>,
+    /// Tests that failed, with the last of what they printed: that is thousands of lines above the end, and a record of a run may keep its end alone.
+    failures: Vec<Failure>,
+    /// Which of them the runner is just telling the output of.
+    telling: Option<usize>,
+}
+
+/// Lines of a failed test's output that are said again at the end: its panic and what led to it.
+const SAID_AGAIN: usize = 20;
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Failure {
+    name: String,
+    said: VecDeque<String>,
+}
+
+impl Failure {
+    fn say(&mut self, line: &str) {
+        if self.said.len() == SAID_AGAIN {
+            self.said.pop_front();
+        }
+        self.said.push_back(line.to_owned());
+    }
 }
 
 impl Tally {
@@ -103,12 +124,24 @@ impl Tally {
         child.wait().context(&line)
     }
 
-    /// `test result: ok. 12 passed; 0 failed; 1 ignored; …` and `test name ... FAILED`, as libtest prints them.
+    /// `test result: ok. 12 passed; 0 failed; 1 ignored; …`, `test name ... FAILED` and, below `---- name stdout ----`, what it printed, as libtest
+    /// prints them.
     fn count(&mut self, line: &str) {
         if let Some((name, outcome)) = line.strip_prefix("test ").and_then(|line| line.split_once(" ... "))
             && outcome.contains("FAILED")
         {
-            self.failures.push(name.to_owned());
+            self.failures.push(Failure { name: name.to_owned(), ..Failure::default() });
+        }
+        if let Some(name) = line.strip_prefix("---- ").and_then(|line| line.strip_suffix(" stdout ----")) {
+            // Two runners may have a test of the same name: the last one told of is this runner's.
+            self.telling = self.failures.iter().rposition(|failure| failure.name == name);
+            return;
+        }
+        if line == "failures:" {
+            self.telling = None;
+        }
+        if let Some(failure) = self.telling.and_then(|at| self.failures.get_mut(at)).filter(|_| !line.is_empty()) {
+            failure.say(line);
         }
         let Some((_, result)) = line.split_once("test result:") else { return };
         let words: Vec<&str> = result.split_whitespace().collect();
@@ -128,8 +161,9 @@ impl Tally {
         for broken in &self.broken {
             println!("broken: {broken}");
         }
-        for name in &self.failures {
+        for Failure { name, said } in &self.failures {
             println!("failed: {name}");
+            said.iter().for_each(|line| println!("    {line}"));
         }
         println!("{} passed, {} failed, {} skipped", self.passed, self.failed, self.ignored);
         if self.passed == 0 {
@@ -153,11 +187,22 @@ mod tests {
         tally.count("test a::b ... \u{1b}[31mFAILED\u{1b}[0m");
         tally.count("test a::c ... ok");
         tally.count("test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 7 filtered out; finished in 0.01s");
+        for line in ["failures:", "", "---- a::b stdout ----", "one", "", "two", "failures:", "    a::b"] {
+            tally.count(line);
+        }
         tally.count("test result: \u{1b}[31mFAILED\u{1b}[0m. 4 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out");
-        assert_eq!(tally, Tally { passed: 7, failed: 2, ignored: 1, failures: vec!["a::b".to_owned()], ..Tally::default() });
+        let failure = Failure { name: "a::b".to_owned(), said: ["one", "two"].map(str::to_owned).into() };
+        assert_eq!(tally, Tally { passed: 7, failed: 2, ignored: 1, failures: vec![failure], ..Tally::default() });
         assert!(tally.conclude().is_err());
         assert!(Tally::default().conclude().is_err(), "no test is no success");
         assert!(Tally { passed: 1, ..Tally::default() }.conclude().is_ok());
+    }
+
+    #[test]
+    fn of_a_test_that_says_much_the_end_is_said_again() {
+        let mut failure = Failure::default();
+        (0..=SAID_AGAIN).for_each(|line| failure.say(&line.to_string()));
+        assert_eq!((failure.said.len(), failure.said.front().map(String::as_str)), (SAID_AGAIN, Some("1")));
     }
 
     #[test]

@@ -3,7 +3,6 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on ends")]
 
-use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use plugway_harness::temp::TempDir;
@@ -16,8 +15,7 @@ const ADD: &str = "\n\n    rustup target add wasm32-wasip2\n\n";
 fn setup(programs: &[(&str, &str)]) -> (bool, String, String) {
     let path = TempDir::new().unwrap();
     for (name, script) in programs {
-        let file = path.write(name, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(file, PermissionsExt::from_mode(0o755)).unwrap();
+        path.program(name, script).unwrap();
     }
     let output = Command::new(env!("CARGO_BIN_EXE_xtask")).arg("setup").env("PATH", path.path()).env_remove("RUSTC").output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();

@@ -28,6 +28,7 @@ pub struct Launch {
     binary: PathBuf,
     wrapper: Vec<String>,
     environment: Vec<(String, String)>,
+    patience: Duration,
     directory: TempDir,
 }
 
@@ -37,7 +38,8 @@ impl Launch {
     /// # Errors
     /// When no temporary folder can be made.
     pub fn new(binary: impl Into<PathBuf>) -> Result<Self> {
-        Ok(Self { binary: binary.into(), wrapper: Vec::new(), environment: Vec::new(), directory: TempDir::new()? })
+        let directory = TempDir::new()?;
+        Ok(Self { binary: binary.into(), wrapper: Vec::new(), environment: Vec::new(), patience: READY, directory })
     }
 
     /// The folder of the configuration file: relative paths in it start here.
@@ -64,6 +66,13 @@ impl Launch {
     #[must_use]
     pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
         self.environment.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// How long it may take until it serves; default 120 s. An interpreter takes longer to compile.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
         self
     }
 
@@ -128,7 +137,8 @@ impl Gateway {
     }
 
     fn until_ready(&mut self) -> Result<()> {
-        let deadline = Instant::now() + READY;
+        let patience = self.launch.patience;
+        let deadline = Instant::now() + patience;
         loop {
             if self.log.wait(Duration::from_millis(50), |line| line.message() == "Serving").is_some() {
                 break;
@@ -138,7 +148,7 @@ impl Gateway {
                 return Err(Error::new(format!("the gateway ended with {status}:\n{}", self.log.text())));
             }
             if Instant::now() >= deadline {
-                return Err(Error::new(format!("the gateway does not serve after {READY:?}:\n{}", self.log.text())));
+                return Err(Error::new(format!("the gateway does not serve after {patience:?}:\n{}", self.log.text())));
             }
         }
         for line in self.log.lines() {
@@ -190,6 +200,14 @@ impl Gateway {
     /// When it has ended.
     pub fn rss_bytes(&self) -> Result<u64> {
         process::rss_bytes(self.pid())
+    }
+
+    /// Memory of its own and no file's, bytes: how much of the program's file is mapped at once is the kernel's choice, by megabytes.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn own_bytes(&self) -> Result<u64> {
+        process::own_bytes(self.pid())
     }
 
     /// CPU time used, to 10 ms.

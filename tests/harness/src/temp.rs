@@ -3,9 +3,10 @@
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 
 /// A folder of this process alone (mode 0700), removed with everything in it on drop.
 #[derive(Debug)]
@@ -43,6 +44,24 @@ impl TempDir {
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> Result<PathBuf> {
         let path = self.0.join(name);
         write_private(&path, content.as_ref())?;
+        Ok(path)
+    }
+
+    /// Writes a script for `/bin/sh` as a program of mode 0700 and returns where.
+    ///
+    /// Another process writes it: a file that this one has open to write is open in every child that another thread is just starting too, and
+    /// until that one has become its program nobody can run the file ("Text file busy").
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn program(&self, name: &str, script: &str) -> Result<PathBuf> {
+        let path = self.0.join(name);
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", "umask 077; printf '#!/bin/sh\\n%s\\n' \"$1\" >\"$0\" && chmod 700 \"$0\""]).arg(&path).arg(script);
+        let status = shell.status().context("/bin/sh")?;
+        if !status.success() {
+            return Err(Error::new(format!("{} cannot be written", path.display())));
+        }
         Ok(path)
     }
 }

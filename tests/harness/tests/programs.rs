@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper that cannot do its work is a failed test")]
 
-use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use plugway_harness::gateway::Launch;
@@ -18,9 +17,7 @@ fn program(directory: &TempDir, script: &str) -> std::path::PathBuf {
     let admin = r#"{"fields":{"message":"Admin listening","address":"127.0.0.1:4712"}}"#;
     let serving = r#"{"fields":{"message":"Serving","took_ms":3}}"#;
     let lines = format!("echo '{listening}' >&2\necho '{admin}' >&2\necho '{serving}' >&2\n");
-    let file = directory.write("plugway", format!("#!/bin/sh\n{}", script.replace("LINES", &lines))).unwrap();
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o700)).unwrap();
-    file
+    directory.program("plugway", &script.replace("LINES", &lines)).unwrap()
 }
 
 #[test]

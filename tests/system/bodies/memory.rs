@@ -95,12 +95,12 @@ struct Memory<'g> {
 impl<'g> Memory<'g> {
     /// To be called after a small body each way, so that what every one of them needs is there.
     fn of(gateway: &'g Gateway) -> Self {
-        let before = gateway.rss_bytes().unwrap();
+        let before = gateway.own_bytes().unwrap();
         Self { gateway, before, highest: before }
     }
 
     fn look(&mut self) {
-        self.highest = self.highest.max(self.gateway.rss_bytes().unwrap());
+        self.highest = self.highest.max(self.gateway.own_bytes().unwrap());
     }
 
     fn check(mut self) {

@@ -6,7 +6,7 @@ use plugway_harness::raw::Raw;
 use rustix::process::Signal;
 
 use super::{LOOPBACK, PATIENT, World};
-use crate::common::{assert_problem, metric, status, two_workers, until};
+use crate::common::{assert_problem, metric, stalls_over, status, two_workers, until};
 use crate::guest::{get, send};
 use crate::thread_time::{Stopwatch, Thread};
 
@@ -121,16 +121,18 @@ fn a_missed_deadline_is_a_503() {
 #[test]
 fn who_finds_no_instance_queues_up_for_as_long_as_the_deadline() {
     let world = World::new(PATIENT, "budget = { instances = 1, deadline = \"3s\" }");
-    let slow = |number: usize, time: u64| format!("GET {} timeout=5000 x-number={number}", world.url(&format!("/slow/{time}")));
-    let both: Vec<_> = (0..2).map(|number| world.send(&slow(number, 200))).collect();
+    let told = |number: usize, path: &str| format!("GET {} timeout=5000 x-number={number}", world.url(path));
+    let both: Vec<_> = (0..2).map(|number| world.send(&told(number, "/held"))).collect();
+    until("one of them queues", || world.hits("instances") == 1.0);
+    world.server.release();
     for mut raw in both {
         assert!(raw.response().unwrap().text().starts_with("200 Server "));
     }
     assert_eq!(world.hits("instances"), 1.0);
     assert_eq!(metric(&world.gateway, "plugway_instances_started_total", &["plugin=\"asking\""]), 1.0);
-    let first = world.send(&slow(2, 4_000));
-    until("it is on its way", || world.in_flight() == 1.0);
-    let second = world.send(&slow(3, 0)).response().unwrap();
+    let first = world.send(&told(2, "/slow/4000"));
+    until("it is with the server", || world.server.requests() == 3);
+    let second = world.send(&told(3, "/slow/0")).response().unwrap();
     // The first missed its deadline before the second's came, or the second had its turn: either way nothing hangs.
     assert!(matches!(second.status, 200 | 503), "{}", second.text());
     drop(first);
@@ -159,15 +161,19 @@ fn those_that_queue_are_not_called_once_others_have_opened_the_breaker() {
 #[test]
 fn where_all_plugins_together_have_as_many_instances_as_may_be_calls_queue_up() {
     let limit = |config: &str| format!("{config}\n[limits]\nmax_plugin_instances = 16\n");
-    let world = World::with(limit, LOOPBACK, "budget = { deadline = \"20s\" }");
-    let waiting: Vec<_> =
-        (0..24).map(|number| world.send(&format!("GET {} timeout=3000 x-number={number}", world.url("/slow/300")))).collect();
+    let world = World::with(limit, PATIENT, "budget = { deadline = \"60s\" }");
+    let instances = || metric(&world.gateway, "plugway_instances", &["plugin=\"asking\""]);
+    let told = |number: usize| format!("GET {} timeout=60000 x-number={number}", world.url("/held"));
+    let waiting: Vec<_> = (0..24).map(|number| world.send(&told(number))).collect();
+    let there = || metric(&world.gateway, "plugway_requests_in_flight", &["route=\"all\""]);
+    until("all of them are there, and some queue", || there() == 24.0 && world.hits("instances") >= 1.0);
+    assert!(instances() <= 16.0);
+    world.server.release();
     for mut raw in waiting {
         let answer = raw.response().unwrap();
         assert!(answer.text().starts_with("200 Server "), "{}", answer.text());
     }
-    assert!(world.hits("instances") >= 1.0);
-    assert!(metric(&world.gateway, "plugway_instances", &["plugin=\"asking\""]) <= 16.0);
+    assert!(instances() <= 16.0);
     assert_eq!(metric(&world.gateway, "plugway_breakers_opened_total", &[]), 0.0);
 }
 
@@ -188,10 +194,13 @@ fn a_full_house_is_a_503_with_retry_after() {
 
 #[test]
 fn a_client_that_leaves_does_not_end_its_call() {
-    let world = World::new(LOOPBACK, "");
-    let waiting = world.send(&format!("GET {} timeout=3000", world.url("/slow/300")));
+    let world = World::new(PATIENT, "budget = { deadline = \"60s\" }");
+    let waiting = world.send(&format!("GET {} timeout=60000", world.url("/held")));
     until("it is on its way", || world.in_flight() == 1.0);
     drop(waiting);
+    until("it is known to have left", || metric(&world.gateway, "plugway_requests_in_flight", &["route=\"all\""]) == 0.0);
+    assert_eq!(world.in_flight(), 1.0);
+    world.server.release();
     until("it is counted", || metric(&world.gateway, "plugway_hook_calls_outlived_total", &["plugin=\"asking\""]) == 1.0);
     assert_eq!(metric(&world.gateway, "plugway_hook_failures_total", &[]), 0.0);
     assert_eq!(metric(&world.gateway, "plugway_instances", &["plugin=\"asking\""]), 1.0);
@@ -200,9 +209,9 @@ fn a_client_that_leaves_does_not_end_its_call() {
 
 #[test]
 fn who_needs_more_than_a_tick_steps_back_for_its_neighbours() {
-    /// The longest that the worker may have been at work while something was due. What is due every 100 ms would have been 900 ms late by a
-    /// call that does not step back.
-    const LONGEST: Duration = Duration::from_millis(100);
+    /// The longest that the worker may have been at work while something was due, in seconds, but for one time: a hypervisor's. What is due every
+    /// 100 ms would have been 900 ms late by a call that does not step back, and there are two that compute.
+    const LONGEST: &str = "0.1";
     /// What most neighbours may wait for the one that computes: it is looked at every 1 to 4 ms (`plugway::plugin::TICK`), and a neighbour
     /// needs the worker twice, for its request and for the upstream's answer. One whose turn comes after 31 ticks, as tokio looks after its
     /// sockets beside tasks that are always ready, would wait for 60 ms and more.
@@ -240,8 +249,6 @@ fn who_needs_more_than_a_tick_steps_back_for_its_neighbours() {
     assert!(neighbours.len() > 5, "only {} in the time of one call", neighbours.len());
     let (count, beside) = (neighbours.len(), median(neighbours));
     assert!(beside <= 2 * alone + WAIT, "half of {count} neighbours took {beside:?} or more, and {alone:?} where nobody computes");
-    let stall = status(&world.gateway)["workers"][0]["longest_stall"].clone();
-    assert!(Duration::from_micros(stall["busy_us"].as_u64().unwrap()) < LONGEST, "{stall}");
     // A tick is 4 ms, and the worker's own work comes between: most of what is due waits for one and not for several.
     let (all, short) = (after.0 - before.0, after.1 - before.1);
     assert!(all >= 5.0 && short * 2.0 > all, "{short} of {all} times it was at most 10 ms");
@@ -250,6 +257,8 @@ fn who_needs_more_than_a_tick_steps_back_for_its_neighbours() {
     assert_problem(&looping, 503, "plugin-cpu-exceeded");
     assert_eq!(world.hits("cpu"), 2.0);
     assert_eq!(world.ask("spin 1"), "spun");
+    let stalls = stalls_over(&world.gateway, LONGEST);
+    assert!(stalls <= 1.0, "{stalls} stalls of more than {LONGEST} s: {}", status(&world.gateway)["workers"][0]["longest_stall"]);
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
@@ -266,9 +275,11 @@ fn time_that_is_waited_is_no_cpu_time() {
 
 #[test]
 fn a_drain_waits_for_calls_that_wait() {
-    let world = World::new(LOOPBACK, "");
-    let mut waiting = world.send(&format!("GET {} timeout=3000", world.url("/slow/500")));
+    let world = World::new(PATIENT, "budget = { deadline = \"60s\" }");
+    let mut waiting = world.send(&format!("GET {} timeout=60000", world.url("/held")));
     until("it is on its way", || world.in_flight() == 1.0);
     world.gateway.signal(Signal::TERM).unwrap();
+    until("it drains", || status(&world.gateway)["draining"] == true);
+    world.server.release();
     assert!(waiting.response().unwrap().text().starts_with("200 Server "));
 }

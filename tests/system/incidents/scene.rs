@@ -86,6 +86,15 @@ impl Scene {
         until
     }
 
+    /// Waits for the next minute where this one is about to end: a gateway that has not looked at its past by then looks at a minute without
+    /// requests besides.
+    pub(super) fn early_in_a_minute() {
+        let second = seconds(SystemTime::now()) % 60;
+        if second >= 45 {
+            std::thread::sleep(Duration::from_secs(u64::try_from(60 - second).unwrap()));
+        }
+    }
+
     fn cells(&self, minute: &Minute) -> Vec<TallyCell> {
         let gone = Some(Fault::UpstreamReset);
         let of_endpoint = |(endpoint, failed): (&Upstream, u64)| {

@@ -41,7 +41,7 @@ fn an_opaque_token_passes_with_what_its_server_says_of_it_and_is_asked_about_onc
         &server,
         &upstream,
         "id = \"gateway\", secret = \"gateway\"",
-        "introspection = { cache = \"2s\", negative_cache = \"2s\" }",
+        "introspection = { cache = \"10s\", negative_cache = \"10s\" }",
     );
     let token = server.token("shop", OPAQUE);
     std::thread::scope(|scope| {

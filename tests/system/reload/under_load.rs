@@ -2,11 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use plugway_harness::process;
 use plugway_harness::raw::Raw;
 
 use super::{Scene, replace, status, until, version, version_of};
-use crate::common::Ends;
+use crate::common::{Ends, stalls_over};
 use crate::guest::send;
 
 /// Swaps of the plugin, each of which is seen to serve.
@@ -17,9 +16,11 @@ const RELOADS: u32 = 5;
 const WARM: u32 = 8;
 /// Memory of its own that may be more than it was then, bytes: pages that the allocator has not given back.
 const MEMORY: u64 = 8 << 20;
-/// The longest that the worker may be at work while something is due, in CPU time, microseconds. 5 ms is what `cargo xtask soak` allows a
+/// The longest that the worker may be at work while something is due, in CPU time, seconds. 5 ms is what `cargo xtask soak` allows a
 /// release build; this is one without optimisation, which works off what came while others had the core. Compiling takes ten times as long.
-const STALL: u64 = 50_000;
+const STALL: &str = "0.05";
+/// Times it was longer, at most: a hypervisor may do it now and then. A gateway that compiles on its worker does it at every swap.
+const STALLS: f64 = 2.0;
 /// Connections, each kept and always busy.
 const CLIENTS: usize = 4;
 
@@ -29,7 +30,7 @@ fn no_request_is_lost_and_none_meets_two_versions() {
     let address = scene.gateway.address("web").unwrap();
     let text = std::fs::read_to_string(scene.config_file()).unwrap();
     let instances = scene.plugin()["instances"].clone();
-    let own = || process::own_bytes(scene.gateway.pid()).unwrap();
+    let own = || scene.gateway.own_bytes().unwrap();
     let (done, answered) = (AtomicBool::new(false), AtomicU64::new(0));
     let warmed = std::thread::scope(|scope| {
         let client = || {
@@ -75,6 +76,6 @@ fn no_request_is_lost_and_none_meets_two_versions() {
     until("its instances alone are left", || scene.plugin()["instances"] == instances);
     let now = own();
     assert!(now <= warmed + MEMORY, "{} KiB of its own, {} KiB when it was warm", now >> 10, warmed >> 10);
-    let stall = status(&scene.gateway)["workers"][0]["longest_stall"].clone();
-    assert!(stall["busy_us"].as_u64().unwrap() <= STALL, "{stall}");
+    let stalls = stalls_over(&scene.gateway, STALL);
+    assert!(stalls <= STALLS, "{stalls} stalls of more than {STALL} s: {}", status(&scene.gateway)["workers"][0]["longest_stall"]);
 }

@@ -7,7 +7,7 @@ use plugway_harness::raw::{Raw, RawResponse};
 use plugway_harness::upstream::Upstream;
 
 use super::{LOOKED, Scene, meanwhile, replace, until, version, version_of};
-use crate::common::{BINARY, LOGGED, json};
+use crate::common::{BINARY, LOGGED, Refusing, json};
 
 /// A gateway that keeps versions in that folder, with that one in its plugin's file.
 fn start(state: &Path, number: u32) -> Scene {
@@ -277,7 +277,8 @@ fn the_list_says_what_serves_and_what_is_kept() {
 
 #[test]
 fn a_gateway_that_does_not_run_cannot_be_asked() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let refusing = Refusing::new();
+    let free = refusing.address();
     let output = std::process::Command::new(BINARY).args(["plugin", "list", "--admin", &free.to_string()]).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stderr).contains(&format!("no gateway answers at {free}")), "{output:?}");

@@ -114,9 +114,9 @@ fn eight_files_at_once_are_one_swap() {
     fs::create_dir(&folder).unwrap();
     let names: Vec<String> = (0..8).map(|number| format!("p{number}")).collect();
     let fill = |base: u32| {
-        for (number, name) in (base..).zip(&names) {
-            fs::write(folder.join(format!("{name}.wasm")), version(number)).unwrap();
-        }
+        // Made before the first is written: they are to come together.
+        let files: Vec<_> = (base..).zip(&names).map(|(number, name)| (folder.join(format!("{name}.wasm")), version(number))).collect();
+        files.iter().for_each(|(file, content)| fs::write(file, content).unwrap());
     };
     fill(100);
     let plugins: String =

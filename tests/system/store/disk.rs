@@ -3,7 +3,7 @@
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use super::{Counts, Scene, ask, metrics, sum, traffic};
-use crate::common::{metric, status, until};
+use crate::common::{LOGGED, metric, status, until, until_logged};
 
 #[test]
 fn a_full_disk_stops_the_store_and_nothing_else() {
@@ -25,7 +25,7 @@ fn a_full_disk_stops_the_store_and_nothing_else() {
     assert_eq!(shown["writable"], false, "{shown:#}");
     until("what is waiting is told", || metric(&gateway, "plugway_store_requests_waiting", &[]) == 92.0);
     assert!(metric(&gateway, "plugway_store_write_failures_total", &[]) >= 1.0);
-    let line = gateway.log().lines().into_iter().find(|line| line.message().contains("monitoring store cannot be written")).unwrap();
+    let line = gateway.log().wait(LOGGED, |line| line.message().contains("monitoring store cannot be written")).unwrap();
     assert_eq!(line.field("level"), Some("ERROR"), "{line:?}");
     assert_eq!(sum(&scene.stored("day")), 46, "nothing of it is in the store");
 
@@ -35,7 +35,7 @@ fn a_full_disk_stops_the_store_and_nothing_else() {
     scene.written(sum(&counts));
     until("the metric says so", || metric(&gateway, "plugway_store_writable", &[]) == 1.0);
     assert_eq!(metric(&gateway, "plugway_store_requests_lost_total", &[]), 0.0);
-    assert!(gateway.log().lines().iter().any(|line| line.message().contains("monitoring store is written again")));
+    until_logged(&gateway, "monitoring store is written again");
     let told = metrics(&gateway);
     gateway.stop().unwrap();
     assert_eq!(scene.stored("day"), told);

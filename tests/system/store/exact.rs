@@ -70,9 +70,11 @@ fn counts_agree_across_a_swap_and_a_graceful_restart() {
 
     // In flight when it is asked to end, and counted nevertheless.
     let mut client = crate::common::web(&gateway);
-    client.send("GET /slow/600 HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    client.send("GET /slow/600 HTTP/1.1\r\nhost: a\r\nx-behave: /held\r\n\r\n").unwrap();
     until("it is with the upstream", || metric(&gateway, "plugway_requests_in_flight", &["route=\"slow\""]) == 1.0);
     gateway.signal(Signal::TERM).unwrap();
+    until("it drains", || crate::common::status(&gateway)["draining"] == true);
+    scene.upstream.release();
     assert_eq!(client.response().unwrap().status, 200);
     *counts.entry(("slow".to_owned(), 200)).or_default() += 1;
     assert!(gateway.wait(PATIENCE).unwrap().success());

@@ -66,6 +66,8 @@ fn killed(scene: &Scene) -> (Vec<Duration>, bool) {
     let killed_at = (Instant::now(), SystemTime::now());
     gateway.signal(Signal::KILL).unwrap();
     gateway.wait(PATIENCE).unwrap();
+    // The moment of the kill is one to look from, too: between it and the last look the machine may have had other things to do.
+    looks.push(would_lose(&slices, &seen, killed_at.0));
 
     // What was there before it is there still, whole, and in every tier.
     assert_eq!(scene.connection().query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0)).unwrap(), "ok");
