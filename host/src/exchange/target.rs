@@ -28,9 +28,14 @@ impl Target {
         Self { received, path: normal, query: Query::Received }
     }
 
-    /// As received; most often what leaves is this.
+    /// As received.
     pub fn received(&self) -> Option<&PathAndQuery> {
         self.received.as_ref()
+    }
+
+    /// As received, where that is in normal form and no hook has set another; most often this is what leaves.
+    pub fn unchanged(&self) -> Option<&PathAndQuery> {
+        self.received.as_ref().filter(|_| self.path.is_none() && self.query == Query::Received)
     }
 
     /// The path in normal form.

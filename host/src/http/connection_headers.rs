@@ -1,6 +1,6 @@
 //! Headers that belong to one connection and never travel on (RFC 9110, section 7.6.1).
 
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, TE, TRAILER};
+use http::header::{CONNECTION, CONTENT_LENGTH, Entry, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER};
 
 use super::present::Present;
 
@@ -11,7 +11,7 @@ pub struct Trailers {
     /// `TE: trailers`: whoever sent this will read trailers.
     pub accepted: bool,
     /// The `Trailer` header: names announced.
-    pub announced: Option<http::HeaderValue>,
+    pub announced: Option<HeaderValue>,
 }
 
 /// Whether a header belongs to the connection.
@@ -26,10 +26,16 @@ pub fn strip(headers: &mut HeaderMap, present: Present) -> Trailers {
     if !present.has(Present::OF_CONNECTION) {
         return trailers;
     }
-    for name in named(headers) {
-        headers.remove(name);
+    if present.has(Present::CONNECTION)
+        && let Entry::Occupied(entry) = headers.entry(CONNECTION)
+    {
+        let named = named(entry.iter());
+        entry.remove();
+        for name in named {
+            headers.remove(name);
+        }
     }
-    for name in present.names(Present::OF_CONNECTION) {
+    for name in present.names(Present::OF_CONNECTION.without(Present::CONNECTION)) {
         let Some(value) = headers.remove(name) else { continue };
         if *name == TE {
             trailers.accepted = accepts_trailers(value.as_bytes());
@@ -51,8 +57,8 @@ pub fn strip_trailers(trailers: &mut HeaderMap) {
 }
 
 /// What `Connection` names beside the headers that always belong to it. Read as bytes: one option that is no name leaves the others what they are.
-fn named(headers: &HeaderMap) -> Vec<HeaderName> {
-    let options = headers.get_all(CONNECTION).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+fn named<'a>(connection: impl Iterator<Item = &'a HeaderValue>) -> Vec<HeaderName> {
+    let options = connection.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
     options
         .filter(|option| !option.eq_ignore_ascii_case(b"keep-alive") && !option.eq_ignore_ascii_case(b"close"))
         .filter_map(|option| HeaderName::from_bytes(option).ok())
@@ -93,7 +99,7 @@ mod tests {
     fn takes_off_what_connection_names_beside_what_is_no_name() {
         for connection in [&b"caf\xe9, X-Hop"[..], b"X-Hop,\xff", b"\xc3\xa9,\tx-hop\t, a b", b", X-Hop"] {
             let mut headers = HeaderMap::new();
-            headers.insert(CONNECTION, http::HeaderValue::from_bytes(connection).unwrap());
+            headers.insert(CONNECTION, HeaderValue::from_bytes(connection).unwrap());
             headers.insert("x-hop", "1".parse().unwrap());
             headers.insert("x-stays", "1".parse().unwrap());
             let present = Present::of(&headers);
@@ -106,7 +112,7 @@ mod tests {
     fn trailers_say_nothing_of_connections_or_framing() {
         let names = ["connection", "keep-alive", "transfer-encoding", "te", "upgrade", "content-length", "host", "grpc-status", "x-sum"];
         let mut trailers: HeaderMap =
-            names.map(|name| (HeaderName::from_static(name), http::HeaderValue::from_static("0"))).into_iter().collect();
+            names.map(|name| (HeaderName::from_static(name), HeaderValue::from_static("0"))).into_iter().collect();
         strip_trailers(&mut trailers);
         let mut left: Vec<_> = trailers.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();

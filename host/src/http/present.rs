@@ -73,6 +73,8 @@ impl Present {
     pub const EXPECT: Self = Self(1 << 1);
     /// `X-Real-IP`.
     pub const X_REAL_IP: Self = Self(1 << 4);
+    /// `Connection`.
+    pub const CONNECTION: Self = Self(1 << 5);
     /// `tracestate`.
     pub const TRACESTATE: Self = Self(1 << 7);
     /// `traceparent`.
@@ -120,9 +122,19 @@ impl Present {
         self.0 & any.0 != 0
     }
 
+    /// These without those.
+    pub const fn without(self, those: Self) -> Self {
+        Self(self.0 & !those.0)
+    }
+
     /// The names of those that are in both.
     pub fn names(self, of: Self) -> impl Iterator<Item = &'static HeaderName> {
-        NAMES.iter().enumerate().filter(move |(index, _)| self.0 & of.0 & 1 << index != 0).map(|(_, name)| name)
+        let mut left = self.0 & of.0;
+        std::iter::from_fn(move || {
+            let name = NAMES.get(left.trailing_zeros() as usize)?;
+            left &= left - 1;
+            Some(name)
+        })
     }
 }
 

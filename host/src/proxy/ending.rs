@@ -3,6 +3,7 @@
 
 mod record;
 
+use std::cell::LazyCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -334,7 +335,7 @@ impl Ending {
         }
         self.state = State::Told;
         let duration = self.started.elapsed();
-        let took = Took { received: self.worker.clock.at(self.started, self.started + duration), duration };
+        let took = LazyCell::new(|| Took { received: self.worker.clock.at(self.started, self.started + duration), duration });
         self.cells.finished(&self.method, self.tls, self.status, self.cause(), duration);
         self.tally(exchange, duration);
         if let Some(fault) = self.fault {
@@ -342,11 +343,11 @@ impl Ending {
         }
         if let (Some(route), Some(exchange)) = (&self.route, exchange) {
             for place in &route.chain.observers {
-                let record = |texts: &mut Texts| self.record(texts, exchange, place.config, took);
+                let record = |texts: &mut Texts| self.record(texts, exchange, place.config, *took);
                 self.worker.records.push(self.snapshot, (place.slot, &place.name), record);
             }
             for place in &route.chain.batch_observers {
-                let row = |texts: &mut Texts, before: &EndedRow| self.row(texts, before, exchange, took);
+                let row = |texts: &mut Texts, before: &EndedRow| self.row(texts, before, exchange, *took);
                 self.worker.records.push_row(self.snapshot, (place.slot, place.config, &place.name), row);
             }
         }
@@ -355,7 +356,7 @@ impl Ending {
             self.remember(exchange, duration);
         }
         if let Some(plan) = self.access_log.as_deref().filter(|plan| plan.wants(self.status, self.fault, duration, sampled)) {
-            self.log(plan, exchange, took);
+            self.log(plan, exchange, *took);
         }
     }
 }

@@ -135,17 +135,16 @@ impl Forward<'_> {
         let is_spoilt = is_read_again && !self.outbound.only_adds(&exchange, &endpoint, edits.as_deref());
         let headers = if replayable || is_read_later || is_spoilt { Headers::Copied } else { Headers::Lent };
         let mut request = match self.outbound.request(&mut exchange, headers, &endpoint, edits.as_deref(), plan.protocol, body) {
-            Ok(request) => request,
+            Ok(request) => Some(request),
             Err((fault, body)) => return (exchange, Attempt::Failed { fault, endpoint: Some(endpoint), body: Some(body) }),
         };
         let now = Instant::now();
         let after = now.into_std().saturating_duration_since(exchange.started);
         let span = exchange.steps.begin(At::attempt(endpoint.id, after));
-        if let Some(parent) = span.and_then(|span| attempt_parent(&exchange, span)) {
+        if let (Some(request), Some(parent)) = (&mut request, span.and_then(|span| attempt_parent(&exchange, span))) {
             request.headers_mut().insert(TRACEPARENT, parent);
         }
-        let streamed = request.body().streamed().map(Rc::clone);
-        let mut request = Some(request);
+        let streamed = request.as_ref().and_then(|request| request.body().streamed()).map(Rc::clone);
         let waiting = ending.waiting(&exchange);
         let attempted = Attempted::begin(self.worker, self.generation, chain.router.as_ref(), endpoint.id, now);
         let sent = self.worker.pool.send_in_turns(&plan, &mut request, answer, now, &streamed).await;

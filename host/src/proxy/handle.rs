@@ -5,8 +5,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::{ALLOW, CONTENT_LENGTH};
+use http::header::ALLOW;
 use http::{HeaderValue, Request, Response};
+use http_body::Body;
 use hyper::body::Incoming;
 
 use super::arrival::{self, Arrival};
@@ -57,7 +58,7 @@ pub async fn handle(
         }
     };
 
-    let (exchange, verdict) = match too_large(route, &exchange) {
+    let (exchange, verdict) = match too_large(route, &body) {
         Some(fault) => (exchange, crate::pipeline::Verdict::Fault(fault)),
         None => route.chain.admit(&generation, exchange).await,
     };
@@ -107,8 +108,8 @@ fn find<'a>(generation: &'a Generation, exchange: &mut Exchange) -> Result<(usiz
 }
 
 /// A body that says it is too large is refused before any of it is read.
-fn too_large(route: &RoutePlan, exchange: &Exchange) -> Option<Fault> {
+fn too_large(route: &RoutePlan, body: &Incoming) -> Option<Fault> {
     let limit = route.max_body_bytes?;
-    let length: u64 = exchange.request.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()?;
-    (length > limit).then_some(Fault::BodyTooLarge)
+    // hyper has read its `Content-Length`.
+    (body.size_hint().lower() > limit).then_some(Fault::BodyTooLarge)
 }

@@ -89,8 +89,8 @@ fn accepted_parent(headers: &HeaderMap, present: Present) -> Option<(&HeaderValu
     Some((value, Parent::parse(value.as_bytes())?))
 }
 
-/// A new id, with a new `traceparent` after it, and the trace that this names. One piece for both: headers and exchange share them, and each
-/// shared piece has a count that is allocated too.
+/// A new id, with a new `traceparent` after it, and the trace that this names. One piece for both and for the count of who shares it, which
+/// headers and exchange do.
 fn make() -> (Bytes, u128) {
     // One visit to this thread's generator for all.
     let mut random = [[0; 8]; 5];
@@ -99,11 +99,11 @@ fn make() -> (Bytes, u128) {
     // Neither may be zero.
     let (trace_rest, span) = (trace_rest.max(1), span.max(1));
     let text = written([id, id_rest, trace, trace_rest, span]);
-    (Bytes::from(text), (u128::from(trace) << 64) | u128::from(trace_rest))
+    (Bytes::from_owner(text), (u128::from(trace) << 64) | u128::from(trace_rest))
 }
 
 /// An id of the first two words, and a `traceparent` of the others.
-fn written(words: [u64; 5]) -> Vec<u8> {
+fn written(words: [u64; 5]) -> [u8; ID + PARENT] {
     let bytes = words.map(u64::to_be_bytes);
     // All in one go and without a table, which takes a few vector instructions.
     let mut digits = [[0; 2]; 40];
@@ -112,13 +112,13 @@ fn written(words: [u64; 5]) -> Vec<u8> {
     }
     let (id, rest) = digits.as_flattened().split_at(ID);
     let (trace, span) = rest.split_at(TRACE);
-    let mut text = Vec::with_capacity(ID + PARENT);
-    text.extend_from_slice(id);
-    text.extend_from_slice(b"00-");
-    text.extend_from_slice(trace);
-    text.push(b'-');
-    text.extend_from_slice(span);
-    text.extend_from_slice(b"-00");
+    let mut text = [0; ID + PARENT];
+    let mut left = text.as_mut_slice();
+    for piece in [id, b"00-", trace, b"-", span, b"-00"] {
+        let Some((place, rest)) = std::mem::take(&mut left).split_at_mut_checked(piece.len()) else { break };
+        place.copy_from_slice(piece);
+        left = rest;
+    }
     text
 }
 
@@ -186,10 +186,8 @@ mod tests {
     #[test]
     fn every_digit_is_written_where_it_belongs() {
         let words = [0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210, 0x4bf9_2f35_77b3_4da6, 0xa3ce_929d_0e0e_4736, 0x00f0_67aa_0ba9_02b7];
-        let text = written(words);
-        assert_eq!(text.capacity(), text.len(), "a piece that is as long as it has room becomes a shared one as it is");
         assert_eq!(
-            String::from_utf8(text).unwrap(),
+            std::str::from_utf8(&written(words)).unwrap(),
             "0123456789abcdeffedcba987654321000-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
         );
         for byte in 0..=u8::MAX {

@@ -86,11 +86,14 @@ impl Outbound<'_> {
         body: RequestBody,
     ) -> Result<Request<RequestBody>, (Fault, RequestBody)> {
         let head = &mut exchange.request;
-        let path = edits.and_then(|edits| edits.path.as_deref()).unwrap_or(head.path());
+        let path = edits.and_then(|edits| edits.path.as_deref());
         let host = self.host_to_set(endpoint, edits.and_then(|edits| edits.host.as_ref()), exchange.attempts.number);
-        let uri = match target(head.target.received(), path, head.query()) {
-            Ok(uri) => uri,
-            Err(fault) => return Err((fault, body)),
+        let uri = match head.target.unchanged().filter(|_| path.is_none()) {
+            Some(received) => Uri::from(received.clone()),
+            None => match target(path.unwrap_or(head.path()), head.query()) {
+                Ok(uri) => uri,
+                Err(fault) => return Err((fault, body)),
+            },
         };
 
         let mut request = Request::new(body);
@@ -139,10 +142,7 @@ fn are_new(headers: &HeaderMap, edits: Option<&PlanEdits>) -> bool {
 }
 
 /// The target in origin form; the pool makes of it and `Host` what HTTP/2 wants.
-fn target(received: Option<&PathAndQuery>, path: &str, query: Option<&str>) -> Result<Uri, Fault> {
-    if let Some(received) = received.filter(|received| received.path() == path && received.query() == query) {
-        return Ok(Uri::from(received.clone()));
-    }
+fn target(path: &str, query: Option<&str>) -> Result<Uri, Fault> {
     if path.len() + query.map_or(0, |query| query.len() + 1) > LONGEST_TARGET {
         return Err(Fault::UriTooLong);
     }
@@ -198,10 +198,10 @@ mod tests {
     #[test]
     fn a_target_is_as_long_as_a_uri_can_be() {
         let path = |bytes: usize| format!("/{}", "a".repeat(bytes - 1));
-        assert_eq!(target(None, &path(LONGEST_TARGET), None).map(|uri| uri.path().len()), Ok(LONGEST_TARGET));
-        assert_eq!(target(None, &path(LONGEST_TARGET + 1), None), Err(Fault::UriTooLong));
+        assert_eq!(target(&path(LONGEST_TARGET), None).map(|uri| uri.path().len()), Ok(LONGEST_TARGET));
+        assert_eq!(target(&path(LONGEST_TARGET + 1), None), Err(Fault::UriTooLong));
         let query = "q".repeat(LONGEST_TARGET - 101);
-        assert_eq!(target(None, &path(100), Some(&query)).map(|uri| uri.query().map(str::len)), Ok(Some(query.len())));
-        assert_eq!(target(None, &path(101), Some(&query)), Err(Fault::UriTooLong));
+        assert_eq!(target(&path(100), Some(&query)).map(|uri| uri.query().map(str::len)), Ok(Some(query.len())));
+        assert_eq!(target(&path(101), Some(&query)), Err(Fault::UriTooLong));
     }
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -176,12 +176,18 @@ impl Served {
         self.connection.is_idle()
     }
 
-    pub(super) fn call(&self, request: Request<Incoming>) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + use<> {
+    /// Begins one. In a box: hyper would copy all of it to where it keeps it, and keep room for it where a connection has none to answer.
+    pub(super) fn call(
+        &self,
+        request: Request<Incoming>,
+    ) -> Pin<Box<impl Future<Output = Result<Response<ResponseBody>, Infallible>> + use<>>> {
         if self.max_requests.is_some_and(|limit| self.connection.requests() + 1 >= limit) {
             self.connection.set_last();
             self.watched.ask(Ask::EndWhenIdle);
         }
-        handle(Rc::clone(&self.worker), Rc::clone(&self.connection), request)
+        // Memory first, as for an exchange.
+        let place = Box::new_uninit();
+        Box::into_pin(Box::write(place, handle(Rc::clone(&self.worker), Rc::clone(&self.connection), request)))
     }
 }
 

@@ -57,7 +57,7 @@ impl Bins {
     /// Counts one value.
     pub fn add(&mut self, value: Duration) {
         // What took less than a microsecond took one: there is no logarithm of nothing.
-        let us = (value.as_nanos() as f64 / 1e3).max(1.0);
+        let us = (value.as_secs_f64() * 1e6).max(1.0);
         self.count(i16::try_from(BINS.key(us)).unwrap_or(i16::MAX), 1);
     }
 

@@ -88,6 +88,8 @@ pub struct Detail<'a> {
 pub(super) struct Samples {
     failed: Vec<Sample>,
     slow: Vec<Sample>,
+    /// What the fastest of the slow took: most requests are faster, and look no further.
+    fastest: Option<Duration>,
 }
 
 impl Samples {
@@ -100,16 +102,23 @@ impl Samples {
             }
         } else if self.slow.len() < SLOW {
             self.slow.push(sample(finished, Why::Slow, detail()));
-        } else if let Some(fastest) = self.slow.iter_mut().min_by_key(|sample| sample.duration)
-            && Some(fastest.duration) < finished.duration
-        {
-            *fastest = sample(finished, Why::Slow, detail());
+            self.fastest = self.fastest();
+        } else if self.fastest < finished.duration {
+            if let Some(fastest) = self.slow.iter_mut().min_by_key(|sample| sample.duration) {
+                *fastest = sample(finished, Why::Slow, detail());
+            }
+            self.fastest = self.fastest();
         }
+    }
+
+    fn fastest(&self) -> Option<Duration> {
+        self.slow.iter().map(|sample| sample.duration).min()
     }
 
     pub(super) fn take(&mut self) -> Vec<Sample> {
         let mut all = std::mem::take(&mut self.failed);
         all.append(&mut self.slow);
+        self.fastest = None;
         all
     }
 }

@@ -85,8 +85,8 @@ where
         // heap), names written in lower case as they are stored, and vectored writes wherever the stream has them, so a
         // body chunk goes from one socket to the other without a copy. A response's head may be as long as the buffer.
         let (sender, connection) = Builder::new().max_buf_size(MAX_BUFFER).handshake(TokioIo::new(stream)).await?;
-        let (waker, polled) = (Waker::from(Arc::clone(&wakeups)), wakeups.woken());
-        Ok(Box::new(Self { connection, sender, wakeups, waker, polled, deadline: Deadline::default(), ended: false, permit }))
+        let (waker, polled, deadline) = (Waker::from(Arc::clone(&wakeups)), wakeups.woken(), Deadline::new(&wakeups));
+        Ok(Box::new(Self { connection, sender, wakeups, waker, polled, deadline, ended: false, permit }))
     }
 
     /// Does what can be done now. Ready when the connection has ended.
@@ -152,11 +152,15 @@ where
         mut deadline: Instant,
         later: impl Fn() -> Option<Instant>,
     ) -> Result<(), Broken> {
-        let Some(mut sent) = request.take() else { return Err(Broken::NoRequest) };
-        *sent.version_mut() = Version::HTTP_11;
-        let mut response = pin!(self.wakeups.hushed(|| self.sender.try_send_request(sent)));
+        let sent = {
+            // In a block of its own, so that no room is kept for it while it is waited for.
+            let Some(mut sent) = request.take() else { return Err(Broken::NoRequest) };
+            *sent.version_mut() = Version::HTTP_11;
+            self.wakeups.hushed(|| self.sender.try_send_request(sent))
+        };
+        let mut response = pin!(sent);
         std::future::poll_fn(|cx| {
-            let ended = self.poll(cx);
+            self.go_on();
             // Only the poll above can complete this future, so it need not wake anybody (and is not held back by the
             // task's budget, which would be a wake-up lost).
             match Pin::new(&mut unconstrained(response.as_mut())).poll(&mut Context::from_waker(Waker::noop())) {
@@ -170,11 +174,16 @@ where
                 }
                 Poll::Pending => {}
             }
-            while ended.is_ready() || self.deadline.poll(deadline, cx).is_ready() {
-                match later().filter(|_| ended.is_pending()) {
+            while self.ended || self.deadline.poll(deadline).is_ready() {
+                match later().filter(|_| !self.ended) {
                     Some(moved) => deadline = moved,
                     None => return Poll::Ready(Err(Broken::TimedOut)),
                 }
+            }
+            // Who has its answer is not woken any more, so whom to wake is said by those that wait. What woke somebody meanwhile did not know whom.
+            self.wakeups.wakes(cx.waker());
+            if self.wakeups.woken() != self.polled {
+                cx.waker().wake_by_ref();
             }
             Poll::Pending
         })

@@ -120,22 +120,35 @@ impl Head {
     /// right with it is for [`step`](Self::step) to say.
     fn plain_line(&mut self, bytes: &[u8]) -> Option<usize> {
         let name = token_run(bytes);
-        let value = bytes.get(name..)?.strip_prefix(b":")?;
-        let length = value_run(value);
-        let is_whole = value.get(length..)?.starts_with(b"\r\n");
         // Names as long as one that matters are looked at there.
-        if !is_whole || matches!(name, 0 | 4 | 14 | 17) {
+        if matches!(name, 0 | 4 | 14 | 17) {
             return None;
         }
+        let value = bytes.get(name..)?.strip_prefix(b":")?;
+        let length = value_run(value);
+        value.get(length..)?.strip_prefix(b"\r\n")?;
         self.headers_left = self.headers_left.checked_sub(1)?;
         Some(name + 1 + length + 2)
+    }
+
+    /// The same, of as many such lines as follow each other.
+    fn plain_lines(&mut self, bytes: &[u8]) -> usize {
+        let mut read = 0;
+        while let Some(line) = bytes.get(read..).and_then(|bytes| self.plain_line(bytes)) {
+            read += line;
+        }
+        read
     }
 
     /// Reads one byte, or a run of them that belong together, and a line's end with what it ends; `bytes` is not empty.
     fn step(&mut self, bytes: &[u8]) -> Read<Option<HeadEvent>> {
         if matches!(self.state, State::LineStart) {
-            if let Some(read) = self.plain_line(bytes) {
+            let read = self.plain_lines(bytes);
+            if read > 0 {
                 return Ok((read, None));
+            }
+            if bytes.starts_with(b"\r\n") {
+                return self.end().map(|event| (2, Some(event))).map_err(|fault| (1, fault));
             }
             if bytes.first().is_some_and(|byte| is_token(*byte)) {
                 self.state = self.header().map_err(|fault| (0, fault))?;
@@ -149,7 +162,12 @@ impl Head {
                 }
                 return Ok((read, None));
             }
-            // Nearly every request's.
+            // Nearly every request's, these two.
+            State::Start { .. } if bytes.starts_with(b"GET ") => {
+                self.method.extend(b"GET");
+                self.state = State::Target(Target::default());
+                return Ok((b"GET ".len(), None));
+            }
             State::Version(0) if bytes.starts_with(b"HTTP/1.1\r\n") => {
                 self.state = State::LineStart;
                 return Ok((b"HTTP/1.1\r\n".len(), None));
