@@ -225,6 +225,32 @@ mod tests {
         assert!(Kept::of(BUFFER, 32).is_none());
     }
 
+    unsafe extern "C" {
+        /// Bytes of a block that may be used; the crate has it among what nobody else here needs.
+        fn mi_usable_size(block: *const std::ffi::c_void) -> usize;
+    }
+
+    /// What makes a list safe: whichever way a block comes by its size, it is as large as those it is kept with.
+    #[test]
+    fn every_block_of_a_size_that_is_kept_is_as_large_as_its_list_says() {
+        // SAFETY: it looks at blocks that are mimalloc's and in use.
+        let usable = |block: *mut u8| unsafe { mi_usable_size(block.cast()) };
+        for size in (SMALL + 1..=LARGE).step_by(37).chain([BUFFER]) {
+            let (wanted, asked) = (Kept::of(size, 1).unwrap().size, layout(size));
+            // SAFETY: each block is given back once, by the layout it has.
+            unsafe {
+                let mut blocks = vec![Allocator.alloc(asked), Allocator.alloc_zeroed(asked)];
+                for before in [1, SMALL, size - 1, size + 1, 2 * size, 1 << 20] {
+                    blocks.push(Allocator.realloc(Allocator.alloc(layout(before)), layout(before), size));
+                }
+                for block in blocks {
+                    assert!(usable(block) >= wanted, "{} of {size}", usable(block));
+                    Allocator.dealloc(block, asked);
+                }
+            }
+        }
+    }
+
     #[test]
     fn the_block_that_was_given_back_last_comes_first() {
         for (size, _) in LAYOUTS {

@@ -64,20 +64,26 @@ pub(crate) fn status(gateway: &Gateway) -> serde_json::Value {
 
 /// The sum of a metric's series whose labels hold all of these texts, such as `route="all"`.
 pub(crate) fn metric(gateway: &Gateway, name: &str, labels: &[&str]) -> f64 {
-    let text = admin(gateway, "/metrics");
-    let of = |line: &&str| line.split(['{', ' ']).next() == Some(name) && labels.iter().all(|label| line.contains(label));
-    text.lines().filter(of).map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+    sum_of(&admin(gateway, "/metrics"), name, labels)
 }
 
-/// How often a worker was at work for longer than `bound`, one of the histogram's in seconds, while something was due: as the gateway measured it,
-/// in CPU time.
+/// The same of one answer of `/metrics`.
+fn sum_of(metrics: &str, name: &str, labels: &[&str]) -> f64 {
+    let of = |line: &&str| line.split(['{', ' ']).next() == Some(name) && labels.iter().all(|label| line.contains(label));
+    metrics.lines().filter(of).map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+}
+
+/// That the first worker was `most` times at work for longer than `bound`, one of the histogram's in seconds, while something was due: as the gateway
+/// measured it, in CPU time. And never ten times as long.
 ///
 /// What a hypervisor takes from a worker in the middle of its work is charged to it, so one time tells nothing of the gateway.
-pub(crate) fn stalls_over(gateway: &Gateway, bound: &str) -> f64 {
-    let busy = |name: &str, label: &str| metric(gateway, &format!("plugway_worker_event_loop_busy_seconds_{name}"), &[label]);
-    // In this order: what is measured between the two looks must not look like a stall.
-    let all = busy("count", "");
-    all - busy("bucket", &format!("le=\"{bound}\""))
+pub(crate) fn assert_seldom_stalled(gateway: &Gateway, bound: &str, most: f64) {
+    let metrics = admin(gateway, "/metrics");
+    let busy = |name: &str, label: &str| sum_of(&metrics, &format!("plugway_worker_event_loop_busy_seconds_{name}"), &[label]);
+    let stalls = busy("count", "") - busy("bucket", &format!("le=\"{bound}\""));
+    let longest = &status(gateway)["workers"][0]["longest_stall"];
+    assert!(stalls <= most, "{stalls} stalls of more than {bound} s: {longest}");
+    assert!(longest["busy_us"].as_f64().unwrap() <= bound.parse::<f64>().unwrap() * 1e7, "{longest}");
 }
 
 /// Sets a flag when it is dropped, also where a test fails: threads that go on until then are waited for.

@@ -6,6 +6,7 @@ mod load;
 mod measured;
 mod wasted;
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use plugway_harness::gateway::Gateway;
@@ -47,6 +48,8 @@ struct Scene {
     gateway: Gateway,
     upstreams: Vec<Upstream>,
     client: Client,
+    /// Calls so far that had to be ended for their time.
+    loops: AtomicU32,
 }
 
 impl Scene {
@@ -71,7 +74,7 @@ impl Scene {
         );
         let gateway = launch.start(&text).unwrap();
         let client = Client::new(gateway.address("secure").unwrap(), authority);
-        Self { gateway, upstreams, client }
+        Self { gateway, upstreams, client, loops: AtomicU32::new(0) }
     }
 
     fn failures(&self, kind: &str) -> f64 {
@@ -100,7 +103,8 @@ impl Scene {
     /// One of each, in turn. After each a good one, so that no breaker opens: bad ones in a row are `breaker`'s matter.
     fn every_bad(&self) {
         let address = self.gateway.address("web").unwrap();
-        for (mode, status, code, _) in BAD {
+        for (mode, status, code, kind) in BAD {
+            self.loops.fetch_add(u32::from(kind == "cpu"), Ordering::Relaxed);
             let response = get(address, "/", &[("x-misbehave", mode), ("x-tenant-id", "acme")]);
             assert_eq!(response.status, status, "{mode}: {}", response.text());
             assert_problem(&response, status, code);
@@ -119,23 +123,26 @@ impl Drop for Held<'_> {
 
 #[test]
 fn a_thousand_good_requests_do_not_notice_the_bad_ones() {
-    // What a hypervisor takes from a worker in the middle of a call is charged to that call, and one of thousands that is ended for it is one failure
-    // more than there should be. What the gateway does wrong it does twice.
-    if std::panic::catch_unwind(thousand_good_and_some_bad).is_err() {
+    // What a hypervisor takes from a worker in the middle of a call is charged to that call, and to the making of an instance: one of thousands that
+    // ends for it is one failure more than there should be, and looks as if it had looped. That alone is worth another try.
+    let scene = Scene::new();
+    if let Err(failed) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| thousand_good_and_some_bad(&scene))) {
+        if scene.failures("cpu") + scene.failures("no-instance") <= f64::from(scene.loops.load(Ordering::Relaxed)) {
+            std::panic::resume_unwind(failed);
+        }
         eprintln!("once more");
-        thousand_good_and_some_bad();
+        thousand_good_and_some_bad(&Scene::new());
     }
 }
 
-fn thousand_good_and_some_bad() {
+fn thousand_good_and_some_bad(scene: &Scene) {
     const ROUNDS: usize = 10;
-    let scene = Scene::new();
     // Once through everything, so that what is allocated once is allocated.
     run(scene.client.all(Good { count: GOOD, path: "/" }));
     scene.every_bad();
     let before = (scene.instances(), scene.gateway.own_bytes().unwrap(), scene.five_hundreds());
     let failures = |scene: &Scene| ["trap", "cpu", "memory", "output", "refused"].map(|kind| scene.failures(kind));
-    let failed_before = failures(&scene);
+    let failed_before = failures(scene);
     assert_eq!(failed_before, [4.0, 1.0, 1.0, 4.0, 0.0]);
 
     std::thread::scope(|scope| {
@@ -164,7 +171,7 @@ fn thousand_good_and_some_bad() {
     let bad = (ROUNDS * BAD.len()) as f64;
     assert_eq!(scene.five_hundreds() - before.2, bad, "one 5xx for each bad request and none for a good one");
     let rounds = ROUNDS as f64;
-    assert_eq!(failures(&scene), [4.0, 1.0, 1.0, 4.0, 0.0].map(|kind| kind * (rounds + 1.0)));
+    assert_eq!(failures(scene), [4.0, 1.0, 1.0, 4.0, 0.0].map(|kind| kind * (rounds + 1.0)));
     // What traps or is ended takes its instance with it; what answers wrongly leaves it whole.
     let [alive, started] = scene.instances();
     assert_eq!(alive, before.0[0]);

@@ -1,6 +1,6 @@
 //! Headers that belong to one connection and never travel on (RFC 9110, section 7.6.1).
 
-use http::header::{CONNECTION, CONTENT_LENGTH, Entry, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER};
 
 use super::present::Present;
 
@@ -26,11 +26,9 @@ pub fn strip(headers: &mut HeaderMap, present: Present) -> Trailers {
     if !present.has(Present::OF_CONNECTION) {
         return trailers;
     }
-    if present.has(Present::CONNECTION)
-        && let Entry::Occupied(entry) = headers.entry(CONNECTION)
-    {
-        let named = named(entry.iter());
-        entry.remove();
+    if present.has(Present::CONNECTION) {
+        let named = named(headers);
+        headers.remove(CONNECTION);
         for name in named {
             headers.remove(name);
         }
@@ -57,8 +55,8 @@ pub fn strip_trailers(trailers: &mut HeaderMap) {
 }
 
 /// What `Connection` names beside the headers that always belong to it. Read as bytes: one option that is no name leaves the others what they are.
-fn named<'a>(connection: impl Iterator<Item = &'a HeaderValue>) -> Vec<HeaderName> {
-    let options = connection.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+fn named(headers: &HeaderMap) -> Vec<HeaderName> {
+    let options = headers.get_all(CONNECTION).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
     options
         .filter(|option| !option.eq_ignore_ascii_case(b"keep-alive") && !option.eq_ignore_ascii_case(b"close"))
         .filter_map(|option| HeaderName::from_bytes(option).ok())

@@ -83,6 +83,8 @@ impl Wake for Alarm {
 mod tests {
     use std::time::Duration;
 
+    use tokio::task::coop::{consume_budget, has_budget_remaining};
+
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
@@ -139,6 +141,16 @@ mod tests {
         assert_eq!(set_for(&deadline), Some(at));
         let at = Instant::now() + MS * 20;
         assert!(reached(&mut deadline, at).await >= at);
+    }
+
+    #[tokio::test]
+    async fn a_task_that_has_had_its_turn_is_woken_all_the_same() {
+        let (mut deadline, at) = (deadline(), Instant::now() + MS * 20);
+        while has_budget_remaining() {
+            consume_budget().await;
+        }
+        let reached = tokio::time::timeout(HOUR / 60, reached(&mut deadline, at)).await;
+        assert!(reached.is_ok_and(|reached| reached >= at));
     }
 
     #[tokio::test]

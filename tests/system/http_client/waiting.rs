@@ -6,7 +6,7 @@ use plugway_harness::raw::Raw;
 use rustix::process::Signal;
 
 use super::{LOOPBACK, PATIENT, World};
-use crate::common::{assert_problem, metric, stalls_over, status, two_workers, until};
+use crate::common::{assert_problem, assert_seldom_stalled, metric, status, two_workers, until};
 use crate::guest::{get, send};
 use crate::thread_time::{Stopwatch, Thread};
 
@@ -257,8 +257,7 @@ fn who_needs_more_than_a_tick_steps_back_for_its_neighbours() {
     assert_problem(&looping, 503, "plugin-cpu-exceeded");
     assert_eq!(world.hits("cpu"), 2.0);
     assert_eq!(world.ask("spin 1"), "spun");
-    let stalls = stalls_over(&world.gateway, LONGEST);
-    assert!(stalls <= 1.0, "{stalls} stalls of more than {LONGEST} s: {}", status(&world.gateway)["workers"][0]["longest_stall"]);
+    assert_seldom_stalled(&world.gateway, LONGEST, 1.0);
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {

@@ -8,7 +8,7 @@ use plugway_harness::upstream::Upstream;
 
 use super::measured::{Measured, Strays, cost, measure, most_of_a_loop};
 use super::{BUDGET, OVER, STALL};
-use crate::common::{metric, stalls_over, start, status, until};
+use crate::common::{assert_seldom_stalled, metric, start, until};
 use crate::guest::{assert_problem, config, guest, report, route, send};
 use crate::thread_time::Thread;
 
@@ -107,8 +107,7 @@ fn a_hog_is_left_alone_and_its_worker_has_its_time_for_others() {
         assert_eq!(of_hook("plugway_hook_failures_total", &[&format!("kind=\"{kind}\"")]), calls, "{mode}");
         // In CPU time, as the gateway counts it: with `STALL` may come half of that, worked before anything was due, and this is the next bound it
         // counts by. One that is longer may be a hypervisor's. A gateway that makes instances on its worker has one with every dear one.
-        let stalls = stalls_over(&gateway, "0.05");
-        assert!(stalls <= 1.0, "{mode}: {stalls} stalls, {}", status(&gateway)["workers"][0]["longest_stall"]);
+        assert_seldom_stalled(&gateway, "0.05", 1.0);
         // One for faults in a row; the dear ones waste too much as well.
         assert!((1.0..=2.0).contains(&of_hook("plugway_breakers_open", &[])), "{mode}");
         let good = metric(&gateway, "plugway_requests_total", &["route=\"good\"", "status=\"200\""]);

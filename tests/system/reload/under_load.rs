@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use plugway_harness::raw::Raw;
 
 use super::{Scene, replace, status, until, version, version_of};
-use crate::common::{Ends, stalls_over};
+use crate::common::{Ends, assert_seldom_stalled};
 use crate::guest::send;
 
 /// Swaps of the plugin, each of which is seen to serve.
@@ -76,6 +76,5 @@ fn no_request_is_lost_and_none_meets_two_versions() {
     until("its instances alone are left", || scene.plugin()["instances"] == instances);
     let now = own();
     assert!(now <= warmed + MEMORY, "{} KiB of its own, {} KiB when it was warm", now >> 10, warmed >> 10);
-    let stalls = stalls_over(&scene.gateway, STALL);
-    assert!(stalls <= STALLS, "{stalls} stalls of more than {STALL} s: {}", status(&scene.gateway)["workers"][0]["longest_stall"]);
+    assert_seldom_stalled(&scene.gateway, STALL, STALLS);
 }

@@ -75,7 +75,6 @@ fn killed(scene: &Scene) -> (Vec<Duration>, bool) {
     assert!(seen.iter().all(|(key, count)| stored[key] >= *count), "{seen:?} was there; now {stored:?}");
     let worst = looks.iter().copied().max().unwrap_or_default().max(FLUSH);
     let lost = would_lose(&slices, &stored, killed_at.0);
-    assert!(lost <= worst, "a kill cost {lost:?} of counting, and {worst:?} at most would have been lost before: {looks:?}");
 
     // The gap is from before the first request that was lost until the next start, and no longer than it has to be.
     let seconds = |moment: SystemTime| i64::try_from(moment.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()).unwrap();
