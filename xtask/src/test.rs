@@ -137,7 +137,8 @@ impl Tally {
             self.telling = self.failures.iter().rposition(|failure| failure.name == name);
             return;
         }
-        if line == "failures:" {
+        // Where a panic came from is for who reads all of it.
+        if line == "failures:" || line.trim() == "stack backtrace:" {
             self.telling = None;
         }
         if let Some(failure) = self.telling.and_then(|at| self.failures.get_mut(at)).filter(|_| !line.is_empty()) {
@@ -187,7 +188,9 @@ mod tests {
         tally.count("test a::b ... \u{1b}[31mFAILED\u{1b}[0m");
         tally.count("test a::c ... ok");
         tally.count("test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 7 filtered out; finished in 0.01s");
-        for line in ["failures:", "", "---- a::b stdout ----", "one", "", "two", "failures:", "    a::b"] {
+        for line in
+            ["failures:", "", "---- a::b stdout ----", "one", "", "two", "stack backtrace:", "   0: three", "", "failures:", "    a::b"]
+        {
             tally.count(line);
         }
         tally.count("test result: \u{1b}[31mFAILED\u{1b}[0m. 4 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out");
