@@ -20,7 +20,7 @@ use super::wakeups::Wakeups;
 pub(super) struct Deadline {
     /// Made by the first one that is waited for.
     timer: Option<Pin<Box<Sleep>>>,
-    /// What the timer is set for.
+    /// What the timer is set for: it says so too, from memory that is looked at for nothing else.
     set_for: Option<Instant>,
     alarm: Arc<Alarm>,
     /// The same, as the timer has it.
