@@ -7,6 +7,7 @@ pub mod framing;
 mod http1;
 mod listener;
 mod pace;
+mod socket;
 mod stream;
 mod sweep;
 pub mod tls;

@@ -3,6 +3,7 @@
 mod connection_limits;
 mod faults;
 mod http2;
+mod leaving;
 mod retries;
 
 use std::io::Write;

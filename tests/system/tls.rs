@@ -12,7 +12,7 @@ use plugway_harness::gateway::{Gateway, Launch};
 use plugway_harness::raw::Raw;
 use plugway_harness::upstream::Upstream;
 
-use crate::common::{BINARY, run};
+use crate::common::{BINARY, metric, run, until};
 
 /// An authority, what it issued, and a gateway that serves it.
 struct World {
@@ -245,4 +245,15 @@ fn a_wildcard_leads_around_no_other_listeners_client_certificates() {
             }
         }
     });
+}
+
+#[test]
+fn who_leaves_a_connection_with_tls_ends_its_request() {
+    let world = world(1, "", "");
+    let mut client = Raw::connect_tls(world.address(), "a.example", &world.authority).unwrap();
+    client.send("GET /hang HTTP/1.1\r\nHost: a.example\r\n\r\n").unwrap();
+    until("it is answered", || metric(&world.gateway, "plugway_requests_in_flight", &[]) == 1.0);
+    drop(client);
+    until("it is given up", || metric(&world.gateway, "plugway_requests_in_flight", &[]) == 0.0);
+    assert_eq!(metric(&world.gateway, "plugway_faults_total", &["client-gone"]), 1.0);
 }

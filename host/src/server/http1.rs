@@ -6,18 +6,17 @@ use std::io;
 use std::mem::take;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context as Task, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::connection::{Context, Served, bounds, refusal};
 use super::framing::{Limits, Scanner};
+use super::socket::Socket;
 use super::stream::ClientStream;
 use super::sweep::{Ask, Watched};
 use crate::http::MAX_BUFFER;
@@ -29,27 +28,6 @@ const LINGER: Duration = Duration::from_secs(5);
 
 /// Headers hyper parses on the stack by default; any other limit costs an allocation per head.
 const HYPER_HEADERS: usize = 100;
-
-/// A client's stream, which can be waited for without a buffer.
-pub(super) trait Socket: AsyncRead + AsyncWrite + Unpin + 'static {
-    /// Ready when there is something to read, or to be told.
-    fn poll_readable(&self, task: &mut Task<'_>) -> Poll<io::Result<()>>;
-}
-
-impl Socket for TcpStream {
-    fn poll_readable(&self, task: &mut Task<'_>) -> Poll<io::Result<()>> {
-        self.poll_read_ready(task)
-    }
-}
-
-/// Boxed: it is handed on more than once, and every future it passes through has room for it.
-impl Socket for Box<TlsStream<TcpStream>> {
-    fn poll_readable(&self, task: &mut Task<'_>) -> Poll<io::Result<()>> {
-        let (socket, session) = self.get_ref();
-        // A session that wants nothing has something that nobody read, or was told that no more comes.
-        if session.wants_read() { socket.poll_read_ready(task) } else { Poll::Ready(Ok(())) }
-    }
-}
 
 /// How hyper was left.
 enum Left {
@@ -73,6 +51,8 @@ pub(super) async fn http1<S: Socket>(context: &Context, stream: S, connection: R
         .timer(TokioTimer::new())
         // The sweep closes what is idle or slow, without a timer for every request.
         .header_read_timeout(None)
+        // To notice that a client left while it is answered, hyper reads, into a buffer that each request then has for that alone. The stream looks.
+        .half_close(S::SHOWS_END)
         // The scanner bounds heads, so this is about bodies, and must be in no head's way.
         .max_buf_size(limits.max_head_bytes.max(MAX_BUFFER));
     if limits.max_headers != HYPER_HEADERS {

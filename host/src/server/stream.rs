@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 use super::framing::{FramingFault, Scanner};
+use super::socket::Socket;
 use crate::http::gather::{MOST, gather};
 use crate::proxy::Connection;
 
@@ -41,6 +42,8 @@ pub(super) struct ClientStream<S> {
     scanner: Option<Scanner>,
     seen: Rc<Seen>,
     refused: Refused,
+    /// Whether its client has sent more while it is answered: then its end is not seen before that is read.
+    ahead: bool,
     stall: Duration,
     /// Made when the client first stops reading.
     stalling: Option<Pin<Box<Sleep>>>,
@@ -86,7 +89,7 @@ impl Seen {
 impl<S> ClientStream<S> {
     /// A stream whose bytes `scanner` sees first; HTTP/2 has its own framing and needs none.
     pub(super) fn new(inner: S, connection: Rc<Connection>, scanner: Option<Scanner>, stall: Duration) -> Self {
-        Self { inner, connection, scanner, seen: Rc::default(), refused: Refused::No, stall, stalling: None }
+        Self { inner, connection, scanner, seen: Rc::default(), refused: Refused::No, ahead: false, stall, stalling: None }
     }
 
     /// What it has seen, also after hyper took it.
@@ -136,13 +139,38 @@ impl<S> ClientStream<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for ClientStream<S> {
+impl<S: Socket> ClientStream<S> {
+    /// Fails where a client has left that is being answered. hyper flushes whenever it has done what it can, so this is asked, and waits for the end, whenever
+    /// an answer waits for something.
+    fn left(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        // The rest of a request is hyper's to read, and shows the end as well.
+        let is_answered = !self.connection.is_idle() && !self.seen.amid.get();
+        if !S::SHOWS_END || self.scanner.is_none() || self.ahead || !is_answered {
+            return Ok(());
+        }
+        match self.inner.poll_end(context) {
+            Poll::Pending => Ok(()),
+            Poll::Ready(Ok(false)) => {
+                self.ahead = true;
+                Ok(())
+            }
+            Poll::Ready(Ok(true)) => {
+                self.seen.end.set(true);
+                Err(io::ErrorKind::ConnectionAborted.into())
+            }
+            Poll::Ready(Err(error)) => Err(error),
+        }
+    }
+}
+
+impl<S: Socket> AsyncRead for ClientStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.refused != Refused::No {
             return Poll::Ready(this.refuse(buffer));
         }
         let before = buffer.filled().len();
+        this.ahead = false;
         ready!(Pin::new(&mut this.inner).poll_read(context, buffer))?;
         let fresh = buffer.filled().get(before..).unwrap_or_default();
         if fresh.is_empty() {
@@ -173,7 +201,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for ClientStream<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
+impl<S: Socket> AsyncWrite for ClientStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.inner).poll_write(context, bytes);
         self.stalled(written, context)
@@ -193,7 +221,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.inner).poll_flush(context);
-        self.stalled(flushed, context)
+        ready!(self.stalled(flushed, context))?;
+        Poll::Ready(self.left(context))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
