@@ -13,6 +13,7 @@ mod bytes;
 mod chunked;
 mod fault;
 mod head;
+mod known_host;
 mod target;
 mod value;
 
@@ -75,7 +76,7 @@ impl Scanner {
                 }
                 State::Chunked(chunked) => chunked.read(rest).map(|(read, event)| {
                     if let Some(ChunkEvent::Last) = event {
-                        self.head = Head::trailers(self.limits);
+                        self.head.expect_trailers(self.limits);
                         self.state = State::Trailers;
                     }
                     (read, None)
@@ -121,7 +122,7 @@ impl Scanner {
     }
 
     fn expect_head(&mut self) {
-        self.head = Head::request(self.limits);
+        self.head.expect_request(self.limits);
         self.state = State::Head;
     }
 }

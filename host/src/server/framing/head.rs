@@ -1,6 +1,7 @@
 //! A request's head, or a trailer section: the same lines, without the first.
 
 use super::bytes::{Word, is_token, token_run, unexpected, value_run};
+use super::known_host::KnownHost;
 use super::target::Target;
 use super::value::{CodingValue, HostValue, LengthValue};
 use super::{FramingFault, Limits};
@@ -21,6 +22,8 @@ pub(super) struct Head {
     host: bool,
     length: Option<u64>,
     chunked: bool,
+    /// Of the connection, so it stays.
+    known_host: KnownHost,
 }
 
 #[derive(Debug)]
@@ -84,11 +87,18 @@ impl Head {
             host: false,
             length: None,
             chunked: false,
+            known_host: KnownHost::default(),
         }
     }
 
-    pub(super) fn trailers(limits: Limits) -> Self {
-        Self { state: State::LineStart, trailers: true, ..Self::request(limits) }
+    /// The next one is a request's.
+    pub(super) fn expect_request(&mut self, limits: Limits) {
+        *self = Self { known_host: self.known_host, ..Self::request(limits) };
+    }
+
+    /// The next one is a trailer section.
+    pub(super) fn expect_trailers(&mut self, limits: Limits) {
+        *self = Self { state: State::LineStart, trailers: true, known_host: self.known_host, ..Self::request(limits) };
     }
 
     /// Whether nothing of it was read, an empty line aside.
@@ -140,6 +150,17 @@ impl Head {
         read
     }
 
+    /// Reads a `Host` line that is here to its end, which most connections say again in every head. As above.
+    fn host_line(&mut self, bytes: &[u8]) -> Option<usize> {
+        if self.host || self.trailers {
+            return None;
+        }
+        let line = self.known_host.line(bytes)?;
+        self.headers_left = self.headers_left.checked_sub(1)?;
+        self.host = true;
+        Some(line)
+    }
+
     /// Reads one byte, or a run of them that belong together, and a line's end with what it ends; `bytes` is not empty.
     fn step(&mut self, bytes: &[u8]) -> Read<Option<HeadEvent>> {
         if matches!(self.state, State::LineStart) {
@@ -149,6 +170,9 @@ impl Head {
             }
             if bytes.starts_with(b"\r\n") {
                 return self.end().map(|event| (2, Some(event))).map_err(|fault| (1, fault));
+            }
+            if let Some(read) = self.host_line(bytes) {
+                return Ok((read, None));
             }
             if bytes.first().is_some_and(|byte| is_token(*byte)) {
                 self.state = self.header().map_err(|fault| (0, fault))?;
