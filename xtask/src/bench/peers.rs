@@ -1,7 +1,7 @@
 //! `cargo xtask bench peers`: plugway among other proxies, on the same work in the same minutes, in one table.
 //!
 //! Every scenario of [`super::scenario`] in turn: all proxies are started and stopped in their tracks; round by round each is woken,
-//! checked, measured, checked again and stopped, each round beginning with another one. What is measured, and why at a rate:
+//! checked, measured, checked again and stopped, in an order of its own ([`lineup::order`]). What is measured, and why at a rate:
 //! ADR 5. A proxy that cannot keep up with the common rate is measured at a share of its own most.
 
 pub(super) mod check;
@@ -112,8 +112,7 @@ fn measure(scenario: Scenario, entries: &[Entry], built: &Built, options: &Optio
     let count = options.rounds(&scenario);
     let mut rounds: Vec<Vec<Round>> = subjects.iter().map(|_| Vec::new()).collect();
     for round in 0..count {
-        for step in 0..subjects.len() {
-            let index = (round + step) % subjects.len();
+        for (step, index) in lineup::order(round, entries).into_iter().enumerate() {
             let (Some(subject), Some(rate), Some(own)) = (subjects.get(index), rates.get(index), rounds.get_mut(index)) else { continue };
             let measured = one(&stage, subject, options.lengths(&scenario), *rate)?;
             let (done, all) = (round * subjects.len() + step + 1, count * subjects.len());

@@ -14,7 +14,7 @@ use crate::interrupt;
 /// Starts that find their plugins compiled.
 const WARM: usize = 11;
 /// Starts that do not.
-const COLD: usize = 5;
+const COLD: usize = 9;
 /// Until the allocator has given back what starting took.
 const SETTLE: Duration = Duration::from_millis(500);
 /// At most this for five plugins that are compiled already, ms.

@@ -98,12 +98,29 @@ pub(super) fn versions(entries: &[Entry], built: &Built) -> Result<Vec<Version>>
 pub(super) fn rates(most: &[(Entry, f64)], connections: u32, share: f64, own: f64) -> Vec<f64> {
     let connections = f64::from(connections);
     let whole = |rate: f64| (rate / connections).floor().max(1.0) * connections;
-    let close = |entry: &Entry| {
-        matches!(entry.proxy, Proxy::Nginx | Proxy::Haproxy | Proxy::Plugway | Proxy::PlugwayWithToken | Proxy::PlugwayShipped)
-    };
     let best = most.iter().map(|(_, most)| *most).next().unwrap_or_default();
-    let common = most.iter().filter(|(entry, _)| close(entry)).fold(best * share, |rate, (_, most)| rate.min(most * own));
+    let common = most.iter().filter(|(entry, _)| is_close(entry)).fold(best * share, |rate, (_, most)| rate.min(most * own));
     most.iter().map(|(_, most)| whole(common.min(most * own))).collect()
+}
+
+/// Those whose ratios are quoted to a percent.
+fn is_close(entry: &Entry) -> bool {
+    matches!(entry.proxy, Proxy::Nginx | Proxy::Haproxy | Proxy::Plugway | Proxy::PlugwayWithToken | Proxy::PlugwayShipped)
+}
+
+/// In which order a round measures them. The close ones follow each other: what a machine takes for the same work wanders within a minute, and their
+/// ratios are of samples that were taken within half of one. Each round begins with another one of them, and every other one goes back instead of forth.
+pub(super) fn order(round: usize, entries: &[Entry]) -> Vec<usize> {
+    let (mut close, mut others): (Vec<usize>, Vec<usize>) = (0..entries.len()).partition(|index| entries.get(*index).is_some_and(is_close));
+    for group in [&mut close, &mut others] {
+        let steps = round % group.len().max(1);
+        group.rotate_left(steps);
+    }
+    close.append(&mut others);
+    if round % 2 == 1 {
+        close.reverse();
+    }
+    close
 }
 
 #[cfg(test)]
@@ -120,6 +137,25 @@ mod tests {
         let most = most.map(|(name, most)| (named(name), most));
         assert_eq!(rates(&most, 100, 0.5, 0.7), [35_000.0, 14_000.0, 35_000.0, 35_000.0]);
         assert_eq!(rates(&most[..3], 32, 0.5, 0.7), [40_000.0, 13_984.0, 40_000.0]);
+    }
+
+    #[test]
+    fn each_is_measured_once_a_round_and_the_close_ones_beside_each_other() {
+        let entries = LINEUP.into_iter().filter(|entry| entry.workers == 1).collect::<Vec<_>>();
+        let close = entries.iter().filter(|entry| is_close(entry)).count();
+        let firsts: Vec<usize> = (0..entries.len())
+            .map(|round| order(round, &entries))
+            .map(|order| {
+                let at: Vec<usize> = order.iter().enumerate().filter(|(_, index)| is_close(&entries[**index])).map(|(at, _)| at).collect();
+                assert_eq!(at.last().unwrap() - at[0] + 1, close);
+                let mut all = order.clone();
+                all.sort_unstable();
+                assert_eq!(all, (0..entries.len()).collect::<Vec<_>>());
+                order[0]
+            })
+            .collect();
+        assert!(firsts[0] != firsts[2] && firsts[1] != firsts[3] && !is_close(&entries[firsts[1]]), "{firsts:?}");
+        assert!(order(3, &[]).is_empty());
     }
 
     #[test]
