@@ -20,7 +20,7 @@ const AUDITED: [(&str, &str); 10] = [
     ("sdk/src/allocator.rs", "the allocator of a component, which has one thread"),
     ("sdk/src/bindings.rs", "code that wit-bindgen generates, and nothing else"),
     ("sdk/src/dispatch.rs", "naming the section that holds the SDK's version"),
-    ("tests/allocations/counter.rs", "the allocator of a test program, which hands everything to the system's"),
+    ("tests/counts/counter.rs", "the allocator of a test program, which hands everything to the system's"),
     ("tests/guest/examples/flooding.rs", "a guest without the SDK: code that wit-bindgen generates"),
     ("tests/guest/examples/forging.rs", "a guest without the SDK: code that wit-bindgen generates"),
     ("tests/guest/examples/trespasser.rs", "a guest without the SDK: code that wit-bindgen generates"),

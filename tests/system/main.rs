@@ -33,7 +33,6 @@ mod hello;
 mod http_client;
 mod incidents;
 mod inspect;
-mod instructions;
 mod isolation;
 mod issuer;
 mod keys;

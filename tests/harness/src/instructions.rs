@@ -1,6 +1,7 @@
 //! Instructions that a gateway executes, counted by valgrind: as many on a slow machine as on a fast one, whoever else is at work there.
 
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -24,21 +25,28 @@ const STOP: Duration = Duration::from_secs(120);
 /// A function that workers alone execute: callgrind names threads by numbers.
 const OF_A_WORKER: &str = "plugway::server::worker::run";
 
-/// Whether plugins can be counted, too: they are compiled for all this processor can do, and valgrind knows no AVX-512.
-pub fn counts_plugins() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return !std::arch::is_x86_feature_detected!("avx512f");
-    #[cfg(not(target_arch = "x86_64"))]
-    return true;
+/// Runs an ignored test of the running test program under valgrind, with a file that a variable of its environment names.
+///
+/// # Errors
+/// When valgrind is not installed, or the test fails.
+pub fn run_test(name: &str, variable: &str, file: &Path) -> Result<()> {
+    let program = std::env::current_exe().context("the running test program")?;
+    let mut command = Command::new(VALGRIND.find()?);
+    command.arg("--tool=none").arg(program).args(["--ignored", "--exact", name, "--nocapture"]).env(variable, file);
+    let output = command.output().context("valgrind")?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    if output.status.success() && said.contains("1 passed") {
+        return Ok(());
+    }
+    Err(Error::new(format!("{name} under valgrind: {}\n{said}{}", output.status, String::from_utf8_lossy(&output.stderr))))
 }
 
-/// Instructions of a worker for one request of `head`, sent one after the other over one connection to the listener `web`.
+/// Instructions of a worker for one request of `head`, sent one after the other over one connection to the listener `web`. Plugins must be in the cache
+/// that the configuration names, compiled for what valgrind knows: see [`run_test`].
 ///
 /// # Errors
 /// When valgrind is not installed, the gateway does not start, or a request is not answered with 200.
 pub fn per_request(binary: &Path, config: &str, head: &str) -> Result<f64> {
-    // Plugins are compiled natively and found compiled by those that are counted.
-    drop(Launch::new(binary)?.start(config)?);
     let (few, many) = (all(binary, config, head, FEW)?, all(binary, config, head, MANY)?);
     Ok((many - few) / f64::from(MANY - FEW))
 }

@@ -34,6 +34,9 @@ struct Material {
 
 /// Takes what the benches left in `target/bench`, keeps it in `docs/performance`, and writes the document. `--committed` writes it again
 /// from what is kept.
+///
+/// # Errors
+/// When a file cannot be read or written, and, once all are written, when goals are missed for sure.
 pub(crate) fn run(words: &[&str]) -> Result<()> {
     let kept = directory();
     std::fs::create_dir_all(&kept).context(kept.display())?;
@@ -53,7 +56,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         std::fs::write(&file, text).context(file.display())?;
         println!("docs/{name}");
     }
-    Ok(())
+    goals::hold(&goals::all(&material))
 }
 
 fn documents() -> PathBuf {

@@ -1,5 +1,7 @@
 //! What was wanted, and what was measured of it.
 
+use plugway_harness::{Error, Result};
+
 use super::Material;
 use crate::bench::NGINX_US;
 use crate::bench::peers::row::Row;
@@ -34,6 +36,25 @@ pub(super) struct Goal {
 impl Goal {
     pub(super) fn met(&self) -> Option<bool> {
         self.measured.as_ref().map(|estimate| estimate.median <= self.wanted)
+    }
+
+    /// Whether all of its interval is past it: then it is no machine's mood.
+    pub(super) fn is_missed_for_sure(&self) -> bool {
+        self.measured.as_ref().is_some_and(|estimate| estimate.low > self.wanted)
+    }
+}
+
+/// Fails where goals are missed for sure.
+///
+/// # Errors
+/// Names them.
+pub(super) fn hold(goals: &[Goal]) -> Result<()> {
+    let missed = goals.iter().filter(|goal| goal.is_missed_for_sure());
+    let missed: Vec<String> = missed.map(|Goal { what, wanted, unit, .. }| format!("{what}: at most {wanted} {unit}")).collect();
+    if missed.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::new(format!("goals that all of their interval is past:\n  {}", missed.join("\n  "))))
     }
 }
 
@@ -112,6 +133,11 @@ mod tests {
         ];
         let material =
             Material { footprint: vec![figure("start", 99.0, Some(100.0)), figure("more", 1.0, None)], ..Material::of_rows(rows) };
+        let goals = all(&material);
+        assert!(
+            hold(&goals).unwrap_err().to_string().ends_with("is past:\n  tls-in, against the better of nginx and HAProxy: at most 1.1 x")
+        );
+        assert!(hold(&goals.into_iter().filter(|goal| !goal.what.starts_with("tls-in")).collect::<Vec<_>>()).is_ok());
         let goals = all(&material);
         let met = |what: &str| goals.iter().find(|goal| goal.what.starts_with(what)).unwrap().met();
         assert_eq!((met("no plugin"), met("tls-in"), met("10,000 routes"), met("start")), (None, Some(false), Some(true), Some(true)));
