@@ -43,7 +43,8 @@ cargo xtask COMMAND
                    --profiled: built as `release` builds, by the profile that it left
   bench footprint  memory, idle connections, starts, compilation; target/bench/footprint.json
   bench flame      where a request's time goes, by name, as `perf` sees it; target/bench/flame.svg, flame.json. --gateway FILE: as for the others
-  bench report     docs/performance.md and its plots, from what the others left; --committed: from what it kept then
+  bench report     docs/performance.md and its plots, from what the others left; --committed: from what it kept then. It fails, once all
+                   is written, where all of a goal's interval is past it
   soak             swap a plugin 1,920 times and reload the configuration 480 times in 20 minutes of steady load, and judge: no request
                    failed, no answer wrong, no stall above 5 ms, memory back to its level. --minutes N; --json FILE: the figures;
                    --gateway FILE: not the one of this checkout
@@ -78,6 +79,10 @@ fn main() -> ExitCode {
 }
 
 fn run(words: &[&str]) -> Result<()> {
+    if words.iter().any(|word| matches!(*word, "--help" | "-h")) {
+        print!("{HELP}");
+        return Ok(());
+    }
     match words {
         ["setup"] => setup::run(),
         ["test"] => test::run(),
@@ -97,7 +102,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["monitoring"] => monitoring::run(),
         ["plugins"] => plugins::run(),
         ["release"] => release::run(),
-        [] | ["help" | "--help" | "-h"] => {
+        [] | ["help"] => {
             print!("{HELP}");
             Ok(())
         }
