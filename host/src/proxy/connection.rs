@@ -112,6 +112,11 @@ impl Connection {
         self.activity.busy.get() == 0 && !self.activity.in_head.get()
     }
 
+    /// Whether a request is being answered.
+    pub fn is_answering(&self) -> bool {
+        self.activity.busy.get() > 0
+    }
+
     /// Requests so far.
     pub fn requests(&self) -> u64 {
         self.activity.requests.get()

@@ -115,9 +115,12 @@ async fn stay<S: Socket>(
     };
     refusal(context, &seen, ended.as_ref().err());
     if !seen.end.get() && !seen.stalled.get() {
+        let stream = hyper.into_parts().io.into_inner().into_inner();
+        // What came while the last answer was made, which nobody looked at.
+        let came = poll_fn(|task| Poll::Ready(matches!(stream.poll_end(task), Poll::Ready(Ok(false))))).await;
         // A client that asked for the end with a request that has all come sends nothing more.
-        let unread = ended.is_err() || !(leaves || seen.is_quiet());
-        end(hyper.into_parts().io.into_inner().into_inner(), unread).await;
+        let unread = came || ended.is_err() || !(leaves || seen.is_quiet());
+        end(stream, unread).await;
     }
     None
 }

@@ -124,28 +124,30 @@ impl<S> ClientStream<S> {
         }
         Ok(())
     }
+}
 
+impl<S: Socket> ClientStream<S> {
     fn stalled<T>(&mut self, written: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         self.seen.unsent.set(written.is_pending());
         if written.is_ready() {
             self.stalling = None;
             return written;
         }
+        self.left(context)?;
         let stall = self.stall;
         let timer = self.stalling.get_or_insert_with(|| Box::pin(tokio::time::sleep(stall)));
         ready!(Future::poll(timer.as_mut(), context));
         self.seen.stalled.set(true);
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
-}
 
-impl<S: Socket> ClientStream<S> {
     /// Fails where a client has left that is being answered. hyper flushes whenever it has done what it can, so this is asked, and waits for the end, whenever
-    /// an answer waits for something.
+    /// an answer waits for something (docs/adr/0045).
     fn left(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        // The rest of a request is hyper's to read, and shows the end as well.
-        let is_answered = !self.connection.is_idle() && !self.seen.amid.get();
-        if !S::SHOWS_END || self.scanner.is_none() || self.ahead || !is_answered {
+        let Some(scanner) = &self.scanner else { return Ok(()) };
+        // What there is of a next request is hyper's to read, and whole ones that it has are answered first.
+        let all_is_begun = self.connection.is_answering() && scanner.requests() <= self.connection.requests();
+        if !S::SHOWS_END || self.ahead || !all_is_begun || self.seen.amid.get() {
             return Ok(());
         }
         match self.inner.poll_end(context) {

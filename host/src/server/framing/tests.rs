@@ -112,6 +112,40 @@ fn a_fault_is_found_at_the_byte_that_shows_it() {
 }
 
 #[test]
+fn a_host_that_is_known_is_held_to_what_every_host_is() {
+    use FramingFault::*;
+    let label = "a".repeat(55);
+    for host in ["a.example:80", "[::1]", &label, &format!("{label}b"), &format!("{label}bc")] {
+        let line = format!("Host: {host}\r\n");
+        let first = format!("GET / HTTP/1.1\r\n{line}\r\n");
+        for (more, limits, fault) in [
+            (format!("GET / HTTP/1.1\r\n{line}Host"), LIMITS, Some(RepeatedHost)),
+            (format!("GET / HTTP/1.1\r\n{line} x\r\n\r\n"), LIMITS, Some(ObsoleteFold)),
+            (format!("POST / HTTP/1.1\r\n{line}Transfer-Encoding: chunked\r\n\r\n0\r\nHost"), LIMITS, Some(FramingTrailer)),
+            (format!("GET / HTTP/1.1\r\n{line}"), Limits { headers: 1, ..LIMITS }, None),
+            ("GET / HTTP/1.1\r\nx: y\r\n".to_owned(), Limits { headers: 1, ..LIMITS }, Some(TooManyHeaders)),
+            (String::new(), Limits { head_bytes: first.len(), ..LIMITS }, None),
+            ("GET / HTTP/1.1\r\nx: y\r\n".to_owned(), Limits { head_bytes: first.len(), ..LIMITS }, Some(HeadTooLarge)),
+        ] {
+            let faulty = fault.is_some();
+            let rest = match fault {
+                Some(RepeatedHost | FramingTrailer) => ": x\r\n\r\n".to_owned(),
+                Some(TooManyHeaders | HeadTooLarge) => format!("{line}\r\n"),
+                _ => "\r\n".to_owned(),
+            };
+            let bytes = [first.clone(), more.clone(), rest].concat().into_bytes();
+            let whole = scan_with(limits, &[&bytes]);
+            assert_eq!(matches!(whole, Verdict::Fault(_, found) if Some(found) == fault), faulty, "{more:?}: {whole:?}");
+            for at in 0..=bytes.len() {
+                let (left, right) = bytes.split_at(at);
+                assert_eq!(scan_with(limits, &[left, right]), whole, "{more:?}, split at {at}");
+            }
+            assert_eq!(scan_with(limits, &bytes.chunks(1).collect::<Vec<_>>()), whole, "{more:?}, byte by byte");
+        }
+    }
+}
+
+#[test]
 fn the_documentation_tells_every_fault() {
     let page = include_str!("../../../../docs/framing.md");
     let rows: Vec<Vec<&str>> =
