@@ -6,7 +6,7 @@ use criterion::Criterion;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use plugway::exchange::{Exchange, Origin, Outcome, ResponseHead};
 use plugway::pipeline::{Chain, Ended, StepKind};
-use plugway::plugin::{ExchangeRecord, Texts};
+use plugway::plugin::{EndedRow, ExchangeRecord, Texts};
 use plugway::proxy::{KeptRecord, RecordSink};
 use plugway::telemetry::Telemetry;
 use plugway_harness::guests;
@@ -44,6 +44,7 @@ pub(super) fn kinds(criterion: &mut Criterion) {
     forwarder(criterion, &ready);
     response_filter(criterion, &ready);
     in_batches(criterion, &ready);
+    timer(criterion);
 }
 
 fn on_the_way_in(criterion: &mut Criterion, ready: &Ready, name: &str, wanted: fn(StepKind) -> bool) {
@@ -154,12 +155,71 @@ fn in_batches(criterion: &mut Criterion, ready: &Ready) {
             })
         });
     });
+    let observer = &generation.routes[0].chain.batch_observers[0];
+    criterion.bench_function("hook: batch-observer, each of 64 rows", |bencher| {
+        bencher.iter_custom(|iterations| {
+            timed(iterations, |_| {
+                for _ in 0..BATCH {
+                    sink.push_row(generation.snapshot.number, (observer.slot, observer.config, &observer.name), row);
+                }
+                sink.flush();
+                let batch = batches.try_recv().unwrap();
+                let began = Instant::now();
+                observers.complete(batch).unwrap();
+                began.elapsed()
+            })
+        });
+    });
+}
+
+/// Timers of as many routes, which all have their first tick at once. To make them takes far longer than to tick them, so a few times tell for all.
+fn timer(criterion: &mut Criterion) {
+    const MOST: u64 = 20;
+    let route = |number| {
+        format!(
+            "[[routes]]\nname = \"r{number}\"\nmatch = {{ path = \"/{number}\" }}\nupstream = \"up\"\n\
+             plugins = [{{ plugin = \"all\", config = {{ timer = true, times = {number} }} }}]\n"
+        )
+    };
+    let Ready { config, workshop, assembled, .. } = &ready(&configuration(&(0..BATCH).map(route).collect::<String>()));
+    criterion.bench_function("hook: timer", |bencher| {
+        bencher.iter_custom(|iterations| {
+            let batches = iterations.min(MOST);
+            let measured = timed(batches, |_| {
+                let mut observers = workshop.observers(config, assembled).unwrap().begin();
+                let began = Instant::now();
+                observers.tick();
+                let took = began.elapsed();
+                assert!(observers.next_tick().is_some_and(|next| next > began + Duration::from_secs(60)), "all were ticked");
+                took
+            });
+            measured.mul_f64(iterations as f64 / batches as f64)
+        });
+    });
 }
 
 /// So many batches, as the time of as many single things.
 fn timed(iterations: u64, mut batch: impl FnMut(u64) -> Duration) -> Duration {
     let all: Duration = (0..iterations).map(&mut batch).sum();
     all / u32::try_from(BATCH).unwrap()
+}
+
+/// As a worker has it: text that the row before has is pointed to.
+fn row(texts: &mut Texts, before: &EndedRow) -> EndedRow {
+    EndedRow {
+        route: texts.keep_unless(before.route, "all"),
+        host: texts.keep_unless(before.host, "api.example.com"),
+        method: texts.keep_unless(before.method, "GET"),
+        protocol: texts.keep_unless(before.protocol, "http/1.1"),
+        endpoint: texts.keep_unless(before.endpoint, "http://127.0.0.1:9"),
+        status: 200,
+        attempts: 1,
+        received_at: 1_700_000_000_000_000_000,
+        duration_us: 300,
+        upstream_us: Some(200),
+        response_bytes: 64,
+        ..EndedRow::default()
+    }
 }
 
 fn record(texts: &mut Texts, config_id: u32) -> KeptRecord {

@@ -40,9 +40,9 @@ pub fn build(instances: u32) -> wasmtime::Result<Engine> {
         .concurrency_support(false)
         .epoch_interruption(true)
         .cranelift_opt_level(OptLevel::Speed)
-        // What tools put between modules are functions of a few instructions each. Within a module toolchains have inlined what is worth it; to do more of that
-        // made an interpreter's code twice as large, in three times the time.
-        .compiler_inlining(Inlining::InterModule)
+        // With any of it the code of all functions is held until every one can be put into the others, which is most of a compiler's memory and a fifth of its
+        // time, for some twenty instructions of a plugin's call (docs/adr/0041).
+        .compiler_inlining(Inlining::No)
         // All that 32 bits can address, and a guard behind it: then no access of a guest needs a check of its own. It is address
         // space, not memory.
         .memory_reservation(4 << 30)

@@ -9,7 +9,7 @@ use plugway_sdk::rate_limit::{Quota, RateLimit};
 use plugway_sdk::{
     Attempt, AuthError, Authorizer, Batch, BatchObserver, Decision, Endpoint, EndpointId, EndpointOutcome, Error, ExchangeRecord, Flow,
     ForwardError, Forwarder, HeaderName, Identity, NumberedLine, Observer, OutcomeObserver, Plan, Plugin, Request, RequestFilter, Response,
-    ResponseFilter, RouteError, Router, clock, crypto, header, keys, kv, log, random, secrets,
+    ResponseFilter, RouteError, Router, Timer, clock, crypto, endpoints, header, keys, kv, log, random, secrets, trace,
 };
 
 #[derive(serde::Deserialize)]
@@ -20,11 +20,13 @@ struct Config {
     /// Of `verify-jws`.
     jwk: Option<String>,
     jws: String,
+    /// Whether it is ticked.
+    timer: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { call: Call::Nothing, times: 0, jwk: None, jws: String::new() }
+        Self { call: Call::Nothing, times: 0, jwk: None, jws: String::new(), timer: false }
     }
 }
 
@@ -42,6 +44,12 @@ enum Call {
     SetAttribute,
     ReadAttribute,
     Clock,
+    Monotonic,
+    AskAvailable,
+    AskInFlight,
+    AskLatency,
+    AskRecording,
+    NoteAttribute,
     RandomNumber,
     CountMetric,
     AskLogLevel,
@@ -54,9 +62,13 @@ enum Call {
     KvGet,
     KvSet,
     KvIncrement,
+    KvDelete,
+    KvSwap,
     TakeToken,
+    GiveTokenBack,
     GetSecret,
     Seal,
+    Open,
 }
 
 struct Guest {
@@ -69,6 +81,8 @@ struct Guest {
     jws: String,
     endpoints: Vec<EndpointId>,
     limit: RateLimit,
+    sealed: Vec<u8>,
+    timer: bool,
 }
 
 impl Plugin for Guest {
@@ -87,11 +101,17 @@ impl Plugin for Guest {
             endpoints: Vec::new(),
             // Never empty.
             limit: RateLimit::declare("bench", Quota { tokens: 1_000_000, period: Duration::from_secs(1), burst: u32::MAX })?,
+            sealed: keys::seal("secret", "bench", &[7; 64])?,
+            timer: config.timer,
         })
     }
 }
 
 impl Guest {
+    fn endpoint(&self) -> Result<EndpointId, Error> {
+        Ok(self.endpoints.first().copied().ok_or("no endpoint")?)
+    }
+
     fn call(&self, request: &mut Request) -> Result<(), Error> {
         match self.call {
             Call::Nothing => {}
@@ -105,6 +125,13 @@ impl Guest {
             Call::SetAttribute => request.set_attribute("tenant", "acme")?,
             Call::ReadAttribute => drop(black_box(request.attribute("all", "tenant"))),
             Call::Clock => _ = black_box(clock::now()),
+            Call::Monotonic => _ = black_box(clock::monotonic()),
+            Call::AskAvailable => _ = black_box(endpoints::available(self.endpoint()?)),
+            Call::AskInFlight => _ = black_box(endpoints::in_flight(self.endpoint()?)),
+            Call::AskLatency => _ = black_box(endpoints::latency(self.endpoint()?)),
+            // Of a request that is not sampled, as most are not.
+            Call::AskRecording => _ = black_box(trace::recording()),
+            Call::NoteAttribute => trace::set_attribute("tenant", "acme"),
             Call::RandomNumber => _ = black_box(random::number()),
             Call::CountMetric => self.counter.add(1.0, ["bench"]),
             Call::AskLogLevel => _ = black_box(log::enabled(log::Level::Debug)),
@@ -120,9 +147,13 @@ impl Guest {
             Call::KvGet => drop(black_box(kv::get("a key")?)),
             Call::KvSet => kv::set("a key", [7; 64], None)?,
             Call::KvIncrement => _ = black_box(kv::increment("a number", 1, None)?),
+            Call::KvDelete => _ = black_box(kv::delete("no key")?),
+            Call::KvSwap => kv::compare_and_swap("a key", Some(&[7; 64]), Some(&[7; 64]), None)?,
             Call::TakeToken => drop(black_box(self.limit.take("acme", 1)?)),
+            Call::GiveTokenBack => self.limit.give_back("acme", 1)?,
             Call::GetSecret => drop(black_box(secrets::get("secret")?)),
             Call::Seal => drop(black_box(keys::seal("secret", "bench", &[7; 64])?)),
+            Call::Open => drop(black_box(keys::open("secret", "bench", &self.sealed)?)),
             Call::Hmac => drop(black_box(crypto::hmac(crypto::DigestAlgorithm::Sha256, &[1; 32], &[7; 64]))),
         }
         Ok(())
@@ -188,4 +219,16 @@ impl BatchObserver for Guest {
     }
 }
 
-plugway_sdk::export!(Guest: Authorizer, RequestFilter, Router, OutcomeObserver, Forwarder, ResponseFilter, Observer, BatchObserver);
+impl Timer for Guest {
+    fn period(&self) -> Option<Duration> {
+        self.timer.then_some(Duration::from_secs(3_600))
+    }
+
+    fn on_tick(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+plugway_sdk::export!(
+    Guest: Authorizer, RequestFilter, Router, OutcomeObserver, Forwarder, ResponseFilter, Observer, BatchObserver, Timer
+);
