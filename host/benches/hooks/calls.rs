@@ -85,7 +85,8 @@ fn asking(criterion: &mut Criterion) {
             });
         });
     }
-    assert_eq!(upstream.requests(), 1);
+    // None where a filter of criterion left it out.
+    assert!(upstream.requests() <= 1);
 }
 
 async fn run_in_turns(ready: &Ready, chain: &Chain, iterations: u64) -> Duration {
