@@ -109,7 +109,7 @@ impl Connection {
 
     /// Whether it does nothing.
     pub fn is_idle(&self) -> bool {
-        self.activity.busy.get() == 0 && !self.activity.in_head.get()
+        !self.is_answering() && !self.activity.in_head.get()
     }
 
     /// Whether a request is being answered.

@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::connection::{Context, Served, bounds, refusal};
 use super::framing::{Limits, Scanner};
-use super::socket::Socket;
+use super::socket::{Socket, Unread};
 use super::stream::ClientStream;
 use super::sweep::{Ask, Watched};
 use crate::http::MAX_BUFFER;
@@ -117,7 +117,7 @@ async fn stay<S: Socket>(
     if !seen.end.get() && !seen.stalled.get() {
         let stream = hyper.into_parts().io.into_inner().into_inner();
         // What came while the last answer was made, which nobody looked at.
-        let came = poll_fn(|task| Poll::Ready(matches!(stream.poll_end(task), Poll::Ready(Ok(false))))).await;
+        let came = poll_fn(|task| Poll::Ready(matches!(stream.poll_end(task), Poll::Ready(Ok(Unread::Bytes))))).await;
         // A client that asked for the end with a request that has all come sends nothing more.
         let unread = came || ended.is_err() || !(leaves || seen.is_quiet());
         end(stream, unread).await;

@@ -15,11 +15,20 @@ pub(super) trait Socket: AsyncRead + AsyncWrite + Unpin + 'static {
     /// Ready when there is something to read, or to be told.
     fn poll_readable(&self, task: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Ready when the client has closed its side, or has sent something that nobody read yet: whether it is the first.
+    /// Ready when the client has closed its side, or has sent something that nobody read yet.
     ///
     /// # Errors
     /// When the connection is broken.
-    fn poll_end(&self, task: &mut Context<'_>) -> Poll<io::Result<bool>>;
+    fn poll_end(&self, task: &mut Context<'_>) -> Poll<io::Result<Unread>>;
+}
+
+/// What comes next from a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// Nothing any more.
+    End,
+    /// Bytes, and the end perhaps after them.
+    Bytes,
 }
 
 impl Socket for TcpStream {
@@ -29,9 +38,9 @@ impl Socket for TcpStream {
         self.poll_read_ready(task)
     }
 
-    fn poll_end(&self, task: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        let unread = ready!(self.poll_peek(task, &mut ReadBuf::new(&mut [0])))?;
-        Poll::Ready(Ok(unread == 0))
+    fn poll_end(&self, task: &mut Context<'_>) -> Poll<io::Result<Unread>> {
+        let bytes = ready!(self.poll_peek(task, &mut ReadBuf::new(&mut [0])))?;
+        Poll::Ready(Ok(if bytes == 0 { Unread::End } else { Unread::Bytes }))
     }
 }
 
@@ -46,7 +55,7 @@ impl Socket for Box<TlsStream<TcpStream>> {
         if session.wants_read() { socket.poll_read_ready(task) } else { Poll::Ready(Ok(())) }
     }
 
-    fn poll_end(&self, _task: &mut Context<'_>) -> Poll<io::Result<bool>> {
+    fn poll_end(&self, _task: &mut Context<'_>) -> Poll<io::Result<Unread>> {
         Poll::Pending
     }
 }

@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 use super::framing::{FramingFault, Scanner};
-use super::socket::Socket;
+use super::socket::{Socket, Unread};
 use crate::http::gather::{MOST, gather};
 use crate::proxy::Connection;
 
@@ -152,11 +152,11 @@ impl<S: Socket> ClientStream<S> {
         }
         match self.inner.poll_end(context) {
             Poll::Pending => Ok(()),
-            Poll::Ready(Ok(false)) => {
+            Poll::Ready(Ok(Unread::Bytes)) => {
                 self.ahead = true;
                 Ok(())
             }
-            Poll::Ready(Ok(true)) => {
+            Poll::Ready(Ok(Unread::End)) => {
                 self.seen.end.set(true);
                 Err(io::ErrorKind::ConnectionAborted.into())
             }

@@ -3,7 +3,7 @@
 use super::bytes::{Word, is_token, token_run, unexpected, value_run};
 use super::known_host::KnownHost;
 use super::target::Target;
-use super::value::{CodingValue, HostValue, LengthValue};
+use super::value::{CodingValue, HostValue, LengthValue, taken};
 use super::{FramingFault, Limits};
 
 /// A head or trailer section, as far as it was read.
@@ -61,18 +61,6 @@ pub(super) enum HeadEvent {
 
 /// Bytes read, or read before the fault.
 type Read<T> = Result<(usize, T), (usize, FramingFault)>;
-
-/// How many bytes at the beginning are of a value that matters: all of them up to a control character, tabs aside. `take` reads one or more of them.
-fn taken(bytes: &[u8], mut take: impl FnMut(u8, &[u8]) -> Result<usize, FramingFault>) -> Result<usize, (usize, FramingFault)> {
-    let mut read = 0;
-    while let Some(rest @ [byte, ..]) = bytes.get(read..) {
-        if byte.is_ascii_control() && *byte != b'\t' {
-            break;
-        }
-        read += take(*byte, rest).map_err(|fault| (read, fault))?;
-    }
-    Ok(read)
-}
 
 impl Head {
     pub(super) fn request(limits: Limits) -> Self {

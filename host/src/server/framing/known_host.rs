@@ -1,7 +1,7 @@
 //! The `Host` line of a connection. Nearly every connection says the same one in each of its heads: one that is as it was is as good as it was.
 
 use super::bytes::value_run;
-use super::value::HostValue;
+use super::value::{HostValue, taken};
 
 /// Bytes of a line that is remembered.
 const LONGEST: usize = 63;
@@ -48,12 +48,8 @@ impl KnownHost {
 }
 
 fn is_host(value: &[u8]) -> bool {
-    let (mut host, mut rest) = (HostValue::default(), value);
-    while !rest.is_empty() {
-        let Ok(read) = host.read(rest) else { return false };
-        rest = rest.get(read..).unwrap_or_default();
-    }
-    host.end().is_ok()
+    let mut host = HostValue::default();
+    taken(value, |_, rest| host.read(rest)).is_ok_and(|read| read == value.len()) && host.end().is_ok()
 }
 
 #[cfg(test)]

@@ -8,6 +8,18 @@ use super::bytes::label_run;
 /// Of how many bytes a body may be, by its length or one chunk's: what a signed 64-bit number holds, because others count in those.
 const MAX_LENGTH: u64 = i64::MAX as u64;
 
+/// How many bytes at the beginning are of a value that matters: all of them up to a control character, tabs aside. `take` reads one or more of them.
+pub(super) fn taken(bytes: &[u8], mut take: impl FnMut(u8, &[u8]) -> Result<usize, FramingFault>) -> Result<usize, (usize, FramingFault)> {
+    let mut read = 0;
+    while let Some(rest @ [byte, ..]) = bytes.get(read..) {
+        if byte.is_ascii_control() && *byte != b'\t' {
+            break;
+        }
+        read += take(*byte, rest).map_err(|fault| (read, fault))?;
+    }
+    Ok(read)
+}
+
 /// A number that grows digit by digit; `None` beyond [`MAX_LENGTH`].
 pub(super) fn append_digit(value: u64, base: u64, digit: u32) -> Option<u64> {
     let value = value.checked_mul(base)?.checked_add(u64::from(digit))?;
