@@ -27,6 +27,7 @@ mod nursery;
 mod output;
 mod plan;
 mod pool;
+mod prefetch;
 mod recipe;
 mod record;
 mod reserve;

@@ -22,6 +22,7 @@ use crate::plugin::{
 use crate::request::Request;
 use crate::response::Response;
 use crate::routing::{Attempt, Endpoint, EndpointId, EndpointOutcome};
+use crate::sys::RequestHandle;
 use imports::plugway::gateway::types as raw;
 
 /// What `export!` implements: where the objects of a plugin are.
@@ -41,6 +42,12 @@ fn run<E: Exported, R>(id: u32, hook: impl FnOnce(&E::Plugin) -> R) -> R {
         Some(result) => result,
         None => fail("the gateway named a configuration this instance was never given"),
     }
+}
+
+/// The request of a hook that gets nothing of it with the call.
+#[inline]
+fn request<'a>() -> Request<'a> {
+    Request::new(RequestHandle::new(raw::Prefetched::Unknown))
 }
 
 /// Ends a call that should never have come: the reason goes to the log.
@@ -83,7 +90,7 @@ impl<E: Exported<Plugin: Authorizer>> authorizer::exports::plugway::gateway::aut
     ) -> Result<authorizer::exports::plugway::gateway::authorizer::Decision, authorizer::exports::plugway::gateway::authorizer::AuthError>
     {
         use authorizer::exports::plugway::gateway::authorizer as contract;
-        match run::<E, _>(id, |plugin| plugin.authorize(&mut Request::new(PhantomData))) {
+        match run::<E, _>(id, |plugin| plugin.authorize(&mut request())) {
             Ok(Decision::Allow(identity)) => Ok(contract::Decision::Allow(identity.into_raw())),
             Ok(Decision::AllowBy(pass)) => {
                 let number = pass.number();
@@ -100,8 +107,8 @@ impl<E: Exported<Plugin: Authorizer>> authorizer::exports::plugway::gateway::aut
 }
 
 impl<E: Exported<Plugin: RequestFilter>> request_filter::exports::plugway::gateway::request_filter::Guest for E {
-    fn on_request(id: u32) -> Result<raw::Flow, raw::Failure> {
-        flow(run::<E, _>(id, |plugin| plugin.on_request(&mut Request::new(PhantomData))))
+    fn on_request(id: u32, prefetched: raw::Prefetched) -> Result<raw::Flow, raw::Failure> {
+        flow(run::<E, _>(id, |plugin| plugin.on_request(&mut Request::new(RequestHandle::new(prefetched)))))
     }
 }
 
@@ -113,9 +120,13 @@ impl<E: Exported<Plugin: Router>> router::exports::plugway::gateway::router::Gue
         }
     }
 
-    fn route(id: u32, number: u32) -> Result<EndpointId, router::exports::plugway::gateway::router::RouteError> {
+    fn route(
+        id: u32,
+        number: u32,
+        prefetched: raw::Prefetched,
+    ) -> Result<EndpointId, router::exports::plugway::gateway::router::RouteError> {
         use router::exports::plugway::gateway::router as contract;
-        run::<E, _>(id, |plugin| plugin.route(&Request::new(PhantomData), &Attempt::new(PhantomData, number))).map_err(
+        run::<E, _>(id, |plugin| plugin.route(&Request::new(RequestHandle::new(prefetched)), &Attempt::new(PhantomData, number))).map_err(
             |error| match error {
                 RouteError::NoEndpoint => contract::RouteError::NoEndpoint,
                 RouteError::Failed(why) => contract::RouteError::Failed(raw::Failure::new(&why)),
@@ -137,19 +148,17 @@ impl<E: Exported<Plugin: OutcomeObserver>> outcome_observer::exports::plugway::g
 impl<E: Exported<Plugin: Forwarder>> forwarder::exports::plugway::gateway::forwarder::Guest for E {
     fn forward(id: u32, endpoint: EndpointId) -> Result<(), forwarder::exports::plugway::gateway::forwarder::ForwardError> {
         use forwarder::exports::plugway::gateway::forwarder as contract;
-        run::<E, _>(id, |plugin| plugin.forward(&Request::new(PhantomData), endpoint, &mut Plan::new(PhantomData))).map_err(|error| {
-            match error {
-                ForwardError::Refused => contract::ForwardError::Refused,
-                ForwardError::UriTooLong => contract::ForwardError::UriTooLong,
-                ForwardError::Failed(why) => contract::ForwardError::Failed(raw::Failure::new(&why)),
-            }
+        run::<E, _>(id, |plugin| plugin.forward(&request(), endpoint, &mut Plan::new(PhantomData))).map_err(|error| match error {
+            ForwardError::Refused => contract::ForwardError::Refused,
+            ForwardError::UriTooLong => contract::ForwardError::UriTooLong,
+            ForwardError::Failed(why) => contract::ForwardError::Failed(raw::Failure::new(&why)),
         })
     }
 }
 
 impl<E: Exported<Plugin: ResponseFilter>> response_filter::exports::plugway::gateway::response_filter::Guest for E {
     fn on_response(id: u32) -> Result<raw::Flow, raw::Failure> {
-        flow(run::<E, _>(id, |plugin| plugin.on_response(&Request::new(PhantomData), &mut Response::new(PhantomData))))
+        flow(run::<E, _>(id, |plugin| plugin.on_response(&request(), &mut Response::new(PhantomData))))
     }
 }
 

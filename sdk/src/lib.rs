@@ -109,6 +109,7 @@ mod pass;
 #[cfg(any(target_family = "wasm", test))]
 mod places;
 mod plugin;
+mod prefetch;
 mod record;
 mod request;
 mod response;
@@ -135,6 +136,7 @@ pub use plugin::{
     AuthError, Authorizer, BatchObserver, Decision, Filter, ForwardError, Forwarder, NoConfig, Observer, OutcomeObserver, Plugin,
     RequestFilter, ResponseFilter, RouteError, Router, Timer,
 };
+pub use prefetch::{Prefetch, Prefetched};
 pub use record::ExchangeRecord;
 pub use request::Request;
 pub use response::{Response, ResponseOrigin};

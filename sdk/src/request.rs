@@ -7,6 +7,7 @@ use crate::error::ChangeError;
 use crate::flow::Flow;
 use crate::header::{self, HeaderLine, HeaderName, LineNumber, NumberedLine, Repeated};
 use crate::identity::Identity;
+use crate::prefetch::{Fact, Prefetch, Prefetched};
 use crate::sys::{self, ask};
 use crate::value::Value;
 
@@ -91,6 +92,22 @@ impl Request<'_> {
         self.header(name).and_then(|value| String::from_utf8(value).ok())
     }
 
+    /// What was named in `configure` to come with the call: the first value of a header, or the path, which is always there. As [`header`](Self::header) and
+    /// [`path`](Self::path) have it, changes that this hook made before included.
+    #[inline]
+    pub fn prefetched(&self, prefetch: &Prefetch) -> Option<Prefetched> {
+        #[cfg(target_family = "wasm")]
+        match self.raw.prefetched {
+            sys::types::Prefetched::Absent if prefetch.comes() => return None,
+            sys::types::Prefetched::Value(value) if prefetch.comes() => return Some(Prefetched::short(value)),
+            _ => {}
+        }
+        match prefetch.fact() {
+            Fact::Header(name) => self.header(name.clone()).map(Prefetched::from),
+            Fact::Path => Some(self.path().into()),
+        }
+    }
+
     /// Every value of a header, in order.
     pub fn header_values<'n>(&self, name: impl Into<HeaderName<'n>>) -> Vec<Vec<u8>> {
         ask!(self, request::header_values(name.into()))
@@ -130,6 +147,7 @@ impl Request<'_> {
     /// Sets a header, replacing every value it had.
     #[inline]
     pub fn set_header<'n>(&mut self, name: impl Into<HeaderName<'n>>, value: impl AsRef<[u8]>) -> Result<(), ChangeError> {
+        self.forget_prefetched();
         Ok(ask!(self, request::set_header(name.into(), value.as_ref()))?)
     }
 
@@ -156,18 +174,31 @@ impl Request<'_> {
         }
     }
 
+    /// What came with the call is what was before a change.
+    #[inline]
+    #[cfg_attr(not(target_family = "wasm"), allow(clippy::unused_self, reason = "a test's request is asked each time"))]
+    fn forget_prefetched(&mut self) {
+        #[cfg(target_family = "wasm")]
+        {
+            self.raw.prefetched = sys::types::Prefetched::Unknown;
+        }
+    }
+
     #[inline]
     pub(crate) fn set_numbered(&mut self, LineNumber(number): LineNumber) -> Result<(), ChangeError> {
+        self.forget_prefetched();
         Ok(ask!(self, request::set_line(number))?)
     }
 
     /// Adds a value to a header, keeping those it had.
     pub fn append_header<'n>(&mut self, name: impl Into<HeaderName<'n>>, value: impl AsRef<[u8]>) -> Result<(), ChangeError> {
+        self.forget_prefetched();
         Ok(ask!(self, request::append_header(name.into(), value.as_ref()))?)
     }
 
     /// Removes a header; nothing happens when it is absent.
     pub fn remove_header<'n>(&mut self, name: impl Into<HeaderName<'n>>) -> Result<(), ChangeError> {
+        self.forget_prefetched();
         Ok(ask!(self, request::remove_header(name.into()))?)
     }
 
@@ -178,6 +209,7 @@ impl Request<'_> {
 
     /// Sets the path sent upstream. It must be in normal form; the route is not matched again.
     pub fn set_path(&mut self, path: &str) -> Result<(), ChangeError> {
+        self.forget_prefetched();
         Ok(ask!(self, request::set_path(path))?)
     }
 

@@ -10,8 +10,19 @@ mod gateway {
         log, metrics, random, rate_limit, request, response, secrets, trace, types,
     };
 
-    // There is only one request a hook can mean, so all there is to hold is how long it may be used.
-    pub(crate) type RequestHandle<'a> = PhantomData<&'a ()>;
+    /// There is only one request a hook can mean, so all there is to hold is how long it may be used, and what came with the call.
+    pub(crate) struct RequestHandle<'a> {
+        pub(crate) prefetched: types::Prefetched,
+        borrow: PhantomData<&'a ()>,
+    }
+
+    impl RequestHandle<'_> {
+        pub(crate) const fn new(prefetched: types::Prefetched) -> Self {
+            Self { prefetched, borrow: PhantomData }
+        }
+    }
+
+    // For the others there is nothing else to hold.
     pub(crate) type ResponseHandle<'a> = PhantomData<&'a ()>;
     pub(crate) type AttemptHandle<'a> = PhantomData<&'a ()>;
     pub(crate) type PlanHandle<'a> = PhantomData<&'a ()>;

@@ -38,7 +38,7 @@ class Lifecycle(exports.Lifecycle):
 
 
 class RequestFilter(exports.RequestFilter):
-    def on_request(self, config_id):
+    def on_request(self, config_id, prefetched):
         greeting, tenants = PLACES[config_id]
         value = request.header(HeaderName_Text("x-tenant-id"))
         tenant = value.decode() if value else None

@@ -86,7 +86,10 @@ impl Slot {
             (Hook::RequestFilter, config),
             Phase::Request,
             exchange,
-            |hooks, store| there(hooks.request_filter.as_ref(), Hook::RequestFilter)?.call_on_request(store, config),
+            |hooks, store| {
+                let prefetched = store.data().prefetched(config);
+                there(hooks.request_filter.as_ref(), Hook::RequestFilter)?.call_on_request(store, config, prefetched)
+            },
             flow,
         )
     }

@@ -17,6 +17,7 @@ use super::left_out::LeftOut;
 use super::lines::Lines;
 use super::names::Names;
 use super::plan::PlanDraft;
+use super::prefetch::Prefetch;
 use super::reserve::Reserve;
 use super::wasi::Wasi;
 use crate::capability::crypto::PublicKey;
@@ -87,6 +88,8 @@ pub(super) struct Guest {
     pub(super) exchange: Option<Box<Exchange>>,
     /// Lines it writes by their number.
     pub(super) lines: Lines,
+    /// What of the request comes with a call.
+    pub(super) prefetch: Prefetch,
     pub(super) phase: Phase,
     /// CPU time of a hook of a request, as its budget says: a copy, which is here already.
     pub(super) cpu_of_hook: Duration,
@@ -191,6 +194,12 @@ impl Guest {
         } else {
             self.write_line(number, Exchange::set_line)
         }
+    }
+
+    /// What a call for the place with that configuration gets of the request.
+    #[inline]
+    pub(super) fn prefetched(&self, config: u32) -> types::Prefetched {
+        self.exchange.as_ref().map_or(types::Prefetched::Unknown, |exchange| self.prefetch.of(config, &exchange.request))
     }
 
     /// Counts changes that were refused for their size.

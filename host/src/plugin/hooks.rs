@@ -113,9 +113,10 @@ impl Hooks {
     /// `router.route`
     pub(super) fn route(&self, store: &mut Store<Guest>, id: u32) -> Called<Result<u64, exports::router::RouteError>> {
         let number = store.data().exchange.as_ref().map_or(1, |exchange| exchange.attempts.number);
+        let prefetched = store.data().prefetched(id);
         match (&self.router, self.in_turns()) {
-            (Some(router), _) => router.call_route(store, id, number),
-            (None, hooks) => at_once(store, there(hooks.and_then(|hooks| hooks.route.as_ref()), Hook::Router)?, (id, number)),
+            (Some(router), _) => router.call_route(store, id, number, prefetched),
+            (None, hooks) => at_once(store, there(hooks.and_then(|hooks| hooks.route.as_ref()), Hook::Router)?, (id, number, prefetched)),
         }
     }
 
@@ -175,7 +176,8 @@ impl Hooks {
     /// `request-filter.on-request`
     pub(super) async fn on_request_in_turns(&self, store: &mut Store<Guest>, id: u32) -> Called<Answered> {
         let on_request = there(self.in_turns().and_then(|hooks| hooks.on_request.as_ref()), Hook::RequestFilter)?;
-        on_request.call_async(store, (id,)).await.map(|(answer,)| answer)
+        let prefetched = store.data().prefetched(id);
+        on_request.call_async(store, (id, prefetched)).await.map(|(answer,)| answer)
     }
 
     /// `response-filter.on-response`

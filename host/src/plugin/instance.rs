@@ -19,6 +19,7 @@ use super::left_out::LeftOut;
 use super::lines::Lines;
 use super::names::Names;
 use super::nursery::Nursery;
+use super::prefetch::Prefetch;
 use super::recipe::runs_in_turns;
 use super::reserve::Reserve;
 use super::ticker::{self, Watched};
@@ -115,6 +116,7 @@ impl Instance {
             http_client: surroundings.http_client.clone(),
             reserve: Arc::clone(&surroundings.reserve),
             names: Names::default(),
+            prefetch: Prefetch::default(),
             lines: Lines::default(),
             answers: 0,
             messages: 0,

@@ -1,6 +1,6 @@
 //! The key: what of a request decides where it goes.
 
-use plugway_sdk::{HeaderName, Request};
+use plugway_sdk::{Prefetch, Prefetched, Request};
 use serde::Deserialize;
 
 /// Stands between the parts of a joined key, so that different lists of parts never make the same key.
@@ -66,10 +66,10 @@ pub struct Key {
     rest: Vec<Part>,
 }
 
-/// A source, prepared: header names cross as numbers.
+/// A source, prepared. The first that can be comes with the call; names of headers cross as numbers.
 #[derive(Debug)]
 enum Part {
-    Header(HeaderName<'static>),
+    Prefetched(Prefetch),
     /// Where a client asks by HTTP/2, or by an absolute target, it is not in `Host`, or not what is in it.
     Authority,
     Other(Source),
@@ -79,25 +79,26 @@ impl Key {
     /// Joins sources; an empty list reads the path.
     pub fn new(sources: Vec<Source>) -> Self {
         let mut parts = sources.into_iter().map(Part::new);
-        Self { first: parts.next().unwrap_or(Part::Other(Source::Path)), rest: parts.collect() }
+        Self { first: parts.next().unwrap_or_else(|| Part::new(Source::Path)), rest: parts.collect() }
     }
 
     /// The key, or `None` if every part is absent or empty. In a joined key an absent part is like an empty one. A single
     /// source is not copied.
-    pub fn read(&self, request: &Request<'_>) -> Option<Vec<u8>> {
+    pub fn read(&self, request: &Request<'_>) -> Option<Prefetched> {
         let first = self.first.read(request);
         if self.rest.is_empty() {
             return first.filter(|key| !key.is_empty());
         }
-        let mut key = first.unwrap_or_default();
+        let mut key = first.map(|first| first.to_vec()).unwrap_or_default();
         let mut found = !key.is_empty();
         for part in &self.rest {
-            let value = part.read(request).unwrap_or_default();
+            let value = part.read(request);
+            let value = value.as_deref().unwrap_or_default();
             found |= !value.is_empty();
             key.extend_from_slice(&SEPARATOR);
-            key.extend_from_slice(&value);
+            key.extend_from_slice(value);
         }
-        found.then_some(key)
+        found.then(|| key.into())
     }
 }
 
@@ -105,8 +106,9 @@ impl Part {
     fn new(source: Source) -> Self {
         match source {
             Source::Header(name) if name.eq_ignore_ascii_case("host") => Self::Authority,
-            Source::Header(name) => match HeaderName::numbered(&name) {
-                Ok(name) => Self::Header(name),
+            Source::Path => Self::Prefetched(Prefetch::path()),
+            Source::Header(name) => match Prefetch::header(&name) {
+                Ok(prefetch) => Self::Prefetched(prefetch),
                 // The gateway holds header names in lower case.
                 Err(_) => Self::Other(Source::Header(name.to_ascii_lowercase())),
             },
@@ -114,10 +116,10 @@ impl Part {
         }
     }
 
-    fn read(&self, request: &Request<'_>) -> Option<Vec<u8>> {
+    fn read(&self, request: &Request<'_>) -> Option<Prefetched> {
         let source = match self {
-            Self::Header(name) => return request.header(name.clone()),
-            Self::Authority => return Some(request.authority().into_bytes()),
+            Self::Prefetched(prefetch) => return request.prefetched(prefetch),
+            Self::Authority => return Some(request.authority().into()),
             Self::Other(source) => source,
         };
         let text = match source {
@@ -125,11 +127,11 @@ impl Part {
             Source::ClientAddress => Some(request.client_address()),
             Source::Parameter(name) => request.path_parameter(name),
             Source::Query(name) => request.query_parameter(name),
-            Source::Header(name) => return request.header(name),
+            Source::Header(name) => return request.header(name).map(Prefetched::from),
             Source::Cookie(name) => request.cookie(name),
             Source::Claim(name) => request.identity()?.claim_text(name),
         };
-        text.map(String::into_bytes)
+        text.map(Prefetched::from)
     }
 }
 

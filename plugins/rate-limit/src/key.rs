@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::net::IpAddr;
 
-use plugway_sdk::{HeaderName, Identity, Request, log};
+use plugway_sdk::{Identity, Prefetch, Prefetched, Request, log};
 use serde::Deserialize;
 
 /// Longest name of a header, claim or parameter, bytes.
@@ -59,8 +59,8 @@ pub(crate) struct Key {
 
 #[derive(Debug)]
 enum Part {
-    /// Its name crosses as a number.
-    Header(HeaderName<'static>),
+    /// A header: the first one comes with the call, names of others cross as numbers.
+    Header(Prefetch),
     /// Where a client asks by HTTP/2, or by an absolute target, it is not in `Host`, or not what is in it.
     Authority,
     Other(Source),
@@ -112,8 +112,8 @@ impl Key {
     pub(crate) fn new(sources: Vec<Source>, prefixes: Prefixes, missing: MissingKey) -> Self {
         let part = |source| match source {
             Source::Header(name) if name.eq_ignore_ascii_case("host") => Part::Authority,
-            Source::Header(name) => match HeaderName::numbered(&name) {
-                Ok(name) => Part::Header(name),
+            Source::Header(name) => match Prefetch::header(&name) {
+                Ok(prefetch) => Part::Header(prefetch),
                 Err(_) => Part::Other(Source::Header(name)),
             },
             other => Part::Other(other),
@@ -125,14 +125,15 @@ impl Key {
     pub(crate) fn read(&self, request: &Request<'_>) -> Option<Vec<u8>> {
         let mut key = Vec::with_capacity(32);
         for part in &self.parts {
-            let value = part.read(request, self.prefixes).unwrap_or_default();
+            let value = part.read(request, self.prefixes);
+            let value = value.as_deref().unwrap_or_default();
             if value.is_empty() {
                 self.tell(part);
             }
             if value.is_empty() && self.missing == MissingKey::Skip {
                 return None;
             }
-            let counted = value.get(..MAX_VALUE).unwrap_or(&value);
+            let counted = value.get(..MAX_VALUE).unwrap_or(value);
             // With its length in front no list of values looks like another.
             key.extend_from_slice(&u16::try_from(counted.len()).unwrap_or(u16::MAX).to_le_bytes());
             key.extend_from_slice(counted);
@@ -162,21 +163,21 @@ impl Key {
 }
 
 impl Part {
-    fn read(&self, request: &Request<'_>, prefixes: Prefixes) -> Option<Vec<u8>> {
+    fn read(&self, request: &Request<'_>, prefixes: Prefixes) -> Option<Prefetched> {
         let source = match self {
-            Self::Header(name) => return request.header(name.clone()),
-            Self::Authority => return Some(request.authority().into_bytes()),
+            Self::Header(prefetch) => return request.prefetched(prefetch),
+            Self::Authority => return Some(request.authority().into()),
             Self::Other(source) => source,
         };
         let text = match source {
-            Source::ClientAddress => return Some(network(&request.client_address(), prefixes)),
+            Source::ClientAddress => return Some(network(&request.client_address(), prefixes).into()),
             Source::Route => Some(request.route()),
-            Source::Identity => return request.optional_identity().map(|identity| caller(&identity)),
-            Source::Header(name) => return request.header(&*name.to_ascii_lowercase()),
+            Source::Identity => return request.optional_identity().map(|identity| caller(&identity).into()),
+            Source::Header(name) => return request.header(&*name.to_ascii_lowercase()).map(Prefetched::from),
             Source::Claim(name) => request.optional_identity()?.claim_text(name),
             Source::Parameter(name) => request.path_parameter(name),
         };
-        text.map(String::into_bytes)
+        text.map(Prefetched::from)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The plugin of the bench, doing what every peer's plugin did when the numbers to reach were measured: read the request
 //! header `x-tenant-id` and add one header.
 
-use plugway_sdk::{Error, Flow, NumberedLine, Plugin, Request, RequestFilter, header};
+use plugway_sdk::{Error, Flow, NumberedLine, Plugin, Prefetch, Request, RequestFilter, header};
 
 /// `config = { header = "x-plugin", value = "on" }`
 #[derive(Debug, serde::Deserialize)]
@@ -22,6 +22,7 @@ impl Default for Config {
 }
 
 struct Tagger {
+    tenant: Prefetch,
     line: NumberedLine,
 }
 
@@ -29,14 +30,14 @@ impl Plugin for Tagger {
     type Config = Config;
 
     fn configure(config: Config) -> Result<Self, Error> {
-        Ok(Self { line: NumberedLine::new(&config.header, config.value)? })
+        Ok(Self { tenant: Prefetch::header(header::X_TENANT_ID)?, line: NumberedLine::new(&config.header, config.value)? })
     }
 }
 
 impl RequestFilter for Tagger {
     fn on_request(&self, request: &mut Request) -> Result<Flow, Error> {
         // The value decides, so that reading it cannot be left out.
-        match request.header(header::X_TENANT_ID) {
+        match request.prefetched(&self.tenant) {
             Some(_) => Ok(request.next_with(&self.line)?),
             None => Ok(Flow::Next),
         }

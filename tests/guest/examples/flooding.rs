@@ -59,7 +59,7 @@ mod bindings {
 }
 
 use bindings::exports::plugway::gateway::{lifecycle, request_filter};
-use bindings::plugway::gateway::types::{Failure, Flow, HeaderLine, HeaderName, LocalResponse};
+use bindings::plugway::gateway::types::{Failure, Flow, HeaderLine, HeaderName, LocalResponse, Prefetched};
 use bindings::plugway::gateway::{crypto, log, metrics, request};
 use bindings::wasi::cli::stdout;
 use bindings::wasi::random::{insecure, random};
@@ -79,7 +79,7 @@ impl lifecycle::Guest for Flooding {
 }
 
 impl request_filter::Guest for Flooding {
-    fn on_request(_: u32) -> Result<Flow, Failure> {
+    fn on_request(_: u32, _: Prefetched) -> Result<Flow, Failure> {
         let Some(told) = request::header(&HeaderName::Text("x-flood".to_owned())) else { return Ok(Flow::Next) };
         let told = String::from_utf8(told).unwrap();
         let mut words = told.split(' ');

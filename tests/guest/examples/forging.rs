@@ -32,7 +32,7 @@ mod bindings {
 use bindings::exports::plugway::gateway::authorizer::{self, AuthError, Decision};
 use bindings::exports::plugway::gateway::{lifecycle, request_filter};
 use bindings::plugway::gateway::request;
-use bindings::plugway::gateway::types::{Failure, Flow, HeaderName, Identity, LocalResponse, Pass};
+use bindings::plugway::gateway::types::{Failure, Flow, HeaderName, Identity, LocalResponse, Pass, Prefetched};
 
 struct Forging;
 
@@ -80,7 +80,7 @@ impl authorizer::Guest for Forging {
 }
 
 impl request_filter::Guest for Forging {
-    fn on_request(_: u32) -> Result<Flow, Failure> {
+    fn on_request(_: u32, _: Prefetched) -> Result<Flow, Failure> {
         Ok(match told() {
             Some((what, number)) if what == "line" => Flow::NextWith(number.try_into().unwrap()),
             _ => Flow::Next,

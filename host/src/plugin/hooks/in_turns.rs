@@ -44,9 +44,9 @@ in_turns! {
     configure: "lifecycle", "configure", (u32, String) -> Result<(), String>;
     unconfigure: "lifecycle", "unconfigure", (u32);
     authorize: "authorizer", "authorize", (u32) -> Decided;
-    on_request: "request-filter", "on-request", (u32) -> Answered;
+    on_request: "request-filter", "on-request", (u32, types::Prefetched) -> Answered;
     on_endpoints: "router", "on-endpoints", (u32, u64, Vec<routing::Endpoint>) -> Result<(), String>;
-    route: "router", "route", (u32, u32) -> Result<u64, exports::router::RouteError>;
+    route: "router", "route", (u32, u32, types::Prefetched) -> Result<u64, exports::router::RouteError>;
     on_outcomes: "outcome-observer", "on-outcomes", (Vec<exports::outcome_observer::EndpointOutcome>) -> Ticked;
     forward: "forwarder", "forward", (u32, u64) -> Result<(), exports::forwarder::ForwardError>;
     on_response: "response-filter", "on-response", (u32) -> Answered;

@@ -7,6 +7,7 @@ use crate::plugin::bindings::plugway::gateway::configuring::{Filter, Host};
 use crate::plugin::bindings::plugway::gateway::types::{ChangeError, HeaderName};
 use crate::plugin::guest::Guest;
 use crate::plugin::kept_from_clients::is_of_clients;
+use crate::plugin::prefetch::{Fact, TooMany};
 use crate::plugin::rights::Hook;
 
 impl Host for Guest {
@@ -26,6 +27,17 @@ impl Host for Guest {
         Ok(())
     }
 
+    fn prefetch_header(&mut self, name: HeaderName) -> Result<Result<(), ChangeError>> {
+        match header_name(&self.names, &name) {
+            Some(name) => self.add_prefetch(Fact::Header(name)),
+            None => Ok(Err(ChangeError::Invalid("not a header name".to_owned()))),
+        }
+    }
+
+    fn prefetch_path(&mut self) -> Result<Result<(), ChangeError>> {
+        self.add_prefetch(Fact::Path)
+    }
+
     fn keep_from_clients(&mut self, name: HeaderName) -> Result<Result<(), ChangeError>> {
         let id = self.configured()?;
         let Some(name) = header_name(&self.names, &name) else {
@@ -39,6 +51,11 @@ impl Host for Guest {
 }
 
 impl Guest {
+    fn add_prefetch(&mut self, fact: Fact) -> Result<Result<(), ChangeError>> {
+        let id = self.configured()?;
+        Ok(self.prefetch.add(id, fact).map_err(|TooMany| ChangeError::TooLarge))
+    }
+
     /// The configuration that is being taken.
     fn configured(&self) -> Result<u32> {
         self.configuring.ok_or_else(|| wasmtime::Error::msg("used `configuring` outside `configure`"))
