@@ -204,6 +204,7 @@ impl Stage {
             .word("most_connections", descriptors.min(30_000))
             .word("keepalive", endpoints.max(1_024))
             .flag("many", descriptors > 4_096)
+            .flag("crowded", descriptors > 4_096 || self.scenario.settles())
             .flag("tls_in", tls_in)
             .flag("tls_out", tls_out)
             .flag("http2", http2)
