@@ -9,6 +9,7 @@ mod order;
 mod phases;
 mod plans;
 mod policies;
+mod prefetched;
 mod records;
 mod since;
 mod spared;

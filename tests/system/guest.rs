@@ -58,6 +58,16 @@ pub(crate) fn forging() -> &'static Path {
     &examples().forging
 }
 
+/// A plugin that tells what came with its calls; see `tests/guest/examples/prefetched.rs`.
+pub(crate) fn prefetched() -> &'static Path {
+    &examples().prefetched
+}
+
+/// A filter that reads what comes with its calls, and changes it; see `tests/guest/examples/rereading.rs`.
+pub(crate) fn rereading() -> &'static Path {
+    &examples().rereading
+}
+
 /// A filter that hands on what it counted when its configuration is left behind; see `tests/guest/examples/heir.rs`.
 pub(crate) fn heir() -> &'static Path {
     &examples().heir
@@ -115,6 +125,8 @@ struct Examples {
     heir: PathBuf,
     flooding: PathBuf,
     forging: PathBuf,
+    prefetched: PathBuf,
+    rereading: PathBuf,
 }
 
 fn examples() -> &'static Examples {
@@ -149,6 +161,8 @@ fn examples() -> &'static Examples {
             heir: component("heir"),
             flooding: component("flooding"),
             forging: component("forging"),
+            prefetched: component("prefetched"),
+            rereading: component("rereading"),
         }
     })
 }
