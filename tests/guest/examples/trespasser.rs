@@ -39,7 +39,7 @@ mod bindings {
 }
 
 use bindings::exports::plugway::gateway::{batch_observer, forwarder, lifecycle, observer, outcome_observer, response_filter, router};
-use bindings::plugway::gateway::types::{ChangeError, Failure, Flow, HeaderName, Value};
+use bindings::plugway::gateway::types::{ChangeError, Failure, Flow, HeaderName, Prefetched, Value};
 use bindings::plugway::gateway::{forward_plan, log, request, response};
 
 /// Whatever is not configured with a request, and shares nothing else.
@@ -139,7 +139,7 @@ impl router::Guest for Trespasser {
         Ok(())
     }
 
-    fn route(_: u32, _: u32) -> Result<u64, router::RouteError> {
+    fn route(_: u32, _: u32, _: Prefetched) -> Result<u64, router::RouteError> {
         changes_the_request("router");
         changes_the_response("router");
         changes_the_plan("router");
