@@ -69,7 +69,8 @@
 //!   panicking is left alone for a while.
 //! - **Budgets.** CPU time, memory, sizes and log lines are bounded; past a bound the call ends, never the gateway.
 //! - **Cost.** Every method of a request is one call into the gateway, about 0.1 µs. Names in [`header`] cross as numbers, and
-//!   so do those [`HeaderName::numbered`] gave one; other names cross as text. A [`NumberedLine`] crosses as one number. Prepare in `configure` what
+//!   so do those [`HeaderName::numbered`] gave one; other names cross as text. A [`NumberedLine`] crosses as one number, and
+//!   a [`Prefetch`] comes with the call. Prepare in `configure` what
 //!   does not depend on the request.
 //!
 //! # Testing

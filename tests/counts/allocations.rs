@@ -57,8 +57,8 @@ const HEAD_BUFFERS: f64 = 1.0;
 const MOST_EXTRA: usize = 2;
 const _: () = assert!(EXTRA.len() + EXTRA_WITH_BODY.len() - SAVED.len() <= MOST_EXTRA);
 
-/// Allocations of each plugin that reads one header and adds one.
-const EACH_PLUGIN: [&str; 1] = ["the value it is given"];
+/// Allocations of each plugin that reads one header and adds one: the value comes as numbers, the line is there already.
+const EACH_PLUGIN: [&str; 0] = [];
 
 /// Allocations of a request that may be made again at another endpoint.
 const ANOTHER_ENDPOINT: [&str; 3] =
@@ -67,8 +67,11 @@ const ANOTHER_ENDPOINT: [&str; 3] =
 /// Allocations of a request that matched a path with one parameter.
 const PARAMETER: [&str; 2] = ["the list of parameters", "the value"];
 
-/// Allocations of a limit whose bucket is there already; taking from it needs none.
-const RATE_LIMIT: [&str; 2] = ["the value the key is made of", "the key"];
+/// Allocations of a limit whose bucket is there already; taking from it needs none, nor does a header that comes with the call.
+const RATE_LIMIT: [&str; 1] = ["the key"];
+
+/// The same, of what the key is made of where that is asked for.
+const RATE_LIMIT_VALUE: [&str; 1] = ["the value the key is made of"];
 
 /// The same, of telling the client how it stands.
 const RATE_LIMIT_HEADERS: [&str; 4] =
@@ -230,11 +233,12 @@ fn a_rate_limit_allocates_what_is_named() {
         let address = gateway.addresses().listeners[0].1;
         measure(&format!("GET limited by {key}, headers {headers}"), WORKER, address, GET).allocations - plain
     };
-    for key in ["\"route\"", "{ header = \"x-tenant-id\" }"] {
-        let cost = limited(key, false);
-        assert!(is(cost, RATE_LIMIT.len() as f64), "{key}: {cost:.2}, named: {RATE_LIMIT:#?}");
+    for (key, headers, named) in [
+        ("{ header = \"x-tenant-id\" }", false, &[&RATE_LIMIT[..]][..]),
+        ("\"route\"", false, &[&RATE_LIMIT, &RATE_LIMIT_VALUE]),
+        ("\"route\"", true, &[&RATE_LIMIT, &RATE_LIMIT_VALUE, &RATE_LIMIT_HEADERS]),
+    ] {
+        let (cost, named) = (limited(key, headers), named.concat());
+        assert!(is(cost, named.len() as f64), "{key}, headers {headers}: {cost:.2}, named: {named:#?}");
     }
-    let cost = limited("\"route\"", true);
-    let named = RATE_LIMIT.len() + RATE_LIMIT_HEADERS.len();
-    assert!(is(cost, named as f64), "with headers: {cost:.2}, named: {RATE_LIMIT:#?} {RATE_LIMIT_HEADERS:#?}");
 }
