@@ -19,6 +19,7 @@ use crate::plugin::{
     AuthError, Authorizer, BatchObserver, Decision, ForwardError, Forwarder, Observer, OutcomeObserver, Plugin, RequestFilter,
     ResponseFilter, RouteError, Router, Timer,
 };
+use crate::prefetch::taken;
 use crate::request::Request;
 use crate::response::Response;
 use crate::routing::{Attempt, Endpoint, EndpointId, EndpointOutcome};
@@ -46,8 +47,8 @@ fn run<E: Exported, R>(id: u32, hook: impl FnOnce(&E::Plugin) -> R) -> R {
 
 /// The request of a hook that gets nothing of it with the call.
 #[inline]
-fn request<'a>() -> Request<'a> {
-    Request::new(RequestHandle::new(raw::Prefetched::Unknown))
+fn request<'a>(id: u32) -> Request<'a> {
+    Request::new(RequestHandle::new(id, raw::Prefetched::Unknown))
 }
 
 /// Ends a call that should never have come: the reason goes to the log.
@@ -60,7 +61,8 @@ fn fail(reason: &str) -> ! {
 impl<E: Exported> lifecycle::exports::plugway::gateway::lifecycle::Guest for E {
     fn configure(id: u32, config: String) -> Result<(), String> {
         version::keep();
-        let plugin: E::Plugin = crate::config::configure(&config).map_err(|error: Error| error.to_string())?;
+        let configured = taken::during(id, || crate::config::configure(&config));
+        let plugin: E::Plugin = configured.map_err(|error: Error| error.to_string())?;
         plugin.leaves_out().iter().for_each(|filter| crate::sys::configuring::leave_out(*filter));
         if plugin.leaves_out_if_first() {
             crate::sys::configuring::leave_out_if_first();
@@ -90,7 +92,7 @@ impl<E: Exported<Plugin: Authorizer>> authorizer::exports::plugway::gateway::aut
     ) -> Result<authorizer::exports::plugway::gateway::authorizer::Decision, authorizer::exports::plugway::gateway::authorizer::AuthError>
     {
         use authorizer::exports::plugway::gateway::authorizer as contract;
-        match run::<E, _>(id, |plugin| plugin.authorize(&mut request())) {
+        match run::<E, _>(id, |plugin| plugin.authorize(&mut request(id))) {
             Ok(Decision::Allow(identity)) => Ok(contract::Decision::Allow(identity.into_raw())),
             Ok(Decision::AllowBy(pass)) => {
                 let number = pass.number();
@@ -108,7 +110,7 @@ impl<E: Exported<Plugin: Authorizer>> authorizer::exports::plugway::gateway::aut
 
 impl<E: Exported<Plugin: RequestFilter>> request_filter::exports::plugway::gateway::request_filter::Guest for E {
     fn on_request(id: u32, prefetched: raw::Prefetched) -> Result<raw::Flow, raw::Failure> {
-        flow(run::<E, _>(id, |plugin| plugin.on_request(&mut Request::new(RequestHandle::new(prefetched)))))
+        flow(run::<E, _>(id, |plugin| plugin.on_request(&mut Request::new(RequestHandle::new(id, prefetched)))))
     }
 }
 
@@ -126,12 +128,11 @@ impl<E: Exported<Plugin: Router>> router::exports::plugway::gateway::router::Gue
         prefetched: raw::Prefetched,
     ) -> Result<EndpointId, router::exports::plugway::gateway::router::RouteError> {
         use router::exports::plugway::gateway::router as contract;
-        run::<E, _>(id, |plugin| plugin.route(&Request::new(RequestHandle::new(prefetched)), &Attempt::new(PhantomData, number))).map_err(
-            |error| match error {
+        run::<E, _>(id, |plugin| plugin.route(&Request::new(RequestHandle::new(id, prefetched)), &Attempt::new(PhantomData, number)))
+            .map_err(|error| match error {
                 RouteError::NoEndpoint => contract::RouteError::NoEndpoint,
                 RouteError::Failed(why) => contract::RouteError::Failed(raw::Failure::new(&why)),
-            },
-        )
+            })
     }
 }
 
@@ -148,7 +149,7 @@ impl<E: Exported<Plugin: OutcomeObserver>> outcome_observer::exports::plugway::g
 impl<E: Exported<Plugin: Forwarder>> forwarder::exports::plugway::gateway::forwarder::Guest for E {
     fn forward(id: u32, endpoint: EndpointId) -> Result<(), forwarder::exports::plugway::gateway::forwarder::ForwardError> {
         use forwarder::exports::plugway::gateway::forwarder as contract;
-        run::<E, _>(id, |plugin| plugin.forward(&request(), endpoint, &mut Plan::new(PhantomData))).map_err(|error| match error {
+        run::<E, _>(id, |plugin| plugin.forward(&request(id), endpoint, &mut Plan::new(PhantomData))).map_err(|error| match error {
             ForwardError::Refused => contract::ForwardError::Refused,
             ForwardError::UriTooLong => contract::ForwardError::UriTooLong,
             ForwardError::Failed(why) => contract::ForwardError::Failed(raw::Failure::new(&why)),
@@ -158,7 +159,7 @@ impl<E: Exported<Plugin: Forwarder>> forwarder::exports::plugway::gateway::forwa
 
 impl<E: Exported<Plugin: ResponseFilter>> response_filter::exports::plugway::gateway::response_filter::Guest for E {
     fn on_response(id: u32) -> Result<raw::Flow, raw::Failure> {
-        flow(run::<E, _>(id, |plugin| plugin.on_response(&request(), &mut Response::new(PhantomData))))
+        flow(run::<E, _>(id, |plugin| plugin.on_response(&request(id), &mut Response::new(PhantomData))))
     }
 }
 

@@ -20,7 +20,7 @@ pub enum ChangeError {
     Immutable,
     /// Not a legal name or value; why.
     Invalid(String),
-    /// Past the plugin's `max_headers`, `max_header_bytes` or `max_attribute_bytes`.
+    /// Past the plugin's `max_headers`, `max_header_bytes` or `max_attribute_bytes`, or past a number that the function says.
     TooLarge,
 }
 

@@ -27,9 +27,9 @@ use crate::sys;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prefetch {
     fact: Fact,
-    /// Whether it comes with the call.
+    /// The configuration whose calls it comes with.
     #[cfg(target_family = "wasm")]
-    comes: bool,
+    comes_to: Option<u32>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -39,8 +39,7 @@ pub(crate) enum Fact {
 }
 
 impl Prefetch {
-    /// The first value of a header. For `configure` alone, as its object is for the configuration that is being taken: kept in what is made of that, and not
-    /// where another configuration may use it.
+    /// The first value of a header. It comes with the calls of the configuration that is being taken; with others, and where none is, it is asked for.
     ///
     /// # Errors
     /// When it is no header name.
@@ -51,16 +50,16 @@ impl Prefetch {
         };
         Ok(Self {
             #[cfg(target_family = "wasm")]
-            comes: sys::configuring::prefetch_header(name.clone()).is_ok(),
+            comes_to: taken::configuration().filter(|_| sys::configuring::prefetch_header(name.clone()).is_ok()),
             fact: Fact::Header(name),
         })
     }
 
-    /// The normalised path. For `configure` alone, as [`header`](Self::header).
+    /// The normalised path; otherwise as [`header`](Self::header).
     pub fn path() -> Self {
         Self {
             #[cfg(target_family = "wasm")]
-            comes: sys::configuring::prefetch_path().is_ok(),
+            comes_to: taken::configuration().filter(|_| sys::configuring::prefetch_path().is_ok()),
             fact: Fact::Path,
         }
     }
@@ -70,10 +69,33 @@ impl Prefetch {
         &self.fact
     }
 
+    /// Whether it comes with calls of that configuration: another one may have named something else.
     #[cfg(target_family = "wasm")]
     #[inline]
-    pub(crate) fn comes(&self) -> bool {
-        self.comes
+    pub(crate) fn comes_to(&self, configuration: u32) -> bool {
+        self.comes_to == Some(configuration)
+    }
+}
+
+/// Which configuration is being taken.
+#[cfg(target_family = "wasm")]
+pub(crate) mod taken {
+    use std::cell::Cell;
+
+    thread_local! {
+        static TAKEN: Cell<Option<u32>> = const { Cell::new(None) };
+    }
+
+    pub(super) fn configuration() -> Option<u32> {
+        TAKEN.get()
+    }
+
+    /// Takes one.
+    pub(crate) fn during<R>(configuration: u32, configure: impl FnOnce() -> R) -> R {
+        TAKEN.set(Some(configuration));
+        let taken = configure();
+        TAKEN.set(None);
+        taken
     }
 }
 

@@ -13,7 +13,7 @@ use crate::value::Value;
 
 /// The request: facts are read lazily from the gateway, changes are made there.
 ///
-/// Every method is one call into the gateway, so keep what you need twice. Changes are transactional: this hook sees
+/// Every method is one call into the gateway, but for [`prefetched`](Self::prefetched), so keep what you need twice. Changes are transactional: this hook sees
 /// them at once, everyone else only when it returns normally. An authorizer may change headers; a request filter also
 /// method, path and query; every other hook nothing but attributes. A refused change is a [`ChangeError`], never a trap.
 pub struct Request<'a> {
@@ -98,8 +98,8 @@ impl Request<'_> {
     pub fn prefetched(&self, prefetch: &Prefetch) -> Option<Prefetched> {
         #[cfg(target_family = "wasm")]
         match self.raw.prefetched {
-            sys::types::Prefetched::Absent if prefetch.comes() => return None,
-            sys::types::Prefetched::Value(value) if prefetch.comes() => return Some(Prefetched::short(value)),
+            sys::types::Prefetched::Absent if prefetch.comes_to(self.raw.configuration) => return None,
+            sys::types::Prefetched::Value(value) if prefetch.comes_to(self.raw.configuration) => return Some(Prefetched::short(value)),
             _ => {}
         }
         match prefetch.fact() {

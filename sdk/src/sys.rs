@@ -13,12 +13,13 @@ mod gateway {
     /// There is only one request a hook can mean, so all there is to hold is how long it may be used, and what came with the call.
     pub(crate) struct RequestHandle<'a> {
         pub(crate) prefetched: types::Prefetched,
+        pub(crate) configuration: u32,
         borrow: PhantomData<&'a ()>,
     }
 
     impl RequestHandle<'_> {
-        pub(crate) const fn new(prefetched: types::Prefetched) -> Self {
-            Self { prefetched, borrow: PhantomData }
+        pub(crate) const fn new(configuration: u32, prefetched: types::Prefetched) -> Self {
+            Self { prefetched, configuration, borrow: PhantomData }
         }
     }
 

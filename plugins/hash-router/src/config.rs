@@ -8,7 +8,7 @@ use crate::key::{Key, Source};
 use crate::placement::Kind;
 use crate::placement::maglev::{self, TableSize};
 
-/// Most parts a joined key may have: each is a call into the gateway per request.
+/// Most parts a joined key may have: each but the first header or path is a call into the gateway per request.
 const MAX_PARTS: usize = 8;
 
 /// Smallest and largest `bounded_load`. At 1 every member would have to be exactly even; from 100 on it bounds nothing.

@@ -103,7 +103,7 @@ impl router::Guest for Telling {
     }
 
     fn route(_: u32, _: u32, prefetched: Prefetched) -> Result<EndpointId, RouteError> {
-        let number = text(prefetched).bytes().nth(1).and_then(|digit| digit.checked_sub(b'0'));
+        let number = text(prefetched).as_bytes().get(1).and_then(|digit| digit.checked_sub(b'0'));
         let endpoints = ENDPOINTS.with_borrow(Clone::clone);
         number.and_then(|number| endpoints.get(usize::from(number)).copied()).ok_or(RouteError::NoEndpoint)
     }

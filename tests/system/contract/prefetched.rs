@@ -6,7 +6,16 @@ use plugway_harness::upstream::Upstream;
 use crate::common::{HEAD, start};
 use crate::guest::{config, get, plugin, prefetched, report, rereading, route, seen};
 
-/// What a call for the place at that path was given, and what was said when it was asked for.
+/// How calls are made: in one go, in turns, and by an instance for each.
+const WAYS: [&str; 3] = ["", "budget = { cpu = \"100ms\" }", "isolation = \"request\""];
+
+/// A route for `/NAME/*` with that plugin, configured so.
+fn place(plugin: &str, name: &str, its_config: &str) -> String {
+    let used = format!("{{ plugin = \"{plugin}\", config = {{ {its_config} }} }}");
+    format!("[[routes]]\nname = \"{name}\"\nmatch = {{ path = \"/{name}/*\" }}\nupstream = \"up\"\npublic = true\nplugins = [{used}]\n")
+}
+
+/// What a call for the place at that path was given, and what was said when it asked for that.
 fn came(gateway: &Gateway, path: &str, headers: &[(&str, &str)]) -> (String, String) {
     let response = get(gateway.address("web").unwrap(), path, headers);
     (seen(&response, "x-came").unwrap(), seen(&response, "x-said").unwrap())
@@ -14,50 +23,53 @@ fn came(gateway: &Gateway, path: &str, headers: &[(&str, &str)]) -> (String, Str
 
 #[test]
 fn each_configuration_is_given_the_first_thing_it_named() {
-    let place = |name: &str, names: &str| {
-        let used = format!("{{ plugin = \"telling\", config = {{ names = [{names}] }} }}");
-        format!("[[routes]]\nname = \"{name}\"\nmatch = {{ path = \"/{name}/*\" }}\nupstream = \"up\"\npublic = true\nplugins = [{used}]\n")
-    };
     let upstream = Upstream::plain("up").unwrap();
-    let parts = [
-        plugin("telling", prefetched(), "", ""),
-        place("header", "\"X-Tenant-Id\", \"x-tenant-id\", \"path\""),
-        place("path", "\"path\", \"path\", \"x-tenant-id\""),
-        place("other", "\"no name\", \"x-of-its-own\""),
-        place("nothing", ""),
-    ];
-    let gateway = start(&config(&upstream, &parts.each_ref().map(String::as_str)));
     let long = "l".repeat(41);
     let all = [("x-tenant-id", "acme"), ("x-tenant-id", "other"), ("x-of-its-own", &long[1..])];
-    for (path, headers, expected, said) in [
-        ("/header/a", &all[..], "=acme", "ok ok too-large"),
-        ("/header/a", &[("x-tenant-id", "")], "=", "ok ok too-large"),
-        ("/header/a", &[("x-tenant-id", &long[1..])], &format!("={}", &long[1..]), "ok ok too-large"),
-        ("/header/a", &[("x-tenant-id", &long)], "unknown", "ok ok too-large"),
-        ("/header/a", &all[2..], "absent", "ok ok too-large"),
-        ("/path/b/../c%20d?q=1", &all, "=/path/c%20d", "ok ok too-large"),
-        (&format!("/path/{long}"), &all, "unknown", "ok ok too-large"),
-        ("/other/a", &all, &format!("={}", &long[1..]), "invalid ok"),
-        ("/nothing/a", &all, "unknown", ""),
-    ] {
-        assert_eq!(came(&gateway, path, headers), (expected.to_owned(), said.to_owned()), "{path} with {headers:?}");
+    for way in WAYS {
+        let parts = [
+            plugin("telling", prefetched(), "", way),
+            place("telling", "header", "names = [\"X-Tenant-Id\", \"x-tenant-id\", \"path\"]"),
+            place("telling", "path", "names = [\"path\", \"path\", \"x-tenant-id\"]"),
+            place("telling", "other", "names = [\"no name\", \"x-of-its-own\"]"),
+            place("telling", "nothing", "names = []"),
+        ];
+        let gateway = start(&config(&upstream, &parts.each_ref().map(String::as_str)));
+        for (path, headers, expected, said) in [
+            ("/header/a", &all[..], "=acme", "ok ok too-large"),
+            ("/header/a", &[("x-tenant-id", "")], "=", "ok ok too-large"),
+            ("/header/a", &[("x-tenant-id", &long[1..])], &format!("={}", &long[1..]), "ok ok too-large"),
+            ("/header/a", &[("x-tenant-id", &long)], "unknown", "ok ok too-large"),
+            ("/header/a", &all[2..], "absent", "ok ok too-large"),
+            ("/path/b/../c%20d?q=1", &all, "=/path/c%20d", "ok ok too-large"),
+            (&format!("/path/{long}"), &all, "unknown", "ok ok too-large"),
+            ("/other/a", &all, &format!("={}", &long[1..]), "invalid ok"),
+            ("/nothing/a", &all, "unknown", ""),
+        ] {
+            assert_eq!(came(&gateway, path, headers), (expected.to_owned(), said.to_owned()), "{path} with {headers:?}, {way}");
+        }
     }
 }
 
 #[test]
 fn it_is_what_hooks_before_have_made_of_it() {
     let upstream = Upstream::plain("up").unwrap();
+    let its_config = "first = \"x-other\", change = \"line\"";
     let parts = [
         plugin("telling", prefetched(), "names = [\"x-plugin\"]", ""),
         crate::guest::guest("marking", "mode = \"mark\", hook = \"request-filter\"", ""),
+        plugin("line", rereading(), its_config, ""),
+        plugin("after-line", prefetched(), "names = [\"x-first\"]", ""),
+        "[[routes]]\nname = \"line\"\nmatch = { path = \"/line\" }\nupstream = \"up\"\npublic = true\nplugins = [\"line\", \"after-line\"]\n".to_owned(),
         route("public = true\nplugins = [\"marking\", \"telling\"]"),
     ];
     let gateway = start(&config(&upstream, &parts.each_ref().map(String::as_str)));
     assert_eq!(came(&gateway, "/", &[("x-plugin", "client")]).0, "=on");
+    assert_eq!(came(&gateway, "/line", &[("x-first", "client")]).0, "=line");
 }
 
 #[test]
-fn a_router_is_given_it_with_each_try() {
+fn a_router_is_given_it() {
     let upstreams = ["zero", "one", "two"].map(|name| Upstream::plain(name).unwrap());
     let endpoints = upstreams.each_ref().map(|upstream| format!("\"{}\"", upstream.url())).join(", ");
     let part = plugin("telling", prefetched(), "names = [\"x-to\"]", "");
@@ -73,22 +85,25 @@ fn a_router_is_given_it_with_each_try() {
 #[test]
 fn a_plugin_of_the_sdk_reads_the_same_whether_it_came_or_not() {
     let upstream = Upstream::plain("up").unwrap();
-    let gateway =
-        start(&config(&upstream, &[&plugin("rereading", rereading(), "", ""), &route("public = true\nplugins = [\"rereading\"]")]));
+    let changes = ["set", "append", "line", "remove"];
+    let mut parts = vec![plugin("rereading", rereading(), "", "")];
+    // The first configuration, so that what it names is what all others read as strange.
+    parts.push(place("rereading", "path", "first = \"path\", change = \"path\""));
+    parts.extend(changes.map(|change| place("rereading", change, &format!("first = \"x-first\", change = \"{change}\""))));
+    let gateway = start(&config(&upstream, &parts.iter().map(String::as_str).collect::<Vec<_>>()));
+    let read = |path: &str, headers: &[(&str, &str)]| {
+        let response = get(gateway.address("web").unwrap(), path, headers);
+        assert_eq!(seen(&response, "x-strange").as_deref(), Some(path), "what another configuration named");
+        (seen(&response, "x-read").unwrap(), seen(&response, "x-late").unwrap())
+    };
     let long = "l".repeat(60);
-    for (first, other, expected) in [
-        (Some("f"), None, "f, none, /p, changed, none".to_owned()),
-        (None, Some("o"), "none, o, /p, changed, none".to_owned()),
-        (Some(&*long), Some(&*long), format!("{long}, {long}, /p, changed, none")),
-        (
-            Some("fr\u{e9}d\u{e9}ric of the forty bytes, not fewer"),
-            None,
-            "fr\u{e9}d\u{e9}ric of the forty bytes, not fewer, none, /p, changed, none".to_owned(),
-        ),
-    ] {
-        let headers: Vec<(&str, &str)> =
-            [("x-first", first), ("x-other", other)].into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-        let response = get(gateway.address("web").unwrap(), "/p", &headers);
-        assert_eq!(seen(&response, "x-read"), Some(expected));
+    for first in [Some("f"), Some(""), Some(&*long), None] {
+        let mut headers: Vec<(&str, &str)> = first.map(|first| ("x-first", first)).into_iter().collect();
+        headers.push(("x-other", "o"));
+        let was = first.unwrap_or("none");
+        for (change, again) in [("set", "set"), ("append", first.unwrap_or("appended")), ("line", "line"), ("remove", "none")] {
+            assert_eq!(read(&format!("/{change}/"), &headers), (format!("{was}, o, {again}"), was.to_owned()), "{change}");
+        }
+        assert_eq!(read("/path/p", &headers), ("/path/p, o, /changed".to_owned(), was.to_owned()));
     }
 }

@@ -28,14 +28,16 @@ impl Host for Guest {
     }
 
     fn prefetch_header(&mut self, name: HeaderName) -> Result<Result<(), ChangeError>> {
-        match header_name(&self.names, &name) {
-            Some(name) => self.add_prefetch(Fact::Header(name)),
-            None => Ok(Err(ChangeError::Invalid("not a header name".to_owned()))),
-        }
+        let id = self.configured()?;
+        let Some(name) = header_name(&self.names, &name) else {
+            return Ok(Err(ChangeError::Invalid("not a header name".to_owned())));
+        };
+        Ok(self.prefetch.add(id, Fact::Header(name)).map_err(|TooMany| ChangeError::TooLarge))
     }
 
     fn prefetch_path(&mut self) -> Result<Result<(), ChangeError>> {
-        self.add_prefetch(Fact::Path)
+        let id = self.configured()?;
+        Ok(self.prefetch.add(id, Fact::Path).map_err(|TooMany| ChangeError::TooLarge))
     }
 
     fn keep_from_clients(&mut self, name: HeaderName) -> Result<Result<(), ChangeError>> {
@@ -51,11 +53,6 @@ impl Host for Guest {
 }
 
 impl Guest {
-    fn add_prefetch(&mut self, fact: Fact) -> Result<Result<(), ChangeError>> {
-        let id = self.configured()?;
-        Ok(self.prefetch.add(id, fact).map_err(|TooMany| ChangeError::TooLarge))
-    }
-
     /// The configuration that is being taken.
     fn configured(&self) -> Result<u32> {
         self.configuring.ok_or_else(|| wasmtime::Error::msg("used `configuring` outside `configure`"))
