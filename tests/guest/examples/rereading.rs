@@ -53,7 +53,7 @@ impl Plugin for Rereading {
 impl RequestFilter for Rereading {
     fn on_request(&self, request: &mut Request) -> Result<Flow, Error> {
         let read = |request: &Request, prefetch: &Prefetch| match request.prefetched(prefetch) {
-            Some(value) => value.to_str().unwrap_or("bytes").to_owned(),
+            Some(value) => format!("<{}>", value.to_str().unwrap_or("bytes")),
             None => "none".to_owned(),
         };
         let strange = STRANGE.with(|strange| strange.get().map(|strange| read(request, strange)));

@@ -93,17 +93,18 @@ fn a_plugin_of_the_sdk_reads_the_same_whether_it_came_or_not() {
     let gateway = start(&config(&upstream, &parts.iter().map(String::as_str).collect::<Vec<_>>()));
     let read = |path: &str, headers: &[(&str, &str)]| {
         let response = get(gateway.address("web").unwrap(), path, headers);
-        assert_eq!(seen(&response, "x-strange").as_deref(), Some(path), "what another configuration named");
+        assert_eq!(seen(&response, "x-strange"), Some(format!("<{path}>")), "what another configuration named");
         (seen(&response, "x-read").unwrap(), seen(&response, "x-late").unwrap())
     };
     let long = "l".repeat(60);
     for first in [Some("f"), Some(""), Some(&*long), None] {
         let mut headers: Vec<(&str, &str)> = first.map(|first| ("x-first", first)).into_iter().collect();
         headers.push(("x-other", "o"));
-        let was = first.unwrap_or("none");
-        for (change, again) in [("set", "set"), ("append", first.unwrap_or("appended")), ("line", "line"), ("remove", "none")] {
-            assert_eq!(read(&format!("/{change}/"), &headers), (format!("{was}, o, {again}"), was.to_owned()), "{change}");
+        let was = first.map_or_else(|| "none".to_owned(), |first| format!("<{first}>"));
+        let appended = if first.is_some() { &*was } else { "<appended>" };
+        for (change, again) in [("set", "<set>"), ("append", appended), ("line", "<line>"), ("remove", "none")] {
+            assert_eq!(read(&format!("/{change}/"), &headers), (format!("{was}, <o>, {again}"), was.clone()), "{change}");
         }
-        assert_eq!(read("/path/p", &headers), ("/path/p, o, /changed".to_owned(), was.to_owned()));
+        assert_eq!(read("/path/p", &headers), ("</path/p>, <o>, </changed>".to_owned(), was));
     }
 }
