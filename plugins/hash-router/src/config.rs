@@ -127,7 +127,7 @@ impl Config {
                 PlacementName::Rendezvous => Kind::Rendezvous,
                 PlacementName::Modulo => Kind::Modulo,
             },
-            key: Key::new(self.key.0),
+            key: Key::new(self.key.0).map_err(|why| format!("`key`: {why}"))?,
             missing_key: self.missing_key,
             bounded_load: self.bounded_load,
         })

@@ -1,6 +1,6 @@
 //! The key: what of a request decides where it goes.
 
-use plugway_sdk::{Prefetch, Prefetched, Request};
+use plugway_sdk::{ChangeError, Prefetch, Prefetched, Request};
 use serde::Deserialize;
 
 /// Stands between the parts of a joined key, so that different lists of parts never make the same key.
@@ -66,20 +66,29 @@ pub struct Key {
     rest: Vec<Part>,
 }
 
-/// A source, prepared. The first that can be comes with the call; names of headers cross as numbers.
+/// A source, prepared.
 #[derive(Debug)]
 enum Part {
+    /// A header or the path: the first of them comes with the call, names of others cross as numbers.
     Prefetched(Prefetch),
     /// Where a client asks by HTTP/2, or by an absolute target, it is not in `Host`, or not what is in it.
     Authority,
-    Other(Source),
+    ClientAddress,
+    Parameter(String),
+    Query(String),
+    Cookie(String),
+    Claim(String),
 }
 
 impl Key {
     /// Joins sources; an empty list reads the path.
-    pub fn new(sources: Vec<Source>) -> Self {
+    ///
+    /// # Errors
+    /// When a header's name is none.
+    pub fn new(sources: Vec<Source>) -> Result<Self, ChangeError> {
         let mut parts = sources.into_iter().map(Part::new);
-        Self { first: parts.next().unwrap_or_else(|| Part::new(Source::Path)), rest: parts.collect() }
+        let first = parts.next().unwrap_or_else(|| Part::new(Source::Path))?;
+        Ok(Self { first, rest: parts.collect::<Result<_, _>>()? })
     }
 
     /// The key, or `None` if every part is absent or empty. In a joined key an absent part is like an empty one. A single
@@ -103,33 +112,28 @@ impl Key {
 }
 
 impl Part {
-    fn new(source: Source) -> Self {
-        match source {
+    fn new(source: Source) -> Result<Self, ChangeError> {
+        Ok(match source {
             Source::Header(name) if name.eq_ignore_ascii_case("host") => Self::Authority,
+            Source::Header(name) => Self::Prefetched(Prefetch::header(&name)?),
             Source::Path => Self::Prefetched(Prefetch::path()),
-            Source::Header(name) => match Prefetch::header(&name) {
-                Ok(prefetch) => Self::Prefetched(prefetch),
-                // The gateway holds header names in lower case.
-                Err(_) => Self::Other(Source::Header(name.to_ascii_lowercase())),
-            },
-            other => Self::Other(other),
-        }
+            Source::ClientAddress => Self::ClientAddress,
+            Source::Parameter(name) => Self::Parameter(name),
+            Source::Query(name) => Self::Query(name),
+            Source::Cookie(name) => Self::Cookie(name),
+            Source::Claim(name) => Self::Claim(name),
+        })
     }
 
     fn read(&self, request: &Request<'_>) -> Option<Prefetched> {
-        let source = match self {
+        let text = match self {
             Self::Prefetched(prefetch) => return request.prefetched(prefetch),
-            Self::Authority => return Some(request.authority().into()),
-            Self::Other(source) => source,
-        };
-        let text = match source {
-            Source::Path => Some(request.path()),
-            Source::ClientAddress => Some(request.client_address()),
-            Source::Parameter(name) => request.path_parameter(name),
-            Source::Query(name) => request.query_parameter(name),
-            Source::Header(name) => return request.header(name).map(Prefetched::from),
-            Source::Cookie(name) => request.cookie(name),
-            Source::Claim(name) => request.identity()?.claim_text(name),
+            Self::Authority => Some(request.authority()),
+            Self::ClientAddress => Some(request.client_address()),
+            Self::Parameter(name) => request.path_parameter(name),
+            Self::Query(name) => request.query_parameter(name),
+            Self::Cookie(name) => request.cookie(name),
+            Self::Claim(name) => request.identity()?.claim_text(name),
         };
         text.map(Prefetched::from)
     }

@@ -8,7 +8,7 @@ use super::*;
 use crate::config::Sources;
 
 fn key(sources: serde_json::Value) -> Key {
-    Key::new(serde_json::from_value::<Sources>(sources).unwrap().0)
+    Key::new(serde_json::from_value::<Sources>(sources).unwrap().0).unwrap()
 }
 
 fn read(sources: serde_json::Value, request: &Request<'_>) -> Option<String> {
@@ -73,7 +73,7 @@ fn every_source_gives_its_value() {
 #[test]
 fn headers_and_the_path_can_come_with_the_call() {
     for source in [Source::Header("User-Agent".to_owned()), Source::Header("x-user".to_owned()), Source::Path] {
-        assert!(matches!(Part::new(source), Part::Prefetched(_)));
+        assert!(matches!(Part::new(source), Ok(Part::Prefetched(_))));
     }
 }
 

@@ -140,8 +140,7 @@ impl Counted {
             return Err(Error::new(format!("plugway counted {requests} requests, the load generators {answered}")));
         }
         // A forwarder that keeps its plans is asked once for each endpoint, and a warm-up does not come to all of many.
-        let first_asked = if scenario.endpoints > 1 { scenario.endpoints as f64 } else { 0.0 };
-        if unanswered < 0.0 || unanswered > under_way * each as f64 + first_asked {
+        if unanswered < 0.0 || unanswered > under_way * each as f64 + scenario.endpoints as f64 {
             return Err(Error::new(format!("{hooks} hook calls for {requests} requests, not {each} for each")));
         }
         Ok(())
