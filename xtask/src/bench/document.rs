@@ -107,7 +107,7 @@ impl Material {
     fn documents(&self) -> Result<Vec<(String, String)>> {
         let growths = growth::all(&self.rows);
         let small = self.of(&SMALL);
-        let bars: Vec<Bar<'_>> = small.iter().map(|row| bar(row)).collect();
+        let bars: Vec<Bar<'_>> = small.iter().filter(|row| row.is_measured()).map(|row| bar(row)).collect();
         let mut files = vec![(plot_file("small"), plot::file(&plot::bars("CPU per request, µs", &bars)))];
         files.extend(growths.iter().map(|growth| (plot_file(growth.by), plot::file(&growth.svg))));
         let others = scenario::ALL.iter().filter(|scenario| scenario.name != SMALL.name && !self.of(scenario).is_empty());

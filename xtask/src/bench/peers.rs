@@ -110,12 +110,15 @@ fn measure(scenario: Scenario, entries: &[Entry], built: &Built, options: &Optio
     let rates = rates(&stage, &subjects)?;
     let began = Instant::now();
     let count = options.rounds(&scenario);
+    let (mut done, all) = (0, count * rates.iter().flatten().count());
     let mut rounds: Vec<Vec<Round>> = subjects.iter().map(|_| Vec::new()).collect();
     for round in 0..count {
-        for (step, index) in lineup::order(round, entries).into_iter().enumerate() {
-            let (Some(subject), Some(rate), Some(own)) = (subjects.get(index), rates.get(index), rounds.get_mut(index)) else { continue };
+        for index in lineup::order(round, entries) {
+            let (Some(subject), Some(Some(rate)), Some(own)) = (subjects.get(index), rates.get(index), rounds.get_mut(index)) else {
+                continue;
+            };
             let measured = one(&stage, subject, options.lengths(&scenario), *rate)?;
-            let (done, all) = (round * subjects.len() + step + 1, count * subjects.len());
+            done += 1;
             progress(subject, &measured.sample, (done, all), began);
             own.push(measured);
         }
@@ -138,7 +141,8 @@ fn progress(subject: &Subject, sample: &Sample, (done, all): (usize, usize), beg
 
 /// The rate at which each subject's CPU time is taken: the common one is a share of what the first (nginx) can do, and lower
 /// where a plugway or another native proxy could not keep up with it; the few that are slower still get a share of their own most.
-fn rates(stage: &Stage, subjects: &[Subject]) -> Result<Vec<f64>> {
+/// None is who cannot be asked at a rate, and is left out.
+fn rates(stage: &Stage, subjects: &[Subject]) -> Result<Vec<Option<f64>>> {
     let mut most = Vec::with_capacity(subjects.len());
     for subject in subjects {
         subject.wake()?;
@@ -149,7 +153,8 @@ fn rates(stage: &Stage, subjects: &[Subject]) -> Result<Vec<f64>> {
     }
     let rates = lineup::rates(&most, stage.scenario().connections, SHARE, OWN_SHARE);
     for ((entry, most), rate) in most.iter().zip(&rates) {
-        println!("{:<31} answers {most:>7.0} requests a second at most; its CPU is measured at {rate:.0}", entry.name);
+        let then = rate.map_or_else(|| format!("left out, {}", row::UNABLE), |rate| format!("its CPU is measured at {rate:.0}"));
+        println!("{:<31} answers {most:>7.0} requests a second at most; {then}", entry.name);
     }
     Ok(rates)
 }

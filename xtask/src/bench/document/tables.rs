@@ -79,12 +79,12 @@ pub(super) fn peers(rows: &[&Row]) -> String {
         ]
     };
     let head = ["", "CPU µs", "interval", "x nginx", "interval", "µs per plugin", "req/s", "p50 µs", "p99 µs", "p99.9 µs", "RSS MB"];
-    format!("{}{}", table(head, rows.iter().map(line)), notes(rows))
+    format!("{}{}", table(head, rows.iter().filter(|row| row.is_measured()).map(line)), notes(rows))
 }
 
 /// What has to be known of these rows.
 fn notes(rows: &[&Row]) -> String {
-    let Some(first) = rows.first() else { return String::new() };
+    let Some(first) = rows.iter().find(|row| row.is_measured()) else { return String::new() };
     let (count, sure) = (first.cpu_us.samples.len(), first.cpu_us.confidence * 100.0);
     let mut notes = vec![format!("{count} rounds, intervals at {sure:.0} %, CPU at {} requests a second unless noted.", short(first.rate))];
     if rows.iter().any(|row| !row.flood_counts()) {
@@ -93,7 +93,11 @@ fn notes(rows: &[&Row]) -> String {
     for row in rows {
         let name = row.entry.name;
         if let Some(why) = row.objection() {
-            notes.push(format!("{name} does not count: {why}."));
+            let fate = if row.is_measured() { "does not count" } else { "is left out" };
+            notes.push(format!("{name} {fate}: {why}."));
+        }
+        if !row.is_measured() {
+            continue;
         }
         if (row.rate - first.rate).abs() > 0.5 {
             notes.push(format!("{name}: at {} requests a second.", short(row.rate)));

@@ -94,13 +94,16 @@ pub(super) fn versions(entries: &[Entry], built: &Built) -> Result<Vec<Version>>
 /// The rate for each of the entries, given what they can do at most: one for nginx, HAProxy and plugway, whatever their plugins,
 /// since their ratios are quoted to a percent; for each of the others the same, or `own` of what it can do where that is less.
 ///
-/// Each is a multiple of the connections, since h2load takes whole requests a second for each of them.
-pub(super) fn rates(most: &[(Entry, f64)], connections: u32, share: f64, own: f64) -> Vec<f64> {
+/// Each is a multiple of the connections, since h2load takes whole requests a second for each of them; none where `own` of
+/// what a proxy can do is less than one for each: it would be asked for more, and what a request costs at its end says nothing.
+pub(super) fn rates(most: &[(Entry, f64)], connections: u32, share: f64, own: f64) -> Vec<Option<f64>> {
     let connections = f64::from(connections);
+    let able = |most: f64| most * own >= connections;
     let whole = |rate: f64| (rate / connections).floor().max(1.0) * connections;
     let best = most.iter().map(|(_, most)| *most).next().unwrap_or_default();
-    let common = most.iter().filter(|(entry, _)| is_close(entry)).fold(best * share, |rate, (_, most)| rate.min(most * own));
-    most.iter().map(|(_, most)| whole(common.min(most * own))).collect()
+    let close = most.iter().filter(|(entry, most)| is_close(entry) && able(*most));
+    let common = close.fold(best * share, |rate, (_, most)| rate.min(most * own));
+    most.iter().map(|(_, most)| able(*most).then(|| whole(common.min(most * own)))).collect()
 }
 
 /// Those whose ratios are quoted to a percent.
@@ -135,8 +138,15 @@ mod tests {
     fn the_close_ones_share_a_rate_and_slower_peers_have_their_own() {
         let most = [("nginx", 80_000.0), ("Envoy", 20_000.0), ("Envoy + 1 Lua", 60_000.0), ("plugway + 10 plugins", 50_000.0)];
         let most = most.map(|(name, most)| (named(name), most));
-        assert_eq!(rates(&most, 100, 0.5, 0.7), [35_000.0, 14_000.0, 35_000.0, 35_000.0]);
-        assert_eq!(rates(&most[..3], 32, 0.5, 0.7), [40_000.0, 13_984.0, 40_000.0]);
+        assert_eq!(rates(&most, 100, 0.5, 0.7), [35_000.0, 14_000.0, 35_000.0, 35_000.0].map(Some));
+        assert_eq!(rates(&most[..3], 32, 0.5, 0.7), [40_000.0, 13_984.0, 40_000.0].map(Some));
+    }
+
+    #[test]
+    fn who_cannot_be_asked_for_one_request_on_each_connection_is_left_out() {
+        let most =
+            [("nginx", 80_000.0), ("Envoy", 9_000.0), ("Traefik", 15_000.0), ("plugway", 14_000.0)].map(|(name, most)| (named(name), most));
+        assert_eq!(rates(&most, 10_000, 0.5, 0.7), [Some(40_000.0), None, Some(10_000.0), None]);
     }
 
     #[test]

@@ -48,10 +48,14 @@ pub(super) fn html(rows: &[Row]) -> String {
 }
 
 fn section(first: &Row, rows: &[Row]) -> String {
-    let rows: Vec<&Row> = rows.iter().filter(|row| row.scenario.name == first.scenario.name).collect();
+    let (rows, left_out): (Vec<&Row>, Vec<&Row>) =
+        rows.iter().filter(|row| row.scenario.name == first.scenario.name).partition(|row| row.is_measured());
     let plots: String = MEASURES.iter().map(|measure| plot(measure, &rows)).collect();
+    let notes = left_out
+        .iter()
+        .map(|row| format!("<p class=\"note\">{} is left out: {}.</p>\n", row.entry.name, row.objection().unwrap_or_default()));
     let title = &first.scenario;
-    format!("<h2 id=\"{0}\">{0}</h2>\n<p>{1}</p>\n{2}{plots}", title.name, escape(title.title), table(&rows))
+    format!("<h2 id=\"{0}\">{0}</h2>\n<p>{1}</p>\n{2}{3}{plots}", title.name, escape(title.title), table(&rows), notes.collect::<String>())
 }
 
 fn plot((title, pick, flood): &Measure, rows: &[&Row]) -> String {
@@ -136,7 +140,7 @@ fn versions(rows: &[Row]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::row::tests::rows;
+    use super::super::row::tests::{in_scenario, left_out, rows};
     use super::*;
 
     #[test]
@@ -145,5 +149,12 @@ mod tests {
         assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("<script"));
         assert_eq!(page.matches("<svg").count(), MEASURES.len(), "every measure; no growth, since one row alone counts");
         assert!(page.contains("plugway + 10 plugins"));
+    }
+
+    #[test]
+    fn who_was_left_out_has_a_note_and_no_bar() {
+        let page = html(&[in_scenario("nginx", "connections-10000", 10.0), left_out("Envoy", "connections-10000")]);
+        assert_eq!(page.matches("Envoy").count(), 2, "its note, and the column of ratios");
+        assert!(page.contains("Envoy is left out: it answers too few to be asked for one request a second on each connection."));
     }
 }

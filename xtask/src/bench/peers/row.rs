@@ -15,6 +15,9 @@ use crate::bench::subject::Proxy;
 /// Below this share of the wanted rate CPU time per request is not comparable: fewer requests are answered at once.
 const PACE_LIMIT: f64 = 0.9;
 
+/// Why a row was left out: a connection is asked for one request a second at least.
+pub(super) const UNABLE: &str = "it answers too few to be asked for one request a second on each connection";
+
 /// One measurement and how it came about.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Round {
@@ -65,7 +68,7 @@ pub(in crate::bench) struct Row {
     pub(in crate::bench) version: String,
     /// When, where and with what it was measured.
     pub(in crate::bench) origin: Origin,
-    /// Requests a second at which CPU time was taken.
+    /// Requests a second at which CPU time was taken, or would have been.
     pub(in crate::bench) rate: f64,
     pub(in crate::bench) cpu_us: Estimate,
     /// To nginx and to Envoy in the same round; none where that was not measured.
@@ -91,7 +94,7 @@ impl Row {
         scenario: &Scenario,
         subjects: &[Subject],
         rounds: Vec<Vec<Round>>,
-        rates: &[f64],
+        rates: &[Option<f64>],
         versions: &[Version],
         origin: &Origin,
     ) -> Result<Vec<Self>> {
@@ -100,7 +103,8 @@ impl Row {
         let mut rows = Vec::with_capacity(entries.len());
         for ((entry, rounds), rate) in entries.iter().zip(rounds).zip(rates) {
             let version = version(entry.proxy, versions).context(entry.name)?;
-            rows.push(Self::new(*entry, *scenario, version, origin.clone(), *rate, rounds));
+            let rate = rate.unwrap_or_else(|| f64::from(scenario.connections));
+            rows.push(Self::new(*entry, *scenario, version, origin.clone(), rate, rounds));
         }
         Ok(rows)
     }
@@ -155,9 +159,16 @@ impl Row {
         self.rounds.iter().map(|round| round.sample.paced / self.rate).fold(1.0, f64::min)
     }
 
+    /// Whether there is anything to show: not of who could not be asked at any rate.
+    pub(in crate::bench) fn is_measured(&self) -> bool {
+        !self.rounds.is_empty()
+    }
+
     /// Why its CPU time does not count, if it does not.
     pub(in crate::bench) fn objection(&self) -> Option<&'static str> {
-        if self.load_core() >= LOAD_LIMIT {
+        if !self.is_measured() {
+            Some(UNABLE)
+        } else if self.load_core() >= LOAD_LIMIT {
             Some("load and backend were the limit")
         } else if self.kept_up() < PACE_LIMIT {
             Some("it answered less than it was asked for")
@@ -232,7 +243,7 @@ impl Row {
                 ("cpu_kernel_us_per_request", self.kernel_us.as_ref()),
             ];
             for (name, estimate) in estimates {
-                insert(fields, name, estimate);
+                insert(fields, name, estimate.filter(|_| self.is_measured()));
             }
         }
         Ok(row)
@@ -241,7 +252,7 @@ impl Row {
 
 fn kernel_us(rounds: &[Round]) -> Option<Estimate> {
     let each: Option<Vec<f64>> = rounds.iter().map(|round| Some(round.sample.kernel? * round.sample.cpu_us)).collect();
-    each.map(Estimate::of)
+    each.filter(|each| !each.is_empty()).map(Estimate::of)
 }
 
 /// `NAME`: the median, `NAME_interval`: its interval, both null where there is nothing to compare with.

@@ -20,7 +20,7 @@ fn lines(rows: &[Row]) -> Vec<String> {
         "{:<31} {:>8} {:>16} {:>8} {:>16} {:>8} {:>9} {:>9}  {:>7} {:>7} {:>7} {:>7} {:>6}",
         "", "µs CPU", "interval", "x nginx", "interval", "x Envoy", "µs/plugin", "req/s", "p50 µs", "p99 µs", "p99.9", "RSS MB", "load"
     )];
-    for row in rows {
+    for row in rows.iter().filter(|row| row.is_measured()) {
         let ratio = |estimate: &Option<Estimate>| estimate.as_ref().map_or_else(String::new, |ratio| format!("{:.3}", ratio.median));
         lines.push(format!(
             "{:<31} {:>8.2} {:>16} {:>8} {:>16} {:>8} {:>9} {:>9.0}{} {:>7.0} {:>7.0} {:>7.0} {:>7.1} {:>4.0} %{}",
@@ -42,7 +42,7 @@ fn lines(rows: &[Row]) -> Vec<String> {
         ));
     }
     lines.push(String::new());
-    if let Some(row) = rows.first() {
+    if let Some(row) = rows.iter().find(|row| row.is_measured()) {
         let count = row.cpu_us.samples.len();
         let sure = row.cpu_us.confidence * 100.0;
         lines.push(format!(
@@ -58,8 +58,11 @@ fn lines(rows: &[Row]) -> Vec<String> {
             lines.push(format!("{}: {:.3} x one worker ({})", row.entry.name, ratio.median, interval(ratio, 3)));
         }
     }
+    for row in rows.iter().filter(|row| !row.is_measured()) {
+        lines.push(format!("{} is left out: {}", row.entry.name, row.objection().unwrap_or_default()));
+    }
     let common = rows.first().map_or(0.0, |row| row.rate);
-    for row in rows.iter().filter(|row| (row.rate - common).abs() > 0.5) {
+    for row in rows.iter().filter(|row| row.is_measured() && (row.rate - common).abs() > 0.5) {
         lines.push(format!("{}: CPU at {:.0} requests a second, a share of the most it answers", row.entry.name, row.rate));
     }
     for row in rows.iter().filter(|row| row.disturbed() > 0) {
@@ -78,7 +81,7 @@ fn interval(estimate: &Estimate, digits: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::row::tests::rows;
+    use super::super::row::tests::{in_scenario, left_out, rows};
     use super::*;
 
     #[test]
@@ -88,5 +91,12 @@ mod tests {
         assert!(lines[1].starts_with("nginx  ") && lines[1].contains("10.00") && !lines[1].contains("DOES NOT COUNT"));
         assert!(lines[17].starts_with("plugway + 10 plugins") && lines[17].contains("2.000") && lines[15].contains("DOES NOT COUNT"));
         assert!(lines.iter().any(|line| line.starts_with("medians of 3 rounds with intervals at 75 %")));
+    }
+
+    #[test]
+    fn who_was_left_out_has_a_note_and_no_line() {
+        let lines = lines(&[in_scenario("nginx", "connections-10000", 10.0), left_out("Envoy", "connections-10000")]);
+        let of_envoy: Vec<&String> = lines.iter().filter(|line| line.contains("Envoy ")).skip(1).collect();
+        assert_eq!(of_envoy, ["Envoy is left out: it answers too few to be asked for one request a second on each connection"]);
     }
 }

@@ -41,6 +41,25 @@ pub(in crate::bench) fn in_scenario(name: &str, scenario: &str, cpu_us: f64) -> 
     Row::new(entry, Scenario::named(scenario).unwrap(), "1.0", origin("then"), 100.0, vec![round(cpu_us, 0.5); 3])
 }
 
+/// A row that could not be asked at any rate.
+pub(in crate::bench) fn left_out(name: &str, scenario: &str) -> Row {
+    let Row { entry, scenario, version, origin, rate, .. } = in_scenario(name, scenario, 0.0);
+    Row::new(entry, scenario, &version, origin, rate, Vec::new())
+}
+
+#[test]
+fn who_was_left_out_says_so_and_has_no_numbers() {
+    let envoy = left_out("Envoy", "connections-10000");
+    assert_eq!((envoy.counts(), envoy.objection()), (false, Some(UNABLE)));
+    let value = json(std::slice::from_ref(&envoy)).unwrap();
+    assert_eq!(
+        (value[0]["counts"].as_bool(), value[0]["cpu_us_per_request"].is_null(), value[0]["rss_mb"].is_null()),
+        (Some(false), true, true)
+    );
+    let read = parse(&compact(&[envoy]).unwrap()).unwrap();
+    assert_eq!(read.iter().map(Row::objection).collect::<Vec<_>>(), [Some(UNABLE)], "it is still known when the page is made");
+}
+
 #[test]
 fn the_json_is_a_list_of_rows_with_flat_numbers() {
     let json = json(&rows()).unwrap();
