@@ -5,7 +5,6 @@
 //! plugin), makes a [`Plan`] and calls [`Pool::send`]. Nothing here knows of plugins or routes, and nothing on a request's
 //! path takes a lock.
 
-mod answer_first;
 mod availability;
 mod body;
 mod connect;
@@ -45,6 +44,7 @@ pub use connect::is_for_want_of_room;
 pub use directory::Directory;
 pub use endpoint::{Endpoint, EndpointFacts, EndpointId, InFlight};
 pub use failure::SendError;
+pub use http1::Http1Error;
 pub use patience::{Turn, Turns};
 pub use plan::Plan;
 pub use pool::{Answer, Pool};

@@ -113,7 +113,8 @@ impl Present {
         }
     }
 
-    fn and(self, other: Self) -> Self {
+    /// Both together.
+    pub fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 
 use super::connect::ConnectError;
+use super::http1::Http1Error;
 use crate::fault::Fault;
 
 /// A try that got no response.
@@ -35,8 +36,22 @@ impl SendError {
         Box::new(Self { fault, reused, source })
     }
 
-    /// hyper gave up on it.
-    pub(super) fn broken(error: hyper::Error, reused: bool) -> Box<Self> {
+    /// Its HTTP/1.1 connection came to nothing.
+    pub(super) fn broken(error: Http1Error, reused: bool) -> Box<Self> {
+        let fault = match &error {
+            // TLS 1.3 refuses a client certificate only after the handshake has ended on this side.
+            Http1Error::Io(error) if chain(error).any(is_tls) => Fault::UpstreamTlsFailed,
+            // That comes from the client.
+            Http1Error::Request(_) => Fault::ClientGone,
+            error if error.is_malformed() => Fault::UpstreamMalformed,
+            _ => Fault::UpstreamReset,
+        };
+        let reused = reused && fault == Fault::UpstreamReset && !matches!(error, Http1Error::Closed { began: true });
+        Box::new(Self { fault, reused, source: Some(Box::new(error)) })
+    }
+
+    /// hyper gave up on its stream of an HTTP/2 connection.
+    pub(super) fn reset(error: hyper::Error, reused: bool) -> Box<Self> {
         let fault = fault_of(&error);
         Box::new(Self { fault, reused: reused && fault == Fault::UpstreamReset, source: Some(Box::new(error)) })
     }
@@ -44,7 +59,6 @@ impl SendError {
 
 /// What an error before the response head means.
 fn fault_of(error: &hyper::Error) -> Fault {
-    // TLS 1.3 refuses a client certificate only after the handshake has ended on this side.
     if chain(error).any(is_tls) {
         Fault::UpstreamTlsFailed
     } else if error.is_user() {

@@ -1,46 +1,83 @@
 //! A response whose end two parsers could see in different places is refused, and its connection closed.
 //!
-//! hyper's client reads such responses one way and hands the headers on as they came; forwarding them would let whoever
-//! reads next see another end (RFC 9112, section 6.3, RFC 9110, section 8.6). So exactly two forms pass: one
+//! Forwarding it would let whoever reads next see another end (RFC 9112, section 6.3, RFC 9110, section 8.6). So exactly two forms pass: one
 //! `Content-Length` of digits, or a `Transfer-Encoding` that is `chunked` and nothing else. Other transfer codings were not
 //! asked for (the gateway sends no `TE` that names any) and cannot be forwarded. Nor can a status that means nothing.
 
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, StatusCode};
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use crate::http::present::Present;
+/// What a response's headers say of where it ends, and of its connection.
+#[derive(Debug, Default)]
+pub(super) struct Framing {
+    /// `Content-Length`.
+    pub(super) length: Option<u64>,
+    /// `Transfer-Encoding: chunked`.
+    pub(super) is_chunked: bool,
+    /// `Connection: close`.
+    pub(super) closes: bool,
+    /// `Connection: keep-alive`.
+    pub(super) keeps_alive: bool,
+}
 
-/// Why a response's framing cannot be trusted; `present` is what [`Present::of`] finds in its headers.
-pub(super) fn problem(status: StatusCode, headers: &HeaderMap, present: Present) -> Option<&'static str> {
-    if status == StatusCode::SWITCHING_PROTOCOLS {
-        return Some("the upstream switched protocols without being asked");
+impl Framing {
+    /// What one more line says.
+    ///
+    /// # Errors
+    /// Why it cannot be trusted.
+    pub(super) fn learn(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<(), &'static str> {
+        if *name == CONTENT_LENGTH {
+            if self.length.is_some() {
+                return Err("more than one Content-Length");
+            }
+            self.length = Some(number(value.as_bytes()).ok_or("a Content-Length that is no number")?);
+        } else if *name == CONNECTION {
+            for option in value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+                self.closes |= option.eq_ignore_ascii_case(b"close");
+                self.keeps_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+            }
+        } else if *name == TRANSFER_ENCODING {
+            if self.is_chunked || !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
+                return Err("a Transfer-Encoding other than chunked");
+            }
+            self.is_chunked = true;
+        }
+        Ok(())
     }
-    // RFC 9110, section 15: valid ones are 100 to 599. Of another nobody could tell whose fault it was.
-    if status.as_u16() >= 600 {
-        return Some("a status that is of no class");
+
+    /// What all lines come to, of a response with that status.
+    ///
+    /// # Errors
+    /// Why it cannot be trusted.
+    pub(super) fn check(&self, status: StatusCode) -> Result<(), &'static str> {
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err("the upstream switched protocols without being asked");
+        }
+        // RFC 9110, section 15: valid ones are 100 to 599. Of another nobody could tell whose fault it was.
+        if status.as_u16() >= 600 {
+            return Err("a status that is of no class");
+        }
+        if self.is_chunked && self.length.is_some() {
+            return Err("Content-Length beside Transfer-Encoding");
+        }
+        // RFC 9112, section 6.1: never in a 204, and such a body would be read as the next response.
+        if self.is_chunked && status == StatusCode::NO_CONTENT {
+            return Err("a Transfer-Encoding in a 204");
+        }
+        Ok(())
     }
-    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
-    let length = lengths.next();
-    if lengths.next().is_some() {
-        return Some("more than one Content-Length");
-    }
-    if length.is_some_and(|value| value.is_empty() || !value.as_bytes().iter().all(u8::is_ascii_digit)) {
-        return Some("a Content-Length that is no number");
-    }
-    // Hardly any has one, and to look for it costs a hash.
-    if !present.has(Present::TRANSFER_ENCODING) {
-        return None;
-    }
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    let coding = codings.next()?;
-    if length.is_some() {
-        return Some("Content-Length beside Transfer-Encoding");
-    }
-    if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
-        return Some("a Transfer-Encoding other than chunked");
-    }
-    // RFC 9112, section 6.1: never in a 204, and such a body would be read as the next response.
-    (status == StatusCode::NO_CONTENT).then_some("a Transfer-Encoding in a 204")
+}
+
+/// Why a response's framing cannot be trusted.
+pub(super) fn problem(status: StatusCode, headers: &HeaderMap) -> Option<&'static str> {
+    let mut framing = Framing::default();
+    let learned = headers.iter().try_for_each(|(name, value)| framing.learn(name, value));
+    learned.and_then(|()| framing.check(status)).err()
+}
+
+fn number(digits: &[u8]) -> Option<u64> {
+    let digit = |number: u64, byte: &u8| number.checked_mul(10)?.checked_add(u64::from(byte.is_ascii_digit().then(|| byte - b'0')?));
+    digits.iter().try_fold(0, digit).filter(|_| !digits.is_empty())
 }
 
 #[cfg(test)]
@@ -52,7 +89,7 @@ mod tests {
         for (name, value) in headers {
             map.append(*name, http::HeaderValue::from_static(value));
         }
-        problem(StatusCode::from_u16(status).unwrap(), &map, Present::of(&map)).is_some()
+        problem(StatusCode::from_u16(status).unwrap(), &map).is_some()
     }
 
     #[test]
@@ -76,6 +113,9 @@ mod tests {
         assert!(refused(200, &[("content-length", "5, 5")]));
         assert!(refused(200, &[("content-length", "+5")]));
         assert!(refused(200, &[("content-length", "")]));
+        assert!(
+            refused(200, &[("content-length", "18446744073709551616")]) && !refused(200, &[("content-length", "18446744073709551615")])
+        );
         for coding in ["gzip, chunked", "chunked, chunked", "identity", "chunked;q=1", "xchunked", ""] {
             assert!(refused(200, &[("transfer-encoding", coding)]), "{coding}");
         }

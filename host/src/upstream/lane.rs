@@ -11,7 +11,7 @@ use rustls::pki_types::ServerName;
 use tokio::time::Instant;
 
 use super::endpoint::ConnectionLimits;
-use super::http1::{Http1, Resting};
+use super::http1::Http1;
 use super::http2::{Http2, Shared};
 use super::{EndpointState, Plan};
 use crate::config::model::Protocol;
@@ -34,20 +34,10 @@ struct Key {
 }
 
 struct Idle<B: Body + 'static> {
-    connection: Unused<B>,
+    connection: Box<Http1<B>>,
     expires: Instant,
     /// Whether it was unused already when it was looked at before.
     is_old: bool,
-}
-
-/// A connection that no request uses.
-pub(super) enum Unused<B: Body + 'static> {
-    /// It can have the next request.
-    Ready(Box<Http1<B>>),
-    /// It has to [be woken](Http1::wake) first.
-    Resting(Resting),
-    /// It is none any more.
-    Gone,
 }
 
 // === impl Lane ===
@@ -72,7 +62,7 @@ where
     }
 
     /// An unused connection that is still open.
-    pub(super) fn take(&self, now: Instant) -> Option<Unused<B>> {
+    pub(super) fn take(&self, now: Instant) -> Option<Box<Http1<B>>> {
         let mut idle = self.idle.borrow_mut();
         while let Some(Idle { mut connection, expires, .. }) = idle.pop() {
             if expires <= now {
@@ -80,7 +70,8 @@ where
                 idle.clear();
                 return None;
             }
-            if connection.leave_idle() {
+            connection.permit.leave_idle();
+            if connection.settle() {
                 return Some(connection);
             }
         }
@@ -91,7 +82,7 @@ where
     pub(super) fn park(&self, mut connection: Box<Http1<B>>, limits: &ConnectionLimits, now: Instant) {
         if (connection.is_ready() || connection.settle()) && connection.permit.enter_idle(limits) {
             let expires = now + limits.idle_timeout;
-            self.idle.borrow_mut().push(Idle { connection: Unused::Ready(connection), expires, is_old: false });
+            self.idle.borrow_mut().push(Idle { connection, expires, is_old: false });
         }
     }
 
@@ -118,10 +109,12 @@ where
         self.give_up_what_is_asked_for();
         self.idle.borrow_mut().retain_mut(|idle| {
             let is_old = std::mem::replace(&mut idle.is_old, true);
-            if let Unused::Ready(connection) = &idle.connection {
-                connection.leave();
+            idle.connection.leave();
+            let is_open = idle.expires > now && idle.connection.settle();
+            if is_open && is_old {
+                idle.connection.rest();
             }
-            idle.expires > now && if is_old { idle.connection.rest() } else { idle.connection.settle() }
+            is_open
         });
         let mut shared = self.shared.borrow_mut();
         if matches!(&*shared, Shared::Open(connection) if connection.is_closed() || connection.is_expired(now)) {
@@ -132,7 +125,7 @@ where
     /// Connections that rest.
     #[cfg(test)]
     pub(super) fn resting(&self) -> usize {
-        self.idle.borrow().iter().filter(|idle| matches!(idle.connection, Unused::Resting(_))).count()
+        self.idle.borrow().iter().filter(|idle| idle.connection.is_resting()).count()
     }
 
     /// Whether there is nothing to keep it for.
@@ -146,45 +139,6 @@ where
         if matches!(&*shared, Shared::Open(current) if Rc::ptr_eq(current, connection)) {
             *shared = Shared::Closed;
         }
-    }
-}
-
-// === impl Unused ===
-
-impl<B> Unused<B>
-where
-    B: Body<Data = Bytes> + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    /// Whether the other side has it open still.
-    fn settle(&mut self) -> bool {
-        match self {
-            Self::Ready(connection) => connection.settle(),
-            Self::Resting(resting) => resting.settle(),
-            Self::Gone => false,
-        }
-    }
-
-    /// It is used again; says whether it can be.
-    fn leave_idle(&mut self) -> bool {
-        match self {
-            Self::Ready(connection) => connection.permit.leave_idle(),
-            Self::Resting(resting) => resting.permit.leave_idle(),
-            Self::Gone => {}
-        }
-        self.settle()
-    }
-
-    /// Lets it rest; says whether it is open still.
-    fn rest(&mut self) -> bool {
-        if !self.settle() {
-            return false;
-        }
-        *self = match std::mem::replace(self, Self::Gone) {
-            Self::Ready(connection) => connection.rest().map_or(Self::Gone, Self::Resting),
-            resting => resting,
-        };
-        !matches!(self, Self::Gone)
     }
 }
 

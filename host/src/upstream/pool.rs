@@ -12,13 +12,13 @@ use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::body::{Head, ResponseBody};
+use super::body::{Kept, ResponseBody};
 use super::connect::{ConnectError, connect};
 use super::endpoint::InFlight;
 use super::failure::SendError;
 use super::http1::{Broken, Http1};
 use super::http2::{Http2, Opening, OpeningGuard, Shared, StreamGuard, to_http1, to_http2};
-use super::lane::{Lane, Unused};
+use super::lane::Lane;
 use super::lanes::Lanes;
 use super::patience::{Turns, later};
 use super::permit::ConnectionPermit;
@@ -53,7 +53,7 @@ where
 
     /// Sends a request as the plan says and waits for the response head; `now` is when the sending begins.
     ///
-    /// The request is large and passes through many hands, so it stays where the caller has it until hyper takes it. It is in
+    /// The request is large and passes through many hands, so it stays where the caller has it until it is sent. It is in
     /// origin form with a `Host` header, whatever the protocol, and its `Content-Length` or `Transfer-Encoding` fits its body.
     /// An unused connection found closed is replaced without a word. Dropping the future closes the connection it uses.
     ///
@@ -119,13 +119,7 @@ where
         let mut started = now;
         loop {
             let (mut connection, reused) = match lane.take(started) {
-                Some(Unused::Ready(connection)) => (connection, true),
-                // Waking takes no wait; one that cannot be woken is one that was found closed.
-                Some(Unused::Resting(resting)) => match Box::pin(Http1::wake(resting)).await {
-                    Ok(connection) => (connection, true),
-                    Err(_) => continue,
-                },
-                Some(Unused::Gone) => continue,
+                Some(connection) => (connection, true),
                 // Boxed, as is HTTP/2: what a request on a kept connection never runs must not make every request's future larger.
                 None => match Box::pin(self.connect_http1(plan)).await {
                     Ok(connection) => {
@@ -135,17 +129,17 @@ where
                     Err(error) => return Err(SendError::unconnected(error)),
                 },
             };
-            let has_body = request.as_ref().is_some_and(|request| !request.body().is_end_stream());
             let patience = || later(turns, plan.response_timeout, Instant::now());
             let mut head = None;
             match connection.exchange(request, &mut head, started + plan.response_timeout, patience).await {
                 Ok(()) => {
-                    let Some(response) = head else { return Err(SendError::lost(Fault::Internal, false, None)) };
+                    let Some(head) = head else { return Err(SendError::lost(Fault::Internal, false, None)) };
                     let answered = Instant::now();
-                    let present = check(&response, in_flight.endpoint().as_ref(), answered - started, answered)?;
-                    let head = Head::of(present, now, started, answered);
-                    let on = |body| ResponseBody::on_connection(connection, lane, has_body, body, in_flight, head, answered);
-                    *answer = Some(response.map(on));
+                    in_flight.endpoint().answered_in(answered - started, answered.into_std());
+                    let kept = Kept::of(head.present, now, started, answered);
+                    let response = answer.insert(Response::new(ResponseBody::on_connection(connection, lane, in_flight, kept, answered)));
+                    *response.status_mut() = head.status;
+                    *response.headers_mut() = head.headers;
                     return Ok(());
                 }
                 Err(Broken::Failed(_)) if reused && request.is_some() => {}
@@ -159,9 +153,7 @@ where
     async fn connect_http1(&self, plan: &Plan<'_>) -> Result<Box<Http1<B>>, ConnectError> {
         let permit = self.permit(plan).await?;
         let stream = self.connect(plan).await?;
-        Http1::open(stream, permit)
-            .await
-            .map_err(|error| ConnectError { fault: Fault::UpstreamConnectFailed, source: Some(Box::new(error)) })
+        Ok(Http1::new(stream, permit))
     }
 
     async fn send_http2(
@@ -199,8 +191,8 @@ where
                 Some(Ok(response)) => {
                     let answered = Instant::now();
                     let present = check(&response, endpoint, answered - started, answered)?;
-                    let head = Head::of(present, now, started, answered);
-                    *answer = Some(response.map(|body| ResponseBody::on_stream(body, guard, in_flight, head)));
+                    let kept = Kept::of(present, now, started, answered);
+                    *answer = Some(response.map(|body| ResponseBody::on_stream(body, guard, in_flight, kept)));
                     return Ok(());
                 }
                 Some(Err(mut error)) => {
@@ -209,7 +201,7 @@ where
                         to_http1(unused);
                     }
                     if fresh || request.is_none() {
-                        return Err(SendError::broken(error.into_error(), !fresh));
+                        return Err(SendError::reset(error.into_error(), !fresh));
                     }
                 }
                 None => {
@@ -291,12 +283,11 @@ where
     }
 }
 
-/// Counts the answer, says which headers it has, and refuses one whose framing cannot be trusted; its connection is closed then.
+/// Counts an answer over HTTP/2, says which headers it has, and refuses one whose framing cannot be trusted.
 fn check(response: &Response<Incoming>, endpoint: &super::Endpoint, took: Duration, now: Instant) -> Result<Present, Box<SendError>> {
     endpoint.answered_in(took, now.into_std());
-    let present = Present::of(response.headers());
-    match framing::problem(response.status(), response.headers(), present) {
-        None => Ok(present),
+    match framing::problem(response.status(), response.headers()) {
+        None => Ok(Present::of(response.headers())),
         Some(problem) => Err(SendError::lost(Fault::UpstreamMalformed, false, Some(problem.into()))),
     }
 }

@@ -1,0 +1,117 @@
+//! A request's head as it goes over the wire (RFC 9112, sections 3 and 5), and how what follows is framed (section 6).
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HOST, MAX_FORWARDS,
+    SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use http_body::Body;
+
+/// How a request's body is framed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Coding {
+    /// There is none.
+    Empty,
+    /// So many bytes are still to come, at least one.
+    Length(u64),
+    /// In chunks, with trailers of these names.
+    Chunked(Vec<HeaderName>),
+}
+
+/// What a trailer may not be, whoever announced it (RFC 9110, section 6.5.1).
+static NO_TRAILERS: [HeaderName; 12] = [
+    AUTHORIZATION,
+    CACHE_CONTROL,
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_RANGE,
+    CONTENT_TYPE,
+    HOST,
+    MAX_FORWARDS,
+    SET_COOKIE,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+];
+
+impl Coding {
+    /// What a body says of itself: its length where it knows that, chunks otherwise.
+    pub(super) fn of<B: Body>(request: &Request<B>) -> Self {
+        if request.body().is_end_stream() {
+            return Self::Empty;
+        }
+        match request.body().size_hint().exact() {
+            Some(0) => Self::Empty,
+            Some(length) => Self::Length(length),
+            None => Self::Chunked(announced(request.headers())),
+        }
+    }
+
+    /// The trailers that may be sent, as they are written behind the last chunk; nothing where there are none.
+    pub(super) fn trailers(&self, trailers: &HeaderMap) -> BytesMut {
+        let mut written = BytesMut::new();
+        let Self::Chunked(names) = self else { return written };
+        for (name, value) in trailers.iter().filter(|(name, _)| names.contains(name) && !NO_TRAILERS.contains(name)) {
+            put_line(&mut written, name, value);
+        }
+        written
+    }
+}
+
+/// Names in `Trailer`. What was not announced is not sent: an upstream may have decided by them what it keeps.
+fn announced(headers: &HeaderMap) -> Vec<HeaderName> {
+    let names = headers.get_all(TRAILER).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()).collect()
+}
+
+/// Writes a head; says whether the connection is to be closed behind its response. A `Content-Length` or `Transfer-Encoding` among the
+/// headers gives way to what fits the body.
+pub(super) fn head<B>(request: &Request<B>, coding: &Coding, out: &mut impl BufMut) -> bool {
+    out.put_slice(request.method().as_str().as_bytes());
+    out.put_u8(b' ');
+    let target = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    // A query may follow the authority at once (`http://host?x`); its path is `/` (RFC 9110, section 4.2.3).
+    if !target.starts_with(['/', '*']) {
+        out.put_u8(b'/');
+    }
+    out.put_slice(target.as_bytes());
+    out.put_slice(b" HTTP/1.1\r\n");
+    let (mut closes, mut has_length) = (false, false);
+    for (name, value) in request.headers() {
+        if *name == CONTENT_LENGTH {
+            has_length = true;
+            continue;
+        }
+        if *name == TRANSFER_ENCODING {
+            continue;
+        }
+        closes |= *name == CONNECTION
+            && value.as_bytes().split(|byte| *byte == b',').any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"));
+        put_line(out, name, value);
+    }
+    match coding {
+        // Said only where the request said it.
+        Coding::Empty if has_length => put_line(out, &CONTENT_LENGTH, &HeaderValue::from_static("0")),
+        Coding::Empty => {}
+        Coding::Length(length) => put_line(out, &CONTENT_LENGTH, &HeaderValue::from(*length)),
+        Coding::Chunked(_) => put_line(out, &TRANSFER_ENCODING, &HeaderValue::from_static("chunked")),
+    }
+    out.put_slice(b"\r\n");
+    closes
+}
+
+fn put_line(out: &mut impl BufMut, name: &HeaderName, value: &HeaderValue) {
+    out.put_slice(name.as_str().as_bytes());
+    out.put_slice(b": ");
+    out.put_slice(value.as_bytes());
+    out.put_slice(b"\r\n");
+}
+
+/// The line before a chunk of so many bytes; the chunk before it has no end of its own line yet where there `is_first` not.
+pub(super) fn chunk_line(length: usize, is_first: bool) -> Bytes {
+    Bytes::from(format!("{}{length:X}\r\n", if is_first { "" } else { "\r\n" }))
+}
+
+#[cfg(test)]
+pub(super) mod tests;
