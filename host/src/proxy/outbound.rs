@@ -1,9 +1,8 @@
 //! The request as it leaves for one attempt.
 
-use http::header::{CONNECTION, HOST, TE, TRAILER, TRANSFER_ENCODING};
+use http::header::{CONNECTION, HOST, TE, TRAILER};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Request, Uri};
-use http_body::Body;
+use http::{HeaderMap, HeaderValue, Request, Uri};
 
 use super::request_body::RequestBody;
 use crate::config::model::Protocol;
@@ -62,7 +61,7 @@ impl Outbound<'_> {
     /// The exchange's headers as plugins may see them, of an attempt that only [added](Self::only_adds) to them and was not made.
     pub(super) fn take_back(exchange: &mut Exchange, mut headers: HeaderMap, edits: Option<&PlanEdits>) {
         // The connection's, of which there was none, and the plan's.
-        for name in [TE, CONNECTION, TRAILER, TRANSFER_ENCODING] {
+        for name in [TE, CONNECTION, TRAILER] {
             headers.remove(name);
         }
         for (name, _) in edits.map(|edits| edits.headers.as_slice()).unwrap_or_default() {
@@ -125,11 +124,6 @@ impl Outbound<'_> {
                 None => drop(headers.remove(name)),
             }
         }
-        // hyper takes these two for requests without a body, unless they say that they have one.
-        let is_silent = matches!(*request.method(), Method::GET | Method::HEAD);
-        if protocol == Protocol::Http1 && is_silent && !request.body().is_end_stream() && request.body().size_hint().exact().is_none() {
-            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-        }
         *request.headers_mut() = headers;
         Ok(request)
     }
@@ -179,7 +173,7 @@ mod tests {
         let mut sent = std::mem::take(&mut exchange.request.headers);
         let more = edits(&[("x-tier", Some("gold"))]);
         assert!(are_new(&before, Some(&more)) && are_new(&before, None));
-        for (name, value) in [("te", "trailers"), ("connection", "te"), ("trailer", "x-sum"), ("transfer-encoding", "chunked")] {
+        for (name, value) in [("te", "trailers"), ("connection", "te"), ("trailer", "x-sum")] {
             sent.insert(name, HeaderValue::from_static(value));
         }
         sent.insert("x-tier", HeaderValue::from_static("gold"));

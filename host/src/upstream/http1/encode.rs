@@ -1,6 +1,8 @@
 //! A request's head as it goes over the wire (RFC 9112, sections 3 and 5), and how what follows is framed (section 6).
 
-use bytes::{BufMut, Bytes, BytesMut};
+use std::io::Write;
+
+use bytes::Bytes;
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HOST, MAX_FORWARDS,
     SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING,
@@ -49,8 +51,8 @@ impl Coding {
     }
 
     /// The trailers that may be sent, as they are written behind the last chunk; nothing where there are none.
-    pub(super) fn trailers(&self, trailers: &HeaderMap) -> BytesMut {
-        let mut written = BytesMut::new();
+    pub(super) fn trailers(&self, trailers: &HeaderMap) -> Vec<u8> {
+        let mut written = Vec::new();
         let Self::Chunked(names) = self else { return written };
         for (name, value) in trailers.iter().filter(|(name, _)| names.contains(name) && !NO_TRAILERS.contains(name)) {
             put_line(&mut written, name, value);
@@ -67,16 +69,16 @@ fn announced(headers: &HeaderMap) -> Vec<HeaderName> {
 
 /// Writes a head; says whether the connection is to be closed behind its response. A `Content-Length` or `Transfer-Encoding` among the
 /// headers gives way to what fits the body.
-pub(super) fn head<B>(request: &Request<B>, coding: &Coding, out: &mut impl BufMut) -> bool {
-    out.put_slice(request.method().as_str().as_bytes());
-    out.put_u8(b' ');
+pub(super) fn head<B>(request: &Request<B>, coding: &Coding, out: &mut Vec<u8>) -> bool {
+    out.extend_from_slice(request.method().as_str().as_bytes());
+    out.push(b' ');
     let target = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     // A query may follow the authority at once (`http://host?x`); its path is `/` (RFC 9110, section 4.2.3).
     if !target.starts_with(['/', '*']) {
-        out.put_u8(b'/');
+        out.push(b'/');
     }
-    out.put_slice(target.as_bytes());
-    out.put_slice(b" HTTP/1.1\r\n");
+    out.extend_from_slice(target.as_bytes());
+    out.extend_from_slice(b" HTTP/1.1\r\n");
     let (mut closes, mut has_length) = (false, false);
     for (name, value) in request.headers() {
         if *name == CONTENT_LENGTH {
@@ -92,20 +94,21 @@ pub(super) fn head<B>(request: &Request<B>, coding: &Coding, out: &mut impl BufM
     }
     match coding {
         // Said only where the request said it.
-        Coding::Empty if has_length => put_line(out, &CONTENT_LENGTH, &HeaderValue::from_static("0")),
+        Coding::Empty if has_length => out.extend_from_slice(b"content-length: 0\r\n"),
         Coding::Empty => {}
-        Coding::Length(length) => put_line(out, &CONTENT_LENGTH, &HeaderValue::from(*length)),
-        Coding::Chunked(_) => put_line(out, &TRANSFER_ENCODING, &HeaderValue::from_static("chunked")),
+        // Nothing fails that is written to memory.
+        Coding::Length(length) => drop(write!(out, "content-length: {length}\r\n")),
+        Coding::Chunked(_) => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
     }
-    out.put_slice(b"\r\n");
+    out.extend_from_slice(b"\r\n");
     closes
 }
 
-fn put_line(out: &mut impl BufMut, name: &HeaderName, value: &HeaderValue) {
-    out.put_slice(name.as_str().as_bytes());
-    out.put_slice(b": ");
-    out.put_slice(value.as_bytes());
-    out.put_slice(b"\r\n");
+fn put_line(out: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
+    out.extend_from_slice(name.as_str().as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value.as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 /// The line before a chunk of so many bytes; the chunk before it has no end of its own line yet where there `is_first` not.

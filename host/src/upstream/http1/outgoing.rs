@@ -214,7 +214,7 @@ where
                 }
                 let written = trailers.map(|trailers| self.coding.trailers(trailers)).unwrap_or_default();
                 self.queue(Bytes::from_static(b"0\r\n"));
-                self.queue(written.freeze());
+                self.queue(Bytes::from(written));
                 self.queue(Bytes::from_static(b"\r\n"));
             }
         }
