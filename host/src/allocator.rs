@@ -1,7 +1,7 @@
 //! The program's allocator: mimalloc, and in front of it a thread's last few blocks of those sizes that every request takes.
 //!
-//! hyper reads every head into a buffer of its own, which goes when the last slice of the head does: two in a request. What serves the request, and its exchange,
-//! have more than a kilobyte each. For blocks of such sizes mimalloc takes its long way, and hands out each of a page's before one comes again. The one that was
+//! What serves a request, and its exchange, have more than a kilobyte each, and each connection begins with a buffer for heads, which streams take more of. For
+//! blocks of such sizes mimalloc takes its long way, and hands out each of a page's before one comes again. The one that was
 //! given back last comes first here, by a read and two writes.
 
 #![allow(unsafe_code, reason = "an allocator deals in addresses")]
@@ -13,7 +13,7 @@ use std::ptr;
 use libmimalloc_sys::{mi_free, mi_malloc, mi_realloc, mi_zalloc};
 use mimalloc::MiMalloc;
 
-/// What hyper takes for a head, bytes (`INIT_BUFFER_SIZE` of its `proto::h1::io`; the test `allocations` sees that it still does).
+/// What a connection takes for heads, bytes: hyper (`INIT_BUFFER_SIZE` of its `proto::h1::io`), and ours to upstreams.
 pub const BUFFER: usize = 8192;
 /// Buffers that a thread keeps, at most: half a mebibyte, and two for each of 32 requests that are read in one turn.
 const BUFFERS: usize = 64;

@@ -307,3 +307,6 @@ impl<B: Body + 'static> fmt::Debug for Pool<B> {
         f.debug_struct("Pool").field("endpoints", &self.lanes.endpoints()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -50,9 +50,8 @@ impl fmt::Display for Http1Error {
 impl Error for Http1Error {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            // An error that wraps another says it by itself; what is behind that is asked for by who looks for TLS's.
+            // What it says itself is said above.
             Self::Io(error) => error.source(),
-            Self::Parse(error) => Some(error),
             _ => None,
         }
     }
