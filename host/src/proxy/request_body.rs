@@ -1,4 +1,4 @@
-//! A request's body on its way up: streamed, counted, bounded, never buffered. hyper asks for the next part only when
+//! A request's body on its way up: streamed, counted, bounded, never buffered. The next part is asked for only when
 //! the upstream takes it, so back-pressure reaches the client by itself.
 
 use std::cell::{Cell, RefCell};

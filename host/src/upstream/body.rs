@@ -163,10 +163,8 @@ where
                 Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
                 _ => Poll::Ready(None),
             },
-            Self::Connection(connection, _) => of_connection(connection.poll_frame(cx, false)),
-            Self::Driven(driven, _) => {
-                of_connection(driven.with(|connection| connection.poll_frame(cx, true)).unwrap_or(Poll::Ready(None)))
-            }
+            Self::Connection(connection, _) => of_connection(connection.poll_frame(cx)),
+            Self::Driven(driven, _) => of_connection(driven.with(|connection| connection.poll_frame(cx)).unwrap_or(Poll::Ready(None))),
             Self::Stream { incoming, .. } => Pin::new(incoming).poll_frame(cx).map_err(BodyError::Http2),
         }
     }

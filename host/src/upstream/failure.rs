@@ -36,7 +36,7 @@ impl SendError {
         Box::new(Self { fault, reused, source })
     }
 
-    /// Its HTTP/1.1 connection came to nothing.
+    /// Its HTTP/1.1 connection came to nothing; `reused` where that had been used before, and nothing of a response had come.
     pub(super) fn broken(error: Http1Error, reused: bool) -> Box<Self> {
         let fault = match &error {
             // TLS 1.3 refuses a client certificate only after the handshake has ended on this side.
@@ -46,8 +46,7 @@ impl SendError {
             error if error.is_malformed() => Fault::UpstreamMalformed,
             _ => Fault::UpstreamReset,
         };
-        let reused = reused && fault == Fault::UpstreamReset && !matches!(error, Http1Error::Closed { began: true });
-        Box::new(Self { fault, reused, source: Some(Box::new(error)) })
+        Box::new(Self { fault, reused: reused && fault == Fault::UpstreamReset, source: Some(Box::new(error)) })
     }
 
     /// hyper gave up on its stream of an HTTP/2 connection.

@@ -15,7 +15,9 @@ mod input;
 mod outgoing;
 
 use std::cell::RefCell;
+use std::future::Future;
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -24,7 +26,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request};
 use http_body::{Body, Frame, SizeHint};
 use tokio::task::coop::has_budget_remaining;
-use tokio::task::{AbortHandle, spawn_local};
+use tokio::task::{AbortHandle, spawn_local, unconstrained};
 use tokio::time::Instant;
 
 use super::deadline::Deadline;
@@ -64,8 +66,8 @@ pub(super) struct Http1<B> {
 
 /// How an exchange ended without a response.
 pub(super) enum Broken {
-    /// The connection failed.
-    Failed(Http1Error),
+    /// The connection failed, when something of a response had come or before.
+    Failed { error: Http1Error, began: bool },
     /// The deadline came first.
     TimedOut,
     /// There was none to send.
@@ -114,8 +116,12 @@ impl<B> Http1<B> {
 
     /// Looks whether the other side has closed or spoken unasked meanwhile, and whether another request can be sent.
     pub(super) fn settle(&mut self) -> bool {
-        if self.is_ready() && self.poll_fill().is_ready() {
-            self.keeps_open = false;
+        if self.is_ready() {
+            // Whatever the task has left of its turn: who does not look would send the next request where something else is the answer.
+            let mut look = pin!(unconstrained(std::future::poll_fn(|_| Poll::Ready(self.poll_fill().is_ready()))));
+            if look.as_mut().poll(&mut Context::from_waker(Waker::noop())) == Poll::Ready(true) {
+                self.keeps_open = false;
+            }
         }
         self.is_ready()
     }
@@ -206,7 +212,7 @@ where
         std::future::poll_fn(|cx| {
             let seen = self.wakeups.woken();
             if let Err(error) = self.send_on() {
-                return Poll::Ready(Err(Broken::Failed(error)));
+                return Poll::Ready(Err(Broken::Failed { error, began: reader.has_begun(&self.input) }));
             }
             if self.outgoing.has_begun() && request.is_some() {
                 drop(self.used(request));
@@ -218,7 +224,7 @@ where
                     *answer = Some(head);
                     return Poll::Ready(Ok(()));
                 }
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(Broken::Failed(error))),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(Broken::Failed { error, began: reader.has_begun(&self.input) })),
                 Poll::Pending => {}
             }
             while self.deadline.poll(deadline).is_ready() {
@@ -266,7 +272,7 @@ where
             }
             match self.poll_fill() {
                 Poll::Ready(Ok(0)) => {
-                    let closed = Http1Error::Closed { began: !self.input.is_empty() };
+                    let closed = Http1Error::Closed { began: reader.has_begun(&self.input) };
                     return Poll::Ready(Err(self.unsent.take().map_or(closed, Http1Error::Io)));
                 }
                 Poll::Ready(Ok(_)) => {}
@@ -276,13 +282,10 @@ where
         }
     }
 
-    /// What comes next of the response's body; what is left of the request is written meanwhile, unless a task [drives](Self::drive) that.
-    pub(super) fn poll_frame(&mut self, cx: &Context<'_>, is_driven: bool) -> Poll<Option<Result<Frame<Bytes>, Http1Error>>> {
+    /// What comes next of the response's body. What is left of the request is for a task that [drives](Self::drive) it.
+    pub(super) fn poll_frame(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Http1Error>>> {
         loop {
             let seen = self.wakeups.woken();
-            if !is_driven && let Err(error) = self.send_on() {
-                return Poll::Ready(Some(Err(error)));
-            }
             if let Some(error) = self.failed.take() {
                 return Poll::Ready(Some(Err(error)));
             }

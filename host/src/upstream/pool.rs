@@ -142,8 +142,8 @@ where
                     *response.headers_mut() = head.headers;
                     return Ok(());
                 }
-                Err(Broken::Failed(_)) if reused && request.is_some() => {}
-                Err(Broken::Failed(error)) => return Err(SendError::broken(error, reused)),
+                Err(Broken::Failed { .. }) if reused && request.is_some() => {}
+                Err(Broken::Failed { error, began }) => return Err(SendError::broken(error, reused && !began)),
                 Err(Broken::TimedOut) => return Err(SendError::lost(Fault::UpstreamTimeout, false, None)),
                 Err(Broken::NoRequest) => return Err(SendError::lost(Fault::Internal, false, None)),
             }

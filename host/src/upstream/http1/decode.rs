@@ -178,7 +178,8 @@ impl Chunks {
         let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
         let (digits, rest) = line.split_at(digits);
         let size = hexadecimal(digits).ok_or(Http1Error::Body("a chunk's size that is no number"))?;
-        if !matches!(rest.trim_ascii_start(), [] | [b';', ..]) || rest.contains(&b'\r') {
+        let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        if !matches!(rest.get(blanks..), Some([] | [b';', ..])) || rest.contains(&b'\r') {
             return Err(Http1Error::Body("a chunk's size with something behind it"));
         }
         self.extensions += rest.len();
@@ -212,9 +213,9 @@ fn trailers(input: &mut Input) -> Result<Step, Http1Error> {
     let section = input.take(end + 4);
     let mut lines = [httparse::EMPTY_HEADER; MAX_LINES];
     let lines = match httparse::parse_headers(&section, &mut lines) {
-        Ok(httparse::Status::Complete((_, lines))) => lines,
-        Ok(httparse::Status::Partial) => return Err(Http1Error::Body("trailers that do not end")),
-        Err(error) => return Err(Http1Error::Parse(error)),
+        Ok(httparse::Status::Complete((length, lines))) if length == section.len() => lines,
+        Ok(_) => return Err(Http1Error::Body("trailers with an end in them")),
+        Err(_) => return Err(Http1Error::Body("trailers that are none")),
     };
     let mut trailers = HeaderMap::with_capacity(lines.len());
     for line in lines {

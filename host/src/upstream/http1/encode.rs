@@ -21,6 +21,9 @@ pub(super) enum Coding {
     Chunked(Vec<HeaderName>),
 }
 
+/// Most names of trailers: each trailer is looked for among them.
+const MAX_TRAILERS: usize = 100;
+
 /// What a trailer may not be, whoever announced it (RFC 9110, section 6.5.1).
 static NO_TRAILERS: [HeaderName; 12] = [
     AUTHORIZATION,
@@ -64,7 +67,7 @@ impl Coding {
 /// Names in `Trailer`. What was not announced is not sent: an upstream may have decided by them what it keeps.
 fn announced(headers: &HeaderMap) -> Vec<HeaderName> {
     let names = headers.get_all(TRAILER).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()).collect()
+    names.take(MAX_TRAILERS).filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()).collect()
 }
 
 /// Writes a head; says whether the connection is to be closed behind its response. A `Content-Length` or `Transfer-Encoding` among the

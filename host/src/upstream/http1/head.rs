@@ -12,6 +12,8 @@ use crate::http::MAX_BUFFER;
 use crate::http::present::Present;
 use crate::upstream::framing::Framing;
 
+/// Most interim responses, and empty lines, before a response.
+const MAX_PASSED: usize = 100;
 /// Most header lines.
 const MAX_LINES: usize = 100;
 
@@ -33,6 +35,8 @@ pub(in crate::upstream) struct Head {
 pub(super) struct HeadReader {
     /// How much of the input has no end of a head in it.
     looked_at: usize,
+    /// Interim heads and empty lines before the one that is waited for.
+    passed: usize,
 }
 
 // === impl HeadReader ===
@@ -46,6 +50,7 @@ impl HeadReader {
             while let Some(length) = empty_line(input.as_slice()) {
                 input.skip(length);
                 self.looked_at = 0;
+                self.pass()?;
             }
             let end = end_of_head(input.as_slice(), self.looked_at);
             if end.unwrap_or(input.len()) >= MAX_BUFFER {
@@ -59,7 +64,19 @@ impl HeadReader {
             if let Some(head) = parse(input, end, spare, is_of_head)? {
                 return Ok(Some(head));
             }
+            self.pass()?;
         }
+    }
+
+    /// Whether anything of a response has come.
+    pub(super) fn has_begun(&self, input: &Input) -> bool {
+        self.passed > 0 || !input.is_empty()
+    }
+
+    /// A flood of what means nothing would keep the worker from everything else, its timers included.
+    fn pass(&mut self) -> Result<(), Http1Error> {
+        self.passed += 1;
+        if self.passed > MAX_PASSED { Err(Http1Error::Head("too many interim responses")) } else { Ok(()) }
     }
 }
 

@@ -13,7 +13,6 @@ use crate::http::MAX_BUFFER;
 const FIRST: usize = 8 << 10;
 
 /// Bytes in the order they came, in memory that is used again once nobody holds a piece of it.
-#[derive(Debug)]
 pub(super) struct Input {
     bytes: BytesMut,
     /// Room for the next read. It doubles when a read fills it, and halves when two in a row would have had enough of half.

@@ -18,7 +18,6 @@ use crate::http::MAX_BUFFER;
 const MAX_PIECES: usize = 16;
 
 /// A request on its way out.
-#[derive(Debug)]
 pub(super) struct Outgoing<B> {
     /// The head, and how much of it is written. Its memory is used by the next one.
     head: Vec<u8>,
@@ -168,7 +167,8 @@ where
                 Poll::Ready(Some(Ok(frame))) => {
                     let is_last = body.is_end_stream();
                     let trailers = self.queue_frame(frame);
-                    if is_last || trailers.is_some() {
+                    // Who has sent as much as was said may leave the end open for a while: HTTP/2 says it in a frame of its own.
+                    if is_last || trailers.is_some() || self.coding == Coding::Length(0) {
                         self.end(trailers.as_ref())?;
                     }
                 }

@@ -146,9 +146,11 @@ async fn what_is_read_is_what_hyper_reads() {
         let is_trusted = there
             .as_ref()
             .is_some_and(|(status, headers, _)| framing::problem(http::StatusCode::from_u16(*status).unwrap(), headers).is_none());
+        // Trailers that end within themselves: hyper forgets what follows, which could be the next response.
+        let has_end_within = bytes.windows(2).any(|pair| pair == b"\n\n") && here.as_ref().is_some_and(|(.., body)| body.is_none());
         if is_trusted {
             good += 1;
-            assert_eq!(here, there, "{}", what());
+            assert!(here == there || has_end_within, "{}: {here:?}, {there:?}", what());
         } else {
             refused += 1;
             assert_eq!(here, None, "{}: {there:?}", what());

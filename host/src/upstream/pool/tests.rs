@@ -7,6 +7,7 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Empty, Full};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::{LocalSet, coop, spawn_local};
 
 use super::*;
@@ -213,4 +214,36 @@ async fn an_answer_that_breaks_off_says_where() {
         })
         .await;
     }
+}
+
+#[tokio::test]
+async fn what_was_said_unasked_is_seen_by_a_task_that_has_had_its_turn() {
+    let said = Rc::new(Notify::new());
+    let says = Rc::clone(&said);
+    let serve = move |mut stream: TcpStream| {
+        let says = Rc::clone(&says);
+        async move {
+            assert!(head(&mut stream).await);
+            stream.write_all(OK).await.unwrap();
+            tokio::task::yield_now().await;
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nstolen").await;
+            says.notify_one();
+            assert!(!head(&mut stream).await);
+        }
+    };
+    alone(async {
+        let server = Server::start(serve).await;
+        for connections in 1..4 {
+            assert_eq!(server.get().await, (200, "ok".to_owned(), connections));
+            said.notified().await;
+            // So that the runtime has heard of it.
+            for _ in 0..4 {
+                tokio::task::yield_now().await;
+            }
+            while coop::has_budget_remaining() {
+                coop::consume_budget().await;
+            }
+        }
+    })
+    .await;
 }

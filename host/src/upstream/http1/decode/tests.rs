@@ -78,9 +78,20 @@ fn the_end_behind_a_chunk_is_known_with_it() {
 
 #[test]
 fn what_is_no_chunk_is_refused() {
-    for bytes in
-        ["\r\n", "x\r\n", "-1\r\n", "+1\r\n", " 1\r\n", "1 2\r\n", "1x\r\n", "1\n", "1;\ra\r\n", "0x1\r\n", "10000000000000000\r\n"]
-    {
+    for bytes in [
+        "\r\n",
+        "x\r\n",
+        "-1\r\n",
+        "+1\r\n",
+        " 1\r\n",
+        "1 2\r\n",
+        "1x\r\n",
+        "1\n",
+        "1;\ra\r\n",
+        "1\x0c\r\n",
+        "0x1\r\n",
+        "10000000000000000\r\n",
+    ] {
         let error = chunked(bytes.as_bytes()).unwrap_err();
         assert_ne!(error, CUT, "{bytes:?}");
     }
@@ -106,10 +117,11 @@ fn trailers_come_behind_the_last_chunk() {
     let with = chunked(b"1\r\na\r\n0\r\nX-Sum: 1\r\nx-sum: 2\r\n\r\nrest").unwrap();
     assert_eq!((with.data, with.left), (b"a".to_vec(), 4));
     assert_eq!(with.trailers.unwrap().get_all("x-sum").iter().collect::<Vec<_>>(), ["1", "2"]);
-    assert!(chunked(b"0\r\na b: 1\r\n\r\n").unwrap_err().contains("invalid header name"));
+    assert_eq!(chunked(b"0\r\na b: 1\r\n\r\n"), Err("trailers that are none".to_owned()));
+    assert_eq!(chunked(b"0\r\na: b\n\nHTTP/1.1 200 OK\r\n\r\n"), Err("trailers with an end in them".to_owned()));
     let many = |lines: usize| decoded(Decoder::chunked(), [format!("0\r\n{}\r\n", "a: 1\r\n".repeat(lines)).as_bytes()]);
     assert_eq!(many(100).unwrap().trailers.unwrap().len(), 100);
-    assert!(many(101).unwrap_err().contains("too many headers"));
+    assert_eq!(many(101), Err("trailers that are none".to_owned()));
     let long = |bytes: usize| decoded(Decoder::chunked(), [format!("0\r\na: {}\r\n\r\n", "x".repeat(bytes)).as_bytes()]);
     assert!(long(MAX_TRAILERS - 7).is_ok());
     assert_eq!(long(MAX_TRAILERS - 6), Err("trailers that are too long".to_owned()));

@@ -91,6 +91,15 @@ fn what_cannot_be_trusted_is_refused() {
 }
 
 #[test]
+fn what_means_nothing_has_an_end() {
+    for nothing in ["HTTP/1.1 103 x\r\n\r\n", "\r\n", "\n"] {
+        let before = |count: usize| read(format!("{}HTTP/1.1 200 OK\r\n\r\n", nothing.repeat(count)).as_bytes(), false).0;
+        assert!(before(100).unwrap().is_some());
+        assert_eq!(before(101).unwrap_err().to_string(), "too many interim responses");
+    }
+}
+
+#[test]
 fn one_that_does_not_end_is_refused_when_there_is_too_much_of_it() {
     let mut bytes = b"HTTP/1.1 200 OK\r\nx: ".to_vec();
     bytes.resize(MAX_BUFFER - 1, b'x');

@@ -72,6 +72,14 @@ async fn what_does_not_fit_its_length_is_no_other_request() {
 }
 
 #[tokio::test]
+async fn a_length_is_the_end_also_where_nobody_says_so() {
+    let (mut stream, _other) = duplex(1 << 10);
+    let mut outgoing = begun(Script::of(Some(3), &["ab", "c"]).and(None), &[]);
+    let ready = std::future::poll_fn(|cx| Poll::Ready(outgoing.poll_write(&mut stream, cx).is_ready())).await;
+    assert!(ready && outgoing.is_done());
+}
+
+#[tokio::test]
 async fn no_more_is_asked_for_than_there_is_room_for() {
     let (mut stream, _other) = duplex(64);
     let long = vec!["0123456789abcdef"; 100];
