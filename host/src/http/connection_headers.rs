@@ -5,7 +5,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, Head
 use super::present::Present;
 
 /// What a message said about trailers before its connection headers were taken off. The gateway makes both headers anew
-/// on the other side, because hyper sends no trailers that were not announced.
+/// on the other side, because no trailers are sent that were not announced.
 #[derive(Debug, Default, Clone)]
 pub struct Trailers {
     /// `TE: trailers`: whoever sent this will read trailers.
