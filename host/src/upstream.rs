@@ -44,7 +44,6 @@ pub use connect::is_for_want_of_room;
 pub use directory::Directory;
 pub use endpoint::{Endpoint, EndpointFacts, EndpointId, InFlight};
 pub use failure::SendError;
-pub use http1::Http1Error;
 pub use patience::{Turn, Turns};
 pub use plan::Plan;
 pub use pool::{Answer, Pool};

@@ -54,9 +54,14 @@ pub fn strip_trailers(trailers: &mut HeaderMap) {
     }
 }
 
-/// What `Connection` names beside the headers that always belong to it. Read as bytes: one option that is no name leaves the others what they are.
+/// The members of a list (RFC 9110, section 5.6.1), as bytes: one that makes no sense leaves the others what they are.
+pub fn members(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
+}
+
+/// What `Connection` names beside the headers that always belong to it.
 fn named(headers: &HeaderMap) -> Vec<HeaderName> {
-    let options = headers.get_all(CONNECTION).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    let options = headers.get_all(CONNECTION).iter().flat_map(members);
     options
         .filter(|option| !option.eq_ignore_ascii_case(b"keep-alive") && !option.eq_ignore_ascii_case(b"close"))
         .filter_map(|option| HeaderName::from_bytes(option).ok())

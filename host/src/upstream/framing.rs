@@ -7,6 +7,8 @@
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+use crate::http::connection_headers::members;
+
 /// What a response's headers say of where it ends, and of its connection.
 #[derive(Debug, Default)]
 pub(super) struct Framing {
@@ -30,9 +32,9 @@ impl Framing {
             if self.length.is_some() {
                 return Err("more than one Content-Length");
             }
-            self.length = Some(number(value.as_bytes()).ok_or("a Content-Length that is no number")?);
+            self.length = Some(number(value.as_bytes(), 10).ok_or("a Content-Length that is no number")?);
         } else if *name == CONNECTION {
-            for option in value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            for option in members(value) {
                 self.closes |= option.eq_ignore_ascii_case(b"close");
                 self.keeps_alive |= option.eq_ignore_ascii_case(b"keep-alive");
             }
@@ -75,8 +77,9 @@ pub(super) fn problem(status: StatusCode, headers: &HeaderMap) -> Option<&'stati
     learned.and_then(|()| framing.check(status)).err()
 }
 
-fn number(digits: &[u8]) -> Option<u64> {
-    let digit = |number: u64, byte: &u8| number.checked_mul(10)?.checked_add(u64::from(byte.is_ascii_digit().then(|| byte - b'0')?));
+/// What digits say, and nothing but digits, if it is not too much.
+pub(super) fn number(digits: &[u8], radix: u32) -> Option<u64> {
+    let digit = |number: u64, byte: &u8| number.checked_mul(radix.into())?.checked_add(char::from(*byte).to_digit(radix)?.into());
     digits.iter().try_fold(0, digit).filter(|_| !digits.is_empty())
 }
 

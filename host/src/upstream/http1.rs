@@ -34,11 +34,14 @@ use super::permit::ConnectionPermit;
 use super::stream::Stream;
 use super::wakeups::{Wakeups, Woken};
 use decode::Decoder;
-pub use error::Http1Error;
+pub(super) use error::Http1Error;
 pub(super) use head::Head;
 use head::HeadReader;
 use input::Input;
 use outgoing::{Outgoing, Unsent};
+
+/// Most lines of a head, and of trailers.
+const MAX_LINES: usize = 100;
 
 /// An open connection.
 pub(super) struct Http1<B> {
@@ -272,8 +275,7 @@ where
             }
             match self.poll_fill() {
                 Poll::Ready(Ok(0)) => {
-                    let closed = Http1Error::Closed { began: reader.has_begun(&self.input) };
-                    return Poll::Ready(Err(self.unsent.take().map_or(closed, Http1Error::Io)));
+                    return Poll::Ready(Err(self.unsent.take().map_or(Http1Error::Closed, Http1Error::Io)));
                 }
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(Http1Error::Io(error))),

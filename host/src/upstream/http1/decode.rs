@@ -4,15 +4,15 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Frame, SizeHint};
 
+use super::MAX_LINES;
 use super::error::Http1Error;
 use super::input::Input;
+use crate::upstream::framing::number;
 
 /// Most bytes of chunk extensions in a body: they are read over, and mean nothing to anybody.
 const MAX_EXTENSIONS: usize = 16 << 10;
 /// Most bytes of trailers.
 const MAX_TRAILERS: usize = 16 << 10;
-/// Most lines of trailers.
-const MAX_LINES: usize = 100;
 /// What most chunked bodies end with, the end of a chunk's line included.
 const LAST: &[u8] = b"\r\n0\r\n\r\n";
 
@@ -177,7 +177,7 @@ impl Chunks {
         let line = line.ok_or(Http1Error::Body("a chunk's line that does not end with CRLF"))?;
         let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
         let (digits, rest) = line.split_at(digits);
-        let size = hexadecimal(digits).ok_or(Http1Error::Body("a chunk's size that is no number"))?;
+        let size = number(digits, 16).ok_or(Http1Error::Body("a chunk's size that is no number"))?;
         let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
         if !matches!(rest.get(blanks..), Some([] | [b';', ..])) || rest.contains(&b'\r') {
             return Err(Http1Error::Body("a chunk's size with something behind it"));
@@ -189,11 +189,6 @@ impl Chunks {
         input.skip(end + 1);
         Ok(Some(size))
     }
-}
-
-fn hexadecimal(digits: &[u8]) -> Option<u64> {
-    let digit = |size: u64, byte: &u8| size.checked_mul(16)?.checked_add(u64::from(char::from(*byte).to_digit(16)?));
-    digits.iter().try_fold(0, digit).filter(|_| !digits.is_empty())
 }
 
 /// What is behind the last chunk.

@@ -3,12 +3,12 @@
 use std::io::Write;
 
 use bytes::Bytes;
-use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HOST, MAX_FORWARDS,
-    SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING,
-};
+use http::header::{CONNECTION, CONTENT_LENGTH, TRAILER, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use http_body::Body;
+
+use super::MAX_LINES;
+use crate::http::connection_headers::{members, strip_trailers};
 
 /// How a request's body is framed.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,25 +20,6 @@ pub(super) enum Coding {
     /// In chunks, with trailers of these names.
     Chunked(Vec<HeaderName>),
 }
-
-/// Most names of trailers: each trailer is looked for among them.
-const MAX_TRAILERS: usize = 100;
-
-/// What a trailer may not be, whoever announced it (RFC 9110, section 6.5.1).
-static NO_TRAILERS: [HeaderName; 12] = [
-    AUTHORIZATION,
-    CACHE_CONTROL,
-    CONTENT_ENCODING,
-    CONTENT_LENGTH,
-    CONTENT_RANGE,
-    CONTENT_TYPE,
-    HOST,
-    MAX_FORWARDS,
-    SET_COOKIE,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-];
 
 impl Coding {
     /// What a body says of itself: its length where it knows that, chunks otherwise.
@@ -54,10 +35,11 @@ impl Coding {
     }
 
     /// The trailers that may be sent, as they are written behind the last chunk; nothing where there are none.
-    pub(super) fn trailers(&self, trailers: &HeaderMap) -> Vec<u8> {
+    pub(super) fn trailers(&self, mut trailers: HeaderMap) -> Vec<u8> {
         let mut written = Vec::new();
         let Self::Chunked(names) = self else { return written };
-        for (name, value) in trailers.iter().filter(|(name, _)| names.contains(name) && !NO_TRAILERS.contains(name)) {
+        strip_trailers(&mut trailers);
+        for (name, value) in trailers.iter().filter(|(name, _)| names.contains(name)) {
             put_line(&mut written, name, value);
         }
         written
@@ -66,8 +48,9 @@ impl Coding {
 
 /// Names in `Trailer`. What was not announced is not sent: an upstream may have decided by them what it keeps.
 fn announced(headers: &HeaderMap) -> Vec<HeaderName> {
-    let names = headers.get_all(TRAILER).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    names.take(MAX_TRAILERS).filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()).collect()
+    let names = headers.get_all(TRAILER).iter().flat_map(members);
+    // Each trailer is looked for among them.
+    names.take(MAX_LINES).filter_map(|name| HeaderName::from_bytes(name).ok()).collect()
 }
 
 /// Writes a head; says whether the connection is to be closed behind its response. A `Content-Length` or `Transfer-Encoding` among the
@@ -91,8 +74,7 @@ pub(super) fn head<B>(request: &Request<B>, coding: &Coding, out: &mut Vec<u8>) 
         if *name == TRANSFER_ENCODING {
             continue;
         }
-        closes |= *name == CONNECTION
-            && value.as_bytes().split(|byte| *byte == b',').any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"));
+        closes |= *name == CONNECTION && members(value).any(|option| option.eq_ignore_ascii_case(b"close"));
         put_line(out, name, value);
     }
     match coding {

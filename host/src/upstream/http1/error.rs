@@ -9,11 +9,8 @@ use std::io;
 pub enum Http1Error {
     /// Reading or writing failed.
     Io(io::Error),
-    /// The other side closed before a response head was whole. `began` says whether anything of one had come.
-    Closed {
-        /// Whether a byte of it was there.
-        began: bool,
-    },
+    /// The other side closed before a response head was whole.
+    Closed,
     /// What came is no response head, or one whose end cannot be trusted.
     Head(&'static str),
     /// The same, as the parser says it.
@@ -37,8 +34,7 @@ impl fmt::Display for Http1Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(error) => error.fmt(f),
-            Self::Closed { began: false } => f.write_str("the connection was closed before a response began"),
-            Self::Closed { began: true } => f.write_str("the connection was closed within a response head"),
+            Self::Closed => f.write_str("the connection was closed before a response head was whole"),
             Self::Head(why) | Self::Body(why) => f.write_str(why),
             Self::Parse(error) => write!(f, "no response head: {error}"),
             Self::Incomplete => f.write_str("the connection was closed within a response body"),

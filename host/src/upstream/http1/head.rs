@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use httparse::{ParserConfig, Status};
 
+use super::MAX_LINES;
 use super::decode::Decoder;
 use super::error::Http1Error;
 use super::input::Input;
@@ -14,8 +15,6 @@ use crate::upstream::framing::Framing;
 
 /// Most interim responses, and empty lines, before a response.
 const MAX_PASSED: usize = 100;
-/// Most header lines.
-const MAX_LINES: usize = 100;
 
 /// The head of a response, and what it says of what follows it.
 #[derive(Debug)]

@@ -4,13 +4,14 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use crate::allocator::BUFFER;
 use crate::http::MAX_BUFFER;
 
-/// Room for the first read, bytes: most messages fit into it.
-const FIRST: usize = 8 << 10;
+/// Room for the first read, bytes: most messages fit into it, and the allocator keeps blocks of that size.
+const FIRST: usize = BUFFER;
 
 /// Bytes in the order they came, in memory that is used again once nobody holds a piece of it.
 pub(super) struct Input {
@@ -50,7 +51,7 @@ impl Input {
 
     /// Forgets so many bytes, or all where there are fewer.
     pub(super) fn skip(&mut self, most: usize) {
-        drop(self.bytes.split_to(most.min(self.bytes.len())));
+        self.bytes.advance(most.min(self.bytes.len()));
     }
 
     /// Reads more; zero bytes are the end.
@@ -143,10 +144,8 @@ mod tests {
         for _ in 0..100 {
             other.write_all(&[b'x'; 1000]).await.unwrap();
             assert_eq!(std::future::poll_fn(|cx| input.poll_fill(&mut stream, cx)).await.unwrap(), 1000);
-            let start = input.as_slice().as_ptr();
             input.skip(10);
-            let piece = input.take(usize::MAX);
-            assert_eq!((piece.len(), input.is_empty(), start.is_null()), (990, true, false));
+            assert_eq!((input.take(usize::MAX).len(), input.is_empty()), (990, true));
         }
         assert!(input.bytes.capacity() <= 2 * FIRST);
         input.rest();

@@ -169,7 +169,7 @@ where
                     let trailers = self.queue_frame(frame);
                     // Who has sent as much as was said may leave the end open for a while: HTTP/2 says it in a frame of its own.
                     if is_last || trailers.is_some() || self.coding == Coding::Length(0) {
-                        self.end(trailers.as_ref())?;
+                        self.end(trailers)?;
                     }
                 }
                 Poll::Ready(Some(Err(error))) => return Err(Http1Error::Request(error.into())),
@@ -203,7 +203,7 @@ where
         None
     }
 
-    fn end(&mut self, trailers: Option<&HeaderMap>) -> Result<(), Http1Error> {
+    fn end(&mut self, trailers: Option<HeaderMap>) -> Result<(), Http1Error> {
         self.body = None;
         match &self.coding {
             Coding::Empty | Coding::Length(0) => {}

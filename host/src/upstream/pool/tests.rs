@@ -77,6 +77,11 @@ async fn head(stream: &mut TcpStream) -> bool {
     true
 }
 
+/// Answers whatever comes.
+async fn answers(mut stream: TcpStream) {
+    while head(&mut stream).await && stream.write_all(OK).await.is_ok() {}
+}
+
 async fn alone(test: impl Future<Output = ()>) {
     let thread = LocalSet::new();
     tokio::time::timeout(Duration::from_secs(60), thread.run_until(test)).await.expect("it hangs");
@@ -84,9 +89,8 @@ async fn alone(test: impl Future<Output = ()>) {
 
 #[tokio::test]
 async fn a_connection_has_one_request_after_another() {
-    let serve = |mut stream: TcpStream| async move { while head(&mut stream).await && stream.write_all(OK).await.is_ok() {} };
     alone(async {
-        let server = Server::start(serve).await;
+        let server = Server::start(answers).await;
         for _ in 0..3 {
             assert_eq!(server.get().await, (200, "ok".to_owned(), 1));
         }
@@ -174,9 +178,8 @@ async fn a_request_goes_on_while_nobody_reads_the_answer() {
 
 #[tokio::test]
 async fn a_task_that_has_had_its_turn_gets_its_answer_all_the_same() {
-    let serve = |mut stream: TcpStream| async move { while head(&mut stream).await && stream.write_all(OK).await.is_ok() {} };
     alone(async {
-        let server = Server::start(serve).await;
+        let server = Server::start(answers).await;
         for _ in 0..3 {
             let spent = async {
                 while coop::has_budget_remaining() {
@@ -194,8 +197,8 @@ async fn a_task_that_has_had_its_turn_gets_its_answer_all_the_same() {
 #[tokio::test]
 async fn an_answer_that_breaks_off_says_where() {
     let cut: [(&[u8], Result<&str, &str>); 4] = [
-        (b"", Err("upstream-reset: the connection was closed before a response began")),
-        (b"HTTP/1.1 200 OK\r\ncont", Err("upstream-reset: the connection was closed within a response head")),
+        (b"", Err("upstream-reset: the connection was closed before a response head was whole")),
+        (b"HTTP/1.1 200 OK\r\ncont", Err("upstream-reset: the connection was closed before a response head was whole")),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nok", Ok("the connection was closed within a response body")),
         (b"SSH-2.0-x\r\n\r\n", Err("upstream-malformed: no response head: invalid HTTP version")),
     ];

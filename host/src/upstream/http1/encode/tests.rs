@@ -102,9 +102,9 @@ fn trailers_are_those_that_were_announced_and_may_be_some() {
         .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
         .into_iter()
         .collect();
-    let written = Coding::of(&announced).trailers(&trailers);
+    let written = Coding::of(&announced).trailers(trailers.clone());
     let mut lines: Vec<_> = std::str::from_utf8(&written).unwrap().split_terminator("\r\n").collect();
     lines.sort_unstable();
     assert_eq!(lines, ["x-b: 2", "x-sum: 1"]);
-    assert!(Coding::Length(3).trailers(&trailers).is_empty());
+    assert!(Coding::Length(3).trailers(trailers).is_empty());
 }
