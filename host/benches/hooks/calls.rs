@@ -1,9 +1,13 @@
-//! Capabilities that a plugin calls from a hook, one of each kind at least: what fifty calls take longer than none, for each of them.
+//! Capabilities that a plugin calls from a hook, and what it asks of a request, a response and a plan: what fifty calls take longer than none, for each of
+//! them.
 
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
-use plugway::pipeline::{Chain, StepKind, Verdict};
+use http::HeaderValue;
+use plugway::exchange::Exchange;
+use plugway::pipeline::{Chain, Finished, StepKind, Verdict};
+use plugway::proxy::RoutePlan;
 use plugway_harness::guests;
 use plugway_harness::upstream::Upstream;
 
@@ -13,7 +17,7 @@ use super::{Ready, exchange, head, kinds, now, ready, worker};
 const TIMES: u32 = 50;
 
 /// How the guest calls them, and what they are.
-const CALLS: [(&str, &str); 34] = [
+const CALLS: [(&str, &str); 39] = [
     ("read-header", "request.header, by number"),
     ("read-header-by-text", "request.header, by text"),
     ("read-headers", "request.headers, 4 of them"),
@@ -28,10 +32,12 @@ const CALLS: [(&str, &str); 34] = [
     ("ask-available", "endpoints.available"),
     ("ask-in-flight", "endpoints.in-flight"),
     ("ask-latency", "endpoints.latency-us"),
+    ("ask-upstream-in-flight", "endpoints.upstream-in-flight"),
     ("ask-recording", "trace.recording"),
     ("note-attribute", "trace.set-attribute, of a request that is not sampled"),
     ("random-number", "random.number"),
     ("count-metric", "metrics.record, a counter with a label"),
+    ("record-all", "metrics.record-all, 64 amounts of a histogram"),
     ("ask-log-level", "log.enabled"),
     ("sha256", "crypto.digest, SHA-256 of 64 bytes"),
     ("hmac", "crypto.hmac, SHA-256 of 64 bytes"),
@@ -43,17 +49,42 @@ const CALLS: [(&str, &str); 34] = [
     ("kv-increment", "kv.increment"),
     ("kv-delete", "kv.delete, where nothing is"),
     ("kv-swap", "kv.compare-and-swap, of 64 bytes"),
+    ("kv-pin", "kv.pin, of a key that is there"),
     ("take-token", "rate-limit.take"),
     ("give-token-back", "rate-limit.give-back"),
     ("get-secret", "secrets.get, of 32 bytes"),
+    ("algorithms", "keys.algorithms"),
+    ("sign", "keys.sign, ES256 of 64 bytes"),
     ("seal", "keys.seal, 64 bytes"),
     ("open", "keys.open, of 64 bytes"),
 ];
 
+/// The same from a response filter.
+const ON_RESPONSE: [(&str, &str); 4] = [
+    ("read-status", "response.status"),
+    ("read-response-header", "response.header, by number"),
+    ("set-response-header", "response.set-header"),
+    ("set-response-line", "response.set-line"),
+];
+
+/// And from a forwarder.
+const ON_PLAN: [(&str, &str); 3] = [
+    ("read-plan-host", "forward-plan.host"),
+    ("set-plan-host", "forward-plan.set-host"),
+    ("set-plan-header", "forward-plan.set-header"),
+];
+
 pub(super) fn calls(criterion: &mut Criterion) {
-    let ready = ready(&kinds::configuration(&routes(CALLS.map(|(call, _)| (call, String::new())))));
+    let names = CALLS.iter().chain(&ON_RESPONSE).chain(&ON_PLAN).map(|(call, _)| (*call, String::new()));
+    let ready = ready(&kinds::configuration(&routes(names)));
     for (call, what) in CALLS {
         each(criterion, &ready, call, what);
+    }
+    for (call, what) in ON_RESPONSE {
+        fifty(criterion, call, what, |route, times| on_response(&ready, route, times));
+    }
+    for (call, what) in ON_PLAN {
+        fifty(criterion, call, what, |route, times| on_plan(&ready, route, times));
     }
     asking(criterion);
 }
@@ -108,39 +139,71 @@ pub(super) fn routes(calls: impl IntoIterator<Item = (&'static str, String)>) ->
         .map(|(call, config)| {
             format!(
                 "[[routes]]\nname = \"{call}\"\nmatch = {{ path = \"/{call}\" }}\nupstream = \"up\"\n\
-                 router = {{ plugin = \"all\", config = {{ call = \"{call}\", {config} }} }}\nplugins = [{{ plugin = \"all\", config = {{ call = \"{call}\", {config} }} }}]\n"
+                 router = {{ plugin = \"all\", config = {{ call = \"{call}\", {config} }} }}\nforwarder = {{ plugin = \"all\", config = {{ call = \"{call}\", {config} }} }}\nplugins = [{{ plugin = \"all\", config = {{ call = \"{call}\", {config} }} }}]\n"
             )
         })
         .collect()
 }
 
-/// One call of the route's fifty.
+/// One call of the fifty of a route's request filter.
 pub(super) fn each(criterion: &mut Criterion, ready: &Ready, call: &str, what: &str) {
-    let (nothing, chain) = (filter(ready, "nothing"), filter(ready, call));
+    fifty(criterion, call, what, |route, times| on_request(ready, route, times));
+}
+
+/// What one call takes, of a hook that makes fifty on the call's route and none on another.
+fn fifty(criterion: &mut Criterion, call: &str, what: &str, run: impl Fn(&str, u64) -> Duration) {
     criterion.bench_function(&format!("call: {what}"), |bencher| {
-        bencher.iter_custom(|iterations| {
-            let with = run(ready, &chain, iterations);
-            with.saturating_sub(run(ready, &nothing, iterations)) / TIMES
-        });
+        bencher.iter_custom(|times| run(call, times).saturating_sub(run("nothing", times)) / TIMES);
     });
 }
 
+fn route<'r>(ready: &'r Ready, name: &str) -> &'r RoutePlan {
+    ready.generation.routes.iter().find(|route| &*route.facts.name == name).unwrap()
+}
+
 /// The request filter of a route by itself.
-fn filter(ready: &Ready, route: &str) -> Chain {
-    let routes = &ready.generation.routes;
-    let found = routes.iter().find(|found| &*found.facts.name == route).unwrap();
-    let incoming: Vec<_> = found.chain.incoming.iter().filter(|step| step.kind == StepKind::Filter).cloned().collect();
-    assert_eq!(incoming.len(), 1, "{route}");
+fn filter(ready: &Ready, name: &str) -> Chain {
+    let all = &route(ready, name).chain.incoming;
+    let incoming: Vec<_> = all.iter().filter(|step| step.kind == StepKind::Filter).cloned().collect();
+    assert_eq!(incoming.len(), 1, "{name}");
     Chain { incoming, public: true, ..Chain::default() }
 }
 
-fn run(ready: &Ready, chain: &Chain, iterations: u64) -> Duration {
-    let mut exchange = exchange(&ready.generation);
-    let began = Instant::now();
-    for _ in 0..iterations {
+fn on_request(ready: &Ready, name: &str, times: u64) -> Duration {
+    let chain = filter(ready, name);
+    timed(exchange(&ready.generation), times, |exchange| {
         let (back, verdict) = now(chain.admit(&ready.generation, exchange));
         assert!(matches!(verdict, Verdict::Pass), "a call was refused: {verdict:?}");
-        exchange = back;
+        back
+    })
+}
+
+fn on_response(ready: &Ready, name: &str, times: u64) -> Duration {
+    let chain = Chain { outgoing: route(ready, name).chain.outgoing.clone(), ..Chain::default() };
+    timed(kinds::answered(ready), times, |exchange| {
+        let (back, finished) = now(chain.finish(&ready.generation, exchange));
+        assert!(matches!(finished, Finished::SameBody), "a call was refused");
+        back
+    })
+}
+
+fn on_plan(ready: &Ready, name: &str, times: u64) -> Duration {
+    let (plugins, route) = (&ready.generation.plugins, route(ready, name));
+    let (first, selected) = route.chain.select(plugins, exchange(&ready.generation), &route.upstream, None);
+    let (endpoint, host) = (selected.unwrap().endpoint, HeaderValue::from_static("example.com"));
+    timed(first, times, |exchange| {
+        let (back, plan) = route.chain.plan(plugins, exchange, &route.upstream, &endpoint, &host);
+        plan.unwrap();
+        back
+    })
+}
+
+/// So many calls of a hook that takes an exchange and gives it back.
+fn timed(first: Box<Exchange>, times: u64, call: impl Fn(Box<Exchange>) -> Box<Exchange>) -> Duration {
+    let mut exchange = first;
+    let began = Instant::now();
+    for _ in 0..times {
+        exchange = call(exchange);
     }
     began.elapsed()
 }

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use criterion::Criterion;
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use plugway::exchange::{Exchange, Origin, Outcome, ResponseHead};
 use plugway::pipeline::{Chain, Ended, StepKind};
@@ -10,6 +13,8 @@ use plugway::plugin::{EndedRow, ExchangeRecord, Texts};
 use plugway::proxy::{KeptRecord, RecordSink};
 use plugway::telemetry::Telemetry;
 use plugway_harness::guests;
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 
 use super::{Ready, exchange, head, now, ready, worker};
 
@@ -19,12 +24,16 @@ const BATCH: usize = 64;
 /// Each signature is computed.
 pub(super) fn configuration(routes: &str) -> String {
     let guest = guests::example("plugway-bench-guest", "hooks").unwrap();
-    let secret = guests::root().join("target/bench-cache/secret");
-    std::fs::create_dir_all(secret.parent().unwrap()).unwrap();
+    let directory = guests::root().join("target/bench-cache");
+    std::fs::create_dir_all(&directory).unwrap();
+    let [secret, signing] = ["secret", "signing.pem"].map(|name| directory.join(name));
     std::fs::write(&secret, "0123456789abcdef0123456789abcdef").unwrap();
+    let key = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
+    let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(key));
+    std::fs::write(&signing, pem).unwrap();
     format!(
-        "{}[secrets.secret]\nfile = {secret:?}\n[plugins.all]\nsource = {guest:?}\n\
-         grants = {{ crypto = {{ max_signatures = 0 }}, kv = {{}}, rate-limit = {{}}, secrets = [\"secret\"], keys = [\"secret\"] }}\n{routes}",
+        "{}[secrets.secret]\nfile = {secret:?}\n[secrets.signing]\nfile = {signing:?}\n[plugins.all]\nsource = {guest:?}\n\
+         grants = {{ crypto = {{ max_signatures = 0 }}, kv = {{}}, rate-limit = {{}}, secrets = [\"secret\"], keys = [\"secret\", \"signing\"] }}\n{routes}",
         head()
     )
 }
@@ -106,9 +115,15 @@ fn response_filter(criterion: &mut Criterion, ready: &Ready) {
     let generation = &ready.generation;
     let chain = Chain { outgoing: generation.routes[0].chain.outgoing.clone(), ..Chain::default() };
     assert_eq!(chain.outgoing.len(), 1);
-    let mut first = exchange(generation);
-    first.response = Some(ResponseHead { status: StatusCode::OK, headers: HeaderMap::new(), origin: Origin::Upstream(0) });
-    each(criterion, "response-filter", first, |exchange| now(chain.finish(generation, exchange)).0);
+    each(criterion, "response-filter", answered(ready), |exchange| now(chain.finish(generation, exchange)).0);
+}
+
+/// An exchange that has a response of an upstream's.
+pub(super) fn answered(ready: &Ready) -> Box<Exchange> {
+    let mut exchange = exchange(&ready.generation);
+    let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+    exchange.response = Some(ResponseHead { status: StatusCode::OK, headers, origin: Origin::Upstream(0) });
+    exchange
 }
 
 /// One call of a hook that takes an exchange and gives it back.

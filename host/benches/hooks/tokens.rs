@@ -148,11 +148,18 @@ fn verification(criterion: &mut Criterion, issuer: &Issuer) {
     });
 }
 
-/// The same signature checked for a plugin: what crosses into the gateway and back, base64 of the signature and of the payload are in it.
+/// The same signature checked for a plugin: what crosses into the gateway and back, base64 of the signature and of the payload are in it where
+/// it is a whole token.
 fn check(criterion: &mut Criterion, issuer: &Issuer) {
-    let token = format!(", jwk = '{}', jws = \"{}\"", issuer.jwk(), issuer.token(0));
-    let ready = ready(&kinds::configuration(&calls::routes([("verify-jws", token)])));
+    let (jwk, token) = (issuer.jwk(), issuer.token(0));
+    let (signed, signature) = token.rsplit_once('.').unwrap();
+    let signature = BASE64.decode(signature).unwrap();
+    let whole = format!(", jwk = '{jwk}', jws = \"{token}\"");
+    let apart = format!(", jwk = '{jwk}', jws = \"{signed}\", signature = {signature:?}");
+    let ready = ready(&kinds::configuration(&calls::routes([("verify-jws", whole.clone()), ("verify", apart), ("thumbprint", whole)])));
     calls::each(criterion, &ready, "verify-jws", "crypto.verify-jws, RS256");
+    calls::each(criterion, &ready, "verify", "crypto.verify, RS256");
+    calls::each(criterion, &ready, "thumbprint", "crypto.thumbprint, RSA");
 }
 
 fn decisions(criterion: &mut Criterion, issuer: &Issuer, grants: &str, cases: &[(&str, usize)]) {

@@ -1,10 +1,10 @@
-//! A component with every hook, each of which does nothing, and a request filter that calls one capability some times:
+//! A component with every hook, each of which does nothing but call one capability some times where it is asked to:
 //! `config = { call = "read-header", times = 50 }`. For `cargo bench -p plugway --bench hooks`.
 
 use std::hint::black_box;
 use std::time::Duration;
 
-use plugway_sdk::metrics::Counter;
+use plugway_sdk::metrics::{Counter, Histogram};
 use plugway_sdk::rate_limit::{Quota, RateLimit};
 use plugway_sdk::{
     Attempt, AuthError, Authorizer, Batch, BatchObserver, Decision, Endpoint, EndpointId, EndpointOutcome, Error, ExchangeRecord, Flow,
@@ -17,16 +17,18 @@ use plugway_sdk::{
 struct Config {
     call: Call,
     times: u32,
-    /// Of `verify-jws`.
+    /// Of `verify-jws`, and of `verify` and `thumbprint`.
     jwk: Option<String>,
     jws: String,
+    /// Of `verify`: what was signed is in `jws`.
+    signature: Vec<u8>,
     /// Whether it is ticked.
     timer: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { call: Call::Nothing, times: 0, jwk: None, jws: String::new(), timer: false }
+        Self { call: Call::Nothing, times: 0, jwk: None, jws: String::new(), signature: Vec::new(), timer: false }
     }
 }
 
@@ -48,15 +50,19 @@ enum Call {
     AskAvailable,
     AskInFlight,
     AskLatency,
+    AskUpstreamInFlight,
     AskRecording,
     NoteAttribute,
     RandomNumber,
     CountMetric,
+    RecordAll,
     AskLogLevel,
     Sha256,
     Hmac,
     Equal,
     VerifyJws,
+    Verify,
+    Thumbprint,
     RandomBytes,
     WriteLog,
     KvGet,
@@ -64,11 +70,21 @@ enum Call {
     KvIncrement,
     KvDelete,
     KvSwap,
+    KvPin,
     TakeToken,
     GiveTokenBack,
     GetSecret,
+    Algorithms,
+    Sign,
     Seal,
     Open,
+    ReadStatus,
+    ReadResponseHeader,
+    SetResponseHeader,
+    SetResponseLine,
+    ReadPlanHost,
+    SetPlanHost,
+    SetPlanHeader,
 }
 
 struct Guest {
@@ -77,8 +93,10 @@ struct Guest {
     header: HeaderName<'static>,
     line: NumberedLine,
     counter: Counter<1>,
+    histogram: Histogram<1>,
     key: Option<crypto::PublicKey>,
     jws: String,
+    signature: Vec<u8>,
     endpoints: Vec<EndpointId>,
     limit: RateLimit,
     sealed: Vec<u8>,
@@ -97,7 +115,9 @@ impl Plugin for Guest {
             line: NumberedLine::new("x-plugin", "on")?,
             counter: Counter::declare("bench_total", "Calls of the bench.", "1", ["kind"])?,
             key: config.jwk.as_deref().map(crypto::PublicKey::from_jwk).transpose()?,
+            histogram: Histogram::declare("bench_amounts", "Amounts of the bench.", "1", ["kind"], &[0.1, 1.0, 10.0])?,
             jws: config.jws,
+            signature: config.signature,
             endpoints: Vec::new(),
             // Never empty.
             limit: RateLimit::declare("bench", Quota { tokens: 1_000_000, period: Duration::from_secs(1), burst: u32::MAX })?,
@@ -112,9 +132,42 @@ impl Guest {
         Ok(self.endpoints.first().copied().ok_or("no endpoint")?)
     }
 
+    fn key(&self) -> Result<&crypto::PublicKey, Error> {
+        Ok(self.key.as_ref().ok_or("no `jwk`")?)
+    }
+
+    fn call_on_response(&self, response: &mut Response) -> Result<(), Error> {
+        match self.call {
+            Call::ReadStatus => _ = black_box(response.status()),
+            Call::ReadResponseHeader => drop(black_box(response.header(header::CONTENT_TYPE))),
+            Call::SetResponseHeader => response.set_header(self.header.clone(), "on")?,
+            Call::SetResponseLine => response.set_line(&self.line)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn call_on_plan(&self, plan: &mut Plan) -> Result<(), Error> {
+        match self.call {
+            Call::ReadPlanHost => drop(black_box(plan.host())),
+            Call::SetPlanHost => plan.set_host("orders.example.com")?,
+            Call::SetPlanHeader => plan.set_header(self.header.clone(), "on")?,
+            _ => {}
+        }
+        Ok(())
+    }
+
     fn call(&self, request: &mut Request) -> Result<(), Error> {
         match self.call {
-            Call::Nothing => {}
+            // Those of other hooks.
+            Call::Nothing
+            | Call::ReadStatus
+            | Call::ReadResponseHeader
+            | Call::SetResponseHeader
+            | Call::SetResponseLine
+            | Call::ReadPlanHost
+            | Call::SetPlanHost
+            | Call::SetPlanHeader => {}
             Call::ReadHeader => drop(black_box(request.header(header::X_TENANT_ID))),
             Call::ReadHeaderByText => drop(black_box(request.header("x-tenant-id"))),
             Call::ReadHeaders => drop(black_box(request.headers())),
@@ -129,17 +182,18 @@ impl Guest {
             Call::AskAvailable => _ = black_box(endpoints::available(self.endpoint()?)),
             Call::AskInFlight => _ = black_box(endpoints::in_flight(self.endpoint()?)),
             Call::AskLatency => _ = black_box(endpoints::latency(self.endpoint()?)),
+            Call::AskUpstreamInFlight => _ = black_box(endpoints::upstream_in_flight(self.endpoint()?)),
             // Of a request that is not sampled, as most are not.
             Call::AskRecording => _ = black_box(trace::recording()),
             Call::NoteAttribute => trace::set_attribute("tenant", "acme"),
             Call::RandomNumber => _ = black_box(random::number()),
             Call::CountMetric => self.counter.add(1.0, ["bench"]),
+            Call::RecordAll => self.histogram.record_all(&[0.5; 64], ["bench"]),
             Call::AskLogLevel => _ = black_box(log::enabled(log::Level::Debug)),
             Call::Sha256 => drop(black_box(crypto::digest(crypto::DigestAlgorithm::Sha256, &[7; 64]))),
-            Call::VerifyJws => {
-                let key = self.key.as_ref().ok_or("no `jwk`")?;
-                drop(black_box(key.verify_jws("RS256", &self.jws)?));
-            }
+            Call::VerifyJws => drop(black_box(self.key()?.verify_jws("RS256", &self.jws)?)),
+            Call::Verify => self.key()?.verify("RS256", self.jws.as_bytes(), &self.signature)?,
+            Call::Thumbprint => drop(black_box(self.key()?.thumbprint())),
             Call::Equal => _ = black_box(crypto::equal(&[7; 32], &[7; 32])),
             Call::RandomBytes => drop(black_box(random::bytes(16))),
             // Below the level that is written, as most of a plugin's lines are.
@@ -149,9 +203,13 @@ impl Guest {
             Call::KvIncrement => _ = black_box(kv::increment("a number", 1, None)?),
             Call::KvDelete => _ = black_box(kv::delete("no key")?),
             Call::KvSwap => kv::compare_and_swap("a key", Some(&[7; 64]), Some(&[7; 64]), None)?,
+            // It is there: what a plugin that looks for something used twice finds out.
+            Call::KvPin => _ = black_box(kv::pin("a key", [7; 64], Duration::from_secs(60))),
             Call::TakeToken => drop(black_box(self.limit.take("acme", 1)?)),
             Call::GiveTokenBack => self.limit.give_back("acme", 1)?,
             Call::GetSecret => drop(black_box(secrets::get("secret")?)),
+            Call::Algorithms => drop(black_box(keys::algorithms("signing")?)),
+            Call::Sign => drop(black_box(keys::sign("signing", "ES256", &[7; 64])?)),
             Call::Seal => drop(black_box(keys::seal("secret", "bench", &[7; 64])?)),
             Call::Open => drop(black_box(keys::open("secret", "bench", &self.sealed)?)),
             Call::Hmac => drop(black_box(crypto::hmac(crypto::DigestAlgorithm::Sha256, &[1; 32], &[7; 64]))),
@@ -194,13 +252,19 @@ impl OutcomeObserver for Guest {
 }
 
 impl Forwarder for Guest {
-    fn forward(&self, _: &Request, _: EndpointId, _: &mut Plan) -> Result<(), ForwardError> {
+    fn forward(&self, _: &Request, _: EndpointId, plan: &mut Plan) -> Result<(), ForwardError> {
+        for _ in 0..self.times {
+            self.call_on_plan(plan)?;
+        }
         Ok(())
     }
 }
 
 impl ResponseFilter for Guest {
-    fn on_response(&self, _: &Request, _: &mut Response) -> Result<Flow, Error> {
+    fn on_response(&self, _: &Request, response: &mut Response) -> Result<Flow, Error> {
+        for _ in 0..self.times {
+            self.call_on_response(response)?;
+        }
         Ok(Flow::Next)
     }
 }

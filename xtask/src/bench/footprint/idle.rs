@@ -6,7 +6,7 @@ use plugway_harness::Result;
 use plugway_harness::client::{Client, Connection};
 use plugway_harness::error::Context;
 
-use super::{Measured, allow_descriptors, check, load, scenario};
+use super::{Measured, ROUNDS, allow_descriptors, check, load, scenario};
 use crate::bench::peers::Entry;
 use crate::bench::scenario::Scenario;
 use crate::bench::stage::Stage;
@@ -15,8 +15,6 @@ use crate::interrupt;
 
 /// Connections that are there at once: what else a proxy remembers is small beside them.
 const CONNECTIONS: u32 = 4_000;
-/// Times each proxy is started and looked at.
-const ROUNDS: usize = 3;
 /// Until what a proxy does after the last answer is done: plugway's connections give up their buffers when they were idle for a second,
 /// 640 of them a second.
 const SETTLE: Duration = Duration::from_secs(10);

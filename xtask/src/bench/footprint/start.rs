@@ -22,15 +22,27 @@ const GOAL_START_MS: f64 = 100.0;
 /// At most this to compile a shipped plugin, ms.
 const GOAL_COMPILE_MS: f64 = 500.0;
 
+const HASH_ROUTER: (&str, &str, &str) = ("hash-router", "config = { key = \"path\" }", "public = true\nrouter = \"it\"");
 /// The shipped plugins, as a configuration names and uses them.
-const SHIPPED: [(&str, &str, &str); 4] = [
+const SHIPPED: [(&str, &str, &str); 6] = [
     (
         "oauth2",
         "grants = { crypto = {} }\nconfig = { issuer = \"https://id.example.com\", audience = \"a\", jwks = { keys = [{ kty = \"EC\", crv = \
          \"P-256\", kid = \"1\", x = \"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\", y = \"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\" }] } }",
         "plugins = [\"it\"]",
     ),
-    ("hash-router", "config = { key = \"path\" }", "public = true\nrouter = \"it\""),
+    (
+        "api-key",
+        "grants = { crypto = {} }\nconfig = { consumers = [{ name = \"a\", keys = [\"sha256:\
+         0000000000000000000000000000000000000000000000000000000000000000\"] }] }",
+        "plugins = [\"it\"]",
+    ),
+    (
+        "rate-limit",
+        "grants = { rate-limit = {} }\nconfig = { limits = [{ name = \"a\", key = \"client-address\", requests = 100, period = \"1s\" }] }",
+        "public = true\nplugins = [\"it\"]",
+    ),
+    HASH_ROUTER,
     ("tls-forward", "", "public = true\nforwarder = \"it\""),
     ("metrics", "", "public = true\nplugins = [\"it\"]"),
 ];
@@ -84,7 +96,7 @@ fn tables(built: &Built) -> Result<Vec<Measured>> {
 
 /// These endpoints behind a router that makes a table of them.
 pub(super) fn hashed(cache: &Path, endpoints: Range<usize>) -> String {
-    let (name, settings, route) = SHIPPED[1];
+    let (name, settings, route) = HASH_ROUTER;
     let part = format!("[plugins.it]\nsource = \"builtin:{name}\"\n{settings}\n");
     configuration(cache, &part, route, endpoints)
 }

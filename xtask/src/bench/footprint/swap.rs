@@ -9,13 +9,12 @@ use plugway_harness::temp::TempDir;
 use serde_json::Value;
 
 use super::start::hashed;
-use super::{Built, Measured};
+use super::{Built, Measured, ROUNDS};
 use crate::{admin, interrupt};
 
 const ENDPOINTS: usize = 10_000;
-/// Reloads of one gateway, each of which brings other endpoints, and gateways.
+/// Reloads of one gateway, each of which brings other endpoints.
 const RELOADS: usize = 8;
-const ROUNDS: usize = 3;
 /// Endpoints of one reload are so far from those of another: a network of their own.
 const NETWORK: usize = 1 << 16;
 const PATIENCE: Duration = Duration::from_secs(60);

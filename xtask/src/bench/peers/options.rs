@@ -12,8 +12,8 @@ use crate::bench::{Build, WARM_UP, scenario};
 
 /// Rounds of the small scenario: its ratios are quoted to a percent.
 const ROUNDS: usize = 15;
-/// Rounds of every other, and the fewest whose interval is a 95 % one but for one that may be lost.
-const OTHER_ROUNDS: usize = 7;
+/// Rounds of every other, the fewest whose interval is one of 95 %.
+const OTHER_ROUNDS: usize = 6;
 /// Rounds of a first look.
 const QUICK_ROUNDS: usize = 3;
 /// Rounds of a brief run, of the small scenario and of every other.
@@ -125,7 +125,8 @@ impl Options {
         let paced = if self.quick || self.brief { 2 } else { 3 };
         // Thousands of connections are made first.
         let flood = if scenario.settles() { 3 } else { 1 };
-        let warm_up = if self.brief { Duration::ZERO } else { WARM_UP };
+        // What follows first, at full speed, warms as well.
+        let warm_up = if self.quick || self.brief { Duration::ZERO } else { WARM_UP };
         Lengths { warm_up, flood: Duration::from_secs(flood), paced: Duration::from_secs(paced) }
     }
 
