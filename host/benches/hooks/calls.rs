@@ -68,11 +68,8 @@ const ON_RESPONSE: [(&str, &str); 4] = [
 ];
 
 /// And from a forwarder.
-const ON_PLAN: [(&str, &str); 3] = [
-    ("read-plan-host", "forward-plan.host"),
-    ("set-plan-host", "forward-plan.set-host"),
-    ("set-plan-header", "forward-plan.set-header"),
-];
+const ON_PLAN: [(&str, &str); 3] =
+    [("read-plan-host", "forward-plan.host"), ("set-plan-host", "forward-plan.set-host"), ("set-plan-header", "forward-plan.set-header")];
 
 pub(super) fn calls(criterion: &mut Criterion) {
     let names = CALLS.iter().chain(&ON_RESPONSE).chain(&ON_PLAN).map(|(call, _)| (*call, String::new()));

@@ -91,7 +91,8 @@ where
             // The next request can have the connection already.
             lane.park(connection, &in_flight.endpoint().limits, now);
             Source::Whole(bytes)
-        } else if connection.is_sent() {
+        } else if connection.is_sent() || connection.has_ended() {
+            // Of a response that has ended before its request, the rest of that is not sent: the connection is closed.
             Source::Connection(connection, lane)
         } else {
             Source::Driven(connection.drive(), lane)

@@ -117,7 +117,8 @@ impl<B> Http1<B> {
         self.outgoing.is_done()
     }
 
-    /// Looks whether the other side has closed or spoken unasked meanwhile, and whether another request can be sent.
+    /// Looks whether the other side has closed or spoken unasked meanwhile, as far as the runtime knows: not since it last asked the kernel. Says whether
+    /// another request can be sent.
     pub(super) fn settle(&mut self) -> bool {
         if self.is_ready() {
             // Whatever the task has left of its turn: who does not look would send the next request where something else is the answer.

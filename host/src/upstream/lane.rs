@@ -80,7 +80,7 @@ where
 
     /// Keeps a connection for the next request, if it can take one and there is room.
     pub(super) fn park(&self, mut connection: Box<Http1<B>>, limits: &ConnectionLimits, now: Instant) {
-        if (connection.is_ready() || connection.settle()) && connection.permit.enter_idle(limits) {
+        if connection.is_ready() && connection.permit.enter_idle(limits) {
             let expires = now + limits.idle_timeout;
             self.idle.borrow_mut().push(Idle { connection, expires, is_old: false });
         }

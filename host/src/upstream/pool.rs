@@ -132,6 +132,8 @@ where
             let patience = || later(turns, plan.response_timeout, Instant::now());
             let mut head = None;
             match connection.exchange(request, &mut head, started + plan.response_timeout, patience).await {
+                // An answer to nothing: what was said before it was closed for its age, to whoever would come.
+                Ok(()) if reused && request.is_some() => {}
                 Ok(()) => {
                     let Some(head) = head else { return Err(SendError::lost(Fault::Internal, false, None)) };
                     let answered = Instant::now();

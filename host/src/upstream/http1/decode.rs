@@ -182,7 +182,8 @@ impl Chunks {
         if !matches!(rest.get(blanks..), Some([] | [b';', ..])) || rest.contains(&b'\r') {
             return Err(Http1Error::Body("a chunk's size with something behind it"));
         }
-        self.extensions += rest.len();
+        // Of blanks there are some behind each size where a server makes sizes as wide as each other.
+        self.extensions += rest.len() - blanks;
         if self.extensions >= MAX_EXTENSIONS {
             return Err(Http1Error::Body("chunk extensions that are too long"));
         }

@@ -56,6 +56,9 @@ impl HeadReader {
                 return Err(Http1Error::Head("a response head that is too long"));
             }
             let Some(end) = end else {
+                if !may_begin(input.as_slice()) {
+                    return Err(Http1Error::Parse(httparse::Error::Version));
+                }
                 self.looked_at = input.len();
                 return Ok(None);
             };
@@ -85,6 +88,11 @@ fn empty_line(bytes: &[u8]) -> Option<usize> {
         [b'\r', b'\n', ..] => Some(2),
         _ => None,
     }
+}
+
+/// Whether a response may begin with this, of which not all has come. Who speaks something else may never send the end of a head.
+fn may_begin(bytes: &[u8]) -> bool {
+    bytes == b"\r" || bytes.iter().zip(b"HTTP/1.").all(|(one, other)| one == other)
 }
 
 /// Where the first head ends: behind an empty line. Of bytes that were looked at before, the last few may be the beginning of one.
@@ -133,7 +141,9 @@ fn parse(input: &mut Input, end: usize, spare: &mut HeaderMap, is_of_head: bool)
     } else {
         framing.length.map_or(Decoder::UntilClosed, Decoder::of_length)
     };
-    let keeps_open = decoder != Decoder::UntilClosed && !framing.closes && (!is_old || framing.keeps_alive);
+    // It may have none (RFC 9110, section 8.6); who says that it has may send it, and it would be the next answer.
+    let is_at_odds = status == StatusCode::NO_CONTENT && framing.length.is_some_and(|length| length > 0);
+    let keeps_open = decoder != Decoder::UntilClosed && !is_at_odds && !framing.closes && (!is_old || framing.keeps_alive);
     Ok(Some(Head { status, headers, present, decoder, keeps_open }))
 }
 

@@ -196,10 +196,11 @@ async fn a_task_that_has_had_its_turn_gets_its_answer_all_the_same() {
 
 #[tokio::test]
 async fn an_answer_that_breaks_off_says_where() {
-    let cut: [(&[u8], Result<&str, &str>); 4] = [
+    let cut: [(&[u8], Result<&str, &str>); 5] = [
         (b"", Err("upstream-reset: the connection was closed before a response head was whole")),
         (b"HTTP/1.1 200 OK\r\ncont", Err("upstream-reset: the connection was closed before a response head was whole")),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nok", Ok("the connection was closed within a response body")),
+        (b"\0\0\x06\x04\0\0\0\0\0", Err("upstream-malformed: no response head: invalid HTTP version")),
         (b"SSH-2.0-x\r\n\r\n", Err("upstream-malformed: no response head: invalid HTTP version")),
     ];
     for (bytes, expected) in cut {
@@ -217,6 +218,35 @@ async fn an_answer_that_breaks_off_says_where() {
         })
         .await;
     }
+}
+
+#[tokio::test]
+async fn what_is_said_before_a_request_is_sent_is_no_answer_to_it() {
+    let unused = Rc::new(Cell::new(None));
+    let leaves = Rc::clone(&unused);
+    let serve = move |mut stream: TcpStream| {
+        let leaves = Rc::clone(&leaves);
+        async move {
+            assert!(head(&mut stream).await);
+            stream.write_all(OK).await.unwrap();
+            leaves.set(Some(stream));
+        }
+    };
+    alone(async {
+        let server = Server::start(serve).await;
+        assert_eq!(server.get().await, (200, "ok".to_owned(), 1));
+        while server.upstream.endpoints[0].state.idle_connections() == 0 {
+            tokio::task::yield_now().await;
+        }
+        // An upstream that says why it closes, and of which the runtime has not heard yet. Nothing can be written then, and what it said can be read.
+        let stream = unused.take().unwrap();
+        stream.set_zero_linger().unwrap();
+        assert!(stream.try_write(b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").unwrap() > 0);
+        drop(stream);
+        let response = server.send(Request::post("/").body(Empty::new().boxed()).unwrap()).await.unwrap();
+        assert_eq!((response.status().as_u16(), server.accepted.get()), (200, 2));
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -38,6 +38,11 @@ impl Goal {
         self.measured.as_ref().map(|estimate| estimate.median <= self.wanted)
     }
 
+    /// Whether no part of its interval is past it.
+    pub(super) fn is_met_for_sure(&self) -> bool {
+        self.measured.as_ref().is_some_and(|estimate| estimate.high <= self.wanted)
+    }
+
     /// Whether all of its interval is past it: then it is no machine's mood.
     pub(super) fn is_missed_for_sure(&self) -> bool {
         self.measured.as_ref().is_some_and(|estimate| estimate.low > self.wanted)

@@ -39,7 +39,7 @@ pub(super) fn html(rows: &[Row]) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\n\
          <title>plugway among other proxies</title>\n<style>{STYLE}</style>\n<h1>plugway among other proxies</h1>\n\
-         <p>One run of <code>cargo xtask bench peers</code> on one machine ({}): one worker on one core, load and backend on another, rounds \
+         <p>What <code>cargo xtask bench peers</code> measured on one machine ({}), when stands below each table: one worker on one core, load and backend on another, rounds \
          interleaved. Bars are medians, black lines their intervals, dots single rounds. Pale bars do not count: load and backend were \
          above 90 % of their core, so it is they who are shown, or fewer requests were sent than to the others.</p>\n<h2>How cost grows</h2>\n{growths}{sections}<h2>Versions</h2>\n<ul>{}</ul>\n</html>\n",
         escape(&processor().unwrap_or_default()),
@@ -88,6 +88,7 @@ fn table(rows: &[&Row]) -> String {
         "x nginx",
         "interval",
         "x Envoy",
+        "interval",
         "req/s",
         "p50 µs",
         "p99 µs",
@@ -111,6 +112,7 @@ fn table(rows: &[&Row]) -> String {
                 ratio(&row.to_nginx),
                 interval(row.to_nginx.as_ref(), 3),
                 ratio(&row.to_envoy),
+                interval(row.to_envoy.as_ref(), 3),
                 figures(row.per_second.median),
                 figures(row.p50_us.median),
                 figures(row.p99_us.median),

@@ -17,19 +17,34 @@ pub(super) fn print(scenario: &Scenario, rows: &[Row]) {
 
 fn lines(rows: &[Row]) -> Vec<String> {
     let mut lines = vec![format!(
-        "{:<31} {:>8} {:>16} {:>8} {:>16} {:>8} {:>9} {:>9}  {:>7} {:>7} {:>7} {:>7} {:>6}",
-        "", "µs CPU", "interval", "x nginx", "interval", "x Envoy", "µs/plugin", "req/s", "p50 µs", "p99 µs", "p99.9", "RSS MB", "load"
+        "{:<31} {:>8} {:>16} {:>8} {:>16} {:>8} {:>16} {:>9} {:>9}  {:>7} {:>7} {:>7} {:>7} {:>6}",
+        "",
+        "µs CPU",
+        "interval",
+        "x nginx",
+        "interval",
+        "x Envoy",
+        "interval",
+        "µs/plugin",
+        "req/s",
+        "p50 µs",
+        "p99 µs",
+        "p99.9",
+        "RSS MB",
+        "load"
     )];
     for row in rows.iter().filter(|row| row.is_measured()) {
         let ratio = |estimate: &Option<Estimate>| estimate.as_ref().map_or_else(String::new, |ratio| format!("{:.3}", ratio.median));
+        let around = |estimate: &Option<Estimate>| estimate.as_ref().map_or_else(String::new, |ratio| interval(ratio, 3));
         lines.push(format!(
-            "{:<31} {:>8.2} {:>16} {:>8} {:>16} {:>8} {:>9} {:>9.0}{} {:>7.0} {:>7.0} {:>7.0} {:>7.1} {:>4.0} %{}",
+            "{:<31} {:>8.2} {:>16} {:>8} {:>16} {:>8} {:>16} {:>9} {:>9.0}{} {:>7.0} {:>7.0} {:>7.0} {:>7.1} {:>4.0} %{}",
             row.entry.name,
             row.cpu_us.median,
             interval(&row.cpu_us, 2),
             ratio(&row.to_nginx),
-            row.to_nginx.as_ref().map_or_else(String::new, |ratio| interval(ratio, 3)),
+            around(&row.to_nginx),
             ratio(&row.to_envoy),
+            around(&row.to_envoy),
             ratio(&row.per_plugin_us),
             row.per_second.median,
             if row.flood_counts() { ' ' } else { '*' },
@@ -51,7 +66,10 @@ fn lines(rows: &[Row]) -> Vec<String> {
         ));
     }
     if rows.iter().any(|row| !row.flood_counts()) {
-        lines.push("* load and backend were above 90 % of their core: the proxy can do more than that".to_owned());
+        lines.push(
+            "* load and backend were above 90 % of their core: the proxy can do more than that, and has its latencies at that rate"
+                .to_owned(),
+        );
     }
     for row in rows {
         if let Some(ratio) = &row.to_one_worker {

@@ -108,6 +108,9 @@ fn extensions_have_an_end() {
     let of = |text: String| decoded(Decoder::chunked(), [text.as_bytes()]).map(|found| found.data.len());
     assert_eq!(of(body(16)), Ok(16));
     assert_eq!(of(body(17)), Err("chunk extensions that are too long".to_owned()));
+    // Blanks in front of the line's end are none: some servers make all sizes as wide.
+    let padded = format!("{}0\r\n\r\n", "1   \r\na\r\n".repeat(MAX_EXTENSIONS));
+    assert_eq!(of(padded), Ok(MAX_EXTENSIONS));
     let endless = format!("1;{}", "x".repeat(MAX_EXTENSIONS));
     assert_eq!(of(endless), Err("chunk extensions that are too long".to_owned()));
 }

@@ -65,6 +65,8 @@ fn another_request_may_follow_where_neither_body_nor_connection_ends_with_the_ot
     assert!(!keeps_open("HTTP/1.0 200 OK\r\ncontent-length: 7"));
     assert!(!keeps_open("HTTP/1.0 200 OK\r\nconnection: keep-alive"), "its end is the body's");
     assert!(!keeps_open("HTTP/1.1 200 OK"));
+    assert!(keeps_open("HTTP/1.1 204 x\r\ncontent-length: 0"));
+    assert!(!keeps_open("HTTP/1.1 204 x\r\ncontent-length: 7"), "it may send them");
     assert!(!keeps_open("HTTP/1.1 200 OK\r\ncontent-length: 7\r\nconnection: x, CLOSE\r\nconnection: keep-alive"));
     assert_eq!(head("HTTP/1.1 200 OK").decoder, Decoder::UntilClosed);
     assert_eq!(head("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked").decoder, Decoder::chunked());
@@ -88,6 +90,17 @@ fn what_cannot_be_trusted_is_refused() {
     assert!(matches!(read(b"\r\n\n\r\n\r", false), (Ok(None), 1)), "empty lines are nothing");
     assert_eq!(read(b"\x16\x03\x01\x02\n\n", false).0.unwrap_err().to_string(), "no response head: invalid HTTP version");
     assert_eq!(head(&vec!["HTTP/1.1 200 OK"; 1].into_iter().chain(vec!["a: 1"; 100]).collect::<Vec<_>>().join("\r\n")).headers.len(), 100);
+}
+
+#[test]
+fn what_is_no_response_is_known_by_its_beginning() {
+    for begins in ["", "\r", "H", "HTTP/1.", "HTTP/1.1 200 OK\r\na: 1", "\r\n\r\nHTTP/1.1 2"] {
+        assert!(matches!(read(begins.as_bytes(), false).0, Ok(None)), "{begins:?}");
+    }
+    for begins in ["220 mail ESMTP\r\n", "\rx", "\x16\x03\x01", "HTTP/2", "http/1.1 200", "\r\n\r\nno"] {
+        let error = read(begins.as_bytes(), false).0.unwrap_err();
+        assert_eq!(error.to_string(), "no response head: invalid HTTP version", "{begins:?}");
+    }
 }
 
 #[test]
