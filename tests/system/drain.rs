@@ -140,6 +140,18 @@ fn a_second_signal_ends_at_once() {
 }
 
 #[test]
+fn who_is_told_to_end_as_soon_as_it_serves_drains() {
+    let upstream = Upstream::plain("up").unwrap();
+    for _ in 0..10 {
+        let mut gateway = start(&one_route(&upstream, ""));
+        gateway.signal(Signal::TERM).unwrap();
+        let status = gateway.wait(PATIENCE).unwrap();
+        assert!(status.success(), "{status}: {}", gateway.log().text());
+        assert!(gateway.log().lines().iter().any(|line| line.message() == "Draining"), "{}", gateway.log().text());
+    }
+}
+
+#[test]
 fn draining_ends_when_its_time_is_over() {
     let upstream = Upstream::plain("up").unwrap();
     let mut gateway = start(&two_workers(&one_route(&upstream, "[timeouts]\ndrain = \"500ms\"")));

@@ -26,7 +26,7 @@ use super::scenario::{SMALL, Scenario};
 use super::stage::Stage;
 pub(super) use super::subject::Entry;
 use super::subject::{Built, Subject};
-use super::{SHARE, allow_descriptors, load, most, two_cores, under_test};
+use super::{LOAD_LIMIT, SHARE, allow_descriptors, load, most, two_cores, under_test};
 use crate::{interrupt, plugins, workspace};
 pub(super) use install::run as install;
 use lineup::Version;
@@ -36,7 +36,7 @@ use row::{Beside, Round, Row};
 /// What of its own most a proxy is asked for while its CPU time is taken, where that is less than the common rate.
 const OWN_SHARE: f64 = 0.7;
 
-/// A sample during which others used more of the proxy's core than this is taken again…
+/// A sample during which others used more of the proxy's core than this is taken again, as is one of which load and backend were the limit…
 const FOREIGN_LIMIT: f64 = 0.1;
 /// … at most this often.
 const REPEATS: usize = 2;
@@ -170,8 +170,9 @@ fn one(stage: &Stage, subject: &Subject, lengths: Lengths, rate: f64) -> Result<
         });
         subject.rest()?;
         let sample = measured?;
-        if sample.foreign <= FOREIGN_LIMIT || repeats == REPEATS {
-            return Ok(Round { quiet: quiet && sample.foreign <= FOREIGN_LIMIT, repeats, sample, beside: Beside::default() });
+        let undisturbed = sample.foreign <= FOREIGN_LIMIT;
+        if (undisturbed && sample.load_core < LOAD_LIMIT) || repeats == REPEATS {
+            return Ok(Round { quiet: quiet && undisturbed, repeats, sample, beside: Beside::default() });
         }
         repeats += 1;
     }

@@ -154,9 +154,9 @@ impl Row {
         self.rounds.iter().map(|round| round.sample.load_core).fold(0.0, f64::max)
     }
 
-    /// The smallest share of the wanted requests that were answered while CPU time was taken.
+    /// The share of the wanted requests that were answered while CPU time was taken. Of a median, a moment in which the machine was slow is no part.
     fn kept_up(&self) -> f64 {
-        self.rounds.iter().map(|round| round.sample.paced / self.rate).fold(1.0, f64::min)
+        Estimate::of(self.rounds.iter().map(|round| round.sample.paced / self.rate).collect()).median
     }
 
     /// Whether there is anything to show: not of who could not be asked at any rate.
