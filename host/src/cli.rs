@@ -13,7 +13,6 @@ mod why;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -105,9 +104,6 @@ fn load(file: &Path) -> Result<Loaded, String> {
     })
 }
 
-/// How long a gateway may serve before the thread that listens for signals knows: who is asked to end then has requests to finish.
-const ALREADY_SERVING: Duration = Duration::from_millis(100);
-
 fn serve(file: &Path) -> Result<(), String> {
     let Loaded { config, warnings } = load(file)?;
     let log = logs::init(&config.log);
@@ -118,22 +114,21 @@ fn serve(file: &Path) -> Result<(), String> {
     block_on(async {
         // Before anything says that it serves: a signal that nobody listens for kills, and a second one may follow at once.
         let mut signals = Signals::listen().map_err(|error| error.to_string())?;
-        let mut starting = tokio::task::spawn_blocking(|| Gateway::start(config, compiler()));
-        let (started, is_to_end) = tokio::select! {
-            started = &mut starting => (Ok(started), false),
-            () = signals.end() => (tokio::time::timeout(ALREADY_SERVING, starting).await, true),
-        };
-        let Ok(started) = started else {
-            tracing::warn!("Ended before it served");
-            drop(log);
-            // What is being compiled would be waited for.
-            std::process::exit(130);
-        };
-        let gateway = started.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
-        if !is_to_end {
-            while let Asked::Reload = signals.next().await {
-                gateway.reload().await;
+        let starting = tokio::task::spawn_blocking(|| Gateway::start(config, compiler()));
+        let started = tokio::select! {
+            started = starting => started.map_err(|error| error.to_string())?,
+            () = signals.end() => {
+                tracing::warn!("Ended before it served");
+                drop(log);
+                // What is being compiled would be waited for.
+                std::process::exit(130);
             }
+        };
+        let gateway = started.map_err(|error| error.to_string())?;
+        // Here and no earlier: a signal may follow at once, and is to find requests that are drained.
+        gateway.announce();
+        while let Asked::Reload = signals.next().await {
+            gateway.reload().await;
         }
         tokio::select! {
             () = gateway.drain() => {}

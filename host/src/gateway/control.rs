@@ -82,7 +82,6 @@ struct Running {
 
 impl Running {
     async fn start(config: Config, compiler: Compiler) -> Result<(Self, Addresses), StartError> {
-        let began = Instant::now();
         let telemetry = Telemetry::new().map_err(StartError::System)?;
         let fingerprint = Fingerprint::of(&config);
         let mut catalogue = Catalogue::new(versions(&config)?);
@@ -157,7 +156,6 @@ impl Running {
         if let Some(listener) = admin {
             tokio::task::spawn_local(admin::serve(listener, Rc::clone(&status)));
         }
-        announce(&addresses, began.elapsed());
         Ok((
             Self {
                 config,
@@ -330,18 +328,6 @@ async fn open_admin(address: Option<std::net::SocketAddr>, addresses: &mut Addre
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     addresses.admin = Some(listener.local_addr().map_err(failed)?);
     Ok(Some(listener))
-}
-
-fn announce(addresses: &Addresses, took: Duration) {
-    for (name, address) in &addresses.listeners {
-        tracing::info!(listener = name, %address, "Listening");
-    }
-    if let Some(address) = addresses.admin {
-        tracing::info!(%address, "Admin listening");
-    }
-    // 128 bits would be a text in JSON.
-    let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(took_ms, "Serving");
 }
 
 /// The versions that are kept. What they say was decided by an operator, so a folder that others can write is a reason not to start.
