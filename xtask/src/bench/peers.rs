@@ -5,6 +5,7 @@
 //! ADR 5. A proxy that cannot keep up with the common rate is measured at a share of its own most.
 
 pub(super) mod check;
+pub(super) mod columns;
 pub(super) mod growth;
 mod install;
 pub(super) mod lineup;

@@ -3,6 +3,7 @@
 use super::goals::Goal;
 use crate::bench::figure::Figure;
 use crate::bench::origin::Origin;
+use crate::bench::peers::columns::{HEAD, STAR, cells, estimate, or_none};
 use crate::bench::peers::growth::Growth;
 use crate::bench::peers::plot::figures as short;
 use crate::bench::peers::row::Row;
@@ -18,16 +19,6 @@ fn table<const N: usize>(head: [&str; N], lines: impl IntoIterator<Item = [Strin
         return NOTHING.to_owned();
     }
     format!("| {} |\n|{}\n{}", head.join(" | "), "---|".repeat(N), lines.join("\n"))
-}
-
-/// A median and its interval.
-fn estimate(estimate: &Estimate, digits: usize) -> [String; 2] {
-    let Estimate { median, low, high, .. } = estimate;
-    [format!("{median:.digits$}"), format!("{low:.digits$} to {high:.digits$}")]
-}
-
-fn or_none(found: Option<&Estimate>, digits: usize) -> [String; 2] {
-    found.map_or_else(Default::default, |found| estimate(found, digits))
 }
 
 /// When and by which commit everything was measured.
@@ -61,43 +52,13 @@ pub(super) fn goals(goals: &[Goal]) -> String {
 /// The rows of a scenario.
 pub(super) fn peers(rows: &[&Row]) -> String {
     let line = |row: &&Row| {
-        let [cpu, interval] = estimate(&row.cpu_us, 2);
-        let [ratio, ratio_interval] = or_none(row.to_nginx.as_ref(), 3);
-        let [envoy, envoy_interval] = or_none(row.to_envoy.as_ref(), 3);
-        let [added, _] = or_none(row.per_plugin_us.as_ref(), 2);
-        let flood = if row.flood_counts() { "" } else { "*" };
-        [
-            if row.entry.proxy.is_own() { format!("**{}**", row.entry.name) } else { row.entry.name.to_owned() },
-            cpu,
-            interval,
-            ratio,
-            ratio_interval,
-            envoy,
-            envoy_interval,
-            added,
-            short(row.per_second.median) + flood,
-            short(row.p50_us.median),
-            short(row.p99_us.median),
-            short(row.p999_us.median),
-            format!("{:.1}", row.rss_mb.median),
-        ]
+        let mut cells = cells(row);
+        if row.entry.proxy.is_own() {
+            cells[0] = format!("**{}**", cells[0]);
+        }
+        cells
     };
-    let head = [
-        "",
-        "CPU µs",
-        "interval",
-        "x nginx",
-        "interval",
-        "x Envoy",
-        "interval",
-        "µs per plugin",
-        "req/s",
-        "p50 µs",
-        "p99 µs",
-        "p99.9 µs",
-        "RSS MB",
-    ];
-    format!("{}{}", table(head, rows.iter().filter(|row| row.is_measured()).map(line)), notes(rows))
+    format!("{}{}", table(HEAD, rows.iter().filter(|row| row.is_measured()).map(line)), notes(rows))
 }
 
 /// What has to be known of these rows.
@@ -106,10 +67,7 @@ fn notes(rows: &[&Row]) -> String {
     let (count, sure) = (first.cpu_us.samples.len(), first.cpu_us.confidence * 100.0);
     let mut notes = vec![format!("{count} rounds, intervals at {sure:.0} %, CPU at {} requests a second unless noted.", short(first.rate))];
     if rows.iter().any(|row| !row.flood_counts()) {
-        notes.push(
-            "\\* Load and backend were above 90 % of their core: the proxy can do more than that, and has its latencies at that rate."
-                .to_owned(),
-        );
+        notes.push(format!("\\* {STAR}"));
     }
     for row in rows {
         let name = row.entry.name;

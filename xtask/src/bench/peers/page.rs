@@ -1,5 +1,6 @@
 //! The rows as one HTML page with plots, complete in itself.
 
+use super::columns::{HEAD, cells};
 use super::growth;
 use super::plot::{Bar, bars, escape, figures};
 use super::row::Row;
@@ -81,47 +82,13 @@ fn figure(title: &str, svg: &str) -> String {
 }
 
 fn table(rows: &[&Row]) -> String {
-    let head = [
-        "",
-        "µs CPU",
-        "interval",
-        "x nginx",
-        "interval",
-        "x Envoy",
-        "interval",
-        "req/s",
-        "p50 µs",
-        "p99 µs",
-        "p99.9 µs",
-        "RSS MB",
-        "CPU at req/s",
-        "load",
-    ];
-    let head: String = head.iter().map(|cell| format!("<th>{cell}</th>")).collect();
+    let head: String = HEAD.iter().chain(&["CPU at req/s", "load"]).map(|cell| format!("<th>{cell}</th>")).collect();
     let body: String = rows
         .iter()
         .map(|row| {
-            let ratio = |ratio: &Option<Estimate>| ratio.as_ref().map_or_else(String::new, |ratio| format!("{:.3}", ratio.median));
-            let interval = |estimate: Option<&Estimate>, digits: usize| {
-                estimate.map_or_else(String::new, |estimate| format!("{:.digits$} to {:.digits$}", estimate.low, estimate.high))
-            };
-            let cells = [
-                row.entry.name.to_owned(),
-                format!("{:.2}", row.cpu_us.median),
-                interval(Some(&row.cpu_us), 2),
-                ratio(&row.to_nginx),
-                interval(row.to_nginx.as_ref(), 3),
-                ratio(&row.to_envoy),
-                interval(row.to_envoy.as_ref(), 3),
-                figures(row.per_second.median),
-                figures(row.p50_us.median),
-                figures(row.p99_us.median),
-                figures(row.p999_us.median),
-                format!("{:.1}", row.rss_mb.median),
-                figures(row.rate),
-                format!("{:.0} %", row.load_core() * 100.0),
-            ];
-            let cells: String = cells.iter().map(|cell| format!("<td>{}</td>", escape(cell))).collect();
+            let more = [figures(row.rate), format!("{:.0} %", row.load_core() * 100.0)];
+            let cells = cells(row).into_iter().chain(more);
+            let cells: String = cells.map(|cell| format!("<td>{}</td>", escape(&cell))).collect();
             format!("<tr class=\"{}\">{cells}</tr>\n", if row.counts() { "" } else { "faint" })
         })
         .collect();

@@ -1,6 +1,7 @@
 //! The rows of a scenario on a terminal.
 
 use super::Scenario;
+use super::columns::{HEAD, STAR, cells, estimate};
 use super::row::Row;
 use crate::bench::statistics::Estimate;
 
@@ -16,45 +17,10 @@ pub(super) fn print(scenario: &Scenario, rows: &[Row]) {
 }
 
 fn lines(rows: &[Row]) -> Vec<String> {
-    let mut lines = vec![format!(
-        "{:<31} {:>8} {:>16} {:>8} {:>16} {:>8} {:>16} {:>9} {:>9}  {:>7} {:>7} {:>7} {:>7} {:>6}",
-        "",
-        "µs CPU",
-        "interval",
-        "x nginx",
-        "interval",
-        "x Envoy",
-        "interval",
-        "µs/plugin",
-        "req/s",
-        "p50 µs",
-        "p99 µs",
-        "p99.9",
-        "RSS MB",
-        "load"
-    )];
+    let mut lines = vec![format!("{}   load", line(&HEAD.map(str::to_owned)))];
     for row in rows.iter().filter(|row| row.is_measured()) {
-        let ratio = |estimate: &Option<Estimate>| estimate.as_ref().map_or_else(String::new, |ratio| format!("{:.3}", ratio.median));
-        let around = |estimate: &Option<Estimate>| estimate.as_ref().map_or_else(String::new, |ratio| interval(ratio, 3));
-        lines.push(format!(
-            "{:<31} {:>8.2} {:>16} {:>8} {:>16} {:>8} {:>16} {:>9} {:>9.0}{} {:>7.0} {:>7.0} {:>7.0} {:>7.1} {:>4.0} %{}",
-            row.entry.name,
-            row.cpu_us.median,
-            interval(&row.cpu_us, 2),
-            ratio(&row.to_nginx),
-            around(&row.to_nginx),
-            ratio(&row.to_envoy),
-            around(&row.to_envoy),
-            ratio(&row.per_plugin_us),
-            row.per_second.median,
-            if row.flood_counts() { ' ' } else { '*' },
-            row.p50_us.median,
-            row.p99_us.median,
-            row.p999_us.median,
-            row.rss_mb.median,
-            row.load_core() * 100.0,
-            row.objection().map_or_else(String::new, |why| format!("  DOES NOT COUNT: {why}"))
-        ));
+        let why = row.objection().map_or_else(String::new, |why| format!("  DOES NOT COUNT: {why}"));
+        lines.push(format!("{} {:>4.0} %{why}", line(&cells(row)), row.load_core() * 100.0));
     }
     lines.push(String::new());
     if let Some(row) = rows.iter().find(|row| row.is_measured()) {
@@ -66,14 +32,11 @@ fn lines(rows: &[Row]) -> Vec<String> {
         ));
     }
     if rows.iter().any(|row| !row.flood_counts()) {
-        lines.push(
-            "* load and backend were above 90 % of their core: the proxy can do more than that, and has its latencies at that rate"
-                .to_owned(),
-        );
+        lines.push(format!("* {STAR}"));
     }
     for row in rows {
         if let Some(ratio) = &row.to_one_worker {
-            lines.push(format!("{}: {:.3} x one worker ({})", row.entry.name, ratio.median, interval(ratio, 3)));
+            lines.push(format!("{}: {:.3} x one worker ({})", row.entry.name, ratio.median, estimate(ratio, 3)[1]));
         }
     }
     for row in rows.iter().filter(|row| !row.is_measured()) {
@@ -93,8 +56,14 @@ fn lines(rows: &[Row]) -> Vec<String> {
     lines
 }
 
-fn interval(estimate: &Estimate, digits: usize) -> String {
-    format!("{:.digits$} to {:.digits$}", estimate.low, estimate.high)
+/// Columns below each other.
+fn line(cells: &[String; HEAD.len()]) -> String {
+    let cell = |(head, text): (&&str, &String)| match *head {
+        "" => format!("{text:<31}"),
+        "interval" => format!(" {text:>16}"),
+        head => format!(" {text:>0$}", head.chars().count().max(9)),
+    };
+    HEAD.iter().zip(cells).map(cell).collect()
 }
 
 #[cfg(test)]
