@@ -13,6 +13,7 @@ mod why;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -114,6 +115,7 @@ fn serve(file: &Path) -> Result<(), String> {
     block_on(async {
         // Before anything says that it serves: a signal that nobody listens for kills, and a second one may follow at once.
         let mut signals = Signals::listen().map_err(|error| error.to_string())?;
+        let began = Instant::now();
         let starting = tokio::task::spawn_blocking(|| Gateway::start(config, compiler()));
         let started = tokio::select! {
             started = starting => started.map_err(|error| error.to_string())?,
@@ -126,7 +128,7 @@ fn serve(file: &Path) -> Result<(), String> {
         };
         let gateway = started.map_err(|error| error.to_string())?;
         // Here and no earlier: a signal may follow at once, and is to find requests that are drained.
-        gateway.announce();
+        gateway.announce(began.elapsed());
         while let Asked::Reload = signals.next().await {
             gateway.reload().await;
         }

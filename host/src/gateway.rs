@@ -18,7 +18,7 @@ mod versions;
 use std::fmt;
 use std::net::SocketAddr;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -32,8 +32,6 @@ use crate::plugin::Compiler;
 #[derive(Debug)]
 pub struct Gateway {
     addresses: Addresses,
-    /// How long it took until it served.
-    took: Duration,
     orders: mpsc::Sender<Order>,
     control: Option<JoinHandle<()>>,
 }
@@ -80,7 +78,6 @@ impl Gateway {
     /// # Errors
     /// When anything of the configuration cannot be served; nothing is left running.
     pub fn start(config: Config, compiler: Compiler) -> Result<Self, StartError> {
-        let began = Instant::now();
         let (orders, receiver) = mpsc::channel(4);
         let (started, start) = std::sync::mpsc::channel();
         let control = std::thread::Builder::new()
@@ -88,14 +85,14 @@ impl Gateway {
             .spawn(move || control::run(config, compiler, receiver, &started))
             .map_err(|error| StartError::System(error.to_string()))?;
         match start.recv() {
-            Ok(Ok(addresses)) => Ok(Self { addresses, took: began.elapsed(), orders, control: Some(control) }),
+            Ok(Ok(addresses)) => Ok(Self { addresses, orders, control: Some(control) }),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(StartError::System("the control thread ended while starting".into())),
         }
     }
 
-    /// Says in the log where it listens, and that it serves. For who is ready to hear what it is told to do then.
-    pub fn announce(&self) {
+    /// Says in the log where it listens, and that it serves, which took so long. For who hears already what the gateway may be told to do then.
+    pub fn announce(&self, took: Duration) {
         for (name, address) in &self.addresses.listeners {
             tracing::info!(listener = name, %address, "Listening");
         }
@@ -103,7 +100,7 @@ impl Gateway {
             tracing::info!(%address, "Admin listening");
         }
         // 128 bits would be a text in JSON.
-        let took_ms = u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX);
+        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         tracing::info!(took_ms, "Serving");
     }
 

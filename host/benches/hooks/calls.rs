@@ -4,7 +4,6 @@
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
-use http::HeaderValue;
 use plugway::exchange::Exchange;
 use plugway::pipeline::{Chain, Finished, StepKind, Verdict};
 use plugway::proxy::RoutePlan;
@@ -17,7 +16,7 @@ use super::{Ready, exchange, head, kinds, now, ready, worker};
 const TIMES: u32 = 50;
 
 /// How the guest calls them, and what they are.
-const CALLS: [(&str, &str); 39] = [
+const CALLS: [(&str, &str); 40] = [
     ("read-header", "request.header, by number"),
     ("read-header-by-text", "request.header, by text"),
     ("read-headers", "request.headers, 4 of them"),
@@ -35,6 +34,7 @@ const CALLS: [(&str, &str); 39] = [
     ("ask-upstream-in-flight", "endpoints.upstream-in-flight"),
     ("ask-recording", "trace.recording"),
     ("note-attribute", "trace.set-attribute, of a request that is not sampled"),
+    ("add-event", "trace.add-event, of a request that is not sampled"),
     ("random-number", "random.number"),
     ("count-metric", "metrics.record, a counter with a label"),
     ("record-all", "metrics.record-all, 64 amounts of a histogram"),
@@ -134,9 +134,10 @@ pub(super) fn routes(calls: impl IntoIterator<Item = (&'static str, String)>) ->
     std::iter::once(nothing)
         .chain(calls.into_iter().map(|(call, more)| (call, format!("times = {TIMES}{more}"))))
         .map(|(call, config)| {
+            let place = format!("{{ plugin = \"all\", config = {{ call = \"{call}\", {config} }} }}");
             format!(
                 "[[routes]]\nname = \"{call}\"\nmatch = {{ path = \"/{call}\" }}\nupstream = \"up\"\n\
-                 router = {{ plugin = \"all\", config = {{ call = \"{call}\", {config} }} }}\nforwarder = {{ plugin = \"all\", config = {{ call = \"{call}\", {config} }} }}\nplugins = [{{ plugin = \"all\", config = {{ call = \"{call}\", {config} }} }}]\n"
+                 router = {place}\nforwarder = {place}\nplugins = [{place}]\n"
             )
         })
         .collect()
@@ -185,14 +186,8 @@ fn on_response(ready: &Ready, name: &str, times: u64) -> Duration {
 }
 
 fn on_plan(ready: &Ready, name: &str, times: u64) -> Duration {
-    let (plugins, route) = (&ready.generation.plugins, route(ready, name));
-    let (first, selected) = route.chain.select(plugins, exchange(&ready.generation), &route.upstream, None);
-    let (endpoint, host) = (selected.unwrap().endpoint, HeaderValue::from_static("example.com"));
-    timed(first, times, |exchange| {
-        let (back, plan) = route.chain.plan(plugins, exchange, &route.upstream, &endpoint, &host);
-        plan.unwrap();
-        back
-    })
+    let (first, plan) = kinds::planned(ready, route(ready, name));
+    timed(first, times, plan)
 }
 
 /// So many calls of a hook that takes an exchange and gives it back.

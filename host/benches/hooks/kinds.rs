@@ -2,19 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use criterion::Criterion;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use plugway::exchange::{Exchange, Origin, Outcome, ResponseHead};
 use plugway::pipeline::{Chain, Ended, StepKind};
 use plugway::plugin::{EndedRow, ExchangeRecord, Texts};
-use plugway::proxy::{KeptRecord, RecordSink};
+use plugway::proxy::{KeptRecord, RecordSink, RoutePlan};
 use plugway::telemetry::Telemetry;
-use plugway_harness::guests;
-use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use plugway_harness::{ca, guests};
 
 use super::{Ready, exchange, head, now, ready, worker};
 
@@ -28,9 +24,7 @@ pub(super) fn configuration(routes: &str) -> String {
     std::fs::create_dir_all(&directory).unwrap();
     let [secret, signing] = ["secret", "signing.pem"].map(|name| directory.join(name));
     std::fs::write(&secret, "0123456789abcdef0123456789abcdef").unwrap();
-    let key = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
-    let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(key));
-    std::fs::write(&signing, pem).unwrap();
+    std::fs::write(&signing, ca::self_signed("signing").unwrap().pems().1).unwrap();
     format!(
         "{}[secrets.secret]\nfile = {secret:?}\n[secrets.signing]\nfile = {signing:?}\n[plugins.all]\nsource = {guest:?}\n\
          grants = {{ crypto = {{ max_signatures = 0 }}, kv = {{}}, rate-limit = {{}}, secrets = [\"secret\"], keys = [\"secret\", \"signing\"] }}\n{routes}",
@@ -99,16 +93,21 @@ fn router(criterion: &mut Criterion, ready: &Ready) {
 }
 
 fn forwarder(criterion: &mut Criterion, ready: &Ready) {
-    let generation = &ready.generation;
-    let route = &generation.routes[0];
-    let (first, selected) = route.chain.select(&generation.plugins, exchange(generation), &route.upstream, None);
-    let endpoint = selected.unwrap().endpoint;
-    let host = HeaderValue::from_static("example.com");
-    each(criterion, "forwarder", first, |exchange| {
-        let (back, plan) = route.chain.plan(&generation.plugins, exchange, &route.upstream, &endpoint, &host);
-        assert!(plan.is_ok());
+    let (first, plan) = planned(ready, &ready.generation.routes[0]);
+    each(criterion, "forwarder", first, plan);
+}
+
+/// An exchange whose endpoint was selected, and a call of the route's forwarder with it.
+pub(super) fn planned<'r>(ready: &'r Ready, route: &'r RoutePlan) -> (Box<Exchange>, impl Fn(Box<Exchange>) -> Box<Exchange> + 'r) {
+    let plugins = &ready.generation.plugins;
+    let (first, selected) = route.chain.select(plugins, exchange(&ready.generation), &route.upstream, None);
+    let (endpoint, host) = (selected.unwrap().endpoint, HeaderValue::from_static("example.com"));
+    let plan = move |exchange| {
+        let (back, plan) = route.chain.plan(plugins, exchange, &route.upstream, &endpoint, &host);
+        plan.unwrap();
         back
-    });
+    };
+    (first, plan)
 }
 
 fn response_filter(criterion: &mut Criterion, ready: &Ready) {

@@ -53,6 +53,7 @@ enum Call {
     AskUpstreamInFlight,
     AskRecording,
     NoteAttribute,
+    AddEvent,
     RandomNumber,
     CountMetric,
     RecordAll,
@@ -186,6 +187,7 @@ impl Guest {
             // Of a request that is not sampled, as most are not.
             Call::AskRecording => _ = black_box(trace::recording()),
             Call::NoteAttribute => trace::set_attribute("tenant", "acme"),
+            Call::AddEvent => trace::add_event("cache looked up", [("tenant", "acme".into())]),
             Call::RandomNumber => _ = black_box(random::number()),
             Call::CountMetric => self.counter.add(1.0, ["bench"]),
             Call::RecordAll => self.histogram.record_all(&[0.5; 64], ["bench"]),
